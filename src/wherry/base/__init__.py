@@ -1,0 +1,4 @@
+"""First layers of our own.
+
+May import: oci, store, layer.
+"""

@@ -1,0 +1,4 @@
+"""The only place that reads the environment.
+
+May import: everything.
+"""

@@ -1,0 +1,5 @@
+"""`python -m wherry.cli`, for where the console script is not installed."""
+
+from wherry.cli.main import main
+
+main()

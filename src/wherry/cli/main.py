@@ -1,0 +1,106 @@
+"""The commands, loaded when called, and the one place where an error becomes text."""
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+
+from wherry import __version__
+from wherry.cli.world import World
+from wherry.errors import WherryError
+
+COMMANDS = {
+    "build": "Build the smallest image that works from a Go module.",
+    "run": "Run an image here, rootless.",
+    "images": "List the images of the local store.",
+    "inspect": "Show what an image is made of.",
+    "tag": "Give an image another name.",
+    "rm": "Take names away from images.",
+    "gc": "Delete blobs and trees that no name leads to.",
+    "du": "Show where the local store's bytes are.",
+    "verify-store": "Check every blob of the local store against its digest.",
+    "load": "Bring an archive or a layout into the local store.",
+    "save": "Write images to an archive or a layout.",
+}
+"""Each command's name and its line in `wherry --help`, so that showing it imports no command.
+
+Module `wherry.cli.NAME` (dashes become underscores) holds it as `command`.
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module("wherry.cli." + cmd_name.replace("-", "_"))
+        command = module.command
+        assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, found by the first test of the command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of an unknown one, name the nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="wherry %(version)s")
+@click.option("--store", metavar="DIR", envvar="WHERRY_STORE", help="Folder of the local store (an OCI layout).")
+@click.option("--cache", metavar="DIR", envvar="WHERRY_CACHE", help="Folder of the cache; it can be deleted at any time.")
+@click.pass_context
+def wherry(ctx: click.Context, store: str | None, cache: str | None) -> None:
+    """Take a Go module to the smallest container image that works, and prove it."""
+    world: World = ctx.obj
+    world.configure(store=store, cache=cache)
+
+
+def run(arguments: list[str], world: World) -> int:
+    """Run one command line in a world; give the exit code.
+
+    What the command returns is the code (None is 0); a `WherryError` is printed as
+    `error:` and `hint:` on the world's stderr and gives its own code.
+    """
+    try:
+        code = wherry.main(arguments, prog_name="wherry", obj=world, standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show(world.stderr)
+        return error.exit_code
+    except WherryError as error:
+        world.fail(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        world.note("stopped")
+        return 130
+    except BrokenPipeError:
+        return 141
+    return code if isinstance(code, int) else 0
+
+
+def main() -> NoReturn:
+    """Be the `wherry` program."""
+    world = World.of_process()
+    code = run(sys.argv[1:], world)
+    world.close()
+    sys.exit(code)

@@ -1,0 +1,103 @@
+"""All that is outside: stdout, environment, clock, stores. Tests build their own."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+
+from wherry.errors import WherryError
+
+if TYPE_CHECKING:
+    from wherry.host.process import Runner
+    from wherry.store.disk import DiskStore
+
+
+@dataclass
+class World:
+    """What a command may touch; the only reader of the process's environment."""
+
+    stdout: IO[str]
+    stderr: IO[str]
+    environment: Mapping[str, str]
+    cwd: Path
+    clock: Callable[[], float] = time.time
+    """Seconds since the epoch, UTC."""
+    _store: str | None = field(default=None, init=False)
+    _cache: str | None = field(default=None, init=False)
+
+    @classmethod
+    def of_process(cls) -> Self:
+        """The world this process was started in."""
+        return cls(sys.stdout, sys.stderr, dict(os.environ), Path.cwd())
+
+    def configure(self, *, store: str | None, cache: str | None) -> None:
+        """Take the places that were named on the command line."""
+        self._store, self._cache = store, cache
+
+    @property
+    def store_folder(self) -> Path:
+        """Where images rest: `--store`, $WHERRY_STORE, or the user's data folder (XDG)."""
+        return self._folder(self._store or self.environment.get("WHERRY_STORE"), "XDG_DATA_HOME", ".local/share", "store")
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where results and trees rest: `--cache`, $WHERRY_CACHE, or the user's cache folder (XDG)."""
+        return self._folder(self._cache or self.environment.get("WHERRY_CACHE"), "XDG_CACHE_HOME", ".cache", "")
+
+    @cached_property
+    def store(self) -> "DiskStore":
+        """The local store, made when first written."""
+        from wherry.store.disk import DiskStore
+
+        return DiskStore(self.store_folder)
+
+    @cached_property
+    def runner(self) -> "Runner":
+        """Whoever starts programs."""
+        from wherry.host.process import SystemRunner
+
+        return SystemRunner()
+
+    @property
+    def colour(self) -> bool:
+        """Whether stderr takes colours: a terminal, and neither NO_COLOR nor TERM=dumb."""
+        return (
+            self.stderr.isatty()
+            and not self.environment.get("NO_COLOR")
+            and self.environment.get("TERM") != "dumb"
+        )
+
+    def say(self, line: str) -> None:
+        """Print a result."""
+        self.stdout.write(line + "\n")
+
+    def note(self, line: str) -> None:
+        """Tell a person something."""
+        self.stderr.write(line + "\n")
+        self.stderr.flush()
+
+    def fail(self, error: WherryError) -> None:
+        """Print an error and what to do about it."""
+        red, bold, plain = ("\x1b[31m", "\x1b[1m", "\x1b[0m") if self.colour else ("", "", "")
+        self.note(f"{red}{bold}error:{plain} {error.message}")
+        if error.hint:
+            self.note(f"{bold}hint:{plain} {error.hint}")
+
+    def close(self) -> None:
+        """Flush what is left; a reader that went away is no error."""
+        for stream in (self.stdout, self.stderr):
+            try:
+                stream.flush()
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+    def _folder(self, named: str | None, variable: str, default: str, leaf: str) -> Path:
+        if named:
+            return (self.cwd / named).absolute()
+        home = Path(self.environment.get("HOME") or Path.home())
+        root = self.environment.get(variable) or str(home / default)
+        return Path(root) / "wherry" / leaf

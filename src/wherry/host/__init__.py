@@ -1,0 +1,4 @@
+"""What this machine offers: programs, toolchains, kernel features.
+
+May import: golang.
+"""

@@ -1,0 +1,4 @@
+"""Layers to an image.
+
+May import: oci, store, layer.
+"""

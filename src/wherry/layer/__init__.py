@@ -1,0 +1,4 @@
+"""Files to blobs and back.
+
+May import: oci, store.
+"""

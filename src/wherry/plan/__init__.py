@@ -1,0 +1,4 @@
+"""What shall happen: a frozen graph of steps.
+
+May import: oci, dockerfile, golang, source.
+"""

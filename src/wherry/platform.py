@@ -1,0 +1,109 @@
+"""Platforms: os / architecture / variant, and Go's names for them.
+
+Sources: OCI image-spec v1.1.1, image-index.md "Platform Variants"; containerd/platforms v1
+(normalisation); Go 1.26, `go doc cmd/go` "Environment variables" (GOARM, GOARM64, GOAMD64…).
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from wherry.errors import InvalidUsage
+
+_ARCHITECTURES = {
+    "x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armel": "arm",
+    "i386": "386", "i486": "386", "i586": "386", "i686": "386", "loongarch64": "loong64",
+}  # fmt: skip
+_WORD = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_ARM_VARIANTS = {"v5", "v6", "v7"}
+_LEVELS = {
+    "amd64": re.compile(r"v[1-4]"),
+    "arm": re.compile(r"v[5-8]"),
+    "arm64": re.compile(r"v(8|9)(\.[0-9])?"),
+}
+_LINUX = ("386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64", "s390x")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Platform:
+    """What an image runs on, in normal form: `arm64/v8` is `arm64`, `arm` is `arm/v7`, `amd64/v1` is `amd64`."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `os/arch[/variant]`, or an architecture alone (then the OS is linux).
+
+        Raises:
+            InvalidUsage: it is no platform Go builds for; the hint has the nearest ones.
+        """
+        parts = text.strip().lower().split("/")
+        if len(parts) == 1:
+            parts = ["linux", *parts]
+        if len(parts) > 3 or not all(_WORD.fullmatch(part) for part in parts):
+            raise _unknown(text)
+        system, architecture, variant = (*parts, "")[:3]
+        platform = cls.of(system, architecture, variant)
+        if platform.os == "linux" and platform.architecture not in _LINUX:
+            raise _unknown(text)
+        level = _LEVELS.get(platform.architecture)
+        if platform.variant and not (level and level.fullmatch(platform.variant)):
+            raise _unknown(text)
+        return platform
+
+    @classmethod
+    def of(cls, system: str, architecture: str, variant: str = "") -> Self:
+        """Normalise the words of a manifest or a machine; nothing is refused."""
+        if architecture in {"armhf", "armel"} and not variant:
+            variant = "v7" if architecture == "armhf" else "v6"
+        architecture = _ARCHITECTURES.get(architecture, architecture)
+        if architecture == "arm":
+            variant = variant or "v7"
+            variant = variant if variant.startswith("v") else f"v{variant}"
+        elif (architecture, variant) in {("arm64", "v8"), ("arm64", "8"), ("arm64", "v8.0"), ("amd64", "v1")}:
+            variant = ""
+        return cls(system, architecture, variant)
+
+    def __str__(self) -> str:
+        """Give `os/arch` or `os/arch/variant`."""
+        return f"{self.os}/{self.architecture}" + (f"/{self.variant}" if self.variant else "")
+
+    def go_environment(self) -> Mapping[str, str]:
+        """Name the platform as `go build` knows it: GOOS, GOARCH and the level variable of the architecture."""
+        named = {"GOOS": self.os, "GOARCH": self.architecture}
+        match self.architecture:
+            case "amd64":
+                named["GOAMD64"] = self.variant or "v1"
+            case "arm":
+                named["GOARM"] = (self.variant if self.variant in _ARM_VARIANTS else "v7").removeprefix("v")
+            case "arm64":
+                level = self.variant or "v8.0"
+                named["GOARM64"] = level if "." in level else f"{level}.0"
+        return named
+
+
+ALL: tuple[Platform, ...] = tuple(
+    Platform.of("linux", architecture, variant)
+    for architecture, variant in (
+        ("amd64", ""), ("arm64", ""), ("arm", "v7"), ("386", ""), ("riscv64", ""),
+        ("ppc64le", ""), ("s390x", ""), ("loong64", ""),
+    )
+)  # fmt: skip
+"""What `--platform all` stands for, in the order an index lists them."""
+
+
+def _unknown(text: str) -> InvalidUsage:
+    names = [*map(str, ALL), *(f"linux/{name}" for name in _LINUX), "linux/arm/v6", "linux/amd64/v3"]
+    near = difflib.get_close_matches(text.lower(), names, n=3, cutoff=0.4)
+    nearest = ", ".join(dict.fromkeys(near)) or ", ".join(map(str, ALL[:3]))
+    return InvalidUsage(f"{text!r} is not a platform wherry builds for", hint=f"the nearest are {nearest}")
+
+
+def order(platforms: "list[Platform] | tuple[Platform, ...]") -> tuple[Platform, ...]:
+    """Put platforms in the fixed order of an index, each once: those of `ALL` first, others by name."""
+    rank = {platform: place for place, platform in enumerate(ALL)}
+    return tuple(sorted(set(platforms), key=lambda platform: (rank.get(platform, len(rank)), platform)))

@@ -1,0 +1,4 @@
+"""Values to something read.
+
+May import: oci, analysis, trust.
+"""

@@ -1,0 +1,4 @@
+"""Where one container runs.
+
+May import: oci, elf, store, sandbox, analysis.
+"""

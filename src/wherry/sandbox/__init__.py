@@ -1,0 +1,4 @@
+"""One process in a rootfs, rootless.
+
+May import: host.
+"""

@@ -1,0 +1,4 @@
+"""What the user has: a folder, a module.
+
+May import: golang, dockerfile, host.
+"""

@@ -1,0 +1,4 @@
+"""Where blobs and trees rest on disk.
+
+May import: oci.
+"""

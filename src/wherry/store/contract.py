@@ -1,0 +1,106 @@
+"""What every store promises, and `copy`: push, pull, save and mirror in one."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from wherry.oci import media
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.document import LARGEST
+from wherry.oci.manifest import Index, Manifest
+from wherry.errors import InvalidDocument
+
+CHUNK = 1 << 20
+"""Bytes read or written at a time."""
+
+
+class BlobSource(Protocol):
+    """Anything blobs are read from: a folder, an archive, a registry, a dict in a test."""
+
+    def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """Yield the blob in chunks from an offset on.
+
+        Read from 0, it ends normally only if size and digest hold; from later on, only if the size does.
+
+        Raises:
+            BlobMissing: nothing is stored under this digest.
+            DigestMismatch, SizeMismatch: something else is.
+        """
+
+
+class Draft(Protocol):
+    """A blob on its way in, whose digest is known only at its end."""
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes."""
+
+    def commit(self, media_type: str) -> Descriptor:
+        """Name the bytes by their digest and store them; committing what is there already is no error."""
+
+
+class BlobSink(Protocol):
+    """Anything blobs are written to."""
+
+    def has(self, blob: Descriptor) -> bool:
+        """Tell whether the blob is here with the right size. A blob's children went in before it."""
+
+    def write(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Store the blob whole or not at all; writing it twice is no error.
+
+        Raises:
+            DigestMismatch, SizeMismatch: the chunks are not the blob; nothing was stored.
+            CannotWrite: no space, or not allowed.
+        """
+
+    def draft(self) -> AbstractContextManager[Draft]:
+        """Open a blob that is still being made; leaving without `commit` forgets it."""
+
+
+class BlobStore(BlobSource, BlobSink, Protocol):
+    """Both."""
+
+
+def read_whole(source: BlobSource, blob: Descriptor) -> bytes:
+    """Read a document: a manifest, an index, a config.
+
+    Raises:
+        InvalidDocument: the descriptor promises more than documents may have.
+        BlobMissing, DigestMismatch, SizeMismatch: as `BlobSource.read`.
+    """
+    if blob.size > LARGEST:
+        raise InvalidDocument(str(blob.digest), f"{blob.size} bytes, documents have at most {LARGEST}")
+    return b"".join(source.read(blob))
+
+
+def write_document(sink: BlobSink, media_type: str, document: bytes) -> Descriptor:
+    """Store bytes that are at hand and describe them."""
+    blob = Descriptor.of(media_type, document)
+    sink.write(blob, [document])
+    return blob
+
+
+def children(root: Descriptor, source: BlobSource) -> tuple[Descriptor, ...]:
+    """Name all that a blob points at directly: nothing for a layer or a config.
+
+    Raises:
+        InvalidDocument: it says it is a manifest or an index, and is none.
+    """
+    if root.media_type in media.INDEXES:
+        return Index.parse(read_whole(source, root), str(root.digest)).manifests
+    if root.media_type in media.MANIFESTS:
+        manifest = Manifest.parse(read_whole(source, root), str(root.digest))
+        return (manifest.config, *manifest.stack)
+    return ()
+
+
+def copy(root: Descriptor, source: BlobSource, sink: BlobSink) -> int:
+    """Copy a blob and all it points at; return the bytes moved.
+
+    Push, pull, save and mirror are this function with other ends. Children go
+    first, so whoever reads the sink never meets a pointer to nothing.
+    """
+    if sink.has(root):
+        return 0
+    moved = sum(copy(child, source, sink) for child in children(root, source))
+    sink.write(root, source.read(root))
+    return moved + root.size

@@ -32,6 +32,16 @@ class Outcome:
         return (self.stderr or self.stdout).decode(errors="replace").strip()
 
 
+class Running(Protocol):
+    """A program that was started and works beside us."""
+
+    def finish(self) -> Outcome:
+        """Wait for its end; asked again, it gives the same outcome."""
+
+    def stop(self) -> None:
+        """End it where it still runs, and forget what it said; stopping what has ended is no error."""
+
+
 class Runner(Protocol):
     """Whoever starts programs."""
 
@@ -42,27 +52,80 @@ class Runner(Protocol):
             HostUnable: there is no such program, or it may not be started.
         """
 
+    def start(self, command: Command) -> Running:
+        """Start a program and come back at once; whoever starts it also calls `finish` or `stop`.
+
+        Raises:
+            HostUnable: as `run`.
+        """
+
 
 class SystemRunner:
     """Starts real programs. They die with us on Ctrl-C, since they share our process group."""
 
     def run(self, command: Command) -> Outcome:
         """Run a program to its end, its output captured."""
+        return self.start(command).finish()
+
+    def start(self, command: Command) -> "RunningProcess":
+        """Start a program, its output captured."""
         try:
-            done = subprocess.run(  # noqa: S603 - argv is a tuple, no shell reads it
+            process = subprocess.Popen(  # noqa: S603 - argv is a tuple, no shell reads it
                 command.argv,
                 cwd=command.cwd,
                 env=dict(command.environment),
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
         except OSError as error:
             raise HostUnable(
                 f"{command.argv[0]}: {error.strerror or error}",
                 hint=f"install {Path(command.argv[0]).name}, or put it on PATH",
             ) from error
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return RunningProcess(process)
+
+
+class RunningProcess:
+    """A real program at work."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self._outcome: Outcome | None = None
+
+    def finish(self) -> Outcome:
+        """Wait for its end; where the wait is interrupted, the program is ended first."""
+        if self._outcome is None:
+            try:
+                stdout, stderr = self._process.communicate()
+            except BaseException:
+                self.stop()
+                raise
+            self._outcome = Outcome(self._process.returncode, stdout, stderr)
+        return self._outcome
+
+    def stop(self) -> None:
+        """End it and collect what it leaves to the system."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A program whose outcome was known when it was started; the fake beside `RunningProcess`."""
+
+    outcome: Outcome
+
+    def finish(self) -> Outcome:
+        """Give the outcome."""
+        return self.outcome
+
+    def stop(self) -> None:
+        """Do nothing: it has ended."""
 
 
 @dataclass
@@ -76,6 +139,10 @@ class FakeRunner:
         """Ask the function."""
         self.asked.append(command)
         return self.answer(command)
+
+    def start(self, command: Command) -> Finished:
+        """Ask the function, at once."""
+        return Finished(self.run(command))
 
 
 def which(program: str, path: str) -> str | None:

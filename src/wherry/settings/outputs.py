@@ -17,9 +17,9 @@ from enum import StrEnum
 from typing import Self
 
 from wherry.errors import InvalidUsage
+from wherry.settings.values import COMPRESSIONS
 
 STDOUT = "-"
-COMPRESSIONS = ("gzip", "zstd", "none")
 
 
 class OutputType(StrEnum):

@@ -1,0 +1,63 @@
+"""What a build can be told, from a file or from the command line; None is "not said"."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from wherry.platform import Platform
+from wherry.settings.values import Added
+
+Pairs = tuple[tuple[str, str], ...]
+"""Names and values in the order they were given, each name once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """Every option of `wherry build`; an empty list says "none", None says nothing."""
+
+    package: str | None = None
+    """Folder of the main package."""
+    front_door: str | None = None
+    """`go` or `dockerfile`."""
+    platforms: tuple[Platform, ...] | None = None
+    base: str | None = None
+    tags: tuple[str, ...] | None = None
+    """Names of the image."""
+    labels: Pairs | None = None
+    annotations: Pairs | None = None
+    env: Pairs | None = None
+    user: str | None = None
+    workdir: str | None = None
+    expose: tuple[str, ...] | None = None
+    """As `8080/tcp`."""
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    add: tuple[Added, ...] | None = None
+    ldflags: str | None = None
+    gcflags: str | None = None
+    asmflags: str | None = None
+    go_tags: tuple[str, ...] | None = None
+    go_env: Pairs | None = None
+    go_version: str | None = None
+    trimpath: bool | None = None
+    strip: bool | None = None
+    strip_buildid: bool | None = None
+    debug_info: str | None = None
+    """File for the program with its symbols."""
+    compression: str | None = None
+    """`gzip`, `zstd` or `none`."""
+    compression_level: int | None = None
+
+    def under(self, above: Self) -> Self:
+        """Put options above these: what they say counts; pairs are joined, name by name, all else is replaced."""
+        said: dict[str, Any] = {}
+        for field in fields(above):
+            value = getattr(above, field.name)
+            if value is not None:
+                said[field.name] = self._joined(field.name, value) if field.name in _PAIRS else value
+        return replace(self, **said)
+
+    def _joined(self, name: str, above: Pairs) -> Pairs:
+        return tuple({**dict(getattr(self, name) or ()), **dict(above)}.items())
+
+
+_PAIRS = frozenset({"labels", "annotations", "env", "go_env"})

@@ -1,0 +1,233 @@
+"""wherry.toml, beside go.mod: what `wherry build` without arguments builds, and how.
+
+    [build]                      # for every service, and for packages named on the command line
+    platforms = ["linux/amd64", "linux/arm64"]
+    labels = { "org.opencontainers.image.vendor" = "Example" }
+
+    [services.api]               # one image each
+    package = "./cmd/api"
+    tags = ["api:dev"]
+    expose = [8080]
+
+A service takes every key of `[build]` too. What it says replaces what `[build]` says; tables (labels, annotations,
+env, go-env) are joined, key by key. The command line stands above both, by the same rule. Unknown keys are errors,
+and every error names its line and key. `docs/reference/wherry-toml.md` lists the keys.
+
+Source: TOML v1.0.0, read by the standard library's tomllib.
+"""
+
+import difflib
+import posixpath
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from wherry.errors import InvalidSettings, InvalidUsage, NotFound
+from wherry.settings.lines import lines_of
+from wherry.settings.options import BuildOptions
+from wherry.settings.readers import (
+    Place,
+    Unfit,
+    WrongKey,
+    choice,
+    read_add,
+    read_boolean,
+    read_expose,
+    read_flags,
+    read_go_env,
+    read_level,
+    read_pairs,
+    read_platforms,
+    read_table,
+    read_text,
+    read_texts,
+    read_user,
+    read_workdir,
+)
+from wherry.settings.values import COMPRESSIONS
+
+FILE = "wherry.toml"
+LARGEST = 1 << 20
+"""Bytes of a settings file we read."""
+_SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
+_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+class WrongSyntax(InvalidSettings):
+    """A settings file is no TOML."""
+
+    def __init__(self, name: str, line: int, column: int, problem: str) -> None:
+        super().__init__(f"{name}: line {line}, column {column}: {problem}", hint="correct the line; the file is TOML")
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A wherry.toml, read and checked."""
+
+    build: BuildOptions
+    """What holds for every service."""
+    services: Mapping[str, BuildOptions]
+    """What each service says itself, in the file's order."""
+
+    @classmethod
+    def parse(cls, text: str, name: str = FILE) -> Self:
+        """Read a wherry.toml.
+
+        Args:
+            text: the whole file.
+            name: what the reader knows the file by; it starts the message.
+
+        Raises:
+            WrongSyntax: it is no TOML; line and column are named.
+            WrongKey: a key is unknown or its value does not fit; line and key are named.
+        """
+        document = _toml(text, name)
+        place = Place(name, lines_of(text), ())
+        for key in document:
+            if key not in {"build", "services"}:
+                raise _top_level(place.below(key))
+        build = _options(place.below("build"), document.get("build", {}), _BUILD_KEYS)
+        services = dict(_services(place.below("services"), document.get("services", {})))
+        settings = cls(build, services)
+        _check_collisions(settings, place.below("services"))
+        return settings
+
+    def resolve(self, service: str) -> BuildOptions:
+        """Give all options of a service: what it says, and below that what `[build]` says.
+
+        Raises:
+            NotFound: there is no such service; the hint has the nearest.
+        """
+        if service not in self.services:
+            near = difflib.get_close_matches(service, self.services, n=1) or list(self.services)
+            hint = f"the nearest is {near[0]}" if near else "the file has no [services.NAME]"
+            raise NotFound(f"no service {service!r} in {FILE}", hint=hint)
+        return self.build.under(self.services[service])
+
+    def services_of(self, package: str) -> tuple[str, ...]:
+        """Name the services made of a package, by its folder relative to the file: `cmd/api` is `./cmd/api/`."""
+        wanted = posixpath.normpath(package)
+        return tuple(
+            name for name, options in self.services.items() if posixpath.normpath(options.package or ".") == wanted
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    field: str
+    read: Callable[[Place, object], object]
+    example: str
+
+
+def _toml(text: str, name: str) -> dict[str, object]:
+    if len(text) > LARGEST:
+        raise InvalidSettings(
+            f"{name}: {len(text)} characters, settings have at most {LARGEST}", hint="name the right file"
+        )
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        last = text.count("\n") + 1
+        match = _SYNTAX.fullmatch(str(error))
+        if not match or match["line"] is None:
+            end = len(text) - text.rfind("\n")
+            raise WrongSyntax(name, last, end, match["problem"] if match else str(error)) from error
+        raise WrongSyntax(name, int(match["line"]), int(match["column"]), match["problem"]) from error
+    except (RecursionError, ValueError) as error:  # nested a thousand deep; a number of thousands of digits
+        raise InvalidSettings(f"{name}: {error}", hint="settings need neither deep nesting nor huge numbers") from error
+
+
+def _top_level(place: Place) -> WrongKey:
+    key = str(place.path[-1])
+    if key in _BUILD_KEYS:
+        return place.wrong("stands outside of any table", "put it below a line [build], or below [services.NAME]")
+    near = difflib.get_close_matches(key, ["build", "services"], n=1)
+    return place.wrong(
+        "is unknown", f'did you mean "{near[0]}"?' if near else "the tables are [build] and [services.NAME]"
+    )
+
+
+def _services(place: Place, value: object) -> Iterator[tuple[str, BuildOptions]]:
+    for name, table in read_table(place, value, "[services.api]").items():
+        below = place.below(name)
+        if not _SERVICE.fullmatch(name):
+            raise below.wrong("is no name of a service", "use letters, digits, dot, dash and underscore")
+        options = _options(below, table, _SERVICE_KEYS)
+        if options.package is None:
+            raise below.wrong("has no package", f'add a line package = "./cmd/{name}" below [services.{name}]')
+        yield name, options
+
+
+def _check_collisions(settings: Settings, place: Place) -> None:
+    """Two images can't have one name, nor two programs one file."""
+    tags: dict[str, str] = {}
+    files: dict[str, str] = {}
+    for name in settings.services:
+        options = settings.resolve(name)
+        for tag in options.tags or ():
+            if tags.setdefault(tag, name) != name:
+                raise (
+                    place.below(name)
+                    .below("tags")
+                    .wrong(f"of {name} has {tag}, which is {tags[tag]}'s too", "give each service tags of its own")
+                )
+        if options.debug_info and files.setdefault(options.debug_info, name) != name:
+            raise (
+                place.below(name)
+                .below("debug-info")
+                .wrong(
+                    f"of {name} is {options.debug_info}, which is {files[options.debug_info]}'s too",
+                    "give each a file of its own",
+                )
+            )
+
+
+def _options(place: Place, value: object, keys: Mapping[str, _Key]) -> BuildOptions:
+    said: dict[str, Any] = {}
+    for name, entry in read_table(place, value, f"[{'.'.join(map(str, place.path))}]").items():
+        key = keys.get(name)
+        if key is None:
+            near = difflib.get_close_matches(name, keys, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else "the keys are " + ", ".join(keys)
+            raise place.below(name).wrong("is unknown", hint)
+        try:
+            said[key.field] = key.read(place.below(name), entry)
+        except Unfit as error:
+            raise error.place.wrong(str(error), f"write it as {key.example}") from None
+        except InvalidUsage as error:
+            raise place.below(name).wrong(f"is wrong: {error.message}", error.hint) from error
+    return BuildOptions(**said)
+
+
+_BUILD_KEYS: Mapping[str, _Key] = {
+    "front-door": _Key("front_door", choice(("go", "dockerfile")), 'front-door = "go"'),
+    "platforms": _Key("platforms", read_platforms, 'platforms = ["linux/amd64", "linux/arm64"]'),
+    "base": _Key("base", read_text, 'base = "static"'),
+    "tags": _Key("tags", read_texts, 'tags = ["api:dev"]'),
+    "labels": _Key("labels", read_pairs, 'labels = { team = "media" }'),
+    "annotations": _Key("annotations", read_pairs, 'annotations = { team = "media" }'),
+    "env": _Key("env", read_pairs, 'env = { PORT = "8080" }'),
+    "user": _Key("user", read_user, 'user = "65532:65532"'),
+    "workdir": _Key("workdir", read_workdir, 'workdir = "/srv"'),
+    "expose": _Key("expose", read_expose, 'expose = [8080, "53/udp"]'),
+    "entrypoint": _Key("entrypoint", read_texts, 'entrypoint = ["/app/api", "-v"]'),
+    "cmd": _Key("cmd", read_texts, 'cmd = ["serve"]'),
+    "add": _Key("add", read_add, 'add = ["config.yaml:/etc/app/config.yaml:0644"]'),
+    "ldflags": _Key("ldflags", read_flags, 'ldflags = "-X main.version={{.Version}}"'),
+    "gcflags": _Key("gcflags", read_flags, 'gcflags = "all=-l"'),
+    "asmflags": _Key("asmflags", read_flags, 'asmflags = "all=-D=X"'),
+    "go-tags": _Key("go_tags", read_texts, 'go-tags = ["grpcnotrace"]'),
+    "go-env": _Key("go_env", read_go_env, 'go-env = { GOEXPERIMENT = "jsonv2" }'),
+    "go-version": _Key("go_version", read_text, 'go-version = "1.26.8"'),
+    "trimpath": _Key("trimpath", read_boolean, "trimpath = false"),
+    "strip": _Key("strip", read_boolean, "strip = false"),
+    "strip-buildid": _Key("strip_buildid", read_boolean, "strip-buildid = true"),
+    "debug-info": _Key("debug_info", read_text, 'debug-info = "api.debug"'),
+    "compression": _Key("compression", choice(COMPRESSIONS), 'compression = "zstd"'),
+    "compression-level": _Key("compression_level", read_level, "compression-level = 19"),
+}
+_SERVICE_KEYS: Mapping[str, _Key] = {"package": _Key("package", read_text, 'package = "./cmd/api"'), **_BUILD_KEYS}

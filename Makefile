@@ -26,7 +26,7 @@ check: setup ## Formatting, lint, types, and the arrows of docs/layout.md.
 	.venv/bin/ruff format --check $(PYTHON_CODE)
 	.venv/bin/ruff check $(PYTHON_CODE)
 	.venv/bin/mypy
-	.venv/bin/lint-imports --verbose --cache-dir .cache/import-linter | tail -n 40
+	.venv/bin/lint-imports --no-logo --cache-dir .cache/import-linter
 
 format: setup ## Put the code into the house's form.
 	.venv/bin/ruff format $(PYTHON_CODE)

@@ -1,0 +1,107 @@
+"""`make demo`: the example built, built again, run and asked; then where its bytes went.
+
+Everything it makes rests in .cache/demo, so the user's own store stays as it is.
+"""
+
+import os
+import platform
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "examples" / "hello"
+QUESTIONS = ("/", "/time?zone=Asia/Shanghai", "/user", "/tls")
+PATIENCE = 20.0
+"""Seconds the service gets to answer first, and to end after SIGTERM."""
+
+
+def main() -> int:
+    """Show wherry at work; give the exit code."""
+    environment = {
+        **os.environ,
+        "WHERRY_STORE": str(ROOT / ".cache/demo/store"),
+        "WHERRY_CACHE": str(ROOT / ".cache/demo/cache"),
+    }
+    build = ["wherry", "build", *_platform()]
+    print("$ cd examples/hello", flush=True)
+    _show(build, environment)
+    print("\nAgain, with nothing changed:", flush=True)
+    _show(build, environment)
+    print("\nRun it, and ask it something:", flush=True)
+    address = _free_address()
+    with _running(["wherry", "run", "-e", f"LISTEN={address}", "hello:dev"], environment) as service:
+        _wait(service, address)
+        for path in QUESTIONS:
+            url = f"http://{address}{path}"
+            print(f"$ curl -s '{url}'\n{_get(url)}", flush=True)
+    print("\nWhere its bytes went:", flush=True)
+    _show(["wherry", "inspect", "hello:dev"], environment)
+    return 0
+
+
+def _platform() -> list[str]:
+    """The platforms of wherry.toml do for most; other machines add their own, so that the image can run here."""
+    machine = platform.machine()
+    return [] if machine in {"x86_64", "aarch64"} else ["--platform", machine]
+
+
+def _show(argv: list[str], environment: dict[str, str]) -> None:
+    print("$ " + shlex.join(argv), flush=True)
+    done = subprocess.run(argv, cwd=EXAMPLE, env=environment, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def _free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def _running(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program; whatever happens, it has ended when we leave."""
+    print(f"$ {shlex.join(argv)} &", flush=True)
+    process = subprocess.Popen(argv, cwd=EXAMPLE, env=environment)
+    try:
+        yield process
+        print(f"$ kill {process.pid}", flush=True)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(service: subprocess.Popen[bytes], address: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if service.poll() is not None:
+            sys.exit(f"the service ended before it answered (exit code {service.returncode})")
+        try:
+            _get(f"http://{address}/healthz")
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.05)
+        else:
+            return
+    sys.exit(f"the service did not answer on {address} within {PATIENCE:.0f} s")
+
+
+def _get(url: str) -> str:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
+    with opener.open(url, timeout=PATIENCE) as answer:
+        return str(answer.read().decode().strip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""The house rules that a linter doesn't know, and that what the documents say is so."""
+
+import ast
+import importlib
+import importlib.util
+import os
+import pkgutil
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import wherry
+from needs import need
+from wherry.errors import WherryError
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "wherry"
+ROOMS = sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
+FORMATS = ("oci", "golang", "elf")
+LINUX_ONLY = ("wherry.sandbox", "wherry.runtime")
+POSIX_ONLY = ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty")
+
+
+def modules(*rooms: str) -> list[Path]:
+    """Give the modules of some rooms."""
+    return sorted(path for room in rooms for path in (SOURCE / room).rglob("*.py"))
+
+
+def names_used(path: Path) -> Iterator[str]:
+    """Yield every dotted name a module uses, such as `os.environ.get`, and `from os import environ` as `os.environ`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name | ast.Attribute):
+            yield ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_at_once(path: Path) -> Iterator[str]:
+    """Yield what a module imports when it is loaded: neither in a function nor for types only."""
+
+    def visit(nodes: list[ast.stmt]) -> Iterator[str]:
+        for node in nodes:
+            match node:
+                case ast.Import():
+                    yield from (alias.name for alias in node.names)
+                case ast.ImportFrom(module=str(module)):
+                    yield module
+                case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=otherwise):
+                    yield from visit(otherwise)
+                case ast.If() | ast.Try() | ast.ClassDef() | ast.With():
+                    yield from visit(
+                        [child for child in ast.walk(node) if isinstance(child, ast.Import | ast.ImportFrom)]
+                    )
+
+    return visit(ast.parse(path.read_text()).body)
+
+
+def within(name: str, packages: tuple[str, ...]) -> bool:
+    """Tell whether a dotted name is one of the packages, or in one."""
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_room_says_what_the_contracts_say(room):
+    """The `May import:` line of a room is what import-linter lets it import."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    allowed = {
+        module.removeprefix("wherry.")
+        for contract in contracts
+        if contract["type"] == "protected" and f"wherry.{room}" in contract["allowed_importers"]
+        for module in contract["protected_modules"]
+    }
+    said = re.search(r"May import: ([^.]+)\.", (SOURCE / room / "__init__.py").read_text())
+    assert said, "the room's __init__.py has no `May import:` line"
+
+    if said[1] == "everything":
+        assert allowed >= set(ROOMS) - {room}
+    else:
+        named = set() if said[1].startswith("nothing") else set(re.split(r",\s+", said[1]))
+        assert named & set(ROOMS) == allowed
+
+
+def test_only_cli_reads_the_environment():
+    """The process's environment, its home and its standard streams belong to cli/."""
+    outside = (
+        "os.environ",
+        "os.environb",
+        "os.getenv",
+        "os.getenvb",
+        "Path.home",
+        "sys.stdout",
+        "sys.stderr",
+        "sys.argv",
+    )
+    rest = [room for room in ROOMS if room != "cli"]
+
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in [*modules(*rest), *SOURCE.glob("*.py")]
+        for name in names_used(path)
+        if within(name, outside)
+    ]
+    assert found == []
+
+
+def test_formats_reach_nothing_outside():
+    """Formats open no file and read no clock, also not by what import-linter can't see."""
+    outside = ("open", "datetime.now", "datetime.utcnow", "datetime.datetime.now", "date.today", "Path", "pathlib.Path")
+
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in modules(*FORMATS)
+        for name in names_used(path)
+        if within(name, outside)
+    ]
+    assert found == []
+
+
+def test_programs_start_through_one_door():
+    """Only host/process.py and the sandbox start or become another program."""
+    doors = re.compile(r"os\.(exec\w+|fork\w*|posix_spawn\w*|spawn\w+|system|popen)|subprocess(\.\w+)?")
+    allowed = {SOURCE / "host" / "process.py", *modules("sandbox")}
+
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in SOURCE.rglob("*.py")
+        if path not in allowed
+        for name in names_used(path)
+        if doors.fullmatch(name)
+    ]
+    assert found == []
+
+
+def test_what_is_linux_only_is_imported_late():
+    """Loading any other module needs neither the Linux rooms nor a module that only POSIX systems have."""
+    own = modules("sandbox", "runtime")
+
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in SOURCE.rglob("*.py")
+        if path not in own
+        for name in imported_at_once(path)
+        if within(name, (*LINUX_ONLY, *POSIX_ONLY))
+    ]
+    assert found == []
+
+
+def test_command_reference_is_current():
+    """docs/reference/cli.md is what `make docs` would write."""
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "scripts" / "reference.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+
+    assert script.TARGET.read_text() == script.reference()
+
+
+def test_exit_codes_are_documented():
+    """docs/reference/exit-codes.md has a row for each code an error of ours has, and for no other from 2 on."""
+    for module in pkgutil.walk_packages(wherry.__path__, "wherry."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    used = {error.exit_code for error in subclasses(WherryError)}
+    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "reference" / "exit-codes.md").read_text(), re.MULTILINE)
+
+    assert used | {0, 1, 130, 141} == {int(row) for row in rows}
+
+
+def subclasses(kind: type[WherryError]) -> Iterator[type[WherryError]]:
+    """Yield an error and all that derive from it."""
+    yield kind
+    for child in kind.__subclasses__():
+        yield from subclasses(child)
+
+
+def test_settings_keys_are_documented():
+    """docs/reference/wherry-toml.md has a row for every key, and for no other."""
+    from wherry.settings import wherry_toml
+
+    rows = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "reference" / "wherry-toml.md").read_text(), re.MULTILINE)
+
+    assert sorted(rows) == sorted(wherry_toml._SERVICE_KEYS)
+
+
+def pages() -> list[Path]:
+    """Give every Markdown page of the repository."""
+    folders = [ROOT / name for name in ("docs", "examples", "bench")]
+    return [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
+
+
+def test_links_between_pages_lead_somewhere():
+    """A relative link in a Markdown page names a file that is there."""
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages()
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+        if ":" not in target and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_decisions_name_every_dependency():
+    """A dependency has its argument in docs/decisions.md."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    decisions = (ROOT / "docs" / "decisions.md").read_text()
+    extras = [word for words in project["optional-dependencies"].values() for word in words]
+
+    names = [re.match(r"[A-Za-z0-9._-]+", word)[0] for word in [*project["dependencies"], *extras]]
+    assert [name for name in names if f"`{name}`" not in decisions] == []
+
+
+def test_changes_are_named_for_an_issue():
+    """changes/ holds `<issue>.<added|changed|fixed|removed>.md`, one sentence each."""
+    for change in (ROOT / "changes").glob("*"):
+        assert re.fullmatch(r"\d+(\.\d+)?\.(added|changed|fixed|removed)\.md", change.name), change.name
+        assert len(change.read_text().strip().splitlines()) == 1, f"{change.name} is more than a line"
+
+
+@pytest.mark.slow
+def test_example_passes_its_own_tests():
+    """`go vet` and `go test` find nothing in examples/hello."""
+    go = need("go")
+    environment = {**os.environ, "GOFLAGS": "-modcacherw", "GOWORK": "off"}
+    for words in (["vet", "./..."], ["test", "-count=1", "./..."]):
+        done = subprocess.run(
+            [go, *words], cwd=ROOT / "examples" / "hello", env=environment, capture_output=True, text=True, check=False
+        )
+
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -67,7 +67,7 @@ class Gone(Terminal):
         super().__init__()
         self.asked = threading.Event()
 
-    def write(self, text: str) -> int:
+    def write(self, *_: object) -> int:
         """Fail as the system does."""
         self.asked.set()
         raise OSError(5, "Input/output error")

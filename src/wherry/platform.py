@@ -23,7 +23,21 @@ _LEVELS = {
     "arm": re.compile(r"v[5-8]"),
     "arm64": re.compile(r"v(8|9)(\.[0-9])?"),
 }
-_LINUX = ("386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64", "s390x")
+_LINUX = (
+    "386",
+    "amd64",
+    "arm",
+    "arm64",
+    "loong64",
+    "mips",
+    "mips64",
+    "mips64le",
+    "mipsle",
+    "ppc64",
+    "ppc64le",
+    "riscv64",
+    "s390x",
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,7 +58,7 @@ class Platform:
         parts = text.strip().lower().split("/")
         if len(parts) == 1:
             parts = ["linux", *parts]
-        if len(parts) > 3 or not all(_WORD.fullmatch(part) for part in parts):
+        if len(parts) not in {2, 3} or not all(_WORD.fullmatch(part) for part in parts):
             raise _unknown(text)
         system, architecture, variant = (*parts, "")[:3]
         platform = cls.of(system, architecture, variant)

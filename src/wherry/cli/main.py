@@ -32,11 +32,11 @@ Module `wherry.cli.NAME` (dashes become underscores) holds it as `command`.
 class LazyGroup(click.Group):
     """A group that knows its commands' names and imports one when it is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Name the commands in the order of `COMMANDS`."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Import the module of a command."""
         if cmd_name not in COMMANDS:
             return None
@@ -45,7 +45,9 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, found by the first test of the command
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; of an unknown one, name the nearest."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
@@ -55,7 +57,7 @@ class LazyGroup(click.Group):
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -64,7 +66,9 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="wherry %(version)s")
 @click.option("--store", metavar="DIR", envvar="WHERRY_STORE", help="Folder of the local store (an OCI layout).")
-@click.option("--cache", metavar="DIR", envvar="WHERRY_CACHE", help="Folder of the cache; it can be deleted at any time.")
+@click.option(
+    "--cache", metavar="DIR", envvar="WHERRY_CACHE", help="Folder of the cache; it can be deleted at any time."
+)
 @click.pass_context
 def wherry(ctx: click.Context, store: str | None, cache: str | None) -> None:
     """Take a Go module to the smallest container image that works, and prove it."""
@@ -72,7 +76,7 @@ def wherry(ctx: click.Context, store: str | None, cache: str | None) -> None:
     world.configure(store=store, cache=cache)
 
 
-def run(arguments: list[str], world: World) -> int:
+def run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one return a kind of end
     """Run one command line in a world; give the exit code.
 
     What the command returns is the code (None is 0); a `WherryError` is printed as

@@ -1,0 +1,197 @@
+"""Steps in order of need, side by side, cached by key; and why a step missed.
+
+The engine knows nothing of Go or layers: a `Performer` that it is handed looks at what steps read and does them.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from wherry.plan.steps import Plan, Step, key_of
+from wherry.store.results import Record, Results
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a step reads, as it is now."""
+
+    key: str
+    """The content key: a hash of each thing read and what was in it."""
+    observed: bytes
+    """The same in the form the performer wants back next time, with whatever makes the next look cheap."""
+    worth_keeping: bool = False
+    """Whether `observed` has become cheaper to check than the record's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a step: cached or done now, its result, and why it was not cached."""
+
+    step: Step
+    cached: bool
+    result: bytes
+    key: str
+    seconds: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+
+class Performer(Protocol):
+    """Whoever can do steps."""
+
+    def look(self, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> Seen | None:
+        """Look at what a step reads now; None where that is known only after doing it.
+
+        Args:
+            step: the step.
+            needs: outcomes of what it needs.
+            known: the record last used under the step's definition.
+        """
+
+    def holds(self, step: Step, result: bytes) -> bool:
+        """Tell whether what a result names is still there."""
+
+    def do(self, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> tuple[bytes, Seen | None]:
+        """Do a step; give its result and what it has read (None: it must not be cached)."""
+
+    def explain(self, step: Step, known: Record, seen: Seen | None) -> tuple[str, ...]:
+        """Say in words what differs between a record and what is read now; empty where nothing does."""
+
+
+@dataclass
+class Engine:
+    """Carries plans out."""
+
+    results: Results
+    locks: Path
+    """Folder of lock files: equal steps in flight are joined, across processes too."""
+    performer: Performer
+    threads: int = 2
+    use_cache: bool = True
+    clock: Callable[[], float] = time.time
+    finished: Callable[[Outcome], None] = field(default=lambda _: None)
+
+    def lookup(self, plan: Plan) -> dict[str, Outcome] | None:
+        """Give every outcome if all are cached: the path of "nothing changed", on one thread."""
+        outcomes: dict[str, Outcome] = {}
+        for step in plan.steps:
+            found = self._cached(plan, step, outcomes)
+            if found is None:
+                return None
+            outcomes[step.name] = found
+        return outcomes
+
+    def run(self, plan: Plan) -> dict[str, Outcome]:
+        """Do what is not cached; the first error ends the plan once the running steps have ended."""
+        outcomes: dict[str, Outcome] = {}
+        waiting = list(plan.steps)
+        running: dict[Future[Outcome], Step] = {}
+        with ThreadPoolExecutor(self.threads) as pool:
+            try:
+                while waiting or running:
+                    for step in [step for step in waiting if all(need in outcomes for need in step.needs)]:
+                        waiting.remove(step)
+                        running[pool.submit(self._one, plan, step, dict(outcomes))] = step
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        outcomes[running.pop(future).name] = future.result()
+                        self.finished(future.result())
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return outcomes
+
+    def _one(self, plan: Plan, step: Step, outcomes: Mapping[str, Outcome]) -> Outcome:
+        if found := self._cached(plan, step, outcomes):
+            return found
+        with self._alone(key_of(step.definition())):
+            if found := self._cached(plan, step, outcomes):
+                return found
+            return self._do(plan, step, outcomes)
+
+    def _do(self, plan: Plan, step: Step, outcomes: Mapping[str, Outcome]) -> Outcome:
+        defined = step.definition()
+        definition = key_of(defined)
+        known = self.results.latest(definition) or self.results.previous(_slot(plan, step))
+        began = self.clock()
+        result, seen = self.performer.do(step, outcomes, known)
+        content = seen.key if seen else ""
+        if seen:
+            self._keep(plan, step, defined, content, seen.observed, result)
+        reasons = self._reasons(step, defined, known, seen)
+        return Outcome(step, cached=False, result=result, key=f"{definition}{content}", seconds=self.clock() - began, reasons=reasons)
+
+    def _cached(self, plan: Plan, step: Step, outcomes: Mapping[str, Outcome]) -> Outcome | None:
+        if not self.use_cache:
+            return None
+        defined = step.definition()
+        definition = key_of(defined)
+        latest = self.results.latest(definition)
+        seen = self.performer.look(step, outcomes, latest)
+        if seen is None:
+            return None
+        content = seen.key
+        record = latest if latest and latest.content == content else self.results.find(definition, content)
+        if record is None or not self.performer.holds(step, record.result):
+            return None
+        if seen.worth_keeping or record is not latest:
+            self._keep(plan, step, defined, content, seen.observed, record.result)
+        return Outcome(step, cached=True, result=record.result, key=f"{definition}{content}")
+
+    def _keep(
+        self, plan: Plan, step: Step, defined: Mapping[str, str], content: str, observed: bytes, result: bytes
+    ) -> None:
+        self.results.put(
+            Record(
+                definition=key_of(defined),
+                content=content,
+                slot=_slot(plan, step),
+                used=self.clock(),
+                defined=msgspec.msgpack.encode(defined),
+                observed=observed,
+                result=result,
+            )
+        )
+
+    def _reasons(
+        self, step: Step, defined: Mapping[str, str], known: Record | None, seen: Seen | None
+    ) -> tuple[str, ...]:
+        if not self.use_cache:
+            return ("the cache was not asked (--no-cache)",)
+        if known is None:
+            return ("built here for the first time",)
+        before: dict[str, str] = msgspec.msgpack.decode(known.defined, type=dict[str, str])
+        changed = tuple(changes(before, defined))
+        return changed or self.performer.explain(step, known, seen) or ("what it made is no longer there",)
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        import fcntl
+
+        self.locks.mkdir(parents=True, exist_ok=True)
+        with (self.locks / key[:32]).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    """Say field by field what differs between two definitions."""
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old == new or name.endswith(".count"):
+            continue
+        if old is None:
+            yield f"{name} is new: {new}"
+        elif new is None:
+            yield f"{name} is gone (was {old})"
+        else:
+            yield f"{name} changed: {old} → {new}"
+
+
+def _slot(plan: Plan, step: Step) -> str:
+    return f"{plan.slot} {step.name}"

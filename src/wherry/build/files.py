@@ -1,0 +1,37 @@
+"""Files of the user's disk, and the program, as entries of a layer."""
+
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from wherry.layer.tar import Entry, FileContent, Kind, sort_entries, with_parents
+from wherry.plan.steps import AddedFile
+
+
+def entries_of(files: Iterable[AddedFile], mtime: int, program: Path | None) -> list[Entry]:
+    """Make the entries of a layer, parents first, all with one time.
+
+    Args:
+        files: what lies where; an empty source is the program.
+        mtime: seconds since the epoch.
+        program: what was linked, where the layer has it.
+    """
+    entries = [_entry(file, mtime, Path(file.source) if file.source else program) for file in files]
+    return sort_entries(with_parents(entries, mtime=mtime))
+
+
+def _entry(file: AddedFile, mtime: int, source: Path | None) -> Entry:
+    if source is None:
+        raise ValueError(f"{file.path} stands for a program, and there is none")
+    found = source.stat()
+    mode = file.mode if file.mode is not None else stat.S_IMODE(found.st_mode) & 0o755 | 0o444
+    return Entry(
+        path=file.path.lstrip("/"),
+        kind=Kind.FILE,
+        mode=mode,
+        uid=file.uid,
+        gid=file.gid,
+        mtime=mtime,
+        size=found.st_size,
+        content=FileContent(source),
+    )

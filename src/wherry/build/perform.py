@@ -1,0 +1,477 @@
+"""What the steps of an image do: compile, pack, take a base, assemble."""
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+from threading import Lock
+
+import msgspec
+
+from wherry.build import compile as go
+from wherry.build.engine import Outcome, Seen
+from wherry.build.files import entries_of
+from wherry.digest import Digest
+from wherry.errors import NotFound
+from wherry.host.process import Runner
+from wherry.host.toolchain import Toolchain, find_toolchain
+from wherry.oci.config import History, ImageConfig, Layer, RuntimeConfig
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.document import decode, encode
+from wherry.oci.image import Image
+from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
+from wherry.platform import Platform
+from wherry.source.inputs import Input, Kind, Looker, key_of_inputs, record
+from wherry.source.module import Listing, MainPackage, NoMainPackage, find_main, list_inputs
+from wherry.source.vcs import Vcs, VcsAbsent, git_environment
+from wherry.store.contract import BlobStore
+from wherry.store.results import Record
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """The result of a compile step."""
+
+    digest: str
+    size: int
+    """Bytes of the program."""
+    go: str
+    """Such as `go1.26.8`."""
+    origin: str
+    reads_stamp: bool
+    """Whether the program reads its own build info at run time."""
+    recipe: dict[str, str]
+    interpreter: str = ""
+    libraries: tuple[str, ...] = ()
+    packages: int = 0
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """What a step read, as its record keeps it."""
+
+    inputs: tuple[Input, ...] = ()
+    stamped: str = ""
+    """The state of version control that the program records; empty where it records none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a judge says of a fresh program."""
+
+    interpreter: str
+    libraries: tuple[str, ...]
+    reads_stamp: bool
+
+
+@dataclass
+class ImagePerformer:
+    """Does the steps of a plan; made anew for each build, closed at its end."""
+
+    store: BlobStore
+    runner: Runner
+    environment: Mapping[str, str]
+    """The user's, whole."""
+    scratch: Path
+    """A folder for programs between link and layer."""
+    vcs: Callable[[], Vcs | VcsAbsent]
+    judge: Callable[[Path, Platform], Facts]
+    base: Callable[[TakeBase], Image]
+    refuse: Callable[[Compiled, Callable[[], Path], Image], None]
+    """Raises where a program cannot start on a base."""
+    threads: int = 2
+    programs: dict[str, Path] = field(default_factory=dict)
+    looker: Looker = field(default_factory=Looker)
+    said: Callable[[str, str], None] = field(default=lambda _step, _text: None)
+    """Told what a step found worth telling, while it runs."""
+    _toolchains: dict[str, Toolchain] = field(default_factory=dict)
+    _one_go: dict[str, Lock] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+    _folder: Path | None = None
+
+    @property
+    def looked_at(self) -> int:
+        """How many paths were looked at."""
+        return self.looker.count
+
+    def close(self) -> None:
+        """Delete the programs."""
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def look(self, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> Seen | None:
+        """See `Performer.look`."""
+        match step.action:
+            case Compile():
+                return self._look_at_sources(known)
+            case Pack() as pack:
+                return self._look_at_files(pack, step, needs, known)
+            case TakeBase():
+                return Seen("", b"")
+            case Assemble():
+                return Seen(key_of({need: needs[need].result.hex() for need in step.needs}), b"")
+
+    def holds(self, step: Step, result: bytes) -> bool:
+        """See `Performer.holds`."""
+        match step.action:
+            case Compile():
+                return True
+            case Pack():
+                return self.store.has(layer_of(result).blob)
+            case TakeBase():
+                image = image_of(result)
+                return all(map(self.store.has, (image.descriptor, image.manifest.config, *image.manifest.stack)))
+            case Assemble():
+                return self.store.has(descriptor_of(result))
+
+    def do(self, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> tuple[bytes, Seen | None]:
+        """See `Performer.do`."""
+        match step.action:
+            case Compile() as action:
+                return self._compile(step.name, action, known)
+            case Pack() as action:
+                return self._pack(step, action, needs, known)
+            case TakeBase() as action:
+                return _encode_image(self.base(action)), Seen("", b"")
+            case Assemble() as action:
+                seen = self.look(step, needs, known)
+                return self._assemble(step, action, needs), seen
+
+    def explain(self, step: Step, known: Record, seen: Seen | None) -> tuple[str, ...]:
+        """See `Performer.explain`."""
+        if not isinstance(step.action, Compile | Pack):
+            return ("what it is made of changed",) if seen and seen.key != known.content else ()
+        if seen is None:
+            return ("it uses cgo or a flag whose inputs are unknown, so `go build` always runs",)
+        before, after = (msgspec.msgpack.decode(blob, type=Observed) for blob in (known.observed, seen.observed))
+        return tuple(_differences(before, after))
+
+    def _look_at_sources(self, known: Record | None) -> Seen | None:
+        if known is None:
+            return None
+        observed = msgspec.msgpack.decode(known.observed, type=Observed)
+        found = self.looker.observe(observed.inputs)
+        stamped = self._stamp() if observed.stamped else ""
+        if not found.changed and stamped == observed.stamped and not found.restamped:
+            return Seen(known.content, known.observed)
+        now = Observed(found.current, stamped)
+        key = key_of_inputs(found.current, stamped) if found.changed or stamped != observed.stamped else known.content
+        return Seen(key, msgspec.msgpack.encode(now), worth_keeping=found.restamped)
+
+    def _look_at_files(self, pack: Pack, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> Seen:
+        before = msgspec.msgpack.decode(known.observed, type=Observed).inputs if known else ()
+        wanted = [file.source for file in pack.files if file.source]
+        if [entry.path for entry in before] != wanted:
+            before = tuple(Input(path, Kind.FILE, b"") for path in wanted)
+        for file in wanted:
+            if not Path(file).is_file():
+                raise NotFound(f"--add {file}: no such file", hint="give a file as FILE:PATH[:mode[:owner]]")
+        found = self.looker.observe(before)
+        modes = [f"{Path(file).stat().st_mode:o}" for file in wanted]
+        programs = [compiled_of(needs[need].result).digest for need in step.needs]
+        return Seen(
+            key_of_inputs(found.current, *modes, *programs),
+            msgspec.msgpack.encode(Observed(found.current)),
+            worth_keeping=found.restamped and bool(wanted),
+        )
+
+    def _compile(self, name: str, action: Compile, known: Record | None) -> tuple[bytes, Seen | None]:
+        package = find_main(Path(action.package))
+        toolchain = self._toolchain(action, package)
+        goflags = go.words_of(toolchain.settings.get("GOFLAGS", ""))
+        flags = go.merged(action.flags, goflags)
+        before = msgspec.msgpack.decode(known.observed, type=Observed) if known else Observed()
+        wants_stamp = action.stamp and "-buildvcs=false" not in goflags and isinstance(self.vcs(), Vcs)
+        stamp = wants_stamp and bool(before.stamped)
+        started = time.time_ns()
+        with ThreadPoolExecutor(1) as aside:
+            listed = aside.submit(
+                list_inputs, self.runner, toolchain, package, go.listing_flags(flags), action.environment
+            )
+            try:
+                program = self._link(name, action, toolchain, package, (*flags, f"-buildvcs={str(stamp).lower()}"))
+            finally:
+                listing = listed.result()
+        facts = self.judge(program, action.platform)
+        if wants_stamp and facts.reads_stamp != stamp:
+            stamp = facts.reads_stamp
+            program = self._link(name, action, toolchain, package, (*flags, f"-buildvcs={str(stamp).lower()}"))
+        if listing.package != "main":
+            raise NoMainPackage(f"{package.folder}: package {listing.package} on {action.platform}, not main")
+        self.programs[name] = program
+        compiled = Compiled(
+            digest=_digest(program),
+            size=program.stat().st_size,
+            go=toolchain.version,
+            origin=toolchain.origin,
+            reads_stamp=facts.reads_stamp,
+            recipe=_recipe(package, action, toolchain, flags, goflags, stamped=stamp),
+            interpreter=facts.interpreter,
+            libraries=facts.libraries,
+            packages=listing.packages,
+        )
+        every = (*goflags, *flags)
+        volatile = listing.uses_cgo or go.unknown_flags(every)
+        seen = None if volatile else self._read(listing, every, package, before, stamp=stamp, started=started)
+        return msgspec.msgpack.encode(compiled), seen
+
+    def _read(
+        self,
+        listing: Listing,
+        flags: tuple[str, ...],
+        package: MainPackage,
+        before: Observed,
+        *,
+        stamp: bool,
+        started: int,
+    ) -> Seen:
+        paths = [*listing.paths, *go.flag_inputs(flags, package.folder)]
+        if stamp:
+            paths += _refs(self.vcs())
+        inputs = record(paths, before.inputs, started=started, threads=self.threads)
+        stamped = self._stamp() if stamp else ""
+        return Seen(key_of_inputs(inputs, stamped), msgspec.msgpack.encode(Observed(inputs, stamped)))
+
+    def _link(
+        self, name: str, action: Compile, toolchain: Toolchain, package: MainPackage, flags: tuple[str, ...]
+    ) -> Path:
+        program = self._place(name) / package.name
+        extra = dict(action.environment)
+        vcs = self.vcs() if "-buildvcs=true" in flags else None
+        if isinstance(vcs, Vcs):
+            extra = {**git_environment(self.environment, vcs.root), **extra}
+        # Two compilers of one platform at a time would compile the packages that both need twice.
+        with self._turn(str(action.platform)):
+            done = self.runner.run(
+                toolchain.command(package.folder, "build", *flags, "-o", str(program), ".", extra=extra)
+            )
+        if done.returncode:
+            raise go.CompileFailed(
+                f"{package.import_path} does not compile for {action.platform}:\n{_indented(done.words)}",
+                hint=f"the words above are {toolchain.version}'s; mend the sources and build again",
+            )
+        if words := done.words:
+            self.said(name, words)
+        return program
+
+    def _pack(
+        self, step: Step, action: Pack, needs: Mapping[str, Outcome], known: Record | None
+    ) -> tuple[bytes, Seen | None]:
+        from wherry.layer.compress import Encoding, pack
+
+        seen = self._look_at_files(action, step, needs, known)
+        programs = [self._program(needs[need]) for need in step.needs]
+        entries = entries_of(action.files, action.mtime, programs[0] if programs else None)
+        layer = pack(entries, Encoding(action.algorithm, action.level), self.store, threads=self.threads)
+        return encode(layer), seen
+
+    def _program(self, compiled: Outcome) -> Path:
+        path = self.programs.get(compiled.step.name)
+        if path is None:
+            action = compiled.step.action
+            assert isinstance(action, Compile)  # noqa: S101 - only compile steps give programs
+            self._compile(compiled.step.name, action, None)
+            path = self.programs[compiled.step.name]
+        if _digest(path) != compiled_of(compiled.result).digest:
+            raise go.CompileFailed(
+                f"{path.name}: a second link gave other bytes than the first",
+                hint="the sources changed while they were built; build again",
+            )
+        return path
+
+    def _assemble(self, step: Step, action: Assemble, needs: Mapping[str, Outcome]) -> bytes:
+        from wherry.image.assemble import assemble
+
+        base, program, layers, recipe = None, None, [], dict(action.recipe)
+        for need in step.needs:
+            outcome = needs[need]
+            match outcome.step.action:
+                case TakeBase():
+                    base = image_of(outcome.result)
+                case Pack() as packed:
+                    history = History(created=action.created, created_by=packed.created_by)
+                    layers.append((layer_of(outcome.result), history))
+                case Compile():
+                    program = outcome
+                    recipe |= compiled_of(outcome.result).recipe
+                case Assemble():
+                    raise TypeError("an image is not made of images")
+        assert base is not None  # noqa: S101 - each plan has a base, if only scratch
+        if program is not None:
+            self.refuse(compiled_of(program.result), partial(self._program, program), base)
+        recipe["base.digest"] = base.descriptor.digest
+        return encode(
+            assemble(
+                base,
+                layers,
+                _labelled(action.changes, recipe),
+                platform=action.platform,
+                created=action.created,
+                annotations={**action.annotations, RECIPE: recipe_text(recipe)},
+                sink=self.store,
+            )
+        )
+
+    def _stamp(self) -> str:
+        vcs = self.vcs()
+        return f"{vcs.revision} {vcs.modified}" if isinstance(vcs, Vcs) else "none"
+
+    def _toolchain(self, action: Compile, package: MainPackage) -> Toolchain:
+        _, _, version = action.go.partition("@")
+        environment = {**self.environment, **action.environment}
+        with self._lock:
+            key = key_of(
+                {**action.environment, "module": str(package.module), "GOOS": "", "GOARCH": "", "go": action.go}
+            )
+            if key not in self._toolchains:
+                self._toolchains[key] = find_toolchain(self.runner, environment, package.module, version=version)
+            return self._toolchains[key]
+
+    def _place(self, name: str) -> Path:
+        with self._lock:
+            if self._folder is None:
+                self.scratch.mkdir(parents=True, exist_ok=True)
+                self._folder = Path(mkdtemp(prefix="link-", dir=self.scratch))
+        place = self._folder / hashlib.sha256(name.encode()).hexdigest()[:16]
+        place.mkdir(exist_ok=True)
+        return place
+
+    def _turn(self, platform: str) -> Lock:
+        with self._lock:
+            return self._one_go.setdefault(platform, Lock())
+
+
+RECIPE = "dev.wherry.recipe"
+"""Label and annotation that carry the recipe."""
+
+
+def recipe_text(recipe: Mapping[str, str]) -> str:
+    """Write a recipe as its versioned JSON document: dotted names become nested objects."""
+    document: dict[str, object] = {"version": 1}
+    for name, value in recipe.items():
+        *outer, last = name.split(".")
+        here = document
+        for word in outer:
+            inner = here.setdefault(word, {})
+            assert isinstance(inner, dict)  # noqa: S101 - names are ours and never both leaf and branch
+            here = inner
+        here[last] = value
+    return msgspec.json.encode(document, order="deterministic").decode()
+
+
+def compiled_of(result: bytes) -> Compiled:
+    """Read the result of a compile step."""
+    return msgspec.msgpack.decode(result, type=Compiled)
+
+
+def layer_of(result: bytes) -> Layer:
+    """Read the result of a pack step."""
+    return decode(result, Layer, "a cached layer")
+
+
+def descriptor_of(result: bytes) -> Descriptor:
+    """Read the result of an assemble step."""
+    return decode(result, Descriptor, "a cached manifest")
+
+
+def image_of(result: bytes) -> Image:
+    """Read the result of a base step."""
+    from wherry.oci.manifest import Manifest
+
+    descriptor, manifest, config = msgspec.msgpack.decode(result, type=tuple[bytes, bytes, bytes])
+    return Image.of(
+        decode(descriptor, Descriptor, "a cached base"),
+        Manifest.parse(manifest, "a cached base"),
+        ImageConfig.parse(config, "a cached base"),
+    )
+
+
+def _encode_image(image: Image) -> bytes:
+    return msgspec.msgpack.encode((encode(image.descriptor), image.manifest.encoded(), image.config.encoded()))
+
+
+def _labelled(changes: RuntimeConfig, recipe: Mapping[str, str]) -> RuntimeConfig:
+    return msgspec.structs.replace(changes, labels={**(changes.labels or {}), RECIPE: recipe_text(recipe)})
+
+
+def _recipe(
+    package: MainPackage,
+    action: Compile,
+    toolchain: Toolchain,
+    flags: tuple[str, ...],
+    goflags: tuple[str, ...],
+    *,
+    stamped: bool,
+) -> dict[str, str]:
+    target = {name: value for name, value in action.environment.items() if name in _TARGET}
+    vendored = (package.module / "vendor" / "modules.txt").is_file() and "-mod=mod" not in goflags
+    return {
+        "module.path": package.module_path,
+        "module.package": package.import_path,
+        "module.source": "vendor" if vendored else "module cache",
+        "go.version": toolchain.version,
+        "go.flags": " ".join(map(_pathless, flags)),
+        "go.goflags": " ".join(_pathless(flag) for flag in goflags if not flag.startswith(("-ldflags", "-tags"))),
+        "go.experiment": toolchain.settings.get("GOEXPERIMENT", ""),
+        "go.buildvcs": str(stamped).lower(),
+        **{f"go.{name}": value for name, value in target.items()},
+    }
+
+
+_TARGET = ("GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "CGO_ENABLED")
+
+
+def _pathless(flag: str) -> str:
+    name, equals, value = flag.partition("=")
+    if name.lstrip("-") in {"pgo", "overlay", "modfile"} and os.sep in value:
+        return f"{name}{equals}{Path(value).name}"
+    return flag
+
+
+def _refs(vcs: Vcs | VcsAbsent) -> list[tuple[str, Kind]]:
+    # Go names the version after the nearest tag, so a tag that comes or moves makes another program.
+    if not isinstance(vcs, Vcs):
+        return []
+    git = vcs.root / ".git"
+    tags = git / "refs" / "tags"
+    files = [path for path in tags.rglob("*") if path.is_file()]
+    folders = [tags, *(path for path in tags.rglob("*") if path.is_dir())]
+    return [
+        (str(git / "packed-refs"), Kind.FILE),
+        *((str(path), Kind.FILE) for path in files),
+        *((str(path), Kind.TREE) for path in folders),
+    ]
+
+
+def _differences(before: Observed, after: Observed) -> list[str]:
+    old = {(entry.path, entry.kind): entry.content for entry in before.inputs}
+    new = {(entry.path, entry.kind): entry.content for entry in after.inputs}
+    words = []
+    for path, kind in sorted(old.keys() | new.keys()):
+        was, now = old.get((path, kind)), new.get((path, kind))
+        if was == now:
+            continue
+        if was is None:
+            words.append(f"{path} is read now")
+        elif now is None:
+            words.append(f"{path} is no longer read")
+        elif kind in {Kind.FOLDER, Kind.TREE}:
+            words.append(f"{path}: a file came or went")
+        else:
+            words.append(f"{path} changed")
+    if before.stamped != after.stamped:
+        words.append(f"the commit it records changed: {before.stamped or 'none'} → {after.stamped or 'none'}")
+    return words
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return Digest.from_hash(hashlib.file_digest(file, "sha256"))
+
+
+def _indented(words: str) -> str:
+    return "\n".join(f"  {line}" for line in words.splitlines())

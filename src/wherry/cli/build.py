@@ -1,0 +1,87 @@
+"""`wherry build [PATH…]`: a Go module to an image."""
+
+import click
+
+from wherry.cli.world import World
+
+
+@click.command("build")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option(
+    "-t",
+    "--tag",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Name in the local store; repeatable. [default: the program's name]",
+)
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="LIST",
+    help="linux/amd64,linux/arm64,… or all. [default: this machine's]",
+)
+@click.option(
+    "--base", metavar="BASE", help="static, static-notz, scratch, a layout, an archive, or an image of the local store."
+)
+@click.option("-f", "--file", "dockerfile", metavar="FILE", help="Build a Dockerfile (not in this version).")
+@click.option("--go", "go_door", is_flag=True, help="Build the Go module, also where there is a Dockerfile.")
+@click.option("--ldflags", metavar="FLAGS", help="Linker flags, added to -s; {{.Version}} and the like are replaced.")
+@click.option("--tags", "go_tags", multiple=True, metavar="LIST", help="Go build tags.")
+@click.option("--gcflags", metavar="FLAGS", help="Compiler flags.")
+@click.option("--asmflags", metavar="FLAGS", help="Assembler flags.")
+@click.option("--go-env", "go_env", multiple=True, metavar="NAME=VALUE", help="A variable for Go, such as GOAMD64=v3.")
+@click.option("--go-version", metavar="VERSION", help="Build with this Go release.")
+@click.option("--strip/--no-strip", default=None, help="Leave symbols and DWARF out. [default: strip]")
+@click.option("--trimpath/--no-trimpath", default=None, help="Leave this machine's paths out. [default: trimpath]")
+@click.option("--strip-buildid", is_flag=True, default=None, help="Take the build ID out too (36 bytes).")
+@click.option("--debug-info", metavar="FILE", help="Also write the program with symbols and DWARF.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of the config.")
+@click.option(
+    "--annotation", "annotations", multiple=True, metavar="NAME=VALUE", help="An annotation of manifest and index."
+)
+@click.option("-e", "--env", "env", multiple=True, metavar="NAME=VALUE", help="A variable of the container.")
+@click.option("-u", "--user", metavar="UID[:GID]", help="User of the container. [default: 65532:65532]")
+@click.option("-w", "--workdir", metavar="PATH", help="Working directory of the container.")
+@click.option("--expose", multiple=True, metavar="PORT[/PROTO]", help="A port the service listens on.")
+@click.option(
+    "--entrypoint", metavar="WORDS", help="Entry point, split as a shell would, or a JSON list. [default: the program]"
+)
+@click.option("--cmd", metavar="WORDS", help="Default arguments.")
+@click.option("--add", "add", multiple=True, metavar="FILE:PATH[:MODE[:OWNER]]", help="A file to put into the image.")
+@click.option(
+    "--compression", type=click.Choice(["gzip", "zstd", "none"]), help="Encoding of the layers. [default: gzip]"
+)
+@click.option("--compression-level", type=int, help="Its level.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="TYPE",
+    help="type=oci|docker|tar|local,dest=PATH as buildx has it.",
+)
+@click.option("--metadata-file", metavar="FILE", help="Write digests as JSON, with buildx's keys.")
+@click.option("--iidfile", metavar="FILE", help="Write the image's digest.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "plain", "json", "quiet"]),
+    default="auto",
+    help="How to show what is going on.",
+)
+@click.option("--no-cache", is_flag=True, help="Do every step.")
+@click.option("--no-vcs", is_flag=True, help="Leave facts of version control out.")
+@click.option("--explain", is_flag=True, help="Say of each step why it was done.")
+@click.pass_obj
+def command(world: World, paths: tuple[str, ...], **options: object) -> int:
+    """Build each PATH, a main package of a Go module, into an image in the local store.
+
+    Without PATH: the services of wherry.toml, or the main package here. Prints NAME@DIGEST for each image.
+    """
+    from wherry.cli.building import build
+    from wherry.cli.requests import requests_of
+
+    return build(world, requests_of(world, paths, options))

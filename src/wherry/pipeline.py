@@ -1,0 +1,389 @@
+"""The whole line in one page: a request to an image in the store. Read this first.
+
+source (what the user has) → plan (steps with keys) → build (do what is not cached) → layer → image → store.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from wherry.bases import Bases
+from wherry.build.compile import GoFlags
+from wherry.build.engine import Engine, Outcome
+from wherry.build.perform import Compiled, Facts, ImagePerformer, compiled_of, descriptor_of, layer_of
+from wherry.errors import InvalidUsage, WherryError
+from wherry.finding import Finding
+from wherry.host.process import Runner
+from wherry.host.toolchain import locate
+from wherry.oci import media
+from wherry.oci.config import Layer, RuntimeConfig
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.image import Image
+from wherry.oci.manifest import Index
+from wherry.plan.from_module import Packing, Target, plan_images
+from wherry.plan.steps import AddedFile, Plan
+from wherry.platform import Platform, order
+from wherry.source.module import MainPackage
+from wherry.source.vcs import Details, Vcs, VcsAbsent, VcsQuery, read_details, start_vcs
+from wherry.store.contract import write_document
+from wherry.store.disk import DiskStore
+from wherry.store.results import Results
+
+GO_VARIABLES = ("GO", "CGO_")
+"""Prefixes of what the environment says to Go."""
+_NOT_GO = frozenset({"GOPATH_BACKUP", "GOOGLE_APPLICATION_CREDENTIALS", "GOTELEMETRYDIR"})
+
+
+class CannotStart(WherryError):
+    """The program would not start on the base; nothing was stored under a name."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One image that a user asks for."""
+
+    package: MainPackage
+    names: tuple[str, ...]
+    """Tags in the local store."""
+    platforms: tuple[Platform, ...]
+    base: str
+    flags: GoFlags = field(default_factory=GoFlags)
+    go_version: str = ""
+    go_environment: Mapping[str, str] = field(default_factory=dict)
+    stamp: bool = True
+    """Whether facts of version control go into labels, and into a program that reads them."""
+    config: RuntimeConfig = field(default_factory=RuntimeConfig)
+    path: str = ""
+    """Where the program lies in the image; empty: /app/NAME."""
+    added: tuple[AddedFile, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    algorithm: str = "gzip"
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltPlatform:
+    """One platform of a built image."""
+
+    platform: Platform
+    image: Image
+    compiled: Compiled
+    own: tuple[Layer, ...]
+    """Layers above the base."""
+    compile_outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One built image."""
+
+    request: Request
+    root: Descriptor
+    """Of the manifest, or of the index where there are several platforms."""
+    platforms: tuple[BuiltPlatform, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a build did."""
+
+    images: tuple[Built, ...]
+    unchanged: bool
+    """Whether everything came from the cache."""
+    looked_at: int
+    outcomes: Mapping[str, Outcome]
+    seconds: float
+    notices: tuple[str, ...] = ()
+
+
+@dataclass
+class Pipeline:
+    """Builds requests; made for one command."""
+
+    store: DiskStore
+    cache: Path
+    runner: Runner
+    environment: Mapping[str, str]
+    clock: Callable[[], float] = time.time
+    threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    use_cache: bool = True
+    finished: Callable[[Outcome], None] = field(default=lambda _: None)
+    said: Callable[[str, str], None] = field(default=lambda _step, _text: None)
+    begins: Callable[[], None] = field(default=lambda: None)
+    """Called once where something has to be done: not all is cached."""
+
+    @cached_property
+    def results(self) -> Results:
+        """Results of earlier builds."""
+        return Results(self.cache)
+
+    def build(self, requests: Sequence[Request]) -> Report:
+        """Build every image and name it; nothing is named unless all of them are whole.
+
+        Raises:
+            WherryError: whatever stopped it; the store is as it was, but for blobs that no name leads to.
+        """
+        began = self.clock()
+        vcs = _Checkout(self, requests[0].package.module)
+        bases = Bases(self.store, self.environment)
+        performer = ImagePerformer(
+            store=self.store,
+            runner=self.runner,
+            environment=self.environment,
+            scratch=self.cache / "link",
+            vcs=lambda: vcs.status,
+            judge=judge,
+            base=bases.take,
+            refuse=lambda compiled, program, image: refuse_if_it_cannot_start(compiled, program, image, bases),
+            threads=self.threads,
+            said=self.said,
+        )
+        try:
+            with self.store.writing():
+                targets = [self._target(request, vcs, bases) for request in requests]
+                plan = plan_images(targets, slot=str(requests[0].package.module))
+                outcomes, unchanged = self._carry_out(plan, performer)
+                built = tuple(self._finish(*pair, outcomes) for pair in zip(requests, targets, strict=True))
+                for image in built:
+                    for name in image.request.names:
+                        self._name(name, image.root)
+        finally:
+            vcs.stop()
+            performer.close()
+            self.results.close()
+        return Report(built, unchanged, performer.looked_at, outcomes, self.clock() - began, vcs.notices)
+
+    def _carry_out(self, plan: Plan, performer: ImagePerformer) -> tuple[Mapping[str, Outcome], bool]:
+        engine = Engine(
+            results=self.results,
+            locks=self.cache / "locks",
+            performer=performer,
+            threads=self.threads + 1,
+            use_cache=self.use_cache,
+            clock=self.clock,
+            finished=self.finished,
+        )
+        cached = engine.lookup(plan)
+        if cached is not None:
+            return cached, True
+        self.begins()
+        return engine.run(plan), False
+
+    def _target(self, request: Request, vcs: "_Checkout", bases: Bases) -> Target:
+        from wherry.layer.compress import Encoding
+
+        encoding = (
+            Encoding(request.algorithm, request.level)
+            if request.level is not None
+            else Encoding.default(request.algorithm)
+        )
+        epoch = self._source_date_epoch()
+        facts = vcs.facts() if request.stamp else NO_FACTS
+        created = epoch if epoch is not None else facts.committed
+        return Target(
+            package=request.package,
+            platforms=order(request.platforms),
+            flags=request.flags.arguments(),
+            environment={"CGO_ENABLED": "0", **self._go_environment()},
+            overrides=request.go_environment,
+            go=self._go(request),
+            stamp=request.stamp,
+            base=request.base,
+            base_content=bases.content(request.base),
+            path=request.path or f"/app/{request.package.name}",
+            added=request.added,
+            changes=_configured(request, facts),
+            created=datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            annotations=dict(request.annotations),
+            recipe=_recipe(request, facts, epoch, encoding.encoder),
+            packing=Packing(
+                algorithm=encoding.algorithm, level=encoding.level, encoder=encoding.encoder, mtime=epoch or 0
+            ),
+        )
+
+    def _finish(self, request: Request, target: Target, outcomes: Mapping[str, Outcome]) -> Built:
+        from wherry.store.images import read_image
+
+        platforms = []
+        for platform in target.platforms:
+            manifest = descriptor_of(outcomes[target.step("assemble", platform)].result)
+            compiled = outcomes[target.step("compile", platform)]
+            packs = [
+                outcomes[target.step(what, platform)]
+                for what in ("pack files of", "pack")
+                if target.step(what, platform) in outcomes
+            ]
+            platforms.append(
+                BuiltPlatform(
+                    platform,
+                    read_image(self.store, manifest),
+                    compiled_of(compiled.result),
+                    tuple(layer_of(pack.result) for pack in packs),
+                    compiled,
+                )
+            )
+        root = platforms[0].image.descriptor
+        if len(platforms) > 1:
+            index = Index.of(tuple(built.image.descriptor for built in platforms), dict(request.annotations))
+            root = write_document(self.store, media.OCI_INDEX, index.encoded())
+        return Built(request, root, tuple(platforms))
+
+    def _name(self, name: str, root: Descriptor) -> None:
+        if self.store.tags().get(name) != root:
+            self.store.tag(name, root)
+
+    def _go(self, request: Request) -> str:
+        located = locate(self.environment)
+        return f"{located[0] if located else ''}" + (f"@{request.go_version}" if request.go_version else "")
+
+    def _go_environment(self) -> dict[str, str]:
+        return {
+            name: value
+            for name, value in self.environment.items()
+            if (name.startswith(GO_VARIABLES) and name not in _NOT_GO)
+            or name in {"HOME", "XDG_CONFIG_HOME", "CC", "CXX", "AR"}
+        }
+
+    def _source_date_epoch(self) -> int | None:
+        text = self.environment.get("SOURCE_DATE_EPOCH", "")
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit() or int(text) >= 1 << 33:
+            raise InvalidUsage(
+                f"SOURCE_DATE_EPOCH={text!r}: it has to be seconds since 1970, as a whole number",
+                hint="set it to $(git log -1 --format=%ct), or unset it",
+            )
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class VcsFacts:
+    """What the labels say of version control."""
+
+    revision: str = ""
+    """With `-dirty` where something differs from the commit."""
+    committed: int = 0
+    """Seconds since the epoch."""
+    version: str = ""
+    source: str = ""
+
+
+NO_FACTS = VcsFacts()
+
+
+class _Checkout:
+    """Git's answers, asked for at once and read when needed."""
+
+    def __init__(self, pipeline: Pipeline, folder: Path) -> None:
+        self._pipeline = pipeline
+        self._query: VcsQuery = start_vcs(folder, pipeline.runner, pipeline.environment)
+
+    @cached_property
+    def status(self) -> Vcs | VcsAbsent:
+        """What `git status` said."""
+        return self._query.result()
+
+    @cached_property
+    def details(self) -> Details | None:
+        """What the commit and the remotes say."""
+        if isinstance(self.status, VcsAbsent):
+            return None
+        return read_details(self.status, self._pipeline.runner, self._pipeline.environment)
+
+    def facts(self) -> VcsFacts:
+        """What labels say."""
+        if isinstance(self.status, VcsAbsent) or self.details is None or not self.status.revision:
+            return NO_FACTS
+        details, status = self.details, self.status
+        exact = details.distance == 0 and not status.modified
+        return VcsFacts(
+            revision=status.revision + ("-dirty" if status.modified else ""),
+            committed=int(details.committed.timestamp()) if details.committed else 0,
+            version=details.tag if exact else "",
+            source=details.remote,
+        )
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Why there are no facts, where a user would miss them."""
+        if "status" in self.__dict__ and isinstance(self.status, VcsAbsent):
+            return (f"no VCS facts: {self.status.reason}",)
+        return ()
+
+    def stop(self) -> None:
+        """Leave no process behind."""
+        if "status" not in self.__dict__:
+            self._query.stop()
+
+
+def judge(program: Path, platform: Platform) -> Facts:
+    """Read of a fresh program what the line has to know."""
+    from wherry.analysis.closure import needs_of, reads_build_info
+
+    del platform
+    needs = needs_of(program)
+    return Facts(needs.interpreter, tuple(needs.libraries), reads_build_info(program))
+
+
+def refuse_if_it_cannot_start(compiled: Compiled, program: Callable[[], Path], base: Image, bases: Bases) -> None:
+    """Stop where the program asks for what its base has not.
+
+    Raises:
+        CannotStart: with what it asks for.
+    """
+    if not compiled.interpreter and not compiled.libraries:
+        return
+    from wherry.analysis.closure import start_findings
+
+    paths = bases.paths(base)
+    findings = start_findings(program(), has=paths.__contains__)
+    if findings:
+        raise CannotStart(_why(compiled, findings), hint=findings[0].remedy)
+
+
+def _why(compiled: Compiled, findings: Iterable[Finding]) -> str:
+    lines = [f"{compiled.recipe['module.package']} can't start on its base"]
+    for finding in findings:
+        lines.append(f"  {finding.message}")
+        lines.extend(f"    {evidence}" for evidence in finding.evidence)
+    return "\n".join(lines)
+
+
+def _configured(request: Request, facts: VcsFacts) -> RuntimeConfig:
+    import msgspec
+
+    path = request.path or f"/app/{request.package.name}"
+    config = request.config
+    labels = {
+        "org.opencontainers.image.title": request.package.name,
+        "org.opencontainers.image.revision": facts.revision,
+        "org.opencontainers.image.version": facts.version,
+        "org.opencontainers.image.source": facts.source,
+        **(config.labels or {}),
+    }
+    return msgspec.structs.replace(
+        config,
+        entrypoint=config.entrypoint or (path,),
+        labels={name: value for name, value in labels.items() if value},
+    )
+
+
+def _recipe(request: Request, facts: VcsFacts, epoch: int | None, encoder: str) -> dict[str, str]:
+    from wherry import __version__
+
+    recipe = {
+        "wherry": __version__,
+        "base.name": request.base if request.base in Bases.EMBEDDED else "external",
+        "layers.encoder": encoder,
+        "layers.mtime": str(epoch or 0),
+        "module.revision": facts.revision,
+    }
+    if epoch is not None:
+        recipe["sourceDateEpoch"] = str(epoch)
+    return recipe

@@ -1,0 +1,121 @@
+"""A Go program, or several, to steps: no Dockerfile."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from wherry.oci.config import RuntimeConfig
+from wherry.plan.steps import AddedFile, Assemble, Compile, Pack, Plan, Step, TakeBase
+from wherry.platform import Platform
+from wherry.source.module import MainPackage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """How layers are made: fixed at build, since the encoding is a part of the image."""
+
+    algorithm: str
+    level: int
+    encoder: str
+    """Name and version of the compressor."""
+    mtime: int
+    """Seconds since the epoch, of every entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One image to be: a program on its platforms."""
+
+    package: MainPackage
+    platforms: tuple[Platform, ...]
+    flags: tuple[str, ...]
+    """Arguments of `go build`."""
+    environment: Mapping[str, str]
+    """What the user's environment says to Go, and CGO_ENABLED."""
+    overrides: Mapping[str, str]
+    """`--go-env`: stronger than what a platform says."""
+    go: str
+    """The `go` command, with `@VERSION` where one is pinned."""
+    stamp: bool
+    base: str
+    base_content: Mapping[str, str]
+    """What decides the base's bytes."""
+    path: str
+    """Where the program lies in the image, absolute."""
+    added: tuple[AddedFile, ...]
+    changes: RuntimeConfig
+    created: str
+    annotations: Mapping[str, str]
+    recipe: Mapping[str, str]
+    packing: Packing
+
+    def step(self, what: str, platform: Platform) -> str:
+        """Name a step of this image."""
+        return f"{what} {self.package.import_path} {platform}"
+
+
+def plan_images(targets: Iterable[Target], slot: str) -> Plan:
+    """Order what is to do for images; steps that are the same for two of them come once.
+
+    Args:
+        targets: the images.
+        slot: what is being built, such as the module's folder.
+    """
+    steps: dict[str, Step] = {}
+    for target in targets:
+        for platform in target.platforms:
+            for step in _steps(target, platform):
+                steps.setdefault(step.name, step)
+    return Plan(tuple(steps.values()), slot)
+
+
+def base_step(target: Target, platform: Platform) -> str:
+    """Name the step that has the base in the store; images of one base share it."""
+    return f"base {target.base} {platform}"
+
+
+def _steps(target: Target, platform: Platform) -> Iterator[Step]:
+    packing = target.packing
+    base = base_step(target, platform)
+    yield Step(base, TakeBase(target.base, platform, target.base_content))
+    compiled = target.step("compile", platform)
+    yield Step(
+        compiled,
+        Compile(
+            package=str(target.package.folder),
+            platform=platform,
+            flags=target.flags,
+            environment={**target.environment, **platform.go_environment(), **target.overrides},
+            go=target.go,
+            stamp=target.stamp,
+        ),
+    )
+    layers = []
+    if target.added:
+        # Files the user adds change more seldom than the program: below it, their layer is pulled once.
+        layers.append(target.step("pack files of", platform))
+        yield Step(layers[-1], _pack(target.added, packing, "wherry build --add"))
+    layers.append(target.step("pack", platform))
+    program = AddedFile(source="", path=target.path, mode=0o755)
+    yield Step(layers[-1], _pack((program,), packing, f"wherry build {target.package.import_path}"), (compiled,))
+    yield Step(
+        target.step("assemble", platform),
+        Assemble(
+            platform=platform,
+            changes=target.changes,
+            created=target.created,
+            annotations=target.annotations,
+            recipe=target.recipe,
+        ),
+        (base, compiled, *layers),
+    )
+
+
+def _pack(files: tuple[AddedFile, ...], packing: Packing, created_by: str) -> Pack:
+    return Pack(
+        files=files,
+        mtime=packing.mtime,
+        algorithm=packing.algorithm,
+        level=packing.level,
+        encoder=packing.encoder,
+        created_by=created_by,
+    )

@@ -1,0 +1,144 @@
+"""What shall happen: a frozen graph of steps.
+
+A step's *definition key* names all that can change its outcome and is known before anything ran; its *content key*
+adds what it really reads, known once its inputs are. Both are kept field by field, so that "why did this miss" is a
+comparison of two mappings.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from wherry.oci.config import RuntimeConfig
+from wherry.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Compile:
+    """Make a program of a Go package, on this machine, for a platform."""
+
+    package: str
+    """Folder of the package, absolute."""
+    platform: Platform
+    flags: tuple[str, ...]
+    """Arguments of `go build`, the stamp and the output left out."""
+    environment: Mapping[str, str]
+    """What the user's environment says to Go: GO…, CGO_…, and the target's GOOS, GOARCH and kin."""
+    go: str
+    """The `go` command, and a version if one is pinned."""
+    stamp: bool
+    """Whether the program may record the state of version control, where it reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddedFile:
+    """A file from the user's disk, and how it lies in the image."""
+
+    source: str
+    path: str
+    mode: int | None
+    """None: as on disk, group and others without write."""
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Make a layer: of the program of a compile step, or of files."""
+
+    files: tuple[AddedFile, ...]
+    """A source of "" stands for the program."""
+    mtime: int
+    """Seconds since the epoch, of every entry."""
+    algorithm: str
+    level: int
+    encoder: str
+    """Name and version of the compressor."""
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBase:
+    """Have a base image of one platform in the store."""
+
+    base: str
+    platform: Platform
+    content: Mapping[str, str]
+    """What decides its bytes: versions for an embedded base, the digest for another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assemble:
+    """Make a config and a manifest of a base and layers."""
+
+    platform: Platform
+    changes: RuntimeConfig
+    """What is set; an empty field leaves the base's."""
+    created: str
+    """RFC 3339."""
+    annotations: Mapping[str, str]
+    recipe: Mapping[str, str]
+    """What the plan knows of the recipe; the compile step's result has the rest."""
+
+
+Action = Compile | Pack | TakeBase | Assemble
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do, under a name that is unique in its plan, after the steps it needs."""
+
+    name: str
+    action: Action
+    needs: tuple[str, ...] = ()
+
+    def definition(self) -> Mapping[str, str]:
+        """Name everything known beforehand that can change the outcome."""
+        return {"action": type(self.action).__name__, **dict(_fields("", self.action))}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in an order in which they could be done one by one."""
+
+    steps: tuple[Step, ...]
+    slot: str
+    """What is being built, so that a miss is compared with the last build of the same thing."""
+    by_name: Mapping[str, Step] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check that each step comes once and after what it needs."""
+        seen: dict[str, Step] = {}
+        for step in self.steps:
+            missing = [need for need in step.needs if need not in seen]
+            if step.name in seen or missing:
+                raise ValueError(f"step {step.name!r} is there twice, or before {missing}")
+            seen[step.name] = step
+        object.__setattr__(self, "by_name", seen)
+
+
+def key_of(fields: Mapping[str, str]) -> str:
+    """Hash fields to a key: order does not matter, and no two mappings share a text."""
+    state = hashlib.sha256()
+    for name in sorted(fields):
+        for word in (name, fields[name]):
+            encoded = word.encode(errors="surrogateescape")
+            state.update(len(encoded).to_bytes(8, "big") + encoded)
+    return state.hexdigest()
+
+
+def _fields(prefix: str, value: object) -> Iterator[tuple[str, str]]:
+    match value:
+        case Mapping():
+            for name, inner in value.items():
+                yield from _fields(f"{prefix}.{name}" if prefix else str(name), inner)
+        case Platform() | str() | int() | None:
+            yield prefix, str(value)
+        case tuple():
+            yield f"{prefix}.count", str(len(value))
+            for place, inner in enumerate(value):
+                yield from _fields(f"{prefix}.{place}", inner)
+        case _:
+            names = getattr(value, "__struct_fields__", None) or getattr(value, "__slots__", ())
+            for name in names:
+                yield from _fields(f"{prefix}.{name}" if prefix else name, getattr(value, name))

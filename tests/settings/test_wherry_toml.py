@@ -1,6 +1,8 @@
 """wherry.toml is read whole or refused with line and key."""
 
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from wherry.errors import InvalidSettings, NotFound
 from wherry.platform import Platform
 from wherry.settings.options import BuildOptions
 from wherry.settings.readers import WrongKey
+from wherry.settings.template import NAMES
 from wherry.settings.values import Added
 from wherry.settings.wherry_toml import _SERVICE_KEYS, Settings, WrongSyntax
 
@@ -240,3 +243,31 @@ def test_any_text_is_read_or_refused(text):
     else:
         return
     assert said.hint
+
+
+def test_the_reference_lists_every_key():
+    """A key that is not in the docs can't be found."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "wherry-toml.md").read_text()
+
+    rows = re.findall(r"^\| `([a-z-]+)` \| .*\| .*\| .*\|$", page, re.MULTILINE)
+
+    assert sorted(rows) == sorted(_SERVICE_KEYS)
+
+
+def test_the_references_example_is_right():
+    """The first thing that a reader copies."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "wherry-toml.md").read_text()
+    example = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert example
+
+    settings = Settings.parse(example[1])
+
+    assert list(settings.services) == ["api", "worker"]
+    assert settings.resolve("api").base == "static"
+
+
+def test_the_reference_lists_every_template_name():
+    """So can't a name."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "wherry-toml.md").read_text()
+
+    assert set(re.findall(r"`\.([A-Za-z.]+)`", page)) == {*NAMES, "Env.NAME"}

@@ -5,7 +5,7 @@ Source: OCI image-spec v1.1.1, config.md; Docker's additions (Healthcheck, OnBui
 
 import hashlib
 from collections.abc import Iterable
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import msgspec
 
@@ -13,6 +13,9 @@ from wherry.digest import Digest
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import decode, encode
 from wherry.platform import Platform
+
+Variable = Annotated[str, msgspec.Meta(pattern="=")]
+"""`NAME=value`."""
 
 
 class Healthcheck(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
@@ -31,8 +34,8 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", 
 
     user: str = ""
     exposed_ports: dict[str, dict[str, str]] | None = None
-    env: tuple[str, ...] | None = None
-    """`NAME=value` texts in order."""
+    env: tuple[Variable, ...] | None = None
+    """In order; of a name given twice the last counts."""
     entrypoint: tuple[str, ...] | None = None
     cmd: tuple[str, ...] | None = None
     volumes: dict[str, dict[str, str]] | None = None
@@ -53,7 +56,7 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", 
 class RootFS(msgspec.Struct, frozen=True, kw_only=True):
     """The layers by the hash of their uncompressed bytes, base first."""
 
-    type: str = "layers"
+    type: Literal["layers"] = "layers"
     diff_ids: tuple[Digest, ...] | None
 
 

@@ -13,7 +13,10 @@ from wherry.errors import InvalidDocument
 T = TypeVar("T")
 
 LARGEST = 4 * 1024 * 1024
-"""Bytes of a manifest, index or config we read: what registries accept (distribution-spec v1.1.1, "Pushing Manifests")."""
+"""Bytes of a manifest, index or config we read.
+
+Source: OCI distribution-spec v1.1.1, "Pushing Manifests": what every registry should accept.
+"""
 
 
 def encode(document: object) -> bytes:

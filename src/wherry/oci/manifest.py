@@ -9,7 +9,7 @@ import msgspec
 
 from wherry.errors import InvalidDocument
 from wherry.oci import media
-from wherry.oci.descriptor import Descriptor
+from wherry.oci.descriptor import Descriptor, MediaType
 from wherry.oci.document import decode, encode
 
 SchemaVersion = Literal[2]
@@ -20,7 +20,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 
     schema_version: SchemaVersion
     media_type: str = ""
-    artifact_type: str | None = None
+    artifact_type: MediaType | None = None
     config: Descriptor
     layers: tuple[Descriptor, ...] | None = ()
     """BuildKit writes null for an image without layers; `parse` gives an empty tuple then."""
@@ -67,7 +67,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 
     schema_version: SchemaVersion
     media_type: str = ""
-    artifact_type: str | None = None
+    artifact_type: MediaType | None = None
     manifests: Annotated[tuple[Descriptor, ...], msgspec.Meta(max_length=10_000)]
     subject: Descriptor | None = None
     annotations: dict[str, str] = {}

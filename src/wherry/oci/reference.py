@@ -71,7 +71,7 @@ class Reference:
             raise InvalidReference(
                 text,
                 f"{tag[:140]!r} is not a tag",
-                hint="a tag has up to 128 letters, digits, dots, dashes and underscores, and starts with none of . and -",
+                hint="a tag has up to 128 letters, digits and any of . _ -, and starts with neither . nor -",
             )
         registry, repository = _place(text, path)
         return cls(registry, repository, tag or ("" if digest else default_tag), digest)
@@ -144,4 +144,5 @@ def _what_is_wrong(repository: str) -> str:
         return "there is no name in it"
     if repository != repository.lower():
         return "a repository's name is lower case"
-    return f"{repository.removeprefix(_OFFICIAL)[:140]!r} is not a repository: words of a-z and 0-9, joined by one of . _ __ - and /"
+    short = repository.removeprefix(_OFFICIAL)[:140]
+    return f"{short!r} is not a repository: words of a-z and 0-9, joined by one of . _ __ - and /"

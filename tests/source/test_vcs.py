@@ -322,3 +322,26 @@ def test_a_remote_made_public(remote, url):
 def test_no_secret_gets_through(user, token):
     """Whatever a URL looks like, what stands before the host is not in what comes out."""
     assert str(token) not in public_url(f"https://{user}:{token}@host.example/a")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("untracked", [True, False])
+def test_go_stamps_the_same_answer(checkout, environment, untracked, tmp_path):
+    """`go build` in the environment we give it records our revision and our "modified", whatever the user set."""
+    go = need("go")
+    git(checkout, environment, "config", "--global", "status.showUntrackedFiles", "no")
+    (checkout / "main.go").write_text("package main\n\nfunc main() {}\n")
+    commit(checkout, environment)
+    if untracked:
+        (checkout / "notes").write_text("x")
+    vcs = seen(checkout, environment)
+    caches = {"GOCACHE": os.environ.get("GOCACHE") or str(Path.home() / ".cache" / "go-build"), "GOFLAGS": ""}
+    ours = {**git_environment(environment, checkout), **caches, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+
+    program = tmp_path / "program"
+    subprocess.run([go, "build", "-buildvcs=true", "-o", program, "."], cwd=checkout, env=ours, check=True)
+    said = subprocess.run([go, "version", "-m", program], env=ours, capture_output=True, text=True, check=True).stdout
+
+    assert f"vcs.revision={vcs.revision}" in said
+    assert f"vcs.modified={str(vcs.modified).lower()}" in said
+    assert vcs.modified is untracked

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherry.errors import InvalidUsage
-from wherry.settings.outputs import Output, OutputType, parse_outputs
+from wherry.settings.outputs import Output, OutputType, encoding_of, parse_outputs
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,19 @@ def test_several_outputs_keep_their_order():
     outputs = parse_outputs(["type=oci,dest=a", "out"])
 
     assert [output.type for output in outputs] == [OutputType.OCI, OutputType.LOCAL]
+
+
+def test_an_image_has_one_encoding():
+    """What one output asks for holds for all; two answers are none."""
+    outputs = parse_outputs(["type=oci,dest=a", "type=docker,dest=b,compression=zstd,compression-level=3"])
+
+    assert encoding_of(outputs, None, None) == ("zstd", 3)
+    assert encoding_of(outputs, "zstd", None) == ("zstd", 3)
+    assert encoding_of([], None, 5) == (None, 5)
+    with pytest.raises(InvalidUsage):
+        encoding_of(outputs, "gzip", None)
+    with pytest.raises(InvalidUsage):
+        encoding_of(outputs, None, 4)
 
 
 PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=20)

@@ -122,6 +122,29 @@ def parse_outputs(texts: Sequence[str]) -> tuple[Output, ...]:
     return outputs
 
 
+def encoding_of(outputs: Sequence[Output], compression: str | None, level: int | None) -> tuple[str | None, int | None]:
+    """Find the one encoding that the options and all outputs of a command line ask for; None where nobody does.
+
+    Args:
+        outputs: every `--output`.
+        compression: `--compression`.
+        level: `--compression-level`.
+
+    Raises:
+        InvalidUsage: they ask for two; an image has one, or its digest would not be one either.
+    """
+    for output in outputs:
+        for asked, said in ((output.compression, compression), (output.compression_level, level)):
+            if asked is not None and said is not None and asked != said:
+                raise InvalidUsage(
+                    f"--output type={output.type},dest={output.dest}: compression {asked}, but {said} is asked for too",
+                    hint="an image is encoded once: say --compression and --compression-level, and nothing in outputs",
+                )
+        compression = output.compression if compression is None else compression
+        level = output.compression_level if level is None else level
+    return compression, level
+
+
 def _fields(text: str) -> list[str]:
     try:
         rows = list(csv.reader([text], strict=True))

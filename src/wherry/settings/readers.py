@@ -39,7 +39,7 @@ class Place:
         return WrongKey(self.name, line_at(self.lines, self.path), keys[-1] if keys else "", problem, hint=hint)
 
 
-class Unfit(Exception):  # noqa: N818 - wherry_toml turns it into a WrongKey
+class Unfit(Exception):
     """A value is of another kind than its key asks for."""
 
     def __init__(self, place: Place, wanted: str, value: object) -> None:

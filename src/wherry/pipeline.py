@@ -4,10 +4,10 @@ source (what the user has) → plan (steps with keys) → build (do what is not 
 """
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from wherry.bases import Bases
 from wherry.build.compile import GoFlags
 from wherry.build.engine import Engine, Outcome
 from wherry.build.perform import Compiled, Facts, ImagePerformer, compiled_of, descriptor_of, layer_of
-from wherry.errors import InvalidUsage, WherryError
+from wherry.checkout import Checkout, VcsFacts, rfc3339
+from wherry.errors import CannotWrite, InvalidUsage, WherryError
 from wherry.finding import Finding
 from wherry.host.process import Runner
 from wherry.host.toolchain import locate
@@ -28,7 +29,6 @@ from wherry.plan.from_module import Packing, Target, plan_images
 from wherry.plan.steps import AddedFile, Plan
 from wherry.platform import Platform, order
 from wherry.source.module import MainPackage
-from wherry.source.vcs import Details, Vcs, VcsAbsent, VcsQuery, read_details, start_vcs
 from wherry.store.contract import write_document
 from wherry.store.disk import DiskStore
 from wherry.store.results import Results
@@ -65,6 +65,8 @@ class Request:
     annotations: Mapping[str, str] = field(default_factory=dict)
     algorithm: str = "gzip"
     level: int | None = None
+    debug_info: Path | None = None
+    """Where the program with its symbols goes; with several platforms, one file each (`.linux-arm64`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Pipeline:
             WherryError: whatever stopped it; the store is as it was, but for blobs that no name leads to.
         """
         began = self.clock()
-        vcs = _Checkout(self, requests[0].package.module)
+        vcs = Checkout(requests[0].package.module, self.runner, self.environment)
         bases = Bases(self.store, self.environment)
         performer = ImagePerformer(
             store=self.store,
@@ -151,6 +153,7 @@ class Pipeline:
                 outcomes, unchanged = self._carry_out(plan, performer)
                 built = tuple(self._finish(*pair, outcomes) for pair in zip(requests, targets, strict=True))
                 for image in built:
+                    self._write_twins(plan, image, performer)
                     for name in image.request.names:
                         self._name(name, image.root)
         finally:
@@ -175,7 +178,7 @@ class Pipeline:
         self.begins()
         return engine.run(plan), False
 
-    def _target(self, request: Request, vcs: "_Checkout", bases: Bases) -> Target:
+    def _target(self, request: Request, vcs: Checkout, bases: Bases) -> Target:
         from wherry.layer.compress import Encoding
 
         encoding = (
@@ -184,12 +187,12 @@ class Pipeline:
             else Encoding.default(request.algorithm)
         )
         epoch = self._source_date_epoch()
-        facts = vcs.facts() if request.stamp else NO_FACTS
+        facts = vcs.facts() if request.stamp else VcsFacts()
         created = epoch if epoch is not None else facts.committed
         return Target(
             package=request.package,
             platforms=order(request.platforms),
-            flags=request.flags.arguments(),
+            flags=replace(request.flags, ldflags=vcs.expanded(request.flags.ldflags, "--ldflags")).arguments(),
             environment={"CGO_ENABLED": "0", **self._go_environment()},
             overrides=request.go_environment,
             go=self._go(request),
@@ -199,7 +202,7 @@ class Pipeline:
             path=request.path or f"/app/{request.package.name}",
             added=request.added,
             changes=_configured(request, facts),
-            created=datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=rfc3339(created),
             annotations=dict(request.annotations),
             recipe=_recipe(request, facts, epoch, encoding.encoder),
             packing=Packing(
@@ -234,6 +237,16 @@ class Pipeline:
             root = write_document(self.store, media.OCI_INDEX, index.encoded())
         return Built(request, root, tuple(platforms))
 
+    def _write_twins(self, plan: Plan, image: Built, performer: ImagePerformer) -> None:
+        if image.request.debug_info is None:
+            return
+        for built in image.platforms:
+            place = twin_path(image.request.debug_info, built.platform, many=len(image.platforms) > 1)
+            if built.compiled.build_id and _build_id(place) == built.compiled.build_id:
+                continue
+            twin = performer.link_twin(plan.by_name[built.compile_outcome.step.name], built.compiled)
+            write_file(place, twin)
+
     def _name(self, name: str, root: Descriptor) -> None:
         if self.store.tags().get(name) != root:
             self.store.tag(name, root)
@@ -262,73 +275,38 @@ class Pipeline:
         return int(text)
 
 
-@dataclass(frozen=True, slots=True)
-class VcsFacts:
-    """What the labels say of version control."""
-
-    revision: str = ""
-    """With `-dirty` where something differs from the commit."""
-    committed: int = 0
-    """Seconds since the epoch."""
-    version: str = ""
-    source: str = ""
+def twin_path(file: Path, platform: Platform, *, many: bool) -> Path:
+    """Say where the program with symbols of a platform goes."""
+    return file.with_name(f"{file.name}.{str(platform).replace('/', '-')}") if many else file
 
 
-NO_FACTS = VcsFacts()
+def write_file(place: Path, source: Path) -> None:
+    """Copy a file to where the user wants it, whole or not at all.
+
+    Raises:
+        CannotWrite: the folder does not take it.
+    """
+    partial = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        shutil.copyfile(source, partial)
+        partial.replace(place)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CannotWrite(f"{place}: {error.strerror}", hint="name a file in a folder you may write to") from error
 
 
-class _Checkout:
-    """Git's answers, asked for at once and read when needed."""
+def _build_id(program: Path) -> str:
+    from wherry.analysis.closure import gnu_build_id
 
-    def __init__(self, pipeline: Pipeline, folder: Path) -> None:
-        self._pipeline = pipeline
-        self._query: VcsQuery = start_vcs(folder, pipeline.runner, pipeline.environment)
-
-    @cached_property
-    def status(self) -> Vcs | VcsAbsent:
-        """What `git status` said."""
-        return self._query.result()
-
-    @cached_property
-    def details(self) -> Details | None:
-        """What the commit and the remotes say."""
-        if isinstance(self.status, VcsAbsent):
-            return None
-        return read_details(self.status, self._pipeline.runner, self._pipeline.environment)
-
-    def facts(self) -> VcsFacts:
-        """What labels say."""
-        if isinstance(self.status, VcsAbsent) or self.details is None or not self.status.revision:
-            return NO_FACTS
-        details, status = self.details, self.status
-        exact = details.distance == 0 and not status.modified
-        return VcsFacts(
-            revision=status.revision + ("-dirty" if status.modified else ""),
-            committed=int(details.committed.timestamp()) if details.committed else 0,
-            version=details.tag if exact else "",
-            source=details.remote,
-        )
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """Why there are no facts, where a user would miss them."""
-        if "status" in self.__dict__ and isinstance(self.status, VcsAbsent):
-            return (f"no VCS facts: {self.status.reason}",)
-        return ()
-
-    def stop(self) -> None:
-        """Leave no process behind."""
-        if "status" not in self.__dict__:
-            self._query.stop()
+    return gnu_build_id(program) if program.is_file() else ""
 
 
-def judge(program: Path, platform: Platform) -> Facts:
+def judge(program: Path) -> Facts:
     """Read of a fresh program what the line has to know."""
     from wherry.analysis.closure import needs_of, reads_build_info
 
-    del platform
     needs = needs_of(program)
-    return Facts(needs.interpreter, tuple(needs.libraries), reads_build_info(program))
+    return Facts(needs.interpreter, tuple(needs.libraries), reads_build_info(program), _build_id(program))
 
 
 def refuse_if_it_cannot_start(compiled: Compiled, program: Callable[[], Path], base: Image, bases: Bases) -> None:

@@ -59,7 +59,32 @@ class GoFlags:
 
 
 _HARMLESS = frozenset(
-    ["a", "asan", "asmflags", "buildmode", "buildvcs", "compiler", "gcflags", "installsuffix", "json", "ldflags", "mod", "modcacherw", "modfile", "msan", "n", "overlay", "p", "pgo", "race", "tags", "trimpath", "v", "work", "x"]
+    [
+        "a",
+        "asan",
+        "asmflags",
+        "buildmode",
+        "buildvcs",
+        "compiler",
+        "gcflags",
+        "installsuffix",
+        "json",
+        "ldflags",
+        "mod",
+        "modcacherw",
+        "modfile",
+        "msan",
+        "n",
+        "overlay",
+        "p",
+        "pgo",
+        "race",
+        "tags",
+        "trimpath",
+        "v",
+        "work",
+        "x",
+    ]
 )
 """Flags of `go build` that read no file, or files that `flag_inputs` names."""
 _LINKER = re.compile(
@@ -96,6 +121,16 @@ def merged(flags: Sequence[str], goflags: Sequence[str]) -> tuple[str, ...]:
         elif name == "tags" and "tags" in ours:
             ours["tags"] = ",".join(dict.fromkeys(filter(None, (*value.split(","), *ours["tags"].split(",")))))
     return tuple(f"-{name}={value}" if value else f"-{name}" for name, value in ours.items())
+
+
+def with_symbols(flags: Sequence[str], build_id: str) -> tuple[str, ...]:
+    """Change flags so that symbols and DWARF stay, and the GNU build ID is one that is known."""
+    given = dict(_split(flag) for flag in flags)
+    linker = [word for word in shlex.split(given.pop("ldflags", "")) if word.lstrip("-") not in {"s", "w"}]
+    if build_id:
+        linker += ["-B", f"0x{build_id}"]
+    kept = tuple(f"-{name}={value}" if value else f"-{name}" for name, value in given.items())
+    return (*kept, f"-ldflags={shlex.join(linker)}") if linker else kept
 
 
 def listing_flags(flags: Sequence[str]) -> tuple[str, ...]:

@@ -124,7 +124,14 @@ class Engine:
         if seen:
             self._keep(plan, step, defined, content, seen.observed, result)
         reasons = self._reasons(step, defined, known, seen)
-        return Outcome(step, cached=False, result=result, key=f"{definition}{content}", seconds=self.clock() - began, reasons=reasons)
+        return Outcome(
+            step,
+            cached=False,
+            result=result,
+            key=f"{definition}{content}",
+            seconds=self.clock() - began,
+            reasons=reasons,
+        )
 
     def _cached(self, plan: Plan, step: Step, outcomes: Mapping[str, Outcome]) -> Outcome | None:
         if not self.use_cache:

@@ -48,6 +48,8 @@ class Compiled(msgspec.Struct, frozen=True):
     recipe: dict[str, str]
     interpreter: str = ""
     libraries: tuple[str, ...] = ()
+    build_id: str = ""
+    """The GNU build ID in hex; empty where it was stripped."""
     packages: int = 0
 
 
@@ -66,6 +68,8 @@ class Facts:
     interpreter: str
     libraries: tuple[str, ...]
     reads_stamp: bool
+    build_id: str
+    """GNU's, in hex."""
 
 
 @dataclass
@@ -79,7 +83,7 @@ class ImagePerformer:
     scratch: Path
     """A folder for programs between link and layer."""
     vcs: Callable[[], Vcs | VcsAbsent]
-    judge: Callable[[Path, Platform], Facts]
+    judge: Callable[[Path], Facts]
     base: Callable[[TakeBase], Image]
     refuse: Callable[[Compiled, Callable[[], Path], Image], None]
     """Raises where a program cannot start on a base."""
@@ -102,6 +106,21 @@ class ImagePerformer:
         """Delete the programs."""
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def link_twin(self, step: Step, compiled: Compiled) -> Path:
+        """Link the program of a compile step once more, with symbols and DWARF and under the same GNU build ID.
+
+        The same packages come from Go's build cache, so code and addresses are the same; what profilers and
+        symbol stores look for matches the stripped program.
+        """
+        action = step.action
+        assert isinstance(action, Compile)  # noqa: S101 - only compile steps give programs
+        package = find_main(Path(action.package))
+        toolchain = self._toolchain(action, package)
+        flags = go.merged(action.flags, go.words_of(toolchain.settings.get("GOFLAGS", "")))
+        stamp = compiled.recipe["go.buildvcs"]
+        twin = (*go.with_symbols(flags, compiled.build_id), f"-buildvcs={stamp}")
+        return self._link(f"{step.name} with symbols", action, toolchain, package, twin)
 
     def look(self, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> Seen | None:
         """See `Performer.look`."""
@@ -196,7 +215,7 @@ class ImagePerformer:
                 program = self._link(name, action, toolchain, package, (*flags, f"-buildvcs={str(stamp).lower()}"))
             finally:
                 listing = listed.result()
-        facts = self.judge(program, action.platform)
+        facts = self.judge(program)
         if wants_stamp and facts.reads_stamp != stamp:
             stamp = facts.reads_stamp
             program = self._link(name, action, toolchain, package, (*flags, f"-buildvcs={str(stamp).lower()}"))
@@ -212,6 +231,7 @@ class ImagePerformer:
             recipe=_recipe(package, action, toolchain, flags, goflags, stamped=stamp),
             interpreter=facts.interpreter,
             libraries=facts.libraries,
+            build_id=facts.build_id,
             packages=listing.packages,
         )
         every = (*goflags, *flags)

@@ -76,7 +76,7 @@ from wherry.cli.world import World
 @click.option("--no-vcs", is_flag=True, help="Leave facts of version control out.")
 @click.option("--explain", is_flag=True, help="Say of each step why it was done.")
 @click.pass_obj
-def command(world: World, paths: tuple[str, ...], **options: object) -> int:
+def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:
     """Build each PATH, a main package of a Go module, into an image in the local store.
 
     Without PATH: the services of wherry.toml, or the main package here. Prints NAME@DIGEST for each image.

@@ -73,9 +73,8 @@ class Teller:
         if not isinstance(outcome.step.action, Compile):
             return
         compiled = compiled_of(outcome.result)
-        self._once(
-            f"{compiled.go.replace('go', 'go ', 1)} ({compiled.origin})  {compiled.recipe['module.package']}  {_traits(compiled)}"
-        )
+        program = f"{compiled.go.replace('go', 'go ', 1)} ({compiled.origin})  {compiled.recipe['module.package']}"
+        self._once(f"{program}  {_traits(compiled)}")
         if self._running and not outcome.cached:
             self._running.detail(f"{outcome.step.action.platform} compiled in {outcome.seconds:.1f} s")
 

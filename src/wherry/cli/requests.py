@@ -38,8 +38,6 @@ class Asked:
     """A whole call of `wherry build`."""
 
     requests: tuple[Request, ...]
-    debug_info: tuple[Path | None, ...]
-    """For each request, where its program with symbols goes."""
     door: str
     """Which front door was taken, and why."""
     outputs: tuple[Output, ...]
@@ -82,7 +80,6 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
     make = partial(_request, world, above, platforms, stamp=not options["no_vcs"])
     return Asked(
         requests=tuple(make(one) for one in chosen),
-        debug_info=tuple(_debug_info(world, above, one) for one in chosen),
         door=_door(world, chosen[0], asked=options["go_door"]),
         outputs=parse_outputs(options["outputs"]),
         metadata_file=_path(world, options["metadata_file"]),
@@ -215,6 +212,7 @@ def _request(
         annotations=dict(options.annotations or ()),
         algorithm=options.compression or "gzip",
         level=options.compression_level,
+        debug_info=_debug_info(world, above, chosen),
     )
 
 

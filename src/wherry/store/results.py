@@ -6,6 +6,7 @@ A damaged or foreign file is put aside and a new one begun.
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
+from threading import RLock
 
 import msgspec
 
@@ -53,6 +54,7 @@ class Results:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "results.sqlite"
         self._database: sqlite3.Connection | None = None
+        self._turn = RLock()  # steps run on threads, and they share one connection
 
     def latest(self, definition: str) -> Record | None:
         """Give the record last used under a definition key."""
@@ -75,13 +77,13 @@ class Results:
 
     def forget_unused(self, before: float) -> int:
         """Drop records not used since a moment (seconds since the epoch); give how many."""
-        database = self._open()
-        with database:
+        with self._turn, self._open() as database:
             return database.execute("DELETE FROM results WHERE used < ?", (before,)).rowcount
 
     def fact(self, name: str) -> str | None:
         """Give a fact that never changes once known, such as a commit's time."""
-        row = self._open().execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        with self._turn:
+            row = self._open().execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else None
 
     def put_fact(self, name: str, value: str) -> None:
@@ -95,14 +97,17 @@ class Results:
             self._database = None
 
     def _one(self, condition: str, *values: str) -> Record | None:
-        rows = self._open().execute(f"SELECT {_COLUMNS} FROM results {condition}", values)  # noqa: S608 - constants
-        with closing(rows):
+        with (
+            self._turn,
+            closing(
+                self._open().execute(f"SELECT {_COLUMNS} FROM results {condition}", values)  # noqa: S608 - constants
+            ) as rows,
+        ):
             row = rows.fetchone()
         return Record(*row) if row else None
 
     def _write(self, statement: str, *values: object) -> None:
-        database = self._open()
-        with suppress(sqlite3.OperationalError), database:
+        with self._turn, suppress(sqlite3.OperationalError), self._open() as database:
             database.execute(statement, values)
 
     def _open(self) -> sqlite3.Connection:

@@ -1,0 +1,124 @@
+"""What git knows of the module, as labels, `created` and templates want it; asked at once, read when needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from wherry.host.process import Runner
+from wherry.settings.template import expand, names
+from wherry.source.vcs import Details, Vcs, VcsAbsent, VcsQuery, read_details, start_vcs
+
+_SHORT = 7
+"""Hex digits of a short commit, as git shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VcsFacts:
+    """What the labels say of version control; all empty where there is none."""
+
+    revision: str = ""
+    """With `-dirty` where something differs from the commit."""
+    committed: int = 0
+    """Seconds since the epoch."""
+    version: str = ""
+    """The tag, where the commit has one and nothing differs from it."""
+    source: str = ""
+    """Address of the remote, without credentials."""
+
+
+class Checkout:
+    """The checkout a folder sits in."""
+
+    def __init__(self, folder: Path, runner: Runner, environment: Mapping[str, str]) -> None:
+        self._runner = runner
+        self._environment = environment
+        self._query: VcsQuery = start_vcs(folder, runner, environment)
+
+    @cached_property
+    def status(self) -> Vcs | VcsAbsent:
+        """What `git status` said."""
+        return self._query.result()
+
+    @cached_property
+    def details(self) -> Details | None:
+        """What the commit and the remotes say."""
+        if isinstance(self.status, VcsAbsent) or not self.status.revision:
+            return None
+        return read_details(self.status, self._runner, self._environment)
+
+    def facts(self) -> VcsFacts:
+        """Give what labels say."""
+        status, details = self.status, self.details
+        if isinstance(status, VcsAbsent) or details is None:
+            return VcsFacts()
+        exact = details.distance == 0 and not status.modified
+        return VcsFacts(
+            revision=status.revision + ("-dirty" if status.modified else ""),
+            committed=int(details.committed.timestamp()) if details.committed else 0,
+            version=details.tag if exact else "",
+            source=details.remote,
+        )
+
+    def expanded(self, template: str, where: str) -> str:
+        """Replace `{{.Version}}` and its kin; git is asked only where a template names one of its facts.
+
+        Raises:
+            InvalidUsage: a name is unknown, or has no value here.
+        """
+        asked = names(template, where)
+        if not asked:
+            return template
+        reason = self.status.reason if isinstance(self.status, VcsAbsent) else "the commit has no such fact"
+        return expand(template, self._template_facts(), self._environment, where=where, absent=reason)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Say why there are no facts, where somebody asked for them."""
+        if "status" in self.__dict__ and isinstance(self.status, VcsAbsent):
+            return (f"no VCS facts: {self.status.reason}",)
+        return ()
+
+    def stop(self) -> None:
+        """Leave no process behind."""
+        if "status" not in self.__dict__:
+            self._query.stop()
+
+    def _template_facts(self) -> dict[str, str]:
+        status, details = self.status, self.details
+        if isinstance(status, VcsAbsent) or details is None:
+            return {}
+        git = {
+            "Branch": status.branch,
+            "Tag": details.tag,
+            "FullCommit": status.revision,
+            "ShortCommit": status.revision[:_SHORT],
+            "IsDirty": str(status.modified).lower(),
+            "IsClean": str(not status.modified).lower(),
+            "TreeState": "dirty" if status.modified else "clean",
+        }
+        plain = {"Commit": status.revision, "GitURL": details.remote, "Version": _version(status, details)}
+        if details.committed:
+            stamp = str(int(details.committed.timestamp()))
+            date = details.committed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            git |= {"CommitDate": date, "CommitTimestamp": stamp}
+            plain |= {"Date": date, "Timestamp": stamp}
+        every = {**git, **plain, **{f"Git.{name}": value for name, value in git.items()}}
+        return {name: value for name, value in every.items() if value}
+
+
+def _version(status: Vcs, details: Details) -> str:
+    if not details.tag:
+        return f"0.0.0-{status.revision[:_SHORT]}"
+    exact = (
+        details.tag.removeprefix("v")
+        if details.distance == 0
+        else f"{details.tag.removeprefix('v')}-{details.distance}-g{status.revision[:_SHORT]}"
+    )
+    return exact + ("-dirty" if status.modified else "")
+
+
+def rfc3339(seconds: int) -> str:
+    """Write seconds since the epoch as config and annotations have it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,162 @@
+"""Blob to tar: decompression within bounds, and the check of a layer's diff id.
+
+Sources: RFC 1952 section 2.2 (several gzip members make one stream), RFC 8878 section 3.1 (so do zstd frames).
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from wherry.digest import Digest
+from wherry.errors import DigestMismatch, InvalidDocument
+from wherry.layer.header import InvalidArchive
+from wherry.oci import media
+from wherry.oci.descriptor import Descriptor
+from wherry.store.contract import BlobSource
+
+LARGEST = 64 << 30
+"""Bytes of a tar that `open_layer` reads."""
+
+_OUTPUT = 1 << 20
+_SLICE = 1 << 10
+"""A zstd block of 4 bytes can stand for 128 KiB, so a slice of this size never gives more than 32 MiB."""
+_WINDOW = 1 << 27
+_GZIP = 31
+_SKIPPABLE = tuple(bytes((0x50 + number,)) + b"\x2a\x4d\x18" for number in range(16))
+_MAGIC = {"gzip": (b"\x1f\x8b",), "zstd": (b"\x28\xb5\x2f\xfd", *_SKIPPABLE)}
+_LONGEST_MAGIC = 4
+
+
+def decompress(
+    chunks: Iterable[bytes], algorithm: str, *, name: str = "layer", limit: int = LARGEST
+) -> Iterator[bytes]:
+    """Decompress a stream in bounded memory.
+
+    Args:
+        chunks: the stream, cut anywhere.
+        algorithm: `gzip`, `zstd` or `none`.
+        name: what the reader knows it by; it starts the message.
+        limit: bytes after which it counts as a bomb.
+
+    Raises:
+        InvalidArchive: the bytes are of another format, damaged, cut short, followed by others, or too many.
+    """
+    total = 0
+    for chunk in _decoded(_recognised(chunks, algorithm, name), algorithm, name):
+        total += len(chunk)
+        if total > limit:
+            raise InvalidArchive(name, f"more than {limit} bytes after decompression")
+        if chunk:
+            yield chunk
+
+
+class LayerStream:
+    """The tar of a layer, read from its start; at its end the diff id is checked."""
+
+    def __init__(self, chunks: Iterator[bytes], name: str, diff_id: Digest | None) -> None:
+        self._chunks = chunks
+        self._name = name
+        self._diff_id = diff_id
+        self._hash = diff_id.hasher() if diff_id else hashlib.sha256()
+        self._chunk = b""
+        self._at = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most so many bytes; none at the end.
+
+        Raises:
+            DigestMismatch: at the end, where all that was read is not what the diff id names.
+        """
+        if self._at == len(self._chunk):
+            self._chunk, self._at = next(self._chunks, b""), 0
+            self._hash.update(self._chunk)
+            if not self._chunk:
+                self._check()
+        part = self._chunk[self._at : self._at + size]
+        self._at += len(part)
+        return part
+
+    def _check(self) -> None:
+        if self._diff_id and (actual := Digest.from_hash(self._hash)) != self._diff_id:
+            raise DigestMismatch(f"{self._name} after decompression", expected=self._diff_id, actual=actual)
+
+
+def open_layer(
+    source: BlobSource, blob: Descriptor, diff_id: Digest | None = None, *, limit: int = LARGEST
+) -> LayerStream:
+    """Open the tar of a stored layer.
+
+    Raises:
+        InvalidDocument: its media type is no layer's we can read.
+        BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive: while it is read.
+    """
+    name = f"layer {blob.digest}"
+    algorithm = media.COMPRESSION_OF_LAYER.get(blob.media_type)
+    if algorithm is None:
+        raise InvalidDocument(name, f"{blob.media_type!r} is no layer that can be unpacked")
+    return LayerStream(decompress(source.read(blob), algorithm, name=name, limit=limit), name, diff_id)
+
+
+def _recognised(chunks: Iterable[bytes], algorithm: str, name: str) -> Iterator[bytes]:
+    stream = iter(chunks)
+    start = b""
+    for chunk in stream:
+        start += chunk
+        if len(start) >= _LONGEST_MAGIC:
+            break
+    actual = next((format_ for format_, magic in _MAGIC.items() if start.startswith(magic)), "none")
+    if start and actual != algorithm:
+        stored = "not compressed" if actual == "none" else f"compressed with {actual}"
+        wanted = "an uncompressed tar" if algorithm == "none" else algorithm
+        raise InvalidArchive(name, f"its media type says {wanted}, its bytes are {stored}")
+    yield start
+    yield from stream
+
+
+def _decoded(chunks: Iterator[bytes], algorithm: str, name: str) -> Iterator[bytes]:
+    match algorithm:
+        case "gzip":
+            return _gunzip(chunks, name)
+        case "zstd":
+            return _unzstd(chunks, name)
+        case _:
+            return chunks
+
+
+def _gunzip(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    from isal import igzip_lib, isal_zlib
+
+    member = isal_zlib.decompressobj(_GZIP)
+    try:
+        for chunk in chunks:
+            left = chunk
+            while left:
+                if member.eof:
+                    member = isal_zlib.decompressobj(_GZIP)
+                yield member.decompress(left, _OUTPUT)
+                left = member.unused_data if member.eof else member.unconsumed_tail
+        while not member.eof and (rest := member.decompress(b"", _OUTPUT)):
+            yield rest
+    except igzip_lib.IsalError as error:
+        raise InvalidArchive(name, f"its gzip stream is damaged ({error})") from error
+    if not member.eof:
+        raise InvalidArchive(name, "its gzip stream is cut short")
+
+
+def _unzstd(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    import zstandard
+
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+    frame = decompressor.decompressobj()
+    try:
+        for chunk in chunks:
+            for start in range(0, len(chunk), _SLICE):
+                left = chunk[start : start + _SLICE]
+                while left:
+                    if frame.eof:
+                        frame = decompressor.decompressobj()
+                    yield frame.decompress(left)
+                    left = frame.unused_data if frame.eof else b""
+    except zstandard.ZstdError as error:
+        raise InvalidArchive(name, f"its zstd stream is damaged, or needs a window above 128 MiB ({error})") from error
+    if not frame.eof:
+        raise InvalidArchive(name, "its zstd stream is cut short")

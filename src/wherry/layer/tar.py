@@ -1,0 +1,286 @@
+"""Tar archives of entries: one fixed form written, every common form read.
+
+Written: ustar, with PAX records in sorted order where ustar cannot say it (long names, large ids, names outside
+ASCII, extended attributes); no user names; the same entries give the same bytes. Read: ustar, PAX, GNU long names.
+
+Sources: OCI image-spec v1.1.1, layer.md; POSIX.1-2017, pax; GNU tar 1.35 manual, "Basic Tar Format".
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from wherry.errors import WherryError
+from wherry.layer import header
+from wherry.layer.entry import (
+    BytesContent,
+    Content,
+    Entry,
+    FileContent,
+    Kind,
+    Limits,
+    decode_path,
+    encode_path,
+    sort_entries,
+    with_parents,
+)
+from wherry.layer.header import BLOCK, LONGEST_PATH, Header, InvalidArchive
+
+__all__ = [
+    "BytesContent",
+    "Content",
+    "Entry",
+    "FileContent",
+    "InvalidArchive",
+    "Kind",
+    "Limits",
+    "read_tar",
+    "sort_entries",
+    "with_parents",
+    "write_tar",
+]
+
+CHUNK = 1 << 20
+"""Bytes read or written at a time."""
+
+_EXTENSION = 1 << 20
+_IDS = range((1 << 32) - 1)
+_TIMES = range(-(1 << 40), 1 << 40)
+_SIZES = range(1 << 62)
+_DIGITS = 20
+_XATTR = "SCHILY.xattr."
+
+
+class Readable(Protocol):
+    """Anything bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most so many bytes; none at the end."""
+
+
+class FileChanged(WherryError):
+    """A file became longer or shorter while it was packed."""
+
+    exit_code = 74  # EX_IOERR
+
+
+def write_tar(entries: Iterable[Entry], write: Callable[[bytes], object]) -> None:
+    """Write entries as a tar, in the order they come.
+
+    Raises:
+        FileChanged: a file has not the size its entry says.
+        NotFound: a file cannot be read.
+    """
+    for entry in entries:
+        write(_encoded(entry))
+        if entry.kind is Kind.FILE and entry.size:
+            _write_body(entry, write)
+            write(header.padding(entry.size))
+    write(bytes(2 * BLOCK))
+
+
+class Body:
+    """The bytes of one file of a tar that is being read; valid until the next entry is asked for."""
+
+    def __init__(self, stream: Readable, size: int, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self.left = size
+        """Bytes still to come."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Give at most so many bytes, or all that is left; none at the end.
+
+        Raises:
+            InvalidArchive: the archive ends before the file does.
+        """
+        if size < 0:
+            return b"".join(iter(lambda: self.read(CHUNK), b""))
+        wanted = min(size, self.left)
+        chunk = self._stream.read(wanted) if wanted else b""
+        if wanted and not chunk:
+            raise InvalidArchive(self._name, f"the archive ends {self.left} bytes before its file does")
+        self.left -= len(chunk)
+        return chunk
+
+    def skip(self) -> None:
+        """Read on to the end."""
+        while self.read(CHUNK):
+            pass
+
+
+def read_tar(stream: Readable, name: str = "layer", limits: Limits | None = None) -> Iterator[tuple[Entry, Body]]:
+    """Read a tar, entry by entry, each with its body; the stream is read to its end.
+
+    Args:
+        stream: the uncompressed archive; it need not be seekable.
+        name: what the reader knows it by; it starts the message.
+        limits: how many entries and bytes to accept.
+
+    Raises:
+        InvalidArchive: it is no tar, is cut short, names `..`, holds a sparse file, or breaks a limit.
+    """
+    limits = limits or Limits()
+    shared: dict[str, bytes] = {}
+    count = total = 0
+    while (found := _next_header(stream, name, shared)) is not None:
+        entry = _entry(*found, name)
+        count, total = count + 1, total + entry.size
+        if count > limits.entries or total > limits.size:
+            raise InvalidArchive(name, f"more than {limits.entries} entries or {limits.size} bytes")
+        body = Body(stream, entry.size, name)
+        yield entry, body
+        body.skip()
+        _exactly(stream, len(header.padding(entry.size)), name)
+    while stream.read(CHUNK):
+        pass
+
+
+def _encoded(entry: Entry) -> bytes:
+    inside = not entry.path or {"", ".", ".."}.isdisjoint(entry.path.split("/"))
+    if not inside or "\0" in entry.path + entry.target:
+        raise ValueError(f"{entry.path!r} is no path inside a layer")
+    path = encode_path(entry.path or ".") + (b"/" if entry.kind is Kind.FOLDER else b"")
+    return header.encode(
+        Header(
+            path=path,
+            flag=entry.kind.value,
+            mode=entry.mode,
+            uid=entry.uid,
+            gid=entry.gid,
+            size=entry.size if entry.kind is Kind.FILE else 0,
+            mtime=entry.mtime,
+            target=encode_path(entry.target),
+            device=entry.device,
+        ),
+        entry.xattrs,
+    )
+
+
+def _write_body(entry: Entry, write: Callable[[bytes], object]) -> None:
+    if entry.content is None:
+        raise ValueError(f"{entry.path} has no content to write")
+    left = entry.size
+    with entry.content.open() as body:
+        while left and (chunk := body.read(min(CHUNK, left))):
+            write(chunk)
+            left -= len(chunk)
+        if left or body.read(1):
+            raise FileChanged(
+                f"/{entry.path}: its size changed while it was packed, it had {entry.size} bytes",
+                hint="stop the program that writes to the file, then build again",
+            )
+
+
+def _next_header(stream: Readable, name: str, shared: dict[str, bytes]) -> tuple[Header, dict[str, bytes]] | None:
+    own: dict[str, bytes] = {}
+    read = 0
+    while (found := _header_at(stream, name)) is not None:
+        if found.flag not in {b"x", b"g", b"L", b"K"}:
+            return found, {**shared, **own}
+        read += found.size
+        if found.size < 0 or read > _EXTENSION:
+            raise InvalidArchive(name, f"extended headers of more than {_EXTENSION} bytes")
+        body = _exactly(stream, found.size, name)
+        _exactly(stream, len(header.padding(found.size)), name)
+        match found.flag:
+            case b"L":
+                own["path"] = body.partition(b"\0")[0]
+            case b"K":
+                own["linkpath"] = body.partition(b"\0")[0]
+            case b"x":
+                own |= header.parse_records(body, name)
+            case _:
+                shared |= header.parse_records(body, name)
+                if sum(map(len, (*shared, *shared.values()))) > _EXTENSION:
+                    raise InvalidArchive(name, f"global headers of more than {_EXTENSION} bytes")
+    if own:
+        raise InvalidArchive(name, "it ends after an extended header")
+    return None
+
+
+def _header_at(stream: Readable, name: str) -> Header | None:
+    block = stream.read(BLOCK)
+    if not block:
+        return None
+    return header.decode(block + _exactly(stream, BLOCK - len(block), name), name)
+
+
+def _exactly(stream: Readable, size: int, name: str) -> bytes:
+    chunks = []
+    while size:
+        chunk = stream.read(size)
+        if not chunk:
+            raise InvalidArchive(name, "the archive is cut short")
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
+
+
+def _entry(found: Header, records: dict[str, bytes], name: str) -> Entry:
+    path = records.get("path") or found.path
+    if found.flag == b"S" or any(key.startswith("GNU.sparse") for key in records):
+        raise InvalidArchive(name, f"{_shown(path)} is stored sparse", hint="pack the layer without `tar --sparse`")
+    flag = {b"\0": b"5" if path.endswith(b"/") else b"0", b"7": b"0"}.get(found.flag, found.flag)
+    if flag not in {kind.value for kind in Kind}:
+        raise InvalidArchive(name, f"{_shown(path)} is of the unknown type {found.flag!r}")
+    kind = Kind(flag)
+    link = records.get("linkpath") or found.target
+    entry = Entry(
+        path=_clean(path, name),
+        kind=kind,
+        mode=found.mode,
+        uid=_ranged(records, "uid", found.uid, _IDS, name),
+        gid=_ranged(records, "gid", found.gid, _IDS, name),
+        mtime=_ranged(records, "mtime", found.mtime, _TIMES, name),
+        size=_ranged(records, "size", found.size, _SIZES, name) if kind is Kind.FILE else 0,
+        xattrs={key.removeprefix(_XATTR): value for key, value in records.items() if key.startswith(_XATTR)},
+        device=found.device,
+    )
+    return _checked(_with_target(entry, link, name), name)
+
+
+def _with_target(entry: Entry, link: bytes, name: str) -> Entry:
+    match entry.kind:
+        case Kind.HARDLINK:
+            return replace(entry, target=_clean(link, name))
+        case Kind.SYMLINK if not link or b"\0" in link or len(link) > LONGEST_PATH:
+            raise InvalidArchive(name, f"{entry.path} is a link to nowhere")
+        case Kind.SYMLINK:
+            return replace(entry, target=decode_path(link))
+        case _:
+            return entry
+
+
+def _checked(entry: Entry, name: str) -> Entry:
+    if not entry.path and entry.kind is not Kind.FOLDER:
+        raise InvalidArchive(name, "its root is no folder")
+    if entry.kind is Kind.HARDLINK and not entry.target:
+        raise InvalidArchive(name, f"{entry.path} is a hard link to nothing")
+    return entry
+
+
+def _ranged(records: Mapping[str, bytes], key: str, otherwise: int, allowed: range, name: str) -> int:
+    text = records.get(key, b"")
+    whole = text.partition(b".")[0]
+    number = otherwise
+    if whole:
+        if len(whole) > _DIGITS or not whole.removeprefix(b"-").isdigit():
+            raise InvalidArchive(name, f"a PAX header says {key} is {_shown(text)}")
+        number = int(whole)
+    if number not in allowed:
+        raise InvalidArchive(name, f"{key} {number} is out of range")
+    return number
+
+
+def _clean(path: bytes, name: str) -> str:
+    parts = [part for part in path.split(b"/") if part not in {b"", b"."}]
+    if b".." in parts or b"\0" in path:
+        raise InvalidArchive(name, f"{_shown(path)} leads out of the archive")
+    if len(path) > LONGEST_PATH:
+        raise InvalidArchive(name, f"a path of {len(path)} bytes, Linux opens {LONGEST_PATH} at most")
+    return decode_path(b"/".join(parts))
+
+
+def _shown(name: bytes) -> str:
+    return repr(name[:100].decode("utf-8", "replace"))

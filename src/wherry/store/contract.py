@@ -4,14 +4,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from wherry.errors import BlobMissing, InvalidDocument
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST
 from wherry.oci.manifest import Index, Manifest
-from wherry.errors import InvalidDocument
 
 CHUNK = 1 << 20
 """Bytes read or written at a time."""
+DEEPEST = 8
+"""Documents between a root and a blob; an index, a manifest and a layer are two."""
 
 
 class BlobSource(Protocol):
@@ -93,14 +95,69 @@ def children(root: Descriptor, source: BlobSource) -> tuple[Descriptor, ...]:
     return ()
 
 
-def copy(root: Descriptor, source: BlobSource, sink: BlobSink) -> int:
+def walk(roots: Iterable[Descriptor], source: BlobSource, *, sparse: bool = False) -> Iterator[Descriptor]:
+    """Yield every blob that the roots lead to, each once, parents before children.
+
+    Args:
+        roots: where to start.
+        source: what the documents are read from.
+        sparse: a document may be missing; its children then are not known.
+
+    Raises:
+        InvalidDocument: a document is none, or they point at each other more than `DEEPEST` deep.
+        BlobMissing, DigestMismatch, SizeMismatch: as `BlobSource.read`, of a document.
+    """
+    seen: set[tuple[str, str]] = set()
+    waiting = [(root, 0) for root in reversed(tuple(roots))]
+    while waiting:
+        blob, depth = waiting.pop()
+        if (blob.digest, blob.media_type) in seen:
+            continue
+        seen.add((blob.digest, blob.media_type))
+        _refuse_depth(blob, depth)
+        yield blob
+        try:
+            below = children(blob, source)
+        except BlobMissing:
+            if not sparse:
+                raise
+            continue
+        waiting.extend((child, depth + 1) for child in reversed(below))
+
+
+def copy(root: Descriptor, source: BlobSource, sink: BlobSink, *, thorough: bool = False) -> int:
     """Copy a blob and all it points at; return the bytes moved.
 
     Push, pull, save and mirror are this function with other ends. Children go
     first, so whoever reads the sink never meets a pointer to nothing.
+
+    Args:
+        root: what to copy.
+        source: where it is.
+        sink: where it shall be.
+        thorough: look for children even where the sink has their parent; this mends a sink that lost some.
     """
-    if sink.has(root):
-        return 0
-    moved = sum(copy(child, source, sink) for child in children(root, source))
-    sink.write(root, source.read(root))
-    return moved + root.size
+    seen: set[tuple[str, str]] = set()
+
+    def take(blob: Descriptor, depth: int) -> int:
+        here = sink.has(blob)
+        if (here and not thorough) or (blob.digest, blob.media_type) in seen:
+            return 0
+        seen.add((blob.digest, blob.media_type))
+        _refuse_depth(blob, depth)
+        moved = sum(take(child, depth + 1) for child in children(blob, source))
+        if here:
+            return moved
+        sink.write(blob, source.read(blob))
+        return moved + blob.size
+
+    return take(root, 0)
+
+
+def _refuse_depth(blob: Descriptor, depth: int) -> None:
+    if depth > DEEPEST:
+        raise InvalidDocument(
+            str(blob.digest),
+            f"lies more than {DEEPEST} documents deep; an image lies two or three",
+            hint="do not trust where it came from",
+        )

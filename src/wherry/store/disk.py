@@ -1,0 +1,331 @@
+"""The local store: an OCI layout folder that many processes read, write and collect at once.
+
+Beside the layout's own files it has a folder `.wherry`, which other tools pass over: two lock files, and blobs on
+their way in. The promises, and how each is kept:
+
+- *A kill at any moment leaves a valid layout*: every file is written elsewhere and renamed into its place.
+- *Verified at write*: a blob is hashed on its way in, and gets its name only if it is the one that was promised.
+- *gc never takes what a build just wrote*: writers share a lock from their first blob to their tag; gc holds it alone.
+- *No tag is lost*: `index.json` is read, changed and renamed under a lock of its own, held for a moment.
+- *A tag survives a loss of power*: blobs are not synced one by one; before a tag is written all it leads to is, once,
+  and then the index. Measured on ext4: 3 ms for 5 MB, 0.3 ms for a small file; syncing each blob as it
+  came would cost the same again for every blob that a later step replaces, and win nothing, for a blob without a name
+  is made anew.
+- *Reading takes no lock.*
+
+Names stand in `org.opencontainers.image.ref.name` in their familiar form, so that `skopeo inspect oci:DIR:api:dev` and
+`umoci ls --layout DIR` know them.
+Sources: OCI image-spec v1.1.1, image-layout.md; `docs/explanation/store.md`.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wherry.digest import Digest
+from wherry.errors import CannotWrite, DigestMismatch, InvalidUsage, NotFound, SizeMismatch
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.document import LARGEST
+from wherry.oci.layout import BLOBS, INDEX, LAYOUT, MARKER, name_of, named
+from wherry.oci.manifest import Index
+from wherry.oci.reference import Reference
+from wherry.store.contract import walk
+from wherry.store.files import Incoming, cannot_write, incoming, sync
+from wherry.store.layout import EMPTY, LayoutFolder, find_name
+from wherry.store.locks import Lock, acquire, alone
+
+if TYPE_CHECKING:
+    from wherry.finding import Finding
+    from wherry.store.sweep import Swept, Usage
+
+OWN = ".wherry"
+"""What is ours and not the layout's."""
+FOREIGN_GRACE = 600.0
+"""Seconds a blob without a name is kept: skopeo or umoci may be writing an image, and they know nothing of our lock."""
+
+
+class DiskStore(LayoutFolder):
+    """Keeps every promise of `store/contract.py`, in a folder that is made at the first write."""
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(folder)
+        self._clock = clock
+        self._own = folder / OWN
+        self._mutex = threading.Lock()
+        self._writers = 0
+        self._lock: Lock | None = None
+        self._prepared = False
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep gc out: hold this from the first blob to the tag that leads to it.
+
+        Re-entrant, and shared by the threads of a process. Waits while a gc runs.
+
+        Raises:
+            CannotWrite: the folder can't be made or locked.
+        """
+        with self._mutex:
+            if not self._writers:
+                self._prepare()
+                self._lock = acquire(self._own / "lock", alone=False)
+            self._writers += 1
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._writers -= 1
+                if not self._writers and self._lock:
+                    self._lock.release()
+                    self._lock = None
+
+    def write(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Store the blob whole or not at all.
+
+        Raises:
+            DigestMismatch, SizeMismatch: the chunks are not the blob; nothing was stored.
+            CannotWrite: no space, or not allowed.
+        """
+        state = blob.digest.hasher()
+        with self.writing():
+            if self.has(blob):
+                return
+            with incoming(self._own, self.folder) as file:
+                size = 0
+                for chunk in chunks:
+                    size += len(chunk)
+                    if size > blob.size:
+                        break
+                    state.update(chunk)
+                    file.write(chunk)
+                if size != blob.size:
+                    raise SizeMismatch(str(blob.digest), expected=blob.size, actual=size)
+                if (actual := Digest.from_hash(state)) != blob.digest:
+                    raise DigestMismatch(str(blob.digest), expected=blob.digest, actual=actual)
+                self._place(file, blob.digest)
+
+    @contextmanager
+    def draft(self) -> "Iterator[DiskDraft]":
+        """Open a blob that is still being made; leaving without `commit` forgets it."""
+        with self.writing(), incoming(self._own, self.folder) as file:
+            yield DiskDraft(self, file)
+
+    def tag(self, name: str, root: Descriptor) -> None:
+        """Let a name lead to a root, and make both last; whatever it led to before loses it.
+
+        Raises:
+            BlobMissing: the root, or something it leads to, is not here.
+            InvalidReference: the name is none.
+        """
+        reference = Reference.parse(name)
+        if reference.digest:
+            raise InvalidUsage(f"{name}: a digest can't be given to an image", hint=f"give it {reference.name}:TAG")
+        with self.writing():
+            self._settle(root)
+            with self._changing() as index:
+                self._replace(index, _with(index, named(root, str(reference))))
+
+    def untag(self, name: str) -> Descriptor:
+        """Take a name away; give the root it led to. Its bytes stay until `gc`.
+
+        Raises:
+            NotFound: no image has that name; the hint has the nearest.
+        """
+        if not (self.folder / INDEX).exists():
+            raise _no_name(name, self)
+        with self.writing(), self._changing() as index:
+            tags = self.tags()
+            found = find_name(name, tags)
+            if found is None:
+                raise _no_name(name, self)
+            self._replace(index, tuple(entry for entry in index.manifests if name_of(entry) != found))
+        return tags[found]
+
+    def gc(
+        self,
+        *,
+        keep_younger_than: float = FOREIGN_GRACE,
+        dry_run: bool = False,
+        waits: Callable[[], None] = lambda: None,
+    ) -> "Swept":
+        """Delete blobs that no name leads to, and what killed writers left.
+
+        Args:
+            keep_younger_than: seconds since a nameless blob was written; younger ones stay, with all they lead to.
+            dry_run: delete nothing, only count.
+            waits: called if a build is writing, before waiting for its end.
+
+        Raises:
+            DigestMismatch, SizeMismatch, InvalidDocument: a document that a name leads to is broken, so that nobody
+                knows what it still needs; nothing was deleted.
+        """
+        from wherry.store.sweep import NOTHING_SWEPT, sweep
+
+        if not (self.folder / INDEX).exists():
+            return NOTHING_SWEPT
+        if self._writers:
+            raise InvalidUsage("gc inside a build would wait for itself", hint="call it after `writing()` is left")
+        self._prepare()
+        lock = acquire(self._own / "lock", alone=True, wait=False)
+        if lock is None:
+            waits()
+            lock = acquire(self._own / "lock", alone=True)
+        try:
+            return sweep(self, self._own, older_than=self._clock() - keep_younger_than, dry_run=dry_run)
+        finally:
+            if lock:
+                lock.release()
+
+    def verify(self) -> "Iterator[Finding]":
+        """Read every blob and every name; yield what is wrong."""
+        from wherry.store.sweep import check
+
+        with self._watching():
+            yield from check(self)
+
+    def usage(self) -> "Usage":
+        """Say where the bytes are."""
+        from wherry.store.sweep import measure
+
+        with self._watching():
+            return measure(self, self._own)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Keep gc out where we may: a store that can't be written isn't collected by us either."""
+        with ExitStack() as stack:
+            with suppress(CannotWrite):
+                if lock := acquire(self._own / "lock", alone=False):
+                    stack.callback(lock.release)
+            yield
+
+    def _place(self, file: Incoming, digest: Digest) -> None:
+        target = Path(self.path_of(digest))
+        if digest.algorithm != "sha256":
+            _make_folder(target.parent)
+        file.move(target, durable=False)
+
+    def _settle(self, root: Descriptor) -> None:
+        """Make sure that all a root leads to is here, and wait until it would survive a loss of power."""
+        paths = []
+        for blob in walk([root], self):
+            if not self.has(blob):
+                next(self.read(blob), b"")  # says what is wrong with it
+            paths.append(Path(self.path_of(blob.digest)))
+        for path in (*paths, *{path.parent for path in paths}):
+            try:
+                sync(path)
+            except OSError as error:
+                raise cannot_write(path, error) from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[Index]:
+        with alone(self._own / "tags.lock"):
+            yield self.index()
+
+    def _replace(self, index: Index, entries: tuple[Descriptor, ...]) -> None:
+        if entries == index.manifests:
+            return
+        document = msgspec.structs.replace(index, manifests=entries).encoded()
+        if len(document) > LARGEST:
+            raise CannotWrite(
+                f"{self.folder / INDEX}: with one more name it has {len(document)} bytes, and may have {LARGEST}",
+                hint="take some names away with `wherry rm`",
+            )
+        with incoming(self._own, self.folder) as file:
+            file.write(document)
+            file.move(self.folder / INDEX, durable=True)
+
+    def _prepare(self) -> None:
+        """Make the folder a layout; the marker comes last, so that a half-made one is made again."""
+        if self._prepared:
+            return
+        if (self.folder / MARKER).exists():
+            self.check_marker()
+            _make_folder(self._own)
+            _make_folder(self.folder / BLOBS / "sha256")
+        else:
+            self._refuse_foreign()
+            for folder in (self.folder, self._own, self.folder / BLOBS / "sha256"):
+                _make_folder(folder)
+            with alone(self._own / "tags.lock"):
+                for name, document in ((INDEX, EMPTY.encoded()), (MARKER, LAYOUT.encoded())):
+                    if not (self.folder / name).exists():
+                        with incoming(self._own, self.folder) as file:
+                            file.write(document)
+                            file.move(self.folder / name, durable=False)
+        self._prepared = True
+
+    def _refuse_foreign(self) -> None:
+        try:
+            there = {path.name for path in self.folder.iterdir()} - {OWN, BLOBS, INDEX}
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        if there and not (self.folder / MARKER).exists():
+            raise CannotWrite(
+                f"{self.folder}: no OCI layout, and not empty ({', '.join(sorted(there)[:3])})",
+                hint="name a folder that is empty or not there yet",
+            )
+
+
+class DiskDraft:
+    """A blob on its way in, whose digest is known only at its end."""
+
+    def __init__(self, store: DiskStore, file: Incoming) -> None:
+        self._store = store
+        self._file = file
+        self._state = Digest.of(b"").hasher()
+        self._size = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            CannotWrite: no space, or not allowed.
+        """
+        self._state.update(chunk)
+        self._size += len(chunk)
+        self._file.write(chunk)
+
+    def commit(self, media_type: str) -> Descriptor:
+        """Name the bytes by their digest and store them."""
+        blob = Descriptor(media_type=media_type, digest=Digest.from_hash(self._state), size=self._size)
+        if not self._store.has(blob):
+            self._store._place(self._file, blob.digest)  # noqa: SLF001 - a draft is the store's other half
+        return blob
+
+
+def _with(index: Index, entry: Descriptor) -> tuple[Descriptor, ...]:
+    """Put an entry where its name was, or at the end; a nameless entry of the same root goes."""
+    name, entries, placed = name_of(entry), [], False
+    for old in index.manifests:
+        if name_of(old) == name:
+            if not placed:
+                entries.append(entry)
+            placed = True
+        elif name_of(old) != entry.digest:
+            entries.append(old)
+    return tuple(entries) if placed else (*entries, entry)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def _no_name(name: str, store: DiskStore) -> NotFound:
+    try:
+        root = store.resolve(name)
+    except NotFound as error:
+        return error
+    names = ", ".join(tag for tag, tagged in store.tags().items() if tagged.digest == root.digest) or "none"
+    return NotFound(f"{name}: an image, but none of its names", hint=f"its names are: {names}")

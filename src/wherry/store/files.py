@@ -1,0 +1,202 @@
+"""Files of a store: opened without trust, written whole or not at all; where the system's errors become ours."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from wherry.errors import CannotWrite, InvalidDocument, NotPermitted
+
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+"""A link is not followed, and a pipe is not waited for."""
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class ByteSink(Protocol):
+    """Whatever takes bytes in order: a file, a pipe, a buffer."""
+
+    def write(self, chunk: bytes, /) -> object:
+        """Take all of the chunk."""
+
+
+def open_regular(path: str | Path) -> int | None:
+    """Open a file that somebody else may have put there; give its descriptor, or None where nothing is.
+
+    Raises:
+        InvalidDocument: it is a link, a folder, a pipe or a device.
+        NotPermitted: we may not read it.
+    """
+    try:
+        file = os.open(path, _READ)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise NotPermitted(f"{path}: may not be read", hint="run as its owner, or change its mode") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise _not_regular(path) from error
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    raise _not_regular(path)
+
+
+def read_regular(path: str | Path, limit: int) -> bytes | None:
+    """Read a small file that somebody else may have put there; None where nothing is.
+
+    Raises:
+        InvalidDocument: it is no regular file, or has more bytes than the limit.
+        NotPermitted: we may not read it.
+    """
+    file = open_regular(path)
+    if file is None:
+        return None
+    with os.fdopen(file, "rb", buffering=0) as reader:
+        content = reader.read(limit + 1) or b""
+        while len(content) <= limit and (more := reader.read(limit + 1 - len(content))):
+            content += more
+    if len(content) > limit:
+        raise InvalidDocument(str(path), f"more than {limit} bytes, which is no document of a layout")
+    return content
+
+
+def cannot_write(path: str | Path, error: OSError) -> CannotWrite:
+    """Say what stopped a write, and what to do about it."""
+    if error.errno in _FULL:
+        hint = "free some space (`wherry gc` deletes what no name leads to) and run it again; nothing was lost"
+    elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        hint = "change the owner or mode of the folder, or name another one"
+    else:
+        hint = "name another folder; nothing was changed"
+    return CannotWrite(f"{path}: can't be written: {error.strerror or error}", hint=hint)
+
+
+class Incoming:
+    """A file under a name of its own, until `move` gives it the right one in one step."""
+
+    def __init__(self, folder: Path, shown: Path) -> None:
+        self._path = folder / f"tmp-{os.getpid()}-{os.urandom(8).hex()}"
+        self._shown = shown
+        try:
+            self._file = os.open(self._path, _CREATE, 0o666)
+        except OSError as error:
+            raise cannot_write(shown, error) from error
+        self._open = True
+        self._there = True
+
+    def write(self, chunk: bytes, /) -> None:
+        """Append all of the chunk.
+
+        Raises:
+            CannotWrite: no space, or not allowed.
+        """
+        _write_all(self._file, chunk, self._shown)
+
+    def move(self, target: Path, *, durable: bool) -> None:
+        """Put the file in its place, over whatever was there.
+
+        Args:
+            target: on the same file system.
+            durable: wait until the bytes and the name would survive a loss of power.
+        """
+        try:
+            if durable:
+                os.fsync(self._file)
+            self._close()
+            self._path.replace(target)
+            self._there = False
+            if durable:
+                sync(target.parent)
+        except OSError as error:
+            raise cannot_write(self._shown, error) from error
+
+    def discard(self) -> None:
+        """Forget the file, unless it has moved."""
+        with suppress(OSError):
+            self._close()
+        if self._there:
+            with suppress(OSError):
+                self._path.unlink()
+            self._there = False
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._file)
+
+
+@contextmanager
+def incoming(folder: Path, shown: Path) -> Iterator[Incoming]:
+    """Open a file on its way into a folder; leaving without `move` forgets it.
+
+    Args:
+        folder: where it waits under a name starting with `tmp-`.
+        shown: what errors name.
+    """
+    file = Incoming(folder, shown)
+    try:
+        yield file
+    finally:
+        file.discard()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[ByteSink]:
+    """Write a file whole or not at all; what is there already stays until the new one is complete.
+
+    A pipe or a device is written straight away.
+
+    Raises:
+        CannotWrite: no space, no folder, or not allowed.
+    """
+    if path.exists() and not path.is_file():
+        try:
+            file = path.open("wb", buffering=0)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        with file:
+            yield _Device(file.fileno(), path)
+        return
+    with incoming(path.parent, path) as replacement:
+        yield replacement
+        replacement.move(path, durable=False)
+
+
+class _Device:
+    def __init__(self, file: int, shown: Path) -> None:
+        self._file = file
+        self._shown = shown
+
+    def write(self, chunk: bytes, /) -> None:
+        _write_all(self._file, chunk, self._shown)
+
+
+def _write_all(file: int, chunk: bytes, shown: Path) -> None:
+    rest = memoryview(chunk)
+    try:
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    except OSError as error:
+        raise cannot_write(shown, error) from error
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a folder would survive a loss of power."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _not_regular(path: str | Path) -> InvalidDocument:
+    return InvalidDocument(
+        str(path),
+        "is no regular file, but a link, a folder or a device",
+        hint="links are not followed out of a layout; copy it with its links resolved (`cp -RL`)",
+    )

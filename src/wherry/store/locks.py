@@ -1,0 +1,83 @@
+"""Locks between processes: many writers share a store, the collector takes it alone.
+
+They are `flock`s: the kernel drops them when their process dies, however it dies. Source: flock(2).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from wherry.errors import CannotWrite, HostUnable
+
+
+class Lock(Protocol):
+    """A lock that is held."""
+
+    def release(self) -> None:
+        """Let others in."""
+
+
+class _FileLock:
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def release(self) -> None:
+        os.close(self._file)
+
+
+def acquire(path: Path, *, alone: bool, wait: bool = True) -> Lock | None:
+    """Take a lock on a file, which is made where it is missing.
+
+    Args:
+        path: the file; nothing is ever written to it.
+        alone: keep everybody else out; otherwise many may hold it at once.
+        wait: until it is free; otherwise None is given where it is not.
+
+    Raises:
+        CannotWrite: the file can't be made, or its file system has no locks.
+        HostUnable: this operating system has no such locks.
+    """
+    try:
+        import fcntl
+    except ImportError as error:
+        raise HostUnable(
+            f"{path.parent}: this system has no flock, which keeps builds and gc apart",
+            hint="write to a store on Linux or macOS; on Windows inside WSL",
+        ) from error
+    mode = (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise _cannot(path, error) from error
+    try:
+        fcntl.flock(file, mode)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    except OSError as error:
+        os.close(file)
+        raise _cannot(path, error) from error
+    except BaseException:  # Ctrl-C while waiting
+        os.close(file)
+        raise
+    return _FileLock(file)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a lock that nobody else holds, for a moment."""
+    lock = acquire(path, alone=True)
+    try:
+        yield
+    finally:
+        if lock:
+            lock.release()
+
+
+def _cannot(path: Path, error: OSError) -> CannotWrite:
+    return CannotWrite(
+        f"{path}: can't be locked: {error.strerror or error}",
+        hint="name a store in a folder of yours, on a file system that has locks",
+    )

@@ -1,0 +1,254 @@
+"""What a store holds and what it could do without: collecting, checking, measuring.
+
+A blob is needed if a name leads to it. What nobody needs goes parents first, so that a kill in the midst never leaves
+a document whose children are gone: writers trust that children went in before it.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wherry.digest import Digest
+from wherry.errors import WherryError
+from wherry.finding import Finding, Severity
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.document import LARGEST
+from wherry.oci.layout import BLOBS, INDEX
+from wherry.store.contract import CHUNK, children, walk
+from wherry.store.files import cannot_write, open_regular, read_regular
+from wherry.store.layout import LayoutFolder, media_type_of
+
+_SHA256 = re.compile(r"[a-f0-9]{64}")
+_TEMPORARY = "tmp-"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file in the place of a blob."""
+
+    digest: Digest
+    size: int
+    """Bytes, as the file system says."""
+    modified: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a collection deleted, or would."""
+
+    blobs: tuple[Stored, ...]
+    spared: tuple[Stored, ...]
+    """Nameless blobs that are too young to go."""
+    temporary: int
+    """Bytes of files that killed writers left."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes freed."""
+        return sum(blob.size for blob in self.blobs) + self.temporary
+
+
+NOTHING_SWEPT = Swept((), (), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The bytes a name leads to."""
+
+    bytes: int
+    alone: int
+    """Of them, bytes that no other image leads to."""
+    blobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Where a store's bytes are."""
+
+    bytes: int
+    """Of all blobs."""
+    blobs: int
+    names: dict[str, Share] = field(default_factory=dict)
+    nameless: int = 0
+    """Bytes of blobs that no name leads to."""
+    nameless_blobs: int = 0
+    temporary: int = 0
+    """Bytes on their way in, or left by killed writers."""
+
+
+def stored(store: LayoutFolder) -> Iterator[Stored]:
+    """Yield what lies in the blobs' places, in the order of digests; other files there are none of ours."""
+    folder = store.folder / BLOBS / "sha256"
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if _SHA256.fullmatch(entry.name))
+    except FileNotFoundError:
+        return
+    for name in names:
+        try:
+            found = os.lstat(folder / name)
+        except FileNotFoundError:  # a gc beside us
+            continue
+        yield Stored(Digest(f"sha256:{name}"), found.st_size, found.st_mtime)
+
+
+def sweep(store: LayoutFolder, own: Path, *, older_than: float, dry_run: bool) -> Swept:
+    """Delete what no name leads to; the caller keeps writers out.
+
+    Args:
+        store: to be collected.
+        own: the folder of temporary files.
+        older_than: seconds since the epoch; younger blobs stay, with all they lead to.
+        dry_run: delete nothing.
+    """
+    needed = reachable(store.index().manifests, store)
+    nameless = [blob for blob in stored(store) if blob.digest not in needed]
+    young = [blob for blob in nameless if blob.modified > older_than]
+    needed |= reachable((entry for blob in young if (entry := document_of(store, blob))), store)
+    needed |= {blob.digest for blob in young}
+    doomed = _parents_first([blob for blob in nameless if blob.digest not in needed], store)
+    leftovers = list(_temporary(own))
+    if not dry_run:
+        for path in (*(Path(store.path_of(blob.digest)) for blob in doomed), *(path for path, _ in leftovers)):
+            _delete(path)
+    return Swept(
+        tuple(doomed),
+        tuple(blob for blob in nameless if blob.digest in needed),
+        sum(size for _, size in leftovers),
+    )
+
+
+def reachable(roots: Iterable[Descriptor], store: LayoutFolder) -> set[Digest]:
+    """Name all that roots lead to; of a document that is not here, nobody knows the children."""
+    return {blob.digest for blob in walk(roots, store, sparse=True)}
+
+
+def document_of(store: LayoutFolder, blob: Stored) -> Descriptor | None:
+    """Describe a blob if it is a manifest or an index, whatever anyone calls it."""
+    if blob.size > LARGEST:
+        return None
+    try:
+        document = read_regular(store.path_of(blob.digest), LARGEST)
+    except WherryError:
+        return None
+    if document is None or Digest.of(document) != blob.digest or (media_type := media_type_of(document)) is None:
+        return None
+    return Descriptor(media_type=media_type, digest=blob.digest, size=blob.size)
+
+
+def check(store: LayoutFolder) -> Iterator[Finding]:
+    """Read every name and every blob; yield what is wrong, names first."""
+    try:
+        tags = store.tags()
+    except WherryError as error:
+        yield Finding("broken-index", Severity.ERROR, str(store.folder / INDEX), error.message, remedy=error.hint)
+        return
+    needed_by: dict[Digest, list[str]] = {}
+    for name, root in tags.items():
+        yield from _check_image(name, root, store, needed_by)
+    for blob in stored(store):
+        if finding := _check_blob(blob, store, needed_by.get(blob.digest, [])):
+            yield finding
+
+
+def measure(store: LayoutFolder, own: Path) -> Usage:
+    """Count bytes by name."""
+    sizes = {blob.digest: blob.size for blob in stored(store)}
+    reached = {name: frozenset(reachable([root], store) & sizes.keys()) for name, root in store.tags().items()}
+    owners = Counter(digest for blobs in set(reached.values()) for digest in blobs)
+    names = {
+        name: Share(
+            bytes=sum(sizes[digest] for digest in blobs),
+            alone=sum(sizes[digest] for digest in blobs if owners[digest] == 1),
+            blobs=len(blobs),
+        )
+        for name, blobs in reached.items()
+    }
+    nameless = sizes.keys() - owners.keys()
+    return Usage(
+        bytes=sum(sizes.values()),
+        blobs=len(sizes),
+        names=names,
+        nameless=sum(sizes[digest] for digest in nameless),
+        nameless_blobs=len(nameless),
+        temporary=sum(size for _, size in _temporary(own)),
+    )
+
+
+def _parents_first(blobs: list[Stored], store: LayoutFolder) -> list[Stored]:
+    depths: dict[Digest, int] = {}
+    below: dict[Digest, tuple[Descriptor, ...]] = {}
+    for blob in blobs:
+        if document := document_of(store, blob):
+            below[blob.digest] = children(document, store)
+
+    def depth(digest: Digest) -> int:
+        if digest not in depths:
+            depths[digest] = 1 + max((depth(child.digest) for child in below.get(digest, ())), default=0)
+        return depths[digest]
+
+    return sorted(blobs, key=lambda blob: -depth(blob.digest))
+
+
+def _temporary(own: Path) -> Iterator[tuple[Path, int]]:
+    try:
+        with os.scandir(own) as entries:
+            for entry in entries:
+                if entry.name.startswith(_TEMPORARY):
+                    yield Path(entry.path), entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _check_image(
+    name: str, root: Descriptor, store: LayoutFolder, needed_by: dict[Digest, list[str]]
+) -> Iterator[Finding]:
+    remedy = f"build or load {name} again"
+    try:
+        for blob in walk([root], store, sparse=True):
+            needed_by.setdefault(blob.digest, []).append(name)
+            if not store.has(blob):
+                message = f"{blob.digest} is not here, or does not have its {blob.size} bytes"
+                yield Finding("missing-blob", Severity.ERROR, name, message, remedy=remedy)
+    except WherryError as error:
+        yield Finding("broken-document", Severity.ERROR, name, error.message, remedy=remedy)
+
+
+def _check_blob(blob: Stored, store: LayoutFolder, needed_by: list[str]) -> Finding | None:
+    path = store.path_of(blob.digest)
+    try:
+        actual = _hash_of(path, blob.digest)
+    except WherryError as error:
+        return Finding("no-file", Severity.ERROR, path, error.message, remedy=f"rm {path}")
+    if actual in {None, blob.digest}:
+        return None
+    return Finding(
+        "wrong-digest",
+        Severity.ERROR,
+        path,
+        f"its bytes hash to {actual}",
+        evidence=tuple(f"{name} needs it" for name in needed_by),
+        remedy=f"rm {path}, then build or load again what needs it",
+    )
+
+
+def _hash_of(path: str, digest: Digest) -> Digest | None:
+    file = open_regular(path)
+    if file is None:
+        return None
+    state = digest.hasher()
+    with os.fdopen(file, "rb", buffering=0) as reader:
+        while chunk := reader.read(CHUNK):
+            state.update(chunk)
+    return Digest.from_hash(state)

@@ -14,6 +14,7 @@ from typing import Final, Self, TypeVar
 
 from wherry.errors import InvalidDocument
 
+MAGIC: Final = b"\x7fELF"
 ET_EXEC: Final = 2
 ET_DYN: Final = 3
 PT_LOAD: Final = 1
@@ -23,10 +24,10 @@ PT_NOTE: Final = 4
 PF_X: Final = 1
 SHT_NULL: Final = 0
 SHT_NOBITS: Final = 8
+SHF_WRITE: Final = 1
 SHF_ALLOC: Final = 2
 SHF_EXECINSTR: Final = 4
 
-_MAGIC = b"\x7fELF"
 _CLASS_64 = 2
 _IDENT = 16
 """Bytes of e_ident, before the fields whose width and order it tells."""
@@ -128,7 +129,7 @@ class Elf:
         Cost: the tables alone; 0.2 ms for a 28 MB binary of 25 sections.
         """
         view = memoryview(buffer).toreadonly()
-        if bytes(view[:4]) != _MAGIC:
+        if bytes(view[:4]) != MAGIC:
             raise InvalidDocument(name, "it starts with other bytes than an ELF file")
         return _Reader.of(view, name).elf(cls)
 

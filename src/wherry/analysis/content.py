@@ -1,0 +1,171 @@
+"""What an image is made of: its layers, the files a container sees, and the parts of its programs.
+
+Sources: OCI image-spec v1.1.1, layer.md and config.md ("History").
+"""
+
+import heapq
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from wherry.analysis.binary import Binary
+from wherry.analysis.mapped import map_elf
+from wherry.analysis.tree import Root, VisibleFile
+from wherry.digest import Digest
+from wherry.elf.reader import MAGIC
+from wherry.errors import InvalidDocument
+from wherry.layer.decompress import open_layer
+from wherry.layer.entry import Entry, Kind
+from wherry.layer.tar import Body, read_tar
+from wherry.oci.image import Image
+from wherry.store.contract import BlobSource
+
+_MOST_PROGRAMS = 8
+"""Executables that are looked into: of a service image all, of a distribution the biggest."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerContent:
+    """One layer, as stored and as unpacked."""
+
+    digest: Digest
+    media_type: str
+    pulled: int
+    """Bytes of the blob: what goes over the wire."""
+    unpacked: int
+    """Bytes of its files, without the tar's own."""
+    files: int
+    """How many of its entries are files, links not counted."""
+    made_by: str
+    """What the history says of it; empty where it says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An executable of the image that was looked into."""
+
+    path: str
+    binary: Binary | None
+    """None for one whose tables are broken."""
+    problem: str
+    """What is broken, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Where the bytes of one image are."""
+
+    layers: tuple[LayerContent, ...]
+    """Base first."""
+    files: int
+    """How many files a container sees."""
+    size: int
+    """Bytes of all the files a container sees; a hard-linked one counts once."""
+    biggest: tuple[VisibleFile, ...]
+    """Most bytes first."""
+    programs: tuple[Program, ...]
+    """The executables among the biggest files, and the one the image starts."""
+
+    @property
+    def pulled(self) -> int:
+        """Bytes that go over the wire for all layers."""
+        return sum(layer.pulled for layer in self.layers)
+
+    @property
+    def unpacked(self) -> int:
+        """Bytes of all layers' files, those that later layers hide among them."""
+        return sum(layer.unpacked for layer in self.layers)
+
+
+def content_of(source: BlobSource, image: Image, *, biggest: int = 10) -> Content:
+    """Read an image through, layer by layer.
+
+    Args:
+        source: where its blobs are.
+        image: its documents.
+        biggest: how many of the biggest files to name.
+
+    Raises:
+        BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive, InvalidDocument: a layer is not what the
+            image says.
+
+    Cost: every layer is decompressed once, and those with programs once more; a program at a time rests in a
+    temporary file.
+    """
+    root = Root()
+    layers = tuple(_read_layer(source, image, place, root) for place in range(len(image.manifest.stack)))
+    seen = list(root.files())
+    most = heapq.nsmallest(biggest, seen, key=lambda file: (-file.size, file.path))
+    start = _started(image)
+    executables = [file for file in most if file.elf and file.executable][:_MOST_PROGRAMS]
+    executables += [file for file in seen if file.path == start and file.elf and file not in executables]
+    return Content(
+        layers=layers,
+        files=len(seen),
+        size=sum(file.size for file in seen),
+        biggest=tuple(most),
+        programs=_programs(source, image, executables),
+    )
+
+
+def made_by(image: Image) -> tuple[str, ...]:
+    """Say of each layer what the history says; the history may be shorter, or absent."""
+    steps = [step.created_by or step.comment for step in image.config.history or () if not step.empty_layer]
+    count = len(image.manifest.stack)
+    return tuple((steps + [""] * count)[:count])
+
+
+def _read_layer(source: BlobSource, image: Image, place: int, root: Root) -> LayerContent:
+    blob = image.manifest.stack[place]
+    size = files = 0
+    for entry, body in read_tar(open_layer(source, blob, image.config.diff_ids[place]), f"layer {blob.digest}"):
+        root.apply(place, entry, elf=entry.kind is Kind.FILE and _starts_as_elf(body))
+        size += entry.size
+        files += entry.kind is Kind.FILE
+    return LayerContent(blob.digest, blob.media_type, blob.size, size, files, made_by(image)[place])
+
+
+def _starts_as_elf(body: Body) -> bool:
+    start = b""
+    while len(start) < len(MAGIC) and (chunk := body.read(len(MAGIC) - len(start))):
+        start += chunk
+    return start == MAGIC
+
+
+def _started(image: Image) -> str:
+    """Name the file that a container starts, where that is told as an absolute path."""
+    runtime = image.config.runtime
+    words = (*(runtime.entrypoint or ()), *(runtime.cmd or ()))
+    return words[0] if words and words[0].startswith("/") else ""
+
+
+def _programs(source: BlobSource, image: Image, files: Sequence[VisibleFile]) -> tuple[Program, ...]:
+    found: dict[str, Program] = {}
+    for place in sorted({file.layer for file in files}):
+        wanted = {file.path for file in files if file.layer == place}
+        blob = image.manifest.stack[place]
+        for entry, body in read_tar(open_layer(source, blob), f"layer {blob.digest}"):
+            if f"/{entry.path}" in wanted and entry.kind is Kind.FILE:
+                found[f"/{entry.path}"] = _program(entry, body)
+    return tuple(found[file.path] for file in files if file.path in found)
+
+
+def _program(entry: Entry, body: Body) -> Program:
+    """Look into a file of a layer, by way of a temporary one."""
+    path = f"/{entry.path}"
+    with TemporaryDirectory(prefix="wherry-") as folder:
+        spooled = Path(folder) / "program"
+        with spooled.open("wb") as file:
+            shutil.copyfileobj(body, file, 1 << 20)
+        try:
+            return Program(path, Binary.of(map_elf(spooled, path)), "")
+        except InvalidDocument as error:
+            return Program(path, None, error.problem)
+
+
+def unnamed(content: Content) -> tuple[int, int]:
+    """Count the files that are not among the biggest, and their bytes."""
+    rest = content.files - len(content.biggest)
+    return rest, content.size - sum(file.size for file in content.biggest)

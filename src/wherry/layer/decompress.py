@@ -123,7 +123,7 @@ def _decoded(chunks: Iterator[bytes], algorithm: str, name: str) -> Iterator[byt
 
 
 def _gunzip(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    from isal import igzip_lib, isal_zlib
+    from isal import isal_zlib
 
     member = isal_zlib.decompressobj(_GZIP)
     try:
@@ -136,7 +136,7 @@ def _gunzip(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
                 left = member.unused_data if member.eof else member.unconsumed_tail
         while not member.eof and (rest := member.decompress(b"", _OUTPUT)):
             yield rest
-    except igzip_lib.IsalError as error:
+    except isal_zlib.error as error:  # type: ignore[misc] # its stub types it as an instance
         raise InvalidArchive(name, f"its gzip stream is damaged ({error})") from error
     if not member.eof:
         raise InvalidArchive(name, "its gzip stream is cut short")

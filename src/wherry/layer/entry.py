@@ -5,6 +5,7 @@ Source: OCI image-spec v1.1.1, layer.md.
 
 import io
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -25,11 +26,18 @@ class Kind(Enum):
     FIFO = b"6"
 
 
+class Readable(Protocol):
+    """Anything bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most so many bytes; none at the end."""
+
+
 class Content(Protocol):
     """The bytes of a file to be packed."""
 
-    def open(self) -> BinaryIO:
-        """Open them from the start; the caller closes."""
+    def open(self) -> AbstractContextManager[Readable]:
+        """Open them from the start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ Sources: OCI image-spec v1.1.1, layer.md; POSIX.1-2017, pax; GNU tar 1.35 manual
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from wherry.errors import WherryError
 from wherry.layer import header
@@ -19,6 +18,7 @@ from wherry.layer.entry import (
     FileContent,
     Kind,
     Limits,
+    Readable,
     decode_path,
     encode_path,
     sort_entries,
@@ -34,6 +34,7 @@ __all__ = [
     "InvalidArchive",
     "Kind",
     "Limits",
+    "Readable",
     "read_tar",
     "sort_entries",
     "with_parents",
@@ -43,19 +44,16 @@ __all__ = [
 CHUNK = 1 << 20
 """Bytes read or written at a time."""
 
+DEEPEST = 400
+"""Folders in folders that we go into."""
+
 _EXTENSION = 1 << 20
 _IDS = range((1 << 32) - 1)
 _TIMES = range(-(1 << 40), 1 << 40)
 _SIZES = range(1 << 62)
 _DIGITS = 20
+
 _XATTR = "SCHILY.xattr."
-
-
-class Readable(Protocol):
-    """Anything bytes are read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Give at most so many bytes; none at the end."""
 
 
 class FileChanged(WherryError):
@@ -277,8 +275,8 @@ def _clean(path: bytes, name: str) -> str:
     parts = [part for part in path.split(b"/") if part not in {b"", b"."}]
     if b".." in parts or b"\0" in path:
         raise InvalidArchive(name, f"{_shown(path)} leads out of the archive")
-    if len(path) > LONGEST_PATH:
-        raise InvalidArchive(name, f"a path of {len(path)} bytes, Linux opens {LONGEST_PATH} at most")
+    if len(path) > LONGEST_PATH or len(parts) > DEEPEST:
+        raise InvalidArchive(name, f"a path of {len(path)} bytes and {len(parts)} folders is longer than any we open")
     return decode_path(b"/".join(parts))
 
 

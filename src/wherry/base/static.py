@@ -1,0 +1,180 @@
+"""The embedded base: accounts, /tmp, nsswitch, certificates, time zones; enough for a static binary.
+
+It is assembled offline from the certifi and tzdata wheels, in two layers, so that `static-notz` shares the first one.
+Both are the same blobs for every platform, program and day. What it leaves out, with the reason:
+
+- device nodes, /proc, /sys, /etc/hosts, /etc/resolv.conf: the runtime makes them
+- /etc/services: Go's own table has what services look up by name (net.LookupPort)
+- /etc/mime.types: Go's own table has the web's types (mime.TypeByExtension), the rest is sniffed
+- the zones' posix/ and right/ copies, tables and text form: nothing but zone files is opened at run time
+- labels and fingerprints beside the certificates: 25 kB that no program reads
+
+Sources: GoogleContainerTools/distroless for accounts, folders and settings that users rely on (nonroot is 65532);
+RFC 9636 (TZif), RFC 7468 (PEM).
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from wherry.digest import Digest
+from wherry.errors import HostUnable
+from wherry.layer.compress import Encoding, pack
+from wherry.layer.entry import BytesContent, Entry, Kind, sort_entries, with_parents
+from wherry.oci import media
+from wherry.oci.config import History, ImageConfig, Layer, RootFS, RuntimeConfig
+from wherry.oci.image import Image
+from wherry.oci.manifest import Manifest
+from wherry.platform import Platform
+from wherry.store.contract import BlobSink, write_document
+
+ENCODING = Encoding("gzip", 9)
+"""Fixed, so that the layers are the same blobs under every image, however its own layers are compressed."""
+NONROOT = 65532
+
+_CREATED = "1970-01-01T00:00:00Z"
+_FORM = "1"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+_ZONES = "usr/share/zoneinfo"
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\n.+?-----END CERTIFICATE-----\n", re.DOTALL)
+
+_FILES = {
+    "etc/passwd": (
+        "root:x:0:0:root:/root:/sbin/nologin\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n"
+        "nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"
+    ),
+    "etc/group": "root:x:0:\nnobody:x:65534:\ntty:x:5:\nstaff:x:50:\nnonroot:x:65532:\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n",
+    "etc/os-release": (
+        'NAME="wherry static"\nID=wherry-static\nPRETTY_NAME="wherry static, a base for static programs"\n'
+    ),
+}
+
+
+def static_base(sink: BlobSink, platform: Platform, *, zones: bool = True, encoding: Encoding = ENCODING) -> Image:
+    """Store the embedded base of one platform.
+
+    Args:
+        sink: where its blobs go.
+        platform: what its config names; the layers are the same for all.
+        zones: with time zones (`static`) or without (`static-notz`).
+        encoding: how its layers are compressed.
+
+    Raises:
+        HostUnable: certifi or tzdata is not installed.
+
+    Cost: 0.1 s for the first, since the zones are many files; whoever needs several keeps the result.
+    """
+    steps = [(_accounts_and_certificates(), "accounts, certificates")]
+    if zones:
+        steps.append((_zones(), "time zones"))
+    layers = [(pack(entries, encoding, sink), _step(what)) for entries, what in steps]
+    environment = (f"PATH={_PATH}", f"SSL_CERT_FILE=/{_CERTIFICATES}")
+    runtime = RuntimeConfig(user=str(NONROOT), env=environment, working_dir="/home/nonroot")
+    return _image(sink, platform, layers, runtime)
+
+
+def scratch_base(sink: BlobSink, platform: Platform) -> Image:
+    """Store a base of nothing: no layer, no setting."""
+    return _image(sink, platform, [], RuntimeConfig())
+
+
+@cache
+def static_base_key() -> Mapping[str, str]:
+    """Name all that decides the bytes of the embedded base.
+
+    Raises:
+        HostUnable: certifi or tzdata is not installed.
+    """
+    return {
+        "form": _FORM,
+        "certificates": Digest.of(_bundle()),
+        "zones": _zones_version(),
+        "encoder": ENCODING.encoder,
+    }
+
+
+def _image(sink: BlobSink, platform: Platform, layers: list[tuple[Layer, History]], runtime: RuntimeConfig) -> Image:
+    config = ImageConfig(
+        architecture=platform.architecture,
+        os=platform.os,
+        variant=platform.variant,
+        created=_CREATED,
+        config=runtime,
+        rootfs=RootFS(diff_ids=tuple(layer.diff_id for layer, _ in layers)),
+        history=tuple(step for _, step in layers),
+    )
+    stored = write_document(sink, media.OCI_CONFIG, config.encoded())
+    manifest = Manifest.of(stored, tuple(layer.blob for layer, _ in layers))
+    return Image.of(write_document(sink, media.OCI_MANIFEST, manifest.encoded()), manifest, config)
+
+
+def _step(what: str) -> History:
+    return History(created=_CREATED, created_by=f"wherry base static: {what}")
+
+
+def _accounts_and_certificates() -> Iterable[Entry]:
+    certificates = b"".join(_CERTIFICATE.findall(_bundle()))
+    notice = b"# Mozilla's certificate authorities, from the certifi package (MPL-2.0); its comments are left out.\n"
+    files = [_file(path, text.encode()) for path, text in _FILES.items()]
+    folders = (
+        Entry(path="home/nonroot", kind=Kind.FOLDER, mode=0o700, uid=NONROOT, gid=NONROOT),
+        Entry(path="root", kind=Kind.FOLDER, mode=0o700),
+        Entry(path="tmp", kind=Kind.FOLDER, mode=0o1777),
+    )
+    return sort_entries(with_parents([*files, *folders, _file(_CERTIFICATES, notice + certificates)]))
+
+
+def _zones() -> Iterable[Entry]:
+    """Give zone files, equal ones as hard links, like beside like: that saves a third of the compressed bytes."""
+    names: dict[bytes, list[str]] = {}
+    for name, zone in _zone_files():
+        names.setdefault(zone, []).append(name)
+    files = [_file(f"{_ZONES}/{min(same)}", zone) for zone, same in sorted(names.items(), key=_likeness)]
+    links = [
+        Entry(path=f"{_ZONES}/{name}", kind=Kind.HARDLINK, mode=0o644, target=f"{_ZONES}/{first}")
+        for first, *others in sorted(map(sorted, names.values()))
+        for name in others
+    ]
+    entries = with_parents([*files, *links])
+    folders = sort_entries(entry for entry in entries if entry.kind is Kind.FOLDER)
+    return [*folders, *files, *links]
+
+
+def _likeness(zone: tuple[bytes, list[str]]) -> tuple[bytes, int, list[str]]:
+    # The last line of a zone file is its rule for the future: zones that share it share most of their past.
+    return zone[0].split(b"\n")[-2], len(zone[0]), sorted(zone[1])
+
+
+def _zone_files() -> Iterator[tuple[str, bytes]]:
+    root = _package("tzdata") / "zoneinfo"
+    for path in root.rglob("*"):
+        if path.is_file() and path.suffix != ".pyc" and (zone := path.read_bytes()).startswith(b"TZif"):
+            yield path.relative_to(root).as_posix(), zone
+
+
+def _zones_version() -> str:
+    _package("tzdata")
+    tzdata = import_module("tzdata")
+    return f"tzdata {tzdata.__version__} ({tzdata.IANA_VERSION})"
+
+
+def _bundle() -> bytes:
+    # Its place is known without importing certifi, whose own look-up takes longer than all else here.
+    return (_package("certifi") / "cacert.pem").read_bytes()
+
+
+def _package(name: str) -> Path:
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise HostUnable(f"base static: the Python package {name} is missing", hint=f"run `pip install {name}`")
+    return Path(spec.origin).parent
+
+
+def _file(path: str, content: bytes) -> Entry:
+    return Entry(path=path, kind=Kind.FILE, mode=0o644, size=len(content), content=BytesContent(content))

@@ -12,10 +12,13 @@ from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
+from wherry.layer.decompress import open_layer
+from wherry.layer.root import Root
 from wherry.plan.steps import TakeBase
 from wherry.store.contract import BlobSource, copy
 from wherry.store.disk import DiskStore
 from wherry.store.images import image_for
+from wherry.store.results import Results
 
 
 class Bases:
@@ -31,7 +34,7 @@ class Bases:
         self._store = store
         self._environment = environment
         self._opened: dict[str, tuple[BlobSource, Descriptor]] = {}
-        self._paths: dict[Digest, frozenset[str]] = {}
+        self._roots: dict[Digest, Root] = {}
 
     def content(self, name: str) -> Mapping[str, str]:
         """Name what decides the bytes of a base.
@@ -60,14 +63,32 @@ class Bases:
         copy(image.descriptor, source, self._store)
         return image
 
-    def paths(self, image: Image) -> frozenset[str]:
-        """Name all that lies in a base, as absolute paths; links are followed where they stay inside."""
+    def root(self, image: Image) -> Root:
+        """Read what lies in a base: its layers are streamed once."""
         digest = image.descriptor.digest
-        if digest not in self._paths:
-            from wherry.layer.changes import paths_of
+        if digest not in self._roots:
+            from wherry.layer.tar import read_tar
+            flatten=lambda ls:(x for l in ls for x in read_tar(l))
 
-            self._paths[digest] = paths_of(self._store, image)
-        return self._paths[digest]
+            layers = [
+                open_layer(self._store, blob, diff_id)
+                for blob, diff_id in zip(image.manifest.stack, image.config.diff_ids, strict=True)
+            ]
+            self._roots[digest] = Root.of(entry for entry, _ in flatten(layers))
+        return self._roots[digest]
+
+    def folders(self, image: Image, wanted: tuple[str, ...], results: Results) -> frozenset[str]:
+        """Tell which paths a base has; asked of a base once, and remembered by its digest."""
+        there = set()
+        for path in wanted:
+            name = f"{image.descriptor.digest} has {path}"
+            known = results.fact(name)
+            if known is None:
+                known = str(self.root(image).has(path))
+                results.put_fact(name, known)
+            if known == str(True):
+                there.add(path)
+        return frozenset(there)
 
     def _open(self, name: str) -> tuple[BlobSource, Descriptor]:
         if name not in self._opened:

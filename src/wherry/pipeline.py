@@ -16,7 +16,7 @@ from wherry.build.compile import GoFlags
 from wherry.build.engine import Engine, Outcome
 from wherry.build.perform import Compiled, Facts, ImagePerformer, compiled_of, descriptor_of, layer_of
 from wherry.checkout import Checkout, VcsFacts, rfc3339
-from wherry.errors import CannotWrite, InvalidUsage, WherryError
+from wherry.errors import InvalidUsage, WherryError
 from wherry.finding import Finding
 from wherry.host.process import Runner
 from wherry.host.toolchain import locate
@@ -142,6 +142,7 @@ class Pipeline:
             vcs=lambda: vcs.status,
             judge=judge,
             base=bases.take,
+            folders=lambda image, parents: bases.folders(image, parents, self.results),
             refuse=lambda compiled, program, image: refuse_if_it_cannot_start(compiled, program, image, bases),
             threads=self.threads,
             said=self.said,
@@ -238,6 +239,8 @@ class Pipeline:
         return Built(request, root, tuple(platforms))
 
     def _write_twins(self, plan: Plan, image: Built, performer: ImagePerformer) -> None:
+        from wherry.image.files import new_file
+
         if image.request.debug_info is None:
             return
         for built in image.platforms:
@@ -245,7 +248,8 @@ class Pipeline:
             if built.compiled.build_id and _build_id(place) == built.compiled.build_id:
                 continue
             twin = performer.link_twin(plan.by_name[built.compile_outcome.step.name], built.compiled)
-            write_file(place, twin)
+            with new_file(place) as copy, twin.open("rb") as source:
+                shutil.copyfileobj(source, copy, 1 << 20)
 
     def _name(self, name: str, root: Descriptor) -> None:
         if self.store.tags().get(name) != root:
@@ -280,25 +284,10 @@ def twin_path(file: Path, platform: Platform, *, many: bool) -> Path:
     return file.with_name(f"{file.name}.{str(platform).replace('/', '-')}") if many else file
 
 
-def write_file(place: Path, source: Path) -> None:
-    """Copy a file to where the user wants it, whole or not at all.
-
-    Raises:
-        CannotWrite: the folder does not take it.
-    """
-    partial = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        shutil.copyfile(source, partial)
-        partial.replace(place)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise CannotWrite(f"{place}: {error.strerror}", hint="name a file in a folder you may write to") from error
-
-
 def _build_id(program: Path) -> str:
-    from wherry.analysis.closure import gnu_build_id
+    from wherry.analysis.mapped import map_elf
 
-    return gnu_build_id(program) if program.is_file() else ""
+    return map_elf(program).gnu_build_id if program.is_file() else ""
 
 
 def judge(program: Path) -> Facts:
@@ -319,8 +308,7 @@ def refuse_if_it_cannot_start(compiled: Compiled, program: Callable[[], Path], b
         return
     from wherry.analysis.closure import start_findings
 
-    paths = bases.paths(base)
-    findings = start_findings(program(), has=paths.__contains__)
+    findings = start_findings(program(), has=bases.root(base).has, platform=base.platform)
     if findings:
         raise CannotStart(_why(compiled, findings), hint=findings[0].remedy)
 

@@ -1,23 +1,33 @@
 """Files of the user's disk, and the program, as entries of a layer."""
 
 import stat
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Collection, Iterable
+from pathlib import Path, PurePosixPath
 
-from wherry.layer.tar import Entry, FileContent, Kind, sort_entries, with_parents
+from wherry.layer.entry import Entry, FileContent, Kind, sort_entries, with_parents
 from wherry.plan.steps import AddedFile
 
 
-def entries_of(files: Iterable[AddedFile], mtime: int, program: Path | None) -> list[Entry]:
+def entries_of(
+    files: Iterable[AddedFile], mtime: int, program: Path | None, there: Collection[str] = ()
+) -> list[Entry]:
     """Make the entries of a layer, parents first, all with one time.
 
     Args:
         files: what lies where; an empty source is the program.
         mtime: seconds since the epoch.
         program: what was linked, where the layer has it.
+        there: folders that the base has, such as `/tmp`; an entry of ours would take their mode and owner away.
     """
     entries = [_entry(file, mtime, Path(file.source) if file.source else program) for file in files]
-    return sort_entries(with_parents(entries, mtime=mtime))
+    whole = with_parents(entries, mtime=mtime)
+    return sort_entries(entry for entry in whole if entry.kind is not Kind.FOLDER or f"/{entry.path}" not in there)
+
+
+def parents_of(files: Iterable[AddedFile]) -> tuple[str, ...]:
+    """Name the folders that files lie in, absolute, the root left out."""
+    found = {str(parent) for file in files for parent in PurePosixPath(file.path).parents}
+    return tuple(sorted(found - {"/"}))
 
 
 def _entry(file: AddedFile, mtime: int, source: Path | None) -> Entry:

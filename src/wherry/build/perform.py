@@ -16,7 +16,7 @@ import msgspec
 
 from wherry.build import compile as go
 from wherry.build.engine import Outcome, Seen
-from wherry.build.files import entries_of
+from wherry.build.files import entries_of, parents_of
 from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.host.process import Runner
@@ -26,7 +26,6 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import decode, encode
 from wherry.oci.image import Image
 from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
-from wherry.platform import Platform
 from wherry.source.inputs import Input, Kind, Looker, key_of_inputs, record
 from wherry.source.module import Listing, MainPackage, NoMainPackage, find_main, list_inputs
 from wherry.source.vcs import Vcs, VcsAbsent, git_environment
@@ -85,6 +84,8 @@ class ImagePerformer:
     vcs: Callable[[], Vcs | VcsAbsent]
     judge: Callable[[Path], Facts]
     base: Callable[[TakeBase], Image]
+    folders: Callable[[Image, tuple[str, ...]], frozenset[str]]
+    """Tells which of some folders a base has."""
     refuse: Callable[[Compiled, Callable[[], Path], Image], None]
     """Raises where a program cannot start on a base."""
     threads: int = 2
@@ -191,9 +192,10 @@ class ImagePerformer:
                 raise NotFound(f"--add {file}: no such file", hint="give a file as FILE:PATH[:mode[:owner]]")
         found = self.looker.observe(before)
         modes = [f"{Path(file).stat().st_mode:o}" for file in wanted]
-        programs = [compiled_of(needs[need].result).digest for need in step.needs]
+        programs = [compiled_of(outcome.result).digest for outcome in _of(Compile, step, needs)]
+        there = sorted(self._there(pack, step, needs))
         return Seen(
-            key_of_inputs(found.current, *modes, *programs),
+            key_of_inputs(found.current, *modes, *programs, *there),
             msgspec.msgpack.encode(Observed(found.current)),
             worth_keeping=found.restamped and bool(wanted),
         )
@@ -223,7 +225,7 @@ class ImagePerformer:
             raise NoMainPackage(f"{package.folder}: package {listing.package} on {action.platform}, not main")
         self.programs[name] = program
         compiled = Compiled(
-            digest=_digest(program),
+            digest=str(_digest(program)),
             size=program.stat().st_size,
             go=toolchain.version,
             origin=toolchain.origin,
@@ -284,10 +286,15 @@ class ImagePerformer:
         from wherry.layer.compress import Encoding, pack
 
         seen = self._look_at_files(action, step, needs, known)
-        programs = [self._program(needs[need]) for need in step.needs]
-        entries = entries_of(action.files, action.mtime, programs[0] if programs else None)
+        programs = [self._program(outcome) for outcome in _of(Compile, step, needs)]
+        there = self._there(action, step, needs)
+        entries = entries_of(action.files, action.mtime, programs[0] if programs else None, there)
         layer = pack(entries, Encoding(action.algorithm, action.level), self.store, threads=self.threads)
         return encode(layer), seen
+
+    def _there(self, pack: Pack, step: Step, needs: Mapping[str, Outcome]) -> frozenset[str]:
+        (base,) = _of(TakeBase, step, needs)
+        return self.folders(image_of(base.result), parents_of(pack.files))
 
     def _program(self, compiled: Outcome) -> Path:
         path = self.programs.get(compiled.step.name)
@@ -323,12 +330,12 @@ class ImagePerformer:
         assert base is not None  # noqa: S101 - each plan has a base, if only scratch
         if program is not None:
             self.refuse(compiled_of(program.result), partial(self._program, program), base)
-        recipe["base.digest"] = base.descriptor.digest
+        recipe["base.digest"] = str(base.descriptor.digest)
         return encode(
             assemble(
                 base,
                 layers,
-                _labelled(action.changes, recipe),
+                _completed(action.changes, base, recipe),
                 platform=action.platform,
                 created=action.created,
                 annotations={**action.annotations, RECIPE: recipe_text(recipe)},
@@ -365,8 +372,16 @@ class ImagePerformer:
             return self._one_go.setdefault(platform, Lock())
 
 
+def _of(kind: type, step: Step, needs: Mapping[str, Outcome]) -> list[Outcome]:
+    return [needs[need] for need in step.needs if isinstance(needs[need].step.action, kind)]
+
+
 RECIPE = "dev.wherry.recipe"
 """Label and annotation that carry the recipe."""
+
+
+NONROOT = "65532:65532"
+"""The user where neither the request nor the base names another than root."""
 
 
 def recipe_text(recipe: Mapping[str, str]) -> str:
@@ -414,8 +429,13 @@ def _encode_image(image: Image) -> bytes:
     return msgspec.msgpack.encode((encode(image.descriptor), image.manifest.encoded(), image.config.encoded()))
 
 
-def _labelled(changes: RuntimeConfig, recipe: Mapping[str, str]) -> RuntimeConfig:
-    return msgspec.structs.replace(changes, labels={**(changes.labels or {}), RECIPE: recipe_text(recipe)})
+def _completed(changes: RuntimeConfig, base: Image, recipe: Mapping[str, str]) -> RuntimeConfig:
+    root_or_none = base.config.runtime.user.partition(":")[0] in {"", "0", "root"}
+    return msgspec.structs.replace(
+        changes,
+        user=changes.user or (NONROOT if root_or_none else ""),
+        labels={**(changes.labels or {}), RECIPE: recipe_text(recipe)},
+    )
 
 
 def _recipe(

@@ -32,7 +32,6 @@ def build(world: World, asked: Asked) -> int:
         )
         report = pipeline.build(asked.requests)
         teller.end(report)
-        _write_files(world, asked, report, pipeline, progress)
     if not any(output.stdout for output in asked.outputs):
         _print(world, asked, report)
     return 0

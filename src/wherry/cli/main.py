@@ -99,6 +99,16 @@ def run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retur
         return 130
     except BrokenPipeError:
         return 141
+    except Exception as error:
+        if world.environment.get("WHERRY_DEBUG"):
+            raise
+        world.fail(
+            WherryError(
+                f"wherry itself failed: {type(error).__name__}: {error}",
+                hint="this is a bug; run it again with WHERRY_DEBUG=1 and report what it prints",
+            )
+        )
+        return 70  # EX_SOFTWARE
     return code if isinstance(code, int) else 0
 
 

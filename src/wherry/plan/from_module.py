@@ -93,10 +93,10 @@ def _steps(target: Target, platform: Platform) -> Iterator[Step]:
     if target.added:
         # Files the user adds change more seldom than the program: below it, their layer is pulled once.
         layers.append(target.step("pack files of", platform))
-        yield Step(layers[-1], _pack(target.added, packing, "wherry build --add"))
+        yield Step(layers[-1], _pack(target.added, packing, "wherry build --add"), (base,))
     layers.append(target.step("pack", platform))
     program = AddedFile(source="", path=target.path, mode=0o755)
-    yield Step(layers[-1], _pack((program,), packing, f"wherry build {target.package.import_path}"), (compiled,))
+    yield Step(layers[-1], _pack((program,), packing, f"wherry build {target.package.import_path}"), (base, compiled))
     yield Step(
         target.step("assemble", platform),
         Assemble(

@@ -1,0 +1,30 @@
+"""Images from a path: a layout folder or an archive, told apart by what is there."""
+
+from pathlib import Path
+
+from wherry.errors import NotFound
+from wherry.oci.descriptor import Descriptor
+from wherry.store.archive import ArchiveSource
+from wherry.store.contract import BlobSource
+from wherry.store.layout import LayoutFolder
+
+
+def open_images(path: Path, *, scratch: Path | None = None) -> tuple[BlobSource, dict[str, Descriptor]]:
+    """Open a layout folder, or an archive in OCI's or Docker's form; give its blobs, and its images by name.
+
+    Args:
+        path: whose content decides what it is.
+        scratch: folder for a compressed archive while it is read; None: the system's.
+
+    Raises:
+        NotFound: nothing is there, or a folder that is no layout.
+        InvalidDocument: what is there is neither, or means harm.
+    """
+    if path.is_dir():
+        folder = LayoutFolder(path)
+        folder.check_marker()
+        return folder, folder.tags()
+    if not path.exists():
+        raise NotFound(f"{path}: not there", hint="name an OCI layout folder, or an archive")
+    archive = ArchiveSource(path, scratch=scratch)
+    return archive, archive.roots()

@@ -78,6 +78,16 @@ class Content:
         """Bytes of all layers' files, those that later layers hide among them."""
         return sum(layer.unpacked for layer in self.layers)
 
+    @property
+    def others(self) -> int:
+        """How many files are not among the biggest."""
+        return self.files - len(self.biggest)
+
+    @property
+    def rest(self) -> int:
+        """Bytes of the files that are not among the biggest."""
+        return self.size - sum(file.size for file in self.biggest)
+
 
 def content_of(source: BlobSource, image: Image, *, biggest: int = 10) -> Content:
     """Read an image through, layer by layer.
@@ -163,9 +173,3 @@ def _program(entry: Entry, body: Body) -> Program:
             return Program(path, Binary.of(map_elf(spooled, path)), "")
         except InvalidDocument as error:
             return Program(path, None, error.problem)
-
-
-def unnamed(content: Content) -> tuple[int, int]:
-    """Count the files that are not among the biggest, and their bytes."""
-    rest = content.files - len(content.biggest)
-    return rest, content.size - sum(file.size for file in content.biggest)

@@ -1,0 +1,220 @@
+"""An image for a person at a prompt: what it is, its layers, where its bytes went."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wherry.analysis.binary import MEANING, Binary
+from wherry.analysis.content import Content, LayerContent, Program
+from wherry.oci.image import Image
+from wherry.report.terminal import size, table
+
+_LONGEST_CELL = 76
+"""Characters of what made a layer; a RUN instruction can have thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """One image with what was found in it."""
+
+    image: Image
+    content: Content
+    recipe: Mapping[str, object] = field(default_factory=dict)
+    """What wherry wrote down of its making; empty for the images of others."""
+
+
+def overview(images: Sequence[Image]) -> list[str]:
+    """Say which platforms an index has, and what each weighs on the wire."""
+    rows = [("platform", "pulled", "layers", "manifest")]
+    for image in images:
+        stack = image.manifest.stack
+        pulled = size(sum(layer.size for layer in stack))
+        rows.append((str(image.platform), pulled, str(len(stack)), str(image.descriptor.digest)))
+    return _indented(table(rows, right=(1, 2)))
+
+
+def details(inspected: Inspected) -> list[str]:
+    """Say what one image is, layer by layer and file by file."""
+    image, content = inspected.image, inspected.content
+    hidden = content.unpacked - content.size
+    return [
+        f"{image.platform}  {size(content.pulled)} pulled  {size(content.unpacked)} unpacked",
+        *_indented(table(list(_facts(inspected)))),
+        "",
+        *_indented(table([_LAYER_HEAD, *(_layer(*pair) for pair in enumerate(content.layers, 1))], right=(0, 1, 2, 3))),
+        "",
+        *_indented(table(list(_bytes(content)), right=(0, 1))),
+        *([f"  {size(hidden)} of what is pulled is hidden by later layers"] if hidden > 0 else []),
+    ]
+
+
+def document(inspected: Inspected) -> dict[str, object]:
+    """Give the same values for a program; sizes are bytes, what is unknown or absent is null or empty."""
+    image, content, runtime = inspected.image, inspected.content, inspected.image.config.runtime
+    return {
+        "platform": str(image.platform),
+        "digest": image.descriptor.digest,
+        "config": image.manifest.config.digest,
+        "created": image.config.created,
+        "entrypoint": runtime.entrypoint or (),
+        "cmd": runtime.cmd or (),
+        "user": runtime.user,
+        "workingDir": runtime.working_dir,
+        "env": runtime.env or (),
+        "ports": list(runtime.exposed_ports or ()),
+        "volumes": list(runtime.volumes or ()),
+        "labels": runtime.labels or {},
+        "annotations": image.manifest.annotations,
+        "recipe": inspected.recipe,
+        "pulled": content.pulled,
+        "unpacked": content.unpacked,
+        "visible": content.size,
+        "files": content.files,
+        "layers": [_layer_document(layer) for layer in content.layers],
+        "biggest": [{"path": file.path, "size": file.size, "layer": file.layer + 1} for file in content.biggest],
+        "programs": [_program_document(program) for program in content.programs],
+    }
+
+
+def _layer_document(layer: LayerContent) -> dict[str, object]:
+    return {
+        "digest": layer.digest,
+        "mediaType": layer.media_type,
+        "pulled": layer.pulled,
+        "unpacked": layer.unpacked,
+        "files": layer.files,
+        "madeBy": layer.made_by,
+    }
+
+
+def _program_document(program: Program) -> dict[str, object]:
+    binary = program.binary
+    if binary is None:
+        return {"path": program.path, "problem": program.problem}
+    return {
+        "path": program.path,
+        "size": binary.size,
+        "architecture": binary.architecture,
+        "interpreter": binary.interpreter,
+        "symbols": binary.symbols,
+        "dwarf": binary.dwarf,
+        "parts": {part.kind: part.size for part in binary.parts},
+        "go": binary.go
+        and {
+            "version": binary.go.go_version,
+            "package": binary.go.path,
+            "module": binary.go.main and {"path": binary.go.main.path, "version": binary.go.main.version},
+            "modules": len(binary.go.modules),
+            "settings": dict(binary.go.settings),
+        },
+    }
+
+
+_LAYER_HEAD = ("layer", "pulled", "unpacked", "files", "made by")
+
+
+def _layer(number: int, layer: LayerContent) -> tuple[str, ...]:
+    made_by = _shortened(layer.made_by)
+    return (str(number), size(layer.pulled), size(layer.unpacked), str(layer.files), made_by)
+
+
+def _facts(inspected: Inspected) -> Iterator[tuple[str, str]]:
+    """Give what the config says, a row each; what it does not say has no row."""
+    image, runtime = inspected.image, inspected.image.config.runtime
+    labels = {name: text for name, text in (runtime.labels or {}).items() if not name.startswith("dev.wherry.")}
+    rows: list[tuple[str, Iterable[str]]] = [
+        ("manifest", [image.descriptor.digest]),
+        ("created", [image.config.created or ""]),
+        ("entrypoint", [_words(runtime.entrypoint)]),
+        ("cmd", [_words(runtime.cmd)]),
+        ("user", [runtime.user]),
+        ("workdir", [runtime.working_dir]),
+        ("env", runtime.env or ()),
+        ("ports", [", ".join(runtime.exposed_ports or ())]),
+        ("volumes", [", ".join(runtime.volumes or ())]),
+        ("labels", [f"{name}={text}" for name, text in sorted(labels.items())]),
+        ("recipe", _recipe(inspected.recipe)),
+    ]
+    for name, texts in rows:
+        for place, text in enumerate(text for text in texts if text):
+            yield (name if place == 0 else "", printable(text))
+
+
+def _words(words: Sequence[str] | None) -> str:
+    """Show an argument list as a shell would take it."""
+    import shlex
+
+    return shlex.join(words or ())
+
+
+def _recipe(recipe: Mapping[str, object]) -> list[str]:
+    """Show the choices of a recipe that a reader asks about first, a line a subject."""
+
+    def said(*path: str) -> str:
+        here: object = recipe
+        for name in path:
+            here = here.get(name) if isinstance(here, dict) else None
+        return here if isinstance(here, str) else ""
+
+    go = [said("go", "version"), said("go", "flags"), said("module", "package")]
+    base = [f"base {said('base', 'name')}" if said("base", "name") else "", said("base", "digest")]
+    made = [f"wherry {said('wherry')}" if said("wherry") else "", said("layers", "encoder")]
+    return ["  ".join(filter(None, line)) for line in (go, base, made)]
+
+
+def _bytes(content: Content) -> Iterator[tuple[str, str, str, str]]:
+    """Give the biggest files, the parts of programs below them, and the rest; shares are of all visible files."""
+    programs = {program.path: program for program in content.programs}
+    yield ("bytes", "share", "where", "")
+    for file in content.biggest:
+        program = programs.get(file.path)
+        yield (size(file.size), _share(file.size, content.size), printable(file.path), _traits(program))
+        if program and program.binary:
+            for part in program.binary.parts:
+                yield (size(part.size), _share(part.size, content.size), f"  {part.kind}", MEANING[part.kind])
+    if content.others:
+        files = f"{content.others} other file{'s' if content.others > 1 else ''}"
+        yield (size(content.rest), _share(content.rest, content.size), files, "")
+    yield (size(content.size), _share(content.size, content.size), f"all {content.files} files", "")
+
+
+def _traits(program: Program | None) -> str:
+    if program is None:
+        return ""
+    if program.binary is None:
+        return f"broken: {printable(program.problem)}"
+    return ", ".join(_of_binary(program.binary))
+
+
+def _of_binary(binary: Binary) -> Iterator[str]:
+    if binary.go:
+        yield binary.go.go_version
+        yield f"{len(binary.go.modules)} modules"
+    yield binary.architecture
+    match (binary.symbols, binary.dwarf):
+        case (False, False):
+            yield "stripped"
+        case (True, False):
+            yield "symbols, no DWARF"
+        case (False, True):
+            yield "DWARF, no symbols"
+        case _:
+            yield "symbols and DWARF"
+    yield f"loaded by {binary.interpreter}" if binary.interpreter else "static"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else ""
+
+
+def printable(text: str) -> str:
+    """Show control characters and broken bytes of somebody else's text, instead of sending them to the terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _shortened(text: str) -> str:
+    shown = printable(" ".join(text.split()))
+    return shown if len(shown) <= _LONGEST_CELL else f"{shown[: _LONGEST_CELL - 1]}…"
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"  {line}" for line in lines]

@@ -150,9 +150,15 @@ def _names(path: str, *, everything: bool) -> bytes:
     with os.scandir(path) as entries:
         found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
     for name, is_folder in found:
-        if everything or name == "go.mod" or (name.endswith(_GO_SUFFIXES) and name[0] not in "._"):
+        if everything or _counts(name):
             names.update(f"{'d' if is_folder else 'f'}{name}\0".encode(errors="surrogateescape"))
     return names.digest()
+
+
+def _counts(name: str) -> bool:
+    if name == "go.mod":
+        return True
+    return name.endswith(_GO_SUFFIXES) and name[0] not in "._" and not name.endswith("_test.go")
 
 
 def record(

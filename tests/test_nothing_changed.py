@@ -1,0 +1,202 @@
+"""The worst bug there could be: "nothing changed" where something had. Random edits against a build without a cache."""
+
+import os
+import random
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from needs import need
+
+from wherry.build.compile import GoFlags
+from wherry.errors import WherryError
+from wherry.host.process import SystemRunner
+from wherry.pipeline import Pipeline, Request
+from wherry.platform import Platform
+from wherry.source.module import find_main
+from wherry.store.disk import DiskStore
+
+FILES = {
+    "app/go.mod": "module example.com/app\n\ngo 1.21\n\nrequire example.com/lib v0.0.0\n\nreplace example.com/lib => ../lib\n",
+    "app/main.go": 'package main\n\nimport (\n\t"embed"\n\n\t"example.com/app/inner"\n\t"example.com/lib"\n)\n\n'
+    "//go:embed all:data\nvar data embed.FS\n\n"
+    "func main() {\n\tentries, _ := data.ReadDir(\"data\")\n\tprintln(inner.A, lib.B, len(entries), extra)\n}\n\nvar extra = 0\n",
+    "app/data/a.txt": "a",
+    "app/inner/inner.go": "package inner\n\nvar A = 1\n",
+    "app/inner/tagged.go": "//go:build special\n\npackage inner\n\nfunc init() { A = 100 }\n",
+    "lib/go.mod": "module example.com/lib\n\ngo 1.21\n",
+    "lib/lib.go": "package lib\n\nvar B = 1\n",
+}  # fmt: skip
+
+
+@dataclass
+class Project:
+    """A module under edit, and the environment it is built in."""
+
+    root: Path
+    environment: dict[str, str]
+    flags: GoFlags = field(default_factory=GoFlags)
+
+    def build(self, *, cache: bool) -> tuple[str, bool]:
+        """Build it; give the digest (or what is wrong) and whether nothing had changed."""
+        pipeline = Pipeline(
+            DiskStore(self.root / "store"), self.root / "cache", SystemRunner(), self.environment, use_cache=cache
+        )
+        try:
+            request = Request(
+                package=find_main(self.root / "app"), names=("app:test",), platforms=(Platform("linux", "amd64"),),
+                base="scratch", flags=self.flags, stamp=False,
+            )  # fmt: skip
+            report = pipeline.build([request])
+        except WherryError as error:
+            return type(error).__name__, False
+        return report.images[0].root.digest, report.unchanged
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the project."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The module as it is at first, with the user's Go settings out of the way."""
+    need("go")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GO", "CGO"))}
+    found = Project(tmp_path, {**environment, "GOFLAGS": "", "GOTOOLCHAIN": "local"})
+    for name, text in FILES.items():
+        found.write(name, text)
+    return found
+
+
+def _keep_mtime(project: Project, chance: random.Random) -> None:
+    path = project.root / "lib" / "lib.go"
+    before = path.stat()
+    path.write_text(f"package lib\n\nvar B = {chance.randint(0, 9)}\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _swap(project: Project, chance: random.Random) -> None:
+    new = project.root / "new.go"
+    new.write_text(f"package inner\n\nvar A = {chance.randint(0, 9)}\n")
+    new.rename(project.root / "app" / "inner" / "inner.go")
+
+
+def _toggle(project: Project, name: str, text: str) -> None:
+    path = project.root / name
+    if path.exists():
+        path.unlink()
+    else:
+        project.write(name, text)
+
+
+EDITS = {
+    "a source of the program": lambda p, r: p.write("app/main.go", FILES["app/main.go"].replace("extra = 0", f"extra = {r.randint(0, 9)}")),
+    "a source of a package": lambda p, r: p.write("app/inner/inner.go", f"package inner\n\nvar A = {r.randint(0, 9)}\n"),
+    "a replaced module, its time kept": _keep_mtime,
+    "a file put in another's place": _swap,
+    "a new source": lambda p, r: _toggle(p, "app/inner/more.go", f"package inner\n\nfunc init() {{ A = {r.randint(10, 99)} }}\n"),
+    "a test": lambda p, r: _toggle(p, "app/inner/inner_test.go", "package inner\n"),
+    "a README": lambda p, r: p.write("app/README.md", str(r.random())),
+    "an embedded file": lambda p, r: p.write("app/data/a.txt", r.choice("abc")),
+    "another embedded file": lambda p, r: _toggle(p, "app/data/b.txt", "b"),
+    "a hidden embedded file, deep": lambda p, r: _toggle(p, "app/data/deep/.er/c.txt", "c"),
+    "a constraint": lambda p, r: p.write("app/inner/tagged.go", FILES["app/inner/tagged.go"].replace("special", r.choice(["special", "linux"]))),
+    "tags in GOFLAGS": lambda p, r: p.environment.update(GOFLAGS=r.choice(["", "-tags=special"])),
+    "linker flags": lambda p, r: setattr(p, "flags", GoFlags(ldflags=r.choice(["", "-X main.x=1"]))),
+    "go.mod": lambda p, r: p.write("app/go.mod", FILES["app/go.mod"].replace("go 1.21", f"go 1.{r.randint(21, 22)}")),
+    "a nested module": lambda p, r: _toggle(p, "app/inner/go.mod", "module example.com/app/inner\n\ngo 1.21\n"),
+    "a workspace": lambda p, r: _toggle(p, "go.work", "go 1.22\n\nuse (\n\t./app\n\t./lib\n)\n"),
+    "assembly": lambda p, r: _toggle(p, "app/inner/empty_amd64.s", "// nothing\n"),
+    "nothing": lambda p, r: None,
+    "times only": lambda p, r: os.utime(p.root / "app" / "main.go"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cached_build_is_what_a_fresh_one_is(project, seed):
+    """After each random edit both give the same digest, or fail alike."""
+    chance = random.Random(seed)
+    edits = list(EDITS)
+    chance.shuffle(edits)
+    project.build(cache=True)
+    for name in edits[: len(edits) if seed == 0 else 8]:
+        EDITS[name](project, chance)
+        cached, _ = project.build(cache=True)
+        fresh, _ = project.build(cache=False)
+        assert cached == fresh, f"seed {seed}, after an edit of {name}"
+
+
+@pytest.mark.slow
+def test_nothing_changed_is_said_where_it_is_so(project):
+    """The second build does nothing, also after a touch and an unrelated file."""
+    first, _ = project.build(cache=True)
+    project.build(cache=True)  # the first came so soon after the sources that it could not trust their times
+
+    assert project.build(cache=True) == (first, True)
+    os.utime(project.root / "app" / "main.go")
+    project.write("app/README.md", "words")
+    project.write("app/inner/inner_test.go", "package inner\n")
+    assert project.build(cache=True) == (first, True)
+
+
+@pytest.mark.slow
+def test_an_edit_while_the_compiler_runs_is_seen_next_time(project, monkeypatch):
+    """The compiler may have read the old text: the next build may not trust the record."""
+
+    class Editing(SystemRunner):
+        def run(self, command):
+            outcome = super().run(command)
+            if "build" in command.argv:
+                project.write("app/inner/inner.go", "package inner\n\nvar A = 77\n")
+            return outcome
+
+    pipeline = Pipeline(DiskStore(project.root / "store"), project.root / "cache", Editing(), project.environment)
+    request = Request(
+        package=find_main(project.root / "app"), names=("app:test",), platforms=(Platform("linux", "amd64"),),
+        base="scratch", stamp=False,
+    )  # fmt: skip
+    pipeline.build([request])
+
+    cached, unchanged = project.build(cache=True)
+
+    assert not unchanged
+    assert cached == project.build(cache=False)[0]
+
+
+@pytest.mark.slow
+def test_a_commit_changes_only_a_program_that_reads_it(project):
+    """VCS facts go to labels; the program is compiled anew only where it would show them."""
+    need("git")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-C", str(project.root)]
+    reading = (
+        FILES["app/main.go"]
+        .replace('"embed"', '"embed"\n\t"runtime/debug"')
+        .replace("println(", "info, _ := debug.ReadBuildInfo()\n\tprintln(info.String(), ")
+    )
+    project.write(".gitignore", "store\ncache\n")
+    for text, changes in ((FILES["app/main.go"], False), (reading, True)):
+        project.write("app/main.go", text)
+        subprocess.run([*git, "init", "-q"], check=True)
+        layers = []
+        for commit in ("one", "two"):
+            project.write("NOTES", commit)
+            subprocess.run([*git, "add", "."], check=True)
+            subprocess.run([*git, "commit", "-qm", commit], check=True)
+            pipeline = Pipeline(
+                DiskStore(project.root / "store"), project.root / "cache", SystemRunner(), project.environment
+            )
+            request = Request(
+                package=find_main(project.root / "app"),
+                names=("app:test",),
+                platforms=(Platform("linux", "amd64"),),
+                base="scratch",
+            )
+            image = pipeline.build([request]).images[0].platforms[0]
+            labels = image.image.config.runtime.labels
+            assert labels["org.opencontainers.image.revision"] in image.image.config.runtime.labels["dev.wherry.recipe"]
+            layers.append(image.own[-1].diff_id)
+        assert (layers[0] != layers[1]) is changes

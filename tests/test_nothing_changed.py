@@ -65,7 +65,7 @@ def project(tmp_path):
     """The module as it is at first, with the user's Go settings out of the way."""
     need("go")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GO", "CGO"))}
-    found = Project(tmp_path, {**environment, "GOFLAGS": "", "GOTOOLCHAIN": "local"})
+    found = Project(tmp_path, {**environment, "GOENV": "off", "GOTOOLCHAIN": "local"})
     for name, text in FILES.items():
         found.write(name, text)
     return found

@@ -5,7 +5,7 @@ Sources: OCI image-spec v1.1.1, layer.md and config.md ("History").
 
 import heapq
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,10 @@ from wherry.layer.tar import Body, read_tar
 from wherry.oci.image import Image
 from wherry.store.contract import BlobSource
 
+_MOST_FILES = 10
+_LEAST_SHARE = 100
+"""Unless a count is asked for, files with less than one part in so many are not named."""
+_FOLDER_DEPTH = 2
 _MOST_PROGRAMS = 8
 """Executables that are looked into: of a service image all, of a distribution the biggest."""
 
@@ -54,6 +58,17 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderContent:
+    """The files below a folder that are not named one by one."""
+
+    path: str
+    """Two names deep at most, such as /usr/share."""
+    files: int
+    size: int
+    """Their bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """Where the bytes of one image are."""
 
@@ -65,6 +80,8 @@ class Content:
     """Bytes of all the files a container sees; a hard-linked one counts once."""
     biggest: tuple[VisibleFile, ...]
     """Most bytes first."""
+    folders: tuple[FolderContent, ...]
+    """All other files; most bytes first."""
     programs: tuple[Program, ...]
     """The executables among the biggest files, and the one the image starts."""
 
@@ -78,24 +95,14 @@ class Content:
         """Bytes of all layers' files, those that later layers hide among them."""
         return sum(layer.unpacked for layer in self.layers)
 
-    @property
-    def others(self) -> int:
-        """How many files are not among the biggest."""
-        return self.files - len(self.biggest)
 
-    @property
-    def rest(self) -> int:
-        """Bytes of the files that are not among the biggest."""
-        return self.size - sum(file.size for file in self.biggest)
-
-
-def content_of(source: BlobSource, image: Image, *, biggest: int = 10) -> Content:
+def content_of(source: BlobSource, image: Image, *, biggest: int | None = None) -> Content:
     """Read an image through, layer by layer.
 
     Args:
         source: where its blobs are.
         image: its documents.
-        biggest: how many of the biggest files to name.
+        biggest: how many of the biggest files to name; None: up to ten that make a hundredth of all bytes each.
 
     Raises:
         BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive, InvalidDocument: a layer is not what the
@@ -107,15 +114,19 @@ def content_of(source: BlobSource, image: Image, *, biggest: int = 10) -> Conten
     root = Root()
     layers = tuple(_read_layer(source, image, place, root) for place in range(len(image.manifest.stack)))
     seen = list(root.files())
-    most = heapq.nsmallest(biggest, seen, key=lambda file: (-file.size, file.path))
+    size = sum(file.size for file in seen)
+    most = heapq.nsmallest(biggest or _MOST_FILES, seen, key=lambda file: (-file.size, file.path))
+    if biggest is None:
+        most = [file for file in most if file.size * _LEAST_SHARE >= size]
     start = _started(image)
     executables = [file for file in most if file.elf and file.executable][:_MOST_PROGRAMS]
     executables += [file for file in seen if file.path == start and file.elf and file not in executables]
     return Content(
         layers=layers,
         files=len(seen),
-        size=sum(file.size for file in seen),
+        size=size,
         biggest=tuple(most),
+        folders=_by_folder(seen, {file.path for file in most}),
         programs=_programs(source, image, executables),
     )
 
@@ -135,6 +146,17 @@ def _read_layer(source: BlobSource, image: Image, place: int, root: Root) -> Lay
         size += entry.size
         files += entry.kind is Kind.FILE
     return LayerContent(blob.digest, blob.media_type, blob.size, size, files, made_by(image)[place])
+
+
+def _by_folder(files: Iterable[VisibleFile], named: set[str]) -> tuple[FolderContent, ...]:
+    sums: dict[str, tuple[int, int]] = {}
+    for file in files:
+        if file.path not in named:
+            folder = "/".join(file.path.split("/")[:-1][: _FOLDER_DEPTH + 1]) or "/"
+            count, size = sums.get(folder, (0, 0))
+            sums[folder] = (count + 1, size + file.size)
+    found = (FolderContent(path, count, size) for path, (count, size) in sums.items())
+    return tuple(sorted(found, key=lambda folder: (-folder.size, folder.path)))
 
 
 def _starts_as_elf(body: Body) -> bool:

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 @click.option("--raw", type=click.Choice(["manifest", "config"]), help="Print the document as it is stored.")
 @click.option(
     "--files",
-    default=10,
-    show_default=True,
     type=click.IntRange(1, 10_000),
-    help="How many of the biggest files to name.",
+    help="How many of the biggest files to name. [default: those of 1 % or more]",
 )
 @click.pass_obj
-def command(world: World, /, *, image: str, platform: str | None, as_json: bool, raw: str | None, files: int) -> int:
+def command(
+    world: World, /, *, image: str, platform: str | None, as_json: bool, raw: str | None, files: int | None
+) -> int:
     """Show what IMAGE is made of, and where its bytes are.
 
     IMAGE is a name or digest of the local store, a layout folder or an archive; PATH:NAME names one of several
@@ -117,7 +117,7 @@ def _choose(roots: Mapping[str, Descriptor], name: str, wanted: str) -> Descript
     )
 
 
-def _inspected(found: Found, image: Image, files: int) -> "Inspected":
+def _inspected(found: Found, image: Image, files: int | None) -> "Inspected":
     from wherry.analysis.content import content_of
     from wherry.report.content import Inspected
 
@@ -135,7 +135,7 @@ def _recipe(image: Image) -> Mapping[str, object]:
     return recipe if isinstance(recipe, dict) else {}
 
 
-def _show(world: World, found: Found, platform: Platform | None, files: int) -> None:
+def _show(world: World, found: Found, platform: Platform | None, files: int | None) -> None:
     from wherry.report.content import details, overview
 
     images = found.images(platform)
@@ -152,7 +152,7 @@ def _show(world: World, found: Found, platform: Platform | None, files: int) -> 
     for line in details(_inspected(found, chosen, files)):
         world.say(line)
     if len(images) > 1:
-        world.note(f"this is {chosen.platform}; --platform shows another")
+        world.note(f"these are the details of {chosen.platform}; --platform chooses another")
 
 
 def _chosen(images: Sequence[Image]) -> Image:
@@ -161,7 +161,7 @@ def _chosen(images: Sequence[Image]) -> Image:
     return next((image for image in images if image.platform == here), images[0])
 
 
-def _document(found: Found, images: Sequence[Image], files: int) -> dict[str, object]:
+def _document(found: Found, images: Sequence[Image], files: int | None) -> dict[str, object]:
     from wherry.report.content import document
 
     return {

@@ -10,6 +10,7 @@ from wherry.report.terminal import size, table
 
 _LONGEST_CELL = 76
 """Characters of what made a layer; a RUN instruction can have thousands."""
+_MOST_FOLDERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def document(inspected: Inspected) -> dict[str, object]:
         "files": content.files,
         "layers": [_layer_document(layer) for layer in content.layers],
         "biggest": [{"path": file.path, "size": file.size, "layer": file.layer + 1} for file in content.biggest],
+        "folders": [{"path": folder.path, "files": folder.files, "size": folder.size} for folder in content.folders],
         "programs": [_program_document(program) for program in content.programs],
     }
 
@@ -162,7 +164,7 @@ def _recipe(recipe: Mapping[str, object]) -> list[str]:
 
 
 def _bytes(content: Content) -> Iterator[tuple[str, str, str, str]]:
-    """Give the biggest files, the parts of programs below them, and the rest; shares are of all visible files."""
+    """Give the biggest files, each program with its parts, then the rest by folder; shares are of all visible files."""
     programs = {program.path: program for program in content.programs}
     yield ("bytes", "share", "where", "")
     for file in content.biggest:
@@ -171,10 +173,17 @@ def _bytes(content: Content) -> Iterator[tuple[str, str, str, str]]:
         if program and program.binary:
             for part in program.binary.parts:
                 yield (size(part.size), _share(part.size, content.size), f"  {part.kind}", MEANING[part.kind])
-    if content.others:
-        files = f"{content.others} other file{'s' if content.others > 1 else ''}"
-        yield (size(content.rest), _share(content.rest, content.size), files, "")
-    yield (size(content.size), _share(content.size, content.size), f"all {content.files} files", "")
+    shown, rest = content.folders[:_MOST_FOLDERS], content.folders[_MOST_FOLDERS:]
+    for folder in shown:
+        yield (size(folder.size), _share(folder.size, content.size), printable(folder.path), _files(folder.files))
+    if rest:
+        left = sum(folder.size for folder in rest)
+        yield (size(left), _share(left, content.size), "elsewhere", _files(sum(folder.files for folder in rest)))
+    yield (size(content.size), _share(content.size, content.size), "in all", _files(content.files))
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _traits(program: Program | None) -> str:
@@ -188,7 +197,8 @@ def _traits(program: Program | None) -> str:
 def _of_binary(binary: Binary) -> Iterator[str]:
     if binary.go:
         yield binary.go.go_version
-        yield f"{len(binary.go.modules)} modules"
+        if binary.go.modules:
+            yield f"{len(binary.go.modules)} module{'' if len(binary.go.modules) == 1 else 's'}"
     yield binary.architecture
     match (binary.symbols, binary.dwarf):
         case (False, False):

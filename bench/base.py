@@ -35,7 +35,7 @@ def served_base(folder: Path, platforms: Sequence[str]) -> Iterator[str | None]:
         server = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
     try:
         registry = f"127.0.0.1:{_port(server, folder / 'log')}"
-        push = ["crane", "push", "--index", str(folder / "layout"), f"{registry}/{BASE_NAME}:latest"]
+        push = ["crane", "push", str(folder / "layout"), f"{registry}/{BASE_NAME}:latest"]
         subprocess.run(push, check=True, capture_output=True)
         yield registry
     finally:

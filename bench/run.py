@@ -15,7 +15,7 @@ from base import served_base
 from measure import Sample, measured
 from modules import MODULES, ROOT, Module, edit, empty, fetch, lay, module_cache
 from report import Figures, Report, write
-from subjects import GoBuild, Subject, Workspace, installed, layer_sizes
+from subjects import WHERRY, GoBuild, Subject, Workspace, installed, layer_sizes
 
 ONE = ("linux/amd64",)
 EIGHT = (
@@ -120,7 +120,7 @@ def _cases(bout: Bout, cold_rounds: int, rounds: int) -> Iterator[Figures]:
 
 def _help(rounds: int) -> Iterator[Figures]:
     _say("--help")
-    samples = [measured(["wherry", "--help"], cwd=ROOT, environment=os.environ) for _ in range(rounds * 3)]
+    samples = [measured([WHERRY, "--help"], cwd=ROOT, environment=os.environ) for _ in range(rounds * 3)]
     yield Figures("–", 0, "wherry --help", {"wherry": samples})
 
 

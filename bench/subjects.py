@@ -7,12 +7,15 @@ what another did. All share Go's module cache, which is full before the first me
 import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 BASE_NAME = "base"
+WHERRY = str(Path(sys.executable).with_name("wherry"))
+"""The one that is installed beside the Python that measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class Wherry:
             "WHERRY_STORE": str(space.folder / "out"),
             "WHERRY_CACHE": str(space.folder / "cache"),
         }
-        argv = ("wherry", "build", "--go", "--platform", ",".join(platforms), "-t", "bench:latest", space.package)
+        argv = (WHERRY, "build", "--go", "--platform", ",".join(platforms), "-t", "bench:latest", space.package)
         return Job(argv, environment)
 
     def layout(self, space: Workspace) -> Path:

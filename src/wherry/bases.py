@@ -6,19 +6,20 @@ Beside `pipeline.py`, since only here both ends are known: the rooms that make b
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
-from wherry.layer.decompress import open_layer
-from wherry.layer.root import Root
 from wherry.plan.steps import TakeBase
 from wherry.store.contract import BlobSource, copy
 from wherry.store.disk import DiskStore
 from wherry.store.images import image_for
 from wherry.store.results import Results
+
+if TYPE_CHECKING:
+    from wherry.layer.root import Root
 
 
 class Bases:
@@ -63,18 +64,15 @@ class Bases:
         copy(image.descriptor, source, self._store)
         return image
 
-    def root(self, image: Image) -> Root:
+    def root(self, image: Image) -> "Root":
         """Read what lies in a base: its layers are streamed once."""
         digest = image.descriptor.digest
         if digest not in self._roots:
-            from wherry.layer.tar import read_tar
-            flatten=lambda ls:(x for l in ls for x in read_tar(l))
+            from wherry.layer.changes import flatten, layers_of
+            from wherry.layer.root import Root
 
-            layers = [
-                open_layer(self._store, blob, diff_id)
-                for blob, diff_id in zip(image.manifest.stack, image.config.diff_ids, strict=True)
-            ]
-            self._roots[digest] = Root.of(entry for entry, _ in flatten(layers))
+            entries = flatten(layers_of(self._store, image))
+            self._roots[digest] = Root.of(entry for entry, _ in entries)
         return self._roots[digest]
 
     def folders(self, image: Image, wanted: tuple[str, ...], results: Results) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 import stat
 from collections.abc import Collection, Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from wherry.layer.entry import Entry, FileContent, Kind, sort_entries, with_parents
 from wherry.plan.steps import AddedFile
@@ -22,12 +22,6 @@ def entries_of(
     entries = [_entry(file, mtime, Path(file.source) if file.source else program) for file in files]
     whole = with_parents(entries, mtime=mtime)
     return sort_entries(entry for entry in whole if entry.kind is not Kind.FOLDER or f"/{entry.path}" not in there)
-
-
-def parents_of(files: Iterable[AddedFile]) -> tuple[str, ...]:
-    """Name the folders that files lie in, absolute, the root left out."""
-    found = {str(parent) for file in files for parent in PurePosixPath(file.path).parents}
-    return tuple(sorted(found - {"/"}))
 
 
 def _entry(file: AddedFile, mtime: int, source: Path | None) -> Entry:

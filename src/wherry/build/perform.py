@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from threading import Lock
 
@@ -16,7 +16,6 @@ import msgspec
 
 from wherry.build import compile as go
 from wherry.build.engine import Outcome, Seen
-from wherry.build.files import entries_of, parents_of
 from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.host.process import Runner
@@ -283,6 +282,7 @@ class ImagePerformer:
     def _pack(
         self, step: Step, action: Pack, needs: Mapping[str, Outcome], known: Record | None
     ) -> tuple[bytes, Seen | None]:
+        from wherry.build.files import entries_of
         from wherry.layer.compress import Encoding, pack
 
         seen = self._look_at_files(action, step, needs, known)
@@ -294,7 +294,7 @@ class ImagePerformer:
 
     def _there(self, pack: Pack, step: Step, needs: Mapping[str, Outcome]) -> frozenset[str]:
         (base,) = _of(TakeBase, step, needs)
-        return self.folders(image_of(base.result), parents_of(pack.files))
+        return self.folders(image_of(base.result), _parents_of(pack))
 
     def _program(self, compiled: Outcome) -> Path:
         path = self.programs.get(compiled.step.name)
@@ -370,6 +370,11 @@ class ImagePerformer:
     def _turn(self, platform: str) -> Lock:
         with self._lock:
             return self._one_go.setdefault(platform, Lock())
+
+
+def _parents_of(pack: Pack) -> tuple[str, ...]:
+    found = {str(parent) for file in pack.files for parent in PurePosixPath(file.path).parents}
+    return tuple(sorted(found - {"/"}))
 
 
 def _of(kind: type, step: Step, needs: Mapping[str, Outcome]) -> list[Outcome]:

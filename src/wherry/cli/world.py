@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self, cast
 
-from wherry.errors import WherryError
+from wherry.errors import InvalidUsage, WherryError
 
 if TYPE_CHECKING:
     from wherry.host.process import Runner
@@ -26,6 +26,7 @@ class World:
     cwd: Path
     clock: Callable[[], float] = time.time
     """Seconds since the epoch, UTC."""
+    stdin: IO[str] = field(default_factory=lambda: sys.stdin)
     _store: str | None = field(default=None, init=False)
     _cache: str | None = field(default=None, init=False)
 
@@ -41,7 +42,9 @@ class World:
     @property
     def store_folder(self) -> Path:
         """Where images rest: `--store`, $WHERRY_STORE, or the user's data folder (XDG)."""
-        return self._folder(self._store or self.environment.get("WHERRY_STORE"), "XDG_DATA_HOME", ".local/share", "store")
+        return self._folder(
+            self._store or self.environment.get("WHERRY_STORE"), "XDG_DATA_HOME", ".local/share", "store"
+        )
 
     @property
     def cache_folder(self) -> Path:
@@ -65,15 +68,30 @@ class World:
     @property
     def colour(self) -> bool:
         """Whether stderr takes colours: a terminal, and neither NO_COLOR nor TERM=dumb."""
-        return (
-            self.stderr.isatty()
-            and not self.environment.get("NO_COLOR")
-            and self.environment.get("TERM") != "dumb"
-        )
+        return self.stderr.isatty() and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
 
     def say(self, line: str) -> None:
         """Print a result."""
         self.stdout.write(line + "\n")
+
+    @property
+    def binary_out(self) -> IO[bytes]:
+        """Stdout for bytes; what was said before goes first."""
+        self.stdout.flush()
+        binary = getattr(self.stdout, "buffer", None)
+        if binary is None or self.stdout.isatty():
+            raise InvalidUsage(
+                "an archive can't be shown on a terminal", hint="redirect stdout, or name a file with -o"
+            )
+        return cast("IO[bytes]", binary)
+
+    @property
+    def binary_in(self) -> IO[bytes]:
+        """Stdin for bytes."""
+        binary = getattr(self.stdin, "buffer", None)
+        if binary is None or self.stdin.isatty():
+            raise InvalidUsage("no archive comes on stdin", hint="name a file, or pipe one in")
+        return cast("IO[bytes]", binary)
 
     def note(self, line: str) -> None:
         """Tell a person something."""

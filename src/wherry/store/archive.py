@@ -30,8 +30,16 @@ from wherry.store.members import BLOCK, Member, Members
 class ArchiveSource:
     """A BlobSource over a tar, plain or compressed; opened when first read."""
 
-    def __init__(self, path: Path, *, scratch: Path | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, scratch: Path | None = None, shown: str = "") -> None:
+        """Take a path; nothing is opened yet.
+
+        Args:
+            path: the archive.
+            scratch: folder for a compressed one while it is read; None: the system's.
+            shown: what errors call it; empty: its path.
+        """
+        self._path = path
+        self._shown = shown or str(path)
         self._scratch = scratch
 
     def __enter__(self) -> Self:
@@ -72,7 +80,7 @@ class ArchiveSource:
         member = self._images.members.get(blob.digest)
         if member is None:
             if document is None:
-                raise BlobMissing(str(blob.digest), str(self.path))
+                raise BlobMissing(str(blob.digest), self._shown)
             member = Member("", 0, len(document))
         if member.size != blob.size:
             raise SizeMismatch(str(blob.digest), expected=blob.size, actual=member.size)
@@ -89,7 +97,7 @@ class ArchiveSource:
 
     @cached_property
     def _members(self) -> Members:
-        return Members(self.path, self._scratch)
+        return Members(self._path, self._scratch, self._shown)
 
     @cached_property
     def _images(self) -> DockerImages:
@@ -99,15 +107,15 @@ class ArchiveSource:
         if members.find(MANIFEST) is not None:
             return read_docker_save(members)
         raise InvalidDocument(
-            str(self.path),
+            self._shown,
             f"no image archive, for it has neither {INDEX} nor {MANIFEST}",
             hint=f"pack a layout from inside: tar -C DIR -cf FILE {MARKER} {INDEX} {BLOBS}",
         )
 
     def _layout(self, members: Members, index: bytes) -> DockerImages:
-        name = f"{self.path}: {MARKER}"
+        name = f"{self._shown}: {MARKER}"
         Layout.parse(members.document(MARKER, LARGEST) or b"", name)
-        entries = Index.parse(index, f"{self.path}: {INDEX}").manifests
+        entries = Index.parse(index, f"{self._shown}: {INDEX}").manifests
         blobs: dict[Digest, Member] = {}
         for path in members.names():
             folder, _, rest = path.partition("/")
@@ -133,7 +141,7 @@ def write_oci_archive(out: ByteSink, source: BlobSource, roots: Mapping[str, Des
         BlobMissing, DigestMismatch, SizeMismatch: as `BlobSource.read`; what was written is of no use then.
         CannotWrite: no space, or not allowed.
     """
-    _write(out, source, Index.of(_entries(roots)), {})
+    _write(out, source, index_of(roots), {})
 
 
 def write_docker_archive(out: ByteSink, source: BlobSource, roots: Mapping[str, Descriptor]) -> None:
@@ -159,6 +167,11 @@ def write_docker_archive(out: ByteSink, source: BlobSource, roots: Mapping[str, 
         layers = tuple(_path(layer) for layer in manifest.stack)
         saved.append(Saved(config=_path(manifest.config), layers=layers, repo_tags=tuple(tags) or None))
     _write(out, source, Index.of(_entries(single)), {MANIFEST: encode(saved)})
+
+
+def index_of(roots: Mapping[str, Descriptor]) -> Index:
+    """Name images as an archive's index does, so that a folder can say the same."""
+    return Index.of(_entries(roots))
 
 
 def _entries(roots: Mapping[str, Descriptor]) -> tuple[Descriptor, ...]:

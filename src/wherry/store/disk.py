@@ -84,6 +84,15 @@ class DiskStore(LayoutFolder):
                     self._lock.release()
                     self._lock = None
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep gc out while much is read, where we may: a store that can't be written is read without."""
+        with ExitStack() as stack:
+            with suppress(CannotWrite):
+                if lock := acquire(self._own / "lock", alone=False):
+                    stack.callback(lock.release)
+            yield
+
     def write(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
         """Store the blob whole or not at all.
 
@@ -185,24 +194,15 @@ class DiskStore(LayoutFolder):
         """Read every blob and every name; yield what is wrong."""
         from wherry.store.sweep import check
 
-        with self._watching():
+        with self.reading():
             yield from check(self)
 
     def usage(self) -> "Usage":
         """Say where the bytes are."""
         from wherry.store.sweep import measure
 
-        with self._watching():
+        with self.reading():
             return measure(self, self._own)
-
-    @contextmanager
-    def _watching(self) -> Iterator[None]:
-        """Keep gc out where we may: a store that can't be written isn't collected by us either."""
-        with ExitStack() as stack:
-            with suppress(CannotWrite):
-                if lock := acquire(self._own / "lock", alone=False):
-                    stack.callback(lock.release)
-            yield
 
     def _place(self, file: Incoming, digest: Digest) -> None:
         target = Path(self.path_of(digest))

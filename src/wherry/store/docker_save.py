@@ -54,7 +54,7 @@ def read_docker_save(archive: Members) -> DockerImages:
         InvalidDocument: a document is none, or names what is not there.
         DigestMismatch: a layer is not the one its config speaks of.
     """
-    name = f"{archive.path}: {MANIFEST}"
+    name = f"{archive.shown}: {MANIFEST}"
     document = archive.document(MANIFEST, LARGEST) or b""
     found = DockerImages({}, {}, {})
     layers: dict[str, Descriptor] = {}
@@ -70,13 +70,13 @@ def read_docker_save(archive: Members) -> DockerImages:
 
 def _manifest(archive: Members, saved: Saved, layers: dict[str, Descriptor], members: dict[Digest, Member]) -> Manifest:
     place, document = _file(archive, saved.config), archive.document(saved.config, LARGEST) or b""
-    config = ImageConfig.parse(document, f"{archive.path}: {saved.config}")
+    config = ImageConfig.parse(document, f"{archive.shown}: {saved.config}")
     blob = Descriptor.of(media.OCI_CONFIG, document)
     members[blob.digest] = place
     paths = saved.layers or ()
     if len(paths) != len(config.diff_ids):
         raise InvalidDocument(
-            f"{archive.path}: {MANIFEST}",
+            f"{archive.shown}: {MANIFEST}",
             f"{saved.config} has {len(config.diff_ids)} diff ids for {len(paths)} layers",
         )
     stack = []
@@ -85,7 +85,7 @@ def _manifest(archive: Members, saved: Saved, layers: dict[str, Descriptor], mem
             layers[path] = _layer(archive, path)
         layer = layers[path]
         if layer.media_type == media.OCI_LAYER and layer.digest != diff_id:
-            raise DigestMismatch(f"{archive.path}: {path}", expected=diff_id, actual=layer.digest)
+            raise DigestMismatch(f"{archive.shown}: {path}", expected=diff_id, actual=layer.digest)
         members[layer.digest] = _file(archive, path)
         stack.append(layer)
     return Manifest.of(blob, tuple(stack))
@@ -106,7 +106,7 @@ def _file(archive: Members, path: str) -> Member:
     member = archive.find(path)
     if member is None:
         raise InvalidDocument(
-            f"{archive.path}: {MANIFEST}",
+            f"{archive.shown}: {MANIFEST}",
             f"{path[:200]!r} is not in the archive",
             hint="save the image again; the archive is not whole",
         )

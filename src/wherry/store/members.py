@@ -42,19 +42,20 @@ class Member:
 class Members:
     """The files of a tar; compressed ones are unpacked into a temporary file of bounded size first."""
 
-    def __init__(self, path: Path, scratch: Path | None = None) -> None:
+    def __init__(self, path: Path, scratch: Path | None = None, shown: str = "") -> None:
         """Open the archive and read its headers.
 
         Args:
             path: a tar, or one compressed with gzip or zstd; told by what it holds.
             scratch: folder for the temporary file; None: the system's.
+            shown: what errors call it; empty: its path.
 
         Raises:
             InvalidDocument: it is no such archive, it is cut short, or it means harm.
             CannotWrite: there is no space to unpack it.
         """
-        self.path = path
-        self._file = _open(path, scratch)
+        self.shown = shown or str(path)
+        self._file = _open(path, scratch, self.shown)
         self._closing = weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
         self._size = self._file.seek(0, os.SEEK_END)
@@ -160,23 +161,23 @@ class Members:
             self._links[name] = posixpath.join(posixpath.dirname(name), link)
 
     def _invalid(self, problem: str) -> InvalidDocument:
-        return InvalidDocument(str(self.path), problem, hint="write it again with `docker save`, buildx or skopeo")
+        return InvalidDocument(self.shown, problem, hint="write it again with `docker save`, buildx or skopeo")
 
 
-def _open(path: Path, scratch: Path | None) -> IO[bytes]:
+def _open(path: Path, scratch: Path | None, shown: str) -> IO[bytes]:
     file = open_regular(path.resolve())
     if file is None:
-        raise InvalidDocument(str(path), "is not there")
+        raise InvalidDocument(shown, "is not there")
     archive = os.fdopen(file, "rb", buffering=0)
     magic = archive.read(6)
     archive.seek(0)
     if magic.startswith(b"\x1f\x8b"):
-        return _inflate(path, archive, _gunzip(archive), scratch)
+        return _inflate(shown, archive, _gunzip(archive), scratch)
     if magic.startswith(b"\x28\xb5\x2f\xfd"):
-        return _inflate(path, archive, _unzstd(archive), scratch)
+        return _inflate(shown, archive, _unzstd(archive), scratch)
     if magic.startswith((b"\xfd7zXZ\0", b"BZh")):
         archive.close()
-        raise InvalidDocument(str(path), "is compressed with neither gzip nor zstd", hint="decompress it first")
+        raise InvalidDocument(shown, "is compressed with neither gzip nor zstd", hint="decompress it first")
     return archive
 
 
@@ -197,7 +198,7 @@ def _unzstd(archive: IO[bytes]) -> _Readable:
     return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(archive, read_across_frames=True)
 
 
-def _inflate(path: Path, archive: IO[bytes], unpacked: _Readable, scratch: Path | None) -> IO[bytes]:
+def _inflate(shown: str, archive: IO[bytes], unpacked: _Readable, scratch: Path | None) -> IO[bytes]:
     import tempfile
     import zlib
 
@@ -211,14 +212,14 @@ def _inflate(path: Path, archive: IO[bytes], unpacked: _Readable, scratch: Path 
             with archive, closing(unpacked):
                 whole = _pour(unpacked, target, limit)
         except (EOFError, zlib.error, zstandard.ZstdError) as error:
-            raise InvalidDocument(str(path), f"can't be decompressed: {error}", hint="fetch it again") from error
+            raise InvalidDocument(shown, f"can't be decompressed: {error}", hint="fetch it again") from error
         except OSError as error:
             if error.errno is None:  # gzip's own
-                raise InvalidDocument(str(path), f"can't be decompressed: {error}", hint="fetch it again") from error
+                raise InvalidDocument(shown, f"can't be decompressed: {error}", hint="fetch it again") from error
             raise cannot_write(scratch or tempfile.gettempdir(), error) from error
         if not whole:
             raise InvalidDocument(
-                str(path),
+                shown,
                 f"unpacks to more than {limit} bytes, which is more than any image needs",
                 hint="decompress it yourself if you trust it",
             )

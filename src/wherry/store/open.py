@@ -9,12 +9,15 @@ from wherry.store.contract import BlobSource
 from wherry.store.layout import LayoutFolder
 
 
-def open_images(path: Path, *, scratch: Path | None = None) -> tuple[BlobSource, dict[str, Descriptor]]:
+def open_images(
+    path: Path, *, scratch: Path | None = None, shown: str = ""
+) -> tuple[BlobSource, dict[str, Descriptor]]:
     """Open a layout folder, or an archive in OCI's or Docker's form; give its blobs, and its images by name.
 
     Args:
         path: whose content decides what it is.
         scratch: folder for a compressed archive while it is read; None: the system's.
+        shown: what errors call an archive; empty: its path.
 
     Raises:
         NotFound: nothing is there, or a folder that is no layout.
@@ -26,5 +29,5 @@ def open_images(path: Path, *, scratch: Path | None = None) -> tuple[BlobSource,
         return folder, folder.tags()
     if not path.exists():
         raise NotFound(f"{path}: not there", hint="name an OCI layout folder, or an archive")
-    archive = ArchiveSource(path, scratch=scratch)
+    archive = ArchiveSource(path, scratch=scratch, shown=shown)
     return archive, archive.roots()

@@ -1,0 +1,48 @@
+"""`wherry gc`: delete what no name leads to."""
+
+import re
+
+import click
+
+from wherry.cli.world import World
+from wherry.errors import InvalidUsage
+from wherry.store.disk import FOREIGN_GRACE
+
+_AGE = re.compile(r"(\d{1,6})(s|m|h|d)?")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@click.command("gc")
+@click.option("--dry-run", is_flag=True, help="Delete nothing; say what would go.")
+@click.option(
+    "--older",
+    metavar="AGE",
+    default=f"{FOREIGN_GRACE / 60:.0f}m",
+    show_default=True,
+    help="Spare blobs written less than AGE ago, such as 90s, 10m, 2h, 7d: another tool may be writing an image.",
+)
+@click.pass_obj
+def command(world: World, /, *, dry_run: bool, older: str) -> None:
+    """Delete blobs of the local store that no name leads to.
+
+    Waits until running builds have named what they wrote.
+    """
+    from wherry.report.terminal import size
+
+    swept = world.store.gc(
+        keep_younger_than=_seconds(older),
+        dry_run=dry_run,
+        waits=lambda: world.note("waiting for builds that write to the store"),
+    )
+    verb = "would free" if dry_run else "freed"
+    world.say(f"{verb} {size(swept.bytes)} in {len(swept.blobs)} blobs")
+    if swept.spared:
+        spared = sum(blob.size for blob in swept.spared)
+        world.note(f"{len(swept.spared)} blobs ({size(spared)}) are younger than {older}; --older 0s takes them too")
+
+
+def _seconds(age: str) -> float:
+    found = _AGE.fullmatch(age)
+    if not found:
+        raise InvalidUsage(f"--older {age!r}: no age", hint="write a number and one of s, m, h, d, such as 2h")
+    return float(int(found[1]) * _SECONDS[found[2] or "s"])

@@ -1,0 +1,89 @@
+"""`wherry images`: what the local store has."""
+
+import json
+
+import click
+
+from wherry.cli.world import World
+from wherry.store.catalog import Listing, listings, pulled
+
+_EPOCH = "1970-01-01"
+
+
+@click.command("images")
+@click.option("-q", "--quiet", is_flag=True, help="Print digests only, each once.")
+@click.option("--digests", is_flag=True, help="Print digests in full.")
+@click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON.")
+@click.pass_obj
+def command(world: World, /, *, quiet: bool, digests: bool, as_json: bool) -> None:
+    """List the images of the local store.
+
+    PULLED is what crosses the wire for one platform: the compressed layers. CREATED is what the image says of itself.
+    """
+    found = listings(world.store)
+    if as_json:
+        world.say(json.dumps([_document(listing) for listing in found], indent=2))
+    elif quiet:
+        for digest in dict.fromkeys(listing.root.digest for listing in found):
+            world.say(digest)
+    else:
+        _show(world, found, digests=digests)
+
+
+def _show(world: World, found: tuple[Listing, ...], *, digests: bool) -> None:
+    from wherry.report.terminal import table
+    from wherry.report.views import plain
+
+    if not found:
+        world.note("no images yet: `wherry build` or `wherry load` puts some here")
+        return
+    rows = [("NAME", "DIGEST", "PLATFORMS", "PULLED", "CREATED")]
+    for listing in found:
+        digest = listing.root.digest
+        rows.append(
+            (
+                plain(digest.short if listing.name == digest else listing.name),
+                digest if digests else digest.short,
+                plain(",".join(str(image.platform) for image in listing.images)) or "-",
+                _sizes(listing),
+                plain(_created(listing)),
+            )
+        )
+    for line in table(rows, right=(3,)):
+        world.say(line)
+    for listing in found:
+        if listing.problem:
+            world.note(f"{plain(listing.name)} is broken: {plain(listing.problem)}; see `wherry verify-store`")
+
+
+def _sizes(listing: Listing) -> str:
+    from wherry.report.terminal import size
+
+    sizes = sorted(pulled(image) for image in listing.images)
+    if not sizes:
+        return "-"
+    least, most = size(sizes[0]), size(sizes[-1])
+    return most if least == most else f"{least} to {most}"
+
+
+def _created(listing: Listing) -> str:
+    created = next((image.config.created or "" for image in listing.images), "")
+    return "-" if not created or created.startswith(_EPOCH) else created[:16].replace("T", " ")
+
+
+def _document(listing: Listing) -> dict[str, object]:
+    return {
+        "name": listing.name,
+        "digest": listing.root.digest,
+        "mediaType": listing.root.media_type,
+        "platforms": [
+            {
+                "platform": str(image.platform),
+                "digest": image.descriptor.digest,
+                "pulled": pulled(image),
+                "created": image.config.created,
+            }
+            for image in listing.images
+        ],
+        "problem": listing.problem or None,
+    }

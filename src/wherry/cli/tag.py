@@ -1,0 +1,23 @@
+"""`wherry tag IMAGE NAME…`: another name for an image."""
+
+import click
+
+from wherry.cli.world import World
+from wherry.oci.reference import Reference
+
+
+@click.command("tag")
+@click.argument("image")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.pass_obj
+def command(world: World, /, *, image: str, names: tuple[str, ...]) -> None:
+    """Give IMAGE, a name or digest of the local store, one or more NAMEs.
+
+    A NAME that another image has moves to this one.
+    """
+    wanted = [str(Reference.parse(name)) for name in names]
+    with world.store.writing():
+        root = world.store.resolve(image)
+        for name in wanted:
+            world.store.tag(name, root)
+            world.say(f"{name}@{root.digest}")

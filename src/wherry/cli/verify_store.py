@@ -1,0 +1,33 @@
+"""`wherry verify-store`: is every blob what its name says."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from wherry.cli.world import World
+
+
+@click.command("verify-store")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.pass_obj
+def command(world: World, /, *, as_json: bool) -> int:
+    """Read every blob of the local store and check it against its digest, and that every image is whole.
+
+    Exits 1 where something is wrong.
+    """
+    from wherry.report.views import plain
+
+    findings = list(world.store.verify())
+    if as_json:
+        world.say(json.dumps([asdict(finding) for finding in findings], indent=2))
+        return 1 if findings else 0
+    for finding in findings:
+        world.say(f"{finding.rule}  {plain(finding.place)}: {plain(finding.message)}")
+        for evidence in finding.evidence:
+            world.say(f"  {plain(evidence)}")
+        world.say(f"  remedy: {plain(finding.remedy)}")
+    if not findings:
+        usage = world.store.usage()
+        world.say(f"{usage.blobs} blobs of {len(usage.names)} names: all whole")
+    return 1 if findings else 0

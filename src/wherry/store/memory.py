@@ -34,14 +34,18 @@ class MemoryStore:
         """Store the blob whole or not at all."""
         if self.has(blob):
             return
-        received = b"".join(chunks)
+        state = blob.digest.hasher()
+        received = bytearray()
+        for chunk in chunks:
+            received += chunk
+            if len(received) > blob.size:
+                break
         if len(received) != blob.size:
             raise SizeMismatch(str(blob.digest), expected=blob.size, actual=len(received))
-        state = blob.digest.hasher()
         state.update(received)
         if (actual := Digest.from_hash(state)) != blob.digest:
             raise DigestMismatch(str(blob.digest), expected=blob.digest, actual=actual)
-        self.blobs[blob.digest] = received
+        self.blobs[blob.digest] = bytes(received)
 
     @contextmanager
     def draft(self) -> "Iterator[MemoryDraft]":

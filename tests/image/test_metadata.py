@@ -1,14 +1,12 @@
 """What a build leaves for other programs has buildx's keys."""
 
 import json
-import os
-import stat
 from pathlib import Path
 
 import pytest
 
 from wherry.errors import CannotWrite
-from wherry.image.files import new_file, new_folder
+from wherry.image.folder import new_folder
 from wherry.image.metadata import image_id, metadata_of, write_image_id, write_metadata
 from wherry.oci import media
 from wherry.oci.config import ImageConfig, RootFS
@@ -74,50 +72,16 @@ def test_an_index_of_one_is_an_index():
     assert image_id(root, [one]) == root.digest
 
 
-def test_a_file_is_whole_or_as_it_was(tmp_path):
-    """A failure in between leaves the old file, and nothing beside it."""
-    path = tmp_path / "meta.json"
-    path.write_text("old")
+def test_the_old_file_stays_where_the_new_one_cannot_be(tmp_path):
+    """A folder in the file's place, a folder that is missing."""
+    one = image(MemoryStore(), "amd64")
 
-    def fail_halfway() -> None:
-        with new_file(path) as stream:
-            stream.write(b"half")
-            raise RuntimeError
+    with pytest.raises(CannotWrite):
+        write_metadata(tmp_path, {})
+    with pytest.raises(CannotWrite):
+        write_image_id(tmp_path / "missing" / "iid", one.descriptor, [one])
 
-    with pytest.raises(RuntimeError):
-        fail_halfway()
-
-    assert path.read_text() == "old"
-    assert there(tmp_path) == ["meta.json"]
-
-
-def test_a_link_is_followed(tmp_path):
-    """Who linked the file elsewhere wants it there; modes are the user's own."""
-    (tmp_path / "there").mkdir()
-    (tmp_path / "here").symlink_to(tmp_path / "there" / "file")
-
-    with new_file(tmp_path / "here") as stream:
-        stream.write(b"new")
-
-    assert (tmp_path / "here").is_symlink()
-    assert (tmp_path / "there" / "file").read_bytes() == b"new"
-    assert stat.S_IMODE((tmp_path / "there" / "file").stat().st_mode) & 0o400
-
-
-def test_what_cannot_be_written_is_named(tmp_path):
-    """A missing folder, a folder in the file's place."""
-    with pytest.raises(CannotWrite), new_file(tmp_path / "missing" / "file"):
-        pass
-    with pytest.raises(CannotWrite), new_file(tmp_path):
-        pass
-
-
-def test_a_device_is_written_as_it_is():
-    """/dev/null stays what it is."""
-    with new_file(Path(os.devnull)) as stream:
-        stream.write(b"x")
-
-    assert Path(os.devnull).is_char_device()
+    assert there(tmp_path) == []
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path):

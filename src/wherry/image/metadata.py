@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from wherry.image.files import new_file
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import encode
 from wherry.oci.image import Image
+from wherry.store.files import replacing
 
 
 def metadata_of(root: Descriptor, images: Sequence[Image], names: Sequence[str]) -> dict[str, object]:
@@ -48,8 +48,8 @@ def write_metadata(path: Path, document: Mapping[str, object]) -> None:
     Raises:
         CannotWrite: no space, or not allowed.
     """
-    with new_file(path) as stream:
-        stream.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    with replacing(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
 
 
 def write_image_id(path: Path, root: Descriptor, images: Sequence[Image]) -> None:
@@ -58,5 +58,5 @@ def write_image_id(path: Path, root: Descriptor, images: Sequence[Image]) -> Non
     Raises:
         CannotWrite: no space, or not allowed.
     """
-    with new_file(path) as stream:
-        stream.write(image_id(root, images).encode())
+    with replacing(path) as file:
+        file.write(image_id(root, images).encode())

@@ -1,0 +1,85 @@
+"""What sandboxes get from the world: the caller's ids, the trees in the cache, why they may be refused."""
+
+import os
+import pwd
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wherry.cli.world import World
+from wherry.host.kernel import Kernel, id_map, sub_ids
+from wherry.sandbox.ids import Caller, Mapping
+from wherry.sandbox.keeper import Keeper
+from wherry.store.contract import BlobSource
+from wherry.store.trees import Trees
+
+if TYPE_CHECKING:
+    from wherry.digest import Digest
+    from wherry.layer.entry import Entry
+    from wherry.layer.tar import Body
+    from wherry.oci.descriptor import Descriptor
+
+
+def mapping_of(world: World) -> Mapping:
+    """Tell which ids a sandbox of this process's user can have."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = ""
+    mappers = [_which(world, "newuidmap"), _which(world, "newgidmap")]
+    caller = Caller(
+        uid=uid,
+        gid=gid,
+        uid_map=id_map(_text("/proc/self/uid_map")),
+        gid_map=id_map(_text("/proc/self/gid_map")),
+        sub_uids=sub_ids(_text("/etc/subuid"), name, uid),
+        sub_gids=sub_ids(_text("/etc/subgid"), name, uid),
+        mappers=tuple(path for path in mappers if path) if all(mappers) else (),
+    )
+    return Mapping.of(caller)
+
+
+def trees_of(world: World, mapping: Mapping, source: BlobSource) -> "Trees[tuple[Entry, Body]]":
+    """Open the trees in the cache.
+
+    Args:
+        world: whose cache it is.
+        mapping: the ids they are unpacked with.
+        source: where layers come from.
+    """
+
+    def read(blob: "Descriptor", diff_id: "Digest") -> "Iterator[tuple[Entry, Body]]":
+        from wherry.layer.decompress import open_layer
+        from wherry.layer.tar import read_tar
+
+        return read_tar(open_layer(source, blob, diff_id), f"layer {blob.digest}")
+
+    return Trees(world.cache_folder / "trees", Keeper(mapping, why_refused(mapping)), read)
+
+
+def why_refused(mapping: Mapping) -> Callable[[], str]:
+    """Give a function that says what to do where this machine refuses a sandbox."""
+
+    def why() -> str:
+        kernel, root = Kernel.of_host(), mapping.kind == "all"
+        answers = (kernel.sandbox(), kernel.user_namespaces(root=root), kernel.overlay(root=root))
+        for ability in answers:
+            if not ability.works:
+                return f"{ability.reason}; {ability.remedy}"
+        return next((ability.remedy for ability in answers if ability.remedy), "") or "`dmesg` may say what refused it"
+
+    return why
+
+
+def _which(world: World, program: str) -> str:
+    from wherry.host.process import which
+
+    return which(program, world.environment.get("PATH", os.defpath)) or ""
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""

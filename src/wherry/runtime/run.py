@@ -1,0 +1,224 @@
+"""An image, run here: its config and the user's wishes to one container.
+
+Sources: OCI image-spec v1.1.1, config.md and conversion.md; docker run's reference for the names and the
+meaning of the wishes, and for PATH, HOME and TERM where an image says nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from wherry.errors import InvalidUsage, NotFound
+from wherry.oci.config import RuntimeConfig
+from wherry.runtime.accounts import LARGEST, Account, Accounts
+from wherry.sandbox import ids
+from wherry.sandbox.attend import run_container
+from wherry.sandbox.spec import Container, Emulator
+from wherry.sandbox.spec import Volume as VolumeDocument
+from wherry.sandbox.view import View
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PROVIDED = ("/etc/resolv.conf", "/etc/hosts")
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A file or folder of this machine that the container sees too."""
+
+    source: Path
+    destination: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user wants other than the image says; None and empty mean: as the image says."""
+
+    arguments: tuple[str, ...] = ()
+    """In place of the image's Cmd."""
+    entrypoint: str | None = None
+    """In place of the image's; then its Cmd doesn't count either."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: str | None = None
+    user: str | None = None
+    volumes: tuple[Volume, ...] = ()
+    hostname: str = ""
+    read_only: bool = False
+    stdin: bool = False
+    terminal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """All that is decided about a container."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: str
+    account: Account
+    volumes: tuple[Volume, ...]
+    hostname: str
+    read_only: bool
+    stdin: bool
+    terminal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a container runs: what this machine gives it."""
+
+    layers: tuple[Path, ...]
+    """Unpacked, base first."""
+    stage: Path
+    """An empty folder to mount on."""
+    mapping: ids.Mapping
+    emulator: Emulator | None = None
+    overlay: bool = True
+
+
+def prepare(config: RuntimeConfig, wishes: Wishes, accounts: Accounts, name: str) -> RunSpec:
+    """Put an image's config and the user's wishes together.
+
+    Args:
+        config: how the image says it starts.
+        wishes: what the user says.
+        accounts: the image's own.
+        name: what the user knows the image by.
+
+    Raises:
+        InvalidUsage: nothing says what to start, or an account does not exist.
+    """
+    if wishes.entrypoint is not None:
+        argv = (*((wishes.entrypoint,) if wishes.entrypoint else ()), *wishes.arguments)
+    else:
+        argv = (*(config.entrypoint or ()), *(wishes.arguments or config.cmd or ()))
+    if not argv or not argv[0]:
+        raise InvalidUsage(f"{name} does not say what to start", hint=f"name a program: wherry run {name} PROGRAM")
+    account = accounts.find(config.user if wishes.user is None else wishes.user)
+    folder = wishes.folder or config.working_dir or "/"
+    if not folder.startswith("/"):
+        raise InvalidUsage(
+            f"{folder}: the working directory has to start with /", hint="give its whole path with --workdir"
+        )
+    return RunSpec(
+        argv=argv,
+        environment=_environment(config, wishes, account),
+        folder=folder,
+        account=account,
+        volumes=wishes.volumes,
+        hostname=wishes.hostname,
+        read_only=wishes.read_only,
+        stdin=wishes.stdin,
+        terminal=wishes.terminal,
+    )
+
+
+def read_accounts(layers: Sequence[Path]) -> Accounts:
+    """Read an image's accounts from its unpacked layers, base first; links never lead out of them.
+
+    Raises:
+        InvalidUsage: a file can't be read.
+    """
+    view = View([str(layer) for layer in layers])
+    try:
+        passwd, group = (view.read(path, LARGEST).decode(errors="replace") for path in ("/etc/passwd", "/etc/group"))
+    except OSError as error:
+        raise InvalidUsage(
+            f"the image's {error.filename}: {error.strerror}",
+            hint="give the user by number with --user, such as --user 65532:65532",
+        ) from error
+    return Accounts(passwd, group)
+
+
+def run(spec: RunSpec, place: Place, *, notice: Callable[[str], None], why: Callable[[], str]) -> int:
+    """Run a container to its end.
+
+    Args:
+        spec: what was decided about it.
+        place: where it runs.
+        notice: told what a person should know, a line at a time.
+        why: asked why this machine may refuse a sandbox.
+
+    Returns:
+        The program's exit code; 128 and the signal where one killed it.
+
+    Raises:
+        HostUnable: this machine can't.
+        NotStarted: the program is not in the image, or can't be executed.
+    """
+    return run_container(document(spec, place), stdin=spec.stdin, notice=notice, why=why)
+
+
+def document(spec: RunSpec, place: Place) -> Container:
+    """Write down what the launcher is asked."""
+    account = spec.account
+    asked = [_volume(volume, provided=False) for volume in spec.volumes]
+    provided = [
+        _volume(Volume(Path(path), path, read_only=True), provided=True) for path in _PROVIDED if Path(path).exists()
+    ]
+    return Container(
+        task="run",
+        ids=place.mapping.for_user(account.uid, account.gid),
+        stage=str(place.stage),
+        layers=[str(layer) for layer in place.layers],
+        overlay=place.overlay,
+        read_only=spec.read_only,
+        argv=list(spec.argv),
+        environment=dict(spec.environment),
+        folder=spec.folder,
+        uid=account.uid,
+        gid=account.gid,
+        groups=list(account.groups),
+        hostname=spec.hostname,
+        volumes=[*provided, *asked],
+        emulator=place.emulator,
+        terminal=spec.terminal,
+    )
+
+
+def _environment(config: RuntimeConfig, wishes: Wishes, account: Account) -> dict[str, str]:
+    chosen = {**config.environment, **wishes.environment}
+    usual = {"PATH": DEFAULT_PATH, "HOME": account.home}
+    if wishes.terminal:
+        usual["TERM"] = "xterm"
+    return {**usual, **chosen}
+
+
+def _volume(volume: Volume, *, provided: bool) -> VolumeDocument:
+    return VolumeDocument(
+        source=str(volume.source), destination=volume.destination, read_only=volume.read_only, provided=provided
+    )
+
+
+def parse_volume(text: str, folder: Path) -> Volume:
+    """Read `SOURCE:DESTINATION[:ro|rw]`.
+
+    Args:
+        text: as docker's -v has it.
+        folder: what a relative source starts from.
+
+    Raises:
+        InvalidUsage: it is none.
+        NotFound: there is nothing at its source.
+    """
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or not parts[0] or not parts[1].startswith("/"):
+        raise InvalidUsage(
+            f"{text}: no volume",
+            hint="write it as SOURCE:DESTINATION or SOURCE:DESTINATION:ro, with / before the destination",
+        )
+    flags = {flag for options in parts[2:] for flag in options.split(",")}
+    if not flags <= {"ro", "rw", "z", "Z"}:
+        raise InvalidUsage(
+            f"{text}: {parts[2]} is not known", hint="write ro or rw, or nothing, behind the destination"
+        )
+    if PurePosixPath(parts[1]) == PurePosixPath("/"):
+        raise InvalidUsage(f"{text}: / itself can't be a volume", hint="name a folder or file below it")
+    if not parts[0].startswith(("/", "./", "../")) and parts[0] not in (".", ".."):
+        raise InvalidUsage(
+            f"{text}: there are no named volumes here", hint=f"to mean a folder of yours, write ./{text}"
+        )
+    source = folder / parts[0]
+    if not source.exists():
+        raise NotFound(f"{source}: not there", hint="make it first, or name another source with -v")
+    return Volume(source, parts[1], read_only="ro" in flags)

@@ -1,0 +1,248 @@
+"""One process in a rootfs: the first process of a pid namespace watches over it and reaps what it leaves.
+
+Three processes: the *launcher* stays outside the pid namespace and waits for the *init*, which is inside
+and has put the rootfs together; the *payload* is what the user asked for. Each dies with the one before
+it, and the kernel kills whatever else is in a pid namespace when its init ends.
+
+Sources: pid_namespaces(7), capabilities(7), PR_SET_PDEATHSIG(2const); the capabilities are Docker's default.
+"""
+
+import errno
+import marshal
+import os
+import select
+import signal
+
+from wherry.sandbox import calls
+from wherry.sandbox.line import FAILED, LINE, describe, tell
+from wherry.sandbox.places import Misplaced
+from wherry.sandbox.rootfs import MountRefused, Rootfs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.sandbox.spec import Container
+
+_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _KILL, _SETGID, _SETUID, _SETPCAP = 0, 1, 3, 4, 5, 6, 7, 8
+_NET_BIND_SERVICE, _NET_RAW, _SYS_CHROOT, _MKNOD, _AUDIT_WRITE, _SETFCAP = 10, 13, 18, 27, 29, 31
+ROOTS = (
+    _CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _KILL, _SETGID, _SETUID, _SETPCAP,
+    _NET_BIND_SERVICE, _NET_RAW, _SYS_CHROOT, _MKNOD, _AUDIT_WRITE, _SETFCAP,
+)  # fmt: skip
+"""What user 0 of a sandbox may do in it; other users may nothing of this."""
+
+_BY_SIGNAL = 128
+NOT_FOUND, NOT_STARTED = 127, 126
+"""Exit codes for a program that is missing, and for one that can't be started, as shells have them."""
+
+
+def run(job: "Container") -> int:
+    """Be the launcher: start the init, wait for it, and end it when the caller is gone; give the exit code."""
+    calls.unshare(calls.CLONE_NEWPID)
+    alive, ours = os.pipe()
+    init = os.fork()
+    if init == 0:
+        os.close(ours)
+        calls.die_with_parent()
+        os._exit(_guarded(job, alive))
+    os.close(alive)
+    _let_go_of_streams()
+    watched = os.pidfd_open(init)
+    poll = select.poll()
+    poll.register(watched, select.POLLIN)
+    poll.register(LINE, select.POLLRDHUP)
+    if any(descriptor == LINE for descriptor, _ in poll.poll()):
+        os.kill(init, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(init, 0)[1])
+    return _BY_SIGNAL - code if code < 0 else code
+
+
+def _guarded(job: "Container", alive: int) -> int:
+    try:
+        return _Init(job, alive).run()
+    except Misplaced as error:
+        tell({"error": describe(error), "stage": "image"})
+    except MountRefused as error:
+        tell({"error": str(error.strerror), "stage": "mount"})
+    except OSError as error:
+        tell({"error": describe(error), "stage": "mount"})
+    return FAILED
+
+
+class _Init:
+    """The first process of the pid namespace."""
+
+    def __init__(self, job: "Container", alive: int) -> None:
+        self._job = job
+        self._alive = alive
+        """Ends when the launcher does."""
+
+    def run(self) -> int:
+        """Put the rootfs together, start the payload and stay until it ends; give its exit code."""
+        job = self._job
+        calls.unshare(calls.CLONE_NEWUTS | calls.CLONE_NEWIPC)
+        if job["hostname"]:
+            calls.set_hostname(job["hostname"])
+        emulator = os.open(job["emulator"]["path"], os.O_RDONLY | os.O_CLOEXEC) if job["emulator"] else -1
+        rootfs = Rootfs(job, lambda words: tell({"notice": words}))
+        rootfs.build()
+        slave = self._terminal(rootfs) if job["terminal"] else -1
+        rootfs.enter()
+        if emulator >= 0 and rootfs.emulated:
+            os.close(emulator)
+            emulator = -1
+        if emulator >= 0:
+            tell({"notice": "what the program starts itself is not emulated: the kernel gives users no binfmt_misc"})
+        return self._watch(Payload(job, emulator, slave))
+
+    def _terminal(self, rootfs: Rootfs) -> int:
+        import socket  # here, and before the root changes: few need it
+
+        master, slave = rootfs.terminal()
+        os.fchown(slave, self._job["uid"], -1)
+        with socket.socket(fileno=os.dup(LINE)) as line:
+            socket.send_fds(line, [marshal.dumps({"terminal": True})], [master])
+        os.close(master)
+        return slave
+
+    def _watch(self, payload: "Payload") -> int:
+        woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(woken, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        child = os.fork()
+        if child == 0:
+            signal.set_wakeup_fd(-1)
+            os._exit(payload.start())
+        tell({"started": True})
+        calls.forbid_inspection()
+        calls.keep_capabilities((_KILL,))
+        calls.die_with_parent()
+        payload.close()
+        _let_go_of_streams()
+        poll = select.poll()
+        poll.register(self._alive, 0)
+        poll.register(LINE, select.POLLIN | select.POLLRDHUP)
+        poll.register(woken, select.POLLIN)
+        while True:
+            ready = dict(poll.poll())
+            if self._alive in ready:
+                return FAILED
+            if LINE in ready and not _forward(child):
+                return FAILED
+            if woken in ready and (code := _reap(child, woken)) is not None:
+                return code
+
+
+class Payload:
+    """What the user asked for; `start` turns this process into it."""
+
+    def __init__(self, job: "Container", emulator: int, slave: int) -> None:
+        self._job = job
+        self._emulator = emulator
+        self._slave = slave
+
+    def close(self) -> None:
+        """Close what only the payload needs."""
+        for opened in (self._emulator, self._slave):
+            if opened >= 0:
+                os.close(opened)
+
+    def start(self) -> int:
+        """Exec; what it gives is the exit code where that failed, and the caller was told."""
+        try:
+            self._become()
+            return self._exec()
+        except OSError as error:
+            tell({"error": describe(error), "stage": "exec", "code": NOT_STARTED})
+            return NOT_STARTED
+
+    def _become(self) -> None:
+        job = self._job
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        if self._slave >= 0:
+            calls.control_terminal(self._slave)
+            for stream in range(3):
+                os.dup2(self._slave, stream)
+        calls.new_session_keyring()
+        os.umask(0o022)
+        kept = ROOTS if job["uid"] == 0 else ()
+        calls.bound_capabilities(kept)
+        if job["ids"] is None or not job["ids"]["single"]:
+            os.setgroups(job["groups"])
+            os.setresgid(job["gid"], job["gid"], job["gid"])
+            os.setresuid(job["uid"], job["uid"], job["uid"])
+        calls.keep_capabilities(kept)
+        calls.forbid_new_privileges()
+        os.chdir(job["folder"])
+
+    def _exec(self) -> int:
+        program = self._job["argv"][0]
+        path = self._job["environment"].get("PATH", "")
+        found = [program] if "/" in program else [f"{folder or '.'}/{program}" for folder in path.split(":")]
+        refused = None
+        for candidate in found:
+            try:
+                self._exec_file(candidate)
+            except (FileNotFoundError, NotADirectoryError):
+                refused = refused or _missing_interpreter(candidate)
+            except OSError as error:
+                refused = refused or f"{candidate}: {error.strerror}"
+                if error.errno != errno.EACCES:
+                    break
+        if refused:
+            tell({"error": refused, "stage": "exec", "code": NOT_STARTED})
+            return NOT_STARTED
+        where = "" if "/" in program else f" in PATH={path}"
+        tell({"error": f"{program}: no such program in the image{where}", "stage": "exec", "code": NOT_FOUND})
+        return NOT_FOUND
+
+    def _exec_file(self, path: str) -> None:
+        argv, environment = self._job["argv"], self._job["environment"]
+        if self._emulator < 0:
+            os.execve(path, argv, environment)  # noqa: S606 - this is what a sandbox is for
+        if not os.access(path, os.X_OK):
+            raise OSError(errno.EACCES if os.path.exists(path) else errno.ENOENT, "may not be executed", path)
+        os.execve(self._emulator, ["qemu", "-0", argv[0], path, *argv[1:]], environment)  # noqa: S606 - as above
+
+
+def _missing_interpreter(path: str) -> str:
+    """Explain a file that is there and yet "not found": what it names as its interpreter is missing."""
+    try:
+        os.stat(path)
+    except OSError:
+        return ""
+    return f"{path}: it asks for an interpreter (a dynamic linker, or what #! names) that is not in the image"
+
+
+def _forward(child: int) -> bool:
+    """Hand a signal from the caller on; tell whether there still is a caller."""
+    message = os.read(LINE, 16)
+    if message:
+        os.kill(child, message[0])
+    return bool(message)
+
+
+def _reap(child: int, woken: int) -> "int | None":
+    """Reap every process that ended; give the exit code once the payload is among them."""
+    try:
+        os.read(woken, 4096)
+    except BlockingIOError:
+        return None
+    while True:
+        process, status = os.waitpid(-1, os.WNOHANG)
+        if process == child:
+            code = os.waitstatus_to_exitcode(status)
+            return _BY_SIGNAL - code if code < 0 else code
+        if process == 0:
+            return None
+
+
+def _let_go_of_streams() -> None:
+    """Leave the caller's input and output to the payload alone, so that their other ends see it close them."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for stream in (0, 1):
+        os.dup2(null, stream)
+    os.close(null)

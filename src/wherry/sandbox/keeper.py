@@ -1,0 +1,85 @@
+"""Trees through the launcher: what other users own is written and deleted by it alone."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from wherry.sandbox.frames import Body, Entry, write_frames
+from wherry.sandbox.ids import Mapping
+from wherry.sandbox.spec import Delete, Event, Unpack
+from wherry.sandbox.start import Launcher, SandboxRefused, raised
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Writes and deletes trees as one user with the ids that user has."""
+
+    mapping: Mapping
+    why: Callable[[], str]
+    """Asked why namespaces may be refused here."""
+
+    @property
+    def identity(self) -> str:
+        """What trees of this keeper differ by: the same text, the same owners on disk."""
+        return self.mapping.identity
+
+    def unpack(
+        self, entries: Iterable[tuple[Entry, Body]], into: Path, trash: Path, below: Sequence[Path]
+    ) -> tuple[bool, int]:
+        """Unpack a layer into an empty folder.
+
+        Args:
+            entries: the layer, read once.
+            into: the folder.
+            trash: another on the same disk.
+            below: the folders of the layers under it, base first.
+
+        Returns:
+            Whether it came out as it did because of those below, and the bytes of its files.
+
+        Raises:
+            BadLayer: an entry can't be what it says.
+            SandboxRefused: this machine gives no user namespace.
+        """
+        job = Unpack(
+            task="unpack",
+            ids=self.mapping.for_trees,
+            into=str(into),
+            trash=str(trash),
+            below=[str(folder) for folder in below],
+        )
+        launcher = Launcher(job)
+        try:
+            with suppress(BrokenPipeError):
+                write_frames(entries, launcher.frames)
+            event = _last(launcher)
+        except BaseException:
+            launcher.kill()
+            raise
+        finally:
+            code = launcher.end()
+        if event is None or "error" in event or code:
+            raise raised(event or Event(error=f"the launcher ended with {code}"), self.why)
+        return event["depends"], event["bytes"]
+
+    def delete(self, folders: Sequence[Path], trash: Path) -> None:
+        """Delete folders whole; `trash` is another on the same disk."""
+        launcher = Launcher(
+            Delete(
+                task="delete", ids=self.mapping.for_trees, folders=[str(folder) for folder in folders], trash=str(trash)
+            )
+        )
+        event = _last(launcher)
+        code = launcher.end()
+        if event is not None and "error" in event:
+            raise raised(event, self.why)
+        if code:
+            raise SandboxRefused(f"the launcher ended with {code}", hint=self.why())
+
+
+def _last(launcher: Launcher) -> Event | None:
+    event = None
+    while (heard := launcher.hear()) is not None:
+        event = heard[0]
+    return event

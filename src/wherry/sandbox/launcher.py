@@ -1,0 +1,58 @@
+"""The launcher: a program that puts a sandbox together and lives as long as it.
+
+Started as `python -I -S launcher.py` with the descriptors of `line.py` and an empty environment. One
+thread, nothing imported that starts slowly; it never outlives its caller.
+"""
+
+import marshal
+import os
+import sys
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from wherry.sandbox import calls, identity
+from wherry.sandbox.line import FAILED, FRAMES, JOB, LINE, describe, tell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.sandbox.spec import Container, Delete, Unpack
+
+
+def main() -> int:
+    """Do one job; give the exit code."""
+    calls.close_from(FRAMES + 1)
+    for descriptor in (JOB, LINE, FRAMES):
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 - it takes no keyword
+    with os.fdopen(JOB, "rb") as stream:
+        job = marshal.load(stream)  # noqa: S302 - the caller is our own process
+    try:
+        identity.enter(job["ids"])
+        return _run(job) if job["task"] == "run" else _trees(job)
+    except identity.NoNamespace as error:
+        tell({"error": str(error.strerror), "stage": "namespace"})
+    except OSError as error:
+        tell({"error": describe(error), "stage": "namespace" if job["task"] == "run" else "layer"})
+    return FAILED
+
+
+def _run(job: "Container") -> int:
+    from wherry.sandbox import container
+
+    os.close(FRAMES)
+    return container.run(job)
+
+
+def _trees(job: "Unpack | Delete") -> int:
+    from wherry.sandbox import trees
+
+    if job["task"] == "delete":
+        trees.delete(job)
+        return 0
+    with os.fdopen(FRAMES, "rb") as frames:
+        depends, size = trees.unpack(job, frames)
+    tell({"depends": depends, "bytes": size})
+    return 0
+
+
+if __name__ == "__main__":
+    os._exit(main())

@@ -1,0 +1,132 @@
+"""The caller's side: start the launcher, hand it a job, pass signals on, hear what it says."""
+
+import fcntl
+import marshal
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from wherry.errors import HostUnable, WherryError
+from wherry.sandbox.line import FAILED, FRAMES, JOB, LINE
+from wherry.sandbox.spec import Container, Delete, Event, Unpack
+
+_LARGEST_EVENT = 1 << 16
+_FREE = 10
+"""From here on no descriptor is one of the launcher's."""
+
+
+class SandboxRefused(HostUnable):
+    """This machine, or its kernel, refuses what a sandbox needs."""
+
+
+class BadLayer(WherryError):
+    """A layer can't be unpacked as it says."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+class NotStarted(WherryError):
+    """The program is not in the image, or can't be executed."""
+
+    def __init__(self, message: str, *, hint: str, code: int) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = code
+
+
+class Launcher:
+    """A launcher at work."""
+
+    def __init__(self, job: Container | Unpack | Delete, *, stdin: bool = False) -> None:
+        """Start it.
+
+        Args:
+            job: what it shall do.
+            stdin: whether it may read ours; else it reads nothing.
+
+        Raises:
+            HostUnable: it can't be started.
+        """
+        self.line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        job_read, job_write = os.pipe()
+        frames_read, frames_write = os.pipe()
+        handed = {JOB: job_read, LINE: theirs.detach(), FRAMES: frames_read}
+        try:
+            self.process = _spawn(handed, stdin=stdin)
+        finally:
+            for descriptor in handed.values():
+                os.close(descriptor)
+        with os.fdopen(job_write, "wb", buffering=0) as stream, suppress(BrokenPipeError):
+            stream.write(marshal.dumps(job))  # type: ignore[arg-type] # a TypedDict is a dict
+        self.frames = os.fdopen(frames_write, "wb", buffering=1 << 20)
+
+    def hear(self) -> tuple[Event, int | None] | None:
+        """Wait for one event; None once it has ended."""
+        message, descriptors, _, _ = socket.recv_fds(self.line, _LARGEST_EVENT, 1)
+        if not message:
+            return None
+        return marshal.loads(message), next(iter(descriptors), None)  # noqa: S302 - our own process wrote it
+
+    def send(self, number: int) -> None:
+        """Pass a signal on to the program; one that ended needs none."""
+        with suppress(OSError):
+            self.line.send(bytes((number,)))
+
+    def end(self) -> int:
+        """Wait until it ended; give its exit code (128 and the signal where one killed it)."""
+        self.line.close()
+        with suppress(BrokenPipeError):
+            self.frames.close()
+        code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+        return 128 - code if code < 0 else code
+
+    def kill(self) -> None:
+        """End it now; the kernel ends all that is in the sandbox with it."""
+        os.kill(self.process, signal.SIGKILL)
+
+
+def raised(event: Event, why: Callable[[], str]) -> WherryError:
+    """Make the error that an event tells of.
+
+    Args:
+        event: one with `error`.
+        why: asked for a hint where the machine refused something.
+    """
+    message = event["error"]
+    match event.get("stage"):
+        case "exec":
+            hint = "name a program of the image, or --entrypoint; `wherry inspect` shows what the image starts"
+            return NotStarted(message, hint=hint, code=event.get("code", FAILED))
+        case "image":
+            return BadLayer(message, hint="the image hides a path that a container needs; build it without that link")
+        case "layer":
+            return BadLayer(
+                message,
+                hint="the layer is damaged, or the disk is full; see that there is room, then build or load it again",
+            )
+        case _:
+            return SandboxRefused(f"no sandbox can be made: {message}", hint=why())
+
+
+def _spawn(handed: dict[int, int], *, stdin: bool) -> int:
+    """Start the launcher in a session of its own, so that it hears a Ctrl-C from us only."""
+    safe = {place: fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FREE) for place, descriptor in handed.items()}
+    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = []
+    if not stdin:
+        actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
+    actions += [(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in safe.items()]
+    script = str(Path(__file__).with_name("launcher.py"))
+    try:
+        return os.posix_spawn(
+            sys.executable, [sys.executable, "-I", "-S", script], {}, file_actions=actions, setsid=True
+        )
+    except OSError as error:
+        raise HostUnable(
+            f"{sys.executable}: {error.strerror}", hint="reinstall wherry, its interpreter can't be started"
+        ) from error
+    finally:
+        for descriptor in safe.values():
+            os.close(descriptor)

@@ -1,0 +1,242 @@
+"""Unpacked layers that sandboxes mount: each once, under the digest of its tar, for every image that has it.
+
+A folder of trees is part of the cache and can be deleted at any time. In it:
+
+    trees.json              the format, and whose ids the owners on disk are
+    lock                    taken alone for deletion, shared while trees are looked up and held
+    layers/HEX/tree         a layer that is the same whatever lies below it, by diff id
+    chains/HEX/tree         one that is not (it deletes something, or leaves out folders), by chain id
+    …/tree.json             its record
+    held/…                  a file for each process that uses trees, naming them, locked as long as it does
+    making/…, trash/…       trees on their way in and out; what a killed process left is deleted by the next
+
+Sources: OCI image-spec v1.1.1, config.md "Layer DiffID" and "Layer ChainID".
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from wherry.digest import Digest
+from wherry.oci.config import chain_ids
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.image import Image
+from wherry.store.files import cannot_write, replacing
+from wherry.store.locks import Lock, acquire
+
+FORMAT = 1
+"""Changes when trees of before can't be used any more."""
+
+E_contra = TypeVar("E_contra", contravariant=True)
+E = TypeVar("E")
+
+
+class Keeper(Protocol[E_contra]):
+    """Whoever may write and delete what other users own; `E_contra` is what it unpacks, an entry with its body."""
+
+    @property
+    def identity(self) -> str:
+        """What trees differ by: the same text, the same owners on disk."""
+
+    def unpack(self, entries: Iterable[E_contra], into: Path, trash: Path, below: Sequence[Path]) -> tuple[bool, int]:
+        """Unpack a layer into an empty folder.
+
+        Returns:
+            Whether it came out as it did because of the layers below, and the bytes of its files.
+        """
+
+    def delete(self, folders: Sequence[Path], trash: Path) -> None:
+        """Delete folders whole."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What is known of a tree (tree.json)."""
+
+    diff_id: str
+    bytes: int
+    """Of its files."""
+
+
+class Marker(msgspec.Struct, frozen=True):
+    """What a folder of trees is (trees.json)."""
+
+    format: int
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """An unpacked layer."""
+
+    name: str
+    """`layers/HEX` or `chains/HEX`."""
+    folder: Path
+    """What an overlay joins."""
+    bytes: int
+    """Of its files."""
+
+
+class Trees(Generic[E]):
+    """The unpacked layers of one user's cache."""
+
+    def __init__(self, folder: Path, keeper: Keeper[E], read: Callable[[Descriptor, Digest], Iterable[E]]) -> None:
+        """Take the folder, which is made when first written.
+
+        Args:
+            folder: where trees rest; trees of other formats or ids rest beside these.
+            keeper: writes and deletes them.
+            read: gives a layer's entries, and fails at its end if its diff id is another.
+        """
+        self._keeper = keeper
+        self._read = read
+        self._marker = Marker(FORMAT, keeper.identity)
+        self.folder = folder / Digest.of(msgspec.json.encode(self._marker)).short
+        self.stage = self.folder / "stage"
+        """An empty folder for sandboxes to mount on, each seen by itself only."""
+
+    @contextmanager
+    def hold(self, image: Image) -> Iterator[tuple[Path, ...]]:
+        """Give an image's layers as folders, base first, and keep them from deletion as long as this is open.
+
+        What is not unpacked yet is; another process at the same layer is waited for.
+
+        Raises:
+            BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive: a layer is not what it should be.
+            CannotWrite: the cache can't be written.
+        """
+        self._prepare()
+        held = self.folder / "held" / f"{os.getpid()}-{os.urandom(6).hex()}"
+        deletion = acquire(self.folder / "lock", alone=False)
+        ours = acquire(held, alone=True)
+        try:
+            trees: list[Tree] = []
+            try:
+                for number in range(len(image.config.diff_ids)):
+                    trees.append(self._layer(image, number, trees))
+                    held.write_text("".join(f"{tree.name}\n" for tree in trees))
+            finally:
+                _release(deletion)
+            yield tuple(tree.folder for tree in trees)
+        finally:
+            with suppress(OSError):
+                held.unlink()
+            _release(ours)
+
+    def stored(self) -> tuple[Tree, ...]:
+        """Name all trees."""
+        trees = []
+        for kind in ("layers", "chains"):
+            with suppress(FileNotFoundError):
+                names = sorted(entry.name for entry in (self.folder / kind).iterdir())
+                trees += [tree for name in names if (tree := self._find(f"{kind}/{name}")) is not None]
+        return tuple(trees)
+
+    def delete(self, keep: Callable[[str], bool]) -> tuple[Tree, ...]:
+        """Delete trees, other than those in use, and what killed processes left half done.
+
+        Args:
+            keep: tells of a diff id whether trees of it shall stay.
+
+        Returns:
+            The deleted ones.
+        """
+        if not self.folder.exists():
+            return ()
+        self._prepare()
+        deletion = acquire(self.folder / "lock", alone=True)
+        try:
+            held = self._held()
+            gone = [
+                tree for tree in self.stored() if tree.name not in held and not keep(self._record(tree.name).diff_id)
+            ]
+            left = [*(self.folder / "making").iterdir(), *(self.folder / "trash").iterdir()]
+            folders = [folder for folder in left if folder.is_dir()]
+            for number, tree in enumerate(gone):
+                folders.append(self.folder / "trash" / f"{os.getpid()}-{os.urandom(6).hex()}-{number}")
+                tree.folder.parent.rename(folders[-1])
+            self._keeper.delete(folders, self.folder / "trash")
+        finally:
+            _release(deletion)
+        return tuple(gone)
+
+    def _layer(self, image: Image, number: int, below: Sequence[Tree]) -> Tree:
+        """Find or make the tree of one layer."""
+        blob, diff_id = image.manifest.stack[number], image.config.diff_ids[number]
+        chain = chain_ids(image.config.diff_ids)[number]
+        names = (f"layers/{diff_id.encoded}", f"chains/{chain.encoded}")
+        if (there := self._find(*names)) is not None:
+            return there
+        making = self.folder / "making" / diff_id.encoded
+        lock = acquire(making.with_suffix(".lock"), alone=True)
+        try:
+            if (there := self._find(*names)) is not None:
+                return there
+            return self._make(making, names, self._read(blob, diff_id), diff_id, [tree.folder for tree in below])
+        finally:
+            _release(lock)
+
+    def _make(
+        self, making: Path, names: tuple[str, str], entries: Iterable[E], diff_id: Digest, below: Sequence[Path]
+    ) -> Tree:
+        if making.exists():  # a killed process left it
+            self._keeper.delete([making], self.folder / "trash")
+        try:
+            for folder in (making, making / "tree", making / "trash"):
+                folder.mkdir()
+            depends, size = self._keeper.unpack(entries, making / "tree", making / "trash", below)
+            (making / "tree.json").write_bytes(msgspec.json.encode(Record(str(diff_id), size)))
+            (making / "trash").rmdir()
+            name = names[depends]
+            making.rename(self.folder / name)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        except BaseException:
+            self._keeper.delete([making], self.folder / "trash")
+            raise
+        return Tree(name, self.folder / name / "tree", size)
+
+    def _find(self, *names: str) -> Tree | None:
+        for name in names:
+            try:
+                record = self._record(name)
+            except (OSError, msgspec.DecodeError):
+                continue
+            return Tree(name, self.folder / name / "tree", record.bytes)
+        return None
+
+    def _record(self, name: str) -> Record:
+        return msgspec.json.decode((self.folder / name / "tree.json").read_bytes(), type=Record)
+
+    def _held(self) -> set[str]:
+        """Name the trees in use; a file of a process that ended is deleted. Only with `lock` taken alone."""
+        held: set[str] = set()
+        for path in (self.folder / "held").iterdir():
+            ours = acquire(path, alone=True, wait=False)
+            if ours is None:
+                held.update(path.read_text().split())
+            else:
+                path.unlink()
+                ours.release()
+        return held
+
+    def _prepare(self) -> None:
+        marker = self.folder / "trees.json"
+        if marker.exists():
+            return
+        try:
+            for name in ("layers", "chains", "held", "making", "trash", "stage"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            with replacing(marker) as file:
+                file.write(msgspec.json.encode(self._marker))
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+
+
+def _release(lock: Lock | None) -> None:
+    if lock is not None:
+        lock.release()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from needs import need
@@ -14,7 +15,7 @@ PRINT = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("hello") }\n'
 USER = 'package main\n\nimport "os/user"\n\nfunc main() { u, err := user.Current(); println(u.Uid, err == nil) }\n'
 
 
-def go_binary(  # noqa: PLR0913 - what `go build` takes
+def go_binary(
     source: str = HELLO,
     *flags: str,
     arch: str = "amd64",
@@ -35,13 +36,8 @@ def go_binary(  # noqa: PLR0913 - what `go build` takes
     go = need("go")
     if cgo:
         need("gcc")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GO", "CGO"))} | {
-        name: os.environ[name] for name in ("GOCACHE", "GOMODCACHE", "GOPATH") if name in os.environ
-    }
-    settings = {"GOFLAGS": "", "GOTOOLCHAIN": "local", "GOPROXY": "off", "GOWORK": "off", "GOOS": "linux"}
-    settings |= {"GOARCH": arch, "CGO_ENABLED": str(int(cgo))}
-    version = subprocess.run([go, "env", "GOVERSION"], env=environment | settings, capture_output=True, check=True)
-    key = hashlib.sha256(repr((source, flags, settings, module, go_mod, version.stdout)).encode()).hexdigest()[:16]
+    environment = _environment() | {"GOARCH": arch, "CGO_ENABLED": str(int(cgo))}
+    key = hashlib.sha256(repr((source, flags, arch, cgo, module, go_mod, go_version())).encode()).hexdigest()[:16]
     binary = KEPT / key / "hello"
     if not binary.exists():
         folder = KEPT / f"{key}.{os.getpid()}"
@@ -50,10 +46,30 @@ def go_binary(  # noqa: PLR0913 - what `go build` takes
         (folder / "src" / "main.go").write_text(source)
         subprocess.run(
             [go, "build", "-buildvcs=false", *flags, "-o", "../hello", "."],
-            cwd=folder / "src", env=environment | settings, check=True,
+            cwd=folder / "src", env=environment, check=True,
         )  # fmt: skip
         _keep(folder, binary.parent)
     return binary
+
+
+@cache
+def go_version() -> str:
+    """Name the Go that builds them, such as go1.26.8."""
+    return go_said("env", "GOVERSION").strip()
+
+
+def go_said(*arguments: str) -> str:
+    """Run go, offline and with nobody's settings; give what it prints."""
+    return subprocess.run(
+        [need("go"), *arguments], env=_environment(), capture_output=True, check=True, text=True
+    ).stdout
+
+
+def _environment() -> dict[str, str]:
+    kept = {"GOCACHE", "GOMODCACHE", "GOPATH", "GOROOT"}
+    return {name: text for name, text in os.environ.items() if name in kept or not name.startswith(("GO", "CGO"))} | {
+        "GOFLAGS": "", "GOTOOLCHAIN": "local", "GOPROXY": "off", "GOWORK": "off", "GOENV": "off", "GOOS": "linux",
+    }  # fmt: skip
 
 
 def _keep(folder: Path, place: Path) -> None:

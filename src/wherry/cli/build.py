@@ -81,7 +81,18 @@ def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:
 
     Without PATH: the services of wherry.toml, or the main package here. Prints NAME@DIGEST for each image.
     """
-    from wherry.cli.building import build
-    from wherry.cli.requests import requests_of
+    from wherry.cli.memo import key_of_call, may_remember, recall
 
-    return build(world, requests_of(world, paths, options))
+    call = key_of_call(world, paths, options) if may_remember(options) else ""
+    memo = recall(world, call) if call else None
+    if memo is None:
+        from wherry.cli.building import build
+        from wherry.cli.requests import requests_of
+
+        return build(world, requests_of(world, paths, options), call)
+    if not options["quiet"] and options["progress"] != "quiet":
+        for line in memo.noted:
+            world.note(f"  {line}")
+    for line in memo.printed:
+        world.say(line)
+    return 0

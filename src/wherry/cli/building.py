@@ -1,21 +1,35 @@
 """`wherry build`, carried out and told: the second half, loaded once the words are understood."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
 
 from wherry.bases import Bases
 from wherry.build.engine import Outcome
-from wherry.build.perform import Compiled, compiled_of
-from wherry.cli.requests import Asked
+from wherry.build.perform import Compiled, Observed, compiled_of
+from wherry.cli.memo import Memo, encoded, our_own_inputs, remember, status_of
+from wherry.cli.requests import TOML, Asked
 from wherry.cli.world import World
 from wherry.pipeline import Built, BuiltPlatform, Pipeline, Report
 from wherry.plan.steps import Compile
 from wherry.report.progress import Progress, Step, progress_for
 from wherry.report.terminal import size
+from wherry.source.inputs import Kind, record
+from wherry.source.refs import ref_inputs
+from wherry.source.vcs import Vcs
 
 
-def build(world: World, asked: Asked) -> int:
-    """Build what was asked for and print it."""
+def build(world: World, asked: Asked, call: str = "") -> int:
+    """Build what was asked for and print it.
+
+    Args:
+        world: where.
+        asked: what.
+        call: the name of the call, if what it gives shall be remembered.
+    """
     with ExitStack() as stack:
         progress = stack.enter_context(progress_for(asked.progress, world.stderr, world.environment, world.clock))
         teller = Teller(progress, asked, stack)
@@ -32,9 +46,75 @@ def build(world: World, asked: Asked) -> int:
         )
         report = pipeline.build(asked.requests)
         teller.end(report)
+        _write(world, asked, report, progress)
     if not any(output.stdout for output in asked.outputs):
-        _print(world, asked, report)
+        for line in _printed(asked, report, unchanged=report.unchanged):
+            world.say(line)
+    if call:
+        _remember(world, call, asked, report)
     return 0
+
+
+def _write(world: World, asked: Asked, report: Report, progress: Progress) -> None:
+    images = [(image, [built.image for built in image.platforms]) for image in report.images]
+    for output in asked.outputs:
+        from wherry.image.export import export
+
+        roots = {name: image.root for image in report.images for name in output.names or image.request.names}
+        place = world.binary_out if output.stdout else world.cwd / output.dest
+        lost = export(output.type.value, roots, world.store, place, tar=output.tar, split=output.platform_split)
+        for line in lost:
+            progress.warn(line)
+        progress.line(f"wrote {output.type} to {'stdout' if output.stdout else output.dest}")
+    if asked.metadata_file:
+        from wherry.image.metadata import metadata_of, write_metadata
+
+        described = {
+            image.request.package.name: metadata_of(image.root, within, image.request.names) for image, within in images
+        }
+        write_metadata(asked.metadata_file, described if len(described) > 1 else next(iter(described.values())))
+    if asked.iidfile:
+        from wherry.image.metadata import write_image_id
+
+        for image, within in images:
+            write_image_id(asked.iidfile, image.root, within)
+
+
+def _remember(world: World, call: str, asked: Asked, report: Report) -> None:
+    observed = [outcome.observed for outcome in report.outcomes.values()]
+    special = any(
+        "{{" in request.flags.ldflags or request.base not in Bases.EMBEDDED or request.added
+        for request in asked.requests
+    )
+    if special or None in observed or (isinstance(report.vcs, Vcs) and report.vcs.linked):
+        return
+    read = [entry for blob in observed if blob for entry in msgspec.msgpack.decode(blob, type=Observed).inputs]
+    paths = [*our_own_inputs(), *ref_inputs(report.vcs), *_settings_files(world, asked)]
+    if isinstance(report.vcs, Vcs):
+        paths.append((str(report.vcs.root / ".git" / "config"), Kind.FILE))
+    inputs = {(entry.path, entry.kind): entry for entry in (*record(paths, read, started=report.began), *read)}
+    remember(
+        world,
+        call,
+        Memo(
+            inputs=tuple(inputs.values()),
+            status=status_of(report.vcs),
+            names={name: str(image.root.digest) for image in report.images for name in image.request.names},
+            blobs=encoded([blob for image in report.images for blob in image.blobs]),
+            printed=tuple(_printed(asked, report, unchanged=True)),
+            noted=report.notices,
+        ),
+    )
+
+
+def _settings_files(world: World, asked: Asked) -> Iterator[tuple[str, Kind]]:
+    for start in (world.cwd, *(request.package.folder for request in asked.requests)):
+        here = Path(os.path.realpath(start))
+        for folder in (here, *here.parents):
+            yield str(folder / TOML), Kind.FILE
+            yield str(folder / "go.mod"), Kind.FILE
+            if (folder / "go.mod").is_file():
+                break
 
 
 _REASONS = 3
@@ -135,19 +215,14 @@ def _figures(built: BuiltPlatform) -> str:
     return f"{built.platform}  {how}  {size(unpacked)} unpacked above the base  {size(pulled)} pulled"
 
 
-def _print(world: World, asked: Asked, report: Report) -> None:
+def _printed(asked: Asked, report: Report, *, unchanged: bool) -> list[str]:
     if asked.as_json:
-        import msgspec
-
-        document = {
-            "version": 1,
-            "unchanged": report.unchanged,
-            "images": [_document(image) for image in report.images],
-        }
-        world.say(msgspec.json.encode(document).decode())
-        return
-    for image in report.images:
-        world.say(image.root.digest if asked.quiet else f"{image.request.names[0]}@{image.root.digest}")
+        document = {"version": 1, "unchanged": unchanged, "images": [_document(image) for image in report.images]}
+        return [msgspec.json.encode(document).decode()]
+    return [
+        str(image.root.digest) if asked.quiet else f"{image.request.names[0]}@{image.root.digest}"
+        for image in report.images
+    ]
 
 
 def _document(image: Built) -> Mapping[str, object]:

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,12 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
             hint="build them one by one, or write the names into wherry.toml",
         )
     platforms = _here() if above.platforms is None else above.platforms
-    make = partial(_request, world, above, platforms, stamp=not options["no_vcs"])
+    outputs = parse_outputs(options["outputs"])
+    make = partial(_request, world, _encoded(above, outputs), platforms, stamp=not options["no_vcs"])
     return Asked(
         requests=tuple(make(one) for one in chosen),
         door=_door(world, chosen[0], asked=options["go_door"]),
-        outputs=parse_outputs(options["outputs"]),
+        outputs=outputs,
         metadata_file=_path(world, options["metadata_file"]),
         iidfile=_path(world, options["iidfile"]),
         quiet=options["quiet"],
@@ -214,6 +215,20 @@ def _request(
         level=options.compression_level,
         debug_info=_debug_info(world, above, chosen),
     )
+
+
+def _encoded(above: BuildOptions, outputs: Sequence[Output]) -> BuildOptions:
+    """Let `--output …,compression=zstd` say how the image is encoded: there is one encoding, and it is the image's."""
+    for output in outputs:
+        if output.compression and above.compression not in {None, output.compression}:
+            raise InvalidUsage(
+                f"an output asks for {output.compression} layers, the image has {above.compression}",
+                hint="an image has one encoding, the same wherever it goes: give --compression alone",
+            )
+        if output.compression:
+            level = output.compression_level if output.compression_level is not None else above.compression_level
+            above = replace(above, compression=output.compression, compression_level=level)
+    return above
 
 
 def _flags(options: BuildOptions) -> GoFlags:

@@ -1,0 +1,137 @@
+"""What a whole call of `wherry build` gave, so that calling it again ends before anything heavy is loaded.
+
+The pipeline would say the same, later: it reads settings, makes a plan and asks each step. A call is remembered by
+its words, its folder and the environment that counts, with every input of every step and of our own code. It is
+answered from here only where all of them, git's status, the names in the store and the blobs behind them are as they
+were; a call that names files to write or to add is never remembered.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from os.path import realpath
+from pathlib import Path
+
+import msgspec
+
+from wherry.cli.world import World
+from wherry.host.toolchain import locate
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.document import decode, encode
+from wherry.plan.steps import key_of
+from wherry.source.inputs import Input, Kind, Looker, key_of_inputs
+from wherry.source.vcs import Vcs, VcsAbsent, start_vcs
+from wherry.store.results import Record, Results
+
+_PREFIXES = ("GO", "CGO_", "GIT_", "WHERRY_", "XDG_", "PKG_CONFIG")
+_NAMES = frozenset({"HOME", "PATH", "CC", "CXX", "AR", "FC", "SOURCE_DATE_EPOCH"})
+_OUR_PACKAGES = ("certifi", "tzdata", "zlib_ng", "zstandard", "isal", "msgspec", "click")
+"""Whose version can change an image's bytes, or what is printed."""
+_NEVER = ("outputs", "metadata_file", "iidfile", "debug_info", "add", "no_cache", "explain", "dockerfile")
+"""Options that ask for more than the store and a line."""
+
+
+class Memo(msgspec.Struct, frozen=True):
+    """A call that everything came from the cache for."""
+
+    inputs: tuple[Input, ...]
+    status: str
+    """What git said."""
+    names: dict[str, str]
+    """Tags and the digests they lead to."""
+    blobs: tuple[bytes, ...]
+    """Descriptors, as JSON, of all blobs the names lead to."""
+    printed: tuple[str, ...]
+    noted: tuple[str, ...]
+
+
+def may_remember(options: Mapping[str, object]) -> bool:
+    """Tell whether a call is of the kind that is remembered."""
+    return not any(options[name] for name in _NEVER) and options["progress"] != "json"
+
+
+def key_of_call(world: World, paths: Sequence[str], options: Mapping[str, object]) -> str:
+    """Name a call by all that may decide what it means."""
+    environment = {
+        f"env {name}": value
+        for name, value in world.environment.items()
+        if name in _NAMES or name.startswith(_PREFIXES)
+    }
+    return key_of(
+        {
+            **environment,
+            "call": repr((tuple(paths), sorted(options.items()))),
+            "cwd": realpath(world.cwd),
+            "store": str(world.store_folder),
+            "go": str(locate(world.environment)),
+            "python": f"{sys.prefix} {sys.version}",
+        }
+    )
+
+
+def recall(world: World, key: str) -> Memo | None:
+    """Give what a call gave, if it would give the same again."""
+    results = Results(world.cache_folder)
+    query = start_vcs(Path(realpath(world.cwd)), world.runner, world.environment)
+    try:
+        record = results.latest(key)
+        if record is None:
+            return None
+        memo = msgspec.msgpack.decode(record.observed, type=Memo)
+        found = Looker().observe(memo.inputs)
+        if found.changed or status_of(query.result()) != memo.status or not _in_store(world, memo):
+            return None
+        if found.restamped:
+            remember(world, key, msgspec.structs.replace(memo, inputs=found.current))
+        return msgspec.structs.replace(
+            memo, noted=(*memo.noted, f"nothing changed ({found.looked_at} files looked at)")
+        )
+    finally:
+        query.stop()
+        results.close()
+
+
+def remember(world: World, key: str, memo: Memo) -> None:
+    """Keep what a call gave."""
+    results = Results(world.cache_folder)
+    results.put(
+        Record(
+            definition=key,
+            content=key_of_inputs(memo.inputs, memo.status),
+            slot="call",
+            used=world.clock(),
+            defined=b"",
+            observed=msgspec.msgpack.encode(memo),
+            result=b"",
+        )
+    )
+    results.close()
+
+
+def status_of(vcs: Vcs | VcsAbsent) -> str:
+    """Write git's answer down."""
+    return repr(vcs)
+
+
+def our_own_inputs() -> Iterator[tuple[str, Kind]]:
+    """Name our code, and the packages whose data and encoders make an image's bytes."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "wherry" and getattr(module, "__file__", None):
+            yield str(module.__file__), Kind.FILE
+    for name in _OUR_PACKAGES:
+        spec = find_spec(name)
+        if spec and spec.origin:
+            yield spec.origin, Kind.FILE
+            yield str(Path(spec.origin).parent), Kind.TREE
+
+
+def _in_store(world: World, memo: Memo) -> bool:
+    tags = world.store.tags()
+    if any(name not in tags or tags[name].digest != digest for name, digest in memo.names.items()):
+        return False
+    return all(world.store.has(decode(blob, Descriptor, "a remembered blob")) for blob in memo.blobs)
+
+
+def encoded(blobs: Sequence[Descriptor]) -> tuple[bytes, ...]:
+    """Write descriptors as a memo keeps them."""
+    return tuple(encode(blob) for blob in blobs)

@@ -6,7 +6,6 @@ The engine knows nothing of Go or layers: a `Performer` that it is handed looks 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from wherry.plan.steps import Plan, Step, key_of
+from wherry.store.locks import alone
 from wherry.store.results import Record, Results
 
 
@@ -111,7 +111,7 @@ class Engine:
     def _one(self, plan: Plan, step: Step, outcomes: Mapping[str, Outcome]) -> Outcome:
         if found := self._cached(plan, step, outcomes):
             return found
-        with self._alone(key_of(step.definition())):
+        with alone(self._lock(step)):
             if found := self._cached(plan, step, outcomes):
                 return found
             return self._do(plan, step, outcomes)
@@ -168,6 +168,10 @@ class Engine:
             )
         )
 
+    def _lock(self, step: Step) -> Path:
+        self.locks.mkdir(parents=True, exist_ok=True)
+        return self.locks / key_of(step.definition())[:32]
+
     def _reasons(
         self, step: Step, defined: Mapping[str, str], known: Record | None, seen: Seen | None
     ) -> tuple[str, ...]:
@@ -178,15 +182,6 @@ class Engine:
         before: dict[str, str] = msgspec.msgpack.decode(known.defined, type=dict[str, str])
         changed = tuple(changes(before, defined))
         return changed or self.performer.explain(step, known, seen) or ("what it made is no longer there",)
-
-    @contextmanager
-    def _alone(self, key: str) -> Iterator[None]:
-        import fcntl
-
-        self.locks.mkdir(parents=True, exist_ok=True)
-        with (self.locks / key[:32]).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ Everything it makes rests in .cache/demo, so the user's own store stays as it is
 import os
 import platform
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,11 +39,11 @@ def main() -> int:
     _show(build, environment)
     print("\nRun it, and ask it something:", flush=True)
     address = _free_address()
-    with _running(["wherry", "run", "-e", f"LISTEN={address}", "hello:dev"], environment) as service:
-        _wait(service, address)
-        for path in QUESTIONS:
-            url = f"http://{address}{path}"
-            print(f"$ curl -s '{url}'\n{_get(url)}", flush=True)
+    _ask(["wherry", "run", "-e", f"LISTEN={address}", "hello:dev"], environment, address, QUESTIONS)
+    if platform.machine() == "x86_64" and shutil.which("qemu-aarch64-static"):
+        print("\nThe same for arm64, by qemu-user:", flush=True)
+        foreign = ["wherry", "run", "--platform", "linux/arm64", "-e", f"LISTEN={address}", "hello:dev"]
+        _ask(foreign, environment, address, QUESTIONS[:1])
     print("\nWhere its bytes went:", flush=True)
     _show(["wherry", "inspect", "hello:dev"], environment)
     return 0
@@ -59,6 +60,14 @@ def _show(argv: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(argv, cwd=EXAMPLE, env=environment, check=False)
     if done.returncode:
         sys.exit(done.returncode)
+
+
+def _ask(argv: list[str], environment: dict[str, str], address: str, paths: Sequence[str]) -> None:
+    with _running(argv, environment) as service:
+        _wait(service, address)
+        for path in paths:
+            url = f"http://{address}{path}"
+            print(f"$ curl -s '{url}'\n{_get(url)}", flush=True)
 
 
 def _free_address() -> str:

@@ -209,7 +209,20 @@ def test_what_is_no_toml_has_line_and_column(text, line, column):
     assert (caught.value.line, caught.value.column) == (line, column)
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 50_000, "a = " + "9" * 5000, "#" * (1 << 21)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 50_000,
+        "a = " + "9" * 5000,
+        "#" * (1 << 21),
+        ".".join(["a"] * 100_000) + " = 1",
+        "[" + " . ".join(["'a'", '"b"'] * 30_000) + "]",
+        "a = " + "a" * 200_000,
+        '"' * 200_000,
+        ".".join([r'"\""'] * 40_000) + " = 1",
+    ],
+    ids=lambda text: text[:12],
+)
 def test_hostile_text_is_refused(text):
     """Deep, long or large: an error, in a moment."""
     with pytest.raises(InvalidSettings):

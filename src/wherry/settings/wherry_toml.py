@@ -49,8 +49,12 @@ from wherry.settings.readers import (
 from wherry.settings.values import COMPRESSIONS
 
 FILE = "wherry.toml"
-LARGEST = 1 << 20
-"""Bytes of a settings file we read."""
+LARGEST = 1 << 18
+"""Characters of a settings file we read."""
+_DEEPEST = 32
+_PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
+"""A dotted key whose parts cost tomllib the square of their number, or text that looks like one."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -128,6 +132,9 @@ def _toml(text: str, name: str) -> dict[str, object]:
         raise InvalidSettings(
             f"{name}: {len(text)} characters, settings have at most {LARGEST}", hint="name the right file"
         )
+    if match := _LONG_KEY.search(text):
+        line = text.count("\n", 0, match.start()) + 1
+        raise WrongSyntax(name, line, 1, f"a key of more than {_DEEPEST} parts")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

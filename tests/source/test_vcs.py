@@ -309,6 +309,9 @@ def test_git_that_cannot_start_leaves_details_empty(tmp_path):
         ("file:///srv/git/app.git", ""),
         ("C:\\git\\app", ""),
         ("https://[broken/a", ""),
+        ("https://a@b@host.example?token=x#y", "https://host.example"),
+        ("ssh://git@[::1]:22/a", "ssh://[::1]:22/a"),
+        ("ext::sh -c evil", ""),
         ("", ""),
     ],
 )

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from wherry.errors import HostUnable
 from wherry.host.process import Command, Outcome, Runner, Running
@@ -36,8 +35,11 @@ _LOCATORS = (
 )  # fmt: skip
 """Variables that point git at another repository; git sets them for its hooks, from where a build may be started."""
 _DESCRIBED = re.compile(r"(?P<tag>.+)-(?P<distance>\d+)-g(?P<revision>[0-9a-f]{40,64})")
-_SCP_LIKE = re.compile(r"(?:[^/:]+@)?(?P<host>[^/:@]{2,}):(?!//)(?P<path>.+)")
-_PUBLIC = frozenset({"http", "https", "ssh", "git", "git+ssh", "git+https"})
+_SCP_LIKE = re.compile(r"(?:[^/:]+@)?(?P<host>[\w.-]{2,}):(?!//|:)(?P<path>[^\s]+)")
+_URL = re.compile(
+    r"(?P<scheme>https?|ssh|git|git\+ssh|git\+https)://(?:[^/?#]*@)?"
+    r"(?P<host>(?:[\w.~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)(?P<path>/[^?#]*)?(?:[?#].*)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +189,8 @@ def public_url(remote: str) -> str:
     scp_like = _SCP_LIKE.fullmatch(remote)
     if scp_like:
         return f"ssh://{scp_like['host']}/{scp_like['path'].lstrip('/')}"
-    try:
-        parts = urlsplit(remote)
-        host = parts.hostname
-    except ValueError:
-        return ""
-    if parts.scheme not in _PUBLIC or not host:
-        return ""
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    url = _URL.fullmatch(remote)
+    return f"{url['scheme']}://{url['host']}{url['path'] or ''}" if url else ""
 
 
 def _start(runner: Runner, argv: tuple[str, ...], root: Path, environment: Mapping[str, str]) -> Running | VcsAbsent:

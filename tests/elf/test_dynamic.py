@@ -1,41 +1,22 @@
 """The dynamic section, against readelf and against sections made by hand."""
 
 import re
-import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from gobuild import USER, go_binary
+from made_elf import NATIVE, Shape, made_elf
 from needs import need
 from wherry.elf.dynamic import Dynamic
 from wherry.elf.reader import Elf
 from wherry.errors import InvalidDocument
 
-BASE = 0x400000
 
-
-def made(*entries: tuple[int, int], texts: bytes = b"\0", order: str = "<", wide: bool = True) -> Elf:
-    """Make a file of one loaded segment and a dynamic section; DT_STRTAB and DT_STRSZ are put in."""
-    word = "Q" if wide else "I"
-    header = struct.Struct(f"{order}HHI{word * 3}IHHHHHH")
-    segment = struct.Struct(order + ("II6Q" if wide else "8I"))
-    start = 16 + header.size
-    place = start + 2 * segment.size
-    strings = place + struct.calcsize(f"{order}{2 * word}") * (len(entries) + 3)
-    tags = [*entries, (5, BASE + strings), (10, len(texts)), (0, 0)]
-    table = b"".join(struct.pack(f"{order}{2 * word}", *tag) for tag in tags)
-    size = strings + len(texts)
-
-    def row(kind: int, offset: int, length: int) -> bytes:
-        if wide:
-            return segment.pack(kind, 4, offset, BASE + offset, BASE + offset, length, length, 1)
-        return segment.pack(kind, offset, BASE + offset, BASE + offset, length, length, 4, 1)
-
-    ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
-    head = header.pack(3, 62, 1, BASE, start, 0, 0, start, segment.size, 2, 0, 0, 0)
-    return Elf.parse(ident + head + row(1, 0, size) + row(2, place, len(table)) + table + texts, "made")
+def made(*entries: tuple[int, int], texts: bytes = b"\0", shape: Shape = NATIVE) -> Elf:
+    """Read a file made by hand."""
+    return Elf.parse(made_elf(*entries, texts=texts, shape=shape), "made")
 
 
 @pytest.mark.slow
@@ -57,7 +38,7 @@ def test_all_tags(order, wide):
     texts = b"\0liba.so.1\0libself.so\0/opt/lib:$ORIGIN/../lib\0/old\0"
     elf = made(
         (1, 1), (14, texts.index(b"libself")), (29, texts.index(b"/opt")), (15, texts.index(b"/old")),
-        (30, 8), (0x6FFFFFFB, 0x08000001), texts=texts, order=order, wide=wide,
+        (30, 8), (0x6FFFFFFB, 0x08000001), texts=texts, shape=Shape(order, wide),
     )  # fmt: skip
 
     dynamic = Dynamic.of(elf)

@@ -185,8 +185,7 @@ def _missing_interpreter(elf: Elf, needs: Needs, has: Has, place: str) -> Findin
         )
     return _error(
         "missing-interpreter", place, _linked(needs), *_why_dynamic(elf), lacks,
-        remedy="build it with CGO_ENABLED=0 (wherry's default), or choose a base that has"
-        f" {'musl' if needs.musl else 'glibc'}",
+        remedy=_remedy(elf, f"choose a base that has {'musl' if needs.musl else 'glibc'}"),
     )  # fmt: skip
 
 
@@ -201,7 +200,7 @@ def _missing_library(elf: Elf, needs: Needs, has: Has, place: str) -> Finding | 
         place=place,
         message=_linked(needs),
         evidence=(*_why_dynamic(elf), f"the root has no {', no '.join(missing)} in {', '.join(needs.folders(place))}"),
-        remedy=f"choose a base that has {', '.join(missing)}, or build it with CGO_ENABLED=0 (wherry's default)",
+        remedy=_remedy(elf, f"choose a base that has {', '.join(missing)}"),
     )
 
 
@@ -219,6 +218,10 @@ def _why_dynamic(elf: Elf) -> tuple[str, ...]:
     if users:
         return (f"{users} use{'' if packages[1:] else 's'} cgo, which was on when it was built (CGO_ENABLED=1)",)
     return ("it was linked by the C compiler (cgo, or -linkmode=external)",)
+
+
+def _remedy(elf: Elf, base: str) -> str:
+    return base if _functions(elf) is None else f"build it with CGO_ENABLED=0 (wherry's default), or {base}"
 
 
 def _error(rule: str, place: str, message: str, *evidence: str, remedy: str = "") -> Finding:

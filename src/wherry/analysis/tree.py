@@ -4,7 +4,7 @@ Source: OCI image-spec v1.1.1, layer.md "Applying Changesets", "Whiteouts".
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wherry.layer.entry import Entry, Kind
 
@@ -29,68 +29,74 @@ class VisibleFile:
 
 
 @dataclass(slots=True, eq=False)
-class _Node:
-    """A path of the root: a folder where it has `below`, else a file or something without bytes."""
+class _File:
+    """A file, or something without bytes such as a link."""
 
     layer: int
-    below: "dict[str, _Node] | None" = None
+    size: int
+    regular: bool
+    executable: bool
+    elf: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Folder:
+    """What is below a path."""
+
+    below: "dict[str, _Folder | _File]" = field(default_factory=dict)
     floor: int = 0
     """Of what is below, the layers under this one are hidden."""
-    size: int = 0
-    regular: bool = False
-    executable: bool = False
-    elf: bool = False
 
 
 class Root:
     """A root file system that layers are applied to, base first; it knows names and sizes, not contents."""
 
     def __init__(self) -> None:
-        self._top = _Node(0, {})
+        self._top = _Folder()
 
     def apply(self, layer: int, entry: Entry, *, elf: bool) -> None:
         """Take in one entry of a layer; a whiteout hides what earlier layers put there, whatever its place."""
         *folders, name = entry.path.split("/")
-        if not name:
-            return
-        parent = self._folder(folders, layer)
-        below = parent.below if parent.below is not None else {}
         if name == _OPAQUE:
-            parent.floor = layer
+            self._hide(folders, layer)
         elif name.startswith(_WHITEOUT):
-            hidden = below.get(name.removeprefix(_WHITEOUT))
-            if hidden and hidden.below is not None:
-                hidden.floor = layer
-            elif hidden and hidden.layer < layer:
-                del below[name.removeprefix(_WHITEOUT)]
+            self._hide([*folders, name.removeprefix(_WHITEOUT)], layer)
         elif entry.kind is Kind.FOLDER:
-            self._folder([*folders, name], layer)
+            self._folder([*folders, name])
         else:
-            below[name] = _Node(
-                layer,
-                size=entry.size,
-                regular=entry.kind in {Kind.FILE, Kind.HARDLINK},
-                executable=bool(entry.mode & 0o111),
-                elf=elf,
-            )
+            regular = entry.kind in {Kind.FILE, Kind.HARDLINK}
+            self._folder(folders).below[name] = _File(layer, entry.size, regular, bool(entry.mode & 0o111), elf)
 
     def files(self) -> Iterator[VisibleFile]:
         """Give every file that a container sees, in no order."""
-        waiting = [("", 0, self._top)]
+        waiting: list[tuple[str, int, _Folder | _File]] = [("", 0, self._top)]
         while waiting:
             path, floor, node = waiting.pop()
-            if node.regular and node.layer >= floor:
+            if isinstance(node, _Folder):
+                floor = max(floor, node.floor)
+                waiting.extend((f"{path}/{name}", floor, child) for name, child in node.below.items())
+            elif node.regular and node.layer >= floor:
                 yield VisibleFile(path, node.size, node.layer, node.executable, node.elf)
-            floor = max(floor, node.floor)
-            waiting.extend((f"{path}/{name}", floor, child) for name, child in (node.below or {}).items())
 
-    def _folder(self, names: list[str], layer: int) -> _Node:
+    def _folder(self, names: list[str]) -> _Folder:
         """Find a folder, making those that are missing; a file in the way makes place."""
         node = self._top
-        for name in names:
-            below = node.below if node.below is not None else {}
-            child = below.get(name)
-            if child is None or child.below is None:
-                child = below[name] = _Node(layer, {})
+        for name in filter(None, names):
+            child = node.below.get(name)
+            if not isinstance(child, _Folder):
+                child = node.below[name] = _Folder()
             node = child
         return node
+
+    def _hide(self, names: list[str], layer: int) -> None:
+        """Hide what earlier layers have at a path, if they have anything there."""
+        node: _Folder | _File | None = self._top
+        holder = self._top
+        for name in names:
+            if not isinstance(node, _Folder):
+                return
+            holder, node = node, node.below.get(name)
+        if isinstance(node, _Folder):
+            node.floor = layer
+        elif node and node.layer < layer:
+            del holder.below[names[-1]]

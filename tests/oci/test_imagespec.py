@@ -59,6 +59,7 @@ DIGEST = "sha256:" + "a" * 64
         ("descriptor", {"mediaType": "a/b", "digest": DIGEST, "size": 1, "data": "YWI="}, True),
         ("descriptor", {"mediaType": "a/b", "digest": DIGEST, "size": 1, "data": "not base64"}, False),
         ("manifest", {"schemaVersion": 1, "config": {"mediaType": "a/b", "digest": DIGEST, "size": 1}}, False),
+        ("manifest", {"schemaVersion": 2, "config": {"mediaType": "a/b", "digest": DIGEST, "size": 1}}, False),
         ("manifest", {"config": {"mediaType": "a/b", "digest": DIGEST, "size": 1}, "layers": []}, False),
         ("config", {"architecture": "amd64", "os": "linux", "rootfs": {"type": "other", "diff_ids": []}}, False),
         ("config", {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": None}}, True),

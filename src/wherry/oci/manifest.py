@@ -22,7 +22,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     media_type: str = ""
     artifact_type: MediaType | None = None
     config: Descriptor
-    layers: tuple[Descriptor, ...] | None = ()
+    layers: tuple[Descriptor, ...] | None
     """BuildKit writes null for an image without layers; `parse` gives an empty tuple then."""
     subject: Descriptor | None = None
     annotations: dict[str, str] = {}

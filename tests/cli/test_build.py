@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from needs import need
 
+from needs import need
 from wherry.cli.main import run
 from wherry.cli.world import World
 from wherry.oci import media
@@ -112,8 +112,8 @@ def test_the_config_says_what_was_asked_for(wherry):
     wherry.write("etc/conf", "x=1")
     assert (
         wherry(
-            "build", "--env", "A=1", "--label", "team=media", "--workdir", "/srv", "--expose", "8080", "--cmd", "serve -v",
-            "--annotation", "org.example=1", "--add", "etc/conf:/etc/app/conf:0600:65532", "--base", "static-notz",
+            "build", "--env", "A=1", "--label", "team=media", "--workdir", "/srv", "--expose", "8080",
+            "--cmd", "serve -v", "--annotation", "org.example=1", "--add", "etc/conf:/etc/app/conf:0600:65532", "--base", "static-notz",
         )
         == 0
     )  # fmt: skip
@@ -296,7 +296,7 @@ def test_explain_says_what_changed(wherry):
 
 
 def test_the_encoding_is_what_was_asked_for(wherry):
-    """zstd for the program's layer, and an image of another digest."""
+    """Zstandard for the program's layer, and an image of another digest."""
     assert wherry("build", "-q") == 0
     gzip = wherry.out
     assert wherry("build", "-q", "--compression", "zstd") == 0

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from needs import need
 
+from needs import need
 from wherry.errors import NotFound
 from wherry.host.process import SystemRunner
 from wherry.host.toolchain import find_toolchain
@@ -20,7 +20,8 @@ def module(tmp_path):
     files = {
         "app/go.mod": "module example.com/app\n\ngo 1.21\n\nrequire example.com/lib v0.0.0\n\n"
         "replace example.com/lib => ../lib\n",
-        "app/cmd/api/main.go": 'package main\n\nimport (\n\t"embed"\n\n\t"example.com/app/inner"\n\t"example.com/lib"\n)\n\n'
+        "app/cmd/api/main.go": 'package main\n\nimport (\n\t"embed"\n\n\t"example.com/app/inner"\n'
+        '\t"example.com/lib"\n)\n\n'
         "//go:embed static\nvar files embed.FS\n\nfunc main() { _ = files; println(inner.A, lib.B) }\n",
         "app/cmd/api/static/deep/page.html": "hello",
         "app/cmd/api/other_windows.go": "package main\n",
@@ -121,7 +122,7 @@ def test_everything_a_build_reads_is_listed(module):
 
 @pytest.mark.slow
 def test_the_listing_has_what_go_opens(module):
-    """strace is the judge: no file of the user's that `go build` reads is missing from the listing."""
+    """What strace saw is the judge: no file of the user's that `go build` reads is missing from the listing."""
     need("go")
     strace = need("strace")
     environment = {**os.environ, "GOFLAGS": "", "CGO_ENABLED": "0"}
@@ -129,7 +130,8 @@ def test_the_listing_has_what_go_opens(module):
     listing = list_inputs(SystemRunner(), toolchain, find_main(module / "cmd" / "api"), (), {})
     trace = module.parent / "trace"
     subprocess.run(
-        [strace, "-f", "-qq", "-e", "trace=openat", "-o", str(trace), "go", "build", "-buildvcs=false", "-o", str(module.parent / "out"), "."],
+        [strace, "-f", "-qq", "-e", "trace=openat", "-o", str(trace), "go", "build", "-buildvcs=false",
+         "-o", str(module.parent / "out"), "."],
         cwd=module / "cmd" / "api", env=environment, check=True,
     )  # fmt: skip
 

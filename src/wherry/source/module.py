@@ -315,7 +315,7 @@ def _module_path(go_mod: Path) -> str:
     found = _MODULE.search(go_mod.read_text(errors="replace"))
     if not found:
         raise PackageBroken(f"{go_mod}: has no module line", hint="add `module example.com/name` as its first line")
-    return next(filter(None, found.groups()))
+    return str(next(filter(None, found.groups())))
 
 
 def _what_there_is(names: set[str]) -> str:

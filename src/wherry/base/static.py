@@ -19,6 +19,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 
 from wherry.digest import Digest
 from wherry.errors import HostUnable
@@ -35,6 +36,8 @@ ENCODING = Encoding("gzip", 9)
 """Fixed, so that the layers are the same blobs under every image, however its own layers are compressed."""
 NONROOT = 65532
 
+_LOCK = Lock()
+_PACKED: dict[tuple[str, Encoding], Layer] = {}
 _CREATED = "1970-01-01T00:00:00Z"
 _FORM = "1"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -68,12 +71,10 @@ def static_base(sink: BlobSink, platform: Platform, *, zones: bool = True, encod
     Raises:
         HostUnable: certifi or tzdata is not installed.
 
-    Cost: 0.1 s for the first, since the zones are many files; whoever needs several keeps the result.
+    Cost: 0.1 s for the first of a process, since the zones are many files.
     """
-    steps = [(_accounts_and_certificates(), "accounts, certificates")]
-    if zones:
-        steps.append((_zones(), "time zones"))
-    layers = [(pack(entries, encoding, sink), _step(what)) for entries, what in steps]
+    parts = ("accounts, certificates", "time zones") if zones else ("accounts, certificates",)
+    layers = [(_layer(part, encoding, sink), _step(part)) for part in parts]
     environment = (f"PATH={_PATH}", f"SSL_CERT_FILE=/{_CERTIFICATES}")
     runtime = RuntimeConfig(user=str(NONROOT), env=environment, working_dir="/home/nonroot")
     return _image(sink, platform, layers, runtime)
@@ -112,6 +113,16 @@ def _image(sink: BlobSink, platform: Platform, layers: list[tuple[Layer, History
     stored = write_document(sink, media.OCI_CONFIG, config.encoded())
     manifest = Manifest.of(stored, tuple(layer.blob for layer, _ in layers))
     return Image.of(write_document(sink, media.OCI_MANIFEST, manifest.encoded()), manifest, config)
+
+
+def _layer(part: str, encoding: Encoding, sink: BlobSink) -> Layer:
+    """Pack a layer, or find that this process did and the sink still has it: all platforms share it."""
+    with _LOCK:
+        layer = _PACKED.get((part, encoding))
+        if layer is None or not sink.has(layer.blob):
+            entries = _zones() if part == "time zones" else _accounts_and_certificates()
+            layer = _PACKED[part, encoding] = pack(entries, encoding, sink, threads=1)
+        return layer
 
 
 def _step(what: str) -> History:

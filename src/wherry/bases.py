@@ -19,7 +19,7 @@ from wherry.store.images import image_for
 from wherry.store.results import Results
 
 if TYPE_CHECKING:
-    from wherry.layer.root import Root
+    from wherry.layer.changes import Tree
 
 
 class Bases:
@@ -35,7 +35,7 @@ class Bases:
         self._store = store
         self._environment = environment
         self._opened: dict[str, tuple[BlobSource, Descriptor]] = {}
-        self._roots: dict[Digest, Root] = {}
+        self._roots: dict[Digest, Tree] = {}
 
     def content(self, name: str) -> Mapping[str, str]:
         """Name what decides the bytes of a base.
@@ -64,15 +64,13 @@ class Bases:
         copy(image.descriptor, source, self._store)
         return image
 
-    def root(self, image: Image) -> "Root":
+    def root(self, image: Image) -> "Tree":
         """Read what lies in a base: its layers are streamed once."""
         digest = image.descriptor.digest
         if digest not in self._roots:
-            from wherry.layer.changes import flatten, layers_of
-            from wherry.layer.root import Root
+            from wherry.layer.changes import Tree, layers_of
 
-            entries = flatten(layers_of(self._store, image))
-            self._roots[digest] = Root.of(entry for entry, _ in entries)
+            self._roots[digest] = Tree.of(layers_of(self._store, image))
         return self._roots[digest]
 
     def folders(self, image: Image, wanted: tuple[str, ...], results: Results) -> frozenset[str]:

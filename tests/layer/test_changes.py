@@ -114,16 +114,33 @@ def test_whiteouts_are_told():
     assert is_bookkeeping(file(".wh..wh.plnk/9"))
 
 
-def test_find_follows_links():
-    """As a container would open it."""
-    tree = Tree()
-    tree.apply(
-        [file("usr/lib/x"), link("lib", "usr/lib"), link("usr/up", "../lib/x"), link("gone", "no"), link("me", "me")]
-    )
+TREE = Tree()
+TREE.apply([
+    file("usr/lib64/ld.so"), link("lib64", "usr/lib64"), link("abs", "/usr/lib64"), link("up", "../../usr"),
+    link("file", "lib64/ld.so"), link("dangling", "nowhere"), link("loop", "loop"),
+])  # fmt: skip
 
-    assert tree.find("/lib/x") is tree.find("usr/lib/x") is tree.find("/usr/up") is not None
-    assert tree.find("/gone") is tree.find("/me") is tree.find("/lib/y") is tree.find("/lib/x/y") is None
-    assert tree.find("/") is tree.root
+
+@pytest.mark.parametrize(
+    "path", ["/usr/lib64/ld.so", "/lib64/ld.so", "/abs/ld.so", "/up/lib64/ld.so", "/usr/../lib64/./ld.so", "file"]
+)
+def test_a_path_that_is_there(path):
+    """Links are followed as in a container: relative, absolute, upwards and never out."""
+    assert TREE.find(path) is TREE.find("usr/lib64/ld.so") is not None
+    assert TREE.has(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/usr/lib64/other", "/lib64/ld.so/x", "/dangling", "/loop", "/loop/x", "usr/bin/../lib64"]
+)
+def test_a_path_that_is_not(path):
+    """A link to nothing is nothing, nor is one to itself."""
+    assert not TREE.has(path)
+
+
+def test_the_root_is_there():
+    """However it is written."""
+    assert TREE.find("/") is TREE.find("") is TREE.find("/usr/..") is TREE.root
 
 
 _names = st.sampled_from(["a", "b", "c", "a/a", "a/b", "b/a", "b/b/a", "a/b/c"])

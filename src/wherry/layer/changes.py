@@ -123,6 +123,10 @@ class Tree:
         """Find what is at a path, following links inside the tree to their end; None is nothing."""
         return self._go(path, None)
 
+    def has(self, path: str) -> bool:
+        """Tell whether there is something at a path; a link to nothing is nothing."""
+        return self.find(path) is not None
+
     def walk(self) -> Iterator[tuple[str, Node]]:
         """Give all that is below the root with its path, parents first, names in order."""
         waiting = [("", self.root)]

@@ -11,35 +11,8 @@ from dataclasses import replace
 
 from wherry.errors import WherryError
 from wherry.layer import header
-from wherry.layer.entry import (
-    BytesContent,
-    Content,
-    Entry,
-    FileContent,
-    Kind,
-    Limits,
-    Readable,
-    decode_path,
-    encode_path,
-    sort_entries,
-    with_parents,
-)
+from wherry.layer.entry import Entry, Kind, Limits, Readable, decode_path, encode_path
 from wherry.layer.header import BLOCK, LONGEST_PATH, Header, InvalidArchive
-
-__all__ = [
-    "BytesContent",
-    "Content",
-    "Entry",
-    "FileContent",
-    "InvalidArchive",
-    "Kind",
-    "Limits",
-    "Readable",
-    "read_tar",
-    "sort_entries",
-    "with_parents",
-    "write_tar",
-]
 
 CHUNK = 1 << 20
 """Bytes read or written at a time."""

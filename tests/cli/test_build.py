@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,8 @@ def test_the_config_says_what_was_asked_for(wherry):
     assert (
         wherry(
             "build", "--env", "A=1", "--label", "team=media", "--workdir", "/srv", "--expose", "8080",
-            "--cmd", "serve -v", "--annotation", "org.example=1", "--add", "etc/conf:/etc/app/conf:0600:65532", "--base", "static-notz",
+            "--cmd", "serve -v", "--annotation", "org.example=1", "--add", "etc/conf:/etc/app/conf:0600:65532",
+            "--base", "static-notz",
         )
         == 0
     )  # fmt: skip
@@ -213,6 +215,51 @@ def test_a_pie_made_without_cgo_is_refused_on_static(wherry):
     wherry.environment["GOFLAGS"] = "-buildmode=pie"
     assert wherry("build", "--platform", "linux/amd64") == 65
     assert "buildmode=pie" in wherry.err
+
+
+def test_a_base_from_a_layout_or_an_archive(wherry):
+    """What another tool left on disk serves as a base; its layers are taken as they are."""
+    assert wherry("build", "--base", "static", "-t", "base:1") == 0
+    below = wherry.images("base:1")[0]
+    assert wherry("save", "base:1", "-o", "base.tar") == 0
+    assert wherry("save", "base:1", "-o", "layout/") == 0
+
+    for base in ("./base.tar", "./layout", "base:1"):
+        assert wherry("build", "--base", base, "-t", "over:1", "--no-cache") == 0, wherry.err
+        (image,) = wherry.images("over:1")
+        assert image.manifest.stack[: len(below.manifest.stack)] == below.manifest.stack
+        assert image.config.runtime.user == below.config.runtime.user
+
+
+def test_folders_of_the_base_keep_their_mode(wherry):
+    """A file put into /tmp does not make /tmp a folder that only root may write to."""
+    wherry.write("x", "x")
+    assert wherry("build", "--add", "x:/tmp/x", "--add", "x:/home/nonroot/deep/x", "-o", "type=tar,dest=root.tar") == 0
+
+    with tarfile.open(wherry.folder / "root.tar") as tar:
+        modes = {member.name.rstrip("/"): member.mode for member in tar}
+        assert modes["tmp"] == 0o1777
+        assert modes["home/nonroot"] == 0o700
+        assert modes["home/nonroot/deep"] == 0o755
+
+
+def test_outputs_leave_what_was_stored(wherry):
+    """Buildx's types and files, and one digest everywhere."""
+    assert (
+        wherry(
+            "build", "-o", "type=oci,dest=a.tar", "-o", "type=docker,dest=d.tar", "-o", "type=local,dest=root",
+            "--metadata-file", "m.json", "--iidfile", "iid",
+        )
+        == 0
+    )  # fmt: skip
+
+    digest = wherry.store.resolve("app").digest
+    assert json.loads((wherry.folder / "m.json").read_text())["containerimage.digest"] == digest
+    with tarfile.open(wherry.folder / "a.tar") as tar:
+        index = json.load(tar.extractfile("index.json"))
+    assert [entry["digest"] for entry in index["manifests"]] == [digest]
+    assert (wherry.folder / "root" / "app" / "app").stat().st_mode & 0o777 == 0o755
+    assert (wherry.folder / "iid").read_text() == wherry.images("app")[0].manifest.config.digest
 
 
 @pytest.mark.parametrize(

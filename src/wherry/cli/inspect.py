@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -87,15 +88,28 @@ class Found:
 
 
 def _find(world: World, name: str) -> Found:
-    path, wanted = world.cwd / name, ""
-    if not path.exists() and ":" in name:
-        path, wanted = world.cwd / name.rpartition(":")[0], name.rpartition(":")[2]
-    if not path.exists() or (os.sep not in name and _is_stored(world, name)):
+    """Find an image by what a user calls it; a path is meant where there is one, or a slash says so."""
+    path, wanted = _split(world, name)
+    if path is None and name.startswith(("./", "../", "/")):
+        raise NotFound(
+            f"{name}: not there", hint="name an OCI layout folder, an archive, or an image of the local store"
+        )
+    if path is None or (os.sep not in name and _is_stored(world, name)):
         return Found(name, world.store, world.store.resolve(name))
     from wherry.store.open import open_images
 
     source, roots = open_images(path)
     return Found(name, source, _choose(roots, name, wanted))
+
+
+def _split(world: World, name: str) -> tuple[Path | None, str]:
+    """Split PATH:NAME after the first path that is there; NAME may have colons too."""
+    words = name.split(":")
+    for count in range(len(words), 0, -1):
+        path = world.cwd / ":".join(words[:count])
+        if words[0] and path.exists():
+            return path, ":".join(words[count:])
+    return None, ""
 
 
 def _is_stored(world: World, name: str) -> bool:

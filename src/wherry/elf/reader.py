@@ -291,6 +291,7 @@ class _Reader:
             if rows:
                 raise InvalidDocument(self.name, f"e_shstrndx: section {strings} of {len(rows)}")
             return ()
+        self._check("the table of section names", rows[strings][4], rows[strings][5])
         texts = self.view[rows[strings][4] : rows[strings][4] + rows[strings][5]]
         found = []
         for place, (name, *rest) in enumerate(rows):

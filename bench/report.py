@@ -15,6 +15,7 @@ from measure import Sample
 
 OURS = "wherry"
 COMPILER = "go build"
+_BEGIN, _END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,31 @@ class Report:
 def write(report: Report, page: Path) -> None:
     """Write the page."""
     page.write_text("\n".join(_lines(report)) + "\n")
+
+
+def write_summary(report: Report, page: Path) -> None:
+    """Put the short table between the marks that a page has for it."""
+    before, _, rest = page.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    page.write_text("\n".join([before + _BEGIN, *_summary(report), _END + after]))
+
+
+def _summary(report: Report) -> Iterable[str]:
+    names = [name for name in report.subjects if name != COMPILER]
+    yield f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, {_ko_version() or 'no ko'}; medians."
+    yield ""
+    yield from _head(["module, one platform", "", *names])
+    for figures in report.figures:
+        if figures.platforms == 1:
+            medians = [_median(figures.samples[name]) for name in names]
+            yield _row([figures.module, figures.case, *(f"{median:.2f} s" for median in medians)])
+    for module in dict.fromkeys(module for module, _ in report.layers):
+        sums = [sum(report.layers.get((module, name), ())) for name in names]
+        yield _row([module, "pulled", *(f"{total / 1e6:.2f} MB" if total else "–" for total in sums)])
+
+
+def _median(samples: Sequence[Sample]) -> float:
+    return statistics.median(sample.seconds for sample in samples)
 
 
 def _lines(report: Report) -> Iterable[str]:
@@ -79,8 +105,8 @@ def _machine(report: Report) -> Iterable[str]:
     yield f"- load of the machine before the first run: {report.load[0]:.1f}"
     packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("wherry", "zlib-ng", "zstandard"))
     yield f"- {packages}, Python {platform.python_version()}, {_output('go', 'env', 'GOVERSION')}"
-    if shutil.which("ko"):
-        yield f"- ko {_ko_version()}"
+    if ko := _ko_version():
+        yield f"- {ko}"
 
 
 def _times(report: Report) -> Iterable[str]:
@@ -104,7 +130,7 @@ def _seconds(samples: Sequence[Sample] | None) -> str:
     if not samples:
         return "–"
     times = [sample.seconds for sample in samples]
-    return f"{statistics.median(times):.3f} s ({min(times):.3f}–{max(times):.3f})"
+    return f"{_median(samples):.3f} s ({min(times):.3f}–{max(times):.3f})"
 
 
 def _ratio(figures: Figures, other: str) -> str:
@@ -142,7 +168,7 @@ def _peaks(samples: Sequence[Sample] | None) -> str:
 
 def _bytes(report: Report) -> Iterable[str]:
     names = [name for name in report.subjects if name != COMPILER]
-    yield "Compressed layers for linux/amd64, on the same base. The program's layer is the last."
+    yield "Compressed layers for linux/amd64. *Base* is all below the program; ko adds an empty layer for kodata to it."
     yield ""
     yield from _head(["module", "builder", "base", "program", "sum", f"sum ÷ {OURS}"])
     for module in dict.fromkeys(figures.module for figures in report.figures if figures.platforms):
@@ -176,8 +202,9 @@ def _memory_size() -> int:
 
 def _ko_version() -> str:
     """Ask Go what the program says of itself: `ko version` is empty where it was made by `go install`."""
-    facts = _output("go", "version", "-m", str(shutil.which("ko"))).splitlines()
-    return next((line.split()[2] for line in facts if line.split()[:1] == ["mod"]), "of unknown version")
+    program = shutil.which("ko")
+    facts = _output("go", "version", "-m", program).splitlines() if program else []
+    return next((f"ko {line.split()[2]}" for line in facts if line.split()[:1] == ["mod"]), "")
 
 
 def _output(*argv: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from base import served_base
 from measure import Sample, measured
 from modules import MODULES, ROOT, Module, edit, empty, fetch, lay, module_cache
-from report import Figures, Report, write
+from report import Figures, Report, write, write_summary
 from subjects import WHERRY, GoBuild, Subject, Workspace, installed, layer_sizes
 
 ONE = ("linux/amd64",)
@@ -55,7 +55,8 @@ def main() -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     with served_base(OUT / "base", EIGHT) as registry:
         subjects = installed(registry)
-        report = Report(shlex.join(["make", "bench", *sys.argv[1:]]), [subject.name for subject in subjects])
+        words = f"make bench ARGS={shlex.quote(shlex.join(sys.argv[1:]))}" if sys.argv[1:] else "make bench"
+        report = Report(words, [subject.name for subject in subjects])
         for module in [module for module in MODULES if module.name in asked.modules]:
             _say(module.name)
             origin = fetch(module)
@@ -64,6 +65,8 @@ def main() -> int:
                 report.figures += _eight_platforms(module, origin, subjects, asked)
         report.figures += _help(asked.rounds)
     write(report, asked.page)
+    if asked.page == PAGE:
+        write_summary(report, ROOT / "README.md")
     print(asked.page.read_text())
     return 0
 

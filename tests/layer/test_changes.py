@@ -173,7 +173,8 @@ def _naive(layers: list[list[Entry]]) -> dict[str, object]:
     return seen
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
 @given(_layers)
 def test_against_the_words_of_the_spec(layers):
     """Random layers give the files that a slow and plain reading of the spec gives."""

@@ -27,7 +27,7 @@ ENCODINGS = [DEFAULT, Encoding("gzip", 1), Encoding("gzip", 9), Encoding.default
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=str)
 def test_threads_make_no_difference(encoding):
     """One, two or eight at a time: one digest; the descriptor and both digests tell the truth."""
-    store, entries = MemoryStore(), [file("app", synthetic(150_000) * 20)]
+    store, entries = MemoryStore(), [file("app", synthetic(150_000) * 9)]
     layer, *others = (pack(entries, encoding, store, threads=threads) for threads in (1, 2, 8))
 
     assert others == [layer, layer]

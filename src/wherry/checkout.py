@@ -8,10 +8,7 @@ from pathlib import Path
 
 from wherry.host.process import Runner
 from wherry.settings.template import expand, names
-from wherry.source.vcs import Details, Vcs, VcsAbsent, VcsQuery, read_details, start_vcs
-
-_SHORT = 7
-"""Hex digits of a short commit, as git shows it."""
+from wherry.source.vcs import Details, Vcs, VcsAbsent, VcsQuery, read_details, start_vcs, template_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,10 @@ class Checkout:
         if not asked:
             return template
         reason = self.status.reason if isinstance(self.status, VcsAbsent) else "the commit has no such fact"
-        return expand(template, self._template_facts(), self._environment, where=where, absent=reason)
+        facts = {}
+        if not isinstance(self.status, VcsAbsent) and self.details is not None:
+            facts = template_facts(self.status, self.details)
+        return expand(template, facts, self._environment, where=where, absent=reason)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -84,39 +84,6 @@ class Checkout:
         """Leave no process behind."""
         if "status" not in self.__dict__:
             self._query.stop()
-
-    def _template_facts(self) -> dict[str, str]:
-        status, details = self.status, self.details
-        if isinstance(status, VcsAbsent) or details is None:
-            return {}
-        git = {
-            "Branch": status.branch,
-            "Tag": details.tag,
-            "FullCommit": status.revision,
-            "ShortCommit": status.revision[:_SHORT],
-            "IsDirty": str(status.modified).lower(),
-            "IsClean": str(not status.modified).lower(),
-            "TreeState": "dirty" if status.modified else "clean",
-        }
-        plain = {"Commit": status.revision, "GitURL": details.remote, "Version": _version(status, details)}
-        if details.committed:
-            stamp = str(int(details.committed.timestamp()))
-            date = details.committed.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            git |= {"CommitDate": date, "CommitTimestamp": stamp}
-            plain |= {"Date": date, "Timestamp": stamp}
-        every = {**git, **plain, **{f"Git.{name}": value for name, value in git.items()}}
-        return {name: value for name, value in every.items() if value}
-
-
-def _version(status: Vcs, details: Details) -> str:
-    if not details.tag:
-        return f"0.0.0-{status.revision[:_SHORT]}"
-    exact = (
-        details.tag.removeprefix("v")
-        if details.distance == 0
-        else f"{details.tag.removeprefix('v')}-{details.distance}-g{status.revision[:_SHORT]}"
-    )
-    return exact + ("-dirty" if status.modified else "")
 
 
 def rfc3339(seconds: int) -> str:

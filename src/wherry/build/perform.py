@@ -206,7 +206,7 @@ class ImagePerformer:
         goflags = go.words_of(toolchain.settings.get("GOFLAGS", ""))
         flags = go.merged(action.flags, goflags)
         before = msgspec.msgpack.decode(known.observed, type=Observed) if known else Observed()
-        wants_stamp = action.stamp and "-buildvcs=false" not in goflags and isinstance(self.vcs(), Vcs)
+        wants_stamp = action.stamp and "-buildvcs=false" not in goflags and _seen_by_go(self.vcs())
         stamp = wants_stamp and bool(before.stamped)
         started = time.time_ns()
         with ThreadPoolExecutor(1) as aside:
@@ -476,6 +476,11 @@ def _pathless(flag: str) -> str:
     if name.lstrip("-") in {"pgo", "overlay", "modfile"} and os.sep in value:
         return f"{name}{equals}{Path(value).name}"
     return flag
+
+
+def _seen_by_go(vcs: Vcs | VcsAbsent) -> bool:
+    # cmd/go knows no `.git` that is a file: in a worktree or submodule it would stamp an outer checkout.
+    return isinstance(vcs, Vcs) and not vcs.linked
 
 
 def _differences(before: Observed, after: Observed) -> list[str]:

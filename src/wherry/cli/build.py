@@ -31,7 +31,9 @@ from wherry.cli.world import World
 @click.option("--tags", "go_tags", multiple=True, metavar="LIST", help="Go build tags.")
 @click.option("--gcflags", metavar="FLAGS", help="Compiler flags.")
 @click.option("--asmflags", metavar="FLAGS", help="Assembler flags.")
-@click.option("--go-env", "go_env", multiple=True, metavar="NAME=VALUE", help="A variable for Go, such as GOAMD64=v3.")
+@click.option(
+    "--go-env", "go_env", multiple=True, metavar="NAME=VALUE", help="A variable for Go, such as GOEXPERIMENT=jsonv2."
+)
 @click.option("--go-version", metavar="VERSION", help="Build with this Go release.")
 @click.option("--strip/--no-strip", default=None, help="Leave symbols and DWARF out. [default: strip]")
 @click.option("--trimpath/--no-trimpath", default=None, help="Leave this machine's paths out. [default: trimpath]")
@@ -63,7 +65,7 @@ from wherry.cli.world import World
     help="type=oci|docker|tar|local,dest=PATH as buildx has it.",
 )
 @click.option("--metadata-file", metavar="FILE", help="Write digests as JSON, with buildx's keys.")
-@click.option("--iidfile", metavar="FILE", help="Write the image's digest.")
+@click.option("--iidfile", metavar="FILE", help="Write the image ID: the config's digest, or the index's.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 @click.option(

@@ -18,7 +18,7 @@ from wherry.pipeline import Request
 from wherry.plan.steps import AddedFile
 from wherry.platform import Platform
 from wherry.settings.options import BuildOptions
-from wherry.settings.outputs import Output, parse_outputs
+from wherry.settings.outputs import Output, OutputType, encoding_of, parse_outputs
 from wherry.settings.values import (
     Added,
     check_go_variable,
@@ -70,6 +70,9 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
             hint="give the folder of a Go main package, such as ./cmd/api",
         )
     above = _spoken(options)
+    outputs = parse_outputs(options["outputs"])
+    compression, level = encoding_of(outputs, above.compression, above.compression_level)
+    above = replace(above, compression=compression, compression_level=level)
     chosen = tuple(_chosen(world, paths))
     if len(chosen) > 1 and (above.tags or above.debug_info or options["iidfile"]):
         raise InvalidUsage(
@@ -77,10 +80,11 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
             hint="build them one by one, or write the names into wherry.toml",
         )
     platforms = _here() if above.platforms is None else above.platforms
-    outputs = parse_outputs(options["outputs"])
-    make = partial(_request, world, _encoded(above, outputs), platforms, stamp=not options["no_vcs"])
+    make = partial(_request, world, above, platforms, stamp=not options["no_vcs"])
+    requests = tuple(make(one) for one in chosen)
+    _refuse_early(requests, outputs)
     return Asked(
-        requests=tuple(make(one) for one in chosen),
+        requests=requests,
         door=_door(world, chosen[0], asked=options["go_door"]),
         outputs=outputs,
         metadata_file=_path(world, options["metadata_file"]),
@@ -91,6 +95,15 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
         use_cache=not options["no_cache"],
         explain=options["explain"],
     )
+
+
+def _refuse_early(requests: Sequence[Request], outputs: Sequence[Output]) -> None:
+    for request in requests:
+        if len(request.platforms) > 1 and any(output.type is OutputType.DOCKER for output in outputs):
+            raise InvalidUsage(
+                f"an archive for Docker holds one platform, and {', '.join(map(str, request.platforms))} are asked for",
+                hint="use type=oci, or build one platform with --platform",
+            )
 
 
 def _spoken(options: Mapping[str, Any]) -> BuildOptions:
@@ -215,20 +228,6 @@ def _request(
         level=options.compression_level,
         debug_info=_debug_info(world, above, chosen),
     )
-
-
-def _encoded(above: BuildOptions, outputs: Sequence[Output]) -> BuildOptions:
-    """Let `--output …,compression=zstd` say how the image is encoded: there is one encoding, and it is the image's."""
-    for output in outputs:
-        if output.compression and above.compression not in {None, output.compression}:
-            raise InvalidUsage(
-                f"an output asks for {output.compression} layers, the image has {above.compression}",
-                hint="an image has one encoding, the same wherever it goes: give --compression alone",
-            )
-        if output.compression:
-            level = output.compression_level if output.compression_level is not None else above.compression_level
-            above = replace(above, compression=output.compression, compression_level=level)
-    return above
 
 
 def _flags(options: BuildOptions) -> GoFlags:

@@ -139,6 +139,6 @@ def _fields(prefix: str, value: object) -> Iterator[tuple[str, str]]:
             for place, inner in enumerate(value):
                 yield from _fields(f"{prefix}.{place}", inner)
         case _:
-            names: tuple[str, ...] = getattr(value, "__struct_fields__", None) or getattr(value, "__slots__", ())
+            names: tuple[str, ...] = getattr(value, "__struct_fields__", getattr(value, "__slots__", ()))
             for name in names:
                 yield from _fields(f"{prefix}.{name}" if prefix else name, getattr(value, name))

@@ -31,6 +31,7 @@ from wherry.oci.manifest import Index
 from wherry.oci.reference import InvalidReference
 from wherry.store.contract import children, read_whole, walk, write_document
 from wherry.store.disk import OWN, DiskStore
+from wherry.store.layout import find_name
 from wherry.store.sweep import NOTHING_SWEPT
 
 HELLO = Descriptor.of("text/plain", b"hello")
@@ -141,6 +142,18 @@ def test_a_name_moves(store: DiskStore):
     assert (store.folder / INDEX).stat().st_ino == before
 
 
+def test_a_name_with_its_digest(store: DiskStore):
+    """What `build` prints is a name too, as long as it leads there."""
+    first, second = put_image(store, "1"), put_image(store, "2")
+    store.tag("api:dev", first)
+    printed = f"api:dev@{first.digest}"
+
+    assert find_name(printed, store.tags()) == "api:dev"
+    store.tag("api:dev", second)
+    assert find_name(printed, store.tags()) is None
+    assert store.resolve(printed) == first
+
+
 def test_refuses_a_name_for_less_than_an_image(store: DiskStore):
     """A root that is not here gets no name, nor does one that lost a child."""
     root = put_image(store)
@@ -245,6 +258,17 @@ def test_gc_takes_parents_before_children(store: DiskStore):
     assert order[0] == root.digest
     assert set(order[1:3]) == {manifest.digest for manifest in manifests}
     assert len(order) == 7
+
+
+def test_gc_knows_every_digest_of_the_spec(store: DiskStore):
+    """A nameless blob under sha512 goes like any other."""
+    state = Digest("sha512:" + "0" * 128).hasher()
+    blob = Descriptor(media_type="a/b", digest=Digest.from_hash(state), size=0)
+    store.write(blob, [])
+
+    assert store.usage().nameless_blobs == 1
+    assert [swept.digest for swept in store.gc(keep_younger_than=-1).blobs] == [blob.digest]
+    assert not store.has(blob)
 
 
 def test_gc_sweeps_what_a_kill_left(store: DiskStore):

@@ -18,6 +18,8 @@ def command(world: World, /, *, names: tuple[str, ...], everything: bool) -> int
     """
     if everything == bool(names):
         raise InvalidUsage("rm takes either names or --all", hint="`wherry images` lists the names")
+    from wherry.report.views import plain
+
     taken = failed = 0
     for name in tuple(world.store.tags()) if everything else names:
         try:
@@ -27,7 +29,7 @@ def command(world: World, /, *, names: tuple[str, ...], everything: bool) -> int
             failed = failed or error.exit_code
         else:
             taken += 1
-            world.say(f"{name}@{root.digest}" if name != root.digest else name)
+            world.say(f"{plain(name)}@{root.digest}" if name != root.digest else name)
     if taken:
         world.note("`wherry gc` frees the bytes that no name leads to now")
     return failed

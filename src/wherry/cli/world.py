@@ -101,9 +101,9 @@ class World:
     def fail(self, error: WherryError) -> None:
         """Print an error and what to do about it."""
         red, bold, plain = ("\x1b[31m", "\x1b[1m", "\x1b[0m") if self.colour else ("", "", "")
-        self.note(f"{red}{bold}error:{plain} {error.message}")
+        self.note(f"{red}{bold}error:{plain} {_harmless(error.message)}")
         if error.hint:
-            self.note(f"{bold}hint:{plain} {error.hint}")
+            self.note(f"{bold}hint:{plain} {_harmless(error.hint)}")
 
     def close(self) -> None:
         """Flush what is left; a reader that went away is no error."""
@@ -119,3 +119,10 @@ class World:
         home = Path(self.environment.get("HOME") or Path.home())
         root = self.environment.get(variable) or str(home / default)
         return Path(root) / "wherry" / leaf
+
+
+def _harmless(text: str) -> str:
+    """Take out what a terminal would obey; a message may quote what somebody else wrote."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )

@@ -8,9 +8,8 @@ their way in. The promises, and how each is kept:
 - *gc never takes what a build just wrote*: writers share a lock from their first blob to their tag; gc holds it alone.
 - *No tag is lost*: `index.json` is read, changed and renamed under a lock of its own, held for a moment.
 - *A tag survives a loss of power*: blobs are not synced one by one; before a tag is written all it leads to is, once,
-  and then the index. Measured on ext4: 3 ms for 5 MB, 0.3 ms for a small file; syncing each blob as it
-  came would cost the same again for every blob that a later step replaces, and win nothing, for a blob without a name
-  is made anew.
+  and then the index. Measured on ext4: 4 ms for an image of 5 MB, 25 ms for eight platforms of 5 MB each. Syncing each
+  blob as it came would win nothing, for one that is lost before it has a name is made anew.
 - *Reading takes no lock.*
 
 Names stand in `org.opencontainers.image.ref.name` in their familiar form, so that `skopeo inspect oci:DIR:api:dev` and

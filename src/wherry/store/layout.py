@@ -6,6 +6,7 @@ Source: OCI image-spec v1.1.1, image-layout.md.
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from wherry.digest import Digest
@@ -155,14 +156,17 @@ def media_type_of(document: bytes) -> str | None:
 
 
 def find_name(text: str, tags: dict[str, Descriptor]) -> str | None:
-    """Find the name that a user means: as it stands, or in its familiar form (`api` is `api:latest`)."""
+    """Find the name a user means: as it stands, in its familiar form (`api` is `api:latest`), or with its digest."""
     if text in tags:
         return text
     try:
         reference = Reference.parse(text)
     except InvalidReference:
         return None
-    return str(reference) if str(reference) in tags else None
+    name = str(replace(reference, digest=None))
+    if name in tags and reference.digest in {None, tags[name].digest}:
+        return name
+    return None
 
 
 def _by_prefix(text: str, tags: dict[str, Descriptor]) -> Descriptor | None:

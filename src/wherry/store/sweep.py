@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from wherry.store.contract import CHUNK, children, walk
 from wherry.store.files import cannot_write, open_regular, read_regular
 from wherry.store.layout import LayoutFolder, media_type_of
 
-_SHA256 = re.compile(r"[a-f0-9]{64}")
+_NAMES = {"sha256": re.compile(r"[a-f0-9]{64}"), "sha512": re.compile(r"[a-f0-9]{128}")}
 _TEMPORARY = "tmp-"
 
 
@@ -82,18 +83,17 @@ class Usage:
 
 def stored(store: LayoutFolder) -> Iterator[Stored]:
     """Yield what lies in the blobs' places, in the order of digests; other files there are none of ours."""
-    folder = store.folder / BLOBS / "sha256"
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if _SHA256.fullmatch(entry.name))
-    except FileNotFoundError:
-        return
-    for name in names:
+    for algorithm, grammar in _NAMES.items():
+        folder = store.folder / BLOBS / algorithm
         try:
-            found = os.lstat(folder / name)
-        except FileNotFoundError:  # a gc beside us
+            with os.scandir(folder) as entries:
+                names = sorted(entry.name for entry in entries if grammar.fullmatch(entry.name))
+        except FileNotFoundError:
             continue
-        yield Stored(Digest(f"sha256:{name}"), found.st_size, found.st_mtime)
+        for name in names:
+            with suppress(FileNotFoundError):  # a gc beside us
+                found = os.lstat(folder / name)
+                yield Stored(Digest(f"{algorithm}:{name}"), found.st_size, found.st_mtime)
 
 
 def sweep(store: LayoutFolder, own: Path, *, older_than: float, dry_run: bool) -> Swept:
@@ -135,7 +135,11 @@ def document_of(store: LayoutFolder, blob: Stored) -> Descriptor | None:
         document = read_regular(store.path_of(blob.digest), LARGEST)
     except WherryError:
         return None
-    if document is None or Digest.of(document) != blob.digest or (media_type := media_type_of(document)) is None:
+    if document is None or (media_type := media_type_of(document)) is None:
+        return None
+    state = blob.digest.hasher()
+    state.update(document)
+    if Digest.from_hash(state) != blob.digest:
         return None
     return Descriptor(media_type=media_type, digest=blob.digest, size=blob.size)
 

@@ -44,7 +44,7 @@ def details(inspected: Inspected) -> list[str]:
         *_indented(table([_LAYER_HEAD, *(_layer(*pair) for pair in enumerate(content.layers, 1))], right=(0, 1, 2, 3))),
         "",
         *_indented(table(list(_bytes(content)), right=(0, 1))),
-        *([f"  {size(hidden)} of what is pulled is hidden by later layers"] if hidden > 0 else []),
+        *([f"  {size(hidden)} of what is unpacked is hidden by later layers"] if hidden > 0 else []),
     ]
 
 

@@ -1,6 +1,7 @@
 """Documents come back as they were written, and hostile bytes give our own error."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -76,6 +77,20 @@ def test_refuses_bombs(document: bytes):
     """Depth and length have ends."""
     with pytest.raises(InvalidDocument):
         Manifest.parse(document, "bomb")
+
+
+@pytest.mark.parametrize("reader", [Layout.parse, Manifest.parse, Index.parse, ImageConfig.parse])
+def test_refuses_what_is_not_utf8(reader: Callable[[bytes, str], object]):
+    """Wherever the wrong byte stands."""
+    documents = [
+        b'{"imageLayoutVersion":"\x80.0.0"}',
+        b'{"schemaVersion":2,"mediaType":"\xff"}',
+        b'{"architecture":"\xff"}',
+        b'{"schemaVersion":2,"manifests":[{"mediaType":"a/b","digest":"\xff","size":1}]}',
+    ]
+    for document in documents:
+        with pytest.raises(InvalidDocument):
+            reader(document, "it")
 
 
 def test_the_message_has_the_path():

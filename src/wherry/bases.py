@@ -3,18 +3,17 @@
 Beside `pipeline.py`, since only here both ends are known: the rooms that make bases and the one that asks for them.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from wherry.digest import Digest
 from wherry.errors import NotFound
-from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.plan.steps import TakeBase
-from wherry.store.contract import BlobSource, copy
+from wherry.store.contract import copy
 from wherry.store.disk import DiskStore
+from wherry.store.find import Located, locate
 from wherry.store.images import image_for
 from wherry.store.results import Results
 
@@ -34,7 +33,7 @@ class Bases:
     def __init__(self, store: DiskStore, environment: Mapping[str, str]) -> None:
         self._store = store
         self._environment = environment
-        self._opened: dict[str, tuple[BlobSource, Descriptor]] = {}
+        self._opened: dict[str, Located] = {}
         self._roots: dict[Digest, Tree] = {}
 
     def content(self, name: str) -> Mapping[str, str]:
@@ -49,7 +48,7 @@ class Bases:
             from wherry.base.static import static_base_key
 
             return static_base_key()
-        return {"digest": self._open(name)[1].digest}
+        return {"digest": self._open(name).root.digest}
 
     def take(self, action: TakeBase) -> Image:
         """Have the base of one platform in the store."""
@@ -59,9 +58,9 @@ class Bases:
             if action.base == "scratch":
                 return scratch_base(self._store, action.platform)
             return static_base(self._store, action.platform, zones=action.base == "static")
-        source, root = self._open(action.base)
-        image = image_for(source, root, action.platform, action.base)
-        copy(image.descriptor, source, self._store)
+        found = self._open(action.base)
+        image = image_for(found.source, found.root, action.platform, action.base)
+        copy(image.descriptor, found.source, self._store)
         return image
 
     def root(self, image: Image) -> "Tree":
@@ -86,45 +85,12 @@ class Bases:
                 there.add(path)
         return frozenset(there)
 
-    def _open(self, name: str) -> tuple[BlobSource, Descriptor]:
+    def _open(self, name: str) -> Located:
         if name not in self._opened:
-            self._opened[name] = self._find(name)
+            try:
+                self._opened[name] = locate(name, self._store, Path("/"))
+            except NotFound as error:
+                raise NotFound(
+                    f"base {error.message}", hint=f"{error.hint}; or use {', '.join(self.EMBEDDED)}"
+                ) from error
         return self._opened[name]
-
-    def _find(self, name: str) -> tuple[BlobSource, Descriptor]:
-        path, wanted = Path(name), ""
-        if not path.exists() and ":" in name:
-            folder, _, wanted = name.rpartition(":")
-            path = Path(folder)
-        if path.exists() and (os.sep in name or not self._has(name)):
-            from wherry.store.open import open_images
-
-            source, roots = open_images(path)
-            return source, _choose(roots, name, wanted)
-        try:
-            return self._store, self._store.resolve(name)
-        except NotFound as error:
-            raise NotFound(
-                f"base {name}: no such base, layout, archive or image in the local store",
-                hint=f"use {', '.join(self.EMBEDDED)}, a path, or `wherry load` the image first",
-            ) from error
-
-    def _has(self, name: str) -> bool:
-        try:
-            self._store.resolve(name)
-        except NotFound:
-            return False
-        return True
-
-
-def _choose(roots: Mapping[str, Descriptor], name: str, wanted: str) -> Descriptor:
-    if wanted:
-        for tag, root in roots.items():
-            if tag == wanted or tag.rpartition(":")[2] == wanted:
-                return root
-    elif len({root.digest for root in roots.values()}) == 1:
-        return next(iter(roots.values()))
-    raise NotFound(
-        f"base {name}: {'no image of that name in it' if wanted else 'it holds several images'}",
-        hint=f"name one as PATH:NAME; it has {', '.join(sorted(roots)[:8]) or 'none'}",
-    )

@@ -16,7 +16,7 @@ from wherry.build.engine import Engine, Outcome
 from wherry.build.perform import Compiled, Facts, ImagePerformer, compiled_of, descriptor_of, layer_of
 from wherry.checkout import Checkout, VcsFacts, rfc3339
 from wherry.errors import InvalidUsage, WherryError
-from wherry.finding import Finding
+from wherry.finding import Finding, Severity
 from wherry.host.process import Runner
 from wherry.host.toolchain import locate
 from wherry.oci import media
@@ -323,8 +323,9 @@ def refuse_if_it_cannot_start(compiled: Compiled, program: Callable[[], Path], b
     from wherry.analysis.closure import start_findings
 
     findings = start_findings(program(), has=bases.root(base).has, platform=base.platform)
-    if findings:
-        raise CannotStart(_why(compiled, findings), hint=findings[0].remedy)
+    fatal = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if fatal:
+        raise CannotStart(_why(compiled, fatal), hint=fatal[0].remedy)
 
 
 def _why(compiled: Compiled, findings: Iterable[Finding]) -> str:

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +14,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.platform import Platform
 from wherry.store.contract import BlobSource, read_whole
+from wherry.store.find import locate
 
 if TYPE_CHECKING:
     from wherry.report.content import Inspected
@@ -41,7 +41,8 @@ def command(
     IMAGE is a name or digest of the local store, a layout folder or an archive; PATH:NAME names one of several
     images in those.
     """
-    found = _find(world, image)
+    at = locate(image, world.store, world.cwd)
+    found = Found(at.name, at.source, at.root)
     wanted = Platform.parse(platform) if platform else None
     if raw:
         world.stdout.write(found.document(raw, wanted).decode(errors="replace"))
@@ -85,50 +86,6 @@ class Found:
             there = ", ".join(str(image.platform) for image in images) or "none"
             raise InvalidUsage(f"{self.name} has {len(images)} configs", hint=f"choose by --platform; it has: {there}")
         return read_whole(self.source, images[0].descriptor if kind == "manifest" else images[0].manifest.config)
-
-
-def _find(world: World, name: str) -> Found:
-    """Find an image by what a user calls it; a path is meant where there is one, or a slash says so."""
-    path, wanted = _split(world, name)
-    if path is None and name.startswith(("./", "../", "/")):
-        raise NotFound(
-            f"{name}: not there", hint="name an OCI layout folder, an archive, or an image of the local store"
-        )
-    if path is None or (os.sep not in name and _is_stored(world, name)):
-        return Found(name, world.store, world.store.resolve(name))
-    from wherry.store.open import open_images
-
-    source, roots = open_images(path)
-    return Found(name, source, _choose(roots, name, wanted))
-
-
-def _split(world: World, name: str) -> tuple[Path | None, str]:
-    """Split PATH:NAME after the first path that is there; NAME may have colons too."""
-    words = name.split(":")
-    for count in range(len(words), 0, -1):
-        path = world.cwd / ":".join(words[:count])
-        if words[0] and path.exists():
-            return path, ":".join(words[count:])
-    return None, ""
-
-
-def _is_stored(world: World, name: str) -> bool:
-    try:
-        world.store.resolve(name)
-    except NotFound:
-        return False
-    return True
-
-
-def _choose(roots: Mapping[str, Descriptor], name: str, wanted: str) -> Descriptor:
-    fitting = {root.digest: root for tag, root in roots.items() if wanted in {"", tag, tag.rpartition(":")[2]}}
-    if len(fitting) == 1:
-        return next(iter(fitting.values()))
-    there = ", ".join(sorted(roots)[:8]) or "none"
-    raise NotFound(
-        f"{name}: {'it holds several images' if fitting else 'no such image in it'}",
-        hint=f"name one as PATH:NAME; it has: {there}",
-    )
 
 
 def _inspected(found: Found, image: Image, files: int | None) -> "Inspected":

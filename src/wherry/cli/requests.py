@@ -260,7 +260,7 @@ def _base(name: str, folder: Path) -> str:
     if name in Bases.EMBEDDED:
         return name
     path = folder / name
-    return str(path) if path.exists() or ((folder / name.rpartition(":")[0]).exists() and os.sep in name) else name
+    return str(path) if path.exists() or (folder / name.partition(":")[0]).exists() else name
 
 
 def _added(file: Added, folder: Path) -> AddedFile:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wherry.cli.locate import Located, locate
 from wherry.cli.world import World
 from wherry.errors import HostUnable, InvalidUsage, NotFound
 from wherry.platform import Platform
+from wherry.store.find import Located, locate
 from wherry.store.images import image_for, images_of
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def command(  # noqa: PLR0913 - docker's options, one each
         stdin=interactive,
         terminal=tty and _has_terminal(world, quiet=quiet),
     )
-    return _run(world, locate(world, image), wishes, Platform.parse(platform) if platform else None, quiet=quiet)
+    located = locate(image, world.store, world.cwd)
+    return _run(world, located, wishes, Platform.parse(platform) if platform else None, quiet=quiet)
 
 
 def _run(world: World, located: Located, wishes: "Wishes", platform: Platform | None, *, quiet: bool) -> int:

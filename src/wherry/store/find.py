@@ -1,13 +1,14 @@
-"""IMAGE of a command line: a name or digest of the local store, a layout folder, or an archive."""
+"""An image by what a user calls it: a name or digest of the local store, a layout folder, or an archive."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from wherry.cli.world import World
 from wherry.errors import NotFound
 from wherry.oci.descriptor import Descriptor
 from wherry.store.contract import BlobSource
+from wherry.store.disk import DiskStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,32 +20,45 @@ class Located:
     root: Descriptor
 
 
-def locate(world: World, name: str) -> Located:
+def locate(name: str, store: DiskStore, folder: Path) -> Located:
     """Find an image.
 
     Args:
-        world: whose store and working directory count.
         name: of an image in the store, a path, or `PATH:NAME` for one of several images there. Where a word could
-            be both, the store's image is meant; with a `/` in front of which there is a path, the path.
+            be both, the store's image is meant; a name with a `/` is a path where there is one.
+        store: the local store.
+        folder: where relative paths start.
 
     Raises:
         NotFound: there is no such image; the hint has those there are.
         InvalidReference: it is no name.
     """
-    path, wanted = world.cwd / name, ""
-    if not path.exists() and ":" in name:
-        path, wanted = world.cwd / name.rpartition(":")[0], name.rpartition(":")[2]
-    if not path.exists() or (os.sep not in name and _is_stored(world, name)):
-        return Located(name, world.store, world.store.resolve(name))
+    path, wanted = _split(folder, name)
+    if path is None and name.startswith(("./", "../", "/")):
+        raise NotFound(
+            f"{name}: not there", hint="name an OCI layout folder, an archive, or an image of the local store"
+        )
+    if path is None or (os.sep not in name and _is_stored(store, name)):
+        return Located(name, store, store.resolve(name))
     from wherry.store.open import open_images
 
     source, roots = open_images(path)
     return Located(name, source, _choose(roots, name, wanted))
 
 
-def _is_stored(world: World, name: str) -> bool:
+def _split(folder: Path, name: str) -> tuple[Path | None, str]:
+    """Split PATH:NAME after the longest path that is there; NAME may have colons too."""
+    words = name.split(":")
+    for count in range(len(words), 0, -1):
+        path = folder / ":".join(words[:count])
+        if words[0] and path.exists():
+            return path, ":".join(words[count:])
+    return None, ""
+
+
+def _is_stored(store: DiskStore, name: str) -> bool:
     try:
-        world.store.resolve(name)
+        store.resolve(name)
     except NotFound:
         return False
     return True

@@ -72,8 +72,6 @@ def test_a_real_program_starts_on_both_platforms(name, tmp_path):
         assert done.returncode == 0, done.stderr
         assert answer in done.stdout + done.stderr
 
-    code, out, err = call(
-        tmp_path, folder, "build", f"./{package}", "-t", name, "--platform", "linux/amd64,linux/arm64"
-    )
+    code, _, err = call(tmp_path, folder, "build", f"./{package}", "-t", name, "--platform", "linux/amd64,linux/arm64")
     assert code == 0
     assert "nothing changed" in err

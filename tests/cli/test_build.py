@@ -349,3 +349,20 @@ def test_the_encoding_is_what_was_asked_for(wherry):
     assert wherry("build", "-q", "--compression", "zstd") == 0
     assert wherry.out != gzip
     assert wherry.images("app")[0].manifest.stack[-1].media_type == media.OCI_LAYER_ZSTD
+
+
+def test_gc_cleans_the_cache_too(wherry):
+    """Unpacked layers of images that are gone, and results that nobody used."""
+    need("go")
+    assert wherry("build", "-t", "app:1") == 0
+    assert wherry("run", "-q", "app:1") == 0, wherry.err
+    assert wherry("rm", "app:1") == 0
+
+    assert wherry("gc", "--older", "0s") == 0
+
+    assert "unpacked layers" in wherry.out
+    assert wherry("build", "-t", "app:1") == 0
+    assert "nothing changed" not in wherry.err
+    assert wherry("gc") == 0
+    assert wherry("build", "-t", "app:1") == 0
+    assert "nothing changed" in wherry.err

@@ -1,4 +1,4 @@
-"""`wherry gc`: delete what no name leads to."""
+"""`wherry gc`: delete what no name leads to, in the store and in the cache."""
 
 import re
 
@@ -9,6 +9,9 @@ from wherry.errors import InvalidUsage
 from wherry.store.disk import FOREIGN_GRACE
 
 _AGE = re.compile(r"(\d{1,6})(s|m|h|d)?")
+_MONTH = 30 * 86400
+"""Seconds after which an unused result goes."""
+RESULTS = "results.sqlite"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -23,9 +26,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 )
 @click.pass_obj
 def command(world: World, /, *, dry_run: bool, older: str) -> None:
-    """Delete blobs of the local store that no name leads to.
+    """Delete blobs of the local store that no name leads to, and what the cache keeps for them.
 
-    Waits until running builds have named what they wrote.
+    Waits until running builds have named what they wrote. Of the cache, unpacked layers that no image has go, and
+    results that no build has used for 30 days.
     """
     from wherry.report.terminal import size
 
@@ -36,9 +40,36 @@ def command(world: World, /, *, dry_run: bool, older: str) -> None:
     )
     verb = "would free" if dry_run else "freed"
     world.say(f"{verb} {size(swept.bytes)} in {len(swept.blobs)} blobs")
+    if not dry_run:
+        _clean_cache(world)
     if swept.spared:
         spared = sum(blob.size for blob in swept.spared)
         world.note(f"{len(swept.spared)} blobs ({size(spared)}) are younger than {older}; --older 0s takes them too")
+
+
+def _clean_cache(world: World) -> None:
+    folder = world.cache_folder
+    if (folder / "trees").is_dir():
+        from wherry.cli.sandboxes import mapping_of, trees_of
+        from wherry.report.terminal import size
+        from wherry.store.images import images_of
+
+        roots = world.store.tags().values()
+        kept = {
+            diff_id for root in roots for image in images_of(world.store, root) for diff_id in image.config.diff_ids
+        }
+        trees = trees_of(world, mapping_of(world), world.store).delete(kept.__contains__)
+        if trees:
+            world.say(f"freed {size(sum(tree.bytes for tree in trees))} in {len(trees)} unpacked layers")
+    if (folder / RESULTS).is_file():
+        from wherry.store.results import Results
+
+        results = Results(folder)
+        results.forget_unused(world.clock() - _MONTH)
+        results.close()
+    for lock in (folder / "locks").glob("*"):
+        if lock.stat().st_mtime < world.clock() - _MONTH:
+            lock.unlink(missing_ok=True)
 
 
 def _seconds(age: str) -> float:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_real_program_starts_on_both_platforms(name, tmp_path):
 
     for platform in ("linux/amd64", "linux/arm64"):
         done = subprocess.run(
-            [shutil.which("wherry") or "wherry", "--store", tmp_path / "s", "--cache", tmp_path / "c",
+            [sys.executable, "-m", "wherry", "--store", tmp_path / "s", "--cache", tmp_path / "c",
              "run", "--platform", platform, name, *words],
             capture_output=True, text=True, check=False, cwd=tmp_path,
         )  # fmt: skip

@@ -168,7 +168,8 @@ class ImagePerformer:
         if seen is None:
             return ("it uses cgo or a flag whose inputs are unknown, so `go build` always runs",)
         before, after = (msgspec.msgpack.decode(blob, type=Observed) for blob in (known.observed, seen.observed))
-        return tuple(_differences(before, after))
+        differences = tuple(_differences(before, after))
+        return differences or (("the program is another",) if seen.key != known.content else ())
 
     def _look_at_sources(self, known: Record | None) -> Seen | None:
         if known is None:

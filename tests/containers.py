@@ -5,6 +5,7 @@ import pwd
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,20 +83,32 @@ class Person:
         wherry = [python, "-m", "wherry", *arguments]
         if self.uid == os.geteuid():
             return wherry
-        return ["setpriv", f"--reuid={self.name}", f"--regid={self.name}", "--init-groups", "--no-new-privs", *wherry]
+        return ["setpriv", f"--reuid={self.name}", f"--regid={self.name}", "--init-groups", *wherry]
 
     @property
     def environment(self) -> dict[str, str]:
         """Give what wherry finds in the environment: a home of the person's own, and this repository's code."""
         packages = os.pathsep.join([str(ROOT / "src"), sysconfig.get_path("purelib")])
-        return {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": packages, "SECRET": "s3cret"}
+        return {
+            "HOME": str(self.home),
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "PYTHONPATH": packages,
+            "SECRET": "s3cret",
+        }
 
     def run(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run wherry to its end."""
+        given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
         return subprocess.run(
-            self.argv(*arguments), env=self.environment, cwd=self.home, input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+            self.argv(*arguments),
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            **given,
+        )
 
     def start(self, *arguments: str, **kept: object) -> "subprocess.Popen[str]":
         """Start wherry, its output in pipes."""
@@ -103,3 +116,29 @@ class Person:
             self.argv(*arguments), env=self.environment, cwd=self.home, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kept,
         )  # fmt: skip
+
+
+@contextmanager
+def people() -> Iterator[dict[str, Person]]:
+    """Give root, a plain user with sub-ids (`many`) and one without (`one`); where we aren't root, only ourselves.
+
+    The users are made for it and deleted again.
+    """
+    if os.geteuid() != 0:
+        yield {"self": Person(pwd.getpwuid(os.geteuid()).pw_name, Path.home(), os.geteuid())}
+        return
+    names = {kind: f"wherry{os.getpid()}{kind}" for kind in ("many", "one")}
+    tables = [Path("/etc/subuid"), Path("/etc/subgid")]
+    with tempfile.TemporaryDirectory() as home:
+        try:
+            for name in names.values():
+                subprocess.run(["useradd", "-m", name], check=True, capture_output=True)
+            for table in tables:
+                kept = [line for line in table.read_text().splitlines() if not line.startswith(f"{names['one']}:")]
+                table.write_text("".join(f"{line}\n" for line in kept))
+            made = {kind: pwd.getpwnam(name) for kind, name in names.items()}
+            root = {"root": Person("root", Path(home), 0)}
+            yield root | {kind: Person(user.pw_name, Path(user.pw_dir), user.pw_uid) for kind, user in made.items()}
+        finally:
+            for name in names.values():
+                subprocess.run(["userdel", "-r", name], check=False, capture_output=True)

@@ -13,7 +13,7 @@ import os
 import select
 import signal
 
-from wherry.sandbox import calls
+from wherry.sandbox import calls, identity
 from wherry.sandbox.line import FAILED, LINE, describe, tell
 from wherry.sandbox.places import Misplaced
 from wherry.sandbox.rootfs import MountRefused, Rootfs
@@ -98,7 +98,8 @@ class _Init:
         import socket  # here, and before the root changes: few need it
 
         master, slave = rootfs.terminal()
-        os.fchown(slave, self._job["uid"], -1)
+        if self._job["ids"] is None or not self._job["ids"]["single"]:
+            os.fchown(slave, self._job["uid"], -1)
         with socket.socket(fileno=os.dup(LINE)) as line:
             socket.send_fds(line, [marshal.dumps({"terminal": True})], [master])
         os.close(master)
@@ -169,8 +170,11 @@ class Payload:
         calls.new_session_keyring()
         os.umask(0o022)
         kept = ROOTS if job["uid"] == 0 else ()
+        single = job["ids"] is not None and job["ids"]["single"]
+        if single and (job["uid"], job["gid"]) != (0, 0):
+            identity.rename(job["uid"], job["gid"])
         calls.bound_capabilities(kept)
-        if job["ids"] is None or not job["ids"]["single"]:
+        if not single:
             os.setgroups(job["groups"])
             os.setresgid(job["gid"], job["gid"], job["gid"])
             os.setresuid(job["uid"], job["uid"], job["uid"])

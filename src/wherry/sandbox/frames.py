@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import BinaryIO, Protocol
 
 from wherry.sandbox.spec import Frame
+from wherry.sandbox.start import BadLayer
 
 _CHUNK = 1 << 20
 _KINDS = {b"0": "file", b"1": "hardlink", b"2": "symlink", b"5": "folder", b"6": "fifo"}
@@ -80,6 +81,7 @@ def write_frames(entries: Iterable[tuple[Entry, Body]], stream: BinaryIO) -> Non
     """Write entries as frames, each file's bytes behind its frame, and close the stream.
 
     Raises:
+        BadLayer: an entry makes no sense.
         BrokenPipeError: the launcher gave up; it says why.
     """
     for entry, body in entries:
@@ -98,15 +100,19 @@ def write_frames(entries: Iterable[tuple[Entry, Body]], stream: BinaryIO) -> Non
 
 
 def frame_of(entry: Entry) -> Frame | None:
-    """Say what the launcher shall do for an entry; None where nothing."""
+    """Say what the launcher shall do for an entry; None where nothing.
+
+    Raises:
+        BadLayer: it deletes what is no name.
+    """
     folder, _, name = entry.path.rpartition("/")
     kind, path = _KINDS.get(entry.kind.value), entry.path
     if name == _OPAQUE:
         kind, path = "opaque", folder
-    elif name.startswith(_RESERVED):
+    elif any(part.startswith(_RESERVED) for part in entry.path.split("/")):
         kind = None
     elif name.startswith(_DELETED):
-        kind, path = "whiteout", f"{folder}/{name.removeprefix(_DELETED)}"
+        kind, path = "whiteout", f"{folder}/{_deleted(entry)}"
     if kind is None:
         return None
     return Frame(
@@ -120,3 +126,10 @@ def frame_of(entry: Entry) -> Frame | None:
         target=entry.target,
         attributes={key: value for key, value in entry.xattrs.items() if key.startswith("user.")},
     )
+
+
+def _deleted(entry: Entry) -> str:
+    name = entry.path.rpartition("/")[2].removeprefix(_DELETED)
+    if name in {"", ".", ".."}:
+        raise BadLayer(f"{entry.path}: deletes no name", hint="the layer is damaged; build the image again")
+    return name

@@ -44,6 +44,16 @@ def enter(ids: "Ids | None") -> bool:
     return True
 
 
+def rename(uid: int, gid: int) -> None:
+    """Move into a namespace in which our only id, root's, has other numbers.
+
+    Raises:
+        NoNamespace: the kernel refuses.
+    """
+    single: Ids = {"uids": [(uid, 0, 1)], "gids": [(gid, 0, 1)], "mappers": [], "single": True, "optional": False}
+    enter(single)
+
+
 class _Writer:
     """A child outside the namespace that maps our ids once we are in it."""
 
@@ -84,7 +94,7 @@ class _Writer:
 
 def _write_own(ids: "Ids") -> str:
     try:
-        _put("/proc/self/setgroups", "deny")
+        _put("/proc/self/setgroups", "deny")  # needed to map groups without privilege, and inherited
         _put("/proc/self/uid_map", _lines(ids["uids"]))
         _put("/proc/self/gid_map", _lines(ids["gids"]))
     except OSError as error:

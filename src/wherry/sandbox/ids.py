@@ -72,7 +72,7 @@ class Mapping:
             HostUnable: the caller has sub-ids, but not that many.
         """
         if self.kind == "one":
-            return self._ids(((uid, self.uids[0][1], 1),), ((gid, self.gids[0][1], 1),))
+            return self._ids(self.uids, self.gids)
         for kind, wanted, runs in (("user", uid, self.uids), ("group", gid, self.gids)):
             if not any(inside <= wanted < inside + count for inside, _, count in runs):
                 most = max(inside + count for inside, _, count in runs) - 1

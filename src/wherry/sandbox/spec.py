@@ -15,7 +15,8 @@ class Ids(TypedDict):
     mappers: list[str]
     """Paths of newuidmap and newgidmap; empty where the launcher may write the maps itself."""
     single: bool
-    """Only the caller's own id is there: owners can't be kept, nor groups changed."""
+    """Only the caller's own id is there, as root: owners can't be kept, nor groups changed. A program of another user
+    gets a namespace inside this one, in which that id has the number it wants."""
     optional: bool
     """Go on without a user namespace where none can be had (root may)."""
 

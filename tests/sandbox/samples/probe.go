@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 type facts struct {
@@ -75,6 +77,8 @@ func main() {
 		if err != nil {
 			fmt.Println("call:", err)
 		}
+	case "terminal":
+		terminal()
 	case "device":
 		fmt.Println(say(syscall.Mknod(os.Args[2], syscall.S_IFBLK|0o666, 254<<8)))
 	}
@@ -97,7 +101,7 @@ func tell() {
 	for _, entry := range entries {
 		target, err := os.Readlink("/proc/self/fd/" + entry.Name())
 		if err == nil && !strings.HasPrefix(target, "anon_inode:") && !strings.HasPrefix(target, "/proc/") {
-			seen.Descriptors = append(seen.Descriptors, entry.Name())
+			seen.Descriptors = append(seen.Descriptors, target)
 		}
 	}
 	entries, _ = os.ReadDir("/proc")
@@ -110,6 +114,17 @@ func tell() {
 		seen.User = current.Username
 	}
 	json.NewEncoder(os.Stdout).Encode(seen)
+}
+
+// terminal says whether there is one and how large it is, then what is typed.
+func terminal() {
+	size := struct{ Rows, Columns, X, Y uint16 }{}
+	_, _, failed := syscall.Syscall(syscall.SYS_IOCTL, 0, syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+	_, err := os.Open("/dev/tty")
+	fmt.Println(failed == 0, size.Rows, size.Columns, say(err), os.Getenv("TERM"))
+	line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	fmt.Print("typed ", line)
+	time.Sleep(time.Hour)
 }
 
 func lines(path string) []string {

@@ -13,7 +13,8 @@ from pathlib import Path
 from wherry.bases import Bases
 from wherry.build.compile import GoFlags
 from wherry.build.engine import Engine, Outcome
-from wherry.build.perform import Compiled, Facts, ImagePerformer, compiled_of, descriptor_of, layer_of
+from wherry.build.perform import ImagePerformer
+from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
 from wherry.checkout import Checkout, VcsFacts, rfc3339
 from wherry.errors import InvalidUsage, WherryError
 from wherry.finding import Finding, Severity

@@ -1,7 +1,6 @@
 """What the steps of an image do: compile, pack, take a base, assemble."""
 
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -16,13 +15,24 @@ import msgspec
 
 from wherry.build import compile as go
 from wherry.build.engine import Outcome, Seen
+from wherry.build.recipe import RECIPE, recipe_of, recipe_text
+from wherry.build.values import (
+    Compiled,
+    Facts,
+    Observed,
+    compiled_of,
+    descriptor_of,
+    differences,
+    encode_image,
+    image_of,
+    layer_of,
+)
 from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.host.process import Runner
 from wherry.host.toolchain import Toolchain, find_toolchain
-from wherry.oci.config import History, ImageConfig, Layer, RuntimeConfig
-from wherry.oci.descriptor import Descriptor
-from wherry.oci.document import decode, encode
+from wherry.oci.config import History, RuntimeConfig
+from wherry.oci.document import encode
 from wherry.oci.image import Image
 from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
 from wherry.source.inputs import Input, Kind, Looker, key_of_inputs, record
@@ -31,44 +41,6 @@ from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs, VcsAbsent, git_environment
 from wherry.store.contract import BlobStore
 from wherry.store.results import Record
-
-
-class Compiled(msgspec.Struct, frozen=True):
-    """The result of a compile step."""
-
-    digest: str
-    size: int
-    """Bytes of the program."""
-    go: str
-    """Such as `go1.26.8`."""
-    origin: str
-    reads_stamp: bool
-    """Whether the program reads its own build info at run time."""
-    recipe: dict[str, str]
-    interpreter: str = ""
-    libraries: tuple[str, ...] = ()
-    build_id: str = ""
-    """The GNU build ID in hex; empty where it was stripped."""
-    packages: int = 0
-
-
-class Observed(msgspec.Struct, frozen=True):
-    """What a step read, as its record keeps it."""
-
-    inputs: tuple[Input, ...] = ()
-    stamped: str = ""
-    """The state of version control that the program records; empty where it records none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a judge says of a fresh program."""
-
-    interpreter: str
-    libraries: tuple[str, ...]
-    reads_stamp: bool
-    build_id: str
-    """GNU's, in hex."""
 
 
 @dataclass
@@ -156,7 +128,7 @@ class ImagePerformer:
             case Pack() as action:
                 return self._pack(step, action, needs, known)
             case TakeBase() as action:
-                return _encode_image(self.base(action)), Seen("", b"")
+                return encode_image(self.base(action)), Seen("", b"")
             case Assemble() as action:
                 seen = self.look(step, needs, known)
                 return self._assemble(step, action, needs), seen
@@ -168,8 +140,7 @@ class ImagePerformer:
         if seen is None:
             return ("it uses cgo or a flag whose inputs are unknown, so `go build` always runs",)
         before, after = (msgspec.msgpack.decode(blob, type=Observed) for blob in (known.observed, seen.observed))
-        differences = tuple(_differences(before, after))
-        return differences or (("the program is another",) if seen.key != known.content else ())
+        return differences(before, after) or (("the program is another",) if seen.key != known.content else ())
 
     def _look_at_sources(self, known: Record | None) -> Seen | None:
         if known is None:
@@ -231,7 +202,7 @@ class ImagePerformer:
             go=toolchain.version,
             origin=toolchain.origin,
             reads_stamp=facts.reads_stamp,
-            recipe=_recipe(package, action, toolchain, flags, goflags, stamped=stamp),
+            recipe=recipe_of(package, action, toolchain, flags, goflags, stamped=stamp),
             interpreter=facts.interpreter,
             libraries=facts.libraries,
             build_id=facts.build_id,
@@ -383,57 +354,8 @@ def _of(kind: type, step: Step, needs: Mapping[str, Outcome]) -> list[Outcome]:
     return [needs[need] for need in step.needs if isinstance(needs[need].step.action, kind)]
 
 
-RECIPE = "dev.wherry.recipe"
-"""Label and annotation that carry the recipe."""
-
-
 NONROOT = "65532:65532"
 """The user where neither the request nor the base names another than root."""
-
-
-def recipe_text(recipe: Mapping[str, str]) -> str:
-    """Write a recipe as its versioned JSON document: dotted names become nested objects."""
-    document: dict[str, object] = {"version": 1}
-    for name, value in recipe.items():
-        *outer, last = name.split(".")
-        here = document
-        for word in outer:
-            inner = here.setdefault(word, {})
-            assert isinstance(inner, dict)  # noqa: S101 - names are ours and never both leaf and branch
-            here = inner
-        here[last] = value
-    return msgspec.json.encode(document, order="deterministic").decode()
-
-
-def compiled_of(result: bytes) -> Compiled:
-    """Read the result of a compile step."""
-    return msgspec.msgpack.decode(result, type=Compiled)
-
-
-def layer_of(result: bytes) -> Layer:
-    """Read the result of a pack step."""
-    return decode(result, Layer, "a cached layer")
-
-
-def descriptor_of(result: bytes) -> Descriptor:
-    """Read the result of an assemble step."""
-    return decode(result, Descriptor, "a cached manifest")
-
-
-def image_of(result: bytes) -> Image:
-    """Read the result of a base step."""
-    from wherry.oci.manifest import Manifest
-
-    descriptor, manifest, config = msgspec.msgpack.decode(result, type=tuple[bytes, bytes, bytes])
-    return Image.of(
-        decode(descriptor, Descriptor, "a cached base"),
-        Manifest.parse(manifest, "a cached base"),
-        ImageConfig.parse(config, "a cached base"),
-    )
-
-
-def _encode_image(image: Image) -> bytes:
-    return msgspec.msgpack.encode((encode(image.descriptor), image.manifest.encoded(), image.config.encoded()))
 
 
 def _completed(changes: RuntimeConfig, base: Image, recipe: Mapping[str, str]) -> RuntimeConfig:
@@ -445,64 +367,9 @@ def _completed(changes: RuntimeConfig, base: Image, recipe: Mapping[str, str]) -
     )
 
 
-def _recipe(
-    package: MainPackage,
-    action: Compile,
-    toolchain: Toolchain,
-    flags: tuple[str, ...],
-    goflags: tuple[str, ...],
-    *,
-    stamped: bool,
-) -> dict[str, str]:
-    target = {name: value for name, value in action.environment.items() if name in _TARGET}
-    vendored = (package.module / "vendor" / "modules.txt").is_file() and "-mod=mod" not in goflags
-    return {
-        "module.path": package.module_path,
-        "module.package": package.import_path,
-        "module.source": "vendor" if vendored else "module cache",
-        "go.version": toolchain.version,
-        "go.flags": " ".join(map(_pathless, flags)),
-        "go.goflags": " ".join(_pathless(flag) for flag in goflags if not flag.startswith(("-ldflags", "-tags"))),
-        "go.experiment": toolchain.settings.get("GOEXPERIMENT", ""),
-        "go.buildvcs": str(stamped).lower(),
-        **{f"go.{name}": value for name, value in target.items()},
-    }
-
-
-_TARGET = ("GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "CGO_ENABLED")
-
-
-def _pathless(flag: str) -> str:
-    name, equals, value = flag.partition("=")
-    if name.lstrip("-") in {"pgo", "overlay", "modfile"} and os.sep in value:
-        return f"{name}{equals}{Path(value).name}"
-    return flag
-
-
 def _seen_by_go(vcs: Vcs | VcsAbsent) -> bool:
     # cmd/go knows no `.git` that is a file: in a worktree or submodule it would stamp an outer checkout.
     return isinstance(vcs, Vcs) and not vcs.linked
-
-
-def _differences(before: Observed, after: Observed) -> list[str]:
-    old = {(entry.path, entry.kind): entry.content for entry in before.inputs}
-    new = {(entry.path, entry.kind): entry.content for entry in after.inputs}
-    words = []
-    for path, kind in sorted(old.keys() | new.keys()):
-        was, now = old.get((path, kind)), new.get((path, kind))
-        if was == now:
-            continue
-        if was is None:
-            words.append(f"{path} is read now")
-        elif now is None:
-            words.append(f"{path} is no longer read")
-        elif kind in {Kind.FOLDER, Kind.TREE}:
-            words.append(f"{path}: a file came or went")
-        else:
-            words.append(f"{path} changed")
-    if before.stamped != after.stamped:
-        words.append(f"the commit it records changed: {before.stamped or 'none'} → {after.stamped or 'none'}")
-    return words
 
 
 def _digest(path: Path) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from wherry.bases import Bases
 from wherry.build.engine import Outcome
-from wherry.build.perform import Compiled, Observed, compiled_of
+from wherry.build.values import Compiled, Observed, compiled_of
 from wherry.cli.memo import Memo, encoded, our_own_inputs, remember, status_of
 from wherry.cli.requests import TOML, Asked
 from wherry.cli.world import World

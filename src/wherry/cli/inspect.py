@@ -96,7 +96,7 @@ def _inspected(found: Found, image: Image, files: int | None) -> "Inspected":
 
 
 def _recipe(image: Image) -> Mapping[str, object]:
-    from wherry.build.perform import RECIPE
+    from wherry.build.recipe import RECIPE
 
     text = (image.config.runtime.labels or {}).get(RECIPE, "{}")
     try:

@@ -1,0 +1,102 @@
+"""What the steps of an image give, and what they have read, as results keep them."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from wherry.oci.config import ImageConfig, Layer
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.document import decode, encode
+from wherry.oci.image import Image
+from wherry.oci.manifest import Manifest
+from wherry.source.inputs import Input, Kind
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """The result of a compile step."""
+
+    digest: str
+    size: int
+    """Bytes of the program."""
+    go: str
+    """Such as `go1.26.8`."""
+    origin: str
+    reads_stamp: bool
+    """Whether the program reads its own build info at run time."""
+    recipe: dict[str, str]
+    interpreter: str = ""
+    libraries: tuple[str, ...] = ()
+    build_id: str = ""
+    """The GNU build ID in hex; empty where it was stripped."""
+    packages: int = 0
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """What a step read, as its record keeps it."""
+
+    inputs: tuple[Input, ...] = ()
+    stamped: str = ""
+    """The state of version control that the program records; empty where it records none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a judge says of a fresh program."""
+
+    interpreter: str
+    libraries: tuple[str, ...]
+    reads_stamp: bool
+    build_id: str
+    """GNU's, in hex."""
+
+
+def compiled_of(result: bytes) -> Compiled:
+    """Read the result of a compile step."""
+    return msgspec.msgpack.decode(result, type=Compiled)
+
+
+def layer_of(result: bytes) -> Layer:
+    """Read the result of a pack step."""
+    return decode(result, Layer, "a cached layer")
+
+
+def descriptor_of(result: bytes) -> Descriptor:
+    """Read the result of an assemble step."""
+    return decode(result, Descriptor, "a cached manifest")
+
+
+def image_of(result: bytes) -> Image:
+    """Read the result of a base step."""
+    descriptor, manifest, config = msgspec.msgpack.decode(result, type=tuple[bytes, bytes, bytes])
+    return Image.of(
+        decode(descriptor, Descriptor, "a cached base"),
+        Manifest.parse(manifest, "a cached base"),
+        ImageConfig.parse(config, "a cached base"),
+    )
+
+
+def encode_image(image: Image) -> bytes:
+    """Write the result of a base step."""
+    return msgspec.msgpack.encode((encode(image.descriptor), image.manifest.encoded(), image.config.encoded()))
+
+
+def differences(before: Observed, after: Observed) -> tuple[str, ...]:
+    """Say in words what a step reads now that it did not, or not so, when it was recorded."""
+    old = {(entry.path, entry.kind): entry.content for entry in before.inputs}
+    new = {(entry.path, entry.kind): entry.content for entry in after.inputs}
+    words = []
+    for path, kind in sorted(old.keys() | new.keys()):
+        was, now = old.get((path, kind)), new.get((path, kind))
+        if was == now:
+            continue
+        if was is None:
+            words.append(f"{path} is read now")
+        elif now is None:
+            words.append(f"{path} is no longer read")
+        elif kind in {Kind.FOLDER, Kind.TREE}:
+            words.append(f"{path}: a file came or went")
+        else:
+            words.append(f"{path} changed")
+    if before.stamped != after.stamped:
+        words.append(f"the commit it records changed: {before.stamped or 'none'} → {after.stamped or 'none'}")
+    return tuple(words)

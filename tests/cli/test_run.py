@@ -421,7 +421,7 @@ def test_devices_and_kernel_files(person, run):
     assert lines[1:3] == ["ok", '""']
     assert lines[3:5] == ["read-only file system"] * 2
     assert lines[5] == ""
-    assert device.stdout == "operation not permitted\n"
+    assert device.stdout == "operation not permitted\nno such file or directory\n"
 
 
 @pytest.mark.parametrize("arch", ["arm64", "s390x"])

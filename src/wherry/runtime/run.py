@@ -4,11 +4,13 @@ Sources: OCI image-spec v1.1.1, config.md and conversion.md; docker run's refere
 meaning of the wishes, and for PATH, HOME and TERM where an image says nothing.
 """
 
+import posixpath
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from wherry.errors import InvalidUsage, NotFound
+from wherry.errors import InvalidDocument, InvalidUsage, NotFound
 from wherry.oci.config import RuntimeConfig
 from wherry.runtime.accounts import LARGEST, Account, Accounts
 from wherry.sandbox import ids
@@ -18,6 +20,7 @@ from wherry.sandbox.spec import Volume as VolumeDocument
 from wherry.sandbox.view import View
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 _PROVIDED = ("/etc/resolv.conf", "/etc/hosts")
 
 
@@ -94,9 +97,10 @@ def prepare(config: RuntimeConfig, wishes: Wishes, accounts: Accounts, name: str
         argv = (*(config.entrypoint or ()), *(wishes.arguments or config.cmd or ()))
     if not argv or not argv[0]:
         raise InvalidUsage(f"{name} does not say what to start", hint=f"name a program: wherry run {name} PROGRAM")
+    _check(name, argv, wishes.hostname)
     account = accounts.find(config.user if wishes.user is None else wishes.user)
     folder = wishes.folder or config.working_dir or "/"
-    if not folder.startswith("/"):
+    if not folder.startswith("/") or "\0" in folder:
         raise InvalidUsage(
             f"{folder}: the working directory has to start with /", hint="give its whole path with --workdir"
         )
@@ -181,7 +185,17 @@ def _environment(config: RuntimeConfig, wishes: Wishes, account: Account) -> dic
     usual = {"PATH": DEFAULT_PATH, "HOME": account.home}
     if wishes.terminal:
         usual["TERM"] = "xterm"
-    return {**usual, **chosen}
+    return {key: value for key, value in {**usual, **chosen}.items() if key and "\0" not in key + value}
+
+
+def _check(name: str, argv: Sequence[str], hostname: str) -> None:
+    if any("\0" in word for word in argv):
+        raise InvalidDocument(name, "what it starts has a zero byte in it", hint="name a program: --entrypoint PROGRAM")
+    if hostname and not _HOSTNAME.fullmatch(hostname):
+        raise InvalidUsage(
+            f"{hostname!r} is no name for a machine",
+            hint="use letters, digits, dots and dashes, 64 at most, with --hostname",
+        )
 
 
 def _volume(volume: Volume, *, provided: bool) -> VolumeDocument:
@@ -212,7 +226,8 @@ def parse_volume(text: str, folder: Path) -> Volume:
         raise InvalidUsage(
             f"{text}: {parts[2]} is not known", hint="write ro or rw, or nothing, behind the destination"
         )
-    if PurePosixPath(parts[1]) == PurePosixPath("/"):
+    destination = posixpath.normpath("/" + parts[1].strip("/"))
+    if destination == "/":
         raise InvalidUsage(f"{text}: / itself can't be a volume", hint="name a folder or file below it")
     if not parts[0].startswith(("/", "./", "../")) and parts[0] not in (".", ".."):
         raise InvalidUsage(
@@ -221,4 +236,4 @@ def parse_volume(text: str, folder: Path) -> Volume:
     source = folder / parts[0]
     if not source.exists():
         raise NotFound(f"{source}: not there", hint="make it first, or name another source with -v")
-    return Volume(source, parts[1], read_only="ro" in flags)
+    return Volume(source, destination, read_only="ro" in flags)

@@ -10,21 +10,21 @@ import errno
 import os
 import stat
 
+from wherry.sandbox.owners import Owners, hide_below
 from wherry.sandbox.places import Misplaced
 from wherry.sandbox.trash import delete_folder
-from wherry.sandbox.view import OPAQUE, WHITEOUT, View, is_whiteout
+from wherry.sandbox.view import WHITEOUT, View, is_whiteout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from wherry.sandbox.spec import Frame, Ids, Unpack
+    from wherry.sandbox.spec import Frame, Unpack
 
 _CHUNK = 1 << 20
 _LINKS = 40
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_NOBODY = 65534
 
 
 class _Nothing(Exception):
@@ -40,7 +40,7 @@ class LayerFolder:
         self._held = f"{job['trash']}/link"
         self._view = View([*job["below"], job["into"]])
         """This layer is part of it: what it hides of those below counts from then on."""
-        self._ids = job["ids"]
+        self._owners = Owners(job["ids"])
         self._times: dict[str, int] = {}
         self._only_deleted: set[str] = set()
         """Folders that are there for deletions in them only; no entry has put anything into them."""
@@ -80,10 +80,10 @@ class LayerFolder:
     def _folder_itself(self, folder: int, real: "list[str]", frame: "Frame") -> None:
         if frame["kind"] == "opaque":
             self.depends = True
-            _hide_below(folder)
+            hide_below(folder)
             self._forget_deletions(real)
         else:
-            self._describe(folder, frame)
+            self._owners.describe(folder, frame)
             self._times["/".join(real)] = frame["mtime"]
 
     def _entry(self, folder: int, real: "list[str]", frame: "Frame", stream: "BinaryIO") -> None:
@@ -103,11 +103,11 @@ class LayerFolder:
                 self._file(folder, name, frame, stream)
             case "symlink":
                 os.symlink(frame["target"], name, dir_fd=folder)
-                self._own(folder, name, frame)
+                self._owners.own(folder, name, frame)
                 os.utime(name, ns=(frame["mtime"], frame["mtime"]), dir_fd=folder, follow_symlinks=False)
             case "fifo":
                 os.mkfifo(name, 0o600, dir_fd=folder)
-                self._own(folder, name, frame)
+                self._owners.own(folder, name, frame)
                 os.chmod(name, frame["mode"], dir_fd=folder)
                 os.utime(name, ns=(frame["mtime"], frame["mtime"]), dir_fd=folder)
             case "hardlink":
@@ -123,7 +123,7 @@ class LayerFolder:
                 os.mknod(real[-1], stat.S_IFCHR, WHITEOUT, dir_fd=folder)
         elif stat.S_ISDIR(status.st_mode):
             opened = os.open(real[-1], _FOLDER, dir_fd=folder)
-            _hide_below(opened)
+            hide_below(opened)
             os.close(opened)
             self._forget_deletions(real)
 
@@ -157,8 +157,8 @@ class LayerFolder:
         opened = os.open(real[-1], _FOLDER, dir_fd=folder)
         try:
             if fresh and status is not None:
-                _hide_below(opened)
-            self._describe(opened, frame)
+                hide_below(opened)
+            self._owners.describe(opened, frame)
         finally:
             os.close(opened)
         self._times["/".join(real)] = frame["mtime"]
@@ -174,7 +174,7 @@ class LayerFolder:
                 _write(opened, chunk)
                 left -= len(chunk)
             self.bytes += frame["size"]
-            self._describe(opened, frame)
+            self._owners.describe(opened, frame)
             os.utime(opened, ns=(frame["mtime"], frame["mtime"]))
         finally:
             os.close(opened)
@@ -217,7 +217,7 @@ class LayerFolder:
         try:
             while os.sendfile(opened, file, None, _CHUNK):
                 pass
-            self._resemble(opened, status)
+            self._owners.resemble(opened, status)
             os.utime(opened, ns=(status.st_mtime_ns, status.st_mtime_ns))
         finally:
             os.close(opened)
@@ -284,9 +284,9 @@ class LayerFolder:
         opened = os.open(real[-1], _FOLDER, dir_fd=folder)
         try:
             if instead:
-                _hide_below(opened)
+                hide_below(opened)
             if below is not None and stat.S_ISDIR(below.st_mode):
-                self._resemble(opened, below)
+                self._owners.resemble(opened, below)
         finally:
             os.close(opened)
         self._times["/".join(real)] = 0 if below is None else below.st_mtime_ns
@@ -304,51 +304,9 @@ class LayerFolder:
         gone = "/".join(real)
         self._times = {path: at for path, at in self._times.items() if path != gone and not path.startswith(f"{gone}/")}
 
-    def _resemble(self, opened: int, status: os.stat_result) -> None:
-        if not _is_single(self._ids):
-            os.fchown(opened, status.st_uid, status.st_gid)
-        os.fchmod(opened, stat.S_IMODE(status.st_mode))
-
-    def _describe(self, opened: int, frame: "Frame") -> None:
-        """Give an open file or folder its owner, mode and attributes."""
-        if not _is_single(self._ids):
-            os.fchown(opened, _mapped(frame["uid"], self._ids, "uids"), _mapped(frame["gid"], self._ids, "gids"))
-        os.fchmod(opened, frame["mode"])
-        for name, value in frame["attributes"].items():
-            if name.startswith("user.") and not name.startswith("user.overlay."):
-                os.setxattr(opened, name, value)
-
-    def _own(self, folder: int, name: str, frame: "Frame") -> None:
-        if not _is_single(self._ids):
-            uid, gid = _mapped(frame["uid"], self._ids, "uids"), _mapped(frame["gid"], self._ids, "gids")
-            os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
-
 
 def _no_target(frame: "Frame") -> Misplaced:
     return Misplaced(frame["path"], f"is a hard link to {frame['target']!r}, which is no file here or below")
-
-
-def _is_single(ids: "Ids | None") -> bool:
-    return ids is not None and ids["single"]
-
-
-def _mapped(number: int, ids: "Ids | None", kind: str) -> int:
-    """Give an id that the sandbox has: the one asked for, or nobody's."""
-    runs = [] if ids is None else ids["uids"] if kind == "uids" else ids["gids"]
-    if ids is None or any(inside <= number < inside + count for inside, _, count in runs):
-        return number
-    return _NOBODY if any(inside <= _NOBODY < inside + count for inside, _, count in runs) else 0
-
-
-def _hide_below(folder: int) -> None:
-    try:
-        os.setxattr(folder, OPAQUE, b"y")
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:
-            raise
-        raise OSError(
-            error.errno, "the disk of the cache keeps no user attributes, which deleted folders need"
-        ) from error
 
 
 def _status(folder: int, name: str) -> "os.stat_result | None":

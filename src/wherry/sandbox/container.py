@@ -162,6 +162,7 @@ class Payload:
         job = self._job
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.setsid()
         if self._slave >= 0:
             calls.control_terminal(self._slave)

@@ -4,6 +4,7 @@ Started as `python -I -S launcher.py` with the descriptors of `line.py` and an e
 thread, nothing imported that starts slowly; it never outlives its caller.
 """
 
+import errno
 import marshal
 import os
 import sys
@@ -12,6 +13,8 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(
 
 from wherry.sandbox import calls, identity
 from wherry.sandbox.line import FAILED, FRAMES, JOB, LINE, describe, tell
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +34,8 @@ def main() -> int:
     except identity.NoNamespace as error:
         tell({"error": str(error.strerror), "stage": "namespace"})
     except OSError as error:
-        tell({"error": describe(error), "stage": "namespace" if job["task"] == "run" else "layer"})
+        stage = "namespace" if job["task"] == "run" else "disk" if error.errno in _FULL else "layer"
+        tell({"error": describe(error), "stage": stage})
     return FAILED
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from wherry.errors import HostUnable, WherryError
+from wherry.errors import CannotWrite, HostUnable, WherryError
 from wherry.sandbox.line import FAILED, FRAMES, JOB, LINE
 from wherry.sandbox.spec import Container, Delete, Event, Unpack
 
@@ -102,11 +102,12 @@ def raised(event: Event, why: Callable[[], str]) -> WherryError:
             return NotStarted(message, hint=hint, code=event.get("code", FAILED))
         case "image":
             return BadLayer(message, hint="the image hides a path that a container needs; build it without that link")
-        case "layer":
-            return BadLayer(
-                message,
-                hint="the layer is damaged, or the disk is full; see that there is room, then build or load it again",
+        case "disk":
+            return CannotWrite(
+                message, hint="free some space (`wherry gc` deletes what no name leads to), or name another --cache"
             )
+        case "layer":
+            return BadLayer(message, hint="the layer is damaged; build the image or load it again")
         case _:
             return SandboxRefused(f"no sandbox can be made: {message}", hint=why())
 

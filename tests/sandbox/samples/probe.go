@@ -81,6 +81,7 @@ func main() {
 		terminal()
 	case "device":
 		fmt.Println(say(syscall.Mknod(os.Args[2], syscall.S_IFBLK|0o666, 254<<8)))
+		fmt.Println(try("read:" + os.Args[2]))
 	}
 }
 

@@ -1,0 +1,79 @@
+"""What a layer's files have beside their bytes: owners, modes, attributes; as far as the sandbox's ids go."""
+
+import errno
+import os
+import stat
+
+from wherry.sandbox.view import OPAQUE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.sandbox.spec import Frame, Ids
+
+_NOBODY = 65534
+
+
+class Owners:
+    """Gives files what their entries say."""
+
+    def __init__(self, ids: "Ids | None") -> None:
+        """Take the ids there are; None: all."""
+        self._ids = ids
+        self._kept = ids is None or not ids["single"]
+
+    def describe(self, opened: int, frame: "Frame") -> None:
+        """Give an open file or folder its owner, mode and attributes; what is the overlay's own is not taken over."""
+        if self._kept:
+            os.fchown(opened, *self._of(frame))
+        os.fchmod(opened, frame["mode"])
+        for name, value in frame["attributes"].items():
+            if name.startswith("user.") and not name.startswith("user.overlay."):
+                _set_attribute(opened, name, value)
+
+    def own(self, folder: int, name: str, frame: "Frame") -> None:
+        """Give a link or pipe its owner."""
+        if self._kept:
+            os.chown(name, *self._of(frame), dir_fd=folder, follow_symlinks=False)
+
+    def resemble(self, opened: int, status: os.stat_result) -> None:
+        """Give an open file or folder the owner and mode of another."""
+        if self._kept:
+            os.fchown(opened, status.st_uid, status.st_gid)
+        os.fchmod(opened, stat.S_IMODE(status.st_mode))
+
+    def _of(self, frame: "Frame") -> tuple[int, int]:
+        if self._ids is None:
+            return frame["uid"], frame["gid"]
+        return _mapped(frame["uid"], self._ids["uids"]), _mapped(frame["gid"], self._ids["gids"])
+
+
+def hide_below(folder: int) -> None:
+    """Let an open folder hide those at its path in the layers below.
+
+    Raises:
+        OSError: the disk keeps no such mark.
+    """
+    try:
+        os.setxattr(folder, OPAQUE, b"y")
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        problem = "the disk of the cache keeps no user attributes, which deleted folders need"
+        raise OSError(error.errno, problem) from error
+
+
+def _mapped(number: int, runs: "list[tuple[int, int, int]]") -> int:
+    """Give an id that the sandbox has: the one asked for, else nobody's, else root's."""
+    for wanted in (number, _NOBODY):
+        if any(inside <= wanted < inside + count for inside, _, count in runs):
+            return wanted
+    return 0
+
+
+def _set_attribute(opened: int, name: str, value: bytes) -> None:
+    """Set an attribute, where the disk keeps any."""
+    try:
+        os.setxattr(opened, name, value)
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.ENOSPC, errno.E2BIG):
+            raise

@@ -115,6 +115,11 @@ class Report:
     notices: tuple[str, ...] = ()
 
 
+def _processors() -> int:
+    """Count the CPUs we may use; where the system doesn't tell (macOS), all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass
 class Pipeline:
     """Builds requests; made for one command."""
@@ -124,7 +129,7 @@ class Pipeline:
     runner: Runner
     environment: Mapping[str, str]
     clock: Callable[[], float] = time.time
-    threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    threads: int = field(default_factory=_processors)
     use_cache: bool = True
     finished: Callable[[Outcome], None] = field(default=lambda _: None)
     said: Callable[[str, str], None] = field(default=lambda _step, _text: None)

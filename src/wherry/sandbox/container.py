@@ -12,6 +12,7 @@ import marshal
 import os
 import select
 import signal
+import sys
 
 from wherry.sandbox import calls, identity
 from wherry.sandbox.line import FAILED, LINE, describe, tell
@@ -86,6 +87,7 @@ class _Init:
         rootfs = Rootfs(job, lambda words: tell({"notice": words}))
         rootfs.build()
         slave = self._terminal(rootfs) if job["terminal"] else -1
+        sys.meta_path.clear()  # from here on an import would find the image's files
         rootfs.enter()
         if emulator >= 0 and rootfs.emulated:
             os.close(emulator)

@@ -9,6 +9,8 @@ from wherry.sandbox import calls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wherry.sandbox.spec import Ids
 
 
@@ -16,10 +18,14 @@ class NoNamespace(OSError):
     """This user can't have the namespaces that a sandbox needs."""
 
 
-def enter(ids: "Ids | None") -> bool:
+def enter(ids: "Ids | None", meanwhile: "Callable[[], object] | None" = None) -> bool:
     """Move into a user namespace with these ids; tell whether we are in one.
 
     The maps are written by a child that stays outside, since only there the right to map other ids holds.
+
+    Args:
+        ids: which; None: no namespace.
+        meanwhile: done while the child writes, once we are inside.
 
     Raises:
         NoNamespace: the kernel or newuidmap refuses.
@@ -34,7 +40,7 @@ def enter(ids: "Ids | None") -> bool:
         if ids["optional"]:
             return False
         raise NoNamespace(error.errno, f"a user namespace is refused: {error.strerror}") from error
-    problem = _write_own(ids) if ids["single"] else writer.write()
+    problem = _write_own(ids) if ids["single"] else writer.write(meanwhile)
     if problem:
         raise NoNamespace(0, f"the ids can't be mapped: {problem}")
     if not ids["single"]:
@@ -75,9 +81,11 @@ class _Writer:
         os.close(wait)
         self._answer, self._go = answer, go
 
-    def write(self) -> str:
+    def write(self, meanwhile: "Callable[[], object] | None") -> str:
         """Let it write; give what went wrong, or nothing."""
         os.write(self._go, b"x")
+        if meanwhile is not None:
+            meanwhile()
         problem = b""
         while chunk := os.read(self._answer, 4096):
             problem += chunk

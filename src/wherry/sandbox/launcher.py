@@ -18,7 +18,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wherry.sandbox.spec import Container, Delete, Unpack
+    from types import ModuleType
+
+    from wherry.sandbox.spec import Delete, Unpack
 
 
 def main() -> int:
@@ -29,8 +31,13 @@ def main() -> int:
     with os.fdopen(JOB, "rb") as stream:
         job = marshal.load(stream)  # noqa: S302 - the caller is our own process
     try:
+        if job["task"] == "run":
+            identity.enter(job["ids"], _container)
+            os.close(FRAMES)
+            code: int = _container().run(job)
+            return code
         identity.enter(job["ids"])
-        return _run(job) if job["task"] == "run" else _trees(job)
+        return _trees(job)
     except identity.NoNamespace as error:
         tell({"error": str(error.strerror), "stage": "namespace"})
     except OSError as error:
@@ -39,11 +46,10 @@ def main() -> int:
     return FAILED
 
 
-def _run(job: "Container") -> int:
+def _container() -> "ModuleType":
     from wherry.sandbox import container
 
-    os.close(FRAMES)
-    return container.run(job)
+    return container
 
 
 def _trees(job: "Unpack | Delete") -> int:

@@ -15,14 +15,20 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from containers import HERE, PROBE, Person, file, folder, hard, link, make_image, people
 from gobuild import go_binary
 from needs import need
+from wherry.oci import media
 from wherry.oci.config import RuntimeConfig
+from wherry.oci.descriptor import Descriptor, PlatformDocument
+from wherry.oci.manifest import Index, Manifest
 from wherry.platform import Platform
+from wherry.store.contract import write_document
 from wherry.store.disk import DiskStore
+from wherry.store.images import read_image
 
 TMP = "/tmp"  # noqa: S108 - the container's own
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="containers need Linux")]
@@ -548,13 +554,8 @@ def test_a_layer_that_is_another_is_refused(anybody, images, run):
     assert again.returncode == 3
 
 
-def forged(store: DiskStore, honest) -> object:
+def forged(store: DiskStore, honest: Descriptor) -> Descriptor:
     """Make an image whose config says another diff id than its layer has."""
-    from wherry.oci import media
-    from wherry.oci.manifest import Manifest
-    from wherry.store.contract import write_document
-    from wherry.store.images import read_image
-
     image = read_image(store, honest)
     other = make_image(store, [[file("bin/evil", b"")]], CONFIG)
     evil = read_image(store, other).manifest.stack[0]
@@ -621,6 +622,19 @@ def test_a_launcher_is_not_seen(anybody, run):
     done = run(anybody, "-q", "probe:dev", "try", "read:/proc/1/environ", "list:/proc/1/root", "list:/proc/1/fd")
 
     assert done.stdout.splitlines() == ["permission denied"] * 3
+
+
+def test_the_lowest_level_runs(anybody, images, run):
+    """Of several images for one processor the one without a level is taken, wherever it stands."""
+    higher = Platform(HERE.os, HERE.architecture, "v9")
+    entries = []
+    for platform, code in ((higher, "8"), (HERE, "9")):
+        config = RuntimeConfig(user="0", entrypoint=("/app/probe",), cmd=("exit", code))
+        manifest = make_image(images, [base(), app()], config, platform)
+        entries.append(msgspec.structs.replace(manifest, platform=PlatformDocument.of(platform)))
+    images.tag("levels:dev", write_document(images, media.OCI_INDEX, Index.of(tuple(entries)).encoded()))
+
+    assert run(anybody, "-q", "levels:dev").returncode == 9
 
 
 def test_says_what_it_runs_on(anybody, images, run):

@@ -126,11 +126,12 @@ def _choose(located: Located, wanted: Platform | None, here: Platform) -> "Image
     if wanted is not None:
         return image_for(located.source, located.root, wanted, located.name)
     images = images_of(located.source, located.root)
-    own = [
-        image for image in images if image.platform.architecture == here.architecture and image.platform.os == "linux"
+    same = [
+        image for image in images if (image.platform.os, image.platform.architecture) == ("linux", here.architecture)
     ]
-    if own or len(images) == 1:
-        return own[0] if own else images[0]
+    own = [image for image in same if image.platform == here] or same or (images if len(images) == 1 else [])
+    if own:
+        return own[0]
     there = ", ".join(str(image.platform) for image in images) or "none"
     raise NotFound(f"{located.name} has no image for {here}", hint=f"choose with --platform; it has: {there}")
 

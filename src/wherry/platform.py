@@ -50,13 +50,13 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `os/arch[/variant]`, or an architecture alone (then the OS is linux).
+        """Read `os/arch[/variant]`, or `arch[/variant]` (then the OS is linux).
 
         Raises:
             InvalidUsage: it is no platform Go builds for; the hint has the nearest ones.
         """
         parts = text.strip().lower().split("/")
-        if len(parts) == 1:
+        if _ARCHITECTURES.get(parts[0], parts[0]) in _LINUX or len(parts) == 1:
             parts = ["linux", *parts]
         if len(parts) not in {2, 3} or not all(_WORD.fullmatch(part) for part in parts):
             raise _unknown(text)

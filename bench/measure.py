@@ -39,7 +39,11 @@ def measured(argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) 
         )
         watch = _Watch(process.pid)
         watch.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()  # we are being stopped: nothing of ours stays behind
+            raise
         seconds = time.perf_counter() - start
         watch.join()
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -6,6 +6,7 @@ Runs are interleaved (A B C, B C A, …), so that a machine that grows slower do
 import argparse
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Bout:
 def main() -> int:
     """Measure what the arguments name; write the page."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the registry ends with us
     os.environ["WHERRY_BENCH_GOMODCACHE"] = module_cache()
     OUT.mkdir(parents=True, exist_ok=True)
     with served_base(OUT / "base", EIGHT) as registry:

@@ -27,6 +27,7 @@ PATIENCE = 20.0
 
 def main() -> int:
     """Show wherry at work; give the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the service ends with us
     environment = {
         **os.environ,
         "WHERRY_STORE": str(ROOT / ".cache/demo/store"),

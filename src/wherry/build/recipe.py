@@ -49,13 +49,15 @@ def recipe_of(
         "module.source": "vendor" if vendored else "module cache",
         "go.version": toolchain.version,
         "go.flags": " ".join(map(_pathless, flags)),
-        "go.goflags": " ".join(_pathless(flag) for flag in goflags if not flag.startswith(("-ldflags", "-tags"))),
+        "go.goflags": " ".join(_pathless(flag) for flag in goflags if flag.lstrip("-").partition("=")[0] not in _TOLD),
         "go.experiment": toolchain.settings.get("GOEXPERIMENT", ""),
         "go.buildvcs": str(stamped).lower(),
         **{f"go.{name}": value for name, value in target.items()},
     }
 
 
+_TOLD = frozenset({"ldflags", "tags", "trimpath", "buildvcs", "p", "v", "x", "modcacherw"})
+"""Flags of GOFLAGS that are joined with ours, told elsewhere in the recipe, or change no byte."""
 _TARGET = ("GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "CGO_ENABLED")
 
 

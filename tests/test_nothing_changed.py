@@ -4,6 +4,7 @@ import io
 import os
 import random
 import subprocess
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -260,3 +261,30 @@ def test_a_commit_changes_only_a_program_that_reads_it(project):
             assert labels["org.opencontainers.image.revision"] in image.image.config.runtime.labels["dev.wherry.recipe"]
             layers.append(image.own[-1].diff_id)
         assert (layers[0] != layers[1]) is changes
+
+
+@pytest.mark.slow
+def test_modules_fetched_by_the_first_build_are_trusted_by_the_second(project):
+    """Go unpacks them during the first build; that is no change of the user's."""
+    proxy = project.root / "proxy" / "example.com" / "far" / "@v"
+    proxy.mkdir(parents=True)
+    (proxy / "v1.0.0.info").write_text('{"Version":"v1.0.0"}')
+    (proxy / "v1.0.0.mod").write_text("module example.com/far\n\ngo 1.21\n")
+    with zipfile.ZipFile(proxy / "v1.0.0.zip", "w") as archive:
+        archive.writestr("example.com/far@v1.0.0/go.mod", "module example.com/far\n\ngo 1.21\n")
+        archive.writestr("example.com/far@v1.0.0/far.go", "package far\n\nvar F = 5\n")
+    project.write("app/go.mod", FILES["app/go.mod"].replace("require", "require example.com/far v1.0.0\n\nrequire"))
+    project.write("app/far.go", 'package main\n\nimport "example.com/far"\n\nfunc init() { extra = far.F }\n')
+    project.environment |= {
+        "GOPROXY": f"file://{project.root / 'proxy'}",
+        "GOMODCACHE": str(project.root / "modules"),
+        "GOFLAGS": "-mod=mod -modcacherw",
+        "GONOSUMDB": "example.com",
+    }
+    subprocess.run(["go", "mod", "tidy"], cwd=project.root / "app", env=project.environment, check=True)
+    subprocess.run(["go", "clean", "-modcache"], cwd=project.root / "app", env=project.environment, check=True)
+
+    first, _ = project.build(cache=True)
+
+    assert first.startswith("sha256:")
+    assert project.build(cache=True) == (first, True)

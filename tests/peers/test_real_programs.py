@@ -30,8 +30,6 @@ def module_copy(folder: Path, module: str, version: str) -> Path:
     shutil.copytree(json.loads(answer.stdout)["Dir"], copy, ignore=shutil.ignore_patterns("vendor"))
     for path in [copy, *copy.rglob("*")]:
         path.chmod(path.stat().st_mode | 0o200)
-    # What Go unpacks while it compiles counts as changed while building, so a full cache comes first.
-    subprocess.run(["go", "mod", "download", "-modcacherw"], capture_output=True, check=True, cwd=copy)
     return copy
 
 

@@ -35,7 +35,7 @@ from wherry.oci.config import History, RuntimeConfig
 from wherry.oci.document import encode
 from wherry.oci.image import Image
 from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
-from wherry.source.inputs import Input, Kind, Looker, key_of_inputs, record
+from wherry.source.inputs import TICK, Input, Kind, Looker, key_of_inputs, record
 from wherry.source.module import Listing, MainPackage, NoMainPackage, find_main, list_inputs
 from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs, VcsAbsent, git_environment
@@ -180,11 +180,15 @@ class ImagePerformer:
         before = msgspec.msgpack.decode(known.observed, type=Observed) if known else Observed()
         wants_stamp = action.stamp and "-buildvcs=false" not in goflags and _seen_by_go(self.vcs())
         stamp = wants_stamp and bool(before.stamped)
-        started = time.time_ns()
         with ThreadPoolExecutor(1) as aside:
             listed = aside.submit(
                 list_inputs, self.runner, toolchain, package, go.listing_flags(flags), action.environment
             )
+            if known is None:
+                # A first listing may fetch modules: a tick later they are older than the compiler's start, and trusted.
+                listed.result()
+                time.sleep(TICK / 1e9)
+            started = time.time_ns()
             try:
                 program = self._link(name, action, toolchain, package, (*flags, f"-buildvcs={str(stamp).lower()}"))
             finally:

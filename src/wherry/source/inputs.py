@@ -21,7 +21,7 @@ from enum import IntEnum
 
 import msgspec
 
-_TICK = 20_000_000
+TICK = 20_000_000
 """Nanoseconds that a file system's clock may lag behind ours (the kernel stamps with its tick, 1 to 10 ms)."""
 _YOUNG = 2_000_000_000
 """Nanoseconds within which two writes can carry the same time on the coarsest file systems (FAT: 2 s)."""
@@ -198,7 +198,7 @@ def record(
 
 def _not_older(stamp: Stamp, started: int) -> bool:
     coarse = stamp[2] and stamp[2] % 1_000_000_000 == 0
-    return stamp[2] >= started - (_YOUNG if coarse else _TICK)
+    return stamp[2] >= started - (_YOUNG if coarse else TICK)
 
 
 def key_of_inputs(inputs: Iterable[Input], *further: str) -> str:

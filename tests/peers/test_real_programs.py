@@ -30,7 +30,20 @@ def module_copy(folder: Path, module: str, version: str) -> Path:
     shutil.copytree(json.loads(answer.stdout)["Dir"], copy, ignore=shutil.ignore_patterns("vendor"))
     for path in [copy, *copy.rglob("*")]:
         path.chmod(path.stat().st_mode | 0o200)
+    _leave_its_repository(copy)
     return copy
+
+
+def _leave_its_repository(copy: Path) -> None:
+    """Take the replacements by neighbouring folders out of go.mod: a published module has no neighbours."""
+    document = json.loads(
+        subprocess.run(["go", "mod", "edit", "-json"], capture_output=True, check=True, cwd=copy).stdout
+    )
+    gone = [one["Old"]["Path"] for one in document.get("Replace") or () if "Version" not in one["New"]]
+    if gone:
+        subprocess.run(["go", "mod", "edit", *(f"-dropreplace={path}" for path in gone)], check=True, cwd=copy)
+        environment = {**os.environ, "GOFLAGS": "-mod=mod"}
+        subprocess.run(["go", "list", "-deps", "."], capture_output=True, check=True, cwd=copy, env=environment)
 
 
 def call(world_of: Path, folder: Path, *arguments: str) -> tuple[int, str, str]:

@@ -16,6 +16,8 @@ class Command:
     argv: tuple[str, ...]
     cwd: Path
     environment: Mapping[str, str]
+    stdin: bytes = field(default=b"", repr=False)
+    """What it reads; it may be a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class SystemRunner:
                 command.argv,
                 cwd=command.cwd,
                 env=dict(command.environment),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if command.stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
@@ -83,21 +85,22 @@ class SystemRunner:
                 f"{command.argv[0]}: {error.strerror or error}",
                 hint=f"install {Path(command.argv[0]).name}, or put it on PATH",
             ) from error
-        return RunningProcess(process)
+        return RunningProcess(process, command.stdin)
 
 
 class RunningProcess:
     """A real program at work."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", stdin: bytes = b"") -> None:
         self._process = process
+        self._stdin = stdin
         self._outcome: Outcome | None = None
 
     def finish(self) -> Outcome:
         """Wait for its end; where the wait is interrupted, the program is ended first."""
         if self._outcome is None:
             try:
-                stdout, stderr = self._process.communicate()
+                stdout, stderr = self._process.communicate(self._stdin or None)
             except BaseException:
                 self.stop()
                 raise
@@ -109,7 +112,7 @@ class RunningProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdout, self._process.stderr):
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
 

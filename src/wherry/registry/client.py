@@ -1,0 +1,291 @@
+"""One registry: where it is, what it wants of us, and requests that are tried again where that helps.
+
+Sources: OCI distribution-spec v1.1.1, "API"; RFC 9110, sections 10.2.3 (Retry-After) and 15.4 (redirects).
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Self
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+
+from wherry.oci.reference import API_HOSTS
+from wherry.registry.auth import Authority
+from wherry.registry.challenge import challenges
+from wherry.registry.errors import RegistryBusy, RegistryError, refusal
+from wherry.registry.keyring import Keyring
+from wherry.registry.network import Connections, CutOff, translated
+from wherry.settings.proxies import is_loopback
+
+ATTEMPTS = 5
+"""Times one thing is asked for."""
+_LONGEST_WAIT = 60.0
+"""Seconds we wait at most because a registry says so."""
+_REDIRECTS = 5
+_ERROR_BODY = 16 * 1024
+"""Bytes of an error's body that are read."""
+_UNAUTHORIZED, _BAD_REQUEST = 401, 400
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One thing asked of a registry."""
+
+    method: str
+    url: str
+    """Whole, or a path of the registry's."""
+    what: str
+    """It in words; starts the message if it fails."""
+    ok: frozenset[int] = frozenset({200})
+    scopes: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Iterable[bytes] | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be sent twice: a stream can't."""
+        return self.body is None or isinstance(self.body, bytes)
+
+
+class Answer:
+    """The head of an answer, and its body as it comes; leaving the `with` block lets go of the connection."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, url: str) -> None:
+        self._response = response
+        self.url = url
+        """Where it came from, after redirects."""
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    @property
+    def length(self) -> int | None:
+        """Bytes that the body is said to have; None where nothing is said."""
+        text = self.headers.get("Content-Length", "")
+        return int(text) if text.isascii() and text.isdigit() else None
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Yield the body.
+
+        Raises:
+            CutOff: it ended too early.
+        """
+        with translated(urlsplit(self.url).netloc):
+            while chunk := self._response.read(size):
+                yield chunk
+
+    def head(self, limit: int) -> bytes:
+        """Read the body, up to so many bytes.
+
+        Raises:
+            CutOff: it ended too early.
+        """
+        with translated(urlsplit(self.url).netloc):
+            return self._response.read(limit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Keep the connection where the body was read to its end, or is short; else close it."""
+        rest = self.length
+        if rest is not None and rest <= _ERROR_BODY:
+            try:
+                self._response.drain_conn()
+            except (urllib3.exceptions.HTTPError, OSError):
+                self._response.close()
+        elif not self._response.closed:
+            self._response.close()
+        self._response.release_conn()
+
+
+class Client:
+    """Speaks with one registry."""
+
+    def __init__(
+        self,
+        registry: str,
+        connections: Connections,
+        keyring: Keyring,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.registry = registry
+        self._connections = connections
+        self._keyring = keyring
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._made: Authority | None = None
+        self._root = ""
+        self._turn = threading.Lock()
+
+    @property
+    def root(self) -> str:
+        """Scheme and host. TLS, but for this machine itself and hosts that are called insecure, which are tried."""
+        self._authority()
+        return self._root
+
+    def send(self, request: Request) -> Answer:
+        """Ask; where it makes sense, ask again.
+
+        Raises:
+            AccessDenied, NotInRegistry, RegistryError: the registry's no, in its words.
+            CutOff: the connection broke, each time.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answer = self._authorized(request)
+            except CutOff:
+                if attempt == ATTEMPTS or not request.repeatable:
+                    raise
+                self._sleep(_pause(attempt, None))
+                continue
+            if answer.status in request.ok:
+                return answer
+            with answer:
+                body = answer.head(_ERROR_BODY)
+            if answer.status not in _AGAIN or not request.repeatable:
+                break
+            if attempt == ATTEMPTS:
+                break
+            self._sleep(_pause(attempt, answer.headers.get("Retry-After")))
+        error = refusal(request.what, answer.status, body, registry=self.registry, known=self._known(request.scopes))
+        if answer.status in _AGAIN and isinstance(error, RegistryError):
+            raise RegistryBusy(error.message, hint=f"it said so {attempt} times; run it again in a while")
+        raise error
+
+    def _known(self, scopes: Sequence[str]) -> bool:
+        return self._authority().known(scopes)
+
+    def _authorized(self, request: Request) -> Answer:
+        """Send with what the registry wants to see; learn it from its 401 first."""
+        authority = self._authority()
+        sent = authority.header(request.scopes)
+        answer = self._followed(request, sent)
+        if answer.status != _UNAUTHORIZED or not request.repeatable:
+            return answer
+        offered = challenges(_all(answer, "WWW-Authenticate"))
+        header = authority.answer(offered, request.scopes, sent)
+        if header is None:
+            return answer
+        with answer:
+            pass
+        return self._followed(request, header)
+
+    def _followed(self, request: Request, authorization: str | None) -> Answer:
+        """Send, and follow redirects of what only reads; another host never sees who we are."""
+        url = urljoin(self.root, request.url)
+        for _ in range(_REDIRECTS + 1):
+            headers = {"User-Agent": "wherry", **request.headers}
+            if authorization and origin(url) == origin(self.root):
+                headers["Authorization"] = authorization
+            answer = Answer(self._connections.send(request.method, url, headers=headers, body=request.body), url)
+            target = answer.headers.get("Location")
+            if answer.status not in _MOVED or not target or request.method not in {"GET", "HEAD"}:
+                return answer
+            with answer:
+                url = self._checked(urljoin(url, target), url)
+        raise RegistryError(
+            f"{request.what}: {self.registry} redirects more than {_REDIRECTS} times",
+            hint="ask whoever runs the registry",
+        )
+
+    def _checked(self, target: str, before: str) -> str:
+        new, old = urlsplit(target), urlsplit(before)
+        if new.scheme not in {"http", "https"} or not new.hostname or (old.scheme, new.scheme) == ("https", "http"):
+            raise RegistryError(
+                f"{self.registry}: it redirects to {target[:200]!r}, which is not as safe as {old.scheme}",
+                hint="nothing was sent there; ask whoever runs the registry",
+            )
+        return target
+
+    def _authority(self) -> Authority:
+        with self._turn:
+            if self._made is None:
+                self._root = self._find()
+                self._made = Authority(
+                    self.registry,
+                    self._keyring,
+                    self._ask,
+                    secure=self._root.startswith("https:"),
+                    monotonic=self._monotonic,
+                )
+            return self._made
+
+    def _find(self) -> str:
+        host = API_HOSTS.get(self.registry, self.registry)
+        insecure = host in self._connections.network.insecure
+        if is_loopback(urlsplit(f"//{host}").hostname or ""):
+            order = ("http", "https")
+        elif insecure:
+            order = ("https", "http")
+        else:
+            return f"https://{host}"
+        if self._speaks(f"{order[0]}://{host}"):
+            return f"{order[0]}://{host}"
+        return f"{order[1]}://{host}"
+
+    def _speaks(self, root: str) -> bool:
+        """Ask without a name whether somebody speaks this scheme; a TLS server answers plain words with 400."""
+        try:
+            response = self._connections.send("GET", f"{root}/v2/", headers={"User-Agent": "wherry"}, body=None)
+        except CutOff:
+            return False
+        except RegistryError:
+            if root.startswith("http:"):
+                raise
+            return False
+        with Answer(response, root) as answer:
+            return answer.status != _BAD_REQUEST
+
+    def _ask(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
+        """Ask a realm for a token; it is tried again, and never redirected with credentials."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                sent = {"User-Agent": "wherry", **headers}
+                with Answer(self._connections.send(method, url, headers=sent, body=body), url) as answer:
+                    if answer.status not in _AGAIN or attempt == ATTEMPTS:
+                        return answer.status, answer.head(1 << 20)
+                    wait = _pause(attempt, answer.headers.get("Retry-After"))
+            except CutOff:
+                if attempt == ATTEMPTS:
+                    raise
+                wait = _pause(attempt, None)
+            self._sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Name what decides who is at the other end: scheme, host and port."""
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", parts.port or default
+
+
+def _all(answer: Answer, name: str) -> list[str]:
+    getlist = getattr(answer.headers, "getlist", None)
+    return getlist(name) if getlist else [answer.headers.get(name, "")]
+
+
+def _pause(attempt: int, retry_after: str | None) -> float:
+    """Say how many seconds to wait before the next attempt."""
+    told = _told(retry_after or "")
+    if told is not None:
+        return min(max(told, 0.0), _LONGEST_WAIT)
+    return 0.2 * 2.0**attempt * random.uniform(0.75, 1.25)  # noqa: S311 - it spreads clients, it guards nothing
+
+
+def _told(text: str) -> float | None:
+    if text.isascii() and text.isdigit():
+        return float(text[:6])
+    try:
+        return parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, TypeError):
+        return None

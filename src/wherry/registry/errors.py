@@ -1,0 +1,79 @@
+"""What a registry said no to, in its own words.
+
+Source: OCI distribution-spec v1.1.1, "Error Codes".
+"""
+
+import json
+from collections.abc import Iterator
+
+from wherry.errors import HostUnable, NotFound, NotPermitted
+
+_SHOWN = 600
+"""Characters of a registry's words that a message repeats."""
+_NOT_FOUND = 404
+_DENIED = frozenset({401, 403})
+
+
+class RegistryError(HostUnable):
+    """A registry could not be reached, or would not do what it was asked for."""
+
+
+class RegistryBusy(RegistryError):
+    """A registry said to come back later, more often than we asked."""
+
+
+class AccessDenied(NotPermitted):
+    """A registry wants other credentials, or none would do."""
+
+
+class NotInRegistry(NotFound):
+    """A registry has no such repository, tag or manifest."""
+
+
+def refusal(what: str, status: int, body: bytes, *, registry: str, known: bool = False) -> Exception:
+    """Make the error for an answer that is none we can go on with.
+
+    Args:
+        what: what was asked for; it starts the message.
+        status: of the answer.
+        body: its first bytes.
+        registry: its host.
+        known: whether we sent credentials.
+    """
+    words = "; ".join(words_of(body)) or f"HTTP {status}, and no word why"
+    message = f"{what}: {registry} answers {status}: {words}"
+    if status in _DENIED:
+        hint = (
+            f"the credentials for {registry} do not allow it; log in as somebody who may: wherry login {registry}"
+            if known
+            else f"log in: wherry login {registry}"
+        )
+        return AccessDenied(message, hint=hint)
+    if status == _NOT_FOUND:
+        return NotInRegistry(message, hint=f"`wherry tags` lists what a repository of {registry} has")
+    return RegistryError(message, hint=f"these are {registry}'s own words; ask whoever runs it")
+
+
+def words_of(body: bytes) -> Iterator[str]:
+    """Read the errors of an answer: the spec's JSON, else its first line of text."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        text = body.decode(errors="replace").strip()
+        if text and not text.startswith("<"):
+            yield _shown(text.splitlines()[0])
+        return
+    if not isinstance(document, dict):
+        return
+    errors = document.get("errors")
+    for error in errors[:3] if isinstance(errors, list) else ():
+        if isinstance(error, dict):
+            said = [str(error.get(key) or "") for key in ("code", "message", "detail")]
+            yield _shown(": ".join(word for word in said if word))
+    if not errors and (word := document.get("details") or document.get("message")):
+        yield _shown(str(word))
+
+
+def _shown(text: str) -> str:
+    """Cut a text, and take out what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:_SHOWN])

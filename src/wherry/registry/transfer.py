@@ -1,0 +1,176 @@
+"""Images from one store to another, side by side: `copy` of the stores' contract with threads, mounts and a tally."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from threading import Lock
+
+from wherry.errors import InvalidDocument
+from wherry.oci.descriptor import Descriptor
+from wherry.registry.repository import DOCUMENTS, Repository
+from wherry.registry.upload import Opener
+from wherry.store.contract import DEEPEST, BlobSink, BlobSource, children, read_whole
+
+THREADS = 8
+"""Blobs on their way at a time."""
+_FOREIGN = ("foreign", "nondistributable")
+
+
+@dataclass
+class Tally:
+    """What was moved; told of each change, from any thread."""
+
+    changed: Callable[["Tally"], None] = field(default=lambda _: None)
+    sent: int = 0
+    """Bytes."""
+    blobs: int = 0
+    """Blobs that were sent; documents count."""
+    there: int = 0
+    """Blobs that were there already."""
+    mounted: int = 0
+    """Blobs that the registry took from another of its repositories."""
+    left: int = 0
+    """Foreign layers, which their makers do not let others pass on."""
+    _turn: Lock = field(default_factory=Lock, repr=False)
+
+    def add(self, **amounts: int) -> None:
+        """Count."""
+        with self._turn:
+            for name, amount in amounts.items():
+                setattr(self, name, getattr(self, name) + amount)
+        self.changed(self)
+
+    def watched(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Count bytes as they pass."""
+        for chunk in chunks:
+            self.add(sent=len(chunk))
+            yield chunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Moves images between two stores."""
+
+    source: BlobSource
+    sink: BlobSink
+    tally: Tally = field(default_factory=Tally)
+    threads: int = THREADS
+    mount_from: Callable[[Descriptor], str] = field(default=lambda _: "")
+    """Names a repository of the sink's registry that may have a blob; empty where none is known."""
+
+    def move(self, root: Descriptor, tags: Iterable[str] = ()) -> None:
+        """Move a root and all it leads to, children before parents; then let tags lead to it.
+
+        A blob that is there is not moved again, so a second run goes on where a first one was cut.
+
+        Args:
+            root: a manifest or an index, or a blob.
+            tags: for a `Repository`; the root comes last and under them, so no tag leads to what is not there.
+        """
+        leaves, documents = self._missing(root)
+        self._side_by_side(self._leaf, leaves)
+        below, top = [blob for blob in documents if blob != root], [blob for blob in documents if blob == root]
+        for level in _levels(below, self.source):
+            self._side_by_side(self._document, level)
+        names = tuple(tags)
+        if isinstance(self.sink, Repository) and names:
+            self._tag(self.sink, root, names, new=bool(top))
+            return
+        for blob in top:
+            self._document(blob)
+
+    def _tag(self, sink: Repository, root: Descriptor, tags: tuple[str, ...], *, new: bool) -> None:
+        document = read_whole(self.source, root)
+        for tag in tags:
+            if new or not _leads(sink, tag, root):
+                sink.put(root, document, tag)
+        self.tally.add(**({"blobs": 1, "sent": len(document)} if new else {}))
+
+    def _missing(self, root: Descriptor) -> tuple[list[Descriptor], list[Descriptor]]:
+        """List the blobs to ask for, and the documents that are missing, parents first.
+
+        A registry checks what a document points at, so one that is there is whole; on a disk, children are looked for.
+        """
+        trusting = isinstance(self.sink, Repository)
+        leaves: dict[str, Descriptor] = {}
+        documents: dict[str, Descriptor] = {}
+        waiting = [(root, 0)]
+        seen: set[str] = set()
+        while waiting:
+            blob, depth = waiting.pop()
+            if blob.digest in seen:
+                continue
+            seen.add(blob.digest)
+            if depth > DEEPEST:
+                raise InvalidDocument(str(blob.digest), f"lies more than {DEEPEST} documents deep")
+            if blob.media_type not in DOCUMENTS:
+                leaves[blob.digest] = blob
+                continue
+            here = self.sink.has(blob)
+            if here:
+                self.tally.add(there=1)
+            else:
+                documents[blob.digest] = blob
+            if not (here and trusting):
+                waiting.extend((child, depth + 1) for child in children(blob, self.source))
+        return list(leaves.values()), list(documents.values())
+
+    def _leaf(self, blob: Descriptor) -> None:
+        if self.sink.has(blob):
+            self.tally.add(there=1)
+            return
+        if blob.urls and any(word in blob.media_type for word in _FOREIGN):
+            self.tally.add(left=1)
+            return
+        if not isinstance(self.sink, Repository):
+            self.sink.write(blob, self.tally.watched(self.source.read(blob)))
+        elif self.sink.upload(blob, Opener(self._opened(blob)), mount_from=self.mount_from(blob)):
+            self.tally.add(mounted=1)
+            return
+        self.tally.add(blobs=1)
+
+    def _opened(self, blob: Descriptor) -> Callable[[int], Iterator[bytes]]:
+        return lambda offset: self.tally.watched(self.source.read(blob, offset))
+
+    def _document(self, blob: Descriptor) -> None:
+        self.sink.write(blob, [read_whole(self.source, blob)])
+        self.tally.add(blobs=1, sent=blob.size)
+
+    def _side_by_side(self, do: Callable[[Descriptor], None], blobs: list[Descriptor]) -> None:
+        if len(blobs) <= 1 or self.threads <= 1:
+            for blob in blobs:
+                do(blob)
+            return
+        # The largest first: nobody waits at the end for one that began late.
+        order = sorted(blobs, key=lambda blob: -blob.size)
+        with ThreadPoolExecutor(min(self.threads, len(order))) as pool:
+            running: list[Future[None]] = [pool.submit(do, blob) for blob in order]
+            wait(running, return_when=FIRST_EXCEPTION)
+            for future in running:
+                if future.done() and not future.cancelled() and future.exception():
+                    pool.shutdown(cancel_futures=True)
+                    future.result()
+
+
+def _levels(documents: list[Descriptor], source: BlobSource) -> Iterator[list[Descriptor]]:
+    """Group documents so that each comes after what it points at."""
+    depths: dict[str, int] = {}
+    among = {blob.digest: blob for blob in documents}
+
+    def depth(blob: Descriptor) -> int:
+        if blob.digest not in depths:
+            below = [child for child in children(blob, source) if child.digest in among]
+            depths[blob.digest] = 1 + max(map(depth, below), default=0)
+        return depths[blob.digest]
+
+    for level in sorted(set(map(depth, documents))):
+        yield [blob for blob in documents if depth(blob) == level]
+
+
+def _leads(sink: Repository, tag: str, root: Descriptor) -> bool:
+    from wherry.errors import NotFound
+
+    try:
+        return sink.resolve(tag).digest == root.digest
+    except NotFound:
+        return False

@@ -1,0 +1,200 @@
+"""A blob on its way to a registry: mounted, in one piece, or in chunks where the registry asks for them.
+
+Source: OCI distribution-spec v1.1.1, "Pushing blobs" and "Mounting a blob from another repository".
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from wherry.digest import Digest
+from wherry.errors import DigestMismatch, SizeMismatch
+from wherry.oci.descriptor import Descriptor
+from wherry.registry.client import Answer, Client, Request
+from wherry.registry.errors import RegistryBusy, RegistryError
+from wherry.registry.network import CutOff
+
+_PIECE = 16 << 20
+"""Bytes of a chunk where the registry asks for chunks and not for a size."""
+_LARGEST_PIECE = 1 << 30
+_CREATED, _ACCEPTED, _NO_CONTENT = 201, 202, 204
+_OK, _NOT_FOUND, _TOO_LARGE = 200, 404, 413
+_BYTES = {"Content-Type": "application/octet-stream"}
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Gives a blob's bytes from an offset on, as often as it is asked."""
+
+    open: Callable[[int], Iterator[bytes]]
+
+    @classmethod
+    def once(cls, chunks: Iterable[bytes]) -> "Opener":
+        """Make one of chunks that can be taken once."""
+        return cls(lambda _: iter(chunks))
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Sends blobs to one repository."""
+
+    client: Client
+    repository: str
+
+    def send(self, blob: Descriptor, opener: Opener, *, attempts: int, mount_from: str = "") -> bool:
+        """Store a blob; tell whether it was mounted.
+
+        Raises:
+            DigestMismatch, SizeMismatch: the chunks are not the blob; nothing was stored.
+            AccessDenied, RegistryError: the registry would not take it.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                return self._once(blob, opener, mount_from)
+            except (CutOff, RegistryBusy):
+                if attempt == attempts:
+                    raise
+                mount_from = ""
+        raise AssertionError("the last attempt returns or raises")
+
+    def _once(self, blob: Descriptor, opener: Opener, mount_from: str) -> bool:
+        with self._begin(blob, mount_from) as begun:
+            if begun.status == _CREATED:
+                return True
+            location = self._location(begun)
+            piece = _piece(begun)
+        if piece is None:
+            if self._in_one(blob, opener, location):
+                return False
+            with self._begin(blob, "") as begun:
+                location, piece = self._location(begun), _piece(begun) or _PIECE
+        self._in_pieces(blob, opener, location, piece)
+        return False
+
+    def _begin(self, blob: Descriptor, mount_from: str) -> Answer:
+        words = {"mount": str(blob.digest), "from": mount_from} if mount_from else {}
+        own = f"repository:{self.repository}:pull,push"
+        scopes = (own, f"repository:{mount_from}:pull") if mount_from else (own,)
+        return self._request(
+            "POST",
+            f"/v2/{self.repository}/blobs/uploads/" + (f"?{urlencode(words)}" if words else ""),
+            {_CREATED, _ACCEPTED},
+            headers={"Content-Length": "0"},
+            scopes=scopes,
+            body=b"",
+        )
+
+    def _in_one(self, blob: Descriptor, opener: Opener, location: str) -> bool:
+        """Send it in one piece; tell whether that was not too much for the registry."""
+        headers = {**_BYTES, "Content-Length": str(blob.size)}
+        body = checked(blob, opener.open(0)) if blob.size else b"".join(checked(blob, opener.open(0)))
+        url = with_query(location, digest=str(blob.digest))
+        with self._request("PUT", url, {_CREATED, _NO_CONTENT, _TOO_LARGE}, headers=headers, body=body) as answer:
+            return answer.status != _TOO_LARGE
+
+    def _in_pieces(self, blob: Descriptor, opener: Opener, location: str, piece: int) -> None:
+        """Send it in chunks, each of which is kept until the registry has said how far it got."""
+        at = 0
+        for chunk in _pieces(checked(blob, opener.open(0)), piece):
+            location = self._piece(chunk, at, location)
+            at += len(chunk)
+        url = with_query(location, digest=str(blob.digest))
+        with self._request("PUT", url, {_CREATED, _NO_CONTENT}, headers={"Content-Length": "0"}, body=b""):
+            pass
+
+    def _piece(self, chunk: bytes, at: int, location: str) -> str:
+        headers = {
+            **_BYTES,
+            "Content-Length": str(len(chunk)),
+            "Content-Range": f"{at}-{at + len(chunk) - 1}",
+        }
+        with self._request("PATCH", location, {_ACCEPTED, _NO_CONTENT, 416}, headers=headers, body=chunk) as answer:
+            if answer.status in {_ACCEPTED, _NO_CONTENT}:
+                return self._location(answer)
+        # A chunk that was sent twice since its answer was lost: the registry knows how far it is.
+        with self._request("GET", location, {_NO_CONTENT, _OK, _ACCEPTED}) as status:
+            if status.headers.get("Range", "").rpartition("-")[2] == str(at + len(chunk) - 1):
+                return self._location(status)
+        raise RegistryError(
+            f"push to {self.client.registry}/{self.repository}: it refuses bytes {headers['Content-Range']}",
+            hint="run it again; what is there is not sent twice",
+        )
+
+    def _location(self, answer: Answer) -> str:
+        location = answer.headers.get("Location", "")
+        url = urljoin(answer.url, location)
+        if not location or urlsplit(url).scheme not in {"http", "https"}:
+            raise RegistryError(
+                f"push to {self.client.registry}/{self.repository}: it does not say where to send the blob",
+                hint="ask whoever runs the registry",
+            )
+        return url
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        ok: set[int],
+        *,
+        headers: dict[str, str] | None = None,
+        scopes: tuple[str, ...] = (),
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> Answer:
+        return self.client.send(
+            Request(
+                method=method,
+                url=url,
+                what=f"push to {self.client.registry}/{self.repository}",
+                ok=frozenset(ok),
+                scopes=scopes or (f"repository:{self.repository}:pull,push",),
+                headers=headers or {},
+                body=body,
+            )
+        )
+
+
+def with_query(url: str, **words: str) -> str:
+    """Add to a URL's query; what is there stays as it is."""
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(words)}"
+
+
+def checked(blob: Descriptor, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass chunks on, and make sure before their end that they are the blob: the last is held back until then.
+
+    Raises:
+        DigestMismatch, SizeMismatch: they are not; the last chunk was not passed on.
+    """
+    state, size, held = blob.digest.hasher(), 0, b""
+    for chunk in chunks:
+        size += len(chunk)
+        if size > blob.size:
+            break
+        if held:
+            yield held
+        state.update(chunk)
+        held = chunk
+    if size != blob.size:
+        raise SizeMismatch(str(blob.digest), expected=blob.size, actual=size)
+    if (actual := Digest.from_hash(state)) != blob.digest:
+        raise DigestMismatch(str(blob.digest), expected=blob.digest, actual=actual)
+    if held:
+        yield held
+
+
+def _piece(answer: Answer) -> int | None:
+    """Read whether chunks are asked for, and of how many bytes at least."""
+    text = answer.headers.get("OCI-Chunk-Min-Length", "")
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return min(max(int(text[:12]), _PIECE), _LARGEST_PIECE)
+
+
+def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        while len(held) >= size:
+            yield bytes(held[:size])
+            del held[:size]
+    if held:
+        yield bytes(held)

@@ -4,13 +4,17 @@ Beside `pipeline.py`, since only here both ends are known: the rooms that make b
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from wherry.digest import Digest
 from wherry.errors import NotFound
+from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
+from wherry.oci.reference import names_registry
 from wherry.plan.steps import TakeBase
+from wherry.remote import REGISTRY, RemoteBases, reference_of
 from wherry.store.contract import copy
 from wherry.store.disk import DiskStore
 from wherry.store.find import Located, locate
@@ -19,6 +23,34 @@ from wherry.store.results import Results
 
 if TYPE_CHECKING:
     from wherry.layer.changes import Tree
+
+
+_COMMON = frozenset(
+    [
+        "bin",
+        "boot",
+        "dev",
+        "etc",
+        "home",
+        "lib",
+        "lib32",
+        "lib64",
+        "libx32",
+        "media",
+        "mnt",
+        "opt",
+        "proc",
+        "root",
+        "run",
+        "sbin",
+        "srv",
+        "sys",
+        "tmp",
+        "usr",
+        "var",
+    ]
+)
+"""Folders, or links to them, that distributions have at their top (Filesystem Hierarchy Standard 3.0, section 3)."""
 
 
 class Bases:
@@ -30,10 +62,17 @@ class Bases:
         "scratch": "nothing",
     }
 
-    def __init__(self, store: DiskStore, environment: Mapping[str, str]) -> None:
+    def __init__(self, store: DiskStore, remote: RemoteBases | None = None) -> None:
+        """Look for bases.
+
+        Args:
+            store: the local store.
+            remote: bases of registries; None: there are none.
+        """
         self._store = store
-        self._environment = environment
+        self._remote = remote
         self._opened: dict[str, Located] = {}
+        self._places: dict[str, bool] = {}
         self._roots: dict[Digest, Tree] = {}
 
     def content(self, name: str) -> Mapping[str, str]:
@@ -48,7 +87,30 @@ class Bases:
             from wherry.base.static import static_base_key
 
             return static_base_key()
+        if self._remote and self.is_remote(name):
+            return {"digest": self._remote.root(name).digest}
         return {"digest": self._open(name).root.digest}
+
+    def annotations(self, name: str) -> Mapping[str, str]:
+        """Say what an image is built on, where others can look it up (image-spec v1.1.1, annotations.md)."""
+        if not self._remote or not self.is_remote(name):
+            return {}
+        return {
+            "org.opencontainers.image.base.digest": str(self._remote.root(name).digest),
+            "org.opencontainers.image.base.name": replace(reference_of(name), digest=None).canonical,
+        }
+
+    def is_remote(self, name: str) -> bool:
+        """Tell whether a base is a registry's: its name says so, or nothing here is called so."""
+        if name in self.EMBEDDED or self._remote is None:
+            return False
+        if name not in self._places:
+            self._places[name] = name.startswith(REGISTRY) or self._only_there(name)
+        return self._places[name]
+
+    def holds(self, layer: Descriptor) -> bool:
+        """Tell whether a base's layer is where this build wants it."""
+        return self._remote.holds(layer) if self._remote else self._store.has(layer)
 
     def take(self, action: TakeBase) -> Image:
         """Have the base of one platform in the store."""
@@ -58,6 +120,8 @@ class Bases:
             if action.base == "scratch":
                 return scratch_base(self._store, action.platform)
             return static_base(self._store, action.platform, zones=action.base == "static")
+        if self._remote and self.is_remote(action.base):
+            return self._remote.image(action.base, action.platform)
         found = self._open(action.base)
         image = image_for(found.source, found.root, action.platform, action.base)
         copy(image.descriptor, found.source, self._store)
@@ -72,18 +136,33 @@ class Bases:
             self._roots[digest] = Tree.of(layers_of(self._store, image))
         return self._roots[digest]
 
-    def folders(self, image: Image, wanted: tuple[str, ...], results: Results) -> frozenset[str]:
-        """Tell which paths a base has; asked of a base once, and remembered by its digest."""
+    def folders(self, name: str, image: Image, wanted: tuple[str, ...], results: Results) -> frozenset[str]:
+        """Tell which paths a base has; asked of a base once, and remembered by its digest.
+
+        A registry's base is not pulled for this: a folder that no distribution has, such as /app, is taken to be new.
+        """
         there = set()
-        for path in wanted:
-            name = f"{image.descriptor.digest} has {path}"
-            known = results.fact(name)
+        asked = [path for path in wanted if not self.is_remote(name) or path.split("/")[1] in _COMMON]
+        for path in asked:
+            fact = f"{image.descriptor.digest} has {path}"
+            known = results.fact(fact)
             if known is None:
                 known = str(self.root(image).has(path))
-                results.put_fact(name, known)
+                results.put_fact(fact, known)
             if known == str(True):
                 there.add(path)
         return frozenset(there)
+
+    def _only_there(self, name: str) -> bool:
+        if name.startswith(("/", "./", "../")):
+            return False
+        if names_registry(name):
+            return not Path(name.rpartition(":")[0] or name).exists()
+        try:
+            self._open(name)
+        except NotFound:
+            return True
+        return False
 
     def _open(self, name: str) -> Located:
         if name not in self._opened:

@@ -28,6 +28,8 @@ from wherry.oci.manifest import Index
 from wherry.plan.from_module import Packing, Target, plan_images
 from wherry.plan.steps import AddedFile, Plan
 from wherry.platform import Platform, order
+from wherry.registry.open import Registries
+from wherry.remote import Policy, RemoteBases
 from wherry.source.module import MainPackage
 from wherry.source.vcs import Vcs, VcsAbsent
 from wherry.store.contract import write_document
@@ -128,6 +130,10 @@ class Pipeline:
     cache: Path
     runner: Runner
     environment: Mapping[str, str]
+    registries: Callable[[], Registries] | None = None
+    """Where bases that are not here are had from; None: nowhere."""
+    policy: Policy = field(default_factory=Policy)
+    warned: Callable[[str], None] = field(default=lambda _: None)
     clock: Callable[[], float] = time.time
     threads: int = field(default_factory=_processors)
     use_cache: bool = True
@@ -149,7 +155,7 @@ class Pipeline:
         """
         began, began_ns = self.clock(), time.time_ns()
         vcs = Checkout(requests[0].package.module, self.runner, self.environment)
-        bases = Bases(self.store, self.environment)
+        bases = Bases(self.store, self._remote())
         performer = ImagePerformer(
             store=self.store,
             runner=self.runner,
@@ -158,7 +164,8 @@ class Pipeline:
             vcs=lambda: vcs.status,
             judge=judge,
             base=bases.take,
-            folders=lambda image, parents: bases.folders(image, parents, self.results),
+            folders=lambda name, image, parents: bases.folders(name, image, parents, self.results),
+            holds_layer=bases.holds,
             refuse=lambda compiled, program, image: refuse_if_it_cannot_start(compiled, program, image, bases),
             threads=self.threads,
             said=self.said,
@@ -180,6 +187,11 @@ class Pipeline:
         return Report(
             built, unchanged, performer.looked_at, outcomes, self.clock() - began, vcs.status, began_ns, vcs.notices
         )
+
+    def _remote(self) -> RemoteBases | None:
+        if self.registries is None:
+            return None
+        return RemoteBases(self.store, self.registries, self.results, self.policy, self.warned)
 
     def _carry_out(self, plan: Plan, performer: ImagePerformer) -> tuple[Mapping[str, Outcome], bool]:
         engine = Engine(
@@ -222,8 +234,8 @@ class Pipeline:
             added=request.added,
             changes=_configured(request, facts),
             created=rfc3339(created),
-            annotations=dict(request.annotations),
-            recipe=_recipe(request, facts, epoch, encoding.encoder),
+            annotations={**bases.annotations(request.base), **request.annotations},
+            recipe=_recipe(request, facts, epoch, encoding.encoder, remote=bases.is_remote(request.base)),
             packing=Packing(
                 algorithm=encoding.algorithm, level=encoding.level, encoder=encoding.encoder, mtime=epoch or 0
             ),
@@ -361,12 +373,12 @@ def _configured(request: Request, facts: VcsFacts) -> RuntimeConfig:
     )
 
 
-def _recipe(request: Request, facts: VcsFacts, epoch: int | None, encoder: str) -> dict[str, str]:
+def _recipe(request: Request, facts: VcsFacts, epoch: int | None, encoder: str, *, remote: bool) -> dict[str, str]:
     from wherry import __version__
 
     recipe = {
         "wherry": __version__,
-        "base.name": request.base if request.base in Bases.EMBEDDED else "external",
+        "base.name": request.base if request.base in Bases.EMBEDDED or remote else "external",
         "layers.encoder": encoder,
         "layers.mtime": str(epoch or 0),
         "module.revision": facts.revision,

@@ -32,6 +32,7 @@ from wherry.errors import NotFound
 from wherry.host.process import Runner
 from wherry.host.toolchain import Toolchain, find_toolchain
 from wherry.oci.config import History, RuntimeConfig
+from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import encode
 from wherry.oci.image import Image
 from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
@@ -56,8 +57,10 @@ class ImagePerformer:
     vcs: Callable[[], Vcs | VcsAbsent]
     judge: Callable[[Path], Facts]
     base: Callable[[TakeBase], Image]
-    folders: Callable[[Image, tuple[str, ...]], frozenset[str]]
-    """Tells which of some folders a base has."""
+    folders: Callable[[str, Image, tuple[str, ...]], frozenset[str]]
+    """Tells which of some folders a base has, by its name and its image."""
+    holds_layer: Callable[[Descriptor], bool]
+    """Tells whether a base's layer is where the build wants it."""
     refuse: Callable[[Compiled, Callable[[], Path], Image], None]
     """Raises where a program cannot start on a base."""
     threads: int = 2
@@ -116,7 +119,8 @@ class ImagePerformer:
                 return self.store.has(layer_of(result).blob)
             case TakeBase():
                 image = image_of(result)
-                return all(map(self.store.has, (image.descriptor, image.manifest.config, *image.manifest.stack)))
+                documents = image.descriptor, image.manifest.config
+                return all(map(self.store.has, documents)) and all(map(self.holds_layer, image.manifest.stack))
             case Assemble():
                 return self.store.has(descriptor_of(result))
 
@@ -271,7 +275,8 @@ class ImagePerformer:
 
     def _there(self, pack: Pack, step: Step, needs: Mapping[str, Outcome]) -> frozenset[str]:
         (base,) = _of(TakeBase, step, needs)
-        return self.folders(image_of(base.result), _parents_of(pack))
+        assert isinstance(base.step.action, TakeBase)  # noqa: S101 - it was chosen by its kind
+        return self.folders(base.step.action.base, image_of(base.result), _parents_of(pack))
 
     def _program(self, compiled: Outcome) -> Path:
         path = self.programs.get(compiled.step.name)

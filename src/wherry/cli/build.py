@@ -23,7 +23,9 @@ from wherry.cli.world import World
     help="linux/amd64,linux/arm64,… or all. [default: this machine's]",
 )
 @click.option(
-    "--base", metavar="BASE", help="static, static-notz, scratch, a layout, an archive, or an image of the local store."
+    "--base",
+    metavar="BASE",
+    help="static, static-notz, scratch, an image of a registry or of the local store, a layout, an archive.",
 )
 @click.option("-f", "--file", "dockerfile", metavar="FILE", help="Build a Dockerfile (not in this version).")
 @click.option("--go", "go_door", is_flag=True, help="Build the Go module, also where there is a Dockerfile.")
@@ -74,12 +76,18 @@ from wherry.cli.world import World
     default="auto",
     help="How to show what is going on.",
 )
+@click.option("--push", is_flag=True, help="Push the image under its names.")
+@click.option("--pull", is_flag=True, help="Ask for the base's tag, locked or not, and stop if that fails.")
+@click.option("--offline", is_flag=True, help="Ask no registry: a base is taken as it was last seen.")
+@click.option(
+    "--insecure", is_flag=True, help="Registries may speak plain HTTP, or show certificates that aren't trusted."
+)
 @click.option("--no-cache", is_flag=True, help="Do every step.")
 @click.option("--no-vcs", is_flag=True, help="Leave facts of version control out.")
 @click.option("--explain", is_flag=True, help="Say of each step why it was done.")
 @click.pass_obj
 def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:
-    """Build each PATH, a main package of a Go module, into an image in the local store.
+    """Build each PATH, a main package of a Go module, into an image in the local store, and push it if asked to.
 
     Without PATH: the services of wherry.toml, or the main package here. Prints NAME@DIGEST for each image.
     """
@@ -87,6 +95,11 @@ def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:
 
     call = key_of_call(world, paths, options) if may_remember(options) else ""
     memo = recall(world, call) if call else None
+    if memo is not None and options["push"]:
+        from wherry.cli.shipping import leads_to
+
+        if not all(leads_to(world, name, digest) for name, digest in memo.names.items()):
+            memo = None
     if memo is None:
         from wherry.cli.building import build
         from wherry.cli.requests import requests_of

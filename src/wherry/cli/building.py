@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -13,13 +14,18 @@ from wherry.build.values import Compiled, Observed, compiled_of
 from wherry.cli.memo import Memo, encoded, our_own_inputs, remember, status_of
 from wherry.cli.requests import TOML, Asked
 from wherry.cli.world import World
+from wherry.oci.descriptor import Descriptor
 from wherry.pipeline import Built, BuiltPlatform, Pipeline, Report
 from wherry.plan.steps import Compile
 from wherry.report.progress import Progress, Step, progress_for
 from wherry.report.terminal import size
+from wherry.settings.outputs import Output, OutputType
 from wherry.source.inputs import Kind, record
 from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs
+
+if TYPE_CHECKING:
+    from wherry.image.export import Form
 
 
 def build(world: World, asked: Asked, call: str = "") -> int:
@@ -38,6 +44,9 @@ def build(world: World, asked: Asked, call: str = "") -> int:
             cache=world.cache_folder,
             runner=world.runner,
             environment=world.environment,
+            registries=lambda: world.registries,
+            policy=asked.policy,
+            warned=progress.warn,
             clock=world.clock,
             use_cache=asked.use_cache,
             begins=teller.begin,
@@ -57,12 +66,17 @@ def build(world: World, asked: Asked, call: str = "") -> int:
 
 def _write(world: World, asked: Asked, report: Report, progress: Progress) -> None:
     images = [(image, [built.image for built in image.platforms]) for image in report.images]
+    if asked.push:
+        _push(world, progress, {name: image.root for image in report.images for name in image.request.names})
     for output in asked.outputs:
+        if output.type is OutputType.IMAGE:
+            _store_or_push(world, output, report, progress)
+            continue
         from wherry.image.export import export
 
         roots = {name: image.root for image in report.images for name in output.names or image.request.names}
         place = world.binary_out if output.stdout else world.cwd / output.dest
-        lost = export(output.type.value, roots, world.store, place, tar=output.tar, split=output.platform_split)
+        lost = export(_form(output), roots, world.store, place, tar=output.tar, split=output.platform_split)
         for line in lost:
             progress.warn(line)
         progress.line(f"wrote {output.type} to {'stdout' if output.stdout else output.dest}")
@@ -78,6 +92,24 @@ def _write(world: World, asked: Asked, report: Report, progress: Progress) -> No
 
         for image, within in images:
             write_image_id(asked.iidfile, image.root, within)
+
+
+def _form(output: Output) -> "Form":
+    return cast("Form", output.type.value)
+
+
+def _push(world: World, progress: Progress, images: Mapping[str, Descriptor]) -> None:
+    from wherry.cli.shipping import push
+
+    push(world, progress, world.store, images)
+
+
+def _store_or_push(world: World, output: Output, report: Report, progress: Progress) -> None:
+    images = {name: image.root for image in report.images for name in output.names or image.request.names}
+    for name, root in images.items():
+        world.store.tag(name, root)
+    if output.push:
+        _push(world, progress, images)
 
 
 def _remember(world: World, call: str, asked: Asked, report: Report) -> None:

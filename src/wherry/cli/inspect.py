@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wherry.cli.places import find
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.platform import Platform
 from wherry.store.contract import BlobSource, read_whole
-from wherry.store.find import locate
 
 if TYPE_CHECKING:
     from wherry.report.content import Inspected
@@ -39,9 +39,9 @@ def command(
     """Show what IMAGE is made of, and where its bytes are.
 
     IMAGE is a name or digest of the local store, a layout folder or an archive; PATH:NAME names one of several
-    images in those.
+    images in those. A name with a registry that is not in the store is read from there; docker:// asks only there.
     """
-    at = locate(image, world.store, world.cwd)
+    at = find(world, image)
     found = Found(at.name, at.source, at.root)
     wanted = Platform.parse(platform) if platform else None
     if raw:

@@ -13,10 +13,11 @@ from wherry.build.compile import GoFlags
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.config import RuntimeConfig
-from wherry.oci.reference import Reference
+from wherry.oci.reference import Reference, names_registry
 from wherry.pipeline import Request
 from wherry.plan.steps import AddedFile
 from wherry.platform import Platform
+from wherry.remote import Policy
 from wherry.settings.options import BuildOptions
 from wherry.settings.outputs import Output, OutputType, encoding_of, parse_outputs
 from wherry.settings.values import (
@@ -48,6 +49,10 @@ class Asked:
     progress: str
     use_cache: bool
     explain: bool
+    push: bool
+    """Whether all names are pushed."""
+    policy: Policy
+    """How fresh bases have to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
     make = partial(_request, world, above, platforms, stamp=not options["no_vcs"])
     requests = tuple(make(one) for one in chosen)
     _refuse_early(requests, outputs)
+    _check_names(world, requests, outputs, options)
     return Asked(
         requests=requests,
         door=_door(world, chosen[0], asked=options["go_door"]),
@@ -94,7 +100,44 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
         progress="quiet" if options["quiet"] and options["progress"] == "auto" else options["progress"],
         use_cache=not options["no_cache"],
         explain=options["explain"],
+        push=options["push"],
+        policy=_policy(world, chosen[0].package.folder, options, outputs),
     )
+
+
+def _policy(world: World, folder: Path, options: Mapping[str, Any], outputs: Sequence[Output]) -> Policy:
+    from wherry.cli.locking import lock_file, read_lock
+
+    if options["pull"] and options["offline"]:
+        raise InvalidUsage("--pull asks registries, --offline does not", hint="take one of them out")
+    pushed = options["push"] or any(output.push for output in outputs)
+    return Policy(
+        offline=options["offline"],
+        pull=options["pull"],
+        locked={**read_lock(lock_file(world.cwd)), **read_lock(lock_file(folder))},
+        lazy=pushed and all(output.push for output in outputs),
+    )
+
+
+def _check_names(
+    world: World, requests: Sequence[Request], outputs: Sequence[Output], options: Mapping[str, Any]
+) -> None:
+    """Refuse names that can't be pushed to before anything is built; let those of `--insecure` be insecure."""
+    from wherry.cli.places import pushable
+
+    names = [name for request in requests for name in request.names] if options["push"] else []
+    for output in outputs:
+        if output.push:
+            names += output.names or [name for request in requests for name in request.names]
+        if output.insecure:
+            world.insecure |= {Reference.parse(name).registry for name in output.names}
+    for name in names:
+        reference = pushable(name)
+        if options["insecure"]:
+            world.insecure.add(reference.registry)
+    if options["insecure"]:
+        remote = [request.base for request in requests if names_registry(request.base)]
+        world.insecure |= {Reference.parse(base.removeprefix("docker://")).registry for base in remote}
 
 
 def _refuse_early(requests: Sequence[Request], outputs: Sequence[Output]) -> None:

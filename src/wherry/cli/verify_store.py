@@ -6,6 +6,7 @@ from dataclasses import asdict
 import click
 
 from wherry.cli.world import World
+from wherry.finding import Severity
 
 
 @click.command("verify-store")
@@ -19,15 +20,17 @@ def command(world: World, /, *, as_json: bool) -> int:
     from wherry.report.views import plain
 
     findings = list(world.store.verify())
+    broken = any(finding.severity is not Severity.NOTE for finding in findings)
     if as_json:
         world.say(json.dumps([asdict(finding) for finding in findings], indent=2))
-        return 1 if findings else 0
+        return 1 if broken else 0
     for finding in findings:
         world.say(f"{finding.rule}  {plain(finding.place)}: {plain(finding.message)}")
         for evidence in finding.evidence:
             world.say(f"  {plain(evidence)}")
-        world.say(f"  remedy: {plain(finding.remedy)}")
-    if not findings:
+        if finding.remedy:
+            world.say(f"  remedy: {plain(finding.remedy)}")
+    if not broken:
         usage = world.store.usage()
         world.say(f"{usage.blobs} blobs of {len(usage.names)} names: all whole")
-    return 1 if findings else 0
+    return 1 if broken else 0

@@ -12,7 +12,11 @@ from typing import IO, TYPE_CHECKING, Self, cast
 from wherry.errors import InvalidUsage, WherryError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wherry.host.process import Runner
+    from wherry.oci.descriptor import Descriptor
+    from wherry.registry.open import Registries
     from wherry.store.disk import DiskStore
 
 
@@ -27,6 +31,8 @@ class World:
     clock: Callable[[], float] = time.time
     """Seconds since the epoch, UTC."""
     stdin: IO[str] = field(default_factory=lambda: sys.stdin)
+    insecure: set[str] = field(default_factory=set)
+    """Registries named by `--insecure`; it counts until `registries` is first asked for."""
     _store: str | None = field(default=None, init=False)
     _cache: str | None = field(default=None, init=False)
 
@@ -56,7 +62,19 @@ class World:
         """The local store, made when first written."""
         from wherry.store.disk import DiskStore
 
-        return DiskStore(self.store_folder)
+        return DiskStore(self.store_folder, fetch=self._fetched)
+
+    @cached_property
+    def registries(self) -> "Registries":
+        """Registries as the environment and the user's files say they are to be reached."""
+        from wherry.cli.network import registries_of
+
+        return registries_of(self, frozenset(self.insecure))
+
+    def _fetched(self, blob: "Descriptor", places: tuple[str, ...]) -> "Iterator[bytes]":
+        from wherry.oci.reference import Reference
+
+        return self.registries.source(Reference.parse(places[0], default_tag="")).read(blob)
 
     @cached_property
     def runner(self) -> "Runner":

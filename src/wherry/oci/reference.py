@@ -114,6 +114,12 @@ def _digest(text: str, encoded: str) -> Digest:
     return digest
 
 
+def names_registry(text: str) -> bool:
+    """Tell whether a text names its registry itself, so that no default is needed."""
+    first, slash, _ = text.partition("/")
+    return bool(slash) and first not in {"", ".", ".."} and _is_registry(first)
+
+
 def _is_registry(first: str) -> bool:
     """Tell whether the first of several words is a host: it has a dot, a port or capitals, or is `localhost`."""
     return "." in first or ":" in first or first == "localhost" or first != first.lower()

@@ -50,7 +50,9 @@ def refusal(what: str, status: int, body: bytes, *, registry: str, known: bool =
         )
         return AccessDenied(message, hint=hint)
     if status == _NOT_FOUND:
-        return NotInRegistry(message, hint=f"`wherry tags` lists what a repository of {registry} has")
+        return NotInRegistry(
+            message, hint=f"check the name; where {registry} asks for a log-in, private ones look the same"
+        )
     return RegistryError(message, hint=f"these are {registry}'s own words; ask whoever runs it")
 
 

@@ -19,12 +19,17 @@ class Registries:
     """Gives repositories; one connection pool, one token a scope, for a whole command."""
 
     def __init__(self, network: Network, keyring: Keyring, settings: RegistrySettings | None = None) -> None:
+        self._network = network
         self._connections = Connections(network)
         self._keyring = keyring
         self._settings = settings or RegistrySettings()
         self._clients: dict[str, Client] = {}
         self._repositories: dict[str, Repository] = {}
         self._turn = threading.Lock()
+
+    def known_as(self, keyring: Keyring) -> "Registries":
+        """Give the same registries, for somebody else."""
+        return Registries(self._network, keyring, self._settings)
 
     def client(self, registry: str) -> Client:
         """Give the one client of a registry."""

@@ -29,6 +29,8 @@ class OutputType(StrEnum):
     DOCKER = "docker"
     TAR = "tar"
     LOCAL = "local"
+    IMAGE = "image"
+    """In the local store, and pushed where it says so; `type=registry` is read as this with `push=true`."""
 
 
 _IMAGE_KEYS = ("name", "tar", "compression", "compression-level", "force-compression", "oci-mediatypes")
@@ -37,10 +39,11 @@ _KEYS = {
     OutputType.DOCKER: ("dest", *_IMAGE_KEYS),
     OutputType.TAR: ("dest", "platform-split"),
     OutputType.LOCAL: ("dest", "platform-split"),
+    OutputType.IMAGE: (*_IMAGE_KEYS[:1], *_IMAGE_KEYS[2:], "push", "registry.insecure", "store", "unpack"),
 }
 _NOT_OURS = {
-    "push": "this version of wherry has no registry to push to",
-    "push-by-digest": "this version of wherry has no registry to push to",
+    "push": "only type=image and type=registry are pushed",
+    "push-by-digest": "an image is pushed under its names; `wherry push` prints the digest",
     "rewrite-timestamp": "files in wherry's layers have time 0, or SOURCE_DATE_EPOCH where it is set",
     "store": "-t stores the image",
     "unpack": "images are unpacked when they run",
@@ -49,7 +52,7 @@ _NOT_OURS = {
 }
 _FIRST_WORDS = frozenset({"type", *(key for keys in _KEYS.values() for key in keys)})
 """What a lone field may not start with to be a folder's name; buildx would make a folder called `dest=out`."""
-_REGISTRIES = ("image", "registry")
+_PUSHED = "registry"
 _LEVEL = re.compile(r"[0-9]{1,2}")
 _TRUE = {"1", "t", "true"}
 _FALSE = {"0", "f", "false"}
@@ -71,6 +74,10 @@ class Output:
     compression_level: int | None = None
     platform_split: bool | None = None
     """For `local`: one folder a platform (True), all into one (False), or split where there are several (None)."""
+    push: bool = False
+    """For `image`: whether its names are pushed."""
+    insecure: bool = False
+    """For `image`: whether its registry may speak plain HTTP."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -86,7 +93,10 @@ class Output:
                 return cls(type=OutputType.TAR, dest=STDOUT)
             return cls(type=OutputType.LOCAL, dest=text, tar=False)
         values = _values(text, fields)
-        kind = _type(text, values.pop("type", ""))
+        name = values.pop("type", "")
+        if name == _PUSHED:
+            values.setdefault("push", "true")
+        kind = _type(text, OutputType.IMAGE if name == _PUSHED else name)
         _check_keys(text, kind, values)
         tar = _boolean(text, values, "tar", default=True)
         dest = _dest(text, kind, values.get("dest", ""), tar=tar)
@@ -97,6 +107,8 @@ class Output:
             names=tuple(name.strip() for name in values.get("name", "").split(",") if name.strip()),
             compression=_compression(text, values),
             compression_level=_level(text, values),
+            push=_boolean(text, values, "push", default=False),
+            insecure=_boolean(text, values, "registry.insecure", default=False),
             platform_split=_boolean(text, values, "platform-split", default=True)
             if "platform-split" in values
             else None,
@@ -105,7 +117,7 @@ class Output:
     @property
     def stdout(self) -> bool:
         """Whether it goes to stdout, where nothing else may be printed then."""
-        return self.dest == STDOUT
+        return self.dest == STDOUT and self.type is not OutputType.IMAGE
 
 
 def parse_outputs(texts: Sequence[str]) -> tuple[Output, ...]:
@@ -116,7 +128,7 @@ def parse_outputs(texts: Sequence[str]) -> tuple[Output, ...]:
     """
     outputs = tuple(Output.parse(text) for text in texts)
     for place, output in enumerate(outputs):
-        if output.dest in {other.dest for other in outputs[:place]}:
+        if output.type is not OutputType.IMAGE and output.dest in {other.dest for other in outputs[:place]}:
             where = "stdout" if output.stdout else output.dest
             raise InvalidUsage(f"two outputs go to {where}", hint="give each --output a dest of its own")
     return outputs
@@ -173,11 +185,6 @@ def _values(text: str, fields: list[str]) -> dict[str, str]:
 
 
 def _type(text: str, name: str) -> OutputType:
-    if name in _REGISTRIES:
-        raise InvalidUsage(
-            f"--output {text!r}: type={name} is not in this version, which cannot push; the next release will",
-            hint="until then, use type=oci,dest=FILE and `skopeo copy oci-archive:FILE docker://…`",
-        )
     types = [str(kind) for kind in OutputType]
     if name in types:
         return OutputType(name)
@@ -213,6 +220,8 @@ def _check_keys(text: str, kind: OutputType, values: dict[str, str]) -> None:
 
 
 def _dest(text: str, kind: OutputType, dest: str, *, tar: bool) -> str:
+    if kind is OutputType.IMAGE:
+        return ""
     if kind is OutputType.DOCKER and not tar:
         raise InvalidUsage(
             f"--output {text!r}: a docker archive is always a tar", hint="use type=oci,tar=false for a folder"

@@ -34,6 +34,7 @@ from wherry.oci.layout import BLOBS, INDEX, LAYOUT, MARKER, name_of, named
 from wherry.oci.manifest import Index
 from wherry.oci.reference import Reference
 from wherry.store.contract import walk
+from wherry.store.elsewhere import Elsewhere
 from wherry.store.files import Incoming, cannot_write, incoming, sync
 from wherry.store.layout import EMPTY, LayoutFolder, find_name
 from wherry.store.locks import Lock, acquire, alone
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from wherry.finding import Finding
     from wherry.store.sweep import Swept, Usage
 
+Fetch = Callable[[Descriptor, tuple[str, ...]], Iterable[bytes]]
 OWN = ".wherry"
 """What is ours and not the layout's."""
 FOREIGN_GRACE = 600.0
@@ -51,10 +53,19 @@ FOREIGN_GRACE = 600.0
 class DiskStore(LayoutFolder):
     """Keeps every promise of `store/contract.py`, in a folder that is made at the first write."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time, fetch: "Fetch | None" = None) -> None:
+        """Open a folder.
+
+        Args:
+            folder: made at the first write.
+            clock: seconds since the epoch.
+            fetch: reads, from the places given, a blob that is known to live elsewhere; None: nobody can.
+        """
         super().__init__(folder)
         self._clock = clock
+        self._fetch = fetch
         self._own = folder / OWN
+        self.elsewhere = Elsewhere(self._own / "elsewhere", self._own)
         self._mutex = threading.Lock()
         self._writers = 0
         self._lock: Lock | None = None
@@ -91,6 +102,17 @@ class DiskStore(LayoutFolder):
                 if lock := acquire(self._own / "lock", alone=False):
                     stack.callback(lock.release)
             yield
+
+    def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """Yield the blob in chunks; one that lives elsewhere is fetched first, and stays.
+
+        Raises:
+            BlobMissing: it is not here, and can't be had from where it lives.
+            SizeMismatch, DigestMismatch, InvalidDocument: as `LayoutFolder.read`.
+        """
+        if self._fetch and not self.has(blob) and (places := self.elsewhere.places(blob.digest)):
+            self.write(blob, self._fetch(blob, places))
+        return super().read(blob, offset)
 
     def write(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
         """Store the blob whole or not at all.
@@ -172,7 +194,7 @@ class DiskStore(LayoutFolder):
             DigestMismatch, SizeMismatch, InvalidDocument: a document that a name leads to is broken, so that nobody
                 knows what it still needs; nothing was deleted.
         """
-        from wherry.store.sweep import NOTHING_SWEPT, sweep
+        from wherry.store.sweep import NOTHING_SWEPT, reachable, sweep
 
         if not (self.folder / INDEX).exists():
             return NOTHING_SWEPT
@@ -184,7 +206,10 @@ class DiskStore(LayoutFolder):
             waits()
             lock = acquire(self._own / "lock", alone=True)
         try:
-            return sweep(self, self._own, older_than=self._clock() - keep_younger_than, dry_run=dry_run)
+            swept = sweep(self, self._own, older_than=self._clock() - keep_younger_than, dry_run=dry_run)
+            if not dry_run:
+                self.elsewhere.forget_but(reachable(self.index().manifests, self))
+            return swept
         finally:
             if lock:
                 lock.release()
@@ -194,7 +219,7 @@ class DiskStore(LayoutFolder):
         from wherry.store.sweep import check
 
         with self.reading():
-            yield from check(self)
+            yield from check(self, self.elsewhere.places)
 
     def usage(self) -> "Usage":
         """Say where the bytes are."""
@@ -214,6 +239,8 @@ class DiskStore(LayoutFolder):
         paths = []
         for blob in walk([root], self):
             if not self.has(blob):
+                if self.elsewhere.places(blob.digest):
+                    continue
                 next(self.read(blob), b"")  # says what is wrong with it
             paths.append(Path(self.path_of(blob.digest)))
         for path in (*paths, *{path.parent for path in paths}):

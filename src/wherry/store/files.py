@@ -97,6 +97,10 @@ class Incoming:
         """
         _write_all(self._file, chunk, self._shown)
 
+    def keep_private(self) -> None:
+        """Let only its owner read it."""
+        os.fchmod(self._file, 0o600)
+
     def move(self, target: Path, *, durable: bool) -> None:
         """Put the file in its place, over whatever was there.
 

@@ -42,12 +42,24 @@ def image_for(source: BlobSource, root: Descriptor, platform: Platform, name: st
     Raises:
         NotFound: there is none; the hint lists the platforms there are.
     """
+    entry = _entry_for(source, root, platform)
+    if entry and (claimed := read_image(source, entry)).platform == platform:
+        return claimed
     images = images_of(source, root)
     for image in images:
         if image.platform == platform:
             return image
     there = ", ".join(str(image.platform) for image in images) or "none"
     raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {there}")
+
+
+def _entry_for(source: BlobSource, root: Descriptor, platform: Platform) -> Descriptor | None:
+    """Choose by what an index says of its entries, so that no other one is read."""
+    if root.media_type not in media.INDEXES:
+        return None
+    index = Index.parse(read_whole(source, root), str(root.digest))
+    fitting = (entry for entry in index.manifests if _is_image(entry) and entry.platform)
+    return next((entry for entry in fitting if entry.platform and entry.platform.platform == platform), None)
 
 
 def _is_image(entry: Descriptor) -> bool:

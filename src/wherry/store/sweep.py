@@ -7,7 +7,7 @@ a document whose children are gone: writers trust that children went in before i
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,8 +144,13 @@ def document_of(store: LayoutFolder, blob: Stored) -> Descriptor | None:
     return Descriptor(media_type=media_type, digest=blob.digest, size=blob.size)
 
 
-def check(store: LayoutFolder) -> Iterator[Finding]:
-    """Read every name and every blob; yield what is wrong, names first."""
+def check(store: LayoutFolder, elsewhere: Callable[[Digest], tuple[str, ...]]) -> Iterator[Finding]:
+    """Read every name and every blob; yield what is wrong, names first.
+
+    Args:
+        store: to be checked.
+        elsewhere: names where a blob lives that is not here on purpose.
+    """
     try:
         tags = store.tags()
     except WherryError as error:
@@ -153,7 +158,7 @@ def check(store: LayoutFolder) -> Iterator[Finding]:
         return
     needed_by: dict[Digest, list[str]] = {}
     for name, root in tags.items():
-        yield from _check_image(name, root, store, needed_by)
+        yield from _check_image(name, root, store, needed_by, elsewhere)
     for blob in stored(store):
         if finding := _check_blob(blob, store, needed_by.get(blob.digest, [])):
             yield finding
@@ -216,13 +221,26 @@ def _delete(path: Path) -> None:
 
 
 def _check_image(
-    name: str, root: Descriptor, store: LayoutFolder, needed_by: dict[Digest, list[str]]
+    name: str,
+    root: Descriptor,
+    store: LayoutFolder,
+    needed_by: dict[Digest, list[str]],
+    elsewhere: Callable[[Digest], tuple[str, ...]],
 ) -> Iterator[Finding]:
     remedy = f"build or load {name} again"
     try:
         for blob in walk([root], store, sparse=True):
             needed_by.setdefault(blob.digest, []).append(name)
-            if not store.has(blob):
+            if store.has(blob):
+                continue
+            if places := elsewhere(blob.digest):
+                yield Finding(
+                    "lives-elsewhere",
+                    Severity.NOTE,
+                    name,
+                    f"{blob.digest} ({blob.size} bytes) lives in {', '.join(places)}, and is fetched when needed",
+                )
+            else:
                 message = f"{blob.digest} is not here, or does not have its {blob.size} bytes"
                 yield Finding("missing-blob", Severity.ERROR, name, message, remedy=remedy)
     except WherryError as error:

@@ -1,0 +1,57 @@
+"""`wherry copy FROM TO`: an image between registries, the local store, layouts and archives."""
+
+import json
+
+import click
+
+from wherry.cli.world import World
+from wherry.errors import InvalidUsage
+
+
+@click.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--platform", "platforms", multiple=True, metavar="LIST", help="Only these platforms. [default: all]")
+@click.option("--all-tags", is_flag=True, help="Copy every tag of one repository to another.")
+@click.option(
+    "--compression", type=click.Choice(["gzip", "zstd", "none"]), help="Encode the layers anew; the digest changes."
+)
+@click.option("--compression-level", type=int, help="Its level.")
+@click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to hosts whose certificate isn't trusted.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was copied as JSON.")
+@click.pass_obj
+def command(  # noqa: PLR0913 - click hands over one argument an option
+    world: World,
+    /,
+    *,
+    source: str,
+    target: str,
+    platforms: tuple[str, ...],
+    all_tags: bool,
+    compression: str | None,
+    compression_level: int | None,
+    insecure: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Copy an image, whole or some of its platforms; what is there already is not moved.
+
+    FROM and TO are names in a registry (localhost:5000/api:dev, docker://debian:12), of the local store
+    (store:api:dev), layout folders (oci:DIR:NAME, ./DIR) or archives (oci-archive:FILE, docker-archive:FILE, FILE.tar).
+    A name without a registry is the local store's. Prints TO@DIGEST.
+    """
+    from wherry.cli.copying import Asked, copy_all_tags, copy_one, trust
+    from wherry.store.over import parse_wanted
+
+    if compression_level is not None and not compression:
+        raise InvalidUsage("--compression-level without --compression", hint="say --compression zstd, for one")
+    if insecure:
+        trust(world, source, target)
+    asked = Asked(parse_wanted(platforms), compression, compression_level, quiet)
+    copied = copy_all_tags(world, source, target, asked) if all_tags else [copy_one(world, source, target, asked)]
+    if as_json:
+        world.say(json.dumps([{"name": name, "digest": digest} for name, digest in copied], indent=2))
+        return
+    for name, digest in copied:
+        world.say(digest if quiet else f"{name}@{digest}")

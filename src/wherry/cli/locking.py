@@ -1,0 +1,94 @@
+"""wherry.lock: which digest each base's tag had when somebody looked."""
+
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from wherry.bases import Bases
+from wherry.cli.shipping import remembered
+from wherry.cli.world import World
+from wherry.digest import Digest, InvalidDigest
+from wherry.errors import InvalidSettings
+from wherry.oci.reference import InvalidReference, Reference
+from wherry.remote import Policy, RemoteBases, reference_of
+from wherry.settings.wherry_toml import FILE, Settings
+from wherry.store.files import read_regular, replacing
+
+LOCK = "wherry.lock"
+_LARGEST = 1 << 20
+_HEAD = """\
+# Which digest each base's tag had when `wherry lock` looked; builds take these.
+# `wherry lock` looks again; `wherry build --pull` asks the registries instead.
+version = 1
+
+[bases]
+"""
+
+
+def lock_file(folder: Path) -> Path:
+    """Find the file that counts for a folder, or say where it would be: beside wherry.toml, else beside go.mod."""
+    above = (folder, *folder.parents)
+    for name in (LOCK, FILE, "go.mod"):
+        for place in above:
+            if (place / name).is_file():
+                return place / LOCK
+    return folder / LOCK
+
+
+def read_lock(file: Path) -> dict[str, str]:
+    """Read digests by name; empty where there is no file.
+
+    Raises:
+        InvalidSettings: it is no lock of a version we know; the name is given.
+    """
+    content = read_regular(file, _LARGEST)
+    if content is None:
+        return {}
+    try:
+        document = tomllib.loads(content.decode())
+        if document.get("version") != 1:
+            raise InvalidSettings(
+                f"{file}: version {document.get('version')!r}, and 1 is known", hint="use a newer wherry"
+            )
+        return dict(_entries(document.get("bases", {})))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidReference, InvalidDigest, AttributeError) as error:
+        raise InvalidSettings(f"{file}: {error}", hint="delete it, and run `wherry lock`") from error
+
+
+def _entries(bases: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    for name, digest in bases.items():
+        yield str(Reference.parse(name)), Digest.parse(str(digest))
+
+
+def write_lock(file: Path, digests: Mapping[str, str]) -> None:
+    """Write it whole or not at all, in the order of names."""
+    lines = [f'"{name}" = "{digests[name]}"\n' for name in sorted(digests)]
+    with replacing(file) as out:
+        out.write((_HEAD + "".join(lines)).encode())
+
+
+def bases_named(world: World) -> Iterator[str]:
+    """Name the bases of the wherry.toml that counts here."""
+    for folder in (world.cwd, *world.cwd.parents):
+        if (folder / FILE).is_file():
+            settings = Settings.parse((folder / FILE).read_text(errors="replace"), FILE)
+            for options in (settings.build, *map(settings.resolve, settings.services)):
+                if options.base:
+                    yield options.base
+            return
+
+
+def looked_up(world: World, names: Collection[str]) -> dict[str, str]:
+    """Ask registries for the digests of names; what is embedded, here, or named by a digest is left out.
+
+    Raises:
+        WherryError: a registry has one not, or can't be reached; nothing was written.
+    """
+    with remembered(world) as results:
+        bases = Bases(world.store, RemoteBases(world.store, lambda: world.registries, results, Policy()))
+        there = {name for name in names if bases.is_remote(name)}
+    found = {}
+    for name in names:
+        if name in there and not (reference := reference_of(name)).digest:
+            found[str(reference)] = str(world.registries.source(reference).resolve(reference.tag).digest)
+    return found

@@ -1,0 +1,112 @@
+"""What people call an image, and where one can go: the local store, a registry, a layout, an archive."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from wherry.cli.world import World
+from wherry.errors import InvalidUsage, NotFound
+from wherry.oci.reference import DEFAULT_REGISTRY, Reference, names_registry
+from wherry.remote import REGISTRY
+from wherry.store.find import Located, locate
+
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
+
+
+class Kind(StrEnum):
+    """The kinds of places, by skopeo's names."""
+
+    STORE = "store"
+    REGISTRY = "docker"
+    LAYOUT = "oci"
+    ARCHIVE = "oci-archive"
+    DOCKER_ARCHIVE = "docker-archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Somewhere that an image can go."""
+
+    kind: Kind
+    name: str
+    """A reference, or a path."""
+    tag: str = ""
+    """For a layout or an archive: what the image is called there."""
+
+
+def find(world: World, name: str) -> Located:
+    """Find an image to read.
+
+    Args:
+        world: where.
+        name: what `locate` takes; where that has none, or after `docker://`, a reference to a registry. `oci:PATH`,
+            `oci-archive:PATH` and `docker-archive:PATH` are taken too, `store:NAME` is the local store only.
+
+    Raises:
+        NotFound, RegistryError, InvalidReference: there is none.
+    """
+    if name.startswith(REGISTRY):
+        return _remote(world, name.removeprefix(REGISTRY))
+    kind, colon, rest = name.partition(":")
+    if colon and kind in {"oci", "oci-archive", "docker-archive"} and not (world.cwd / name).exists():
+        path = rest if rest.startswith(("/", "./", "../")) else f"./{rest}"
+        return replace(locate(path, world.store, world.cwd), name=name)
+    if colon and kind == "store":
+        return Located(rest, world.store, world.store.resolve(rest))
+    try:
+        return locate(name, world.store, world.cwd)
+    except NotFound:
+        if not names_registry(name) or name.startswith((".", "/")):
+            raise
+    return _remote(world, name)
+
+
+def _remote(world: World, text: str) -> Located:
+    reference = Reference.parse(text)
+    source = world.registries.source(reference)
+    return Located(str(reference), source, source.resolve(str(reference.digest or reference.tag)))
+
+
+def target_of(text: str) -> Place:
+    """Read where an image shall go.
+
+    `docker://`, or a name with a registry in it, is a registry; a path is an archive if it ends as one, else a layout
+    folder; any other name is the local store's.
+
+    Raises:
+        InvalidUsage, InvalidReference: it is no place.
+    """
+    if text.startswith(REGISTRY):
+        return Place(Kind.REGISTRY, text.removeprefix(REGISTRY))
+    kind, colon, rest = text.partition(":")
+    if colon and kind in set(Kind) - {Kind.REGISTRY}:
+        return Place(Kind.STORE, rest) if kind == Kind.STORE else _in_path(Kind(kind), rest)
+    if text.startswith(("/", "./", "../")) or text.endswith(_ARCHIVES):
+        return _in_path(Kind.ARCHIVE if text.endswith(".tar") else Kind.LAYOUT, text)
+    return Place(Kind.REGISTRY if names_registry(text) else Kind.STORE, text)
+
+
+def _in_path(kind: Kind, text: str) -> Place:
+    path, colon, tag = text.partition(":")
+    if kind is Kind.LAYOUT and path.endswith(_ARCHIVES):
+        raise InvalidUsage(f"{text}: archives are written uncompressed", hint="name a file that ends in .tar")
+    if not path:
+        raise InvalidUsage(f"{kind}:{text}: no path", hint=f"write it as {kind}:PATH[:NAME]")
+    return Place(kind, str(Path(path)), tag if colon else "")
+
+
+def pushable(text: str) -> Reference:
+    """Read a name that shall be pushed to.
+
+    Raises:
+        InvalidUsage: it names no registry, so that it would be one of Docker Hub's own images; or it has a digest.
+    """
+    reference = Reference.parse(text.removeprefix(REGISTRY))
+    if reference.digest:
+        raise InvalidUsage(f"{text}: a digest can't be pushed to", hint=f"name a tag: {reference.name}:TAG")
+    if reference.registry == DEFAULT_REGISTRY and reference.repository.startswith("library/"):
+        raise InvalidUsage(
+            f"{text}: names no registry, and Docker Hub's own images can't be pushed to",
+            hint=f"name one, such as localhost:5000/{reference.name}:{reference.tag} or docker.io/YOU/{reference.name}",
+        )
+    return reference

@@ -1,0 +1,63 @@
+"""`wherry push IMAGE [NAME…]`: an image to registries."""
+
+import json
+
+import click
+
+from wherry.cli.world import World
+
+
+@click.command("push")
+@click.argument("image", metavar="IMAGE")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--platform", "platforms", multiple=True, metavar="LIST", help="Only these platforms. [default: all]")
+@click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to a host whose certificate isn't trusted.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was pushed as JSON.")
+@click.option("--digestfile", metavar="FILE", help="Write the digest to a file.")
+@click.pass_obj
+def command(  # noqa: PLR0913 - click hands over one argument an option
+    world: World,
+    /,
+    *,
+    image: str,
+    names: tuple[str, ...],
+    platforms: tuple[str, ...],
+    insecure: bool,
+    quiet: bool,
+    as_json: bool,
+    digestfile: str | None,
+) -> None:
+    """Push IMAGE, of the local store, a layout or an archive, under each NAME. The default is its own name.
+
+    Blobs that are there are not sent again. Prints NAME@DIGEST.
+    """
+    from wherry.cli.places import find, pushable
+    from wherry.cli.shipping import push
+    from wherry.report.progress import progress_for
+    from wherry.store.over import narrowed, parse_wanted
+
+    for name in names or (image,):
+        reference = pushable(name)
+        if insecure:
+            world.insecure.add(reference.registry)
+    at = find(world, image)
+    source, root = narrowed(at.source, at.root, parse_wanted(platforms), image)
+    with progress_for("quiet" if quiet else "auto", world.stderr, world.environment, world.clock) as progress:
+        pushed = push(world, progress, source, dict.fromkeys(names or (image,), root))
+    if digestfile:
+        from wherry.store.files import replacing
+
+        with replacing(world.cwd / digestfile) as file:
+            file.write(root.digest.encode())
+    if as_json:
+        document = {
+            "digest": root.digest,
+            "mediaType": root.media_type,
+            "size": root.size,
+            "names": list(pushed.values()),
+        }
+        world.say(json.dumps(document, indent=2))
+        return
+    for line in dict.fromkeys([root.digest] if quiet else pushed.values()):
+        world.say(line)

@@ -55,8 +55,8 @@ def test_what_is_written_is_read(text, output):
         ("", "key=value"),
         ("type=oci,dest", "key=value"),
         ("type=oci,=a", "key=value"),
-        ("type=image,name=a,push=true", "next release"),
-        ("type=registry,name=a", "next release"),
+        ("type=image,dest=a", "name"),
+        ("type=registry,push-by-digest=true", "under its names"),
         ("type=oci,dest=a,push=true", "push"),
         ("type=docker", "docker load"),
         ("type=docker,dest=a,tar=false", "type=oci,tar=false"),
@@ -81,6 +81,16 @@ def test_what_does_not_fit_is_refused(text, words):
 
     assert words in caught.value.message + caught.value.hint
     assert caught.value.hint
+
+
+def test_images_are_stored_or_pushed():
+    """`registry` is `image` that is pushed, as in buildx."""
+    stored, pushed = parse_outputs(["type=image,name=a", "type=registry,name=r.example/a,registry.insecure=true"])
+
+    assert (stored.type, stored.push, stored.names) == (OutputType.IMAGE, False, ("a",))
+    assert (pushed.type, pushed.push, pushed.insecure) == (OutputType.IMAGE, True, True)
+    assert Output.parse("type=image,push=true").push
+    assert not pushed.stdout
 
 
 def test_two_outputs_to_one_place_are_refused():

@@ -23,6 +23,7 @@ from wherry.layer.entry import Entry
 from wherry.layer.tar import write_tar
 from wherry.oci import media
 from wherry.oci.config import Layer
+from wherry.oci.descriptor import Descriptor
 from wherry.store.contract import BlobSink
 
 if TYPE_CHECKING:
@@ -123,6 +124,27 @@ def pack(entries: Iterable[Entry], encoding: Encoding, sink: BlobSink, *, thread
         write_tar(entries, write)
         encoder.finish()
         return Layer(blob=draft.commit(encoding.media_type), diff_id=Digest.from_hash(tar), size=size)
+
+
+def encode(tar: Iterable[bytes], encoding: Encoding, sink: BlobSink, *, threads: int = 1) -> Descriptor:
+    """Write a tar that is there already as a layer's blob into a store.
+
+    Args:
+        tar: its bytes, cut anywhere; whoever gives them checks their diff id.
+        encoding: how to compress.
+        sink: where the blob goes.
+        threads: as `pack`.
+
+    Raises:
+        CannotWrite: the store is full or closed to us; nothing was stored.
+
+    Cost: as `pack`.
+    """
+    with sink.draft() as draft, _encoder(encoding, draft.write, min(max(threads, 1), _MOST_THREADS)) as encoder:
+        for chunk in tar:
+            encoder.write(chunk)
+        encoder.finish()
+        return draft.commit(encoding.media_type)
 
 
 class _Encoder(Protocol):

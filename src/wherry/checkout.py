@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wherry.host.process import Runner
 from wherry.settings.template import expand, names
+from wherry.source.module import Release
 from wherry.source.vcs import Details, Vcs, VcsAbsent, VcsQuery, read_details, start_vcs, template_facts
 
 
@@ -84,6 +85,47 @@ class Checkout:
         """Leave no process behind."""
         if "status" not in self.__dict__:
             self._query.stop()
+
+
+class Released:
+    """What is known of a published module, in a checkout's place; without one, nothing."""
+
+    notices: tuple[str, ...] = ()
+
+    def __init__(self, release: Release | None, environment: Mapping[str, str]) -> None:
+        self._release = release
+        self._environment = environment
+
+    @property
+    def status(self) -> Vcs | VcsAbsent:
+        """Say that there is no checkout."""
+        return VcsAbsent("a published module is no checkout")
+
+    def facts(self) -> VcsFacts:
+        """Give what labels say."""
+        if self._release is None:
+            return VcsFacts()
+        return VcsFacts(self._release.revision, self._release.committed, self._release.version, self._release.source)
+
+    def expanded(self, template: str, where: str) -> str:
+        """Replace `{{.Version}}` and its kin, as a checkout of the release's tag would.
+
+        Raises:
+            InvalidUsage: a name is unknown, or the module's proxy does not tell of it.
+        """
+        if self._release is None or not names(template, where):
+            return template
+        release = self._release
+        committed = datetime.fromtimestamp(release.committed, UTC) if release.committed else None
+        facts = template_facts(
+            Vcs(Path("/"), release.revision, modified=False, branch="", linked=False),
+            Details(committed, release.version, 0, release.source),
+        )
+        facts["Version"] = release.version.removeprefix("v")
+        return expand(template, facts, self._environment, where=where, absent="the module's proxy does not tell of it")
+
+    def stop(self) -> None:
+        """Do nothing: no process was started."""
 
 
 def rfc3339(seconds: int) -> str:

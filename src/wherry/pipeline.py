@@ -15,7 +15,7 @@ from wherry.build.compile import GoFlags
 from wherry.build.engine import Engine, Outcome
 from wherry.build.perform import ImagePerformer
 from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
-from wherry.checkout import Checkout, VcsFacts, rfc3339
+from wherry.checkout import Checkout, Released, VcsFacts, rfc3339
 from wherry.errors import InvalidUsage, WherryError
 from wherry.finding import Finding, Severity
 from wherry.host.process import Runner
@@ -30,6 +30,7 @@ from wherry.plan.steps import AddedFile, Plan
 from wherry.platform import Platform, order
 from wherry.registry.open import Registries
 from wherry.remote import Policy, RemoteBases
+from wherry.source import published
 from wherry.source.module import MainPackage
 from wherry.source.vcs import Vcs, VcsAbsent
 from wherry.store.contract import write_document
@@ -38,7 +39,8 @@ from wherry.store.results import Results
 
 GO_VARIABLES = ("GO", "CGO_")
 """Prefixes of what the environment says to Go."""
-_NOT_GO = frozenset({"GOPATH_BACKUP", "GOOGLE_APPLICATION_CREDENTIALS", "GOTELEMETRYDIR"})
+_NOT_GO = frozenset({"GOPATH_BACKUP", "GOOGLE_APPLICATION_CREDENTIALS", "GOTELEMETRYDIR", "GOPROXY"})
+"""Whoever sends a module, its checksum decides."""
 
 
 class CannotStart(WherryError):
@@ -154,7 +156,7 @@ class Pipeline:
             WherryError: whatever stopped it; the store is as it was, but for blobs that no name leads to.
         """
         began, began_ns = self.clock(), time.time_ns()
-        vcs = Checkout(requests[0].package.module, self.runner, self.environment)
+        vcs = self._checkout(requests)
         bases = Bases(self.store, self._remote())
         performer = ImagePerformer(
             store=self.store,
@@ -209,7 +211,11 @@ class Pipeline:
         self.begins()
         return engine.run(plan), False
 
-    def _target(self, request: Request, vcs: Checkout, bases: Bases) -> Target:
+    def _checkout(self, requests: Sequence[Request]) -> Checkout | Released:
+        own = next((request.package for request in requests if not request.package.release), None)
+        return Checkout(own.module, self.runner, self.environment) if own else Released(None, self.environment)
+
+    def _target(self, request: Request, checkout: Checkout | Released, bases: Bases) -> Target:
         from wherry.layer.compress import Encoding
 
         encoding = (
@@ -218,16 +224,23 @@ class Pipeline:
             else Encoding.default(request.algorithm)
         )
         epoch = self._source_date_epoch()
+        release = request.package.release
+        vcs = Released(release, self.environment) if release else checkout
         facts = vcs.facts() if request.stamp else VcsFacts()
+        flags = replace(request.flags, ldflags=vcs.expanded(request.flags.ldflags, "--ldflags")).arguments()
         created = epoch if epoch is not None else facts.committed
         return Target(
             package=request.package,
             platforms=order(request.platforms),
-            flags=replace(request.flags, ldflags=vcs.expanded(request.flags.ldflags, "--ldflags")).arguments(),
-            environment={"CGO_ENABLED": "0", **self._go_environment()},
+            flags=(*published.FLAGS, *flags) if release else flags,
+            environment={
+                "CGO_ENABLED": "0",
+                **self._go_environment(),
+                **(published.ENVIRONMENT if release else {}),
+            },
             overrides=request.go_environment,
             go=self._go(request),
-            stamp=request.stamp,
+            stamp=request.stamp and not release,
             base=request.base,
             base_content=bases.content(request.base),
             path=request.path or f"/app/{request.package.name}",

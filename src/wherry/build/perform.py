@@ -38,6 +38,7 @@ from wherry.oci.image import Image
 from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
 from wherry.source.inputs import TICK, Input, Kind, Looker, key_of_inputs, record
 from wherry.source.module import Listing, MainPackage, NoMainPackage, find_main, list_inputs
+from wherry.source.published import complete, read_published
 from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs, VcsAbsent, git_environment
 from wherry.store.contract import BlobStore
@@ -91,7 +92,7 @@ class ImagePerformer:
         """
         action = step.action
         assert isinstance(action, Compile)  # noqa: S101 - only compile steps give programs
-        package = find_main(Path(action.package))
+        package = _package(action)
         toolchain = self._toolchain(action, package)
         flags = go.merged(action.flags, go.words_of(toolchain.settings.get("GOFLAGS", "")))
         stamp = compiled.recipe["go.buildvcs"]
@@ -177,13 +178,15 @@ class ImagePerformer:
         )
 
     def _compile(self, name: str, action: Compile, known: Record | None) -> tuple[bytes, Seen | None]:
-        package = find_main(Path(action.package))
+        package = _package(action)
         toolchain = self._toolchain(action, package)
         goflags = go.words_of(toolchain.settings.get("GOFLAGS", ""))
         flags = go.merged(action.flags, goflags)
         before = msgspec.msgpack.decode(known.observed, type=Observed) if known else Observed()
         wants_stamp = action.stamp and "-buildvcs=false" not in goflags and _seen_by_go(self.vcs())
         stamp = wants_stamp and bool(before.stamped)
+        if package.release:
+            complete(self.runner, toolchain, package, go.listing_flags(flags), action.environment)
         with ThreadPoolExecutor(1) as aside:
             listed = aside.submit(
                 list_inputs, self.runner, toolchain, package, go.listing_flags(flags), action.environment
@@ -249,12 +252,13 @@ class ImagePerformer:
         # Two compilers of one platform at a time would compile the packages that both need twice.
         with self._turn(str(action.platform)):
             done = self.runner.run(
-                toolchain.command(package.folder, "build", *flags, "-o", str(program), ".", extra=extra)
+                toolchain.command(package.folder, "build", *flags, "-o", str(program), package.argument, extra=extra)
             )
         if done.returncode:
+            remedy = "choose another version" if package.release else "mend the sources and build again"
             raise go.CompileFailed(
                 f"{package.import_path} does not compile for {action.platform}:\n{_indented(done.words)}",
-                hint=f"the words above are {toolchain.version}'s; mend the sources and build again",
+                hint=f"the words above are {toolchain.version}'s; {remedy}",
             )
         if words := done.words:
             self.said(name, words)
@@ -374,6 +378,11 @@ def _completed(changes: RuntimeConfig, base: Image, recipe: Mapping[str, str]) -
         user=changes.user or (NONROOT if root_or_none else ""),
         labels={**(changes.labels or {}), RECIPE: recipe_text(recipe)},
     )
+
+
+def _package(action: Compile) -> MainPackage:
+    folder = Path(action.package)
+    return read_published(folder) if action.published else find_main(folder)
 
 
 def _seen_by_go(vcs: Vcs | VcsAbsent) -> bool:

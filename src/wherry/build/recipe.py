@@ -46,6 +46,7 @@ def recipe_of(
     return {
         "module.path": package.module_path,
         "module.package": package.import_path,
+        **({"module.version": package.release.version} if package.release else {}),
         "module.source": "vendor" if vendored else "module cache",
         "go.version": toolchain.version,
         "go.flags": " ".join(map(_pathless, flags)),

@@ -78,7 +78,7 @@ from wherry.cli.world import World
 )
 @click.option("--push", is_flag=True, help="Push the image under its names.")
 @click.option("--pull", is_flag=True, help="Ask for the base's tag, locked or not, and stop if that fails.")
-@click.option("--offline", is_flag=True, help="Ask no registry: a base is taken as it was last seen.")
+@click.option("--offline", is_flag=True, help="Ask no registry and no module proxy: what was last seen counts.")
 @click.option(
     "--insecure", is_flag=True, help="Registries may speak plain HTTP, or show certificates that aren't trusted."
 )

@@ -12,6 +12,7 @@ from wherry.bases import Bases
 from wherry.build.engine import Outcome
 from wherry.build.values import Compiled, Observed, compiled_of
 from wherry.cli.memo import Memo, encoded, our_own_inputs, remember, status_of
+from wherry.cli.published import OFFLINE
 from wherry.cli.requests import TOML, Asked
 from wherry.cli.world import World
 from wherry.oci.descriptor import Descriptor
@@ -43,7 +44,7 @@ def build(world: World, asked: Asked, call: str = "") -> int:
             store=world.store,
             cache=world.cache_folder,
             runner=world.runner,
-            environment=world.environment,
+            environment={**world.environment, **(OFFLINE if asked.policy.offline else {})},
             registries=lambda: world.registries,
             policy=asked.policy,
             warned=progress.warn,
@@ -118,6 +119,9 @@ def _remember(world: World, call: str, asked: Asked, report: Report) -> None:
         "{{" in request.flags.ldflags or request.base not in Bases.EMBEDDED or request.added
         for request in asked.requests
     )
+    releases = [request.package.release for request in asked.requests]
+    special |= any(releases) and not all(releases)
+    special |= any(release.query != release.version for release in releases if release)
     if special or None in observed or (isinstance(report.vcs, Vcs) and report.vcs.linked):
         return
     read = [entry for blob in observed if blob for entry in msgspec.msgpack.decode(blob, type=Observed).inputs]
@@ -130,7 +134,7 @@ def _remember(world: World, call: str, asked: Asked, report: Report) -> None:
         call,
         Memo(
             inputs=tuple(inputs.values()),
-            status=status_of(report.vcs),
+            status="" if all(releases) else status_of(report.vcs),
             names={name: str(image.root.digest) for image in report.images for name in image.request.names},
             blobs=encoded([blob for image in report.images for blob in image.blobs]),
             printed=tuple(_printed(asked, report, unchanged=True)),
@@ -184,7 +188,8 @@ class Teller:
         if not isinstance(outcome.step.action, Compile):
             return
         compiled = compiled_of(outcome.result)
-        program = f"{compiled.go.replace('go', 'go ', 1)} ({compiled.origin})  {compiled.recipe['module.package']}"
+        package = "@".join(filter(None, map(compiled.recipe.get, ("module.package", "module.version"))))
+        program = f"{compiled.go.replace('go', 'go ', 1)} ({compiled.origin})  {package}"
         self._once(f"{program}  {_traits(compiled)}")
         if self._running and not outcome.cached:
             self._running.detail(f"{outcome.step.action.platform} compiled in {outcome.seconds:.1f} s")

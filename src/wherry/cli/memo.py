@@ -36,7 +36,7 @@ class Memo(msgspec.Struct, frozen=True):
 
     inputs: tuple[Input, ...]
     status: str
-    """What git said."""
+    """What git said; empty where it does not count."""
     names: dict[str, str]
     """Tags and the digests they lead to."""
     blobs: tuple[bytes, ...]
@@ -79,7 +79,8 @@ def recall(world: World, key: str) -> Memo | None:
             return None
         memo = msgspec.msgpack.decode(record.observed, type=Memo)
         found = Looker().observe(memo.inputs)
-        if found.changed or status_of(query.result()) != memo.status or not _in_store(world, memo):
+        moved = memo.status and status_of(query.result()) != memo.status
+        if found.changed or moved or not _in_store(world, memo):
             return None
         if found.restamped:
             remember(world, key, msgspec.structs.replace(memo, inputs=found.current))

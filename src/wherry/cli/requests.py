@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wherry.build.compile import GoFlags
+from wherry.cli.published import default_name, find_published, names_published
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.config import RuntimeConfig
@@ -78,7 +79,7 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
     outputs = parse_outputs(options["outputs"])
     compression, level = encoding_of(outputs, above.compression, above.compression_level)
     above = replace(above, compression=compression, compression_level=level)
-    chosen = tuple(_chosen(world, paths))
+    chosen = tuple(_chosen(world, paths, offline=options["offline"]))
     if len(chosen) > 1 and (above.tags or above.debug_info or options["iidfile"]):
         raise InvalidUsage(
             f"{len(chosen)} images are built; -t, --debug-info and --iidfile are for one",
@@ -184,11 +185,11 @@ def _spoken(options: Mapping[str, Any]) -> BuildOptions:
     )
 
 
-def _chosen(world: World, paths: Sequence[str]) -> Iterator[_Chosen]:
+def _chosen(world: World, paths: Sequence[str], *, offline: bool) -> Iterator[_Chosen]:
     folder = _toml_folder(world.cwd, paths)
     if folder is None:
         for path in paths or (".",):
-            yield _Chosen(_main(world, path), BuildOptions(), world.cwd)
+            yield _Chosen(_main(world, world.cwd, path, offline=offline), BuildOptions(), world.cwd)
         return
     from wherry.settings.wherry_toml import Settings
 
@@ -197,9 +198,9 @@ def _chosen(world: World, paths: Sequence[str]) -> Iterator[_Chosen]:
     for path in paths or tuple(settings.services) or (".",):
         if path in settings.services and not (world.cwd / path / "go.mod").exists():
             options = settings.resolve(path)
-            yield _Chosen(find_main(folder / (options.package or ".")), options, folder)
+            yield _Chosen(_main(world, folder, options.package or ".", offline=offline), options, folder)
             continue
-        package = _main(world, path)
+        package = _main(world, world.cwd, path, offline=offline)
         names = settings.services_of(os.path.relpath(package.folder, os.path.realpath(folder)))
         yield from (_Chosen(package, settings.resolve(name), folder) for name in names)
         if not names:
@@ -218,19 +219,25 @@ def _toml_folder(cwd: Path, paths: Sequence[str]) -> Path | None:
     return None
 
 
-def _main(world: World, path: str) -> MainPackage:
-    if "@" in path or "://" in path:
-        raise InvalidUsage(f"{path}: only folders are built in this version", hint="give a folder such as ./cmd/api")
+def _main(world: World, start: Path, path: str, *, offline: bool) -> MainPackage:
+    if "://" in path:
+        raise InvalidUsage(
+            f"{path}: an address is not what is built", hint="give a folder such as ./cmd/api, or PACKAGE@VERSION"
+        )
+    if names_published(start, path):
+        return find_published(world, path, offline=offline)
     try:
-        return find_main(world.cwd / path)
+        return find_main(start / path)
     except NoMainPackage as error:
-        beside = "; the Dockerfile there can't be built by this version" * (world.cwd / path / "Dockerfile").is_file()
-        raise NoMainPackage(error.message.replace(str(world.cwd / path), path) + beside, hint=error.hint) from error
+        beside = "; the Dockerfile there can't be built by this version" * (start / path / "Dockerfile").is_file()
+        raise NoMainPackage(error.message.replace(str(start / path), path) + beside, hint=error.hint) from error
     except NotFound as error:
-        raise NotFound(error.message.replace(str(world.cwd / path), path), hint=error.hint) from error
+        raise NotFound(error.message.replace(str(start / path), path), hint=error.hint) from error
 
 
 def _door(world: World, first: _Chosen, *, asked: bool) -> str:
+    if release := first.package.release:
+        return f"{release.version}{f' ({release.query})' * (release.query != release.version)}, as published"
     if asked:
         return "Go module, as --go says"
     if first.options.front_door == "dockerfile":
@@ -254,7 +261,7 @@ def _request(
         platforms = below.platforms
     return Request(
         package=chosen.package,
-        names=tuple(str(Reference.parse(name)) for name in options.tags or (chosen.package.name.lower(),)),
+        names=tuple(str(Reference.parse(name)) for name in options.tags or (default_name(chosen.package),)),
         platforms=platforms,
         base=_base(options.base or "static", world.cwd if above.base else chosen.folder),
         flags=_flags(options),

@@ -87,6 +87,7 @@ def _steps(target: Target, platform: Platform) -> Iterator[Step]:
             environment={**target.environment, **platform.go_environment(), **target.overrides},
             go=target.go,
             stamp=target.stamp,
+            published=target.package.release is not None,
         ),
     )
     layers = []

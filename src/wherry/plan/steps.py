@@ -28,6 +28,8 @@ class Compile:
     """The `go` command, and a version if one is pinned."""
     stamp: bool
     """Whether the program may record the state of version control, where it reads it."""
+    published: bool = False
+    """Whether the folder is one that `source/published.py` keeps, and the package another module's."""
 
 
 @dataclass(frozen=True, slots=True)

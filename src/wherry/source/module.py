@@ -34,6 +34,20 @@ class PackageBroken(WherryError):
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """A version of a module as its author published it; all but the version is what a module proxy tells."""
+
+    version: str
+    query: str
+    """What was asked for: the version itself, or `latest`, `v1`, a branch, a commit."""
+    committed: int = 0
+    """Seconds since the epoch."""
+    revision: str = ""
+    source: str = ""
+    """Address of the repository."""
+
+
+@dataclass(frozen=True, slots=True)
 class MainPackage:
     """A `package main` in a module."""
 
@@ -44,6 +58,13 @@ class MainPackage:
     import_path: str
     name: str
     """What `go build` would call the program."""
+    release: Release | None = None
+    """Of a published module: `folder` and `module` then are ours and only require it."""
+
+    @property
+    def argument(self) -> str:
+        """What `go build`, started in `folder`, is asked for."""
+        return self.import_path if self.release else "."
 
 
 class _Module(msgspec.Struct, rename="pascal"):
@@ -183,12 +204,20 @@ def list_inputs(
     """
     answer = runner.run(
         toolchain.command(
-            package.folder, "list", "-deps", "-e", "-buildvcs=false", f"-json={_ASKED}", *flags, ".", extra=target
+            package.folder,
+            "list",
+            "-deps",
+            "-e",
+            "-buildvcs=false",
+            f"-json={_ASKED}",
+            *flags,
+            package.argument,
+            extra=target,
         )
     )
     if answer.returncode:
         raise PackageBroken(f"{package.import_path}: {answer.words}", hint="run `go build` there to see it too")
-    packages = msgspec.json.Decoder(_Package).decode_lines(_one_a_line(answer.stdout))
+    packages = msgspec.json.Decoder(_Package).decode_lines(one_a_line(answer.stdout))
     root = packages[-1]
     return Listing(
         root.name,
@@ -198,8 +227,8 @@ def list_inputs(
     )
 
 
-def _one_a_line(stream: bytes) -> bytes:
-    # `go list -json` prints indented objects one after the other; only their own braces start a line.
+def one_a_line(stream: bytes) -> bytes:
+    """Put each object of `go list -json` on one line: they come indented, so only their own braces start a line."""
     return stream.replace(b"\n\t", b"").replace(b"\n}", b"}")
 
 
@@ -216,7 +245,8 @@ def _paths(packages: Iterable[_Package], toolchain: Toolchain, package: MainPack
             folder = used.dir or entry.module.dir
             modules[folder] = used.go_mod or entry.module.go_mod
             yield from _between(entry.dir, folder)
-            yield from _shadow(entry.import_path, folder, package)
+            if not package.release:
+                yield from _shadow(entry.import_path, folder, package)
     for go_mod in modules.values():
         if go_mod:
             yield go_mod, Kind.FILE

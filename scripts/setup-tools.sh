@@ -1,10 +1,11 @@
 #!/bin/sh
 # Install the first ring of tools that the tests compare with, only those that are missing: Debian's packages
-# (as root; otherwise it says what to install) and crane by `go install`. `make test` calls it.
+# (as root; otherwise it says what to install), crane and the CNCF's registry by `go install`. `make test` calls it.
 set -eu
 cd "$(dirname "$0")/.."
 
 crane=v0.22.1
+registry=v3.0.0
 tools=$PWD/.cache/tools/bin
 
 say() { printf '%s\n' "$*" >&2; }
@@ -12,7 +13,7 @@ say() { printf '%s\n' "$*" >&2; }
 # What stands before the colon is the file or program that shows that the package after it is there.
 missing_packages() {
     for pair in skopeo:skopeo umoci:umoci qemu-aarch64-static:qemu-user-static newuidmap:uidmap strace:strace \
-        busybox:busybox-static readelf:binutils zstd:zstd git:git gcc:gcc \
+        busybox:busybox-static docker-registry:docker-registry readelf:binutils zstd:zstd git:git gcc:gcc \
         /usr/include/stdio.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates; do
         case ${pair%%:*} in
         /*) [ -e "${pair%%:*}" ] || printf '%s ' "${pair##*:}" ;;
@@ -35,16 +36,17 @@ install_packages() {
         >&2 || say "notice: apt-get failed; tests that need these packages will be skipped (in CI they fail): $missing"
 }
 
-install_crane() {
-    [ -x "$tools/crane" ] && [ "$(cat "$tools/.crane" 2>/dev/null)" = "$crane" ] && return 0
-    say "installing crane $crane with $(go env GOVERSION)"
+# install NAME VERSION PACKAGE
+install() {
+    [ -x "$tools/$1" ] && [ "$(cat "$tools/.$1" 2>/dev/null)" = "$2" ] && return 0
+    say "installing $1 $2 with $(go env GOVERSION)"
     # -modcacherw: a module cache that anyone can delete with rm -r.
-    GOBIN=$tools GOFLAGS="$(go env GOFLAGS) -modcacherw" CGO_ENABLED=0 \
-        go install "github.com/google/go-containerregistry/cmd/crane@$crane"
-    printf '%s\n' "$crane" >"$tools/.crane"
+    GOBIN=$tools GOFLAGS="$(go env GOFLAGS) -modcacherw" CGO_ENABLED=0 go install "$3@$2"
+    printf '%s\n' "$2" >"$tools/.$1"
 }
 
 PATH=$tools:/usr/sbin:/sbin:$PATH
 mkdir -p "$tools"
 install_packages
-install_crane
+install crane "$crane" github.com/google/go-containerregistry/cmd/crane
+install registry "$registry" github.com/distribution/distribution/v3/cmd/registry

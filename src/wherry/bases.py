@@ -12,9 +12,9 @@ from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
-from wherry.oci.reference import names_registry
+from wherry.oci.reference import SCHEME, names_registry
 from wherry.plan.steps import TakeBase
-from wherry.remote import REGISTRY, RemoteBases, reference_of
+from wherry.remote import RemoteBases, reference_of
 from wherry.store.contract import copy
 from wherry.store.disk import DiskStore
 from wherry.store.find import Located, locate
@@ -105,7 +105,7 @@ class Bases:
         if name in self.EMBEDDED or self._remote is None:
             return False
         if name not in self._places:
-            self._places[name] = name.startswith(REGISTRY) or self._only_there(name)
+            self._places[name] = name.startswith(SCHEME) or self._only_there(name)
         return self._places[name]
 
     def holds(self, layer: Descriptor) -> bool:

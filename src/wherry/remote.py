@@ -13,7 +13,7 @@ from wherry.errors import NotFound
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST, decode, encode
 from wherry.oci.image import Image
-from wherry.oci.reference import Reference
+from wherry.oci.reference import SCHEME, Reference
 from wherry.platform import Platform
 from wherry.registry.errors import RegistryError
 from wherry.registry.open import Mirrored, Registries
@@ -22,9 +22,6 @@ from wherry.store.contract import BlobSource
 from wherry.store.disk import DiskStore
 from wherry.store.images import image_for
 from wherry.store.results import Results
-
-REGISTRY = "docker://"
-"""Skopeo's word for a registry; before a base's name it forces one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +145,7 @@ def reference_of(name: str) -> Reference:
     Raises:
         InvalidReference: it is none.
     """
-    return Reference.parse(name.removeprefix(REGISTRY))
+    return Reference.parse(name.removeprefix(SCHEME))
 
 
 class _Documents:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
-from wherry.oci.reference import DEFAULT_REGISTRY, Reference, names_registry
-from wherry.remote import REGISTRY
+from wherry.oci.reference import DEFAULT_REGISTRY, SCHEME, Reference, names_registry
 from wherry.store.find import Located, locate
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
@@ -45,8 +44,8 @@ def find(world: World, name: str) -> Located:
     Raises:
         NotFound, RegistryError, InvalidReference: there is none.
     """
-    if name.startswith(REGISTRY):
-        return _remote(world, name.removeprefix(REGISTRY))
+    if name.startswith(SCHEME):
+        return _remote(world, name.removeprefix(SCHEME))
     kind, colon, rest = name.partition(":")
     if colon and kind in {"oci", "oci-archive", "docker-archive"} and not (world.cwd / name).exists():
         path = rest if rest.startswith(("/", "./", "../")) else f"./{rest}"
@@ -76,8 +75,8 @@ def target_of(text: str) -> Place:
     Raises:
         InvalidUsage, InvalidReference: it is no place.
     """
-    if text.startswith(REGISTRY):
-        return Place(Kind.REGISTRY, text.removeprefix(REGISTRY))
+    if text.startswith(SCHEME):
+        return Place(Kind.REGISTRY, text.removeprefix(SCHEME))
     kind, colon, rest = text.partition(":")
     if colon and kind in set(Kind) - {Kind.REGISTRY}:
         return Place(Kind.STORE, rest) if kind == Kind.STORE else _in_path(Kind(kind), rest)
@@ -101,7 +100,7 @@ def pushable(text: str) -> Reference:
     Raises:
         InvalidUsage: it names no registry, so that it would be one of Docker Hub's own images; or it has a digest.
     """
-    reference = Reference.parse(text.removeprefix(REGISTRY))
+    reference = Reference.parse(text.removeprefix(SCHEME))
     if reference.digest:
         raise InvalidUsage(f"{text}: a digest can't be pushed to", hint=f"name a tag: {reference.name}:TAG")
     if reference.registry == DEFAULT_REGISTRY and reference.repository.startswith("library/"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from wherry.cli.places import pushable
 from wherry.cli.world import World
@@ -14,7 +15,9 @@ from wherry.registry.transfer import Tally, Transfer
 from wherry.report.progress import Progress, Step
 from wherry.report.terminal import size
 from wherry.store.contract import BlobSource
-from wherry.store.results import Results
+
+if TYPE_CHECKING:
+    from wherry.store.results import Results
 
 
 def push(world: World, progress: Progress, source: BlobSource, images: Mapping[str, Descriptor]) -> dict[str, str]:
@@ -60,7 +63,7 @@ def _push_one(
         step.done(told(tally))
 
 
-def ship(transfer: Transfer, root: Descriptor, tags: tuple[str, ...], results: Results) -> None:
+def ship(transfer: Transfer, root: Descriptor, tags: tuple[str, ...], results: "Results") -> None:
     """Move an image to a repository, and remember that its blobs are there now, for mounts to come."""
     transfer.move(root, tags)
     if isinstance(transfer.sink, Repository):
@@ -90,6 +93,8 @@ def leads_to(world: World, name: str, digest: str) -> bool:
 
 def remembered(world: World) -> "closing[Results]":
     """Open what is remembered between calls."""
+    from wherry.store.results import Results
+
     return closing(Results(world.cache_folder))
 
 
@@ -102,7 +107,7 @@ def _fact(registry: str, blob: Descriptor) -> str:
     return f"{blob.digest} at {registry}"
 
 
-def _known_place(world: World, results: Results, blob: Descriptor, sink: Repository) -> str:
+def _known_place(world: World, results: "Results", blob: Descriptor, sink: Repository) -> str:
     """Name a repository of the same registry that has, or had, a blob."""
     candidates = [results.fact(_fact(sink.client.registry, blob)) or ""]
     for place in world.store.elsewhere.places(blob.digest):

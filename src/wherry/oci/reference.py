@@ -15,6 +15,8 @@ DEFAULT_REGISTRY = "docker.io"
 """The registry of a name that gives none (normalize.go, `defaultDomain`)."""
 _LEGACY_REGISTRY = "index.docker.io"
 """Its older name, read as the new one (normalize.go, `legacyDefaultDomain`)."""
+SCHEME = "docker://"
+"""What stands before a name that is meant to be a registry's, and nothing else (containers/image, docker transport)."""
 API_HOSTS = {DEFAULT_REGISTRY: "registry-1.docker.io"}
 """Registries whose API is at another host than their name says (moby, registry/config.go, `DefaultV2Registry`)."""
 _OFFICIAL = "library/"

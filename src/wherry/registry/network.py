@@ -14,7 +14,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError, ProxyError, SSLError
+from urllib3.exceptions import (
+    HTTPError,
+    InsecureRequestWarning,
+    LocationParseError,
+    NewConnectionError,
+    ProxyError,
+    SSLError,
+)
 from urllib3.exceptions import TimeoutError as TooLate
 
 from wherry.registry.errors import RegistryError
@@ -40,6 +47,9 @@ class Network:
     """Kept open to one host at most."""
 
 
+_Pool = tuple[urllib3.PoolManager | urllib3.HTTPConnectionPool, bool]
+
+
 class CutOff(RegistryError):
     """A connection ended before its time; asking again may help."""
 
@@ -49,7 +59,7 @@ class Connections:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._pools: dict[tuple[str, str], _Pool] = {}
         self._turn = threading.Lock()
 
     def send(
@@ -63,9 +73,11 @@ class Connections:
         """
         parts = urlsplit(url)
         with translated(parts.netloc):
-            return self._manager(parts.scheme, parts.netloc).urlopen(
+            pool, whole = self._pool(parts.scheme, parts.netloc)
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            return pool.urlopen(
                 method,
-                url,
+                url if whole else path,
                 body=body,
                 headers=headers,
                 redirect=False,
@@ -77,17 +89,18 @@ class Connections:
 
     def close(self) -> None:
         """Close what is open."""
-        for manager in self._managers.values():
-            manager.clear()
+        for pool, _ in self._pools.values():
+            pool.clear() if isinstance(pool, urllib3.PoolManager) else pool.close()
 
-    def _manager(self, scheme: str, netloc: str) -> urllib3.PoolManager:
+    def _pool(self, scheme: str, netloc: str) -> "_Pool":
         with self._turn:
             key = scheme, netloc
-            if key not in self._managers:
-                self._managers[key] = self._made(scheme, netloc)
-            return self._managers[key]
+            if key not in self._pools:
+                self._pools[key] = self._made(scheme, netloc)
+            return self._pools[key]
 
-    def _made(self, scheme: str, netloc: str) -> urllib3.PoolManager:
+    def _made(self, scheme: str, netloc: str) -> "_Pool":
+        """Make what sends requests to a host, and tell whether it wants whole URLs: a proxy for plain HTTP does."""
         parts = urlsplit(f"{scheme}://{netloc}")
         context = self._context(netloc) if scheme == "https" else None
         options: dict[str, Any] = {
@@ -98,9 +111,11 @@ class Connections:
         }
         host, port = parts.hostname or "", parts.port or _PORTS[scheme]
         proxy = self.network.proxies.proxy_for(scheme, host, port)
-        if not proxy:
-            return urllib3.PoolManager(**options)
-        return urllib3.ProxyManager(proxy, proxy_headers=_proxy_headers(proxy), **options)
+        if proxy:
+            manager = urllib3.ProxyManager(proxy, proxy_headers=_proxy_headers(proxy), **options)
+            return (manager, True) if scheme == "http" else (manager.connection_from_host(host, port, scheme), False)
+        kind = urllib3.HTTPSConnectionPool if scheme == "https" else urllib3.HTTPConnectionPool
+        return kind(host, port, **options), False
 
     def _context(self, netloc: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.network.ca_file or None)
@@ -113,6 +128,7 @@ class Connections:
         if netloc in self.network.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+            urllib3.disable_warnings(InsecureRequestWarning)  # the user has said so
         return context
 
 

@@ -1,11 +1,12 @@
 """Every store keeps the promises of store/contract.py. To add one: a line in `STORES`."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from hostile_registry import Hostile, hostile
 from small_images import put_image, put_index
 from wherry.digest import Digest, InvalidDigest
 from wherry.errors import BlobMissing, DigestMismatch, InvalidDocument, SizeMismatch
@@ -13,6 +14,11 @@ from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST
 from wherry.oci.manifest import Index
+from wherry.oci.reference import Reference
+from wherry.registry.keyring import NoKeyring
+from wherry.registry.network import Network
+from wherry.registry.open import Registries
+from wherry.registry.repository import Repository
 from wherry.store.contract import (
     CHUNK,
     DEEPEST,
@@ -26,18 +32,28 @@ from wherry.store.contract import (
 from wherry.store.disk import DiskStore
 from wherry.store.memory import MemoryStore
 
-STORES: dict[str, Callable[[Path], BlobStore]] = {
-    "memory": lambda _: MemoryStore(),
-    "disk": lambda folder: DiskStore(folder / "store"),
+STORES: dict[str, Callable[[Path, ExitStack], BlobStore]] = {
+    "memory": lambda _, __: MemoryStore(),
+    "disk": lambda folder, _: DiskStore(folder / "store"),
+    "registry": lambda _, stack: in_memory(stack.enter_context(hostile())),
 }
+
+
+def in_memory(registry: Hostile) -> Repository:
+    """Open a repository of a registry in this process: it behaves, but lets a parent in before its children."""
+    registry.careless = True
+    return Registries(Network(), NoKeyring()).repository(Reference.parse(f"{registry.host}/contract"))
+
+
 HELLO = Descriptor.of("text/plain", b"hello")
 EMPTY = Descriptor.of("text/plain", b"")
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]:
     """Each kind of store, empty."""
-    return STORES[request.param](tmp_path)
+    with ExitStack() as stack:
+        yield STORES[request.param](tmp_path, stack)
 
 
 def test_gives_what_it_took(store: BlobStore):

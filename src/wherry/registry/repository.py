@@ -101,6 +101,8 @@ class Repository:
 
     def write(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
         """Store the blob whole or not at all. The chunks can be taken once, so a cut is not mended: see `upload`."""
+        if self.has(blob):
+            return
         if blob.media_type in DOCUMENTS:
             self.put(blob, b"".join(checked(blob, chunks)))
         else:

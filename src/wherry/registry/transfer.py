@@ -133,7 +133,11 @@ class Transfer:
         return lambda offset: self.tally.watched(self.source.read(blob, offset))
 
     def _document(self, blob: Descriptor) -> None:
-        self.sink.write(blob, [read_whole(self.source, blob)])
+        document = read_whole(self.source, blob)
+        if isinstance(self.sink, Repository):
+            self.sink.put(blob, document)
+        else:
+            self.sink.write(blob, [document])
         self.tally.add(blobs=1, sent=blob.size)
 
     def _side_by_side(self, do: Callable[[Descriptor], None], blobs: list[Descriptor]) -> None:

@@ -275,7 +275,7 @@ def test_outputs_leave_what_was_stored(wherry):
         (["--compression-level", "99"], 64, "99"),
         (["--compression", "bzip2"], 2, "bzip2"),
         (["--ldflags", "-X main.v={{.Vresion}}"], 64, "Version"),
-        (["example.com/x@v1.0.0"], 64, "folder"),
+        (["https://example.com/x"], 64, "folder"),
         (["-o", "type=registry"], 64, "push"),
     ],
 )

@@ -29,7 +29,7 @@ def command(world: World, /, *, dry_run: bool, older: str) -> None:
     """Delete blobs of the local store that no name leads to, and what the cache keeps for them.
 
     Waits until running builds have named what they wrote. Of the cache, unpacked layers that no image has go, and
-    results that no build has used for 30 days.
+    results and modules of PACKAGE@VERSION that no build has used for 30 days.
     """
     from wherry.report.terminal import size
 
@@ -67,6 +67,13 @@ def _clean_cache(world: World) -> None:
         results = Results(folder)
         results.forget_unused(world.clock() - _MONTH)
         results.close()
+    if (folder / "published").is_dir():
+        from shutil import rmtree
+
+        from wherry.source.published import unused_since
+
+        for kept in unused_since(folder / "published", world.clock() - _MONTH):
+            rmtree(kept, ignore_errors=True)
     for lock in (folder / "locks").glob("*"):
         if lock.stat().st_mtime < world.clock() - _MONTH:
             lock.unlink(missing_ok=True)

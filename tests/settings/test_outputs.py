@@ -58,7 +58,6 @@ def test_what_is_written_is_read(text, output):
         ("type=image,dest=a", "name"),
         ("type=registry,push-by-digest=true", "under its names"),
         ("type=oci,dest=a,push=true", "push"),
-        ("type=docker", "docker load"),
         ("type=docker,dest=a,tar=false", "type=oci,tar=false"),
         ("type=oci,tar=false", "dest"),
         ("type=oci,tar=false,dest=-", "stdout"),

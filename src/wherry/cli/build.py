@@ -77,6 +77,7 @@ from wherry.cli.world import World
     help="How to show what is going on.",
 )
 @click.option("--push", is_flag=True, help="Push the image under its names.")
+@click.option("--load", is_flag=True, help="Load the image into the Docker, podman or containerd that is here.")
 @click.option("--pull", is_flag=True, help="Ask for the base's tag, locked or not, and stop if that fails.")
 @click.option("--offline", is_flag=True, help="Ask no registry and no module proxy: what was last seen counts.")
 @click.option(

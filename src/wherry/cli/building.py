@@ -67,9 +67,13 @@ def build(world: World, asked: Asked, call: str = "") -> int:
 
 def _write(world: World, asked: Asked, report: Report, progress: Progress) -> None:
     images = [(image, [built.image for built in image.platforms]) for image in report.images]
+    if asked.load or any(output.loads for output in asked.outputs):
+        _load(world, progress, {name: image.root for image in report.images for name in image.request.names})
     if asked.push:
         _push(world, progress, {name: image.root for image in report.images for name in image.request.names})
     for output in asked.outputs:
+        if output.loads:
+            continue
         if output.type is OutputType.IMAGE:
             _store_or_push(world, output, report, progress)
             continue
@@ -103,6 +107,21 @@ def _push(world: World, progress: Progress, images: Mapping[str, Descriptor]) ->
     from wherry.cli.shipping import push
 
     push(world, progress, world.store, images)
+
+
+def _load(world: World, progress: Progress, images: Mapping[str, Descriptor]) -> None:
+    from wherry.cli.network import docker_config
+    from wherry.daemon.find import find_daemon
+    from wherry.daemon.give import give
+    from wherry.host.kernel import Kernel
+
+    daemon = find_daemon(world.runner, world.environment, docker_config(world).parent)
+    with progress.step(f"load into {daemon.name}") as step:
+        for given in give(daemon, world.store, images, Kernel.of_host().platform):
+            for notice in given.notices:
+                progress.line(notice)
+            step.detail(given.names[0])
+        step.done(", ".join(images))
 
 
 def _store_or_push(world: World, output: Output, report: Report, progress: Progress) -> None:

@@ -87,7 +87,10 @@ def _encoded(
     algorithm = asked.compression or "gzip"
     encoding = Encoding.default(algorithm) if asked.level is None else Encoding(algorithm, asked.level)
     with progress.step(f"encode {algorithm}") as step:
-        new = recompress(root, blobs, world.store, encoding, threads=4)
+        left: list[Descriptor] = []
+        new = recompress(root, blobs, world.store, encoding, threads=4, left_out=left.append)
+        if left:
+            progress.line(f"{len(left)} attestations speak of the old digest: left out")
         step.done(f"the digest changes: {root.digest.short} → {new.digest.short}")
     return world.store, new
 

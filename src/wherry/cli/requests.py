@@ -52,6 +52,8 @@ class Asked:
     explain: bool
     push: bool
     """Whether all names are pushed."""
+    load: bool
+    """Whether a daemon gets the image."""
     policy: Policy
     """How fresh bases have to be."""
 
@@ -102,6 +104,7 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
         use_cache=not options["no_cache"],
         explain=options["explain"],
         push=options["push"],
+        load=options["load"],
         policy=_policy(world, chosen[0].package.folder, options, outputs),
     )
 
@@ -116,7 +119,7 @@ def _policy(world: World, folder: Path, options: Mapping[str, Any], outputs: Seq
         offline=options["offline"],
         pull=options["pull"],
         locked={**read_lock(lock_file(world.cwd)), **read_lock(lock_file(folder))},
-        lazy=pushed and all(output.push for output in outputs),
+        lazy=pushed and not options["load"] and all(output.push for output in outputs),
     )
 
 
@@ -143,7 +146,7 @@ def _check_names(
 
 def _refuse_early(requests: Sequence[Request], outputs: Sequence[Output]) -> None:
     for request in requests:
-        if len(request.platforms) > 1 and any(output.type is OutputType.DOCKER for output in outputs):
+        if len(request.platforms) > 1 and any(output.type is OutputType.DOCKER and output.dest for output in outputs):
             raise InvalidUsage(
                 f"an archive for Docker holds one platform, and {', '.join(map(str, request.platforms))} are asked for",
                 hint="use type=oci, or build one platform with --platform",

@@ -47,7 +47,7 @@ _NOT_OURS = {
     "rewrite-timestamp": "files in wherry's layers have time 0, or SOURCE_DATE_EPOCH where it is set",
     "store": "-t stores the image",
     "unpack": "images are unpacked when they run",
-    "context": "there is no Docker daemon to load into; pipe the archive to `docker load`",
+    "context": "DOCKER_CONTEXT and DOCKER_HOST name the daemon to load into",
     "buildinfo": "what was built how is in the recipe label",
 }
 _FIRST_WORDS = frozenset({"type", *(key for keys in _KEYS.values() for key in keys)})
@@ -115,6 +115,11 @@ class Output:
         )
 
     @property
+    def loads(self) -> bool:
+        """Whether it goes to a daemon: `docker` without `dest`, as in buildx."""
+        return self.type is OutputType.DOCKER and not self.dest
+
+    @property
     def stdout(self) -> bool:
         """Whether it goes to stdout, where nothing else may be printed then."""
         return self.dest == STDOUT and self.type is not OutputType.IMAGE
@@ -128,7 +133,7 @@ def parse_outputs(texts: Sequence[str]) -> tuple[Output, ...]:
     """
     outputs = tuple(Output.parse(text) for text in texts)
     for place, output in enumerate(outputs):
-        if output.type is not OutputType.IMAGE and output.dest in {other.dest for other in outputs[:place]}:
+        if output.dest and output.dest in {other.dest for other in outputs[:place]}:
             where = "stdout" if output.stdout else output.dest
             raise InvalidUsage(f"two outputs go to {where}", hint="give each --output a dest of its own")
     return outputs
@@ -230,12 +235,7 @@ def _dest(text: str, kind: OutputType, dest: str, *, tar: bool) -> str:
     if folder and dest in {"", STDOUT}:
         problem = "a folder can't go to stdout" if dest else "dest is missing"
         raise InvalidUsage(f"--output {text!r}: {problem}", hint=f"name the folder: type={kind},dest=FOLDER")
-    if kind is OutputType.DOCKER and not dest:
-        raise InvalidUsage(
-            f"--output {text!r}: dest is missing, and wherry has no Docker daemon to load into",
-            hint="use type=docker,dest=- and pipe it to `docker load`",
-        )
-    return dest or STDOUT
+    return dest if kind is OutputType.DOCKER else dest or STDOUT
 
 
 def _compression(text: str, values: dict[str, str]) -> str | None:

@@ -1,0 +1,68 @@
+"""An image in the form that a daemon takes: one platform, and layers that it can unpack."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wherry.daemon.find import Daemon
+from wherry.oci import media
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.image import Image
+from wherry.platform import Platform
+from wherry.store.archive import write_docker_archive
+from wherry.store.contract import BlobStore
+from wherry.store.images import image_for, images_of
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a daemon has now."""
+
+    names: tuple[str, ...]
+    digest: str
+    """Of the manifest; another than the image's where layers were encoded anew."""
+    notices: tuple[str, ...]
+
+
+def give(daemon: Daemon, store: BlobStore, images: Mapping[str, Descriptor], here: Platform) -> list[Given]:
+    """Load images by name.
+
+    Args:
+        daemon: who takes them.
+        store: where they are, and where layers that are encoded anew go.
+        images: a manifest or an index by name; of an index, the daemon's platform is taken.
+        here: this machine's platform, for a daemon that does not say its own.
+
+    Raises:
+        NotFound: an index has no image for the daemon's platform.
+        NotLoaded: the daemon did not take one; those before it are there.
+    """
+    given = []
+    for name, root in images.items():
+        notices: list[str] = []
+        image = _chosen(store, root, daemon.platform or here, name, notices)
+        manifest = image.descriptor
+        if not daemon.takes_zstd and _has_zstd(image):
+            manifest = _as_gzip(store, manifest)
+            notices.append(f"{daemon.name} unpacks no zstd: the layers are gzip there, and the digest is another")
+        daemon.load(lambda out, name=name, manifest=manifest: write_docker_archive(out, store, {name: manifest}))  # type: ignore[misc]  # a lambda's defaults have no types
+        given.append(Given((name,), str(manifest.digest), tuple(notices)))
+    return given
+
+
+def _chosen(store: BlobStore, root: Descriptor, platform: Platform, name: str, notices: list[str]) -> Image:
+    images = images_of(store, root)
+    if len(images) == 1:
+        return images[0]
+    notices.append(f"of {len(images)} platforms, {platform} is loaded")
+    return image_for(store, root, platform, name)
+
+
+def _has_zstd(image: Image) -> bool:
+    return any(media.COMPRESSION_OF_LAYER.get(layer.media_type) == "zstd" for layer in image.manifest.stack)
+
+
+def _as_gzip(store: BlobStore, manifest: Descriptor) -> Descriptor:
+    from wherry.image.recompress import recompress
+    from wherry.layer.compress import Encoding
+
+    return recompress(manifest, store, store, Encoding.default("gzip"), threads=4)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install the second ring, which takes long or is heavy: ko, by `go install`. (What serves ko its base image on
-# loopback is crane, of the first ring.) BuildKit, cosign and kaniko join when an issue needs them.
+# Install the second ring, which takes long or is heavy: ko, by `go install`, and Debian's Docker (as root). What
+# serves ko its base image on loopback is crane, of the first ring.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,6 +19,17 @@ install_ko() {
     printf '%s\n' "$ko" >"$tools/.ko"
 }
 
+install_docker() {
+    command -v dockerd >/dev/null 2>&1 && return 0
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        say "notice: dockerd is not here, and only root can install it: apt-get install --no-install-recommends docker.io"
+        return 0
+    fi
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends docker.io; } \
+        >&2 || say "notice: apt-get failed; tests that need dockerd will be skipped"
+}
+
 PATH=$tools:/usr/sbin:/sbin:$PATH
 mkdir -p "$tools"
 install_ko
+install_docker

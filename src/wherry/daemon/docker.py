@@ -149,7 +149,11 @@ class _UnixConnection(http.client.HTTPConnection):
         """Connect to a socket in the file system."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        try:
+            self.sock.connect(self._path)
+        except OSError:
+            self.close()
+            raise
 
 
 def _connected(host: str, certificates: Path | None) -> http.client.HTTPConnection:

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from golden_digests import synthetic
 from needs import need
 from wherry.digest import Digest
 from wherry.errors import InvalidUsage
-from wherry.layer.compress import DEFAULT, Encoding, pack
+from wherry.layer.compress import DEFAULT, Encoding, pack, zstd_workers
 from wherry.layer.decompress import open_layer
 from wherry.layer.entry import Entry, FileContent, Kind
 from wherry.layer.tar import FileChanged
@@ -124,6 +125,7 @@ def test_a_failure_stores_nothing(encoding, tmp_path):
 MEMORY = """
 import sys
 from pathlib import Path
+from pathlib import Path
 from wherry.layer.compress import DEFAULT, pack
 from wherry.layer.entry import Entry, FileContent, Kind
 
@@ -155,3 +157,38 @@ def test_memory_is_bounded(tmp_path):
     )
 
     assert int(done.stdout) < 100 * 1000
+
+
+@pytest.mark.parametrize(("level", "workers"), [(1, 8), (9, 8), (12, 4), (19, 2), (22, 1)])
+def test_zstd_s_workers_share_a_budget(level, workers):
+    """The tables of high levels are large: fewer workers have them; how many there are changes no byte."""
+    assert zstd_workers(level, 8) == workers
+    assert zstd_workers(level, 1) == 1
+
+
+ZSTD_MEMORY = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+from archives import file
+from golden_digests import synthetic
+from wherry.layer.compress import Encoding, pack
+from wherry.store.disk import DiskStore
+from pathlib import Path
+program = file("app", synthetic(1_000_000) * 60)
+pack([file("warm", b"up")], Encoding("zstd", 1), DiskStore(Path(sys.argv[2])))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+pack([program], Encoding("zstd", 12), DiskStore(Path(sys.argv[2])), threads=8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+def test_zstd_s_memory_is_bounded(tmp_path):
+    """Eight threads at level 12 would take 394 MB by themselves."""
+    grown = subprocess.run(
+        [sys.executable, "-c", ZSTD_MEMORY, str(Path(__file__).parents[1]), str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert int(grown.stdout) << 10 < 320_000_000

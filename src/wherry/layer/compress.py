@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 _JOB = 4 << 20
 _MOST_THREADS = 8
+_ZSTD_MEMORY = 256 << 20
+"""Bytes that all workers of libzstd may take together; a level whose one worker takes more has one."""
 _LEVELS = {"gzip": range(1, 10), "zstd": range(1, 23), "none": range(1)}
 _DEFAULTS = {"gzip": 5, "zstd": 9, "none": 0}
 _GZIP_HEADER = bytes.fromhex("1f8b 08 00 00000000 00 ff")
@@ -110,7 +112,7 @@ def pack(entries: Iterable[Entry], encoding: Encoding, sink: BlobSink, *, thread
         FileChanged, NotFound: a file is not what its entry says; nothing was stored.
         CannotWrite: the store is full or closed to us.
 
-    Cost: one read of each file; about 4 MiB a thread, zstd's own tables besides.
+    Cost: one read of each file; about 4 MiB a thread with gzip, 256 MiB at most with zstd up to level 19.
     """
     tar, size = hashlib.sha256(), 0
     with sink.draft() as draft, _encoder(encoding, draft.write, min(max(threads, 1), _MOST_THREADS)) as encoder:
@@ -187,7 +189,7 @@ class _Zstd:
         import zstandard
 
         parameters = zstandard.ZstdCompressionParameters.from_level(
-            level, threads=threads, job_size=_JOB, write_checksum=True, write_content_size=False
+            level, threads=zstd_workers(level, threads), job_size=_JOB, write_checksum=True, write_content_size=False
         )
         self._out = out
         self._compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
@@ -198,6 +200,17 @@ class _Zstd:
 
     def finish(self) -> None:
         self._out(self._compressor.flush())
+
+
+def zstd_workers(level: int, threads: int) -> int:
+    """Say how many of so many threads compress at a time: each has tables of its own, of 85 MB at level 19.
+
+    Source: libzstd 1.5, zstdmt_compress.c: a worker holds a context, and buffers for about three jobs.
+    """
+    import zstandard
+
+    tables = zstandard.ZstdCompressionParameters.from_level(level).estimated_compression_context_size()
+    return max(1, min(threads, _ZSTD_MEMORY // (tables + 3 * _JOB)))
 
 
 class _Gzip:

@@ -2,11 +2,12 @@
 
 import click
 
+from wherry.cli.complete import bases, platforms, services
 from wherry.cli.world import World
 
 
 @click.command("build")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=services)
 @click.option(
     "-t",
     "--tag",
@@ -20,11 +21,13 @@ from wherry.cli.world import World
     "platforms",
     multiple=True,
     metavar="LIST",
+    shell_complete=platforms,
     help="linux/amd64,linux/arm64,… or all. [default: this machine's]",
 )
 @click.option(
     "--base",
     metavar="BASE",
+    shell_complete=bases,
     help="static, static-notz, scratch, an image of a registry or of the local store, a layout, an archive.",
 )
 @click.option("-f", "--file", "dockerfile", metavar="FILE", help="Build a Dockerfile (not in this version).")

@@ -4,14 +4,22 @@ import json
 
 import click
 
+from wherry.cli.complete import images, platforms
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 
 
 @click.command("copy")
-@click.argument("source", metavar="FROM")
+@click.argument("source", metavar="FROM", shell_complete=images)
 @click.argument("target", metavar="TO")
-@click.option("--platform", "platforms", multiple=True, metavar="LIST", help="Only these platforms. [default: all]")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="LIST",
+    help="Only these platforms. [default: all]",
+    shell_complete=platforms,
+)
 @click.option("--all-tags", is_flag=True, help="Copy every tag of one repository to another.")
 @click.option(
     "--compression", type=click.Choice(["gzip", "zstd", "none"]), help="Encode the layers anew; the digest changes."

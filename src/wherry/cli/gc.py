@@ -72,8 +72,8 @@ def _clean_cache(world: World) -> None:
 
         from wherry.source.published import unused_since
 
-        for kept in unused_since(folder / "published", world.clock() - _MONTH):
-            rmtree(kept, ignore_errors=True)
+        for module in unused_since(folder / "published", world.clock() - _MONTH):
+            rmtree(module, ignore_errors=True)
     for lock in (folder / "locks").glob("*"):
         if lock.stat().st_mtime < world.clock() - _MONTH:
             lock.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wherry.cli.complete import images, platforms
 from wherry.cli.places import find
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 
 @click.command("inspect")
-@click.argument("image", metavar="IMAGE")
-@click.option("--platform", metavar="PLATFORM", help="Of an image with several: the one to look into.")
+@click.argument("image", metavar="IMAGE", shell_complete=images)
+@click.option(
+    "--platform", metavar="PLATFORM", help="Of an image with several: the one to look into.", shell_complete=platforms
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the same values as JSON; of all platforms, unless one is named."
 )

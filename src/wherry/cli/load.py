@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from wherry.cli.complete import files
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 from wherry.store.catalog import bring, names_for
@@ -16,7 +17,7 @@ from wherry.store.open import open_images
 
 
 @click.command("load")
-@click.argument("path", metavar="[FILE|DIR|-]", required=False)
+@click.argument("path", metavar="[FILE|DIR|-]", required=False, shell_complete=files)
 @click.option("-i", "--input", "as_option", metavar="FILE", help="The same as the argument, as `docker load` has it.")
 @click.option("-t", "--tag", "name", metavar="NAME", default="", help="Name the image; of an archive with one.")
 @click.pass_obj

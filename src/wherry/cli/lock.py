@@ -2,11 +2,12 @@
 
 import click
 
+from wherry.cli.complete import bases as offered
 from wherry.cli.world import World
 
 
 @click.command("lock")
-@click.argument("bases", nargs=-1, metavar="[BASE]...")
+@click.argument("bases", nargs=-1, metavar="[BASE]...", shell_complete=offered)
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where a tag leads elsewhere by now.")
 @click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to a host whose certificate isn't trusted.")
 @click.pass_obj

@@ -2,13 +2,16 @@
 
 import importlib
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from wherry import __version__
 from wherry.cli.world import World
 from wherry.errors import WherryError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "build": "Build the smallest image that works from a Go module.",
@@ -24,6 +27,8 @@ COMMANDS = {
     "lock": "Write down the digests of all bases, for builds to use.",
     "tag": "Give an image another name.",
     "rm": "Take names away from images.",
+    "completion": "Print a script that completes words for bash, zsh or fish.",
+    "doctor": "Say what this machine can and cannot do for wherry.",
     "gc": "Delete blobs and trees that no name leads to.",
     "du": "Show where the local store's bytes are.",
     "verify-store": "Check every blob of the local store against its digest.",
@@ -63,6 +68,13 @@ class LazyGroup(click.Group):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Offer commands without importing them; options where a dash was typed."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=line) for name, line in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """List the commands without importing them."""

@@ -2,12 +2,13 @@
 
 import click
 
+from wherry.cli.complete import images
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, WherryError
 
 
 @click.command("rm")
-@click.argument("names", metavar="NAME...", nargs=-1)
+@click.argument("names", metavar="NAME...", nargs=-1, shell_complete=images)
 @click.option("--all", "everything", is_flag=True, help="Take all names away.")
 @click.pass_obj
 def command(world: World, /, *, names: tuple[str, ...], everything: bool) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wherry.cli.complete import images, platforms
 from wherry.cli.world import World
 from wherry.errors import HostUnable, InvalidUsage, NotFound
 from wherry.platform import Platform
@@ -22,7 +23,7 @@ _LARGEST_LIST = 1 << 20
 
 
 @click.command("run", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
-@click.argument("image", metavar="IMAGE")
+@click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable; without a value, pass ours on."
@@ -38,7 +39,12 @@ _LARGEST_LIST = 1 << 20
 @click.option("-w", "--workdir", metavar="FOLDER", help="Start in another folder.")
 @click.option("-u", "--user", metavar="USER[:GROUP]", help="Run as another user, by name or number.")
 @click.option("--entrypoint", metavar="PROGRAM", help="Start another program.")
-@click.option("--platform", metavar="PLATFORM", help="Run the image of another platform; qemu-user emulates it.")
+@click.option(
+    "--platform",
+    metavar="PLATFORM",
+    help="Run the image of another platform; qemu-user emulates it.",
+    shell_complete=platforms,
+)
 @click.option("--read-only", is_flag=True, help="Let it write to /tmp, /dev/shm and volumes only.")
 @click.option("-h", "--hostname", default="", metavar="NAME", help="Name the machine it sees.")
 @click.option("-i", "--interactive", is_flag=True, help="Give it our standard input.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from wherry.cli.complete import images, platforms
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 from wherry.oci.descriptor import Descriptor
@@ -19,7 +20,7 @@ from wherry.store.layout import find_name
 
 
 @click.command("save")
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, shell_complete=images)
 @click.option(
     "-o",
     "--output",
@@ -35,7 +36,9 @@ from wherry.store.layout import find_name
     show_default=True,
     help="docker: what any `docker load` takes; one platform only.",
 )
-@click.option("--platform", metavar="PLATFORM", help="Of an image with several: the one to save.")
+@click.option(
+    "--platform", metavar="PLATFORM", help="Of an image with several: the one to save.", shell_complete=platforms
+)
 @click.pass_obj
 def command(world: World, /, *, images: tuple[str, ...], output: str, form: str, platform: str | None) -> None:
     """Write images of the local store to an archive or a layout folder.

@@ -2,12 +2,13 @@
 
 import click
 
+from wherry.cli.complete import images
 from wherry.cli.world import World
 from wherry.oci.reference import Reference
 
 
 @click.command("tag")
-@click.argument("image")
+@click.argument("image", shell_complete=images)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.pass_obj
 def command(world: World, /, *, image: str, names: tuple[str, ...]) -> None:

@@ -1,0 +1,182 @@
+"""What `wherry doctor` looks at, a value a check."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from wherry.cli.network import docker_config, keyring_of
+from wherry.cli.sandboxes import mapping_of
+from wherry.cli.world import World
+from wherry.errors import WherryError
+from wherry.host.kernel import Ability, Kernel, emulation
+from wherry.host.process import Command, which
+from wherry.platform import Platform
+
+_ROOM = 2 << 30
+"""Bytes below which a disk is called full: a Go build cache and a few images."""
+_FOREIGN = "linux/arm64", "linux/amd64", "linux/arm/v7", "linux/riscv64", "linux/s390x", "linux/ppc64le"
+
+
+class State(StrEnum):
+    """How a check came out."""
+
+    FINE = "ok"
+    LIMITED = "limited"
+    """Something works less well, or not at all, and building does not need it."""
+    MISSING = "missing"
+    """Building needs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    state: State
+    found: str
+    """What there is, in words."""
+    remedy: str = ""
+    """What to do about it; empty where nothing is to be done."""
+
+
+def checks(world: World) -> Iterator[Check]:
+    """Look at everything, one after the other."""
+    kernel, root = Kernel.of_host(), os.geteuid() == 0
+    yield _go(world)
+    yield _git(world)
+    yield _of("sandbox", kernel.sandbox())
+    yield _namespaces(world, kernel, root=root)
+    yield _ids(world)
+    yield _of("overlay", kernel.overlay(root=root))
+    yield _processors(world, kernel)
+    yield _of("binfmt", kernel.own_binfmt())
+    yield from _log_ins(world)
+    yield _network(world)
+    yield _daemon(world)
+    yield _room("store", world.store_folder)
+    yield _room("cache", world.cache_folder)
+
+
+def _of(name: str, ability: Ability) -> Check:
+    return Check(name, State.FINE if ability.works else State.LIMITED, ability.reason, ability.remedy)
+
+
+def _go(world: World) -> Check:
+    from wherry.host.toolchain import find_toolchain
+
+    try:
+        toolchain = find_toolchain(world.runner, world.environment, world.cwd)
+    except WherryError as error:
+        return Check("go", State.MISSING, error.message, error.hint)
+    return Check(
+        "go", State.FINE, f"{toolchain.version.replace('go', 'go ', 1)}, {toolchain.program} ({toolchain.origin})"
+    )
+
+
+def _git(world: World) -> Check:
+    found = which("git", world.environment.get("PATH", os.defpath))
+    if not found:
+        return Check("git", State.LIMITED, "not on PATH: images say nothing of their commit", "install git")
+    done = world.runner.run(Command((found, "--version"), Path("/"), world.environment))
+    return Check("git", State.FINE, done.words.splitlines()[0] if done.words else found)
+
+
+def _namespaces(world: World, kernel: Kernel, *, root: bool) -> Check:
+    """Try a user namespace: what the kernel says of itself knows no filter."""
+    said = kernel.user_namespaces(root=root)
+    unshare = which("unshare", world.environment.get("PATH", os.defpath))
+    if not said.works or not unshare:
+        return _of("user namespaces", said)
+    done = world.runner.run(Command((unshare, "--user", "--map-root-user", "true"), Path("/"), world.environment))
+    if done.returncode:
+        words = done.words.splitlines()
+        return Check("user namespaces", State.LIMITED, f"refused: {words[0] if words else 'no word why'}", said.remedy)
+    return Check("user namespaces", State.FINE, "one was made and left")
+
+
+def _ids(world: World) -> Check:
+    kind = mapping_of(world).kind
+    if kind == "one":
+        return Check(
+            "sub-ids",
+            State.LIMITED,
+            "one id only: a container has one user, whichever its image wants",
+            "install uidmap, and as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
+        )
+    return Check("sub-ids", State.FINE, "root has all ids" if kind == "all" else "newuidmap and a range in /etc/subuid")
+
+
+def _processors(world: World, kernel: Kernel) -> Check:
+    folders = [Path(folder) for folder in world.environment.get("PATH", os.defpath).split(os.pathsep) if folder]
+    platforms = [platform for text in _FOREIGN if not kernel.runs(platform := Platform.parse(text))]
+    there = [str(platform) for platform in platforms if emulation(platform, folders)]
+    missing = [str(platform) for platform in platforms if not emulation(platform, folders)]
+    native = f"{kernel.platform} by itself"
+    if not missing:
+        return Check("runs", State.FINE, f"{native}; {', '.join(there)} by qemu")
+    found = f"{native}; {', '.join(there) or 'nothing'} by qemu; not {', '.join(missing)}"
+    return Check("runs", State.LIMITED, found, "install qemu-user-static (building for them needs none)")
+
+
+def _log_ins(world: World) -> Iterator[Check]:
+    path = docker_config(world)
+    try:
+        files = keyring_of(world).files
+    except WherryError as error:
+        yield Check("log-ins", State.LIMITED, error.message, error.hint)
+        return
+    hosts = sorted({host for file in files for host in (*file.auths, *file.helpers)})
+    helpers = sorted({helper for file in files for helper in (*file.helpers.values(), file.store) if helper})
+    yield Check(
+        "log-ins", State.FINE, f"{', '.join(hosts) or 'none'} ({path}{'' if path.is_file() else ', not there'})"
+    )
+    for helper in helpers:
+        program = f"docker-credential-{helper}"
+        found = which(program, world.environment.get("PATH", os.defpath))
+        if found:
+            yield Check("helper", State.FINE, found)
+        else:
+            remedy = f"install it, or take {helper} out of credsStore and credHelpers"
+            yield Check("helper", State.LIMITED, f"{program} is named, and not on PATH", remedy)
+
+
+def _network(world: World) -> Check:
+    names = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "WHERRY_INSECURE_REGISTRIES")
+    said = {name: world.environment.get(name) or world.environment.get(name.lower()) for name in names}
+    words = [f"{name}={_without_password(value)}" for name, value in said.items() if value]
+    file = world.environment.get("SSL_CERT_FILE", "")
+    if file and not Path(file).is_file():
+        return Check("network", State.LIMITED, f"SSL_CERT_FILE={file}: not there", "unset it, or name a file")
+    return Check("network", State.FINE, ", ".join(words) or "no proxy, the system's certificates")
+
+
+def _without_password(value: str) -> str:
+    scheme, at, rest = value.rpartition("@")
+    return f"{scheme.partition('://')[0]}://…@{rest}" if at and "://" in value else value
+
+
+def _daemon(world: World) -> Check:
+    from wherry.daemon.find import find_daemon
+
+    try:
+        daemon = find_daemon(world.runner, world.environment, docker_config(world).parent)
+    except WherryError as error:
+        return Check("--load", State.FINE, f"none needed; {error.message}")
+    return Check("--load", State.FINE, daemon.name)
+
+
+def _room(name: str, folder: Path) -> Check:
+    from wherry.report.terminal import size
+
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    writable = os.access(place, os.W_OK)
+    if not writable:
+        return Check(name, State.MISSING, f"{folder}: not ours to write", f"name another with --{name}")
+    state, remedy = (
+        (State.FINE, "") if free >= _ROOM else (State.LIMITED, "`wherry gc` and `go clean -cache` make room")
+    )
+    return Check(name, state, f"{folder}: {size(free)} free", remedy)

@@ -1,0 +1,86 @@
+"""What a shell offers after Tab: images, platforms, services, bases. Nothing here loads what a command would."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from wherry.cli.world import World
+
+_PLATFORMS = (
+    "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le", "linux/s390x",
+    "linux/riscv64", "linux/loong64", "all",
+)  # fmt: skip
+_BASES = "static", "static-notz", "scratch"
+
+
+def images(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the names of the local store."""
+    return [name for name in _names(_world(ctx)) if name.startswith(incomplete)]
+
+
+def bases(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Offer embedded bases, then images."""
+    return [name for name in (*_BASES, *_names(_world(ctx))) if name.startswith(incomplete)]
+
+
+def platforms(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Offer platforms; after a comma, those that are not in the list yet."""
+    before, comma, last = incomplete.rpartition(",")
+    taken = before.split(",")
+    return [f"{before}{comma}{name}" for name in _PLATFORMS if name.startswith(last) and name not in taken]
+
+
+def services(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the services of wherry.toml, then folders."""
+    folder = _world(ctx).cwd
+    return [name for name in (*_services(folder), *_folders(folder, incomplete)) if name.startswith(incomplete)]
+
+
+def files(_: click.Context, __: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+    """Leave it to the shell, which knows files best."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _world(ctx: click.Context) -> "World":
+    world: World = ctx.find_root().obj
+    world.configure(store=ctx.find_root().params.get("store"), cache=None)
+    return world
+
+
+def _names(world: "World") -> Iterator[str]:
+    from wherry.errors import WherryError
+
+    try:
+        tags = world.store.tags()
+    except WherryError:
+        return
+    yield from (name for name, root in tags.items() if name != root.digest)
+
+
+def _services(folder: Path) -> Iterator[str]:
+    import tomllib
+
+    for place in (folder, *folder.parents):
+        if (place / "wherry.toml").is_file():
+            try:
+                yield from tomllib.loads((place / "wherry.toml").read_text()).get("services", {})
+            except (OSError, ValueError, TypeError):
+                return
+            return
+
+
+def _folders(folder: Path, incomplete: str) -> Iterator[str]:
+    start, slash, _ = incomplete.rpartition("/")
+    try:
+        for entry in sorted((folder / (start + slash)).iterdir()):
+            if entry.is_dir() and not entry.name.startswith("."):
+                yield f"{start}{slash}{entry.name}/"
+    except OSError:
+        return

@@ -1,0 +1,49 @@
+"""`wherry completion SHELL`: the script that makes a shell complete wherry's words."""
+
+import click
+
+from wherry.cli.world import World
+
+_BASH = """\
+_wherry_completion() {
+    # Words are parted by white space only: bash itself parts names such as api:dev at the colon.
+    local line=${COMP_LINE:0:COMP_POINT} answer type value prefix="" words
+    read -ra words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    local current=${words[-1]}
+    [[ $current == *:* && $COMP_WORDBREAKS == *:* ]] && prefix=${current%"${current##*:}"}
+    COMPREPLY=()
+    answer=$(COMP_WORDS="${words[*]}" COMP_CWORD=$((${#words[@]} - 1)) _WHERRY_COMPLETE=bash_complete "$1")
+    while IFS=, read -r type value; do
+        case $type in
+        file) compopt -o default ;;
+        plain) COMPREPLY+=("${value#"$prefix"}") ;;
+        esac
+    done <<< "$answer"
+}
+complete -o nosort -F _wherry_completion wherry
+"""
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def command(ctx: click.Context, /, *, shell: str) -> None:
+    """Print what SHELL has to read at its start to complete commands, options, images, platforms and services.
+
+    \b
+    bash  wherry completion bash > ~/.local/share/bash-completion/completions/wherry
+    zsh   wherry completion zsh > "${fpath[1]}/_wherry"
+    fish  wherry completion fish > ~/.config/fish/completions/wherry.fish
+    """  # noqa: D301 - click's mark for a paragraph that keeps its lines
+    from click.shell_completion import get_completion_class
+
+    world: World = ctx.obj
+    if shell == "bash":
+        world.say(_BASH.rstrip())
+        return
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101 - the choices are click's own
+    source = kind(ctx.find_root().command, {}, "wherry", "_WHERRY_COMPLETE").source().rstrip()
+    # A list of platforms has commas in it, and click's script for fish would part it there.
+    world.say(source.replace('string split ","', 'string split --max 1 ","'))

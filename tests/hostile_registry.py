@@ -77,6 +77,8 @@ class Hostile:
     """Of every error."""
     careless: bool = False
     """Whether manifests may point at what is not there."""
+    refused_layers: str = ""
+    """The end of a media type, such as `+zstd`: manifests with such a layer are invalid here."""
     page: int = 0
     """Tags of one page; 0: all."""
     next_link: str = ""
@@ -191,6 +193,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _put_manifest(self, reference: str, body: bytes) -> None:
         document = json.loads(body)
         needed = [document["config"], *document["layers"]] if "config" in document else []
+        unwanted = self.registry.refused_layers
+        if unwanted and any(one["mediaType"].endswith(unwanted) for one in needed):
+            self._error(400, "MANIFEST_INVALID", "unknown media type of a layer")
+            return
         missing = [one["digest"] for one in needed if one["digest"] not in self.registry.blobs]
         missing += [
             one["digest"] for one in document.get("manifests", ()) if one["digest"] not in self.registry.manifests

@@ -42,6 +42,7 @@ strip-buildid = true
 debug-info = "api.debug"
 compression = "zstd"
 compression-level = 19
+release = false
 
 [services.api.env]
 PORT = "8080"
@@ -83,6 +84,7 @@ def test_every_key_is_read():
         debug_info="api.debug",
         compression="zstd",
         compression_level=19,
+        release=False,
     )
 
 

@@ -62,6 +62,11 @@ from wherry.cli.world import World
 )
 @click.option("--compression-level", type=int, help="Its level.")
 @click.option(
+    "--release/--no-release",
+    default=None,
+    help="The smallest encoding that everybody concerned reads: zstd 19, or gzip 9 and why.",
+)
+@click.option(
     "-o",
     "--output",
     "outputs",

@@ -13,11 +13,13 @@ from wherry.build.engine import Outcome
 from wherry.build.values import Compiled, Observed, compiled_of
 from wherry.cli.memo import Memo, encoded, our_own_inputs, remember, status_of
 from wherry.cli.published import OFFLINE
+from wherry.cli.release import EVERYWHERE, SMALLEST, readable_everywhere, why_not_zstd
 from wherry.cli.requests import TOML, Asked
 from wherry.cli.world import World
 from wherry.oci.descriptor import Descriptor
 from wherry.pipeline import Built, BuiltPlatform, Pipeline, Report
 from wherry.plan.steps import Compile
+from wherry.registry.errors import NotTaken
 from wherry.report.progress import Progress, Step, progress_for
 from wherry.report.terminal import size
 from wherry.settings.outputs import Output, OutputType
@@ -37,6 +39,7 @@ def build(world: World, asked: Asked, call: str = "") -> int:
         asked: what.
         call: the name of the call, if what it gives shall be remembered.
     """
+    refused = False
     with ExitStack() as stack:
         progress = stack.enter_context(progress_for(asked.progress, world.stderr, world.environment, world.clock))
         teller = Teller(progress, asked, stack)
@@ -56,7 +59,15 @@ def build(world: World, asked: Asked, call: str = "") -> int:
         )
         report = pipeline.build(asked.requests)
         teller.end(report)
-        _write(world, asked, report, progress)
+        try:
+            _write(world, asked, report, progress)
+        except NotTaken as error:
+            if not any(asked.releases):
+                raise
+            progress.warn(f"{error.message}; encoded with {' '.join(map(str, EVERYWHERE))} instead of zstd")
+            refused = True
+    if refused:
+        return build(world, readable_everywhere(asked))
     if not any(output.stdout for output in asked.outputs):
         for line in _printed(asked, report, unchanged=report.unchanged):
             world.say(line)
@@ -220,6 +231,8 @@ class Teller:
         if report.unchanged:
             self._progress.line(f"nothing changed ({report.looked_at} files looked at)")
             return
+        if any(self._asked.releases):
+            self._once(_released(self._asked))
         for image in report.images:
             self._once(_based(image))
             for platform in image.platforms:
@@ -252,6 +265,13 @@ def _traits(compiled: Compiled) -> str:
     if compiled.recipe["go.buildvcs"] == "true":
         traits.append("records its commit")
     return ", ".join(traits)
+
+
+def _released(asked: Asked) -> str:
+    reason = why_not_zstd(asked.outputs)
+    if reason:
+        return f"release: {' '.join(map(str, EVERYWHERE))}, since {reason}"
+    return f"release: {' '.join(map(str, SMALLEST))}, which Docker before 23 and containerd before 1.5 can't unpack"
 
 
 def _based(image: Built) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from wherry.build.compile import GoFlags
 from wherry.cli.published import default_name, find_published, names_published
+from wherry.cli.release import encoding_for
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.config import RuntimeConfig
@@ -56,6 +57,8 @@ class Asked:
     """Whether a daemon gets the image."""
     policy: Policy
     """How fresh bases have to be."""
+    releases: tuple[bool, ...] = ()
+    """Of each request, whether its encoding was chosen by `--release`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
     outputs = parse_outputs(options["outputs"])
     compression, level = encoding_of(outputs, above.compression, above.compression_level)
     above = replace(above, compression=compression, compression_level=level)
+    if above.release and (compression is not None or level is not None):
+        raise InvalidUsage("--release chooses the encoding, and --compression names one", hint="take one of them out")
     chosen = tuple(_chosen(world, paths, offline=options["offline"]))
     if len(chosen) > 1 and (above.tags or above.debug_info or options["iidfile"]):
         raise InvalidUsage(
@@ -88,7 +93,7 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
             hint="build them one by one, or write the names into wherry.toml",
         )
     platforms = _here() if above.platforms is None else above.platforms
-    make = partial(_request, world, above, platforms, stamp=not options["no_vcs"])
+    make = partial(_request, world, above, platforms, stamp=not options["no_vcs"], outputs=outputs)
     requests = tuple(make(one) for one in chosen)
     _refuse_early(requests, outputs)
     _check_names(world, requests, outputs, options)
@@ -106,6 +111,7 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
         push=options["push"],
         load=options["load"],
         policy=_policy(world, chosen[0].package.folder, options, outputs),
+        releases=tuple(bool(one.options.under(above).release) for one in chosen),
     )
 
 
@@ -185,6 +191,7 @@ def _spoken(options: Mapping[str, Any]) -> BuildOptions:
         debug_info=options["debug_info"],
         compression=options["compression"],
         compression_level=options["compression_level"],
+        release=options["release"],
     )
 
 
@@ -256,12 +263,19 @@ def _door(world: World, first: _Chosen, *, asked: bool) -> str:
 
 
 def _request(
-    world: World, above: BuildOptions, platforms: tuple[Platform, ...], chosen: _Chosen, *, stamp: bool
+    world: World,
+    above: BuildOptions,
+    platforms: tuple[Platform, ...],
+    chosen: _Chosen,
+    *,
+    stamp: bool,
+    outputs: Sequence[Output],
 ) -> Request:
     below = chosen.options
     options = below.under(above)
     if above.platforms is None and below.platforms:
         platforms = below.platforms
+    algorithm, level = encoding_for(options, outputs)
     return Request(
         package=chosen.package,
         names=tuple(str(Reference.parse(name)) for name in options.tags or (default_name(chosen.package),)),
@@ -277,8 +291,8 @@ def _request(
             *(_added(file, world.cwd) for file in above.add or ()),
         ),
         annotations=dict(options.annotations or ()),
-        algorithm=options.compression or "gzip",
-        level=options.compression_level,
+        algorithm=algorithm,
+        level=level,
         debug_info=_debug_info(world, above, chosen),
     )
 

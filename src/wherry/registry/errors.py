@@ -12,10 +12,16 @@ _SHOWN = 600
 """Characters of a registry's words that a message repeats."""
 _NOT_FOUND = 404
 _DENIED = frozenset({401, 403})
+_NOT_TAKEN = frozenset({400, 406, 415, 422})
+"""MANIFEST_INVALID and UNSUPPORTED come with one of these."""
 
 
 class RegistryError(HostUnable):
     """A registry could not be reached, or would not do what it was asked for."""
+
+
+class NotTaken(RegistryError):
+    """A registry does not take a document of this kind, or one that names blobs of this kind."""
 
 
 class RegistryBusy(RegistryError):
@@ -53,7 +59,8 @@ def refusal(what: str, status: int, body: bytes, *, registry: str, known: bool =
         return NotInRegistry(
             message, hint=f"check the name; where {registry} asks for a log-in, private ones look the same"
         )
-    return RegistryError(message, hint=f"these are {registry}'s own words; ask whoever runs it")
+    error = NotTaken if status in _NOT_TAKEN else RegistryError
+    return error(message, hint=f"these are {registry}'s own words; ask whoever runs it")
 
 
 def words_of(body: bytes) -> Iterator[str]:

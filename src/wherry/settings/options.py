@@ -46,10 +46,19 @@ class BuildOptions:
     compression: str | None = None
     """`gzip`, `zstd` or `none`."""
     compression_level: int | None = None
+    release: bool | None = None
+    """Whether the encoding shall be the smallest that everybody concerned reads; excludes the two above."""
 
     def under(self, above: Self) -> Self:
-        """Put options above these: what they say counts; pairs are joined, name by name, all else is replaced."""
+        """Put options above these: what they say counts; pairs are joined, name by name, all else is replaced.
+
+        A release above takes the place of a compression below, and the other way round.
+        """
         said: dict[str, Any] = {}
+        if above.release:
+            said |= {"compression": None, "compression_level": None}
+        elif above.compression is not None or above.compression_level is not None:
+            said["release"] = False
         for field in fields(above):
             value = getattr(above, field.name)
             if value is not None:

@@ -207,7 +207,10 @@ def _options(place: Place, value: object, keys: Mapping[str, _Key]) -> BuildOpti
             raise error.place.wrong(str(error), f"write it as {key.example}") from None
         except InvalidUsage as error:
             raise place.below(name).wrong(f"is wrong: {error.message}", error.hint) from error
-    return BuildOptions(**said)
+    options = BuildOptions(**said)
+    if options.release and (options.compression is not None or options.compression_level is not None):
+        raise place.below("release").wrong("and a compression exclude each other", "take one of them out")
+    return options
 
 
 _BUILD_KEYS: Mapping[str, _Key] = {
@@ -236,5 +239,6 @@ _BUILD_KEYS: Mapping[str, _Key] = {
     "debug-info": _Key("debug_info", read_text, 'debug-info = "api.debug"'),
     "compression": _Key("compression", choice(COMPRESSIONS), 'compression = "zstd"'),
     "compression-level": _Key("compression_level", read_level, "compression-level = 19"),
+    "release": _Key("release", read_boolean, "release = true"),
 }
 _SERVICE_KEYS: Mapping[str, _Key] = {"package": _Key("package", read_text, 'package = "./cmd/api"'), **_BUILD_KEYS}

@@ -63,3 +63,19 @@ def put_index(store: BlobStore, text: str = "hello", platforms: tuple[Platform, 
             )
         )
     return write_document(store, media.OCI_INDEX, Index.of(tuple(entries)).encoded())
+
+
+def put_layers(store: BlobStore, sizes: list[int]) -> Descriptor:
+    """Write an image of layers of so many bytes each, as stored: gzip that does not compress."""
+    tars = []
+    for place, size in enumerate(sizes):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+            member = tarfile.TarInfo(f"file{place}")
+            member.size = size
+            archive.addfile(member, io.BytesIO(bytes([place % 256]) * size))
+        tars.append(buffer.getvalue())
+    blobs = tuple(write_document(store, media.OCI_LAYER_GZIP, gzip.compress(tar, 0, mtime=0)) for tar in tars)
+    config = ImageConfig(architecture="amd64", os="linux", rootfs=RootFS(diff_ids=tuple(map(Digest.of, tars))))
+    configured = write_document(store, media.OCI_CONFIG, config.encoded())
+    return write_document(store, media.OCI_MANIFEST, Manifest.of(configured, blobs).encoded())

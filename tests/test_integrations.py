@@ -1,0 +1,83 @@
+"""What others' tools take from the repository: the GitHub Action and the pre-commit hook."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from needs import need
+from registries import distribution
+from wherry.cli.main import wherry
+
+ROOT = Path(__file__).resolve().parents[1]
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
+STEPS = {step["name"]: step for step in ACTION["runs"]["steps"]}
+
+
+def perform(step: str, folder: Path, **values: str) -> dict[str, str]:
+    """Run a step's script as GitHub does; give its outputs."""
+    output = folder / "output"
+    output.write_text("")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("GO", "WHERRY"))},
+        **dict.fromkeys(STEPS[step]["env"], ""),
+        **values,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GOENV": "off",
+        "GITHUB_OUTPUT": str(output),
+        "DOCKER_CONFIG": str(folder / "docker"),
+        "WHERRY_STORE": str(folder / "store"),
+        "WHERRY_CACHE": str(folder / "cache"),
+    }
+    script = folder / "script.sh"
+    script.write_text(STEPS[step]["run"])
+    words = [need("bash"), "--noprofile", "--norc", "-eo", "pipefail", str(script)]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(line.split("=", 1) for line in output.read_text().splitlines() if "=" in line)
+
+
+def test_every_input_is_used():
+    """An input that no step reads would be a promise that nobody keeps."""
+    used = {value for step in STEPS.values() for value in step.get("env", {}).values()}
+
+    assert {f"${{{{ inputs.{name} }}}}" for name in ACTION["inputs"]} <= used
+
+
+@pytest.mark.slow
+def test_the_action_logs_in_builds_and_pushes(tmp_path):
+    """Its steps' own scripts, on a registry that wants a name."""
+    need("go")
+    (tmp_path / "go.mod").write_text("module example.com/app\n\ngo 1.21\n")
+    (tmp_path / "main.go").write_text("package main\n\nfunc main() {}\n")
+    with distribution(tmp_path / "registry", basic=("ann", "s3cret")) as registry:
+        perform("Log in", tmp_path, REGISTRY=registry.host, USERNAME="ann", PASSWORD="s3cret")  # noqa: S106 - a test's
+        name = f"{registry.host}/app:v1"
+
+        said = perform(
+            "Build", tmp_path, TAGS=name, PUSH="true", ARGUMENTS="--no-vcs --no-strip", PLATFORMS="linux/amd64"
+        )
+
+        assert said["digest"].startswith("sha256:")
+        crane = subprocess.run(
+            [need("crane"), "digest", name],
+            env={**os.environ, "DOCKER_CONFIG": str(tmp_path / "docker")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert crane.stdout.strip() == said["digest"]
+
+
+def test_the_hook_calls_what_is_there():
+    """Each hook's words are a command and options of it."""
+    for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()):
+        program, name, *options = hook["entry"].split()
+        command = wherry.get_command(None, name)  # type: ignore[arg-type]
+        known = {option for parameter in command.params for option in parameter.opts}
+
+        assert program == "wherry"
+        assert set(options) <= known

@@ -93,6 +93,37 @@ def test_docker_knows_no_zstd():
     }  # fmt: skip
 
 
+def test_zstd_under_docker_s_names():
+    """What BuildKit writes where it isn't told better is read, and comes out as OCI's or as plain gzip."""
+    store = MemoryStore()
+    odd = Manifest.parse(read_whole(store, recompress(put_image(store), store, store, ZSTD)), "it")
+    odd = msgspec.structs.replace(
+        odd,
+        media_type=media.DOCKER_MANIFEST,
+        layers=tuple(msgspec.structs.replace(layer, media_type=media.DOCKER_LAYER_ZSTD) for layer in odd.stack),
+    )
+    root = write_document(store, media.DOCKER_MANIFEST, odd.encoded())
+
+    for encoding, kind in {ZSTD: media.OCI_LAYER_ZSTD, Encoding("gzip", 9): media.DOCKER_LAYER_GZIP}.items():
+        assert [
+            layer.media_type for layer in read_image(store, recompress(root, store, store, encoding)).manifest.stack
+        ] == [kind]
+
+
+def test_what_may_not_be_distributed_stays():
+    """Such a layer's blob is what it is; under a new manifest it has OCI's name."""
+    store = MemoryStore()
+    manifest = Manifest.parse(read_whole(store, docker(store, put_image(store))), "it")
+    foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    layer = msgspec.structs.replace(manifest.stack[0], media_type=foreign, urls=("https://example.com/layer",))
+    written = msgspec.structs.replace(manifest, layers=(layer,)).encoded()
+    new = read_image(store, recompress(write_document(store, media.DOCKER_MANIFEST, written), store, store, ZSTD))
+
+    assert new.manifest.stack[0].digest == layer.digest
+    assert new.manifest.stack[0].media_type == "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+    assert new.manifest.stack[0].urls == layer.urls
+
+
 def attested(store, *, by_subject=False):
     """An index of one image with a manifest that speaks of it, and one that speaks of nothing here."""
     image = msgspec.structs.replace(put_image(store), annotations={"kept": "yes"})

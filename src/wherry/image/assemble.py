@@ -22,6 +22,7 @@ T = TypeVar("T")
 _OCI_TYPE = {
     media.DOCKER_LAYER: media.OCI_LAYER,
     media.DOCKER_LAYER_GZIP: media.OCI_LAYER_GZIP,
+    media.DOCKER_LAYER_ZSTD: media.OCI_LAYER_ZSTD,
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": (
         "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
     ),
@@ -69,7 +70,7 @@ def assemble(  # noqa: PLR0913 - an image is made of that many things, and all b
         history=(*_history(base.config), *(step for _, step in layers)),
     )
     stored = write_document(sink, media.OCI_CONFIG, config.encoded())
-    stack = (*map(_as_oci, base.manifest.stack), *(layer.blob for layer, _ in layers))
+    stack = (*map(as_oci, base.manifest.stack), *(layer.blob for layer, _ in layers))
     manifest = Manifest.of(stored, stack, dict(annotations))
     written = write_document(sink, media.OCI_MANIFEST, manifest.encoded())
     return msgspec.structs.replace(written, platform=PlatformDocument.of(platform))
@@ -130,5 +131,6 @@ def _history(base: ImageConfig) -> tuple[History, ...]:
     return (*(unknown for _ in range(missing)), *recorded)
 
 
-def _as_oci(layer: Descriptor) -> Descriptor:
+def as_oci(layer: Descriptor) -> Descriptor:
+    """Give a layer the name that OCI has for what it is."""
     return msgspec.structs.replace(layer, media_type=_OCI_TYPE.get(layer.media_type, layer.media_type))

@@ -11,12 +11,15 @@ attestation-storage.md; containerd/stargz-snapshotter, docs/estargz.md.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
 
 from wherry.digest import Digest
+from wherry.errors import NotFound
+from wherry.image.assemble import as_oci
 from wherry.layer.compress import Encoding, encode
 from wherry.layer.decompress import open_layer
 from wherry.oci import media
@@ -30,11 +33,6 @@ _ATTESTED = "vnd.docker.reference.digest"
 """Annotation by which BuildKit says which manifest of an index another one speaks of."""
 _OF_THE_ENCODING = ("containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked.")
 """Beginnings of annotations that tell where in a blob something is."""
-_OCI = {
-    media.DOCKER_INDEX: media.OCI_INDEX,
-    media.DOCKER_MANIFEST: media.OCI_MANIFEST,
-    media.DOCKER_CONFIG: media.OCI_CONFIG,
-}
 _DOCKER_LAYER = {media.OCI_LAYER_GZIP: media.DOCKER_LAYER_GZIP}
 
 
@@ -91,7 +89,8 @@ class _Recompression:
 
     def _index(self, blob: Descriptor, index: Index) -> Descriptor:
         children = tuple(self.renewed(child) for child in self._kept(index))
-        kind = media.OCI_INDEX if any(child.media_type in _OCI.values() for child in children) else blob.media_type
+        ours = {media.OCI_INDEX, media.OCI_MANIFEST}
+        kind = media.OCI_INDEX if any(child.media_type in ours for child in children) else blob.media_type
         new = msgspec.structs.replace(index, media_type=kind, manifests=children)
         return self._in_place_of(blob, kind, new.encoded())
 
@@ -119,13 +118,15 @@ class _Recompression:
         new = msgspec.structs.replace(
             manifest,
             media_type=kind,
-            config=manifest.config if docker else _as_oci(manifest.config),
-            layers=tuple(map(_as_docker, layers)) if docker else layers,
+            config=manifest.config if docker else msgspec.structs.replace(manifest.config, media_type=media.OCI_CONFIG),
+            layers=tuple(map(_as_docker if docker else as_oci, layers)),
         )
         return self._in_place_of(blob, kind, new.encoded())
 
     def _layer(self, layer: Descriptor, diff_id: Digest) -> Descriptor:
         if _may_not_be_distributed(layer):
+            with suppress(NotFound):  # it may be had from its urls alone
+                copy(layer, self.source, self.sink)
             return layer
         key = layer.digest, diff_id
         if key not in self.layers:
@@ -152,10 +153,6 @@ def _is_image(manifest: Manifest) -> bool:
 
 def _may_not_be_distributed(layer: Descriptor) -> bool:
     return ".nondistributable." in layer.media_type or ".foreign." in layer.media_type
-
-
-def _as_oci(blob: Descriptor) -> Descriptor:
-    return msgspec.structs.replace(blob, media_type=_OCI.get(blob.media_type, blob.media_type))
 
 
 def _as_docker(layer: Descriptor) -> Descriptor:

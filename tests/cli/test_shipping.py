@@ -1,10 +1,10 @@
 """push, pull, copy, tags, login, lock and builds on a registry's base, as a user calls them, on a real registry."""
 
 import contextlib
-import io
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,53 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from cli_shell import Shell
 from needs import need
 from registries import CNCF, Running, certificates, distribution
 from small_images import AMD64, put_image, put_index
-from wherry.cli.main import run
-from wherry.cli.world import World
-from wherry.store.disk import DiskStore
 from wherry.store.images import image_for
 
 pytestmark = pytest.mark.slow
-
-
-class Shell:
-    """Calls wherry in a folder, with a store, a cache and log-ins of its own."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        root.mkdir(exist_ok=True)
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("GO", "WHERRY", "SSL_"))},
-            "HOME": str(root),
-            "GOENV": "off",
-            "GOPATH": os.environ.get("GOPATH", str(Path.home() / "go")),
-            "GOCACHE": os.environ.get("GOCACHE", str(Path.home() / ".cache/go-build")),
-            "WHERRY_STORE": str(root / "store"),
-            "WHERRY_CACHE": str(root / "cache"),
-            "WHERRY_DEBUG": "1",
-        }
-        self.out = self.err = ""
-
-    def __call__(self, *arguments: str, code: int = 0, stdin: str = "") -> list[str]:
-        """Run a command line that ends with a code; give its stdout by line."""
-        out, err = io.StringIO(), io.StringIO()
-        world = World(out, err, self.environment, self.root, stdin=io.StringIO(stdin))
-        ended = run(list(arguments), world)
-        self.out, self.err = out.getvalue(), err.getvalue()
-        assert ended == code, self.err
-        return self.out.splitlines()
-
-    @property
-    def store(self) -> DiskStore:
-        """The local store."""
-        return DiskStore(self.root / "store")
-
-    def module(self) -> None:
-        """Put a Go program here."""
-        (self.root / "go.mod").write_text("module example.com/app\n\ngo 1.21\n")
-        (self.root / "main.go").write_text('package main\n\nfunc main() { println("hi") }\n')
 
 
 @pytest.fixture
@@ -398,7 +358,8 @@ class TestKills:
 
         crane("validate", "--remote", name)
         assert registry.blobs() == 14
-        assert f"{there} already there" in big.err or there in {0, 14}
+        found = re.search(r"(\d+) already there", big.err)
+        assert int(found[1] if found else 0) >= min(there, 1 if there == 14 else there)
 
     @pytest.mark.parametrize("seed", range(4))
     def test_a_pull_goes_on(self, big, registry, tmp_path, seed):

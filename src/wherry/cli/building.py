@@ -39,6 +39,21 @@ def build(world: World, asked: Asked, call: str = "") -> int:
         asked: what.
         call: the name of the call, if what it gives shall be remembered.
     """
+    asked, report = carry_out(world, asked)
+    if not any(output.stdout for output in asked.outputs):
+        for line in _printed(asked, report, unchanged=report.unchanged):
+            world.say(line)
+    if call:
+        _remember(world, call, asked, report)
+    return 0
+
+
+def carry_out(world: World, asked: Asked) -> tuple[Asked, Report]:
+    """Build what was asked for, put it where it shall go, and tell of it on stderr.
+
+    Returns:
+        What was done in the end (in another encoding, where a registry would not take the first), and the report.
+    """
     refused = False
     with ExitStack() as stack:
         progress = stack.enter_context(progress_for(asked.progress, world.stderr, world.environment, world.clock))
@@ -67,13 +82,8 @@ def build(world: World, asked: Asked, call: str = "") -> int:
             progress.warn(f"{error.message}; encoded with {' '.join(map(str, EVERYWHERE))} instead of zstd")
             refused = True
     if refused:
-        return build(world, readable_everywhere(asked))
-    if not any(output.stdout for output in asked.outputs):
-        for line in _printed(asked, report, unchanged=report.unchanged):
-            world.say(line)
-    if call:
-        _remember(world, call, asked, report)
-    return 0
+        return carry_out(world, readable_everywhere(asked))
+    return asked, report
 
 
 def _write(world: World, asked: Asked, report: Report, progress: Progress) -> None:
@@ -168,6 +178,7 @@ def _remember(world: World, call: str, asked: Asked, report: Report) -> None:
             names={name: str(image.root.digest) for image in report.images for name in image.request.names},
             blobs=encoded([blob for image in report.images for blob in image.blobs]),
             printed=tuple(_printed(asked, report, unchanged=True)),
+            pushed=asked.push,
             noted=report.notices,
         ),
     )

@@ -23,7 +23,7 @@ from wherry.source.inputs import Input, Kind, Looker, key_of_inputs
 from wherry.source.vcs import Vcs, VcsAbsent, start_vcs
 from wherry.store.results import Record, Results
 
-_PREFIXES = ("GO", "CGO_", "GIT_", "WHERRY_", "XDG_", "PKG_CONFIG")
+_PREFIXES = ("GO", "CGO_", "KO", "GIT_", "WHERRY_", "XDG_", "PKG_CONFIG")
 _NAMES = frozenset({"HOME", "PATH", "CC", "CXX", "AR", "FC", "SOURCE_DATE_EPOCH"})
 _OUR_PACKAGES = ("certifi", "tzdata", "zlib_ng", "zstandard", "isal", "msgspec", "click")
 """Whose version can change an image's bytes, or what is printed."""
@@ -42,6 +42,8 @@ class Memo(msgspec.Struct, frozen=True):
     blobs: tuple[bytes, ...]
     """Descriptors, as JSON, of all blobs the names lead to."""
     printed: tuple[str, ...]
+    pushed: bool
+    """Whether the names were pushed, so that they have to be there still."""
     noted: tuple[str, ...]
 
 

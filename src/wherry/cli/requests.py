@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wherry.build.compile import GoFlags
+from wherry.cli.ko import DATA, Naming, data_of, naming_of, options_for
 from wherry.cli.published import default_name, find_published, names_published
 from wherry.cli.release import encoding_for
 from wherry.cli.world import World
@@ -80,7 +81,8 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
             f"-f {options['dockerfile']}: building Dockerfiles is not in this version",
             hint="give the folder of a Go main package, such as ./cmd/api",
         )
-    above = _spoken(options)
+    naming = naming_of(world, options)
+    above = _spoken({**options, "names": ()} if naming else options)
     outputs = parse_outputs(options["outputs"])
     compression, level = encoding_of(outputs, above.compression, above.compression_level)
     above = replace(above, compression=compression, compression_level=level)
@@ -95,11 +97,13 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
     platforms = _here() if above.platforms is None else above.platforms
     make = partial(_request, world, above, platforms, stamp=not options["no_vcs"], outputs=outputs)
     requests = tuple(make(one) for one in chosen)
+    if naming:
+        requests, options = _named(requests, chosen, naming, options)
     _refuse_early(requests, outputs)
     _check_names(world, requests, outputs, options)
     return Asked(
         requests=requests,
-        door=_door(world, chosen[0], asked=options["go_door"]),
+        door=_door(world, chosen[0], asked=options["go_door"]) + _ko_words(requests, naming, options),
         outputs=outputs,
         metadata_file=_path(world, options["metadata_file"]),
         iidfile=_path(world, options["iidfile"]),
@@ -113,6 +117,30 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
         policy=_policy(world, chosen[0].package.folder, options, outputs),
         releases=tuple(bool(one.options.under(above).release) for one in chosen),
     )
+
+
+def _named(
+    requests: tuple[Request, ...], chosen: tuple[_Chosen, ...], naming: Naming, options: Mapping[str, Any]
+) -> tuple[tuple[Request, ...], Mapping[str, Any]]:
+    """Give images the names that a repository makes; without --repo, those that wherry.toml names keep theirs."""
+    said = options["repo"] or options["local"]
+    named = tuple(
+        request if one.options.tags and not said else replace(request, names=naming.names(request.package.import_path))
+        for request, one in zip(requests, chosen, strict=True)
+    )
+    if named == requests:
+        return requests, options
+    return named, {**options, "load" if naming.local else "push": True}
+
+
+def _ko_words(requests: tuple[Request, ...], naming: Naming | None, options: Mapping[str, Any]) -> str:
+    """Say what was done for ko's sake, where nobody asked for it in words."""
+    words = ""
+    if naming and not (options["repo"] or options["local"]):
+        words += f"; KO_DOCKER_REPO is set: {'loaded' if naming.local else 'pushed'} as ko would, -t NAME keeps it here"
+    if any(file.path.startswith(f"{DATA}/") for request in requests for file in request.added):
+        words += f"; kodata/ goes to {DATA}"
+    return words
 
 
 def _policy(world: World, folder: Path, options: Mapping[str, Any], outputs: Sequence[Output]) -> Policy:
@@ -199,7 +227,8 @@ def _chosen(world: World, paths: Sequence[str], *, offline: bool) -> Iterator[_C
     folder = _toml_folder(world.cwd, paths)
     if folder is None:
         for path in paths or (".",):
-            yield _Chosen(_main(world, world.cwd, path, offline=offline), BuildOptions(), world.cwd)
+            package = _main(world, world.cwd, path, offline=offline)
+            yield _Chosen(package, options_for(world, package), world.cwd)
         return
     from wherry.settings.wherry_toml import Settings
 
@@ -276,6 +305,7 @@ def _request(
     if above.platforms is None and below.platforms:
         platforms = below.platforms
     algorithm, level = encoding_for(options, outputs)
+    data = tuple(data_of(chosen.package))
     return Request(
         package=chosen.package,
         names=tuple(str(Reference.parse(name)) for name in options.tags or (default_name(chosen.package),)),
@@ -285,10 +315,11 @@ def _request(
         go_version=options.go_version or "",
         go_environment=dict(options.go_env or ()),
         stamp=stamp,
-        config=_config(options),
+        config=_config(options, data=bool(data)),
         added=(
             *(_added(file, chosen.folder) for file in below.add or () if above.add is None),
             *(_added(file, world.cwd) for file in above.add or ()),
+            *data,
         ),
         annotations=dict(options.annotations or ()),
         algorithm=algorithm,
@@ -309,11 +340,12 @@ def _flags(options: BuildOptions) -> GoFlags:
     )
 
 
-def _config(options: BuildOptions) -> RuntimeConfig:
+def _config(options: BuildOptions, *, data: bool) -> RuntimeConfig:
+    env = {**({"KO_DATA_PATH": DATA} if data else {}), **dict(options.env or ())}
     return RuntimeConfig(
         user=options.user or "",
         exposed_ports={port: {} for port in options.expose} if options.expose else None,
-        env=tuple(f"{name}={value}" for name, value in options.env) if options.env else None,
+        env=tuple(f"{name}={value}" for name, value in env.items()) or None,
         entrypoint=options.entrypoint,
         cmd=options.cmd,
         working_dir=options.workdir or "",

@@ -1,0 +1,20 @@
+"""`wherry create -f FILE… -- KUBECTL FLAGS`: `wherry resolve`, given to `kubectl create`."""
+
+import click
+
+from wherry.cli.options import HOW, MANIFESTS, NAMING, with_options
+from wherry.cli.world import World
+
+
+@click.command("create")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- KUBECTL FLAGS]")
+@with_options(MANIFESTS, NAMING, HOW)
+@click.pass_obj
+def command(world: World, /, flags: tuple[str, ...], **options: object) -> int:
+    """Build and push the programs that manifests name, and give the manifests to `kubectl create -f -`.
+
+    What stands after -- are kubectl's own flags. Exits as kubectl does.
+    """
+    from wherry.cli.kubectl import hand_over
+
+    return hand_over(world, "create", flags, options)

@@ -1,0 +1,140 @@
+"""What `wherry init` finds in a module, and how it writes it down."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wherry.cli.ko import options_for
+from wherry.cli.world import World
+from wherry.errors import InvalidUsage, NotFound
+from wherry.settings.options import BuildOptions
+from wherry.source.module import MainPackage, NoMainPackage, find_main
+
+_PASSED_OVER = frozenset({"vendor", "testdata", "node_modules"})
+_MOST = 200
+"""Main packages; a module with more is asked to name them itself."""
+_NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One program that an image can be made of."""
+
+    name: str
+    package: str
+    """Such as `./cmd/api`."""
+    options: BuildOptions
+    """What `.ko.yaml` says of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundHere:
+    """A module, as far as wherry.toml is concerned with it."""
+
+    module: Path
+    services: tuple[Service, ...]
+    notices: tuple[str, ...]
+
+
+def found_here(world: World) -> FoundHere:
+    """Look for main packages in the module at hand.
+
+    Raises:
+        NotFound: this is no module, or one without programs.
+        InvalidUsage: it has too many programs.
+        InvalidSettings: its `.ko.yaml` says what we can't do.
+    """
+    here = Path(os.path.realpath(world.cwd))
+    module = next((folder for folder in (here, *here.parents) if (folder / "go.mod").is_file()), None)
+    if module is None:
+        raise NotFound(f"{world.cwd}: in no Go module", hint="run it beside go.mod, or `go mod init` first")
+    packages = list(_mains(module))
+    if not packages:
+        raise NotFound(f"{module}: no main package in it", hint="a program has `package main`")
+    if len(packages) > _MOST:
+        raise InvalidUsage(f"{module}: {len(packages)} main packages", hint="write those that are shipped by hand")
+    services: list[Service] = []
+    for package in packages:
+        options = options_for(world, package)
+        name = _unused(package.name, [service.name for service in services])
+        path = os.path.relpath(package.folder, module)
+        services.append(Service(name, "." if path == "." else f"./{path}", options))
+    return FoundHere(module, tuple(services), tuple(_notices(module)))
+
+
+def written(found: FoundHere) -> str:
+    """Write a wherry.toml."""
+    common = _common([dict(_keys(service.options)) for service in found.services])
+    lines = ["# What `wherry build` without arguments builds; docs/reference/wherry-toml.md has all keys.", ""]
+    if common:
+        lines += ["[build]  # for every service; from .ko.yaml"]
+        lines += [f"{key} = {value}" for key, value in common.items()]
+        lines.append("")
+    for service in found.services:
+        lines += [f"[services.{_quoted_name(service.name)}]", f"package = {_text(service.package)}"]
+        own = {key: value for key, value in _keys(service.options) if common.get(key) != value}
+        lines += [f"{key} = {value}" for key, value in own.items()]
+        lines += [f"# tags = [{_text(f'registry.example/{service.name.lower()}:dev')}]  # where --push sends it", ""]
+    return "\n".join(lines)
+
+
+def _mains(module: Path) -> Iterator[MainPackage]:
+    for folder, folders, files in os.walk(module):
+        inside = Path(folder) != module and "go.mod" in files
+        folders[:] = sorted(name for name in folders if name not in _PASSED_OVER and name[0] not in "._")
+        if inside:
+            folders.clear()
+            continue
+        if any(name.endswith(".go") for name in files):
+            try:
+                yield find_main(Path(folder))
+            except NoMainPackage:
+                continue
+
+
+def _unused(name: str, taken: Sequence[str]) -> str:
+    plain = _NO_NAME.sub("-", name).strip("-.") or "app"
+    count, chosen = 2, plain
+    while chosen in taken:
+        chosen, count = f"{plain}-{count}", count + 1
+    return chosen
+
+
+def _notices(module: Path) -> Iterator[str]:
+    if (module / "Dockerfile").is_file():
+        yield "there is a Dockerfile too: what it adds to the image (files, users, ports) is not taken over"
+
+
+def _keys(options: BuildOptions) -> Iterator[tuple[str, str]]:
+    """Write what a .ko.yaml can say as wherry.toml has it."""
+    if options.base:
+        yield "base", _text(options.base)
+    if options.platforms:
+        yield "platforms", f"[{', '.join(_text(str(platform)) for platform in options.platforms)}]"
+    if options.go_tags:
+        yield "go-tags", f"[{', '.join(map(_text, options.go_tags))}]"
+    for key in ("ldflags", "gcflags", "asmflags"):
+        if value := getattr(options, key):
+            yield key, _text(value)
+    if options.go_env:
+        yield "go-env", f"{{ {', '.join(f'{name} = {_text(value)}' for name, value in options.go_env)} }}"
+    if options.trimpath is False:
+        yield "trimpath", "false"
+
+
+def _common(all_keys: list[dict[str, str]]) -> dict[str, str]:
+    first, rest = all_keys[0], all_keys[1:]
+    return {key: value for key, value in first.items() if all(keys.get(key) == value for keys in rest)}
+
+
+def _quoted_name(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
+
+
+def _text(value: str) -> str:
+    """Write a basic string of TOML v1.0.0."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,27 @@
+"""Manifests given to kubectl: what `apply` and `create` share."""
+
+import os
+from collections.abc import Mapping
+
+from wherry.cli.resolving import resolved
+from wherry.cli.world import World
+from wherry.errors import HostUnable
+from wherry.host.process import Command, which
+
+
+def hand_over(world: World, verb: str, flags: tuple[str, ...], options: Mapping[str, object]) -> int:
+    """Resolve manifests and give them to kubectl; give its exit code.
+
+    Raises:
+        HostUnable: there is no kubectl, which is looked for before anything is built.
+    """
+    kubectl = which("kubectl", world.environment.get("PATH", os.defpath))
+    if kubectl is None:
+        raise HostUnable("kubectl: not on PATH", hint="install it, or pipe `wherry resolve` to where it is")
+    names = options["files"]
+    assert isinstance(names, tuple)  # noqa: S101 - the option is one that repeats
+    text = resolved(world, names, {key: value for key, value in options.items() if key != "files"})
+    done = world.runner.run(Command((kubectl, verb, "-f", "-", *flags), world.cwd, world.environment, text.encode()))
+    world.stderr.write(done.stderr.decode(errors="replace"))
+    world.stdout.write(done.stdout.decode(errors="replace"))
+    return done.returncode

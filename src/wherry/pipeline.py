@@ -186,8 +186,17 @@ class Pipeline:
             vcs.stop()
             performer.close()
             self.results.close()
+        releases = [request.package.release for request in requests if request.package.release]
+        status = vcs.status  # asked for before its notices, which tell of it
         return Report(
-            built, unchanged, performer.looked_at, outcomes, self.clock() - began, vcs.status, began_ns, vcs.notices
+            images=built,
+            unchanged=unchanged,
+            looked_at=performer.looked_at,
+            outcomes=outcomes,
+            seconds=self.clock() - began,
+            vcs=status,
+            began=began_ns,
+            notices=(*vcs.notices, *(warning for release in releases for warning in release.warnings)),
         )
 
     def _remote(self) -> RemoteBases | None:

@@ -195,6 +195,25 @@ def test_the_longest_path_is_the_module(machine):
     assert "org.opencontainers.image.revision" not in labels
 
 
+def test_a_module_without_the_package_does_not_count(machine):
+    """Of the modules whose path fits, the longest that has the package holds it."""
+    machine.proxy.publish("example.com/tool/cmd", "v1.2.0", {"go.mod": "module example.com/tool/cmd\n", "x/x.go": MAIN})
+    assert machine("build", f"{TOOL}@v1.2.0", "--quiet") == 0
+    labels = machine.image("tool:v1.2.0").config.runtime.labels
+    assert json.loads(labels["dev.wherry.recipe"])["module"]["path"] == "example.com/tool"
+
+
+def test_what_the_author_warns_of(machine):
+    """A version that was retracted is built, and each build says so; so does one of a deprecated module."""
+    later = {"go.mod": "// Deprecated: use ours.\nmodule example.com/tool\n\ngo 1.21\n\nretract v1.2.0 // it leaks\n"}
+    machine.proxy.publish("example.com/tool", "v1.2.5", later)
+    for _ in range(3):
+        assert machine("build", f"{TOOL}@v1.2.0") == 0
+        assert "example.com/tool@v1.2.0 was retracted by its author: it leaks" in machine.err
+        assert "example.com/tool is deprecated: use ours." in machine.err
+    assert "nothing changed" in machine.err
+
+
 def publish(machine, go_mod: str, *, main: str = MAIN, module: str = "example.com/odd", **more: str):
     """Publish a program with a go.mod of its own kind."""
     files = {"go.mod": f"module {module}\n{go_mod}", "main.go": main, **more}

@@ -45,6 +45,8 @@ class Release:
     revision: str = ""
     source: str = ""
     """Address of the repository."""
+    warnings: tuple[str, ...] = ()
+    """What its author warns of: that the version was retracted, or the module is deprecated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class _Kept(msgspec.Struct, frozen=True):
     committed: int = 0
     revision: str = ""
     source: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def is_published(text: str) -> bool:
@@ -133,7 +134,7 @@ class PublishedModules:
         try:
             (fresh / "go.mod").write_text(private_go_mod(parsed, found.path, found.version))
             (fresh / "go.sum").write_text("".join(f"{line}\n" for line in _sums(found)))
-            kept = _Kept(found.path, path, found.version, found.committed, found.revision, found.source)
+            kept = _Kept(found.path, path, found.version, found.committed, found.revision, found.source, found.warnings)
             (fresh / _RELEASE).write_bytes(msgspec.json.encode(kept))
             _take_place(fresh, place)
         finally:
@@ -154,7 +155,7 @@ def read_published(folder: Path) -> MainPackage:
     """Read what `PublishedModules` keeps of a program."""
     folder = Path(os.path.realpath(folder))
     kept = msgspec.json.decode((folder / _RELEASE).read_bytes(), type=_Kept)
-    release = Release(kept.version, kept.version, kept.committed, kept.revision, kept.source)
+    release = Release(kept.version, kept.version, kept.committed, kept.revision, kept.source, kept.warnings)
     return MainPackage(folder, folder, kept.module, kept.package, program_name(kept.package), release)
 
 

@@ -36,6 +36,8 @@ class _Listed(msgspec.Struct, rename="pascal"):
     path: str = ""
     version: str = ""
     versions: tuple[str, ...] = ()
+    deprecated: str = ""
+    retracted: tuple[str, ...] = ()
     error: _Problem | None = None
 
 
@@ -75,6 +77,7 @@ class Downloaded:
     """Seconds since the epoch; 0 where the proxy does not tell."""
     revision: str
     source: str
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,16 @@ class ModuleQuery:
             committed=max(int(about.time.timestamp()), 0) if about.time else 0,
             revision=origin.revision,
             source=public_url(origin.url),
+            warnings=tuple(self._warnings(named)),
         )
+
+    def _warnings(self, named: str) -> Iterator[str]:
+        # An author retracts a version in a later one, so Go asks for that too; where it can't, it says nothing.
+        for module in self._listed([named], "-u"):
+            if module.retracted:
+                yield f"{named} was retracted by its author: {'; '.join(module.retracted)}"
+            if module.deprecated:
+                yield f"{module.path} is deprecated: {module.deprecated}"
 
     def _listed(self, asked: Sequence[str], *flags: str) -> list[_Listed]:
         answer = self.runner.run(self._command("list", "-m", "-e", "-json", *flags, *asked))

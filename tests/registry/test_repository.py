@@ -14,7 +14,7 @@ from wherry.registry.keyring import NoKeyring
 from wherry.registry.network import Connections, Network
 from wherry.registry.repository import Repository
 from wherry.registry.transfer import Tally, Transfer
-from wherry.registry.upload import Opener
+from wherry.registry.upload import How, Opener
 from wherry.settings.docker_config import Credential
 from wherry.store.memory import MemoryStore
 
@@ -256,7 +256,7 @@ class TestWrite:
         """What another repository has is not sent."""
         mounted = repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c")
 
-        assert mounted
+        assert mounted is How.MOUNTED
         assert registry.sent() == 0
 
     def test_a_refused_mount_is_an_upload(self, registry):
@@ -264,9 +264,16 @@ class TestWrite:
         registry.mounts = False
         del registry.blobs[DESCRIBED.digest]
 
-        assert not repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c")
+        assert repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c") is How.SENT
         assert registry.blobs[DESCRIBED.digest] == BLOB
         assert registry.count("POST") == 1
+
+    def test_a_refused_mount_of_what_is_there(self, registry):
+        """A registry that mounts nothing is asked before anything is sent."""
+        registry.mounts = False
+
+        assert repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c") is How.THERE
+        assert registry.sent() == 0
 
     def test_another_digest(self, registry):
         """A registry that calls a manifest by another name than we is not believed."""

@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from wherry.cli.network import docker_config, keyring_of
-from wherry.cli.sandboxes import mapping_of
 from wherry.cli.world import World
 from wherry.errors import WherryError
 from wherry.host.kernel import Ability, Kernel, emulation
@@ -98,6 +97,8 @@ def _namespaces(world: World, kernel: Kernel, *, root: bool) -> Check:
 
 
 def _ids(world: World) -> Check:
+    from wherry.cli.sandboxes import mapping_of
+
     kind = mapping_of(world).kind
     if kind == "one":
         return Check(

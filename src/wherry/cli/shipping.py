@@ -15,6 +15,7 @@ from wherry.registry.transfer import Tally, Transfer
 from wherry.report.progress import Progress, Step
 from wherry.report.terminal import size
 from wherry.store.contract import BlobSource
+from wherry.store.over import Over
 
 if TYPE_CHECKING:
     from wherry.store.results import Results
@@ -54,7 +55,7 @@ def _push_one(
                 source=_streaming(world, source),
                 sink=repository,
                 tally=tally,
-                mount_from=lambda blob: _known_place(world, results, blob, repository),
+                mount_from=lambda blob: _known_place(world, results, blob, source, repository),
             ),
             root,
             tuple(reference.tag for reference in references),
@@ -107,9 +108,12 @@ def _fact(registry: str, blob: Descriptor) -> str:
     return f"{blob.digest} at {registry}"
 
 
-def _known_place(world: World, results: "Results", blob: Descriptor, sink: Repository) -> str:
+def _known_place(world: World, results: "Results", blob: Descriptor, source: BlobSource, sink: Repository) -> str:
     """Name a repository of the same registry that has, or had, a blob."""
     candidates = [results.fact(_fact(sink.client.registry, blob)) or ""]
+    origin = source.source if isinstance(source, Over) else source
+    if isinstance(origin, Repository) and origin.client.registry == sink.client.registry:
+        candidates.insert(0, origin.name)
     for place in world.store.elsewhere.places(blob.digest):
         reference = Reference.parse(place, default_tag="")
         if reference.registry == sink.client.registry:
@@ -118,20 +122,26 @@ def _known_place(world: World, results: "Results", blob: Descriptor, sink: Repos
 
 
 def _streaming(world: World, source: BlobSource) -> BlobSource:
-    return Streaming(world, source) if source is world.store else source
+    return Streaming(world) if source is world.store else source
 
 
 class Streaming:
     """The local store, whose blobs that live elsewhere pass by and are not kept."""
 
-    def __init__(self, world: World, source: BlobSource) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._source = source
+        self._store = world.store
 
     def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """See `BlobSource.read`."""
-        store = self._world.store
-        places = () if store.has(blob) else store.elsewhere.places(blob.digest)
+        return self._passing(blob, offset) or self._store.read(blob, offset)
+
+    def chunks(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """See `LayoutFolder.chunks`."""
+        return self._passing(blob, offset) or self._store.chunks(blob, offset)
+
+    def _passing(self, blob: Descriptor, offset: int) -> Iterator[bytes] | None:
+        places = () if self._store.has(blob) else self._store.elsewhere.places(blob.digest)
         if not places:
-            return self._source.read(blob, offset)
+            return None
         return self._world.registries.source(Reference.parse(places[0], default_tag="")).read(blob, offset)

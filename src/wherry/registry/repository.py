@@ -18,7 +18,7 @@ from wherry.oci.document import LARGEST
 from wherry.registry.client import ATTEMPTS, Answer, Client, Request, origin
 from wherry.registry.errors import NotInRegistry, RegistryError
 from wherry.registry.network import CutOff
-from wherry.registry.upload import Opener, Upload, checked
+from wherry.registry.upload import How, Opener, Upload, checked
 from wherry.store.contract import CHUNK
 from wherry.store.layout import media_type_of
 
@@ -74,22 +74,34 @@ class Repository:
             BlobMissing: the repository has none.
             DigestMismatch, SizeMismatch: it sends something else; no more bytes are taken than were promised.
         """
-        if blob.media_type in DOCUMENTS:
-            document = self._document(blob)
-            yield document[offset:]
+        chunks = self.chunks(blob, offset)
+        if offset or blob.media_type in DOCUMENTS:
+            yield from chunks
             return
-        state, at = blob.digest.hasher(), offset
+        state = blob.digest.hasher()
+        for chunk in chunks:
+            state.update(chunk)
+            yield chunk
+        if (actual := Digest.from_hash(state)) != blob.digest:
+            raise DigestMismatch(f"{self}@{blob.digest}", expected=blob.digest, actual=actual)
+
+    def chunks(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """Yield the blob from an offset on, unverified but for its size: for whoever hashes it himself.
+
+        Raises:
+            BlobMissing, SizeMismatch: as `read`.
+        """
+        if blob.media_type in DOCUMENTS:
+            yield self._document(blob)[offset:]
+            return
+        at = offset
         for chunk in self._resumed(blob, offset):
             at += len(chunk)
             if at > blob.size:
-                raise SizeMismatch(f"{self}@{blob.digest}", expected=blob.size, actual=at)
-            if not offset:
-                state.update(chunk)
+                break
             yield chunk
         if at != blob.size:
             raise SizeMismatch(f"{self}@{blob.digest}", expected=blob.size, actual=at)
-        if not offset and (actual := Digest.from_hash(state)) != blob.digest:
-            raise DigestMismatch(f"{self}@{blob.digest}", expected=blob.digest, actual=actual)
 
     def has(self, blob: Descriptor) -> bool:
         """Tell whether the repository has the blob, with the right size where it says one."""
@@ -108,15 +120,20 @@ class Repository:
         else:
             Upload(self.client, self.name).send(blob, Opener.once(chunks), attempts=1)
 
-    def upload(self, blob: Descriptor, opener: Opener, *, mount_from: str = "") -> bool:
-        """Store a blob that can be read again from any offset; tell whether it was mounted instead of sent.
+    def upload(self, blob: Descriptor, opener: Opener, *, mount_from: str = "") -> How:
+        """Store a blob that can be read again from any offset, unless it is there; tell how.
 
         Args:
             blob: no manifest or index.
             opener: gives its bytes from an offset on.
-            mount_from: a repository of the same registry that has it.
+            mount_from: a repository of the same registry that may have it; asking for a mount also tells whether the
+                blob is here, so that is not asked before.
         """
-        return Upload(self.client, self.name).send(blob, opener, mount_from=mount_from, attempts=ATTEMPTS)
+        if not mount_from and self.has(blob):
+            return How.THERE
+        return Upload(self.client, self.name).send(
+            blob, opener, mount_from=mount_from, attempts=ATTEMPTS, there=lambda: self.has(blob)
+        )
 
     def put(self, blob: Descriptor, document: bytes, tag: str = "") -> None:
         """Store a manifest or an index, under a tag or under its digest.

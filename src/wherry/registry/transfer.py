@@ -8,7 +8,7 @@ from threading import Lock
 from wherry.errors import InvalidDocument
 from wherry.oci.descriptor import Descriptor
 from wherry.registry.repository import DOCUMENTS, Repository
-from wherry.registry.upload import Opener
+from wherry.registry.upload import How, Opener
 from wherry.store.contract import DEEPEST, BlobSink, BlobSource, children, read_whole
 
 THREADS = 8
@@ -116,21 +116,29 @@ class Transfer:
         return list(leaves.values()), list(documents.values())
 
     def _leaf(self, blob: Descriptor) -> None:
-        if self.sink.has(blob):
-            self.tally.add(there=1)
-            return
         if blob.urls and any(word in blob.media_type for word in _FOREIGN):
             self.tally.add(left=1)
             return
-        if not isinstance(self.sink, Repository):
-            self.sink.write(blob, self.tally.watched(self.source.read(blob)))
-        elif self.sink.upload(blob, Opener(self._opened(blob)), mount_from=self.mount_from(blob)):
-            self.tally.add(mounted=1)
-            return
-        self.tally.add(blobs=1)
+        match self._how(blob):
+            case How.SENT:
+                self.tally.add(blobs=1)
+            case How.MOUNTED:
+                self.tally.add(mounted=1)
+            case How.THERE:
+                self.tally.add(there=1)
+
+    def _how(self, blob: Descriptor) -> How:
+        if isinstance(self.sink, Repository):
+            return self.sink.upload(blob, Opener(self._opened(blob)), mount_from=self.mount_from(blob))
+        if self.sink.has(blob):
+            return How.THERE
+        self.sink.write(blob, self._opened(blob)(0))
+        return How.SENT
 
     def _opened(self, blob: Descriptor) -> Callable[[int], Iterator[bytes]]:
-        return lambda offset: self.tally.watched(self.source.read(blob, offset))
+        # Every sink hashes what it takes; a source that can leave it out need not do it once more.
+        read = getattr(self.source, "chunks", self.source.read)
+        return lambda offset: self.tally.watched(read(blob, offset))
 
     def _document(self, blob: Descriptor) -> None:
         document = read_whole(self.source, blob)

@@ -5,6 +5,7 @@ Source: OCI distribution-spec v1.1.1, "Pushing blobs" and "Mounting a blob from 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from wherry.digest import Digest
@@ -34,6 +35,14 @@ class Opener:
         return cls(lambda _: iter(chunks))
 
 
+class How(StrEnum):
+    """How a blob came to be where it is."""
+
+    SENT = "sent"
+    MOUNTED = "mounted"
+    THERE = "there"
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """Sends blobs to one repository."""
@@ -41,8 +50,23 @@ class Upload:
     client: Client
     repository: str
 
-    def send(self, blob: Descriptor, opener: Opener, *, attempts: int, mount_from: str = "") -> bool:
-        """Store a blob; tell whether it was mounted.
+    def send(
+        self,
+        blob: Descriptor,
+        opener: Opener,
+        *,
+        attempts: int,
+        mount_from: str = "",
+        there: Callable[[], bool] = lambda: False,
+    ) -> How:
+        """Store a blob; tell how.
+
+        Args:
+            blob: what it is.
+            opener: gives its bytes.
+            attempts: how often it is sent at most.
+            mount_from: a repository that may have it.
+            there: asked where it could not be mounted.
 
         Raises:
             DigestMismatch, SizeMismatch: the chunks are not the blob; nothing was stored.
@@ -50,26 +74,28 @@ class Upload:
         """
         for attempt in range(1, attempts + 1):
             try:
-                return self._once(blob, opener, mount_from)
+                return self._once(blob, opener, mount_from, there)
             except (CutOff, RegistryBusy):
                 if attempt == attempts:
                     raise
                 mount_from = ""
         raise AssertionError("the last attempt returns or raises")
 
-    def _once(self, blob: Descriptor, opener: Opener, mount_from: str) -> bool:
+    def _once(self, blob: Descriptor, opener: Opener, mount_from: str, there: Callable[[], bool]) -> How:
         with self._begin(blob, mount_from) as begun:
             if begun.status == _CREATED:
-                return True
+                return How.MOUNTED
             location = self._location(begun)
             piece = _piece(begun)
+        if mount_from and there():
+            return How.THERE
         if piece is None:
             if self._in_one(blob, opener, location):
-                return False
+                return How.SENT
             with self._begin(blob, "") as begun:
                 location, piece = self._location(begun), _piece(begun) or _PIECE
         self._in_pieces(blob, opener, location, piece)
-        return False
+        return How.SENT
 
     def _begin(self, blob: Descriptor, mount_from: str) -> Answer:
         words = {"mount": str(blob.digest), "from": mount_from} if mount_from else {}

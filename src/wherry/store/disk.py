@@ -110,9 +110,13 @@ class DiskStore(LayoutFolder):
             BlobMissing: it is not here, and can't be had from where it lives.
             SizeMismatch, DigestMismatch, InvalidDocument: as `LayoutFolder.read`.
         """
-        if self._fetch and not self.has(blob) and (places := self.elsewhere.places(blob.digest)):
-            self.write(blob, self._fetch(blob, places))
+        self._have(blob)
         return super().read(blob, offset)
+
+    def chunks(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """See `LayoutFolder.chunks`; a blob that lives elsewhere is fetched first, and stays."""
+        self._have(blob)
+        return super().chunks(blob, offset)
 
     def write(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
         """Store the blob whole or not at all.
@@ -227,6 +231,10 @@ class DiskStore(LayoutFolder):
 
         with self.reading():
             return measure(self, self._own)
+
+    def _have(self, blob: Descriptor) -> None:
+        if self._fetch and not self.has(blob) and (places := self.elsewhere.places(blob.digest)):
+            self.write(blob, self._fetch(blob, places))
 
     def _place(self, file: Incoming, digest: Digest) -> None:
         target = Path(self.path_of(digest))

@@ -51,7 +51,23 @@ class LayoutFolder:
             SizeMismatch, DigestMismatch: something else is.
             InvalidDocument: a link or a device is in its place.
         """
+        chunks = self.chunks(blob, offset)
+        if offset:
+            yield from chunks
+            return
         state = blob.digest.hasher()
+        for chunk in chunks:
+            state.update(chunk)
+            yield chunk
+        if (actual := Digest.from_hash(state)) != blob.digest:
+            raise DigestMismatch(str(blob.digest), expected=blob.digest, actual=actual)
+
+    def chunks(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """Yield the blob from an offset on, unverified but for its size: for whoever hashes it himself.
+
+        Raises:
+            BlobMissing, SizeMismatch, InvalidDocument: as `read`.
+        """
         file = open_regular(self.path_of(blob.digest))
         if file is None:
             raise BlobMissing(str(blob.digest), str(self.folder))
@@ -63,13 +79,9 @@ class LayoutFolder:
             rest = max(0, size - offset)
             while rest and (chunk := reader.read(min(CHUNK, rest))):
                 rest -= len(chunk)
-                if not offset:
-                    state.update(chunk)
                 yield chunk
         if rest:
             raise SizeMismatch(str(blob.digest), expected=blob.size, actual=blob.size - rest)
-        if not offset and (actual := Digest.from_hash(state)) != blob.digest:
-            raise DigestMismatch(str(blob.digest), expected=blob.digest, actual=actual)
 
     def check_marker(self) -> None:
         """Make sure that the folder calls itself a layout.

@@ -10,7 +10,7 @@ ARGS ?=
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test check format setup tools peers test-peers bench docs clean
+.PHONY: help demo test check format setup tools peers test-peers bench bench-ship docs clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -49,6 +49,9 @@ test-peers: setup ## Run the second ring's tests; what is absent is skipped by n
 
 bench: peers ## Measure wherry beside every peer installed; writes docs/benchmarks.md.
 	$(PYTHON) bench/run.py $(ARGS)
+
+bench-ship: peers ## Measure pushes, pulls and copies beside crane, skopeo and ko; writes docs/benchmarks-shipping.md.
+	$(PYTHON) bench/ship.py $(ARGS)
 
 clean: ## Delete everything that make made.
 	@[ ! -d .cache ] || chmod -R u+w .cache

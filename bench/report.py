@@ -78,7 +78,7 @@ def _lines(report: Report) -> Iterable[str]:
     yield "Seconds are medians of whole program runs (fastest to slowest in brackets), the subjects taking turns;"
     yield "ratios are medians over the runs that stood side by side. Above 1: the other takes longer than wherry."
     yield ""
-    yield from _machine(report)
+    yield from machine(report.load[0])
     yield from ["", "## Time", "", *_times(report)]
     yield from ["", "## Memory", "", *_memory(report)]
     yield from ["", "## Bytes that are pulled", "", *_bytes(report)]
@@ -100,9 +100,10 @@ _NOTES = """\
   bench/modules/svc (etcd client, quic-go, Prometheus, zap, gjson)."""
 
 
-def _machine(report: Report) -> Iterable[str]:
+def machine(load: float) -> Iterable[str]:
+    """Say what was measured with, and on what."""
     yield f"- {_processor()}, {os.cpu_count()} cores, {_memory_size()} GB, Linux {platform.release()}"
-    yield f"- load of the machine before the first run: {report.load[0]:.1f}"
+    yield f"- load of the machine before the first run: {load:.1f}"
     packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("wherry", "zlib-ng", "zstandard"))
     yield f"- {packages}, Python {platform.python_version()}, {_output('go', 'env', 'GOVERSION')}"
     if ko := _ko_version():

@@ -71,6 +71,8 @@ class Hostile:
     mounts: bool = True
     absolute: bool = False
     """Whether Location has scheme and host."""
+    uploads_at: str = ""
+    """The host that uploads are sent to, where it is another."""
     digest_said: str = ""
     """The Docker-Content-Digest of a PUT, where it isn't the right one."""
     error_body: bytes = b""
@@ -299,7 +301,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(201, {"Docker-Content-Digest": digest})
 
     def _where(self, name: str, session: str) -> dict[str, str]:
-        root = f"http://{self.registry.host}" if self.registry.absolute else ""
+        host = self.registry.uploads_at or (self.registry.host if self.registry.absolute else "")
+        root = f"http://{host}" if host else ""
         at = len(self.registry.uploads[session])
         return {"Location": f"{root}/v2/{name}/blobs/uploads/{session}?state=a%2Fb", "Range": f"0-{max(0, at - 1)}"}
 

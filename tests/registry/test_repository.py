@@ -20,6 +20,7 @@ from wherry.store.memory import MemoryStore
 
 BLOB = bytes(range(256)) * 4096
 DESCRIBED = Descriptor.of(media.OCI_LAYER, BLOB)
+OTHER = Descriptor.of(media.OCI_LAYER, b"other")
 
 
 @pytest.fixture
@@ -339,6 +340,18 @@ class TestAccess:
             repository(registry).has(DESCRIBED)
 
         assert f"wherry login {registry.host}" in caught.value.hint
+
+    def test_uploads_elsewhere_take_no_credentials_along(self, registry):
+        """A registry that takes blobs at another host gets them there, without our name."""
+        with hostile() as other:
+            other.uploads = registry.uploads
+            registry.uploads_at = other.host
+            registry.challenge, registry.authorization = 'Basic realm="x"', "Basic YW5uOndvcmQ="
+
+            repository(registry, Keyring(Credential("ann", "word"))).upload(OTHER, Opener(lambda _: iter([b"other"])))
+
+            assert other.blobs[OTHER.digest] == b"other"
+            assert all("authorization" not in asked.headers for asked in other.asked)
 
     @pytest.mark.parametrize("realm", ["file:///etc/passwd", "ftp://x/", "", "//x"])
     def test_odd_realms(self, registry, realm):

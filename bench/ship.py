@@ -5,11 +5,14 @@ pull may know from before is deleted, except where the case is that all is there
 """
 
 import argparse
+import gzip
+import io
 import os
 import shutil
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +27,7 @@ from subjects import BASE_NAME, WHERRY, Workspace
 sys.path.insert(0, str(ROOT / "tests"))
 
 from registries import DEBIAN, distribution
-
+from wherry.digest import Digest
 from wherry.oci import media
 from wherry.oci.config import ImageConfig, RootFS
 from wherry.oci.manifest import Manifest
@@ -142,13 +145,8 @@ def _lay(bench: Bench, image: str, sizes: Sequence[int]) -> None:
     subprocess.run(words, check=True, env=bench.environment(), stdout=subprocess.DEVNULL)
 
 
-def _tar(place: int, size: int):
-    import gzip
-    import io
-    import tarfile
-
-    from wherry.digest import Digest
-
+def _tar(place: int, size: int) -> tuple[bytes, Digest]:
+    """Make a layer of random bytes; give it as stored, and its diff id."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         member = tarfile.TarInfo(f"file{place}")
@@ -249,29 +247,24 @@ def _build(peer: str, space: Workspace, registry: str) -> Sample:
     return measured([*words, space.package], cwd=space.module, environment=environment)
 
 
+_HEAD = """\
+# Shipping, measured
+
+`make bench-ship` wrote this page. Median (and range), and the memory that the program itself had at most; **×** is
+how many times as long as wherry the peer took. A registry (distribution 2.8) on loopback shares the machine with
+whoever is measured. crane and skopeo push from an OCI layout, wherry from its store, which is one. skopeo keeps in a
+system folder which repository has which blob, so that most of its pushes here are mounts. A pull by wherry ends when
+the bytes would survive a loss of power (fsync); the others do not wait for that.
+"""
+_BUILDS = """\
+`wherry build` and `ko build` with the same KO_DOCKER_REPO; ko without its SBOM, tuned with KOCACHE.
+"""
+
+
 def _page(lines: Sequence[str], built: Sequence[str], load: float) -> str:
-    return "\n".join(
-        (
-            "# Shipping, measured",
-            "",
-            "`make bench-ship` wrote this page. Median (and range), and the memory that the program itself had at most;",
-            "**×** is how many times as long as wherry the peer took. A registry (distribution 2.8) on loopback shares the",
-            "machine with whoever is measured. crane and skopeo push from an OCI layout, wherry from its store, which is one.",
-            "",
-            *machine(load),
-            "",
-            "## Images",
-            "",
-            *lines,
-            "",
-            "## Nothing changed, built and pushed",
-            "",
-            "`wherry build` and `ko build` with the same KO_DOCKER_REPO; ko without its SBOM, tuned with KOCACHE.",
-            "",
-            *built,
-            "",
-        )
-    )
+    images = ("## Images", "", *lines, "")
+    builds = ("## Nothing changed, built and pushed", "", _BUILDS, *built, "")
+    return "\n".join((_HEAD, *machine(load), "", *images, *builds))
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class DiskStore(LayoutFolder):
         with self.writing():
             if self.has(blob):
                 return
-            with incoming(self._own, self.folder) as file:
+            with incoming(self._own, self.folder, flush=True) as file:
                 size = 0
                 for chunk in chunks:
                     size += len(chunk)

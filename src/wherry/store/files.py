@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,10 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 """A link is not followed, and a pipe is not waited for."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+_FLUSHED = 32 << 20
+"""Bytes after which the disk is asked to take what it has."""
 
 
 class ByteSink(Protocol):
@@ -79,7 +84,11 @@ def cannot_write(path: str | Path, error: OSError) -> CannotWrite:
 class Incoming:
     """A file under a name of its own, until `move` gives it the right one in one step."""
 
-    def __init__(self, folder: Path, shown: Path) -> None:
+    def __init__(self, folder: Path, shown: Path, *, flush: bool = False) -> None:
+        self._flush = flush
+        self._waiting = 0
+        """Bytes written since the disk was last asked to take them."""
+        self._flushing: threading.Thread | None = None
         self._path = folder / f"tmp-{os.getpid()}-{os.urandom(8).hex()}"
         self._shown = shown
         try:
@@ -96,6 +105,11 @@ class Incoming:
             CannotWrite: no space, or not allowed.
         """
         _write_all(self._file, chunk, self._shown)
+        self._waiting += len(chunk)
+        if self._flush and self._waiting >= _FLUSHED and not (self._flushing and self._flushing.is_alive()):
+            self._waiting = 0
+            self._flushing = threading.Thread(target=_flushed, args=(self._file,), daemon=True)
+            self._flushing.start()
 
     def keep_private(self) -> None:
         """Let only its owner read it."""
@@ -131,18 +145,21 @@ class Incoming:
     def _close(self) -> None:
         if self._open:
             self._open = False
+            if self._flushing:
+                self._flushing.join()
             os.close(self._file)
 
 
 @contextmanager
-def incoming(folder: Path, shown: Path) -> Iterator[Incoming]:
+def incoming(folder: Path, shown: Path, *, flush: bool = False) -> Iterator[Incoming]:
     """Open a file on its way into a folder; leaving without `move` forgets it.
 
     Args:
         folder: where it waits under a name starting with `tmp-`.
         shown: what errors name.
+        flush: have the disk take a large file while it is written, so that syncing it afterwards is short.
     """
-    file = Incoming(folder, shown)
+    file = Incoming(folder, shown, flush=flush)
     try:
         yield file
     finally:
@@ -196,6 +213,12 @@ def sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def _flushed(file: int) -> None:
+    """Have the disk take a file's bytes; an error is met again, and told, when the file is synced."""
+    with suppress(OSError):
+        getattr(os, "fdatasync", os.fsync)(file)
 
 
 def _not_regular(path: str | Path) -> InvalidDocument:

@@ -15,9 +15,10 @@ from wherry.oci.document import LARGEST, decode, encode
 from wherry.oci.image import Image
 from wherry.oci.reference import SCHEME, Reference
 from wherry.platform import Platform
+from wherry.registry.answers import DOCUMENTS
 from wherry.registry.errors import RegistryError
 from wherry.registry.open import Mirrored, Registries
-from wherry.registry.repository import DOCUMENTS, Repository
+from wherry.registry.repository import Repository
 from wherry.store.contract import BlobSource
 from wherry.store.disk import DiskStore
 from wherry.store.images import image_for

@@ -4,7 +4,8 @@ import json
 
 import click
 
-from wherry.cli.complete import images, platforms
+from wherry.cli.complete import images
+from wherry.cli.options import TRANSFER, with_options
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 
@@ -12,22 +13,12 @@ from wherry.errors import InvalidUsage
 @click.command("copy")
 @click.argument("source", metavar="FROM", shell_complete=images)
 @click.argument("target", metavar="TO")
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="LIST",
-    help="Only these platforms. [default: all]",
-    shell_complete=platforms,
-)
 @click.option("--all-tags", is_flag=True, help="Copy every tag of one repository to another.")
 @click.option(
     "--compression", type=click.Choice(["gzip", "zstd", "none"]), help="Encode the layers anew; the digest changes."
 )
 @click.option("--compression-level", type=int, help="Its level.")
-@click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to hosts whose certificate isn't trusted.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was copied as JSON.")
+@with_options(TRANSFER)
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
     world: World,

@@ -101,6 +101,21 @@ MANIFESTS = (
 )
 """Which manifests are read, and what their images are tagged."""
 
+TRANSFER = (
+    click.option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        metavar="LIST",
+        shell_complete=platforms,
+        help="Only these platforms. [default: all]",
+    ),
+    click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to hosts whose certificate isn't trusted."),
+    click.option("-q", "--quiet", is_flag=True, help="Print the digest only."),
+    click.option("--json", "as_json", is_flag=True, help="Print what was moved as JSON."),
+)
+"""How images are moved."""
+
 
 def with_options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
     """Give a command several groups of options, in their order."""

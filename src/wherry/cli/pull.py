@@ -4,25 +4,15 @@ import json
 
 import click
 
-from wherry.cli.complete import platforms
+from wherry.cli.options import TRANSFER, with_options
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 
 
 @click.command("pull")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="LIST",
-    help="Only these platforms. [default: all]",
-    shell_complete=platforms,
-)
 @click.option("-t", "--tag", "tag", metavar="NAME", help="Name it so in the local store. [default: the same name]")
-@click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to a host whose certificate isn't trusted.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was pulled as JSON.")
+@with_options(TRANSFER)
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
     world: World,

@@ -4,25 +4,16 @@ import json
 
 import click
 
-from wherry.cli.complete import images, platforms
+from wherry.cli.complete import images
+from wherry.cli.options import TRANSFER, with_options
 from wherry.cli.world import World
 
 
 @click.command("push")
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="LIST",
-    help="Only these platforms. [default: all]",
-    shell_complete=platforms,
-)
-@click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to a host whose certificate isn't trusted.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was pushed as JSON.")
 @click.option("--digestfile", metavar="FILE", help="Write the digest to a file.")
+@with_options(TRANSFER)
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
     world: World,

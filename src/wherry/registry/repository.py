@@ -10,20 +10,18 @@ from contextlib import contextmanager, suppress
 from tempfile import SpooledTemporaryFile
 from urllib.parse import quote, urljoin, urlsplit
 
-from wherry.digest import Digest, InvalidDigest
+from wherry.digest import Digest
 from wherry.errors import BlobMissing, DigestMismatch, InvalidDocument, SizeMismatch
-from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST
+from wherry.registry.answers import DOCUMENTS, described, document_in, hashed, refuse_length, tags_in
 from wherry.registry.client import ATTEMPTS, Answer, Client, Request, origin
 from wherry.registry.errors import NotInRegistry, RegistryError
 from wherry.registry.network import CutOff
 from wherry.registry.upload import How, Opener, Upload, checked
-from wherry.store.contract import CHUNK
+from wherry.store.contract import CHUNK, verified
 from wherry.store.layout import media_type_of
 
-DOCUMENTS = media.INDEXES | media.MANIFESTS
-"""What lies under `/manifests/`; all else is a blob."""
 _ACCEPT = ", ".join([*sorted(DOCUMENTS), "application/json;q=0.1"])
 _KEPT = 8 << 20
 """Bytes of documents that are remembered, so that a copy reads each once."""
@@ -55,7 +53,7 @@ class Repository:
         """
         path = f"manifests/{quote(reference, safe=':')}"
         with self._send("HEAD", path, f"{self._spoken(reference)}", {_OK, _NOT_FOUND, 405, 501}, accept=True) as answer:
-            found = _described(answer) if answer.status == _OK else None
+            found = described(answer) if answer.status == _OK else None
             missing = answer.status == _NOT_FOUND
         if found and (":" not in reference or found.digest == reference):
             return found
@@ -75,15 +73,7 @@ class Repository:
             DigestMismatch, SizeMismatch: it sends something else; no more bytes are taken than were promised.
         """
         chunks = self.chunks(blob, offset)
-        if offset or blob.media_type in DOCUMENTS:
-            yield from chunks
-            return
-        state = blob.digest.hasher()
-        for chunk in chunks:
-            state.update(chunk)
-            yield chunk
-        if (actual := Digest.from_hash(state)) != blob.digest:
-            raise DigestMismatch(f"{self}@{blob.digest}", expected=blob.digest, actual=actual)
+        return chunks if offset else verified(blob, chunks, f"{self}@{blob.digest}")
 
     def chunks(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """Yield the blob from an offset on, unverified but for its size: for whoever hashes it himself.
@@ -175,7 +165,7 @@ class Repository:
         seen = {url}
         while url:
             with self._sent(url, f"tags of {self}") as answer:
-                yield from _tags_in(answer.head(LARGEST), str(self))
+                yield from tags_in(answer.head(LARGEST), str(self))
                 url = self._next(answer)
             if url in seen:
                 return
@@ -237,7 +227,7 @@ class Repository:
             skip = at if answer.status == _OK else 0
             if answer.status == _PARTIAL and not answer.headers.get("Content-Range", "").startswith(f"bytes {at}-"):
                 raise RegistryError(f"{self}@{blob.digest}: another range came than was asked for", hint="run it again")
-            _refuse_length(answer, blob, skip or at, str(self))
+            refuse_length(answer, blob, skip or at, str(self))
             for chunk in answer.chunks(CHUNK):
                 kept = chunk[skip:]
                 skip = max(0, skip - len(chunk))
@@ -264,13 +254,13 @@ class Repository:
                 raise BlobMissing(reference, f"{self}: {error.message}") from error
             raise
         with answer:
-            document = _whole(answer, self._spoken(reference))
+            document = document_in(answer, self._spoken(reference))
             said = answer.headers.get("Content-Type", "").partition(";")[0].strip()
         media_type = said if said in DOCUMENTS else media_type_of(document)
         if media_type is None:
             raise InvalidDocument(self._spoken(reference), f"{said or 'something without a type'} is no image")
         algorithm = reference.partition(":")[0] if ":" in reference else "sha256"
-        digest = _digest_of(document, algorithm)
+        digest = hashed(document, algorithm)
         if ":" in reference and digest != reference:
             raise DigestMismatch(self._spoken(reference), expected=reference, actual=digest)
         self._keep(digest, document)
@@ -370,51 +360,3 @@ def pull_scope(repository: str) -> tuple[str, ...]:
 def push_scope(repository: str) -> tuple[str, ...]:
     """Name what writing needs."""
     return (f"repository:{repository}:pull,push",)
-
-
-def _described(answer: Answer) -> Descriptor | None:
-    """Read a HEAD; None where it does not say all."""
-    media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
-    try:
-        digest = Digest.parse(answer.headers.get("Docker-Content-Digest", ""))
-    except InvalidDigest:
-        return None
-    if media_type not in DOCUMENTS or answer.length is None or not 0 < answer.length <= LARGEST:
-        return None
-    return Descriptor(media_type=media_type, digest=digest, size=answer.length)
-
-
-def _refuse_length(answer: Answer, blob: Descriptor, at: int, where: str) -> None:
-    """Refuse a body that says it is longer than what was promised, before it is read."""
-    if answer.length is None:
-        return
-    whole = answer.length + (at if answer.status == _PARTIAL else 0)
-    if whole > blob.size:
-        raise SizeMismatch(f"{where}@{blob.digest}", expected=blob.size, actual=whole)
-
-
-def _whole(answer: Answer, what: str) -> bytes:
-    document = bytearray()
-    for chunk in answer.chunks(CHUNK):
-        document += chunk
-        if len(document) > LARGEST:
-            raise InvalidDocument(what, f"more than {LARGEST} bytes, and documents have no more")
-    return bytes(document)
-
-
-def _digest_of(document: bytes, algorithm: str) -> Digest:
-    state = Digest(f"{algorithm}:").hasher()
-    state.update(document)
-    return Digest.from_hash(state)
-
-
-def _tags_in(document: bytes, name: str) -> Iterator[str]:
-    import json
-
-    try:
-        tags = json.loads(document).get("tags") or ()
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise InvalidDocument(f"tags of {name}", "no list of tags") from error
-    for tag in tags if isinstance(tags, list) else ():
-        if isinstance(tag, str) and tag.isprintable():
-            yield tag

@@ -7,7 +7,8 @@ from threading import Lock
 
 from wherry.errors import InvalidDocument
 from wherry.oci.descriptor import Descriptor
-from wherry.registry.repository import DOCUMENTS, Repository
+from wherry.registry.answers import DOCUMENTS
+from wherry.registry.repository import Repository
 from wherry.registry.upload import How, Opener
 from wherry.store.contract import DEEPEST, BlobSink, BlobSource, children, read_whole
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from wherry.errors import BlobMissing, InvalidDocument
+from wherry.digest import Digest
+from wherry.errors import BlobMissing, DigestMismatch, InvalidDocument
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST
@@ -60,6 +61,22 @@ class BlobSink(Protocol):
 
 class BlobStore(BlobSource, BlobSink, Protocol):
     """Both."""
+
+
+def verified(blob: Descriptor, chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Pass a blob's chunks on, and end normally only if they hash to its digest.
+
+    Args:
+        blob: what they shall be.
+        chunks: all of them; their size is checked by whoever reads them.
+        name: what the reader knows the blob by.
+    """
+    state = blob.digest.hasher()
+    for chunk in chunks:
+        state.update(chunk)
+        yield chunk
+    if (actual := Digest.from_hash(state)) != blob.digest:
+        raise DigestMismatch(name, expected=blob.digest, actual=actual)
 
 
 def read_whole(source: BlobSource, blob: Descriptor) -> bytes:

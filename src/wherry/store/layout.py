@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from wherry.digest import Digest
-from wherry.errors import BlobMissing, DigestMismatch, InvalidDocument, InvalidUsage, NotFound, SizeMismatch
+from wherry.errors import BlobMissing, InvalidDocument, InvalidUsage, NotFound, SizeMismatch
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST
 from wherry.oci.layout import BLOBS, INDEX, MARKER, Layout, name_of, unnamed
 from wherry.oci.manifest import Index, Manifest
 from wherry.oci.reference import InvalidReference, Reference
-from wherry.store.contract import CHUNK, children
+from wherry.store.contract import CHUNK, children, verified
 from wherry.store.files import open_regular, read_regular
 
 EMPTY = Index(schema_version=2, media_type=media.OCI_INDEX, manifests=())
@@ -52,15 +52,7 @@ class LayoutFolder:
             InvalidDocument: a link or a device is in its place.
         """
         chunks = self.chunks(blob, offset)
-        if offset:
-            yield from chunks
-            return
-        state = blob.digest.hasher()
-        for chunk in chunks:
-            state.update(chunk)
-            yield chunk
-        if (actual := Digest.from_hash(state)) != blob.digest:
-            raise DigestMismatch(str(blob.digest), expected=blob.digest, actual=actual)
+        return chunks if offset else verified(blob, chunks, str(blob.digest))
 
     def chunks(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """Yield the blob from an offset on, unverified but for its size: for whoever hashes it himself.

@@ -97,9 +97,16 @@ class _Init:
         return self._watch(Payload(job, emulator, slave))
 
     def _terminal(self, rootfs: Rootfs) -> int:
-        import socket  # here, and before the root changes: few need it
+        import fcntl  # here, and before the root changes: few need them
+        import socket
+        import termios
 
         master, slave = rootfs.terminal()
+        # Its size is right before the payload can ask for it; later changes come from whoever lends the terminal.
+        try:  # noqa: SIM105 - contextlib costs more than the rest of the launcher's imports
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8)))
+        except OSError:
+            pass  # our stdout is no terminal, so there is no size
         if self._job["ids"] is None or not self._job["ids"]["single"]:
             os.fchown(slave, self._job["uid"], -1)
         with socket.socket(fileno=os.dup(LINE)) as line:

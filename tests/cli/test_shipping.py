@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cli_shell import Shell
-from needs import need
+from needs import need, need_root
 from registries import CNCF, Running, certificates, distribution
 from small_images import AMD64, put_image, put_index
 from wherry.store.images import image_for
@@ -323,6 +323,17 @@ class TestBases:
 
         assert based("build", "-t", name, "--push", "--no-vcs") == first
         assert crane("digest", name) == first[0].partition("@")[2]
+
+    def test_runs_what_is_in_a_registry(self, based, registry, tmp_path):
+        """A name that is not in the store is run from its registry; nothing stays in the store."""
+        need_root()
+        name = f"{registry.host}/app:1"
+        based("build", "-t", name, "--push", "--no-vcs")
+        other = Shell(tmp_path / "other")
+
+        other("run", "-q", name)
+
+        assert other("images", "-q") == []
 
     def test_outputs(self, based, registry):
         """Buildx's type=registry and type=image."""

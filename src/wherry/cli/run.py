@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from wherry.cli.complete import images, platforms
+from wherry.cli.places import find
 from wherry.cli.world import World
 from wherry.errors import HostUnable, InvalidUsage, NotFound
 from wherry.platform import Platform
-from wherry.store.find import Located, locate
+from wherry.store.find import Located
 from wherry.store.images import image_for, images_of
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def command(  # noqa: PLR0913 - docker's options, one each
 ) -> int:
     """Run IMAGE here, rootless, and exit with its exit code.
 
-    IMAGE is a name or digest of the local store, a layout folder or an archive. Its network is this machine's; what
-    it writes outside of volumes is gone when it ends. Put options before IMAGE: all behind it goes to the program.
+    IMAGE is a name or digest of the local store, a layout folder or an archive; a name with a registry that is not in
+    the store is run from there. Its network is this machine's; what it writes outside of volumes is gone when it ends.
+    Put options before IMAGE: all behind it goes to the program.
     """
     if not sys.platform.startswith("linux"):
         raise HostUnable(
@@ -96,7 +98,7 @@ def command(  # noqa: PLR0913 - docker's options, one each
         stdin=interactive,
         terminal=tty and _has_terminal(world, quiet=quiet),
     )
-    located = locate(image, world.store, world.cwd)
+    located = find(world, image)
     return _run(world, located, wishes, Platform.parse(platform) if platform else None, quiet=quiet)
 
 

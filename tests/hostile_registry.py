@@ -69,6 +69,8 @@ class Hostile:
     dropped: int = 0
     """Uploads that are dropped in the midst of their body."""
     mounts: bool = True
+    mount_refusal: int = 0
+    """The status of an upload that asks for a mount; 0: it is answered as it should be."""
     absolute: bool = False
     """Whether Location has scheme and host."""
     uploads_at: str = ""
@@ -268,6 +270,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _begin(self, name: str, query: dict[str, str]) -> None:
         registry = self.registry
+        if registry.mount_refusal and "mount" in query:
+            self._error(registry.mount_refusal, "DENIED")
+            return
         if registry.mounts and query.get("mount") in registry.blobs:
             self._answer(201, {"Location": f"/v2/{name}/blobs/{query['mount']}"})
             return

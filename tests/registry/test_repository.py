@@ -269,6 +269,14 @@ class TestWrite:
         assert registry.blobs[DESCRIBED.digest] == BLOB
         assert registry.count("POST") == 1
 
+    @pytest.mark.parametrize("status", [401, 403, 404])
+    def test_a_mount_that_is_forbidden(self, registry, status):
+        """A repository that we may not read from is no reason to send nothing."""
+        registry.mount_refusal = status
+        del registry.blobs[DESCRIBED.digest]
+
+        assert repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c") is How.SENT
+
     def test_a_refused_mount_of_what_is_there(self, registry):
         """A registry that mounts nothing is asked before anything is sent."""
         registry.mounts = False

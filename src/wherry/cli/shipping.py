@@ -67,11 +67,11 @@ def _push_one(
 def ship(transfer: Transfer, root: Descriptor, tags: tuple[str, ...], results: "Results") -> None:
     """Move an image to a repository, and remember that its blobs are there now, for mounts to come."""
     transfer.move(root, tags)
-    if isinstance(transfer.sink, Repository):
+    if isinstance(transfer.sink, Repository) and (transfer.tally.blobs or transfer.tally.mounted):
         from wherry.store.contract import walk
 
-        for blob in walk([root], transfer.source):
-            results.put_fact(_fact(transfer.sink.client.registry, blob), transfer.sink.name)
+        registry, name = transfer.sink.client.registry, transfer.sink.name
+        results.put_facts({_fact(registry, blob): name for blob in walk([root], transfer.source)})
 
 
 def told(tally: Tally) -> str:

@@ -12,7 +12,7 @@ from wherry.digest import Digest
 from wherry.errors import DigestMismatch, SizeMismatch
 from wherry.oci.descriptor import Descriptor
 from wherry.registry.client import Answer, Client, Request
-from wherry.registry.errors import RegistryBusy, RegistryError
+from wherry.registry.errors import AccessDenied, NotInRegistry, RegistryBusy, RegistryError
 from wherry.registry.network import CutOff
 
 _PIECE = 16 << 20
@@ -82,7 +82,7 @@ class Upload:
         raise AssertionError("the last attempt returns or raises")
 
     def _once(self, blob: Descriptor, opener: Opener, mount_from: str, there: Callable[[], bool]) -> How:
-        with self._begin(blob, mount_from) as begun:
+        with self._begun(blob, mount_from) as begun:
             if begun.status == _CREATED:
                 return How.MOUNTED
             location = self._location(begun)
@@ -96,6 +96,15 @@ class Upload:
                 location, piece = self._location(begun), _piece(begun) or _PIECE
         self._in_pieces(blob, opener, location, piece)
         return How.SENT
+
+    def _begun(self, blob: Descriptor, mount_from: str) -> Answer:
+        """Begin with a mount where one is hoped for; a repository that we may not read from is no reason to stop."""
+        if mount_from:
+            try:
+                return self._begin(blob, mount_from)
+            except (AccessDenied, NotInRegistry):
+                pass
+        return self._begin(blob, "")
 
     def _begin(self, blob: Descriptor, mount_from: str) -> Answer:
         words = {"mount": str(blob.digest), "from": mount_from} if mount_from else {}

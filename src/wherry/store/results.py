@@ -4,6 +4,7 @@ A damaged or foreign file is put aside and a new one begun.
 """
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import RLock
@@ -88,7 +89,12 @@ class Results:
 
     def put_fact(self, name: str, value: str) -> None:
         """Remember such a fact."""
-        self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, value)
+        self.put_facts({name: value})
+
+    def put_facts(self, facts: Mapping[str, str]) -> None:
+        """Remember several, all of them or none."""
+        with self._turn, suppress(sqlite3.OperationalError), self._open() as database:
+            database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
 
     def close(self) -> None:
         """Let go of the file."""

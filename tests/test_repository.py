@@ -8,6 +8,7 @@ import os
 import pkgutil
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,6 +152,17 @@ def test_what_is_linux_only_is_imported_late():
         if within(name, (*LINUX_ONLY, *POSIX_ONLY))
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("module", ["building", "requests", "memo", "run", "inspect"])
+def test_what_speaks_http_is_imported_late(module):
+    """A build, a run or a look that needs no registry loads nothing that could ask one."""
+    heavy = "urllib3", "yaml", "ssl"
+    words = f"import sys, wherry.cli.{module}; print([name for name in {heavy!r} if name in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
 
 
 def test_command_reference_is_current():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wherry.bases import Bases
 from wherry.build.compile import GoFlags
@@ -28,7 +29,6 @@ from wherry.oci.manifest import Index
 from wherry.plan.from_module import Packing, Target, plan_images
 from wherry.plan.steps import AddedFile, Plan
 from wherry.platform import Platform, order
-from wherry.registry.open import Registries
 from wherry.remote import Policy, RemoteBases
 from wherry.source import published
 from wherry.source.module import MainPackage
@@ -36,6 +36,9 @@ from wherry.source.vcs import Vcs, VcsAbsent
 from wherry.store.contract import write_document
 from wherry.store.disk import DiskStore
 from wherry.store.results import Results
+
+if TYPE_CHECKING:
+    from wherry.registry.open import Registries
 
 GO_VARIABLES = ("GO", "CGO_")
 """Prefixes of what the environment says to Go."""
@@ -132,7 +135,7 @@ class Pipeline:
     cache: Path
     runner: Runner
     environment: Mapping[str, str]
-    registries: Callable[[], Registries] | None = None
+    registries: "Callable[[], Registries] | None" = None
     """Where bases that are not here are had from; None: nowhere."""
     policy: Policy = field(default_factory=Policy)
     warned: Callable[[str], None] = field(default=lambda _: None)

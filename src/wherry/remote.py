@@ -5,24 +5,27 @@ Beside `bases.py`, below `pipeline.py`: it puts the registry and the store toget
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from wherry.digest import Digest
 from wherry.errors import NotFound
+from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST, decode, encode
 from wherry.oci.image import Image
 from wherry.oci.reference import SCHEME, Reference
 from wherry.platform import Platform
-from wherry.registry.answers import DOCUMENTS
 from wherry.registry.errors import RegistryError
-from wherry.registry.open import Mirrored, Registries
-from wherry.registry.repository import Repository
 from wherry.store.contract import BlobSource
 from wherry.store.disk import DiskStore
 from wherry.store.images import image_for
 from wherry.store.results import Results
+
+if TYPE_CHECKING:  # what speaks HTTP is loaded by builds that need a registry
+    from wherry.registry.open import Mirrored, Registries
+    from wherry.registry.repository import Repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class RemoteBases:
     def __init__(
         self,
         store: DiskStore,
-        registries: Callable[[], Registries],
+        registries: "Callable[[], Registries]",
         results: Results,
         policy: Policy,
         warn: Callable[[str], None] = lambda _: None,
@@ -124,7 +127,7 @@ class RemoteBases:
         known = self._results.fact(_fact(reference))
         return decode(known.encode(), Descriptor, "a remembered base") if known else None
 
-    def _source(self, reference: Reference) -> Repository | Mirrored:
+    def _source(self, reference: Reference) -> "Repository | Mirrored":
         return self._registries().source(reference)
 
     def _note(self, image: Image, reference: Reference) -> None:
@@ -159,7 +162,7 @@ class _Documents:
     def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """See `BlobSource.read`."""
         plain = msgspec.structs.replace(blob, data=None)
-        if not self._store.has(plain) and (blob.media_type in DOCUMENTS or blob.size <= LARGEST):
+        if not self._store.has(plain) and (blob.media_type in media.INDEXES | media.MANIFESTS or blob.size <= LARGEST):
             self._store.write(plain, self._source.read(plain))
         return self._store.read(plain, offset)
 

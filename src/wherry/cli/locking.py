@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from wherry.bases import Bases
-from wherry.cli.shipping import remembered
 from wherry.cli.world import World
 from wherry.digest import Digest, InvalidDigest
 from wherry.errors import InvalidSettings
@@ -84,6 +83,8 @@ def looked_up(world: World, names: Collection[str]) -> dict[str, str]:
     Raises:
         WherryError: a registry has one not, or can't be reached; nothing was written.
     """
+    from wherry.cli.shipping import remembered
+
     with remembered(world) as results:
         bases = Bases(world.store, RemoteBases(world.store, lambda: world.registries, results, Policy()))
         there = {name for name in names if bases.is_remote(name)}

@@ -1,0 +1,227 @@
+"""What stands in for the images that Dockerfiles name, where no registry can be asked: made once, kept between runs.
+
+`busybox` and `alpine` come from the shared corpus' own script and Debian's busybox-static; `golang` is a Debian root
+with apt and a Go toolchain. Each is an OCI layout that `--build-context NAME=oci-layout://PATH` takes.
+"""
+
+import fcntl
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from needs import absent, corpus, need
+
+FORMAT = 1
+"""Of the folder; a change of how the bases are made raises it."""
+_CREATED = "2024-01-01T00:00:00Z"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def cache() -> Path:
+    """Give the folder that the bases are kept in."""
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "wherry-tests" / "bases"
+
+
+def busybox() -> Path:
+    """Give a layout of one image, busybox with the accounts that the real one has."""
+    return _single(_stand_ins(), "busybox:latest")
+
+
+def alpine() -> Path:
+    """Give a layout of one image, the same with alpine's release file."""
+    return _single(_stand_ins(), "alpine:latest")
+
+
+def golang() -> Path:
+    """Give a Debian root with apt and, in /usr/local/go, the Go toolchain that is on PATH."""
+    program = need("mmdebstrap")
+    if os.geteuid() != 0:
+        absent("a Debian root is made by root")
+    facts = _output("go", "env", "GOROOT", "GOVERSION").split()
+    root, version = Path(facts[0]), facts[1]
+    release = Path("/etc/debian_version").read_text().split(".")[0]
+
+    def make(folder: Path) -> None:
+        tar = folder / "root.tar"
+        _debian(program, tar)
+        layers = [_packed(folder, tar.open("rb").read), _packed(folder, lambda: _go_tar(root))]
+        tar.unlink()
+        environment = ["GOLANG_VERSION=" + version.removeprefix("go"), "GOTOOLCHAIN=local", "GOPATH=/go"]
+        path = f"PATH=/go/bin:/usr/local/go/bin:{_PATH}"
+        _write_image(folder, layers, {"Env": [path, *environment], "Cmd": ["bash"], "WorkingDir": "/go"})
+
+    return _kept(f"golang-{version}-debian{release}", make)
+
+
+def static() -> Path:
+    """Give wherry's own static base, which has what distroless/static has."""
+    wherry = Path(sys.executable).with_name("wherry")
+
+    def make(folder: Path) -> None:
+        environment = {**os.environ, "WHERRY_STORE": str(folder / "store"), "WHERRY_CACHE": str(folder / "cache")}
+        out = f"type=oci,dest={folder / 'out'},tar=false"
+        module = folder / "module"
+        module.mkdir()
+        (module / "go.mod").write_text("module example.com/base\n\ngo 1.21\n")
+        (module / "main.go").write_text("package main\n\nfunc main() {}\n")
+        words = [wherry, "build", "--go", "-q", "-o", out, "."]
+        subprocess.run(words, check=True, cwd=module, env=environment, stdout=subprocess.DEVNULL)
+        _without_last_layer(folder / "out", folder)
+        for name in ("store", "cache", "out", "module"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+
+    from wherry import __version__
+
+    return _kept(f"static-{__version__}", make)
+
+
+def _stand_ins() -> Path:
+    script = corpus("bases/make_bases.py")
+    binary = Path(need("busybox"))
+    key = hashlib.sha256(script.read_bytes() + binary.read_bytes()).hexdigest()[:16]
+
+    def make(folder: Path) -> None:
+        words = [sys.executable, str(script), str(folder), str(binary)]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+
+    return _kept(f"busybox-{key}", make)
+
+
+def _single(layout: Path, name: str) -> Path:
+    """Give a layout that has one image of another: a named context takes the only one there is."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(layout, folder, dirs_exist_ok=True)
+        index = json.loads((folder / "index.json").read_text())
+        entries = [entry for entry in index["manifests"] if _name(entry) == name]
+        for entry in entries:  # what a client asks for where it names no tag
+            entry["annotations"] = {"org.opencontainers.image.ref.name": "latest"}
+        (folder / "index.json").write_text(json.dumps({**index, "manifests": entries}))
+
+    return _kept(f"{layout.name}-{name.partition(':')[0]}", make)
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str(entry["annotations"]["org.opencontainers.image.ref.name"])
+
+
+def _kept(name: str, make: Callable[[Path], None]) -> Path:
+    """Give a folder of the cache; who comes first makes it, whoever comes meanwhile waits."""
+    folder = cache() / f"{FORMAT}-{name}"
+    with _locked(folder.with_suffix(".lock")):
+        if not folder.exists():
+            made = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+            try:
+                make(made)
+                made.chmod(0o755)
+                made.rename(folder)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _debian(program: str, tar: Path) -> None:
+    """Make a root of the release, and from the mirrors, that this machine's own apt has."""
+    sources = [*sorted(Path("/etc/apt/sources.list.d").glob("*.sources")), Path("/etc/apt/sources.list")]
+    given = [str(source) for source in sources if source.exists() and source.read_text().strip()]
+    suite = _fact("VERSION_CODENAME")
+    words = [program, "--variant=apt", "--include=ca-certificates,git,adduser", "--quiet", suite, str(tar), *given]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    if done.returncode:
+        absent(f"mmdebstrap could not make a Debian root: {done.stderr[-400:]}")
+
+
+def _fact(key: str) -> str:
+    lines = Path("/etc/os-release").read_text().splitlines()
+    return next(line.partition("=")[2].strip('"') for line in lines if line.startswith(key + "="))
+
+
+def _go_tar(root: Path) -> bytes:
+    """Put the toolchain where golang images have it, without what no build reads."""
+    left_out = ["api", "doc", "misc", "test", "pkg/obj"]
+    words = ["tar", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@1704067200", "-C", str(root)]
+    words += [*(f"--exclude=./{name}" for name in left_out), "--transform=s,^\\.,usr/local/go,S", "-c", "."]
+    return subprocess.run(words, check=True, capture_output=True).stdout
+
+
+def _packed(folder: Path, read: Callable[[], bytes]) -> tuple[dict[str, Any], str]:
+    """Store a layer; give its descriptor and its diff id."""
+    tar = read()
+    blob = _blob(folder, gzip.compress(tar, 1, mtime=0))
+    media = "application/vnd.oci.image.layer.v1.tar+gzip"
+    return {"mediaType": media, **blob}, "sha256:" + hashlib.sha256(tar).hexdigest()
+
+
+def _blob(folder: Path, content: bytes) -> dict[str, Any]:
+    hashed = hashlib.sha256(content).hexdigest()
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+    (blobs / hashed).write_bytes(content)
+    return {"digest": "sha256:" + hashed, "size": len(content)}
+
+
+def _write_image(folder: Path, layers: list[tuple[dict[str, Any], str]], runtime: dict[str, Any]) -> None:
+    """Write config, manifest and index for an image of this machine's platform."""
+    config = {
+        "created": _CREATED,
+        "architecture": _output("go", "env", "GOHOSTARCH"),
+        "os": "linux",
+        "config": runtime,
+        "rootfs": {"type": "layers", "diff_ids": [diff for _, diff in layers]},
+        "history": [{"created": _CREATED, "created_by": "stand-in"} for _ in layers],
+    }
+    _index(folder, config, [blob for blob, _ in layers])
+
+
+def _index(folder: Path, config: dict[str, Any], layers: list[dict[str, Any]]) -> None:
+    family = "application/vnd.oci.image."
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": family + "manifest.v1+json",
+        "config": {"mediaType": family + "config.v1+json", **_blob(folder, json.dumps(config).encode())},
+        "layers": layers,
+    }
+    entry = {
+        "mediaType": manifest["mediaType"],
+        **_blob(folder, json.dumps(manifest).encode()),
+        "platform": {"os": config["os"], "architecture": config["architecture"]},
+        "annotations": {"org.opencontainers.image.ref.name": "latest"},
+    }
+    index = {"schemaVersion": 2, "mediaType": family + "index.v1+json", "manifests": [entry]}
+    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+
+
+def _without_last_layer(built: Path, folder: Path) -> None:
+    """Make the base of an image that has one layer of its own over it."""
+    from flattened import opened
+
+    image = opened(built).images()[0]
+    config = {**image.config, "config": {key: image.runtime[key] for key in ("Env", "User") if key in image.runtime}}
+    config["rootfs"] = {"type": "layers", "diff_ids": image.config["rootfs"]["diff_ids"][:-1]}
+    config["history"] = [{"created": _CREATED, "created_by": "stand-in"} for _ in image.layers[:-1]]
+    for layer in image.layers[:-1]:
+        _blob(folder, (built / "blobs" / layer["digest"].replace(":", "/")).read_bytes())
+    _index(folder, config, list(image.layers[:-1]))
+
+
+def _output(*argv: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()

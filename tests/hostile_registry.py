@@ -1,11 +1,12 @@
 """A registry in memory that misbehaves as it is told: it cuts, corrupts, redirects, throttles and lies."""
 
+import itertools
 import json
 import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -53,8 +54,10 @@ class Hostile:
     """Bytes sent behind a blob's end; its Content-Length says so."""
     silent_length: bool = False
     """Whether no Content-Length is sent with a blob, so that its end is the connection's."""
+    short: int = 0
+    """Bytes that a blob's body and its Content-Length leave off at the end."""
     head: str = "right"
-    """`right`, `refused` (405), `lies` (another digest), or `bare` (no digest, no type)."""
+    """Of manifests: `right`, `refused` (405), `lies` (another digest), or `bare` (no digest, no type)."""
     elsewhere: str = ""
     """Where blobs are redirected to: a URL prefix."""
     loop: bool = False
@@ -65,9 +68,17 @@ class Hostile:
     chunk_min: int = 0
     """The OCI-Chunk-Min-Length of an upload, whose PUT may have no body then."""
     largest_put: int = 1 << 40
-    """Bytes of a body above which a PUT is 413."""
+    """Bytes of a body above which a PUT is refused."""
+    put_refusal: int = 413
+    """The status of a PUT whose body is too large, or that should have none."""
+    busy_bodies: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    """Answers given to the bodies of blobs before any is taken: a status and headers each."""
+    lost: int = 0
+    """Blobs that are stored without an answer: the connection ends in its place."""
     dropped: int = 0
     """Uploads that are dropped in the midst of their body."""
+    keeps_dropped: bool = False
+    """Whether the part of a dropped chunk that came is kept."""
     mounts: bool = True
     mount_refusal: int = 0
     """The status of an upload that asks for a mount; 0: it is answered as it should be."""
@@ -88,7 +99,22 @@ class Hostile:
     next_link: str = ""
     """The Link of a page, in place of the right one."""
     uploads: dict[str, bytearray] = field(default_factory=dict)
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    """What came of each that is not finished."""
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    stored: list[str] = field(default_factory=list)
+    """The digest of each upload that was finished, in order."""
+    connections: int = 0
+    """Connections that were ever made."""
+    open: int = 0
+    """Connections that are open now."""
+    moment: Callable[[], bool] = field(default=lambda: True)
+    """Called when a request came and in the midst of each blob that is sent; where it says no, the connection ends."""
+    turn: threading.Condition = field(default_factory=threading.Condition)
+
+    def idle(self) -> None:
+        """Wait until nobody is connected, so that nothing is on its way any more."""
+        with self.turn:
+            assert self.turn.wait_for(lambda: self.open == 0, timeout=60)
 
     def count(self, method: str, part: str = "") -> int:
         """Count requests of a method whose path has a part in it."""
@@ -119,6 +145,24 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
+    def setup(self) -> None:
+        """Count who comes."""
+        super().setup()
+        with self.registry.turn:
+            self.registry.connections += 1
+            self.registry.open += 1
+
+    def finish(self) -> None:
+        """Count who goes."""
+        try:
+            super().finish()
+        except (OSError, ValueError):
+            pass  # what was not sent yet has no reader
+        finally:
+            with self.registry.turn:
+                self.registry.open -= 1
+                self.registry.turn.notify_all()
+
     def handle_one_request(self) -> None:
         """Pass over what a client that gave up leaves."""
         try:
@@ -135,7 +179,11 @@ class _Handler(BaseHTTPRequestHandler):
         with registry.turn:
             registry.asked.append(Asked(self.command, self.path, headers, len(body)))
             busy = registry.busy.pop(0) if registry.busy and self.path != "/v2/" else None
-        if busy:
+            if registry.busy_bodies and body and "/blobs/uploads/" in self.path:
+                busy = registry.busy_bodies.pop(0)
+        if not registry.moment():
+            self._reset()
+        elif busy:
             self._answer(busy[0], busy[1], registry.error_body)
         elif registry.challenge and headers.get("authorization") != registry.authorization:
             self._answer(401, {"WWW-Authenticate": registry.challenge}, registry.error_body)
@@ -156,7 +204,9 @@ class _Handler(BaseHTTPRequestHandler):
             )
             self.registry.dropped -= drop
         if drop:
-            self.rfile.read(length // 2)
+            came = self.rfile.read(length // 2)
+            if self.registry.keeps_dropped and self.command == "PATCH":
+                self.registry.uploads[urlsplit(self.path).path.rpartition("/")[2]] += came
             self._reset()
             return None
         return self.rfile.read(length)
@@ -234,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(said.removeprefix("bytes=").partition("-")[0])
         if registry.corrupt:
             content = bytes([content[0] ^ 1]) + content[1:]
-        rest = content[start:] + b"x" * registry.surplus
+        rest = content[start : len(content) - registry.short] + b"x" * registry.surplus
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
@@ -247,7 +297,11 @@ class _Handler(BaseHTTPRequestHandler):
         with registry.turn:
             cut = registry.cuts.pop(0) if registry.cuts else None
         if cut is None:
-            self.wfile.write(rest)
+            self.wfile.write(rest[: len(rest) // 2])
+            if registry.moment():
+                self.wfile.write(rest[len(rest) // 2 :])
+            else:
+                self._reset()
         else:
             self.wfile.write(rest[:cut])
             self.wfile.flush()
@@ -277,7 +331,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(201, {"Location": f"/v2/{name}/blobs/{query['mount']}"})
             return
         with registry.turn:
-            session = f"s{len(registry.uploads)}"
+            session = f"s{next(registry.numbers)}"
             registry.uploads[session] = bytearray()
         asks = {"OCI-Chunk-Min-Length": str(registry.chunk_min)} if registry.chunk_min else {}
         self._answer(202, {**self._where(name, session), **asks})
@@ -294,7 +348,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _finish(self, session: str, digest: str, body: bytes) -> None:
         registry = self.registry
         if len(body) > registry.largest_put or (registry.chunk_min and body):
-            self._error(413, "SIZE_INVALID")
+            self._error(registry.put_refusal, "SIZE_INVALID")
             return
         content = bytes(registry.uploads[session]) + body
         state = Digest.parse(digest).hasher()
@@ -302,8 +356,16 @@ class _Handler(BaseHTTPRequestHandler):
         if Digest.from_hash(state) != digest:
             self._error(400, "DIGEST_INVALID")
             return
-        registry.blobs[digest] = content
-        self._answer(201, {"Docker-Content-Digest": digest})
+        with registry.turn:
+            registry.blobs[digest] = content
+            registry.stored.append(digest)
+            del registry.uploads[session]
+            lost = registry.lost > 0
+            registry.lost -= lost
+        if lost:
+            self._reset()
+        else:
+            self._answer(201, {"Docker-Content-Digest": digest})
 
     def _where(self, name: str, session: str) -> dict[str, str]:
         host = self.registry.uploads_at or (self.registry.host if self.registry.absolute else "")

@@ -17,7 +17,7 @@ import urllib3
 from wherry.oci.reference import API_HOSTS
 from wherry.registry.auth import Authority
 from wherry.registry.challenge import challenges
-from wherry.registry.errors import RegistryBusy, RegistryError, refusal
+from wherry.registry.errors import LoggedOut, RegistryBusy, RegistryError, refusal
 from wherry.registry.keyring import Keyring
 from wherry.registry.network import Connections, CutOff, translated
 from wherry.settings.proxies import is_loopback
@@ -93,8 +93,8 @@ class Answer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Keep the connection where the body was read to its end, or is short; else close it."""
-        rest = self.length
+        """Keep the connection where the body was read to its end, or its rest is short; else close it."""
+        rest = getattr(self._response, "length_remaining", None)  # an answer to HEAD has none, whatever its length says
         if rest is not None and rest <= _ERROR_BODY:
             try:
                 self._response.drain_conn()
@@ -137,6 +137,7 @@ class Client:
 
         Raises:
             AccessDenied, NotInRegistry, RegistryError: the registry's no, in its words.
+            LoggedOut, RegistryBusy: of a stream, which was sent once only; the sender may send another.
             CutOff: the connection broke, each time.
         """
         for attempt in range(1, ATTEMPTS + 1):
@@ -156,27 +157,50 @@ class Client:
             if attempt == ATTEMPTS:
                 break
             self._sleep(_pause(attempt, answer.headers.get("Retry-After")))
-        error = refusal(request.what, answer.status, body, registry=self.registry, known=self._known(request.scopes))
+        error = self._refusal(request, answer.status, body)
         if answer.status in _AGAIN and isinstance(error, RegistryError):
-            raise RegistryBusy(error.message, hint=f"it said so {attempt} times; run it again in a while")
+            raise RegistryBusy(
+                error.message,
+                hint="it said so whenever it was asked; run it again in a while",
+                retry_after=answer.headers.get("Retry-After", ""),
+            )
         raise error
+
+    def rest(self, attempt: int, failure: Exception) -> None:
+        """Wait between a failure and the next attempt, as long as the registry said.
+
+        Args:
+            attempt: the number of the one that failed, from 1.
+            failure: what `send` raised.
+        """
+        if not isinstance(failure, LoggedOut):
+            self._sleep(_pause(attempt, failure.retry_after if isinstance(failure, RegistryBusy) else None))
+
+    def _refusal(self, request: Request, status: int, body: bytes) -> Exception:
+        return refusal(request.what, status, body, registry=self.registry, known=self._known(request.scopes))
 
     def _known(self, scopes: Sequence[str]) -> bool:
         return self._authority().known(scopes)
 
     def _authorized(self, request: Request) -> Answer:
-        """Send with what the registry wants to see; learn it from its 401 first."""
+        """Send with what the registry wants to see; learn it from its 401 first.
+
+        What another host asks for is not ours to give: its realm would be shown our password.
+        """
         authority = self._authority()
         sent = authority.header(request.scopes)
         answer = self._followed(request, sent)
-        if answer.status != _UNAUTHORIZED or not request.repeatable:
+        if answer.status != _UNAUTHORIZED or origin(answer.url) != origin(self.root):
             return answer
         offered = challenges(_all(answer, "WWW-Authenticate"))
         header = authority.answer(offered, request.scopes, sent)
         if header is None:
             return answer
         with answer:
-            pass
+            body = answer.head(_ERROR_BODY)
+        if not request.repeatable:
+            error = self._refusal(request, answer.status, body)
+            raise LoggedOut(str(error), hint=getattr(error, "hint", ""))
         return self._followed(request, header)
 
     def _followed(self, request: Request, authorization: str | None) -> Answer:

@@ -27,9 +27,18 @@ class NotTaken(RegistryError):
 class RegistryBusy(RegistryError):
     """A registry said to come back later, more often than we asked."""
 
+    def __init__(self, message: str, *, hint: str, retry_after: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+        """As the last answer's header has it."""
+
 
 class AccessDenied(NotPermitted):
     """A registry wants other credentials, or none would do."""
+
+
+class LoggedOut(AccessDenied):
+    """A registry wanted credentials that it has not been shown, and that we have by now: it may be asked again."""
 
 
 class NotInRegistry(NotFound):

@@ -26,6 +26,8 @@ _ACCEPT = ", ".join([*sorted(DOCUMENTS), "application/json;q=0.1"])
 _KEPT = 8 << 20
 """Bytes of documents that are remembered, so that a copy reads each once."""
 _OK, _CREATED, _PARTIAL, _NOT_FOUND = 200, 201, 206, 404
+_NO_HEAD = frozenset({405, 501})
+"""What a registry answers that knows no HEAD (RFC 9110, sections 15.5.6 and 15.6.2)."""
 _SPOOLED = 32 << 20
 """Bytes of a draft kept in memory; a larger one goes through a temporary file."""
 
@@ -52,7 +54,9 @@ class Repository:
             NotInRegistry: nothing; RegistryError, AccessDenied: the registry would not say.
         """
         path = f"manifests/{quote(reference, safe=':')}"
-        with self._send("HEAD", path, f"{self._spoken(reference)}", {_OK, _NOT_FOUND, 405, 501}, accept=True) as answer:
+        with self._send(
+            "HEAD", path, f"{self._spoken(reference)}", {_OK, _NOT_FOUND, *_NO_HEAD}, accept=True
+        ) as answer:
             found = described(answer) if answer.status == _OK else None
             missing = answer.status == _NOT_FOUND
         if found and (":" not in reference or found.digest == reference):
@@ -94,11 +98,10 @@ class Repository:
             raise SizeMismatch(f"{self}@{blob.digest}", expected=blob.size, actual=at)
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether the repository has the blob, with the right size where it says one."""
+        """Tell whether the repository has the blob, with the right size where it says one; no where it won't say."""
         kind = "manifests" if blob.media_type in DOCUMENTS else "blobs"
-        with self._send(
-            "HEAD", f"{kind}/{blob.digest}", f"{self}@{blob.digest}", {_OK, _NOT_FOUND}, accept=True
-        ) as head:
+        path = f"{kind}/{blob.digest}"
+        with self._send("HEAD", path, f"{self}@{blob.digest}", {_OK, _NOT_FOUND, *_NO_HEAD}, accept=True) as head:
             return head.status == _OK and head.length in {None, blob.size}
 
     def write(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
@@ -108,7 +111,7 @@ class Repository:
         if blob.media_type in DOCUMENTS:
             self.put(blob, b"".join(checked(blob, chunks)))
         else:
-            Upload(self.client, self.name).send(blob, Opener.once(chunks), attempts=1)
+            self._upload().send(blob, Opener.once(chunks), attempts=1)
 
     def upload(self, blob: Descriptor, opener: Opener, *, mount_from: str = "") -> How:
         """Store a blob that can be read again from any offset, unless it is there; tell how.
@@ -121,9 +124,7 @@ class Repository:
         """
         if not mount_from and self.has(blob):
             return How.THERE
-        return Upload(self.client, self.name).send(
-            blob, opener, mount_from=mount_from, attempts=ATTEMPTS, there=lambda: self.has(blob)
-        )
+        return self._upload().send(blob, opener, mount_from=mount_from, attempts=ATTEMPTS)
 
     def put(self, blob: Descriptor, document: bytes, tag: str = "") -> None:
         """Store a manifest or an index, under a tag or under its digest.
@@ -195,6 +196,9 @@ class Repository:
         """Open a blob that is still being made; it is sent at its end, when its digest is known."""
         with SpooledTemporaryFile(_SPOOLED) as file:
             yield RepositoryDraft(self, file)
+
+    def _upload(self) -> Upload:
+        return Upload(self.client, self.name, self.has)
 
     def _resumed(self, blob: Descriptor, offset: int) -> Iterator[bytes]:
         at, attempts = offset, 0

@@ -12,14 +12,16 @@ from wherry.digest import Digest
 from wherry.errors import DigestMismatch, SizeMismatch
 from wherry.oci.descriptor import Descriptor
 from wherry.registry.client import Answer, Client, Request
-from wherry.registry.errors import AccessDenied, NotInRegistry, RegistryBusy, RegistryError
+from wherry.registry.errors import AccessDenied, LoggedOut, NotInRegistry, RegistryBusy, RegistryError
 from wherry.registry.network import CutOff
 
 _PIECE = 16 << 20
 """Bytes of a chunk where the registry asks for chunks and not for a size."""
 _LARGEST_PIECE = 1 << 30
 _CREATED, _ACCEPTED, _NO_CONTENT = 201, 202, 204
-_OK, _NOT_FOUND, _TOO_LARGE = 200, 404, 413
+_OK, _NOT_IN_RANGE = 200, 416
+_NOT_WHOLE = frozenset({405, 413, _NOT_IN_RANGE})
+"""What registries, and the proxies before them, answer to a blob in one piece that would come through in chunks."""
 _BYTES = {"Content-Type": "application/octet-stream"}
 
 
@@ -49,6 +51,8 @@ class Upload:
 
     client: Client
     repository: str
+    has: Callable[[Descriptor], bool]
+    """Asked where a blob could not be mounted, and where it may have arrived although nobody said so."""
 
     def send(
         self,
@@ -57,7 +61,6 @@ class Upload:
         *,
         attempts: int,
         mount_from: str = "",
-        there: Callable[[], bool] = lambda: False,
     ) -> How:
         """Store a blob; tell how.
 
@@ -66,31 +69,19 @@ class Upload:
             opener: gives its bytes.
             attempts: how often it is sent at most.
             mount_from: a repository that may have it.
-            there: asked where it could not be mounted.
 
         Raises:
             DigestMismatch, SizeMismatch: the chunks are not the blob; nothing was stored.
             AccessDenied, RegistryError: the registry would not take it.
         """
-        for attempt in range(1, attempts + 1):
-            try:
-                return self._once(blob, opener, mount_from, there)
-            except (CutOff, RegistryBusy):
-                if attempt == attempts:
-                    raise
-                mount_from = ""
-        raise AssertionError("the last attempt returns or raises")
-
-    def _once(self, blob: Descriptor, opener: Opener, mount_from: str, there: Callable[[], bool]) -> How:
         with self._begun(blob, mount_from) as begun:
             if begun.status == _CREATED:
                 return How.MOUNTED
-            location = self._location(begun)
-            piece = _piece(begun)
-        if mount_from and there():
+            location, piece = self._location(begun), _piece(begun)
+        if mount_from and self.has(blob):
             return How.THERE
         if piece is None:
-            if self._in_one(blob, opener, location):
+            if self._in_one(blob, opener, location, attempts):
                 return How.SENT
             with self._begin(blob, "") as begun:
                 location, piece = self._location(begun), _piece(begun) or _PIECE
@@ -119,13 +110,30 @@ class Upload:
             body=b"",
         )
 
-    def _in_one(self, blob: Descriptor, opener: Opener, location: str) -> bool:
-        """Send it in one piece; tell whether that was not too much for the registry."""
+    def _in_one(self, blob: Descriptor, opener: Opener, location: str, attempts: int) -> bool:
+        """Send it in one piece, again where that may help; tell whether the registry takes it so.
+
+        Each attempt has a session of its own: nobody says how much of a body came before its end.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                return self._whole(blob, opener, location)
+            except (CutOff, RegistryBusy, LoggedOut) as error:
+                if attempt == attempts:
+                    raise
+                self.client.rest(attempt, error)
+            if self.has(blob):
+                return True
+            with self._begin(blob, "") as begun:
+                location = self._location(begun)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _whole(self, blob: Descriptor, opener: Opener, location: str) -> bool:
         headers = {**_BYTES, "Content-Length": str(blob.size)}
         body = checked(blob, opener.open(0)) if blob.size else b"".join(checked(blob, opener.open(0)))
         url = with_query(location, digest=str(blob.digest))
-        with self._request("PUT", url, {_CREATED, _NO_CONTENT, _TOO_LARGE}, headers=headers, body=body) as answer:
-            return answer.status != _TOO_LARGE
+        with self._request("PUT", url, {_CREATED, _NO_CONTENT, *_NOT_WHOLE}, headers=headers, body=body) as answer:
+            return answer.status not in _NOT_WHOLE
 
     def _in_pieces(self, blob: Descriptor, opener: Opener, location: str, piece: int) -> None:
         """Send it in chunks, each of which is kept until the registry has said how far it got."""
@@ -134,26 +142,33 @@ class Upload:
             location = self._piece(chunk, at, location)
             at += len(chunk)
         url = with_query(location, digest=str(blob.digest))
-        with self._request("PUT", url, {_CREATED, _NO_CONTENT}, headers={"Content-Length": "0"}, body=b""):
-            pass
+        try:
+            with self._request("PUT", url, {_CREATED, _NO_CONTENT}, headers={"Content-Length": "0"}, body=b""):
+                pass
+        except NotInRegistry:
+            # The session is over: by an end of ours whose answer was lost, or by the registry's own.
+            if not self.has(blob):
+                raise
 
-    def _piece(self, chunk: bytes, at: int, location: str) -> str:
-        headers = {
-            **_BYTES,
-            "Content-Length": str(len(chunk)),
-            "Content-Range": f"{at}-{at + len(chunk) - 1}",
-        }
-        with self._request("PATCH", location, {_ACCEPTED, _NO_CONTENT, 416}, headers=headers, body=chunk) as answer:
-            if answer.status in {_ACCEPTED, _NO_CONTENT}:
-                return self._location(answer)
-        # A chunk that was sent twice since its answer was lost: the registry knows how far it is.
-        with self._request("GET", location, {_NO_CONTENT, _OK, _ACCEPTED}) as status:
-            if status.headers.get("Range", "").rpartition("-")[2] == str(at + len(chunk) - 1):
-                return self._location(status)
-        raise RegistryError(
-            f"push to {self.client.registry}/{self.repository}: it refuses bytes {headers['Content-Range']}",
-            hint="run it again; what is there is not sent twice",
-        )
+    def _piece(self, chunk: bytes, begin: int, location: str) -> str:
+        """Send a chunk; where a part of it is there already, since its answer was lost, only the rest."""
+        at, end = begin, begin + len(chunk)
+        while at < end:
+            rest = chunk[at - begin :]
+            headers = {**_BYTES, "Content-Length": str(len(rest)), "Content-Range": f"{at}-{end - 1}"}
+            ok = {_ACCEPTED, _NO_CONTENT, _NOT_IN_RANGE}
+            with self._request("PATCH", location, ok, headers=headers, body=rest) as answer:
+                if answer.status != _NOT_IN_RANGE:
+                    return self._location(answer)
+            with self._request("GET", location, {_NO_CONTENT, _OK, _ACCEPTED}) as status:
+                reached, location = _reached(status), self._location(status)
+            if not at < reached <= end:
+                raise RegistryError(
+                    f"push to {self.client.registry}/{self.repository}: it refuses bytes {headers['Content-Range']}",
+                    hint="run it again; what is there is not sent twice",
+                )
+            at = reached
+        return location
 
     def _location(self, answer: Answer) -> str:
         location = answer.headers.get("Location", "")
@@ -222,6 +237,12 @@ def _piece(answer: Answer) -> int | None:
     if not (text.isascii() and text.isdigit()):
         return None
     return min(max(int(text[:12]), _PIECE), _LARGEST_PIECE)
+
+
+def _reached(status: Answer) -> int:
+    """Read how many bytes of an upload are there; `Range: 0-9` says ten."""
+    last = status.headers.get("Range", "").rpartition("-")[2]
+    return int(last[:18]) + 1 if last.isascii() and last.isdigit() else 0
 
 
 def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -62,6 +62,7 @@ def job(layers: list[str], *argv: str, **values: object) -> Container:
         task="run", ids=None, stage=str(Path(layers[0]).parent / "stage"), layers=layers, overlay=True,
         read_only=False, argv=["/app/probe", *argv], environment={"PATH": "/app"}, folder="/", uid=65532, gid=65532,
         groups=[], hostname="", volumes=[], emulator=None, terminal=False,
+        writable="", own_tmp=True, mounts=[], privileges="none", network="host", shm=0, limits=[],
     )  # fmt: skip
     return {**usual, **values}
 
@@ -112,9 +113,9 @@ calls.make_private()
 os.chdir({str(tmp_path / "stage")!r})
 calls.attach(calls.new_filesystem("tmpfs", []), os.open(".", os.O_PATH))
 os.chdir({str(tmp_path / "stage")!r})
-for name in ("upper", "work", "root"):
+for name in ("tree", "work", "root"):
     os.mkdir(name)
-calls.attach(rootfs._overlay_by_line({many[::-1]!r}), os.open("root", os.O_PATH))
+calls.attach(rootfs._overlay_by_line({many[::-1]!r}, os.getcwd()), os.open("root", os.O_PATH))
 print(len(os.listdir("root")))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

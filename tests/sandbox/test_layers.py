@@ -94,9 +94,9 @@ class Stack:
             place = os.open(stage, os.O_PATH)
             calls.attach(calls.new_filesystem("tmpfs", []), place)
             os.chdir(stage)
-            for name in ("upper", "work", "root"):
+            for name in ("tree", "work", "root"):
                 Path(name).mkdir()
-            calls.attach(overlay(self.folders), os.open("root", os.O_PATH))
+            calls.attach(overlay(self.folders, os.getcwd()), os.open("root", os.O_PATH))
             root = Path("root")
             names = [Path(folder, name) for folder, folders, files in os.walk(root) for name in (*folders, *files)]
             os.write(answer, pickle.dumps({str(path.relative_to(root)): shown(path) for path in names}))

@@ -177,6 +177,13 @@ def document(spec: RunSpec, place: Place) -> Container:
         volumes=[*provided, *asked],
         emulator=place.emulator,
         terminal=spec.terminal,
+        writable="",
+        own_tmp=True,
+        mounts=[],
+        privileges="none",
+        network="host",
+        shm=0,
+        limits=[],
     )
 
 

@@ -9,12 +9,14 @@ scripts/syscall.tbl; man-pages 6.9, sections 2 and 7.
 
 import ctypes
 import os
+import struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
 
 READ_ONLY = 0x1
 NO_SET_UID = 0x2
@@ -40,6 +42,7 @@ _KEYCTL_GENERIC = 219
 _MIPS_LIKE = os.uname().machine.startswith(("mips", "ppc", "sparc", "alpha"))
 _TIOCSCTTY = 0x5480 if os.uname().machine.startswith("mips") else 0x540E
 _TIOCSPTLCK, _TIOCGPTN = (0x80045431, 0x40045430) if _MIPS_LIKE else (0x40045431, 0x80045430)
+_AF_INET, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 2, 1 if os.uname().machine.startswith("mips") else 2, 0x8914, 1
 _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
 
@@ -123,6 +126,16 @@ def set_hostname(name: str) -> None:
     """Name the machine in this UTS namespace."""
     encoded = name.encode()
     _checked(_libc.sethostname(encoded, ctypes.c_size_t(len(encoded))), "sethostname")
+
+
+def raise_loopback() -> None:
+    """Let a new network namespace reach itself at 127.0.0.1 (netdevice(7), SIOCSIFFLAGS)."""
+    asked = ctypes.create_string_buffer(struct.pack("16sh22x", b"lo", _IFF_UP))
+    channel = _checked(_libc.socket(_AF_INET, _SOCK_DGRAM, 0), "lo")
+    try:
+        _checked(_libc.ioctl(ctypes.c_int(channel), ctypes.c_ulong(_SIOCSIFFLAGS), asked), "lo")
+    finally:
+        os.close(channel)
 
 
 def unlock_terminal(master: int) -> None:

@@ -12,6 +12,7 @@ import marshal
 import os
 import select
 import signal
+import stat
 import sys
 
 from wherry.sandbox import calls, identity
@@ -31,6 +32,9 @@ ROOTS = (
 )  # fmt: skip
 """What user 0 of a sandbox may do in it; other users may nothing of this."""
 
+EVERY = tuple(range(64))
+"""All capabilities, for a step that asked for them."""
+
 _BY_SIGNAL = 128
 NOT_FOUND, NOT_STARTED = 127, 126
 """Exit codes for a program that is missing, and for one that can't be started, as shells have them."""
@@ -40,12 +44,15 @@ def run(job: "Container") -> int:
     """Be the launcher: start the init, wait for it, and end it when the caller is gone; give the exit code."""
     calls.unshare(calls.CLONE_NEWPID)
     alive, ours = os.pipe()
+    stubs, said = os.pipe()
     init = os.fork()
     if init == 0:
         os.close(ours)
+        os.close(stubs)
         calls.die_with_parent()
-        os._exit(_guarded(job, alive))
+        os._exit(_guarded(job, alive, said))
     os.close(alive)
+    os.close(said)
     _let_go_of_streams()
     watched = os.pidfd_open(init)
     poll = select.poll()
@@ -54,12 +61,33 @@ def run(job: "Container") -> int:
     if any(descriptor == LINE for descriptor, _ in poll.poll()):
         os.kill(init, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(init, 0)[1])
+    if job["writable"]:
+        with os.fdopen(stubs, "rb") as stream:
+            made = stream.read()
+        _take_away(f"{job['writable']}/{'tree' if job['overlay'] else 'full'}", marshal.loads(made) if made else [])  # noqa: S302 - our own process wrote it
     return _BY_SIGNAL - code if code < 0 else code
 
 
-def _guarded(job: "Container", alive: int) -> int:
+def _take_away(tree: str, made: "list[tuple[str, int, int]]") -> None:
+    """Take away what was made to mount on and is still empty, and the traces of that in the folders above."""
+    for path, before, after in reversed(made):
+        whole = f"{tree}/{path}"
+        above = whole.rpartition("/")[0]
+        try:
+            times, status = os.lstat(above), os.lstat(whole)
+            if stat.S_ISDIR(status.st_mode):
+                os.rmdir(whole)
+            elif stat.S_ISREG(status.st_mode) and not status.st_size:
+                os.unlink(whole)
+        except OSError:
+            continue  # the program has made something of it, so it stays
+        if times.st_mtime_ns == after:
+            os.utime(above, ns=(times.st_atime_ns, before), follow_symlinks=False)
+
+
+def _guarded(job: "Container", alive: int, stubs: int) -> int:
     try:
-        return _Init(job, alive).run()
+        return _Init(job, alive, stubs).run()
     except Misplaced as error:
         tell({"error": describe(error), "stage": "image"})
     except MountRefused as error:
@@ -72,20 +100,31 @@ def _guarded(job: "Container", alive: int) -> int:
 class _Init:
     """The first process of the pid namespace."""
 
-    def __init__(self, job: "Container", alive: int) -> None:
+    def __init__(self, job: "Container", alive: int, stubs: int) -> None:
         self._job = job
+        self._stubs = stubs
+        """Where goes what was made to mount on."""
         self._alive = alive
         """Ends when the launcher does."""
 
     def run(self) -> int:
         """Put the rootfs together, start the payload and stay until it ends; give its exit code."""
         job = self._job
+        if job["limits"]:
+            import resource  # noqa: F401 - loaded before the root changes; the payload sets its limits by it
         calls.unshare(calls.CLONE_NEWUTS | calls.CLONE_NEWIPC)
+        if job["network"] == "none":
+            calls.unshare(calls.CLONE_NEWNET)
+            calls.raise_loopback()
         if job["hostname"]:
             calls.set_hostname(job["hostname"])
         emulator = os.open(job["emulator"]["path"], os.O_RDONLY | os.O_CLOEXEC) if job["emulator"] else -1
         rootfs = Rootfs(job, lambda words: tell({"notice": words}))
-        rootfs.build()
+        try:
+            rootfs.build()
+        finally:
+            os.write(self._stubs, marshal.dumps(rootfs.made))
+            os.close(self._stubs)
         slave = self._terminal(rootfs) if job["terminal"] else -1
         sys.meta_path.clear()  # from here on an import would find the image's files
         rootfs.enter()
@@ -180,16 +219,23 @@ class Payload:
         calls.new_session_keyring()
         os.umask(0o022)
         kept = ROOTS if job["uid"] == 0 else ()
+        docker = job["privileges"] == "docker"
         single = job["ids"] is not None and job["ids"]["single"]
         if single and (job["uid"], job["gid"]) != (0, 0):
             identity.rename(job["uid"], job["gid"])
-        calls.bound_capabilities(kept)
+        for limit in job["limits"]:
+            _set_limit(*limit)
+        if job["privileges"] == "all":
+            kept = EVERY if job["uid"] == 0 else ()
+        else:
+            calls.bound_capabilities(ROOTS if docker else kept)
         if not single:
             os.setgroups(job["groups"])
             os.setresgid(job["gid"], job["gid"], job["gid"])
             os.setresuid(job["uid"], job["uid"], job["uid"])
         calls.keep_capabilities(kept)
-        calls.forbid_new_privileges()
+        if job["privileges"] == "none":
+            calls.forbid_new_privileges()
         os.chdir(job["folder"])
 
     def _exec(self) -> int:
@@ -220,6 +266,17 @@ class Payload:
         if not os.access(path, os.X_OK):
             raise OSError(errno.EACCES if os.path.exists(path) else errno.ENOENT, "may not be executed", path)
         os.execve(self._emulator, ["qemu", "-0", argv[0], path, *argv[1:]], environment)  # noqa: S606 - as above
+
+
+def _set_limit(number: int, soft: int, hard: int) -> None:
+    """Set a limit, as far as we may raise it."""
+    resource = sys.modules["resource"]
+    try:
+        resource.setrlimit(number, (soft, hard))
+    except (OSError, ValueError):
+        most = resource.getrlimit(number)[1]
+        allowed = [value if most < 0 else min(value, most) if value >= 0 else most for value in (soft, hard)]
+        resource.setrlimit(number, (allowed[0], allowed[1]))
 
 
 def _missing_interpreter(path: str) -> str:

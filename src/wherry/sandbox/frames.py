@@ -19,6 +19,7 @@ _KINDS = {b"0": "file", b"1": "hardlink", b"2": "symlink", b"5": "folder", b"6":
 _DELETED = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _RESERVED = ".wh..wh."
+_KEPT = ("user.", "security.capability")
 _SECOND = 1_000_000_000
 
 
@@ -77,15 +78,23 @@ class Body(Protocol):
         """Give at most so many; none at the end."""
 
 
-def write_frames(entries: Iterable[tuple[Entry, Body]], stream: BinaryIO) -> None:
+def write_frames(
+    entries: Iterable[tuple[Entry, Body]], stream: BinaryIO, *, close: bool = True, plain: bool = False
+) -> None:
     """Write entries as frames, each file's bytes behind its frame, and close the stream.
+
+    Args:
+        entries: read once.
+        stream: where to.
+        close: whether nothing comes after them.
+        plain: whether they are an archive's, in which no name means a deletion.
 
     Raises:
         BadLayer: an entry makes no sense.
         BrokenPipeError: the launcher gave up; it says why.
     """
     for entry, body in entries:
-        frame = frame_of(entry)
+        frame = frame_of(entry, plain=plain)
         if frame is None:
             continue
         document = marshal.dumps(frame)  # type: ignore[arg-type] # a TypedDict is a dict
@@ -96,18 +105,24 @@ def write_frames(entries: Iterable[tuple[Entry, Body]], stream: BinaryIO) -> Non
             stream.write(chunk)
             left -= len(chunk)
     stream.write(bytes(4))
-    stream.close()
+    stream.close() if close else stream.flush()
 
 
-def frame_of(entry: Entry) -> Frame | None:
+def frame_of(entry: Entry, *, plain: bool = False) -> Frame | None:
     """Say what the launcher shall do for an entry; None where nothing.
+
+    Args:
+        entry: what is in a layer.
+        plain: whether it is an archive's instead, in which no name means a deletion.
 
     Raises:
         BadLayer: it deletes what is no name.
     """
     folder, _, name = entry.path.rpartition("/")
     kind, path = _KINDS.get(entry.kind.value), entry.path
-    if name == _OPAQUE:
+    if plain:
+        pass
+    elif name == _OPAQUE:
         kind, path = "opaque", folder
     elif any(part.startswith(_RESERVED) for part in entry.path.split("/")):
         kind = None
@@ -124,7 +139,7 @@ def frame_of(entry: Entry) -> Frame | None:
         mtime=entry.mtime * _SECOND,
         size=entry.size if kind == "file" else 0,
         target=entry.target,
-        attributes={key: value for key, value in entry.xattrs.items() if key.startswith("user.")},
+        attributes={key: value for key, value in entry.xattrs.items() if key.startswith(_KEPT)},
     )
 
 

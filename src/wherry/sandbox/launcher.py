@@ -18,9 +18,12 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
-    from wherry.sandbox.spec import Delete, Unpack
+    from wherry.sandbox.spec import Change, Container, Delete, Measure, Serve, Tar, Unpack
+
+    Job = Container | Serve | Change | Measure | Tar | Delete | Unpack
 
 
 def main() -> int:
@@ -28,22 +31,80 @@ def main() -> int:
     calls.close_from(FRAMES + 1)
     for descriptor in (JOB, LINE, FRAMES):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - it takes no keyword
+    job = _job()
+    if job["task"] == "serve":
+        return _guarded(lambda: _serve(job), "namespace")
+    if job["task"] == "run":
+        return _guarded(lambda: _run(job), "namespace")
+    return _guarded(lambda: _enter(job) or _trees(job), "layer")
+
+
+def _job() -> "Job":
     with os.fdopen(JOB, "rb") as stream:
-        job = marshal.load(stream)  # noqa: S302 - the caller is our own process
+        job: Job = marshal.load(stream)  # noqa: S302 - the caller is our own process
+    return job
+
+
+def _guarded(work: "Callable[[], int]", stage: str) -> int:
     try:
-        if job["task"] == "run":
-            identity.enter(job["ids"], _container)
-            os.close(FRAMES)
-            code: int = _container().run(job)
-            return code
-        identity.enter(job["ids"])
-        return _trees(job)
+        return work()
     except identity.NoNamespace as error:
         tell({"error": str(error.strerror), "stage": "namespace"})
     except OSError as error:
-        stage = "namespace" if job["task"] == "run" else "disk" if error.errno in _FULL else "layer"
-        tell({"error": describe(error), "stage": stage})
+        disk = stage != "namespace" and error.errno in _FULL
+        tell({"error": describe(error), "stage": "disk" if disk else stage})
     return FAILED
+
+
+def _enter(job: "Job") -> int:
+    identity.enter(job["ids"])
+    return 0
+
+
+def _run(job: "Container") -> int:
+    identity.enter(job["ids"], _container)
+    os.close(FRAMES)
+    code: int = _container().run(job)
+    return code
+
+
+def _serve(job: "Serve") -> int:
+    from wherry.sandbox import workshop
+
+    identity.enter(job["ids"], _container)
+    return workshop.serve(_perform)
+
+
+def _perform() -> int:
+    """Do a job in the namespace that we are in already."""
+    job = _job()
+    match job["task"]:
+        case "run":
+            return _guarded(lambda: int(_container().run(job)), "namespace")
+        case "change" | "measure":
+            return _guarded(lambda: _change(job), "files")
+        case "tar":
+            return _guarded(lambda: _tar(job), "layer")
+        case _:
+            return _guarded(lambda: _trees(job), "layer")
+
+
+def _change(job: "Change | Measure") -> int:
+    from wherry.sandbox import change
+
+    if job["task"] == "measure":
+        tell({"hash": change.measure(job)})
+        return 0
+    with os.fdopen(FRAMES, "rb") as frames:
+        change.change(job, frames)
+    return 0
+
+
+def _tar(job: "Tar") -> int:
+    from wherry.sandbox import tarring
+
+    tarring.write(job)
+    return 0
 
 
 def _container() -> "ModuleType":

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 JOB, LINE, FRAMES = 3, 4, 5
 """The job comes on the first; signals come and events go on the second; a layer's frames come on the third."""
 
+STREAMS = (0, 1, 2)
+
 FAILED = 125
 """The exit code of a process of ours that failed; what went wrong went up the line before."""
 

@@ -8,9 +8,11 @@ from wherry.sandbox.view import OPAQUE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wherry.sandbox.spec import Frame, Ids
+    from wherry.sandbox.spec import Account, Frame, Ids
 
 _NOBODY = 65534
+OWNER = "user.wherry.owner"
+"""Keeps `uid:gid` beside a file where the disk can't say whose it is: there is one id only."""
 
 
 class Owners:
@@ -25,6 +27,8 @@ class Owners:
         """Give an open file or folder its owner, mode and attributes; what is the overlay's own is not taken over."""
         if self._kept:
             os.fchown(opened, *self._of(frame))
+        else:
+            _note(f"/proc/self/fd/{opened}", frame["uid"], frame["gid"])
         os.fchmod(opened, frame["mode"])
         for name, value in frame["attributes"].items():
             if name.startswith("user.") and not name.startswith("user.overlay."):
@@ -34,6 +38,33 @@ class Owners:
         """Give a link or pipe its owner."""
         if self._kept:
             os.chown(name, *self._of(frame), dir_fd=folder, follow_symlinks=False)
+
+    def own_open(self, opened: int, owner: "Account") -> None:
+        """Give an open file its owner."""
+        self.own_name(opened, "", owner)
+
+    def own_name(self, folder: int, name: str, owner: "Account", *, link: bool = False) -> None:
+        """Give what is at a path its owner, which has to be one of ours.
+
+        Raises:
+            OSError: it is none.
+        """
+        uid, gid = owner["uid"], owner["gid"]
+        path = f"/proc/self/fd/{folder}/{name}" if name else f"/proc/self/fd/{folder}"
+        if not self._kept:
+            if not link:
+                _note(path, uid, gid)
+            return
+        try:
+            if name:
+                os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
+            else:
+                os.chown(path, uid, gid)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            problem = f"{uid}:{gid} is no user and group that this user may have; /etc/subuid and /etc/subgid say which"
+            raise OSError(errno.EINVAL, problem, f"/{name}") from error
 
     def resemble(self, opened: int, status: os.stat_result) -> None:
         """Give an open file or folder the owner and mode of another."""
@@ -45,6 +76,22 @@ class Owners:
         if self._ids is None:
             return frame["uid"], frame["gid"]
         return _mapped(frame["uid"], self._ids["uids"]), _mapped(frame["gid"], self._ids["gids"])
+
+
+def read_owner(root: int, path: str, status: os.stat_result) -> tuple[int, int]:
+    """Tell whose a file is, be it by a note beside it."""
+    if status.st_uid == 0 and status.st_gid == 0 and not stat.S_ISLNK(status.st_mode):
+        try:
+            uid, _, gid = os.getxattr(f"/proc/self/fd/{root}/{path}", OWNER, follow_symlinks=False).partition(b":")
+            return int(uid), int(gid)
+        except (OSError, ValueError):
+            pass
+    return status.st_uid, status.st_gid
+
+
+def _note(path: str, uid: int, gid: int) -> None:
+    if (uid, gid) != (0, 0):
+        _set_attribute_at(path, OWNER, b"%d:%d" % (uid, gid))
 
 
 def hide_below(folder: int) -> None:
@@ -71,9 +118,13 @@ def _mapped(number: int, runs: "list[tuple[int, int, int]]") -> int:
 
 
 def _set_attribute(opened: int, name: str, value: bytes) -> None:
+    _set_attribute_at(f"/proc/self/fd/{opened}", name, value)
+
+
+def _set_attribute_at(path: str, name: str, value: bytes) -> None:
     """Set an attribute, where the disk keeps any."""
     try:
-        os.setxattr(opened, name, value)
+        os.setxattr(path, name, value)
     except OSError as error:
         if error.errno not in (errno.ENOTSUP, errno.ENOSPC, errno.E2BIG):
             raise

@@ -10,6 +10,11 @@ import stat
 
 _LINKS = 40  # as many as Linux follows (path_resolution(7))
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Made = list[tuple[str, int, int]]
+    """What was made: its path, and when the folder above it was changed last before and after (nanoseconds)."""
+
 
 class Misplaced(OSError):
     """A path can't be what is asked: a link where a folder must be, a file above a folder."""
@@ -32,25 +37,68 @@ def open_inside(root: int, path: str, *, links: bool = True) -> int:
     return _walk(root, path, make=None, links=links)
 
 
-def make_folder(root: int, path: str, *, links: bool = True) -> int:
-    """Open the folder at a path, made with all above it (0755) where it is missing."""
-    place = _walk(root, path, make="folder", links=links)
+def make_folder(root: int, path: str, *, links: bool = True, made: "Made | None" = None) -> int:
+    """Open the folder at a path, made with all above it (0755) where it is missing; `made` is told what was."""
+    place = _walk(root, path, make="folder", links=links, made=made)
     if not stat.S_ISDIR(os.fstat(place).st_mode):
         os.close(place)
         raise Misplaced(path, "is no folder, and one has to be there")
     return place
 
 
-def make_file(root: int, path: str) -> int:
-    """Open the file at a path, made empty where it is missing."""
-    place = _walk(root, path, make="file", links=True)
+def make_file(root: int, path: str, *, made: "Made | None" = None) -> int:
+    """Open the file at a path, made empty where it is missing; `made` is told if it was."""
+    place = _walk(root, path, make="file", links=True, made=made)
     if stat.S_ISDIR(os.fstat(place).st_mode):
         os.close(place)
         raise Misplaced(path, "is a folder, and a file has to be there")
     return place
 
 
-def _walk(root: int, path: str, *, make: "str | None", links: bool) -> int:
+def resolve(root: int, path: str, *, last: bool = True) -> "list[str]":
+    """Follow a path's links inside a root; what is missing stays as it is written.
+
+    Args:
+        root: the open folder that `/` means.
+        path: where; `..` and a leading `/` mean nothing above it.
+        last: whether a link at its end is followed too.
+
+    Returns:
+        The names on the way, none of which is a link.
+
+    Raises:
+        Misplaced: the links go in circles.
+    """
+    todo = [name for name in reversed(path.split("/")) if name not in ("", ".")]
+    real: list[str] = []
+    followed = 0
+    while todo:
+        name = todo.pop()
+        if name == "..":
+            del real[-1:]
+            continue
+        target = _link("/".join((*real, name)), root) if todo or last else None
+        if target is None:
+            real.append(name)
+            continue
+        followed += 1
+        if followed > _LINKS:
+            raise Misplaced(path, "goes through too many links")
+        if target.startswith("/"):
+            real.clear()
+        todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+    return real
+
+
+def _link(path: str, root: int) -> "str | None":
+    try:
+        return os.readlink(path, dir_fd=root)
+    except OSError:  # no link, or nothing there
+        return None
+
+
+def _walk(root: int, path: str, *, make: "str | None", links: bool, made: "Made | None" = None) -> int:
+    names: list[str] = []
     todo = [name for name in reversed(path.split("/")) if name not in ("", ".")]
     trail = [os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)]
     followed = 0
@@ -60,8 +108,10 @@ def _walk(root: int, path: str, *, make: "str | None", links: bool) -> int:
             if name == "..":
                 if len(trail) > 1:
                     os.close(trail.pop())
+                    names.pop()
                 continue
-            place = _step(trail[-1], name, path, make=("folder" if todo else make) if make else None)
+            kind = ("folder" if todo else make) if make else None
+            place = _step(trail[-1], name, path, make=kind, made=made, above=names)
             if stat.S_ISLNK(os.fstat(place).st_mode):
                 target = os.readlink("", dir_fd=place)
                 os.close(place)
@@ -72,15 +122,19 @@ def _walk(root: int, path: str, *, make: "str | None", links: bool) -> int:
                     )
                 if target.startswith("/"):
                     _close(trail, keep=1)
+                    names.clear()
                 todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
                 continue
             trail.append(place)
+            names.append(name)
         return trail.pop()
     finally:
         _close(trail, keep=0)
 
 
-def _step(folder: int, name: str, path: str, *, make: "str | None") -> int:
+def _step(
+    folder: int, name: str, path: str, *, make: "str | None", made: "Made | None", above: "list[str]"
+) -> int:
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(name, flags, dir_fd=folder)
@@ -89,10 +143,13 @@ def _step(folder: int, name: str, path: str, *, make: "str | None") -> int:
             raise
     except NotADirectoryError as error:
         raise Misplaced(path, f"what is above {name} is no folder") from error
+    before = os.fstat(folder).st_mtime_ns if made is not None else 0
     if make == "folder":
         os.mkdir(name, 0o755, dir_fd=folder)
     else:
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder))
+    if made is not None:
+        made.append(("/".join((*above, name)), before, os.fstat(folder).st_mtime_ns))
     return os.open(name, flags, dir_fd=folder)
 
 

@@ -18,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wherry.sandbox.spec import Container, Emulator, Volume
+    from wherry.sandbox.places import Made
+    from wherry.sandbox.spec import Container, Emulator, Mount, Volume
 
 _NODES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = (
@@ -48,6 +49,8 @@ class Rootfs:
         self._job = job
         self._say = say
         self._root = -1
+        self.made: Made = []
+        """What was made to mount on."""
         self.emulated = False
         """Whether the kernel starts the emulator by itself, for children too."""
 
@@ -62,16 +65,19 @@ class Rootfs:
         calls.make_private()
         devices = [calls.clone_mount(f"/dev/{name}", recursive=False) for name in _NODES]
         volumes = [(volume, self._source(volume)) for volume in self._job["volumes"]]
+        mounts = [(mount, self._shown(mount)) for mount in self._job["mounts"] if mount["kind"] == "folder"]
         system = calls.clone_mount("/sys", recursive=True)
         self._join()
         self._kernel(system)
         self._devices(devices)
-        if self._there("/tmp"):  # noqa: S108 - the image's own, covered by one that nobody else sees
+        if self._job["own_tmp"] and self._there("/tmp"):  # noqa: S108 - the image's own, covered by one that nobody else sees
             self._mount("tmpfs", [("mode", "1777")], "/tmp", _QUIET)  # noqa: S108 - as above
         for volume, mount in volumes:
-            self._bind(volume, mount)
+            self._bind(volume["destination"], mount, provided=volume["provided"])
+        self._mounts(mounts)
         os.close(make_folder(self._root, self._job["folder"]))
-        self._protect()
+        if self._job["privileges"] != "all":
+            self._protect()
 
     def terminal(self) -> "tuple[int, int]":
         """Open a new terminal of the sandbox: master and slave."""
@@ -91,10 +97,14 @@ class Rootfs:
         stage, layers = self._job["stage"], self._job["layers"]
         self._attach_at(calls.new_filesystem("tmpfs", [("mode", "700")]), stage)
         os.chdir(stage)
-        for name in ("upper", "work", "root"):
+        for name in ("tree", "work", "root", "full"):
             os.mkdir(name, 0o755)
+        writable = self._job["writable"] or stage
         if self._job["overlay"]:
-            mount = overlay(layers)
+            mount = overlay(layers, writable)
+        elif self._job["writable"]:
+            flatten(layers, f"{writable}/full")
+            mount = calls.clone_mount(f"{writable}/full", recursive=True)
         else:
             flatten(layers, "root")
             mount = calls.clone_mount("root", recursive=True)
@@ -119,7 +129,8 @@ class Rootfs:
             self.emulated = self._register(emulator)
 
     def _devices(self, nodes: "list[int]") -> None:
-        self._mount("tmpfs", [("mode", "755"), ("size", "65536k")], "/dev", calls.NO_SET_UID | calls.NO_EXEC)
+        # The nodes are mounts of their own: of those that a program makes in /dev itself, none can be opened.
+        self._mount("tmpfs", [("mode", "755"), ("size", "65536k")], "/dev", _QUIET | calls.NO_EXEC)
         for name, mount in zip(_NODES, nodes, strict=True):
             place = make_file(self._root, f"/dev/{name}")
             calls.attach(mount, place)
@@ -132,25 +143,79 @@ class Rootfs:
             "/dev/pts",
             calls.NO_SET_UID | calls.NO_EXEC,
         )
-        self._mount("tmpfs", [("mode", "1777")], "/dev/shm", _QUIET | calls.NO_EXEC)  # noqa: S108 - the sandbox's own
+        most: list[tuple[str, str | None]] = [("size", str(self._job["shm"]))] if self._job["shm"] else []
+        self._mount("tmpfs", [("mode", "1777"), *most], "/dev/shm", _QUIET | calls.NO_EXEC)  # noqa: S108 - the sandbox's own
 
     def _source(self, volume: "Volume") -> int:
         mount = calls.clone_mount(volume["source"], recursive=True)
         calls.restrict(mount, _QUIET | (calls.READ_ONLY if volume["read_only"] else 0), recursive=True)
         return mount
 
-    def _bind(self, volume: "Volume", mount: int) -> None:
-        path = volume["destination"]
+    def _bind(self, path: str, mount: int, *, provided: bool = False) -> None:
         make = make_folder if stat.S_ISDIR(os.fstat(mount).st_mode) else make_file
         try:
-            place = make(self._root, path)
+            place = make(self._root, path, made=self.made)
         except OSError:
             os.close(mount)
-            if volume["provided"]:
+            if provided:
                 return
             raise
         calls.attach(mount, place)
         os.close(place)
+
+    def _shown(self, mount: "Mount") -> int:
+        """Give what a mount of a folder of the host shows."""
+        top = os.open(mount["source"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._part(top, mount)
+
+    def _part(self, top: int, mount: "Mount") -> int:
+        place = open_inside(top, mount["inner"])
+        os.close(top)
+        shown = calls.clone_mount("", recursive=False, folder=place)
+        os.close(place)
+        calls.restrict(shown, calls.NO_DEVICES | (calls.READ_ONLY if mount["read_only"] else 0), recursive=False)
+        return shown
+
+    def _mounts(self, folders: "list[tuple[Mount, int]]") -> None:
+        """Mount what a step of a build asks for, in the order in which it does."""
+        shown = [mount for _, mount in folders]
+        for number, mount in enumerate(self._job["mounts"]):
+            match mount["kind"]:
+                case "folder":
+                    made = shown.pop(0)
+                case "content":
+                    made = self._content(number, mount)
+                case "tmpfs":
+                    size: list[tuple[str, str | None]] = [("size", str(mount["size"]))] if mount["size"] else []
+                    made = calls.new_filesystem("tmpfs", [("mode", f"{mount['mode']:o}"), *size], _QUIET)
+                case _:
+                    made = self._stack(number, mount)
+            self._bind(mount["destination"], made, provided=mount["provided"])
+
+    def _content(self, number: int, mount: "Mount") -> int:
+        name = f"content-{number}"
+        file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        left = memoryview(mount["content"])
+        while left:
+            left = left[os.write(file, left) :]
+        if self._job["ids"] is None or not self._job["ids"]["single"]:
+            os.fchown(file, mount["uid"], mount["gid"])
+        os.fchmod(file, mount["mode"])
+        os.close(file)
+        made = calls.clone_mount(name, recursive=False)
+        calls.restrict(made, _QUIET | (calls.READ_ONLY if mount["read_only"] else 0), recursive=False)
+        return made
+
+    def _stack(self, number: int, mount: "Mount") -> int:
+        own = f"{self._job['stage']}/stack-{number}"
+        for name in (own, f"{own}/tree", f"{own}/work", f"{own}/root"):
+            os.mkdir(name, 0o755)
+        if self._job["overlay"]:
+            top = overlay(mount["layers"], own)
+        else:
+            flatten(mount["layers"], f"{own}/root")
+            top = calls.clone_mount(f"{own}/root", recursive=True)
+        return self._part(top, mount)
 
     def _protect(self) -> None:
         for path in _MASKED:
@@ -211,7 +276,7 @@ class Rootfs:
     def _put(self, mount: int, path: str) -> None:
         """Attach a mount where the image has to have a real folder, or none."""
         try:
-            place = make_folder(self._root, path, links=False)
+            place = make_folder(self._root, path, links=False, made=self.made)
         except Misplaced:
             os.close(mount)
             raise
@@ -226,8 +291,8 @@ class Rootfs:
         return True
 
 
-def overlay(layers: "list[str]") -> int:
-    """Join layers under an empty one that takes the writes; `upper` and `work` are in the working directory.
+def overlay(layers: "list[str]", writable: str) -> int:
+    """Join layers under one that takes the writes: the folder `tree` of `writable`, beside its folder `work`.
 
     Each layer is handed over by itself (`lowerdir+`, Linux 6.7), which has no limit on their names; older
     kernels get one line with short links in it.
@@ -237,52 +302,73 @@ def overlay(layers: "list[str]") -> int:
     """
     if len(layers) > _MOST_LAYERS:
         raise MountRefused(errno.E2BIG, f"the image has {len(layers)} layers, Linux joins at most {_MOST_LAYERS}")
+    lowers = list(reversed(layers)) or [f"{writable}/empty"]
     if not layers:
-        os.mkdir("empty", 0o755)
-    lowers = list(reversed(layers)) or ["empty"]
+        os.makedirs(lowers[0], 0o755, exist_ok=True)
     try:
-        return _overlay_by_layer(lowers)
+        return _overlay_by_layer(lowers, writable)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS):
             raise MountRefused(error.errno, f"the layers can't be joined: {error.strerror}") from error
     try:
-        return _overlay_by_line(lowers)
+        return _overlay_by_line(lowers, writable)
     except OSError as error:
         raise MountRefused(error.errno, f"the layers can't be joined: {error.strerror}") from error
 
 
-_OVERLAY: "list[tuple[str, str | None]]" = [
-    ("upperdir", "upper"),
-    ("workdir", "work"),
-    ("userxattr", None),
-    ("index", "off"),
-    ("metacopy", "off"),
-]
+def overlay_to_read(layers: "list[str]", empty: str) -> int:
+    """Join layers to be read only; give the folder they make, open.
 
+    Args:
+        layers: folders, base first.
+        empty: an empty folder.
 
-def _overlay_by_layer(lowers: "list[str]") -> int:
+    Raises:
+        MountRefused: the kernel does not join them.
+    """
+    if not layers:
+        return os.open(empty, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    lowers = [*reversed(layers), *([empty] if len(layers) == 1 else [])]
     places = [os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
     try:
         names: list[tuple[str, str | None]] = [("lowerdir+", f"/proc/self/fd/{place}") for place in places]
-        return calls.new_filesystem("overlay", [*names, *_OVERLAY])
+        return calls.new_filesystem("overlay", [*names, ("userxattr", None)])
+    except OSError as error:
+        raise MountRefused(error.errno, f"the layers can't be joined: {error.strerror}") from error
     finally:
         for place in places:
             os.close(place)
 
 
-def _overlay_by_line(lowers: "list[str]") -> int:
-    os.mkdir("lower")
-    for number, lower in enumerate(lowers):
-        os.symlink(lower if lower.startswith("/") else f"../{lower}", f"lower/{number}")
-    os.chdir("lower")
+_OVERLAY: "list[tuple[str, str | None]]" = [("userxattr", None), ("index", "off"), ("metacopy", "off")]
+
+
+def _overlay_by_layer(lowers: "list[str]", writable: str) -> int:
+    places = [os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
+    own: list[tuple[str, str | None]] = [("upperdir", f"{writable}/tree"), ("workdir", f"{writable}/work")]
     try:
-        words = [f"lowerdir={':'.join(map(str, range(len(lowers))))}"]
-        words += [key if value is None else f"{key}={value}" for key, value in _OVERLAY]
-        line = ",".join(words).replace("dir=upper", "dir=../upper").replace("dir=work", "dir=../work")
-        calls.mount_legacy("overlay", b"../root", line)
+        names: list[tuple[str, str | None]] = [("lowerdir+", f"/proc/self/fd/{place}") for place in places]
+        return calls.new_filesystem("overlay", [*names, *own, *_OVERLAY])
     finally:
-        os.chdir("..")
-    return calls.clone_mount("root", recursive=False)
+        for place in places:
+            os.close(place)
+
+
+def _overlay_by_line(lowers: "list[str]", writable: str) -> int:
+    here = os.getcwd()
+    folder = f"{writable}/line"
+    os.makedirs(f"{folder}/root", exist_ok=True)
+    os.chdir(folder)
+    try:
+        links = {str(number): lower for number, lower in enumerate(lowers)}
+        for name, target in {**links, "tree": f"{writable}/tree", "work": f"{writable}/work"}.items():
+            os.symlink(target, name)
+        words = [f"lowerdir={':'.join(links)}", "upperdir=tree", "workdir=work"]
+        words += [key if value is None else f"{key}={value}" for key, value in _OVERLAY]
+        calls.mount_legacy("overlay", b"root", ",".join(words))
+        return calls.clone_mount("root", recursive=False)
+    finally:
+        os.chdir(here)
 
 
 def _hex(text: bytes) -> bytes:

@@ -39,6 +39,30 @@ class Emulator(TypedDict):
     mask: bytes
 
 
+class Mount(TypedDict):
+    """What a step of a build sees beside its rootfs; gone with the step, but for what a folder of the host keeps."""
+
+    kind: str
+    """`content` (a file of these bytes), `tmpfs`, `folder` (of the host) or `stack` (folders of layers, joined)."""
+    destination: str
+    """Absolute; made where it is missing, and taken away afterwards if nothing was put there."""
+    read_only: bool
+    content: bytes
+    source: str
+    """Of a folder: where on the host."""
+    layers: list[str]
+    """Of a stack: its folders, base first. What is written to it is thrown away."""
+    inner: str
+    """What of a folder or stack is shown: a path in it."""
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    """Most bytes of a tmpfs; 0: half of the memory."""
+    provided: bool
+    """Given by us, not asked for: left out where it can't be put."""
+
+
 class Container(TypedDict):
     """`run`: one process in a rootfs, with everything below it."""
 
@@ -63,6 +87,125 @@ class Container(TypedDict):
     volumes: list[Volume]
     emulator: Emulator | None
     terminal: bool
+    writable: str
+    """The folder that has `tree` and `work`, which take what is written; empty: nothing of it is kept."""
+    own_tmp: bool
+    """Whether an empty /tmp covers the image's."""
+    mounts: list[Mount]
+    privileges: str
+    """`none`: no exec gives more than the process has; `docker`: set-uid programs and file capabilities work;
+    `all`: as root, no capability is taken away and no path is hidden."""
+    network: str
+    """`host` or `none`."""
+    shm: int
+    """Most bytes of /dev/shm; 0: half of the memory."""
+    limits: list[tuple[int, int, int]]
+    """setrlimit(2): resource, soft and hard limit."""
+
+
+class Serve(TypedDict):
+    """`serve`: do jobs, each in a process of its own, until the caller is gone."""
+
+    task: Literal["serve"]
+    ids: Ids | None
+
+
+class Account(TypedDict):
+    """Whose a file shall be."""
+
+    uid: int
+    gid: int
+
+
+class Origin(TypedDict):
+    """Where files are copied from."""
+
+    kind: str
+    """`folder` (of the host: everything is root's) or `stack` (folders of layers, joined)."""
+    folder: str
+    layers: list[str]
+    left_out: list[str]
+    """Of a folder: paths in it that are not there for us, the topmost only."""
+
+
+class Copy(TypedDict):
+    """One source of a COPY."""
+
+    action: Literal["copy"]
+    origin: Origin
+    path: str
+    """In the origin; with wildcards if `wildcards`."""
+    destination: str
+    """In the rootfs, absolute; a slash at its end means a folder."""
+    contents: bool
+    """Of a folder: its contents, not itself."""
+    follow: bool
+    """Whether a link that the path leads to is followed."""
+    wildcards: bool
+    only: list[str]
+    """Patterns of what is copied of a folder; empty: all."""
+    but: list[str]
+    """Patterns of what is not."""
+    required: list[str]
+    """Paths in the origin that have to be there."""
+    mode: str
+    """Octal, or as chmod has it; empty: as it is."""
+    owner: Account | None
+    """None: as it is in a stack, root's in a folder."""
+    mtime: int
+    """Nanoseconds since the epoch that everything gets; -1: as it is."""
+
+
+class MakeFolder(TypedDict):
+    """A folder, with those above it."""
+
+    action: Literal["folder"]
+    path: str
+    mode: int
+    owner: Account | None
+    mtime: int
+
+
+class Extract(TypedDict):
+    """An archive, whose frames are next in the stream."""
+
+    action: Literal["extract"]
+    destination: str
+    owner: Account | None
+
+
+class Change(TypedDict):
+    """`change`: files put into a rootfs."""
+
+    task: Literal["change"]
+    ids: Ids | None
+    stage: str
+    """An empty folder."""
+    layers: list[str]
+    writable: str
+    overlay: bool
+    actions: list[Copy | MakeFolder | Extract]
+
+
+class Measure(TypedDict):
+    """`measure`: hash what copies would take, and how it is; no times."""
+
+    task: Literal["measure"]
+    ids: Ids | None
+    stage: str
+    copies: list[Copy]
+
+
+class Tar(TypedDict):
+    """`tar`: write one layer's tar to standard output."""
+
+    task: Literal["tar"]
+    ids: Ids | None
+    folder: str
+    """The layer."""
+    below: list[str]
+    latest: int
+    """Seconds since the epoch that no time may be after; -1: none."""
 
 
 class Unpack(TypedDict):
@@ -116,3 +259,6 @@ class Event(TypedDict):
     """A descriptor comes with this event: the master of the sandbox's terminal."""
     depends: NotRequired[bool]
     bytes: NotRequired[int]
+    hash: NotRequired[str]
+    ended: NotRequired[int]
+    """A job of the workshop ended with this code."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wherry.errors import CannotWrite, HostUnable, WherryError
 from wherry.sandbox.line import FAILED, FRAMES, JOB, LINE
-from wherry.sandbox.spec import Container, Delete, Event, Unpack
+from wherry.sandbox.spec import Container, Delete, Event, Serve, Unpack
 
 _LARGEST_EVENT = 1 << 16
 _FREE = 10
@@ -29,6 +29,12 @@ class BadLayer(WherryError):
     exit_code = 65  # EX_DATAERR
 
 
+class CannotCopy(WherryError):
+    """What a COPY, ADD or WORKDIR asks for is not there, or can't go where it shall."""
+
+    exit_code = 65  # EX_DATAERR
+
+
 class NotStarted(WherryError):
     """The program is not in the image, or can't be executed."""
 
@@ -40,7 +46,7 @@ class NotStarted(WherryError):
 class Launcher:
     """A launcher at work."""
 
-    def __init__(self, job: Container | Unpack | Delete, *, stdin: bool = False) -> None:
+    def __init__(self, job: Container | Unpack | Delete | Serve, *, stdin: bool = False) -> None:
         """Start it.
 
         Args:
@@ -106,6 +112,8 @@ def raised(event: Event, why: Callable[[], str]) -> WherryError:
             return CannotWrite(
                 message, hint="free some space (`wherry gc` deletes what no name leads to), or name another --cache"
             )
+        case "files":
+            return CannotCopy(message, hint="")
         case "layer":
             return BadLayer(message, hint="the layer is damaged; build the image or load it again")
         case _:

@@ -6,6 +6,7 @@ A folder of trees is part of the cache and can be deleted at any time. In it:
     lock                    taken alone for deletion, shared while trees are looked up and held
     layers/HEX/tree         a layer that is the same whatever lies below it, by diff id
     chains/HEX/tree         one that is not (it deletes something, or leaves out folders), by chain id
+    steps/HEX/tree          what a step of a build changed, under a random name that its result knows
     …/tree.json             its record
     held/…                  a file for each process that uses trees, naming them, locked as long as it does
     making/…, trash/…       trees on their way in and out; what a killed process left is deleted by the next
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock as Lock_
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -29,7 +31,9 @@ from wherry.oci.image import Image
 from wherry.store.files import cannot_write, replacing
 from wherry.store.locks import Lock, acquire
 
-FORMAT = 1
+_RECORD = "tree.json"
+_KINDS = ("layers", "chains", "steps")
+FORMAT = 2
 """Changes when trees of before can't be used any more."""
 
 E_contra = TypeVar("E_contra", contravariant=True)
@@ -58,6 +62,7 @@ class Record(msgspec.Struct, frozen=True):
     """What is known of a tree (tree.json)."""
 
     diff_id: str
+    """Empty for a step's."""
     bytes: int
     """Of its files."""
 
@@ -109,19 +114,17 @@ class Trees(Generic[E]):
             BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive: a layer is not what it should be.
             CannotWrite: the cache can't be written.
         """
+        with self.work() as hold:
+            yield tuple(tree.folder for tree in hold.image(image))
+
+    @contextmanager
+    def work(self) -> Iterator["Hold[E]"]:
+        """Have trees looked up and made, and keep what was from deletion, as long as this is open."""
         self._prepare()
         held = self.folder / "held" / f"{os.getpid()}-{os.urandom(6).hex()}"
-        deletion = acquire(self.folder / "lock", alone=False)
         ours = acquire(held, alone=True)
         try:
-            trees: list[Tree] = []
-            try:
-                for number in range(len(image.config.diff_ids)):
-                    trees.append(self._layer(image, number, trees))
-                    held.write_text("".join(f"{tree.name}\n" for tree in trees))
-            finally:
-                _release(deletion)
-            yield tuple(tree.folder for tree in trees)
+            yield Hold(self, held)
         finally:
             with suppress(OSError):
                 held.unlink()
@@ -130,17 +133,18 @@ class Trees(Generic[E]):
     def stored(self) -> tuple[Tree, ...]:
         """Name all trees."""
         trees = []
-        for kind in ("layers", "chains"):
+        for kind in _KINDS:
             with suppress(FileNotFoundError):
                 names = sorted(entry.name for entry in (self.folder / kind).iterdir())
                 trees += [tree for name in names if (tree := self._find(f"{kind}/{name}")) is not None]
         return tuple(trees)
 
-    def delete(self, keep: Callable[[str], bool]) -> tuple[Tree, ...]:
+    def delete(self, keep: Callable[[str], bool], *, before: float = 0.0) -> tuple[Tree, ...]:
         """Delete trees, other than those in use, and what killed processes left half done.
 
         Args:
             keep: tells of a diff id whether trees of it shall stay.
+            before: of steps, delete what no build has had since then (seconds since the epoch).
 
         Returns:
             The deleted ones.
@@ -152,7 +156,7 @@ class Trees(Generic[E]):
         try:
             held = self._held()
             gone = [
-                tree for tree in self.stored() if tree.name not in held and not keep(self._record(tree.name).diff_id)
+                tree for tree in self.stored() if tree.name not in held and not self._stays(tree, keep, before)
             ]
             left = [*(self.folder / "making").iterdir(), *(self.folder / "trash").iterdir()]
             folders = [folder for folder in left if folder.is_dir()]
@@ -163,6 +167,10 @@ class Trees(Generic[E]):
         finally:
             _release(deletion)
         return tuple(gone)
+
+    def tree(self, name: str) -> Tree | None:
+        """Find a tree by its name."""
+        return self._find(name)
 
     def _layer(self, image: Image, number: int, below: Sequence[Tree]) -> Tree:
         """Find or make the tree of one layer."""
@@ -189,7 +197,7 @@ class Trees(Generic[E]):
             for folder in (making, making / "tree", making / "trash"):
                 folder.mkdir()
             depends, size = self._keeper.unpack(entries, making / "tree", making / "trash", below)
-            (making / "tree.json").write_bytes(msgspec.json.encode(Record(str(diff_id), size)))
+            (making / _RECORD).write_bytes(msgspec.json.encode(Record(str(diff_id), size)))
             (making / "trash").rmdir()
             name = names[depends]
             making.rename(self.folder / name)
@@ -210,7 +218,7 @@ class Trees(Generic[E]):
         return None
 
     def _record(self, name: str) -> Record:
-        return msgspec.json.decode((self.folder / name / "tree.json").read_bytes(), type=Record)
+        return msgspec.json.decode((self.folder / name / _RECORD).read_bytes(), type=Record)
 
     def _held(self) -> set[str]:
         """Name the trees in use; a file of a process that ended is deleted. Only with `lock` taken alone."""
@@ -224,17 +232,135 @@ class Trees(Generic[E]):
                 ours.release()
         return held
 
+    def _stays(self, tree: Tree, keep: Callable[[str], bool], before: float) -> bool:
+        record = self.folder / tree.name / _RECORD
+        diff_id = self._record(tree.name).diff_id
+        return keep(diff_id) if diff_id else record.stat().st_mtime >= before
+
+    def clear(self, folders: Sequence[Path]) -> None:
+        """Delete folders whole, whoever owns what is in them."""
+        left = []
+        for folder in folders:
+            try:
+                folder.rmdir()  # most are empty, and need nobody else
+            except OSError:
+                left.append(folder)
+        if left:
+            self._keeper.delete(left, self.folder / "trash")
+
     def _prepare(self) -> None:
         marker = self.folder / "trees.json"
         if marker.exists():
             return
         try:
-            for name in ("layers", "chains", "held", "making", "trash", "stage"):
+            for name in (*_KINDS, "held", "making", "trash", "stage"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             with replacing(marker) as file:
                 file.write(msgspec.json.encode(self._marker))
         except OSError as error:
             raise cannot_write(self.folder, error) from error
+
+
+class Hold(Generic[E]):
+    """Trees that one process uses: they stay as long as it does."""
+
+    def __init__(self, trees: Trees[E], held: Path) -> None:
+        self._trees = trees
+        self._held = held
+        self._turn = Lock_()
+        self._names: set[str] = set()
+
+    def image(self, image: Image) -> tuple[Tree, ...]:
+        """Give an image's layers, base first; what is not unpacked yet is, and another process at it is waited for.
+
+        Raises:
+            BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive: a layer is not what it should be.
+            CannotWrite: the cache can't be written.
+        """
+        trees: list[Tree] = []
+        for number in range(len(image.config.diff_ids)):
+            with self._looking():
+                trees.append(self._trees._layer(image, number, trees))  # noqa: SLF001 - it is the other half of that class
+                self._keep(trees[-1])
+        return tuple(trees)
+
+    def find(self, name: str) -> Tree | None:
+        """Find a tree by its name, and keep it."""
+        with self._looking():
+            tree = self._trees.tree(name)
+            if tree is not None:
+                os.utime(tree.folder.parent / _RECORD)  # tells the collector that it is in use
+                self._keep(tree)
+        return tree
+
+    @contextmanager
+    def make(self) -> Iterator["Making"]:
+        """Have a step's tree made: `commit` keeps it, else what is there of it goes.
+
+        Raises:
+            CannotWrite: the cache can't be written.
+        """
+        trees = self._trees
+        name = f"step-{os.getpid()}-{os.urandom(6).hex()}"
+        folder = trees.folder / "making" / name
+        lock = acquire(folder.with_suffix(".lock"), alone=True)
+        try:
+            with _writing(trees.folder):
+                for place in (folder, folder / "tree", folder / "work", folder / "full"):
+                    place.mkdir()
+            making = Making(folder)
+            yield making
+            with _writing(trees.folder):
+                trees.clear([folder / "work", folder / "full"])
+            with self._looking():
+                making.tree = self._commit(folder)
+        finally:
+            if folder.exists():
+                trees.clear([folder])
+            with suppress(OSError):
+                folder.with_suffix(".lock").unlink()
+            _release(lock)
+
+    def _commit(self, folder: Path) -> Tree:
+        name = f"steps/{os.urandom(16).hex()}"
+        with _writing(self._trees.folder):
+            (folder / _RECORD).write_bytes(msgspec.json.encode(Record("", 0)))
+            folder.rename(self._trees.folder / name)
+        tree = Tree(name, self._trees.folder / name / "tree", 0)
+        self._keep(tree)
+        return tree
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        deletion = acquire(self._trees.folder / "lock", alone=False)
+        try:
+            yield
+        finally:
+            _release(deletion)
+
+    def _keep(self, tree: Tree) -> None:
+        with self._turn:
+            if tree.name not in self._names:
+                self._names.add(tree.name)
+                self._held.write_text("".join(f"{name}\n" for name in sorted(self._names)))
+
+
+@dataclass
+class Making:
+    """A step's tree on its way."""
+
+    folder: Path
+    """Has `tree` and `work`, as an overlay wants them for what is written, and `full` where there are no overlays."""
+    tree: Tree | None = None
+    """Once it is there to stay."""
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def _release(lock: Lock | None) -> None:

@@ -1,0 +1,221 @@
+"""Which files a COPY takes: paths with wildcards, patterns that leave out or choose, links that stay inside.
+
+Both sides use it: the launcher to copy, and the caller to know whether what would be copied has changed.
+
+Source: Dockerfile reference, "COPY"; the rules of BuildKit's copy (fsutil) are followed where the reference is silent.
+"""
+
+import errno
+import os
+import stat
+
+from wherry.sandbox.places import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wherry.dockerfile.ignore import Patterns
+    from wherry.sandbox.spec import Copy
+
+    Selected = tuple[str, str, os.stat_result]
+    """Where it is in the origin, its path below what is copied ("" is that itself), and what it is."""
+
+
+class CannotCopy(OSError):
+    """What shall be copied is not there, or can't go where it shall."""
+
+    def __init__(self, path: str, problem: str, number: int = errno.EINVAL) -> None:
+        super().__init__(number, problem, f"/{path.lstrip('/')}")
+
+
+class Tops:
+    """A folder that files are copied from."""
+
+    def __init__(self, root: int, left_out: "frozenset[str]" = frozenset()) -> None:
+        """Take the open folder, and which paths in it are not there for us."""
+        self.root = root
+        self._left_out = left_out
+
+    def status(self, path: str) -> "os.stat_result | None":
+        """Describe what is at a path without links in it; None where nothing is for us."""
+        if self._hidden(path):
+            return None
+        try:
+            return os.stat(path or ".", dir_fd=self.root, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def names(self, path: str) -> "list[str]":
+        """List a folder, in order."""
+        opened = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.root)
+        try:
+            found = sorted(os.listdir(opened))
+        finally:
+            os.close(opened)
+        if not self._left_out:
+            return found
+        return [name for name in found if join(path, name) not in self._left_out]
+
+    def real(self, path: str, *, last: bool) -> str:
+        """Follow the links of a path; `last`: the one at its end too."""
+        return "/".join(resolve(self.root, path, last=last))
+
+    def matching(self, action: "Copy") -> "list[str]":
+        """Give the paths that a copy's path means, wildcards replaced; none is no error where there are any."""
+        parts = [part for part in action["path"].split("/") if part not in ("", ".")]
+        plain = 0
+        while plain < len(parts) and not has_wildcard(parts[plain]):
+            plain += 1
+        if not action["wildcards"] or plain == len(parts):
+            return ["/".join(parts)]
+        return self._expand(self.real("/".join(parts[:plain]), last=action["follow"]), parts[plain:])
+
+    def _expand(self, above: str, patterns: "list[str]") -> "list[str]":
+        status = self.status(above)
+        if status is None:
+            raise CannotCopy(above, "is not there", errno.ENOENT)
+        if not stat.S_ISDIR(status.st_mode):
+            return []
+        matched = [join(above, name) for name in self.names(above) if fits(patterns[0], name)]
+        if len(patterns) == 1:
+            return matched
+        return [
+            found
+            for path in matched
+            if (below := self.status(path)) is not None and stat.S_ISDIR(below.st_mode)
+            for found in self._expand(path, patterns[1:])
+        ]
+
+    def _hidden(self, path: str) -> bool:
+        if not self._left_out:
+            return False
+        return any(path[:end] in self._left_out for end in _ends(path))
+
+
+def _ends(path: str) -> "Iterator[int]":
+    end = path.find("/")
+    while end >= 0:
+        yield end
+        end = path.find("/", end + 1)
+    yield len(path)
+
+
+def join(above: str, name: str) -> str:
+    """Put a name below a relative path."""
+    return f"{above}/{name}" if above else name
+
+
+def has_wildcard(text: str) -> bool:
+    r"""Tell whether there is a `*`, `?` or `[` in it that no `\\` stands before."""
+    skip = False
+    for letter in text:
+        if skip:
+            skip = False
+        elif letter == "\\":
+            skip = True
+        elif letter in "*?[":
+            return True
+    return False
+
+
+def fits(pattern: str, name: str) -> bool:
+    r"""Match a name as Go's path/filepath does: `*`, `?`, `[a-z]`, `[^a-z]`, `\\x`; none of them a slash.
+
+    Raises:
+        CannotCopy: the pattern is none.
+    """
+    import re  # few need it, and it is slow to load
+
+    try:
+        return re.fullmatch(_translated(pattern), name, re.DOTALL) is not None
+    except (re.error, IndexError):
+        raise CannotCopy(pattern, "is no pattern: a [ or \\ in it does not end") from None
+
+
+def _translated(pattern: str) -> str:
+    import re
+
+    out, at = [], 0
+    while at < len(pattern):
+        letter = pattern[at]
+        at += 1
+        match letter:
+            case "*":
+                out.append("[^/]*")
+            case "?":
+                out.append("[^/]")
+            case "\\":
+                out.append(re.escape(pattern[at]))
+                at += 1
+            case "[":
+                chosen, at = _class(pattern, at)
+                out.append(chosen)
+            case _:
+                out.append(re.escape(letter))
+    return "".join(out)
+
+
+def _class(pattern: str, at: int) -> "tuple[str, int]":
+    import re
+
+    negated = pattern[at] == "^"
+    at += negated
+    out = []
+    while pattern[at] != "]" or not out:
+        ends = []
+        for _ in range(2):
+            if pattern[at] == "\\":
+                at += 1
+            ends.append(re.escape(pattern[at]))
+            at += 1
+            if pattern[at] != "-" or len(ends) == 2:  # noqa: PLR2004 - a range has two ends
+                break
+            at += 1
+        out.append("-".join(ends))
+    return f"[{'^' if negated else ''}{''.join(out)}]", at + 1
+
+
+class Choice:
+    """Which of what is below a folder is copied."""
+
+    def __init__(self, only: "list[str]", but: "list[str]") -> None:
+        """Take the patterns of what is copied (none: everything), and of what is not."""
+        self.only: Patterns | None = None
+        self.but: Patterns | None = None
+        if only or but:
+            from wherry.dockerfile.ignore import Patterns  # few need it, and it is slow to load
+
+            self.only = Patterns(only) if only else None
+            self.but = Patterns(but) if but else None
+
+    def judge(self, path: str, above: "tuple[list[bool], list[bool]]") -> "tuple[bool, bool, tuple[list[bool], list[bool]]]":
+        """Tell whether a path is copied, whether a folder may hold something that is, and what those in it ask for."""
+        wanted, first = self.only.judge(path, above[0]) if self.only else (True, [])
+        unwanted, second = self.but.judge(path, above[1]) if self.but else (False, [])
+        enter = not unwanted or (self.but is not None and self.but.has_exceptions)
+        return wanted and not unwanted, enter, (first, second)
+
+
+def walk(tops: Tops, top: str, choice: Choice) -> "Iterator[Selected]":
+    """Give all that a copy of one path takes, folders before what is in them.
+
+    Raises:
+        CannotCopy: there is nothing at the path.
+    """
+    status = tops.status(top)
+    if status is None:
+        raise CannotCopy(top, "is not there", errno.ENOENT)
+    waiting: list[tuple[str, str, os.stat_result, tuple[list[bool], list[bool]]]] = [(top, "", status, ([], []))]
+    while waiting:
+        path, below, status, above = waiting.pop()
+        copied, enter, own = (True, True, above) if not below else choice.judge(below, above)
+        if copied:
+            yield path, below, status
+        if not stat.S_ISDIR(status.st_mode) or not enter:
+            continue
+        for name in reversed(tops.names(path)):
+            inner = join(path, name)
+            found = tops.status(inner)
+            if found is not None:
+                waiting.append((inner, join(below, name), found, own))

@@ -1,0 +1,69 @@
+"""What is wrong with a Dockerfile, and where."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from wherry.errors import WherryError
+
+_AROUND = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Where something stands, counted from 1; both are its own."""
+
+    first: int
+    last: int
+
+
+class DockerfileError(WherryError):
+    """A Dockerfile can't be understood, or asks for what can't be."""
+
+    exit_code = 65  # EX_DATAERR
+
+    def __init__(self, problem: str, lines: Lines | None = None, *, hint: str = "") -> None:
+        super().__init__(problem, hint=hint or "mend the Dockerfile; the language is that of Docker's reference")
+        self.problem = problem
+        self.lines = lines
+
+    def placed(self, lines: Lines) -> "DockerfileError":
+        """Say where it is, if that is not known yet."""
+        return self if self.lines else DockerfileError(self.problem, lines, hint=self.hint)
+
+    def shown(self, name: str, text: str) -> "DockerfileError":
+        """Show it with the file's name, the line, and the lines around.
+
+        Args:
+            name: of the file, as the user knows it.
+            text: the file.
+        """
+        if self.lines is None:
+            return DockerfileError(f"{name}: {self.problem}", hint=self.hint)
+        excerpt = "\n".join(_excerpt(text.split("\n"), self.lines))
+        shown = DockerfileError(f"{name}:{self.lines.first}: {self.problem}\n{excerpt}", hint=self.hint)
+        shown.lines = self.lines
+        return shown
+
+
+def _excerpt(lines: list[str], where: Lines) -> Iterable[str]:
+    first, last = max(where.first - _AROUND, 1), min(where.last + _AROUND, len(lines))
+    wide = len(str(last))
+    for number in range(first, last + 1):
+        line = lines[number - 1].rstrip("\r")
+        inside = where.first <= number <= where.last
+        if inside and number > where.first + 2 * _AROUND and number < where.last:
+            continue
+        yield f"  {number:>{wide}} | {'>>> ' if inside else '    '}{line}".rstrip()
+        if number == where.first:
+            indent = len(line) - len(line.lstrip())
+            yield f"  {' ' * wide} |     {' ' * indent}{'^' * max(len(line.strip()), 1)}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Say which known word was meant, as the end of a sentence; nothing where none is near."""
+    names = {name.lower(): name for name in known if name}
+    if word.lower() in names and names[word.lower()] != word:
+        return f" (did you mean {names[word.lower()]}?)"
+    found = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return f" (did you mean {names[found[0]]}?)" if found and names[found[0]] != word else ""

@@ -16,6 +16,8 @@ class WherryError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.step = ""
+        """The step of a build that it stopped, where there is one."""
 
 
 class InvalidUsage(WherryError):

@@ -99,6 +99,21 @@ class Built:
     platforms: tuple[BuiltPlatform, ...]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Its tags."""
+        return self.request.names
+
+    @property
+    def title(self) -> str:
+        """What it is called among others."""
+        return self.request.package.name
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """One for each platform."""
+        return tuple(built.image for built in self.platforms)
+
+    @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """All blobs that the image is made of."""
         images = [built.image for built in self.platforms]

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from wherry.errors import WherryError
 from wherry.plan.steps import Plan, Step, key_of
 from wherry.store.locks import alone
 from wherry.store.results import Record, Results
@@ -77,6 +78,12 @@ class Engine:
     use_cache: bool = True
     clock: Callable[[], float] = time.time
     finished: Callable[[Outcome], None] = field(default=lambda _: None)
+    began: Callable[[Step], None] = field(default=lambda _: None)
+    """Told of a step that is not cached, before it is done."""
+    abandon: Callable[[], None] = field(default=lambda: None)
+    """Called once a plan has failed: ends what is at work."""
+    renewed: frozenset[str] = frozenset()
+    """Steps that are done whether or not they are cached."""
 
     def lookup(self, plan: Plan) -> dict[str, Outcome] | None:
         """Give every outcome if all are cached: the path of "nothing changed", on one thread."""
@@ -104,23 +111,29 @@ class Engine:
                         outcomes[running.pop(future).name] = future.result()
                         self.finished(future.result())
             except BaseException:
+                self.abandon()
                 pool.shutdown(cancel_futures=True)
                 raise
         return outcomes
 
     def _one(self, plan: Plan, step: Step, outcomes: Mapping[str, Outcome]) -> Outcome:
-        if found := self._cached(plan, step, outcomes):
-            return found
-        with alone(self._lock(step)):
+        try:
             if found := self._cached(plan, step, outcomes):
                 return found
-            return self._do(plan, step, outcomes)
+            with alone(self._lock(step)):
+                if found := self._cached(plan, step, outcomes):
+                    return found
+                return self._do(plan, step, outcomes)
+        except WherryError as error:
+            error.step = error.step or step.name
+            raise
 
     def _do(self, plan: Plan, step: Step, outcomes: Mapping[str, Outcome]) -> Outcome:
         defined = step.definition()
         definition = key_of(defined)
         known = self.results.latest(definition) or self.results.previous(_slot(plan, step))
         began = self.clock()
+        self.began(step)
         result, seen = self.performer.do(step, outcomes, known)
         content = seen.key if seen else ""
         if seen:
@@ -137,7 +150,7 @@ class Engine:
         )
 
     def _cached(self, plan: Plan, step: Step, outcomes: Mapping[str, Outcome]) -> Outcome | None:
-        if not self.use_cache:
+        if not self.use_cache or step.name in self.renewed:
             return None
         defined = step.definition()
         definition = key_of(defined)
@@ -175,7 +188,7 @@ class Engine:
     def _reasons(
         self, step: Step, defined: Mapping[str, str], known: Record | None, seen: Seen | None
     ) -> tuple[str, ...]:
-        if not self.use_cache:
+        if not self.use_cache or step.name in self.renewed:
             return ("the cache was not asked (--no-cache)",)
         if known is None:
             return ("built here for the first time",)

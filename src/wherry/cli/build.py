@@ -1,9 +1,9 @@
-"""`wherry build [PATH…]`: a Go module to an image."""
+"""`wherry build [PATH…]`: a Go module, or a Dockerfile, to an image."""
 
 import click
 
 from wherry.cli.complete import services
-from wherry.cli.options import HOW, NAMING, with_options
+from wherry.cli.options import DOCKERFILE, HOW, NAMING, with_options
 from wherry.cli.world import World
 
 
@@ -17,7 +17,7 @@ from wherry.cli.world import World
     metavar="NAME",
     help="Name in the local store; repeatable. [default: the program's name]",
 )
-@click.option("-f", "--file", "dockerfile", metavar="FILE", help="Build a Dockerfile (not in this version).")
+@click.option("-f", "--file", "dockerfile", metavar="FILE", help="Build this Dockerfile; - reads it.")
 @click.option("--go", "go_door", is_flag=True, help="Build the Go module, also where there is a Dockerfile.")
 @click.option("--debug-info", metavar="FILE", help="Also write the program with symbols and DWARF.")
 @click.option(
@@ -34,13 +34,22 @@ from wherry.cli.world import World
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 @click.option("--push", is_flag=True, help="Push the image under its names.")
 @click.option("--load", is_flag=True, help="Load the image into the Docker, podman or containerd that is here.")
-@with_options(HOW, NAMING)
+@with_options(HOW, NAMING, DOCKERFILE)
 @click.pass_obj
 def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:
     """Build each PATH, a main package of a Go module, into an image in the local store, and push it if asked to.
 
     Without PATH: the services of wherry.toml, or the main package here. Prints NAME@DIGEST for each image.
+
+    With -f, or where PATH has a Dockerfile and no main package, it is the context of a Dockerfile: a folder, a tar or
+    git URL, or - for a tar on standard input.
     """
+    from wherry.cli.doors import wants_dockerfile
+
+    if wants_dockerfile(world, paths, options):
+        from wherry.cli.staged import build as build_stages
+
+        return build_stages(world, paths, options)
     from wherry.cli.memo import key_of_call, may_remember, recall
 
     call = key_of_call(world, paths, options) if may_remember(options) else ""

@@ -70,7 +70,7 @@ def carry_out(world: World, asked: Asked) -> tuple[Asked, Report]:
         report = pipeline.build(asked.requests)
         teller.end(report)
         try:
-            deliver(world, asked, report, progress)
+            deliver(world, asked, report.images, progress)
         except NotTaken as error:
             if not any(asked.releases):
                 raise

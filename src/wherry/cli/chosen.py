@@ -75,27 +75,17 @@ def _main(world: World, start: Path, path: str, *, offline: bool) -> MainPackage
     try:
         return find_main(start / path)
     except NoMainPackage as error:
-        beside = "; the Dockerfile there can't be built by this version" * (start / path / "Dockerfile").is_file()
-        raise NoMainPackage(error.message.replace(str(start / path), path) + beside, hint=error.hint) from error
+        raise NoMainPackage(error.message.replace(str(start / path), path), hint=error.hint) from error
     except NotFound as error:
         raise NotFound(error.message.replace(str(start / path), path), hint=error.hint) from error
 
 
 def door_of(world: World, first: Chosen, *, asked: bool) -> str:
-    """Say which front door was taken, and why.
-
-    Raises:
-        InvalidUsage: wherry.toml asks for one that this version has not.
-    """
+    """Say which front door was taken, and why."""
     if release := first.package.release:
         return f"{release.version}{f' ({release.query})' * (release.query != release.version)}, as published"
     if asked:
         return "Go module, as --go says"
-    if first.options.front_door == "dockerfile":
-        raise InvalidUsage(
-            'wherry.toml says front-door = "dockerfile", which this version cannot build',
-            hint='take the line out, or write front-door = "go"',
-        )
     if first.options.front_door:
         return "Go module, as wherry.toml says"
     if any((folder / "Dockerfile").is_file() for folder in (first.package.folder, world.cwd)):

@@ -84,6 +84,54 @@ HOW = (
 )
 """How an image is built."""
 
+DOCKERFILE = (
+    click.option("--target", default="", metavar="STAGE", help="Dockerfile: build this stage. [default: the last]"),
+    click.option(
+        "--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Dockerfile: the value of an ARG."
+    ),
+    click.option(
+        "--build-context",
+        "build_contexts",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Dockerfile: a folder, oci-layout://PATH, docker-image://NAME or a URL, for FROM and --from.",
+    ),
+    click.option(
+        "--secret",
+        "secrets",
+        multiple=True,
+        metavar="id=NAME[,src=FILE|,env=VAR]",
+        help="Dockerfile: a secret for RUN --mount=type=secret.",
+    ),
+    click.option(
+        "--ssh", "agents", multiple=True, metavar="default|NAME=SOCKET", help="Dockerfile: an agent for type=ssh."
+    ),
+    click.option(
+        "--no-cache-filter", "no_cache_filter", multiple=True, metavar="STAGES", help="Dockerfile: do these anew."
+    ),
+    click.option("--add-host", "hosts", multiple=True, metavar="NAME:IP", help="Dockerfile: a line in steps' /etc/hosts."),
+    click.option("--ulimit", "limits", multiple=True, metavar="NAME=SOFT[:HARD]", help="Dockerfile: a limit of steps."),
+    click.option("--shm-size", default="", metavar="SIZE", help="Dockerfile: of steps' /dev/shm. [default: 64m]"),
+    click.option(
+        "--network",
+        type=click.Choice(["default", "host", "none"]),
+        default="default",
+        help="Dockerfile: steps' network; default is this machine's.",
+    ),
+    click.option("--allow", multiple=True, metavar="security.insecure", help="Dockerfile: let steps have all privileges."),
+    click.option(
+        "--isolation",
+        type=click.Choice(["auto", "userns", "chroot"]),
+        default="auto",
+        help="Dockerfile: how steps are kept apart from this machine.",
+    ),
+    click.option("--check", is_flag=True, help="Dockerfile: check it, and build nothing."),
+    click.option("--debug-shell", is_flag=True, help="Dockerfile: open a shell where a step failed."),
+    click.option("--cache-from", multiple=True, metavar="type=…", help="Dockerfile: take steps from there."),
+    click.option("--cache-to", multiple=True, metavar="type=…", help="Dockerfile: put steps there."),
+)
+"""What a Dockerfile is built with, as buildx has it."""
+
 NAMING = (
     click.option("--repo", metavar="REPO", help="Push below REPO, under a name made of the package. [$KO_DOCKER_REPO]"),
     click.option("-P", "--preserve-import-paths", "style", flag_value="preserve", help="REPO/IMPORT/PATH."),

@@ -64,11 +64,6 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
     Raises:
         InvalidUsage, InvalidSettings, NotFound: with what to write instead.
     """
-    if options["dockerfile"]:
-        raise InvalidUsage(
-            f"-f {options['dockerfile']}: building Dockerfiles is not in this version",
-            hint="give the folder of a Go main package, such as ./cmd/api",
-        )
     naming = naming_of(world, options)
     above = _spoken({**options, "names": ()} if naming else options)
     outputs = parse_outputs(options["outputs"])

@@ -128,6 +128,30 @@ def pack(entries: Iterable[Entry], encoding: Encoding, sink: BlobSink, *, thread
         return Layer(blob=draft.commit(encoding.media_type), diff_id=Digest.from_hash(tar), size=size)
 
 
+def pack_tar(tar: Iterable[bytes], encoding: Encoding, sink: BlobSink, *, threads: int = 1) -> Layer:
+    """Write a tar that is being made as a layer into a store, in one pass.
+
+    Args:
+        tar: its bytes, cut anywhere.
+        encoding: how to compress.
+        sink: where the blob goes.
+        threads: as `pack`.
+
+    Raises:
+        CannotWrite: the store is full or closed to us; nothing was stored.
+
+    Cost: as `pack`.
+    """
+    hashed, size = hashlib.sha256(), 0
+    with sink.draft() as draft, _encoder(encoding, draft.write, min(max(threads, 1), _MOST_THREADS)) as encoder:
+        for chunk in tar:
+            hashed.update(chunk)
+            size += len(chunk)
+            encoder.write(chunk)
+        encoder.finish()
+        return Layer(blob=draft.commit(encoding.media_type), diff_id=Digest.from_hash(hashed), size=size)
+
+
 def encode(tar: Iterable[bytes], encoding: Encoding, sink: BlobSink, *, threads: int = 1) -> Descriptor:
     """Write a tar that is there already as a layer's blob into a store.
 

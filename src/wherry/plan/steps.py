@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from wherry.oci.config import RuntimeConfig
+from wherry.plan.stage_steps import Execute, Finish, Furnish, Gather, PackTree
 from wherry.platform import Platform
 
 
@@ -83,7 +84,7 @@ class Assemble:
     """What the plan knows of the recipe; the compile step's result has the rest."""
 
 
-Action = Compile | Pack | TakeBase | Assemble
+Action = Compile | Pack | TakeBase | Assemble | Gather | Furnish | Execute | PackTree | Finish
 
 
 @dataclass(frozen=True, slots=True)

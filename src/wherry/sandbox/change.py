@@ -162,9 +162,7 @@ class Changer:
         Extraction(self._root, real, self._owners, action["owner"]).take(frames)
         del made
 
-    def _target(
-        self, action: "Copy", path: str, status: os.stat_result, mode: int
-    ) -> "tuple[str, list[str]]":
+    def _target(self, action: "Copy", path: str, status: os.stat_result, mode: int) -> "tuple[str, list[str]]":
         """Say where a thing goes, and make the folders above it."""
         target = "/".join(resolve(self._root, action["destination"]))
         there = _status(self._root, target)
@@ -251,7 +249,9 @@ class _Copying:
         if there is None or over:
             self._folders.append((path, place, status))
         elif not self._action["mtime"] >= 0:
-            os.utime(place or ".", ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=self._root, follow_symlinks=False)
+            os.utime(
+                place or ".", ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=self._root, follow_symlinks=False
+            )
         else:
             self._time(place, status)
 

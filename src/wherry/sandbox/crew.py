@@ -46,9 +46,12 @@ class Crew:
             self._launcher = None
 
     def kill(self) -> None:
-        """End all that is at work now."""
-        if self._launcher is not None:
-            self._launcher.kill()
+        """End all that is at work now; a job that comes later gets a new workshop."""
+        with self._turn:
+            launcher, self._launcher = self._launcher, None
+        if launcher is not None:
+            launcher.kill()
+            launcher.end()
 
     @contextmanager
     def at_work(self, job: Job, *, out: int = -1, err: int = -1) -> Iterator["Hand"]:
@@ -138,7 +141,7 @@ class Crew:
         frames_read, frames_write = os.pipe()
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         handed = [job_read, theirs.fileno(), frames_read, null, out if out >= 0 else null]
-        handed.append(err if err >= 0 else 2 if os.environ.get("WDEBUG") else handed[-1])
+        handed.append(err if err >= 0 else handed[-1])
         try:
             with self._turn:
                 socket.send_fds(self._workshop().line, [b"j"], handed)

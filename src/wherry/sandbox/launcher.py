@@ -80,13 +80,20 @@ def _perform() -> int:
     job = _job()
     match job["task"]:
         case "run":
-            return _guarded(lambda: int(_container().run(job)), "namespace")
+            return _guarded(lambda: _step(job), "namespace")
         case "change" | "measure":
             return _guarded(lambda: _change(job), "files")
         case "tar":
             return _guarded(lambda: _tar(job), "layer")
         case _:
             return _guarded(lambda: _trees(job), "layer")
+
+
+def _step(job: "Container") -> int:
+    if job["ids"] and job["ids"]["optional"]:
+        identity.enter(job["ids"])  # root's, who has none so far: for an emulator that only this step shall have
+    code: int = _container().run(job)
+    return code
 
 
 def _change(job: "Change | Measure") -> int:

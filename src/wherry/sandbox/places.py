@@ -132,9 +132,7 @@ def _walk(root: int, path: str, *, make: "str | None", links: bool, made: "Made 
         _close(trail, keep=0)
 
 
-def _step(
-    folder: int, name: str, path: str, *, make: "str | None", made: "Made | None", above: "list[str]"
-) -> int:
+def _step(folder: int, name: str, path: str, *, make: "str | None", made: "Made | None", above: "list[str]") -> int:
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(name, flags, dir_fd=folder)

@@ -166,6 +166,10 @@ class Rootfs:
     def _shown(self, mount: "Mount") -> int:
         """Give what a mount of a folder of the host shows."""
         top = os.open(mount["source"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        if mount["mode"] and not os.listdir(mount["source"]):
+            if self._job["ids"] is None or not self._job["ids"]["single"]:
+                os.chown(mount["source"], mount["uid"], mount["gid"])
+            os.chmod(mount["source"], mount["mode"])
         return self._part(top, mount)
 
     def _part(self, top: int, mount: "Mount") -> int:

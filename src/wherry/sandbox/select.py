@@ -77,6 +77,8 @@ class Tops:
             raise CannotCopy(above, "is not there", errno.ENOENT)
         if not stat.S_ISDIR(status.st_mode):
             return []
+        from wherry.dockerfile.ignore import fits  # few need it, and it is slow to load
+
         matched = [join(above, name) for name in self.names(above) if fits(patterns[0], name)]
         if len(patterns) == 1:
             return matched
@@ -119,63 +121,6 @@ def has_wildcard(text: str) -> bool:
     return False
 
 
-def fits(pattern: str, name: str) -> bool:
-    r"""Match a name as Go's path/filepath does: `*`, `?`, `[a-z]`, `[^a-z]`, `\\x`; none of them a slash.
-
-    Raises:
-        CannotCopy: the pattern is none.
-    """
-    import re  # few need it, and it is slow to load
-
-    try:
-        return re.fullmatch(_translated(pattern), name, re.DOTALL) is not None
-    except (re.error, IndexError):
-        raise CannotCopy(pattern, "is no pattern: a [ or \\ in it does not end") from None
-
-
-def _translated(pattern: str) -> str:
-    import re
-
-    out, at = [], 0
-    while at < len(pattern):
-        letter = pattern[at]
-        at += 1
-        match letter:
-            case "*":
-                out.append("[^/]*")
-            case "?":
-                out.append("[^/]")
-            case "\\":
-                out.append(re.escape(pattern[at]))
-                at += 1
-            case "[":
-                chosen, at = _class(pattern, at)
-                out.append(chosen)
-            case _:
-                out.append(re.escape(letter))
-    return "".join(out)
-
-
-def _class(pattern: str, at: int) -> "tuple[str, int]":
-    import re
-
-    negated = pattern[at] == "^"
-    at += negated
-    out = []
-    while pattern[at] != "]" or not out:
-        ends = []
-        for _ in range(2):
-            if pattern[at] == "\\":
-                at += 1
-            ends.append(re.escape(pattern[at]))
-            at += 1
-            if pattern[at] != "-" or len(ends) == 2:  # noqa: PLR2004 - a range has two ends
-                break
-            at += 1
-        out.append("-".join(ends))
-    return f"[{'^' if negated else ''}{''.join(out)}]", at + 1
-
-
 class Choice:
     """Which of what is below a folder is copied."""
 
@@ -189,7 +134,9 @@ class Choice:
             self.only = Patterns(only) if only else None
             self.but = Patterns(but) if but else None
 
-    def judge(self, path: str, above: "tuple[list[bool], list[bool]]") -> "tuple[bool, bool, tuple[list[bool], list[bool]]]":
+    def judge(
+        self, path: str, above: "tuple[list[bool], list[bool]]"
+    ) -> "tuple[bool, bool, tuple[list[bool], list[bool]]]":
         """Tell whether a path is copied, whether a folder may hold something that is, and what those in it ask for."""
         wanted, first = self.only.judge(path, above[0]) if self.only else (True, [])
         unwanted, second = self.but.judge(path, above[1]) if self.but else (False, [])

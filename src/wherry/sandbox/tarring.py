@@ -124,9 +124,7 @@ class _Layer:
                 left -= sent
         self.put(bytes(-size % BLOCK))
 
-    def _header(
-        self, path: str, status: os.stat_result, flag: bytes, *, target: bytes = b"", size: int = 0
-    ) -> Header:
+    def _header(self, path: str, status: os.stat_result, flag: bytes, *, target: bytes = b"", size: int = 0) -> Header:
         uid, gid = read_owner(self._root, path, status)
         mtime = max(status.st_mtime_ns // _SECOND, 0)
         return Header(

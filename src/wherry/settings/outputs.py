@@ -33,7 +33,9 @@ class OutputType(StrEnum):
     """In the local store, and pushed where it says so; `type=registry` is read as this with `push=true`."""
 
 
-_IMAGE_KEYS = ("name", "tar", "compression", "compression-level", "force-compression", "oci-mediatypes")
+_IMAGE_KEYS = (
+    "name", "tar", "compression", "compression-level", "force-compression", "oci-mediatypes", "rewrite-timestamp",
+)  # fmt: skip
 _KEYS = {
     OutputType.OCI: ("dest", *_IMAGE_KEYS),
     OutputType.DOCKER: ("dest", *_IMAGE_KEYS),
@@ -44,7 +46,6 @@ _KEYS = {
 _NOT_OURS = {
     "push": "only type=image and type=registry are pushed",
     "push-by-digest": "an image is pushed under its names; `wherry push` prints the digest",
-    "rewrite-timestamp": "files in wherry's layers have time 0, or SOURCE_DATE_EPOCH where it is set",
     "store": "-t stores the image",
     "unpack": "images are unpacked when they run",
     "context": "DOCKER_CONTEXT and DOCKER_HOST name the daemon to load into",
@@ -78,6 +79,8 @@ class Output:
     """For `image`: whether its names are pushed."""
     insecure: bool = False
     """For `image`: whether its registry may speak plain HTTP."""
+    rewrite_timestamp: bool = False
+    """Whether no time in the layers of a Dockerfile may be after SOURCE_DATE_EPOCH; those of Go programs never are."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -109,6 +112,7 @@ class Output:
             compression_level=_level(text, values),
             push=_boolean(text, values, "push", default=False),
             insecure=_boolean(text, values, "registry.insecure", default=False),
+            rewrite_timestamp=_boolean(text, values, "rewrite-timestamp", default=False),
             platform_split=_boolean(text, values, "platform-split", default=True)
             if "platform-split" in values
             else None,

@@ -1,0 +1,63 @@
+"""Archives that ADD unpacks: recognised by their bytes, read as streams.
+
+Source: Dockerfile reference, "ADD": identity, gzip, bzip2 and xz; and zstd, as BuildKit takes it.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, cast
+
+from wherry.errors import WherryError
+from wherry.layer.entry import Entry
+from wherry.layer.tar import Body, read_tar
+
+_GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+_SMALLEST = 512
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether a file is a tar, compressed or not."""
+    with suppress(WherryError, OSError, EOFError, ValueError), open_archive(path) as entries:
+        return next(entries, None) is not None
+    return False
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[Iterator[tuple[Entry, Body]]]:
+    """Read an archive, entry by entry.
+
+    Raises:
+        InvalidArchive: it is none.
+    """
+    with path.open("rb") as file, _decompressed(file) as stream:
+        yield read_tar(stream, path.name)
+
+
+@contextmanager
+def _decompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    head = file.read(6)
+    file.seek(0)
+    if head.startswith(_GZIP):
+        import gzip
+
+        with gzip.GzipFile(fileobj=file) as stream:
+            yield cast("IO[bytes]", stream)
+    elif head.startswith(_BZIP2):
+        import bz2
+
+        with bz2.BZ2File(file) as stream:
+            yield cast("IO[bytes]", stream)
+    elif head.startswith(_XZ):
+        import lzma
+
+        with lzma.LZMAFile(file) as stream:
+            yield cast("IO[bytes]", stream)
+    elif head.startswith(_ZSTD):
+        import zstandard
+
+        with zstandard.ZstdDecompressor().stream_reader(file) as stream:
+            yield io.BufferedReader(cast("io.RawIOBase", stream))
+    else:
+        yield file

@@ -1,0 +1,38 @@
+"""Which front door a call of `wherry build` means: a Go module, or a Dockerfile."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from wherry.cli.world import World
+
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
+_SAYS = ("target", "build_args", "build_contexts", "secrets", "agents", "no_cache_filter", "check", "debug_shell")
+
+
+def wants_dockerfile(world: World, paths: Sequence[str], options: Mapping[str, object]) -> bool:
+    """Tell whether a Dockerfile is meant: it is named, or is there where no main package is."""
+    if options["dockerfile"]:
+        return True
+    if options["go_door"]:
+        return False
+    if len(paths) != 1 and paths:
+        return False
+    path = paths[0] if paths else "."
+    if path == "-" or path.startswith(_REMOTE):
+        return True
+    folder = world.cwd / path
+    if not (folder / "Dockerfile").is_file():
+        return False
+    if any(options[name] for name in _SAYS):
+        return True
+    return _asked(folder) or not any(folder.glob("*.go"))
+
+
+def _asked(folder: Path) -> bool:
+    """Tell whether a wherry.toml beside it says front-door = "dockerfile"."""
+    file = folder / "wherry.toml"
+    if not file.is_file():
+        return False
+    from wherry.settings.wherry_toml import Settings
+
+    return Settings.parse(file.read_text(errors="replace"), str(file)).build.front_door == "dockerfile"

@@ -1,0 +1,116 @@
+"""Secrets and agents of a build, from the user's words: `--secret`, `--ssh`."""
+
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import mkdtemp
+
+from wherry.cli.world import World
+from wherry.errors import InvalidUsage, NotFound
+
+_LARGEST = 500 << 10
+"""Bytes of a secret (BuildKit's limit)."""
+
+
+def secrets_of(world: World, texts: Sequence[str]) -> dict[str, bytes]:
+    """Read secrets: `id=NAME`, with `src=FILE` or `env=VAR`; alone, the variable of that name, else the file.
+
+    Raises:
+        InvalidUsage, NotFound: one can't be had.
+    """
+    return dict(_secret(world, text) for text in texts)
+
+
+def _secret(world: World, text: str) -> tuple[str, bytes]:
+    fields = dict(field.partition("=")[::2] for field in text.split(","))
+    unknown = fields.keys() - {"id", "src", "source", "env", "type"}
+    name = fields.get("id", "") or os.path.basename(fields.get("src", fields.get("source", "")))
+    if unknown or not name:
+        raise InvalidUsage(f"--secret {text.partition('=')[0]}=…: not understood", hint="write it as id=NAME,src=FILE or id=NAME,env=VAR")
+    file = fields.get("src", fields.get("source", ""))
+    variable = fields.get("env", "")
+    if fields.get("type") == "env" and file and not variable:
+        variable, file = file, ""
+    if not file and not variable and name in world.environment:
+        variable = name
+    if variable:
+        if variable not in world.environment:
+            raise NotFound(f"--secret id={name}: the variable {variable} is not set", hint="set it, or name a file with src=")
+        return name, world.environment[variable].encode(errors="surrogateescape")
+    return name, _content(world.cwd / os.path.expanduser(file or name), name)
+
+
+def _content(path: Path, name: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise NotFound(f"--secret id={name}: {path}: {error.strerror}", hint="name a file with src=, or a variable with env=") from error
+    if len(content) > _LARGEST:
+        raise InvalidUsage(f"--secret id={name}: more than {_LARGEST} bytes", hint="a secret is a short text")
+    return content
+
+
+def agents_of(world: World, texts: Sequence[str], stack: ExitStack) -> dict[str, Path]:
+    """Open a door to each agent: a socket of ours that passes on, since a step's users can't use the user's own.
+
+    Raises:
+        InvalidUsage, NotFound: there is no such agent.
+    """
+    agents = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        place = path or world.environment.get("SSH_AUTH_SOCK", "")
+        if not place:
+            raise InvalidUsage(f"--ssh {text}: no agent is running", hint="start one with ssh-agent, or give NAME=SOCKET")
+        target = world.cwd / place
+        if not target.is_socket():
+            raise NotFound(
+                f"--ssh {text}: {place} is no agent's socket",
+                hint="give the socket of an agent; a key is added to one with ssh-add",
+            )
+        agents[name or "default"] = stack.enter_context(_Door(target)).path
+    return agents
+
+
+class _Door:
+    """A socket that passes what comes on to another."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._folder = Path(mkdtemp(prefix="wherry-agent-"))
+        self.path = self._folder / "agent"
+        self._listening = socket.socket(socket.AF_UNIX)
+
+    def __enter__(self) -> "_Door":
+        self._listening.bind(str(self.path))
+        self.path.chmod(0o666)
+        self._listening.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+        with suppress(OSError):
+            self.path.unlink()
+            self._folder.rmdir()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                ours, _ = self._listening.accept()
+                theirs = socket.socket(socket.AF_UNIX)
+                theirs.connect(str(self._target))
+                for source, sink in ((ours, theirs), (theirs, ours)):
+                    threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while chunk := source.recv(1 << 16):
+            sink.sendall(chunk)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)

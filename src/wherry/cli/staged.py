@@ -1,0 +1,312 @@
+"""`wherry build -f Dockerfile`: what was asked for, carried out and told."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from wherry.build.engine import Outcome
+from wherry.cli.deliver import deliver
+from wherry.cli.secrets import agents_of, secrets_of
+from wherry.cli.staging import Source, named_contexts, source_of
+from wherry.cli.world import World
+from wherry.dockerfile.errors import DockerfileError
+from wherry.dockerfile.mounts import parse_size
+from wherry.dockerfile.parser import parse
+from wherry.dockerfile.syntax import directive_of
+from wherry.dockerfiles import DockerfileBuilder, StageReport
+from wherry.errors import InvalidUsage
+from wherry.layer.compress import Encoding
+from wherry.oci.reference import Reference
+from wherry.plan.from_dockerfile import Packing, Planned, Request
+from wherry.plan.stage import Wishes
+from wherry.plan.stage_steps import Execute, Finish, Furnish, Gather, PackTree
+from wherry.plan.steps import Step
+from wherry.platform import Platform, order
+from wherry.remote import Policy
+from wherry.report.progress import Progress, progress_for
+from wherry.report.terminal import size
+from wherry.settings.outputs import Output, encoding_of, parse_outputs
+from wherry.settings.values import parse_pair, parse_platforms
+
+_FRONTENDS = re.compile(r"(docker\.io/)?docker/dockerfile(-upstream)?(:1(\.\d+){0,2}|:latest|:labs|:1-labs|:1\.\d+-labs)?(@.*)?")
+_NAME = re.compile(r"[^a-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Where a user wants the image; see `deliver.Wanted`."""
+
+    load: bool
+    push: bool
+    outputs: tuple[Output, ...]
+    metadata_file: Path | None
+    iidfile: Path | None
+
+
+def build(world: World, paths: Sequence[str], options: Mapping[str, Any]) -> int:
+    """Build a Dockerfile and print the image."""
+    with ExitStack() as stack:
+        source = stack.enter_context(source_of(world, paths, options))
+        try:
+            return _build(world, source, options, stack)
+        except DockerfileError as error:
+            shown = error.shown(source.name, source.text)
+            shown.exit_code = error.exit_code
+            raise shown from error
+
+
+def _build(world: World, source: Source, options: Mapping[str, Any], stack: ExitStack) -> int:
+    from wherry.cli.machine import machine_of
+
+    _check_frontend(source)
+    outputs = parse_outputs(options["outputs"])
+    file = parse(source.text)
+    contexts, images, folders = named_contexts(world, options["build_contexts"], stack)
+    request = _request(world, options, file, source, outputs, contexts, images)
+    names = _names(options["names"], source)
+    asked = Asked(
+        load=options["load"],
+        push=options["push"],
+        outputs=outputs,
+        metadata_file=world.cwd / options["metadata_file"] if options["metadata_file"] else None,
+        iidfile=world.cwd / options["iidfile"] if options["iidfile"] else None,
+    )
+    mode = "quiet" if options["quiet"] and options["progress"] == "auto" else options["progress"]
+    progress = stack.enter_context(progress_for(mode, world.stderr, world.environment, world.clock))
+    teller = Teller(progress, explain=options["explain"])
+    if options["insecure"]:
+        world.insecure |= {Reference.parse(name).registry for name in names}
+    builder = DockerfileBuilder(
+        store=world.store,
+        cache=world.cache_folder,
+        machine=machine_of(
+            world,
+            isolation=options["isolation"],
+            secrets=secrets_of(world, options["secrets"]),
+            agents=agents_of(world, options["agents"], stack),
+            debug_shell=options["debug_shell"],
+            notice=progress.warn,
+        ),
+        contexts={**folders, **({"": source.context} if source.context else {})},
+        registries=lambda: world.registries,
+        policy=Policy(offline=options["offline"], pull=options["pull"]),
+        warned=progress.warn,
+        clock=world.clock,
+        threads=len(os.sched_getaffinity(0)),
+        use_cache=not options["no_cache"],
+        began=teller.began,
+        finished=teller.finished,
+        said=teller.said,
+        begins=teller.begins,
+    )
+    try:
+        report = builder.build(request, names, names[0])
+    finally:
+        teller.close()
+    teller.end(report)
+    deliver(world, asked, [report.image], progress)
+    if not any(output.stdout for output in outputs):
+        world.say(_printed(report, options))
+    return 0
+
+
+def _check_frontend(source: Source) -> None:
+    frontend = directive_of("syntax", source.text)
+    if frontend and not _FRONTENDS.fullmatch(frontend):
+        raise InvalidUsage(
+            f"{source.name}: # syntax={frontend} asks for another frontend than Docker's, and wherry has none but its own",
+            hint="take the line out, or build it with docker buildx",
+        )
+
+
+def _request(
+    world: World,
+    options: Mapping[str, Any],
+    file: Any,
+    source: Source,
+    outputs: Sequence[Output],
+    contexts: Mapping[str, str],
+    images: Mapping[str, str],
+) -> Request:
+    arguments = dict(_arguments(world, options["build_args"]))
+    epoch = _epoch(arguments.get("SOURCE_DATE_EPOCH") or world.environment.get("SOURCE_DATE_EPOCH", ""))
+    if epoch is not None:
+        arguments["SOURCE_DATE_EPOCH"] = str(epoch)
+    here = Platform.of("linux", os.uname().machine)
+    platforms = order(parse_platforms(options["platforms"])) or (here,)
+    algorithm, level = encoding_of(outputs, options["compression"], options["compression_level"])
+    encoding = Encoding.default(algorithm or "gzip") if level is None else Encoding(algorithm or "gzip", level)
+    if options["release"]:
+        encoding = Encoding("zstd", 19)
+    rewrite = any(output.rewrite_timestamp for output in outputs) and epoch is not None
+    return Request(
+        file=file,
+        contexts=contexts,
+        context_images=images,
+        platforms=platforms,
+        build_platform=here,
+        implicit=not options["platforms"],
+        target=options["target"],
+        wishes=Wishes(
+            arguments=arguments,
+            network=options["network"],
+            hosts=tuple(_host(text) for text in options["hosts"]),
+            limits=tuple(_limit(text) for text in options["limits"]),
+            shm=parse_size(options["shm_size"]) if options["shm_size"] else 0,
+            insecure="security.insecure" in options["allow"],
+            epoch=epoch,
+        ),
+        labels=dict(parse_pair(text, "--label") for text in options["labels"]),
+        annotations=tuple(parse_pair(text, "--annotation") for text in options["annotations"]),
+        packing=Packing(
+            algorithm=encoding.algorithm,
+            level=encoding.level,
+            encoder=encoding.encoder,
+            latest=epoch if rewrite and epoch is not None else -1,
+        ),
+        no_cache=frozenset(name.strip() for text in options["no_cache_filter"] for name in text.split(",")),
+        slot=source.slot,
+        created=_rfc3339(epoch),
+    )
+
+
+def _arguments(world: World, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if equals:
+            yield name, value
+        elif name in world.environment:
+            yield name, world.environment[name]
+
+
+def _epoch(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 33:
+        raise InvalidUsage(
+            f"SOURCE_DATE_EPOCH={text!r}: it has to be seconds since 1970, as a whole number",
+            hint="set it to $(git log -1 --format=%ct), or unset it",
+        )
+    return int(text)
+
+
+def _rfc3339(epoch: int | None) -> str:
+    if epoch is None:
+        return ""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(epoch, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _host(text: str) -> tuple[str, str]:
+    mark = "=" if "=" in text else ":"
+    name, found, address = text.partition(mark)
+    if not found or not name or not address:
+        raise InvalidUsage(f"--add-host {text}: no name and address", hint="write it as NAME:IP")
+    return name, address.strip("[]")
+
+
+def _limit(text: str) -> tuple[str, int, int]:
+    name, _, values = text.partition("=")
+    soft, _, hard = values.partition(":")
+    numbers = [int(value) if re.fullmatch(r"-?\d+", value) else None for value in (soft, hard or soft)]
+    if None in numbers or not name:
+        raise InvalidUsage(f"--ulimit {text}: no limit", hint="write it as nofile=1024 or nofile=1024:2048")
+    return name, numbers[0] or 0, numbers[1] or 0
+
+
+def _names(names: Sequence[str], source: Source) -> tuple[str, ...]:
+    for name in names:
+        Reference.parse(name)
+    return tuple(names) or (_NAME.sub("-", source.title.lower()).strip("-._") or "image",)
+
+
+def _printed(report: StageReport, options: Mapping[str, Any]) -> str:
+    image = report.image
+    if not options["as_json"]:
+        return str(image.root.digest) if options["quiet"] else f"{image.names[0]}@{image.root.digest}"
+    document = {
+        "version": 1,
+        "unchanged": report.unchanged,
+        "images": [
+            {
+                "names": image.names,
+                "digest": str(image.root.digest),
+                "mediaType": image.root.media_type,
+                "platforms": [
+                    {
+                        "platform": str(one.platform),
+                        "digest": str(one.descriptor.digest),
+                        "config": str(one.manifest.config.digest),
+                        "pulled": sum(layer.size for layer in one.manifest.stack),
+                    }
+                    for one in image.images
+                ],
+            }
+        ],
+        "steps": [
+            {"name": name, "cached": outcome.cached, "seconds": round(outcome.seconds, 3), "reasons": outcome.reasons}
+            for name, outcome in report.outcomes.items()
+        ],
+    }
+    return msgspec.json.encode(document).decode()
+
+
+class Teller:
+    """Says on stderr what a build does."""
+
+    def __init__(self, progress: Progress, *, explain: bool) -> None:
+        self._progress = progress
+        self._explain = explain
+        self._running: dict[str, Any] = {}
+        self._planned: Planned | None = None
+
+    def begins(self, planned: Planned) -> None:
+        """Take what will be done."""
+        self._planned = planned
+
+    def began(self, step: Step) -> None:
+        """Tell that a step is being done."""
+        if isinstance(step.action, Gather | Furnish | Execute):
+            running = self._progress.step(step.name)
+            self._running[step.name] = running.__enter__()
+
+    def said(self, step: str, line: str) -> None:
+        """Pass on what a step prints."""
+        label = step.partition("]")[0].lstrip("[")
+        self._progress.line(f"  {label} | {line}")
+
+    def finished(self, outcome: Outcome) -> None:
+        """Tell what came of a step."""
+        name = outcome.step.name
+        running = self._running.pop(name, None)
+        if running is not None:
+            running.__exit__(None, None, None)
+        elif outcome.cached and isinstance(outcome.step.action, Gather | Furnish | Execute):
+            self._progress.line(f"{name}  cached")
+        if self._explain and not isinstance(outcome.step.action, Finish | PackTree) and not outcome.cached:
+            self._progress.line(f"  {name.partition(']')[2].strip() or name} missed: {'; '.join(outcome.reasons)}")
+
+    def close(self) -> None:
+        """Let go of what did not end."""
+        for running in self._running.values():
+            running.__exit__(None, None, None)
+        self._running.clear()
+
+    def end(self, report: StageReport) -> None:
+        """Tell what came out."""
+        if report.unchanged:
+            self._progress.line(f"nothing changed ({report.looked_at} files looked at)")
+            return
+        for one in report.image.images:
+            pulled = sum(layer.size for layer in one.manifest.stack)
+            self._progress.line(f"{one.platform}  {len(one.manifest.stack)} layers  {size(pulled)} pulled")
+        self._progress.line(f"stored in {report.seconds:.1f} s")
+
+

@@ -1,0 +1,200 @@
+"""Where a Dockerfile and its contexts come from: folders, standard input, archives, URLs."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from wherry.build.context import LocalContext
+from wherry.cli.world import World
+from wherry.dockerfile.ignore import read_ignore_file
+from wherry.dockerfiles import DOCKER, LAYOUT
+from wherry.errors import InvalidUsage, NotFound
+from wherry.plan.from_dockerfile import familiar
+from wherry.plan.stage import is_git
+
+_LARGEST = 64 << 20
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Dockerfile, and what it is built with."""
+
+    name: str
+    """As the user knows it."""
+    text: str
+    context: Callable[[], LocalContext] | None
+    title: str
+    """What the image is called if nobody says."""
+    slot: str
+    """What is being built, so that a miss is compared with the last build of the same."""
+
+
+@contextmanager
+def source_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) -> Iterator[Source]:
+    """Open a Dockerfile and its context.
+
+    Raises:
+        InvalidUsage, NotFound: they are not to be had.
+    """
+    if len(paths) > 1:
+        raise InvalidUsage(f"{len(paths)} contexts: a Dockerfile has one", hint="give one folder")
+    place = paths[0] if paths else "."
+    file = options["dockerfile"] or ""
+    with ExitStack() as stack:
+        if place == "-":
+            if file == "-":
+                raise InvalidUsage("- is both the Dockerfile and the context", hint="give one of them as a path")
+            yield _from_input(world, file, stack)
+            return
+        if place.startswith(_REMOTE):
+            folder = _remote(world, place, stack)
+            title = place.rstrip("/").rpartition("/")[2].partition("#")[0].removesuffix(".git")
+        else:
+            folder = world.cwd / place
+            title = Path(os.path.realpath(folder)).name
+        if not folder.is_dir():
+            raise NotFound(f"{place}: no such folder", hint="give the folder that is the build's context")
+        yield _in_folder(world, folder, file, title, local=not place.startswith(_REMOTE))
+
+
+def _in_folder(world: World, folder: Path, file: str, title: str, *, local: bool) -> Source:
+    if file == "-":
+        text, name, beside = _input(world).decode("utf-8", "surrogateescape"), "-", None
+    else:
+        path = (world.cwd / file if local else folder / file) if file else folder / "Dockerfile"
+        name = file or os.path.relpath(path, world.cwd) if local else file or "Dockerfile"
+        text, beside = _read(path, name), path
+    slot = f"{os.path.realpath(folder)} {name}"
+    memory = world.cache_folder / "contexts" / f"{_named(os.path.realpath(folder))}.msgpack"
+    return Source(name, text, lambda: LocalContext(folder, _patterns(folder, beside), memory), title, slot)
+
+
+def _patterns(folder: Path, dockerfile: Path | None) -> tuple[str, ...]:
+    """Read the ignore file: the Dockerfile's own, else the context's."""
+    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore") if dockerfile else None
+    for file in (own, folder / ".dockerignore"):
+        if file is not None and file.is_file():
+            return tuple(read_ignore_file(file.read_text("utf-8", "surrogateescape")))
+    return ()
+
+
+def _from_input(world: World, file: str, stack: ExitStack) -> Source:
+    content = _input(world)
+    folder = _scratch(world, stack)
+    archive = folder / "context.tar"
+    archive.write_bytes(content)
+    from wherry.build.archives import is_archive
+
+    if not is_archive(archive):
+        text = content.decode("utf-8", "surrogateescape")
+        return Source("-", text, None, "image", "standard input")
+    inner = folder / "context"
+    _unpack(archive, inner)
+    return _in_folder(world, inner, file, "image", local=False)
+
+
+def _remote(world: World, address: str, stack: ExitStack) -> Path:
+    from wherry.cli.machine import outside_of
+
+    outside = outside_of(world)
+    if is_git(address):
+        fetched = outside.git(address, "", keep_git_dir=False)
+        return fetched.folder / fetched.name
+    fetched = outside.http(address, "")
+    from wherry.build.archives import is_archive
+
+    folder = _scratch(world, stack) / "context"
+    file = fetched.folder / fetched.name
+    if is_archive(file):
+        _unpack(file, folder)
+    else:
+        folder.mkdir()
+        shutil.copyfile(file, folder / "Dockerfile")
+    return folder
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack a context for ourselves: owners don't count, devices are left out."""
+    from wherry.build.archives import open_archive
+    from wherry.layer.unpack import unpack
+
+    folder.mkdir()
+    with open_archive(archive) as entries:
+        unpack(entries, folder)
+
+
+def named_contexts(
+    world: World, texts: Sequence[str], stack: ExitStack
+) -> tuple[dict[str, str], dict[str, str], dict[str, Callable[[], LocalContext]]]:
+    """Read `--build-context NAME=VALUE`.
+
+    Returns:
+        By familiar name: what kind it is (`image` or `files`), what image it is, and how its folder is opened.
+
+    Raises:
+        InvalidUsage, NotFound: one is none.
+    """
+    kinds: dict[str, str] = {}
+    images: dict[str, str] = {}
+    folders: dict[str, Callable[[], LocalContext]] = {}
+    for text in texts:
+        given, equals, value = text.partition("=")
+        if not equals or not given or not value:
+            raise InvalidUsage(f"--build-context {text}: no name and value", hint="write it as NAME=FOLDER")
+        name = familiar(given.lower()) if given == given.lower() else given
+        if value.startswith(LAYOUT):
+            path = value.removeprefix(LAYOUT)
+            kinds[name], images[name] = "image", f"{LAYOUT}{path if path.startswith('/') else world.cwd / path}"
+        elif value.startswith(DOCKER):
+            kinds[name], images[name] = "image", value
+        else:
+            kinds[name] = "files"
+            folders[name] = _opener(world, value, stack)
+    return kinds, images, folders
+
+
+def _opener(world: World, value: str, stack: ExitStack) -> Callable[[], LocalContext]:
+    if value.startswith(_REMOTE):
+        return lambda: LocalContext(_remote(world, value, stack))
+    folder = world.cwd / value
+    if not folder.is_dir():
+        raise NotFound(
+            f"--build-context {value}: no such folder",
+            hint="give a folder, oci-layout://PATH, docker-image://NAME or a URL",
+        )
+    memory = world.cache_folder / "contexts" / f"{_named(os.path.realpath(folder))}.msgpack"
+    return lambda: LocalContext(folder, _patterns(folder, None), memory)
+
+
+def _read(path: Path, name: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise NotFound(f"{name}: {error.strerror}", hint="name the Dockerfile with -f FILE") from error
+    if len(content) > _LARGEST:
+        raise InvalidUsage(f"{name}: more than {_LARGEST >> 20} MB", hint="name a Dockerfile with -f FILE")
+    return content.decode("utf-8", "surrogateescape")
+
+
+def _input(world: World) -> bytes:
+    return world.binary_in.read()
+
+
+def _scratch(world: World, stack: ExitStack) -> Path:
+    world.cache_folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix="context-", dir=world.cache_folder))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _named(path: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]

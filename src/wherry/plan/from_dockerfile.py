@@ -1,0 +1,435 @@
+"""A Dockerfile to steps: stages by need, arguments, platforms; equal steps of several platforms come once.
+
+Source: Dockerfile reference, "FROM", "ARG", "Automatic platform ARGs in the global scope"; BuildKit 0.34's behaviour
+for what it leaves open.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import msgspec
+
+from wherry.dockerfile import instructions as of
+from wherry.dockerfile.errors import DockerfileError, nearest
+from wherry.dockerfile.parser import parse_trigger
+from wherry.dockerfile.words import Style, expand
+from wherry.errors import WherryError
+from wherry.oci.image import Image
+from wherry.oci.reference import InvalidReference, Reference
+from wherry.plan.draft import DEFAULT_PATH, Draft
+from wherry.plan.stage import Dispatcher, Place, State, Wishes
+from wherry.plan.stage_steps import Finish, Gather, Origin, PackTree, Taking
+from wherry.plan.steps import Action, Plan, Step, TakeBase, key_of
+from wherry.platform import Platform
+
+SCRATCH = "scratch"
+_COMMON = ("alpine", "busybox", "debian", "golang", "ubuntu", "fedora", "scratch")
+_COUNTED = (of.Copy, of.Add, of.Run, of.Workdir)
+
+
+class Images(Protocol):
+    """Whoever has images by name; their documents are enough for a plan."""
+
+    def image(self, name: str, platform: Platform) -> Image:
+        """Read an image's documents.
+
+        Raises:
+            NotFound: there is none, or none of that platform.
+        """
+
+    def content(self, name: str) -> Mapping[str, str]:
+        """Name what decides an image's bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """How layers are made."""
+
+    algorithm: str
+    level: int
+    encoder: str
+    latest: int = -1
+    """Seconds since the epoch that no time in a layer may be after; -1: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asks of a Dockerfile."""
+
+    file: of.Dockerfile
+    contexts: Mapping[str, str]
+    """Named contexts: by familiar name, `image` for those that are images, else `files`."""
+    context_images: Mapping[str, str]
+    """The names under which `Images` knows those that are images."""
+    platforms: tuple[Platform, ...]
+    build_platform: Platform
+    implicit: bool
+    """Whether nobody asked for a platform: then a base's may differ in its variant."""
+    target: str
+    wishes: Wishes
+    labels: Mapping[str, str]
+    annotations: tuple[tuple[str, str], ...]
+    packing: Packing
+    no_cache: frozenset[str]
+    """Stages whose steps are done anew."""
+    slot: str
+    created: str
+    """RFC 3339; empty: when the layers were made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and the step that gives each platform's image."""
+
+    plan: Plan
+    images: Mapping[Platform, str]
+    texts: Mapping[str, of.Instruction]
+    """The instruction that each step is of."""
+    renewed: frozenset[str]
+    """Steps that are done whether or not they are cached."""
+
+
+def plan_dockerfile(request: Request, images: Images) -> Planned:
+    """Plan what the target needs, on each platform.
+
+    Raises:
+        DockerfileError: with the lines.
+        NotFound, RegistryError: a base is not to be had.
+    """
+    weaver = _Weaver()
+    found = {}
+    for platform in request.platforms:
+        stages = _Stages(request, images, weaver, platform)
+        found[platform] = stages.finish()
+    plan = Plan(tuple(weaver.steps.values()), request.slot)
+    return Planned(plan, found, weaver.texts, frozenset(weaver.renewed))
+
+
+@dataclass
+class _Weaver:
+    """Steps put together; what is the same comes once."""
+
+    steps: dict[str, Step] = field(default_factory=dict)
+    texts: dict[str, of.Instruction] = field(default_factory=dict)
+    renewed: set[str] = field(default_factory=set)
+    _names: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, action: Action, needs: tuple[str, ...], platform: Platform) -> str:
+        """Have a step; give its name."""
+        step = Step(name, action, needs)
+        key = key_of({**step.definition(), "needs": "\0".join(needs)})
+        if key in self._names:
+            return self._names[key]
+        if name in self.steps:
+            name = f"{platform} {name}"
+        number = 2
+        while name in self.steps:
+            name = f"{name.partition(' #')[0]} #{number}"
+            number += 1
+        self.steps[name] = Step(name, action, needs)
+        self._names[key] = name
+        return name
+
+
+class _Stages:
+    """The stages of a file for one target platform."""
+
+    def __init__(self, request: Request, images: Images, weaver: _Weaver, platform: Platform) -> None:
+        self._request = request
+        self._images = images
+        self._weaver = weaver
+        self._platform = platform
+        self._stages = request.file.stages
+        self._states: dict[int, State] = {}
+        self._working: list[int] = []
+        target = request.target or self._stages[-1].base.name
+        self._globals = dict(_predefined(request, platform, target))
+        self._read_preamble()
+
+    def finish(self) -> str:
+        """Plan the target, with its layers and its image; give the last step's name."""
+        request = self._request
+        state = self._state(self._target()).child()
+        if request.labels:
+            state.draft.labels = {**(state.draft.labels or {}), **request.labels}
+        packing = request.packing
+        layers = []
+        for name in state.own:
+            place = state.stack.index(name)
+            action = PackTree(packing.algorithm, packing.level, packing.encoder, packing.latest)
+            layers.append(
+                self._weaver.add(f"layer of {name}", action, (name, *state.stack[:place]), self._platform)
+            )
+        base = state.stack[:1] if state.base is not None else ()
+        finish = Finish(
+            platform=self._platform if not request.implicit else state.platform,
+            config=msgspec.json.encode(state.draft.config()).decode(),
+            author=state.draft.author,
+            history=tuple(state.draft.history),
+            base=bool(base),
+            created=request.created,
+            annotations=request.annotations,
+        )
+        return self._weaver.add(f"image {self._platform}", finish, (*base, *layers), self._platform)
+
+    def _target(self) -> int:
+        wanted = self._request.target
+        if not wanted:
+            return len(self._stages) - 1
+        found = self._named(wanted)
+        if found is None and wanted.isdecimal() and int(wanted) < len(self._stages):
+            return int(wanted)
+        if found is None:
+            names = [stage.base.name for stage in self._stages]
+            raise DockerfileError(
+                f'target stage "{wanted}" could not be found{nearest(wanted, names)}',
+                hint=f"name one of its stages: {', '.join(filter(None, names)) or 'it names none'}",
+            )
+        return found
+
+    def _named(self, name: str) -> int | None:
+        found = [number for number, stage in enumerate(self._stages) if stage.base.name == name.lower()]
+        return found[-1] if found and name else None
+
+    def _read_preamble(self) -> None:
+        given = self._request.wishes.arguments
+        for instruction in self._request.file.preamble:
+            for argument in instruction.arguments:
+                value = argument.value
+                if argument.name in given:
+                    value = given[argument.name]
+                elif value is not None:
+                    value = self._expanded(value, instruction)
+                if value is not None:
+                    self._globals[argument.name] = value
+
+    def _expanded(self, word: str, where: of.Instruction) -> str:
+        try:
+            return expand(word, self._globals, Style(escape=self._request.file.escape)).text
+        except DockerfileError as error:
+            raise error.placed(where.lines) from None
+
+    def _state(self, number: int) -> State:
+        """Plan a stage, with all that it needs."""
+        if number in self._states:
+            return self._states[number]
+        stage = self._stages[number]
+        if number in self._working:
+            raise DockerfileError(
+                f"circular dependency detected on stage: {stage.base.name or number}", stage.base.lines
+            )
+        self._working.append(number)
+        state, triggers = self._begin(number, stage)
+        if state is not None:
+            self._dispatch(number, stage, state, triggers)
+        else:
+            state = self._whole_context(stage)
+        self._working.pop()
+        self._states[number] = state
+        return state
+
+    def _begin(self, number: int, stage: of.Stage) -> tuple[State | None, tuple[str, ...]]:
+        """Give the state a stage begins with, and the triggers of what it is based on; None: a context replaces it."""
+        base = stage.base
+        image = self._expanded(base.image, base)
+        if not image:
+            raise DockerfileError(f"base name ({base.image}) should not be blank", base.lines)
+        platform = self._platform_of(base)
+        if base.name and base.name in self._request.contexts:
+            if self._request.contexts[base.name] == "files":
+                return None, ()
+            state = self._from_image(self._request.context_images[base.name], platform, base)
+            self._states[number] = state
+            return state, ()
+        inner = self._earlier(image, number)
+        if inner is not None:
+            state = self._state(inner).child()
+            triggers, state.draft.triggers = state.draft.triggers, ()
+            return state, triggers
+        if image == SCRATCH:
+            draft = Draft.empty()
+            return State(platform or self._platform, draft, env=dict(draft.env)), ()
+        context = self._request.contexts.get(familiar(image))
+        if context == "files":
+            return self._context_as_base(familiar(image), platform, base), ()
+        known = self._request.context_images.get(familiar(image), image)
+        state = self._from_image(known, platform, base, shown=image)
+        triggers, state.draft.triggers = state.draft.triggers, ()
+        return state, triggers
+
+    def _earlier(self, name: str, number: int) -> int | None:
+        found = [
+            other for other, stage in enumerate(self._stages[:number]) if stage.base.name and stage.base.name == name
+        ]
+        return found[-1] if found else None
+
+    def _dispatch(self, number: int, stage: of.Stage, state: State, triggers: tuple[str, ...]) -> None:
+        if number in self._states:  # a named context stands for it
+            return
+        if "PATH" not in state.draft.env:
+            state.draft.env["PATH"] = DEFAULT_PATH
+        state.env.update(state.draft.env)
+        steps = [self._trigger(text, stage) for text in triggers] + list(stage.instructions)
+        labels = _Labels(stage, number, sum(isinstance(one, _COUNTED) for one in steps), alone=len(self._stages) == 1)
+
+        def add(action: Action, needs: tuple[str, ...], instruction: of.Instruction) -> str:
+            name = self._weaver.add(labels.next(instruction), action, needs, self._platform)
+            self._weaver.texts.setdefault(name, instruction)
+            if "" in self._request.no_cache or stage.base.name in self._request.no_cache:
+                self._weaver.renewed.add(name)
+            return name
+
+        dispatcher = Dispatcher(
+            state, self._request.wishes, self._request.file.escape, self._globals, add, self._finder(number)
+        )
+        for instruction in steps:
+            dispatcher.dispatch(instruction)
+
+    def _trigger(self, text: str, stage: of.Stage) -> of.Instruction:
+        try:
+            return replace(parse_trigger(text), lines=stage.base.lines)
+        except DockerfileError as error:
+            raise DockerfileError(
+                f"ONBUILD {text}: {error.problem}", stage.base.lines, hint="the base asks for this step"
+            ) from None
+
+    def _finder(self, number: int) -> Callable[[str, of.Instruction], Place]:
+        def find(name: str, instruction: of.Instruction) -> Place:
+            other = int(name) if name.isdecimal() else self._named(name)
+            if other is None:
+                return self._outside(name, instruction)
+            if other >= len(self._stages):
+                raise DockerfileError(f"invalid stage index {name}", instruction.lines)
+            if other >= number:
+                shown = self._stages[number].base.name or f"stage-{number}"
+                if other == number or number in self._needed_by(other):
+                    raise DockerfileError(f"circular dependency detected on stage: {shown}", instruction.lines)
+                raise DockerfileError(
+                    f'cannot copy from stage "{name}", it needs to be defined before current stage "{shown}"',
+                    instruction.lines,
+                )
+            return Place(self._state(other).stack)
+
+        return find
+
+    def _needed_by(self, number: int) -> set[int]:
+        needed: set[int] = set()
+        waiting = [number]
+        while waiting:
+            stage = self._stages[waiting.pop()]
+            names = [stage.base.image, *(one.from_ for one in stage.instructions if isinstance(one, of.Copy))]
+            for name in names:
+                other = int(name) if name.isdecimal() else self._named(name)
+                if other is not None and other < len(self._stages) and other not in needed:
+                    needed.add(other)
+                    waiting.append(other)
+        return needed
+
+    def _outside(self, name: str, instruction: of.Instruction) -> Place:
+        """Find what is no stage: a named context, or an image."""
+        if name == SCRATCH:
+            return Place(())
+        if self._request.contexts.get(familiar(name)) == "files":
+            return Place(context=familiar(name))
+        known = self._request.context_images.get(familiar(name), name)
+        return Place(self._take(known, self._platform, instruction, shown=name)[0])
+
+    def _platform_of(self, base: of.From) -> Platform | None:
+        if not base.platform:
+            return None
+        text = self._expanded(base.platform, base)
+        if not text:
+            raise DockerfileError(f"empty platform value from expression {base.platform}", base.lines)
+        try:
+            return Platform.parse(text)
+        except WherryError as error:
+            raise DockerfileError(f"failed to parse platform {text}: {error.message}", base.lines) from None
+
+    def _from_image(
+        self, name: str, platform: Platform | None, base: of.From, *, shown: str = ""
+    ) -> State:
+        stack, image, chosen = self._take(name, platform or self._platform, base, shown=shown or name)
+        draft = Draft.of(image.config.runtime, image.config.author)
+        return State(chosen, draft, base=image, stack=stack, env=dict(draft.env))
+
+    def _take(
+        self, name: str, platform: Platform, where: of.Instruction, *, shown: str
+    ) -> tuple[tuple[str, ...], Image, Platform]:
+        try:
+            Reference.parse(shown) if "://" not in shown else None
+            image = self._images.image(name, platform)
+        except InvalidReference as error:
+            raise DockerfileError(f'failed to parse stage name "{shown}": {error.problem}', where.lines) from None
+        except WherryError as error:
+            known = [stage.base.name for stage in self._stages]
+            error.message = f"{shown}: {error.message}{nearest(shown, [*known, *_COMMON])} (line {where.lines.first})"
+            raise
+        action = TakeBase(name, platform, dict(self._images.content(name)))
+        step = self._weaver.add(f"FROM {shown}", action, (), platform)
+        return (step,), image, image.platform if self._request.implicit else platform
+
+    def _context_as_base(self, name: str, platform: Platform | None, base: of.From) -> State:
+        draft = Draft.empty()
+        state = State(platform or self._platform, draft, env=dict(draft.env))
+        taking = Taking(Origin("context", name), "/", contents=True)
+        step = self._weaver.add(f"FROM {name}", Gather((taking,), "/"), (), self._platform)
+        self._weaver.texts.setdefault(step, base)
+        state.stack = state.own = (step,)
+        draft.note(f"FROM {name}", layer=True)
+        return state
+
+    def _whole_context(self, stage: of.Stage) -> State:
+        return self._context_as_base(stage.base.name, self._platform_of(stage.base), stage.base)
+
+
+@dataclass
+class _Labels:
+    """What steps of a stage are called, as BuildKit calls them."""
+
+    stage: of.Stage
+    number: int
+    total: int
+    alone: bool
+    at: int = 0
+
+    def __post_init__(self) -> None:
+        has_base = self.stage.base.image != SCRATCH
+        self.total += has_base
+        self.at += has_base
+
+    def next(self, instruction: of.Instruction) -> str:
+        """Name the next one."""
+        self.at += 1
+        stage = "" if self.alone else f"{self.stage.base.name or f'stage-{self.number}'} "
+        first, _, rest = instruction.text.partition(" ")
+        return f"[{stage}{self.at}/{self.total}] {first.upper()} {rest.strip()}"
+
+
+def familiar(name: str) -> str:
+    """Write an image's name as people do, without `:latest`: what a named context is found under."""
+    try:
+        return str(Reference.parse(name)).removesuffix(":latest")
+    except InvalidReference:
+        return name
+
+
+def _predefined(request: Request, platform: Platform, target: str) -> Iterator[tuple[str, str]]:
+    build = request.build_platform
+    values = {
+        "BUILDPLATFORM": str(build),
+        "BUILDOS": build.os,
+        "BUILDOSVERSION": "",
+        "BUILDARCH": build.architecture,
+        "BUILDVARIANT": build.variant,
+        "TARGETPLATFORM": str(platform),
+        "TARGETOS": platform.os,
+        "TARGETOSVERSION": "",
+        "TARGETARCH": platform.architecture,
+        "TARGETVARIANT": platform.variant,
+        "TARGETSTAGE": target or "default",
+    }
+    for name, value in values.items():
+        yield name, request.wishes.arguments.get(name, value)
+    if request.wishes.epoch is not None:
+        yield "SOURCE_DATE_EPOCH", str(request.wishes.epoch)

@@ -1,0 +1,484 @@
+"""One stage's instructions, one after the other, to steps and to a config.
+
+Source: Dockerfile reference; BuildKit 0.34's behaviour for what it leaves open: what counts as a variable where, what
+history says, what a mount of a stage is.
+"""
+
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from wherry.dockerfile import instructions as of
+from wherry.dockerfile.errors import DockerfileError
+from wherry.dockerfile.ignore import BadPattern, Patterns
+from wherry.dockerfile.mounts import Mount, evaluate
+from wherry.dockerfile.syntax import parse_heredoc
+from wherry.dockerfile.words import Style, expand
+from wherry.oci.config import Healthcheck
+from wherry.oci.image import Image
+from wherry.plan.draft import Draft, below, clean, health_words, plain_list, ports_of, quoted_list
+from wherry.plan.stage_steps import Execute, Furnish, Gather, Origin, StepMount, Taking
+from wherry.plan.steps import Action
+from wherry.platform import Platform
+from wherry.sandbox.modes import changed_mode
+
+NOT_IN_ENVIRONMENT = frozenset({"BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_SYNTAX"})
+_PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"})
+_SHORTEST = 3
+_SIGNALS = frozenset(
+    {
+        "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL",
+        "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1",
+        "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN", "RTMAX",
+        *(f"RTMIN+{number}" for number in range(1, 16)), *(f"RTMAX-{number}" for number in range(1, 15)),
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user says beside the Dockerfile, as far as steps go."""
+
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    """`--build-arg`."""
+    network: str = "default"
+    hosts: tuple[tuple[str, str], ...] = ()
+    limits: tuple[tuple[str, int, int], ...] = ()
+    shm: int = 0
+    insecure: bool = False
+    """Whether steps may ask for all privileges (`--allow security.insecure`)."""
+    epoch: int | None = None
+    """SOURCE_DATE_EPOCH."""
+
+    @property
+    def mtime(self) -> int:
+        """Nanoseconds since the epoch of what is made; -1: now."""
+        return -1 if self.epoch is None else self.epoch * 1_000_000_000
+
+    @property
+    def proxies(self) -> tuple[tuple[str, str], ...]:
+        """What steps see of proxies, in no key and no history: both spellings of each."""
+        given = {name.lower(): value for name, value in sorted(self.arguments.items()) if name.lower() in _PROXIES}
+        return tuple((spelt, value) for name, value in given.items() for spelt in (name.upper(), name))
+
+
+@dataclass
+class State:
+    """A stage after some of its instructions."""
+
+    platform: Platform
+    draft: Draft
+    base: Image | None = None
+    """The image that is below all."""
+    stack: tuple[str, ...] = ()
+    """The steps that make its rootfs, base first."""
+    own: tuple[str, ...] = ()
+    """Those that made layers above the base."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Variables that words and RUN see: of the config, and build arguments."""
+    arguments: list[of.Argument] = field(default_factory=list)
+    """Build arguments that were declared, for history."""
+    cmd_set: bool = False
+
+    def child(self) -> "State":
+        """Begin a stage on this one."""
+        return replace(
+            self, draft=self.draft.copied(), env=dict(self.env), arguments=list(self.arguments), cmd_set=False
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where COPY --from or a mount's `from` leads: to a stage's rootfs, or to a context."""
+
+    stack: tuple[str, ...] = ()
+    context: str | None = None
+
+
+AddStep = Callable[[Action, tuple[str, ...], of.Instruction], str]
+"""Puts a step into the plan; gives its name."""
+
+
+@dataclass
+class Dispatcher:
+    """Carries instructions out on a state."""
+
+    state: State
+    wishes: Wishes
+    escape: str
+    globals: Mapping[str, str]
+    """ARG before the first FROM, and what is predefined."""
+    add: AddStep
+    find: Callable[[str, of.Instruction], Place]
+    """Finds what `from` names."""
+
+    def dispatch(self, instruction: of.Instruction) -> None:
+        """Carry one out.
+
+        Raises:
+            DockerfileError: it asks for what can't be.
+        """
+        try:
+            self._one(instruction)
+        except DockerfileError as error:
+            raise error.placed(instruction.lines) from None
+        except BadPattern as error:
+            raise DockerfileError(error.message, instruction.lines, hint=error.hint) from None
+
+    def _one(self, instruction: of.Instruction) -> None:
+        draft = self.state.draft
+        match instruction:
+            case of.Arg():
+                self._arg(instruction)
+            case of.Env() | of.Label():
+                self._pairs(instruction)
+            case of.Copy():
+                self._copy(instruction)
+            case of.Add():
+                self._add(instruction)
+            case of.Run():
+                self._run(instruction)
+            case of.Workdir():
+                self._workdir(instruction)
+            case of.Cmd() | of.Entrypoint():
+                self._start(instruction)
+            case of.Healthcheck():
+                self._healthcheck(instruction)
+            case of.Expose():
+                self._expose(instruction)
+            case of.User():
+                draft.user = self._expand(instruction.user)
+                draft.note(f"USER {draft.user}")
+            case of.Volume():
+                self._volume(instruction)
+            case of.Stopsignal():
+                self._stopsignal(instruction)
+            case of.Shell():
+                draft.shell = instruction.shell
+                draft.note(f"SHELL {plain_list(instruction.shell)}")
+            case of.Maintainer():
+                draft.author = instruction.name
+                draft.note(f"MAINTAINER {instruction.name}")
+            case of.Onbuild():
+                draft.triggers = (*draft.triggers, instruction.trigger)
+            case _:
+                raise TypeError(type(instruction).__name__)
+
+    def _expand(self, word: str) -> str:
+        return expand(word, self.state.env, Style(escape=self.escape)).text
+
+    def _arg(self, instruction: of.Arg) -> None:
+        shown = []
+        for argument in instruction.arguments:
+            value = argument.value
+            if argument.name in self.wishes.arguments:
+                value = self.wishes.arguments[argument.name]
+            elif value is not None:
+                value = self._expand(value)
+            else:
+                value = self.globals.get(argument.name)
+            if value is not None and argument.name not in NOT_IN_ENVIRONMENT:
+                self.state.env[argument.name] = value
+            self.state.arguments.append(of.Argument(argument.name, value))
+            shown.append(argument.name if value is None else f"{argument.name}={value}")
+        self.state.draft.note(f"ARG {' '.join(shown)}")
+
+    def _pairs(self, instruction: of.Env | of.Label) -> None:
+        draft = self.state.draft
+        pairs = [(self._expand(pair.name), self._expand(pair.value)) for pair in instruction.pairs]
+        if isinstance(instruction, of.Env):
+            draft.env.update(pairs)
+            self.state.env.update(pairs)
+        else:
+            draft.labels = {**(draft.labels or {}), **dict(pairs)}
+        word = type(instruction).__name__.upper()
+        draft.note(" ".join([word, *(f"{name}={value}" for name, value in pairs)]))
+
+    def _copy(self, instruction: of.Copy) -> None:
+        place = Place(context="")
+        if instruction.from_:
+            if expand(instruction.from_, {}).text != instruction.from_:
+                raise DockerfileError(
+                    "variable expansion is not supported for --from, define a new stage with FROM using ARG from "
+                    "global scope as a workaround"
+                )
+            place = self.find(instruction.from_, instruction)
+        takings = [
+            _parents(self._expand(source), place) if instruction.parents else _plain(self._expand(source), place)
+            for source in instruction.sources
+        ]
+        flags = "--parents" if instruction.parents else ""
+        self._gather(instruction, takings, place, flags)
+
+    def _add(self, instruction: of.Add) -> None:
+        sources = [self._expand(source) for source in instruction.sources]
+        checksum = self._expand(instruction.checksum)
+        if checksum and len(sources) != 1:
+            raise DockerfileError("checksum can't be specified for multiple sources")
+        if checksum and not (is_url(sources[0]) or is_git(sources[0])):
+            raise DockerfileError("checksum requires HTTP(S) or Git sources")
+        takings = []
+        for source in sources:
+            if is_git(source):
+                origin = Origin("git", source, checksum=checksum, keep_git_dir=bool(instruction.keep_git_dir))
+                takings.append(Taking(origin, "/", contents=True))
+            elif is_url(source):
+                origin = Origin("http", source, checksum=checksum)
+                takings.append(Taking(origin, "", unpack=bool(instruction.unpack)))
+            else:
+                unpack = instruction.unpack if instruction.unpack is not None else True
+                takings.append(replace(_plain(source, Place(context="")), unpack=unpack))
+        self._gather(instruction, takings, Place(context=""), "")
+
+    def _gather(self, instruction: of.Copy | of.Add, takings: list[Taking], place: Place, flags: str) -> None:
+        draft = self.state.draft
+        destination = self._expand(instruction.destination)
+        chown, chmod = self._expand(instruction.chown), self._expand(instruction.chmod)
+        _check_mode(chmod)
+        if instruction.link and chown and not all(part.isdecimal() for part in chown.split(":")):
+            raise DockerfileError(
+                f"--chown={chown}: user and group names can't be resolved when used with --link, "
+                "use numeric uid[:gid] instead"
+            )
+        contents = [replace(one, content=self._content(one)) for one in instruction.contents]
+        takings += [Taking(Origin("content", one.name, one.content), one.name) for one in contents]
+        Patterns(instruction.exclude)
+        action = Gather(
+            takings=tuple(takings),
+            destination=below(draft.folder, destination if destination not in ("", ".") else "./", keep_slash=True),
+            but=instruction.exclude,
+            owner=chown,
+            mode=chmod,
+            alone=instruction.link,
+        )
+        self._layer(action, instruction, place.stack)
+        words = [instruction.word.upper(), flags]
+        words += [f"--chown={chown}" if chown else "", f"--chmod={chmod}" if chmod else ""]
+        words += [self._expand(source) for source in instruction.sources]
+        words += [f"<<{one.name}" for one in contents]
+        draft.note(f"{' '.join(filter(None, words))} {destination} # buildkit", layer=True)
+
+    def _content(self, content: of.Content) -> str:
+        if not content.expand:
+            return content.content
+        return expand(content.content, self.state.env, Style(skip_quotes=True)).text
+
+    def _layer(self, action: Action, instruction: of.Instruction, more: tuple[str, ...] = ()) -> None:
+        name = self.add(action, (*self.state.stack, *more), instruction)
+        self.state.stack = (*self.state.stack, name)
+        self.state.own = (*self.state.own, name)
+
+    def _workdir(self, instruction: of.Workdir) -> None:
+        draft = self.state.draft
+        draft.folder = below(draft.folder, self._expand(instruction.path))
+        if draft.folder == "/":
+            draft.note("WORKDIR /")
+            return
+        self._layer(Furnish(draft.folder, draft.user, self.wishes.mtime), instruction)
+        draft.note(f"WORKDIR {draft.folder}", layer=True)
+
+    def _start(self, instruction: of.Cmd | of.Entrypoint) -> None:
+        draft = self.state.draft
+        words = instruction.command.words
+        if instruction.command.shell:
+            words = draft.shelled(words)
+        if isinstance(instruction, of.Cmd):
+            draft.cmd, draft.args_escaped = words, True
+            self.state.cmd_set = True
+            draft.note(f"CMD {quoted_list(words)}")
+            return
+        draft.entrypoint = words
+        if not self.state.cmd_set:
+            draft.cmd = None
+        draft.note(f"ENTRYPOINT {quoted_list(words)}")
+
+    def _healthcheck(self, instruction: of.Healthcheck) -> None:
+        draft = self.state.draft
+        draft.healthcheck = Healthcheck(
+            test=instruction.test,
+            interval=instruction.interval,
+            timeout=instruction.timeout,
+            start_period=instruction.start_period,
+            start_interval=instruction.start_interval,
+            retries=instruction.retries,
+        )
+        draft.note(f"HEALTHCHECK {health_words(draft.healthcheck)}")
+
+    def _expose(self, instruction: of.Expose) -> None:
+        draft = self.state.draft
+        style = Style(escape=self.escape)
+        words = [word for port in instruction.ports for word in expand(port, self.state.env, style).words]
+        ports = ports_of(words)
+        draft.ports = {**(draft.ports or {}), **{port: {} for port in ports}}
+        draft.note(f"EXPOSE {plain_list(ports)}")
+
+    def _volume(self, instruction: of.Volume) -> None:
+        draft = self.state.draft
+        paths = [self._expand(path) for path in instruction.paths]
+        if not all(paths):
+            raise DockerfileError("VOLUME specified can not be an empty string")
+        draft.volumes = {**(draft.volumes or {}), **{path: {} for path in paths}}
+        draft.note(f"VOLUME {plain_list(paths)}")
+
+    def _stopsignal(self, instruction: of.Stopsignal) -> None:
+        signal = self._expand(instruction.signal)
+        if signal.isdecimal():
+            known = int(signal) != 0
+        else:
+            known = signal.upper().removeprefix("SIG") in _SIGNALS
+        if not known:
+            raise DockerfileError(f"invalid signal: {signal}")
+        self.state.draft.stop_signal = signal
+        self.state.draft.note(f"STOPSIGNAL {signal}")
+
+    def _run(self, instruction: of.Run) -> None:
+        draft, state = self.state.draft, self.state
+        if instruction.security == "insecure" and not self.wishes.insecure:
+            raise DockerfileError(
+                "RUN --security=insecure: the step asks for all privileges, and they were not allowed",
+                hint="allow them with --allow security.insecure",
+            )
+        words, script = _script(instruction.command)
+        argv = draft.shelled(words) if instruction.command.shell else words
+        mounts: list[StepMount] = [script] if script else []
+        needs: list[str] = []
+        for text in instruction.mounts:
+            mount, stack = self._mount(evaluate(text, self._expand), instruction)
+            mounts.append(mount)
+            needs += stack
+        network = instruction.network if instruction.network != "default" else self.wishes.network
+        action = Execute(
+            argv=argv,
+            environment=tuple(state.env.items()),
+            folder=draft.folder or "/",
+            user=draft.user,
+            platform=state.platform,
+            mounts=tuple(mounts),
+            network=network,
+            privileged=instruction.security == "insecure",
+            hosts=self.wishes.hosts,
+            limits=self.wishes.limits,
+            shm=self.wishes.shm,
+        )
+        self._layer(action, instruction, tuple(needs))
+        draft.note(f"RUN {self._run_words(argv)} # buildkit", layer=True)
+
+    def _run_words(self, argv: Sequence[str]) -> str:
+        shown = {one.name: self.state.env.get(one.name, one.value or "") for one in self.state.arguments}
+        before = [f"|{len(shown)}", *(f"{name}={value}" for name, value in shown.items())] if shown else []
+        return " ".join((*before, *argv))
+
+    def _mount(self, mount: Mount, instruction: of.Run) -> tuple[StepMount, tuple[str, ...]]:
+        match mount.type:
+            case "secret":
+                return _secret(mount), ()
+            case "ssh":
+                if mount.source:
+                    raise DockerfileError("ssh does not support source")
+                named = StepMount(
+                    "ssh", mount.target, mount.id or "default", required=mount.required,
+                    mode=mount.mode, uid=mount.uid, gid=mount.gid,
+                )  # fmt: skip
+                return named, ()
+        target = clean(posixpath.join(self.state.draft.folder or "/", mount.target))
+        if target == "/":
+            raise DockerfileError(f'invalid mount target "{target}"')
+        if mount.type == "tmpfs":
+            return StepMount("tmpfs", target, size=mount.size, read_only=mount.read_only), ()
+        place = self.find(mount.from_, instruction) if mount.from_ else Place(context="")
+        source = clean(mount.source)
+        if mount.type == "bind":
+            if place.context is not None:
+                taking = Taking(Origin("context", place.context), source, contents=True, follow=True)
+                place = Place((self.add(Gather((taking,), source, alone=True), (), instruction),))
+            return StepMount("stack", target, str(len(place.stack)), source, mount.read_only), place.stack
+        if mount.from_ and place.stack:
+            raise DockerfileError(
+                f"--mount=type=cache,from={mount.from_}: a cache can't begin with another stage's files here",
+                hint="begin it empty: take from= out, and fill it in the step",
+            )
+        cache = StepMount(
+            "cache", target, mount.id or posixpath.normpath(mount.target), source, mount.read_only,
+            mount.sharing or "shared", mode=mount.mode, uid=mount.uid, gid=mount.gid,
+        )  # fmt: skip
+        return cache, ()
+
+
+def _secret(mount: Mount) -> StepMount:
+    name = mount.source or mount.id or posixpath.basename(mount.target)
+    target = mount.target
+    if mount.env is None and not target:
+        target = f"/run/secrets/{posixpath.basename(name)}"
+    return StepMount(
+        "secret", target, name, required=mount.required, variable=mount.env, mode=mount.mode, uid=mount.uid,
+        gid=mount.gid,
+    )  # fmt: skip
+
+
+def _script(command: of.Command) -> tuple[tuple[str, ...], StepMount | None]:
+    """Give a RUN's words, its heredocs among them, and the file that one with a shebang is."""
+    if not command.heredocs or not command.shell:
+        return command.words, None
+    line = command.words[0] if command.words else ""
+    first = command.heredocs[0]
+    if parse_heredoc(line) is None:
+        return (line + "".join(f"\n{doc.content}{doc.name}" for doc in command.heredocs),), None
+    if not first.text.startswith("#!"):
+        return (first.text,), None
+    place = f"/dev/pipes/{first.name}"
+    return (place,), StepMount("content", place, content=first.text, mode=0o755)
+
+
+def _plain(source: str, place: Place) -> Taking:
+    path = below("/", source, keep_slash=False)
+    return Taking(_origin(place), path, contents=True, follow=True, wildcards=True)
+
+
+def _parents(source: str, place: Place) -> Taking:
+    above, pivot, pattern = source.partition("/./")
+    if not pivot:
+        above, pattern = "/", source
+    pattern = clean(pattern)
+    plain = not any(letter in above + pattern for letter in "*?[")
+    return Taking(
+        _origin(place),
+        clean(above),
+        contents=True,
+        follow=True,
+        wildcards=True,
+        only=(pattern.lstrip("/"),),
+        required=(clean(posixpath.join(above, pattern.lstrip("/"))),) if plain else (),
+    )
+
+
+def _origin(place: Place) -> Origin:
+    if place.context is not None:
+        return Origin("context", place.context)
+    return Origin("stack", str(len(place.stack)))
+
+
+def is_url(source: str) -> bool:
+    """Tell whether ADD fetches a source by HTTP."""
+    return source.startswith(("http://", "https://")) and not is_git(source)
+
+
+def is_git(source: str) -> bool:
+    """Tell whether ADD clones a source."""
+    address = source.partition("#")[0].partition("?")[0]
+    if source.startswith(("git@", "git://", "ssh://")):
+        return True
+    return source.startswith(("http://", "https://")) and address.endswith(".git")
+
+
+def _check_mode(mode: str) -> None:
+    if not mode:
+        return
+    problem = f"invalid chmod parameter: '{mode}'. it should be octal string and between 0 and 07777"
+    if mode[0].isdigit():
+        if not all(letter in "01234567" for letter in mode) or int(mode, 8) > 0o7777:  # noqa: PLR2004 - all bits of a mode
+            raise DockerfileError(problem)
+        return
+    try:
+        changed_mode(0, mode, folder=False)
+    except ValueError:
+        raise DockerfileError(problem) from None

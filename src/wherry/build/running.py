@@ -12,7 +12,7 @@ import selectors
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
@@ -266,33 +266,32 @@ class _Attendant:
             selector.register(self._hand.line, selectors.EVENT_READ)
             self._hand.frames.close()
             looked = time.monotonic()
-            while selector.get_map():
-                for key, _ in selector.select(_TICK):
-                    if key.fileobj is self._output:
-                        if not self._hear():
-                            selector.unregister(self._output)
-                    elif (event := self._hand.hear()) is None:
-                        selector.unregister(self._hand.line)
-                        self._drain(selector)
-                    elif "notice" in event:
-                        self._runs.said(self._name, event["notice"])
+            running = True
+            while running:
+                ready = {key.fileobj for key, _ in selector.select(_TICK)}
+                if self._output in ready and not self._hear():
+                    selector.unregister(self._output)
+                if self._hand.line in ready:
+                    running = self._listen()
                 if time.monotonic() - looked > _TICK:
                     looked = time.monotonic()
                     self._check_disk()
-        self._tell(b"", whole=True)
+        self._drain()
         self._hand.wait()
 
-    def _drain(self, selector: selectors.BaseSelector) -> None:
-        """Hear what is left; nothing holds the pipe any more but what is in it."""
-        if self._output in {key.fileobj for key in selector.get_map().values()}:
-            os.set_blocking(self._output.fileno(), False)
-            while True:
-                try:
-                    if not self._hear():
-                        break
-                except BlockingIOError:
-                    break
-            selector.unregister(self._output)
+    def _listen(self) -> bool:
+        event = self._hand.hear()
+        if event is not None and "notice" in event:
+            self._runs.said(self._name, event["notice"])
+        return event is not None
+
+    def _drain(self) -> None:
+        """Hear what is left in the pipe; nobody writes to it any more."""
+        os.set_blocking(self._output.fileno(), False)
+        with suppress(BlockingIOError):
+            while self._hear():
+                pass
+        self._tell(b"", whole=True)
 
     def _hear(self) -> bool:
         chunk = self._output.read(1 << 16)

@@ -149,11 +149,12 @@ class DockerfileBuilder:
         machine = self.machine
 
         def owner(layers: Sequence[str], text: str) -> tuple[int, int]:
-            user, colon, group = text.partition(":")
-            if text.isdecimal():
-                return int(text), int(text)
-            found = machine.account(layers, text if colon and group else user)
-            return found.uid, found.gid
+            """Find whom `--chown` or WORKDIR means; as for BuildKit, a name that nobody has is root's."""
+            user, _, group = text.partition(":")
+            uid, gid = (int(user), int(user)) if user.isdecimal() else _named(machine, layers, user, self.warned)
+            if group:
+                gid = int(group) if group.isdecimal() else _named(machine, layers, f"0:{group}", self.warned)[1]
+            return uid, gid
 
         runs = Runs(
             crew=machine.crew,
@@ -231,6 +232,15 @@ def _placed(error: WherryError, planned: Planned) -> WherryError:
     placed = DockerfileError(error.message, instruction.lines, hint=error.hint)
     placed.exit_code = error.exit_code
     return placed
+
+
+def _named(machine: Machine, layers: Sequence[str], name: str, warned: Callable[[str], None]) -> tuple[int, int]:
+    try:
+        found = machine.account(layers, name)
+    except WherryError as error:
+        warned(f"{error.message}; what is made for it is root's")
+        return 0, 0
+    return found.uid, found.gid
 
 
 class StageImages:

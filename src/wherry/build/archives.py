@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from wherry.errors import WherryError
+from wherry.layer import header
 from wherry.layer.entry import Entry
 from wherry.layer.tar import Body, read_tar
 
@@ -19,8 +20,9 @@ _SMALLEST = 512
 
 def is_archive(path: Path) -> bool:
     """Tell whether a file is a tar, compressed or not."""
-    with suppress(WherryError, OSError, EOFError, ValueError), open_archive(path) as entries:
-        return next(entries, None) is not None
+    with suppress(WherryError, OSError, EOFError, ValueError), path.open("rb") as file, _decompressed(file) as stream:
+        block = stream.read(_SMALLEST)
+        return len(block) == _SMALLEST and header.decode(block, path.name) is not None
     return False
 
 
@@ -32,7 +34,7 @@ def open_archive(path: Path) -> Iterator[Iterator[tuple[Entry, Body]]]:
         InvalidArchive: it is none.
     """
     with path.open("rb") as file, _decompressed(file) as stream:
-        yield read_tar(stream, path.name)
+        yield read_tar(stream, path.name, nameless=True)
 
 
 @contextmanager

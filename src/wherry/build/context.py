@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +22,10 @@ from time import time_ns
 import msgspec
 
 from wherry.dockerfile.ignore import Patterns
-from wherry.sandbox.select import CannotCopy, Choice, Tops, join, walk
+from wherry.sandbox.select import CannotCopy as NotThere
+from wherry.sandbox.select import Choice, Tops, join, walk
 from wherry.sandbox.spec import Copy, Origin
+from wherry.sandbox.start import CannotCopy
 from wherry.store.files import replacing
 
 _YOUNG = 2_000_000_000
@@ -89,7 +92,8 @@ class LocalContext:
         name = repr([{key: value for key, value in copy.items() if key != "origin"} for copy in copies])
         with self._turn:
             if name not in self._taken:
-                self._taken[name] = self._look(copies)
+                with self._found():
+                    self._taken[name] = self._look(copies)
             return self._taken[name]
 
     def matching(self, copy: Copy) -> Iterator[tuple[str, os.stat_result]]:
@@ -99,11 +103,26 @@ class LocalContext:
             CannotCopy: nothing is.
         """
         tops = Tops(self._root.root, frozenset(self.left_out))
-        for path in tops.matching(copy):
+        with self._found():
+            paths = tops.matching(copy)
+        for path in paths:
             status = tops.status(tops.real(path, last=copy["follow"]))
-            if status is None:
-                raise CannotCopy(path, "is not there", errno.ENOENT)
-            yield path, status
+            if status is not None:
+                yield path, status
+
+    @contextmanager
+    def _found(self) -> Iterator[None]:
+        """Say what is missing as a user knows it."""
+        try:
+            yield
+        except NotThere as error:
+            path = str(error.filename)
+            ignored = Tops(self._root.root).status(path.lstrip("/")) is not None
+            hint = "the ignore file leaves it out; take its pattern out, or copy something else" if ignored else ""
+            raise CannotCopy(
+                f'"{path}": not found in the context' if error.errno == errno.ENOENT else f"{path}: {error.strerror}",
+                hint=hint or "check the path; it starts at the context's folder",
+            ) from error
 
     def remember(self) -> None:
         """Write down what was hashed, for the next build."""
@@ -135,6 +154,9 @@ class LocalContext:
         found: list[tuple[str, str, os.stat_result]] = []
         marks: list[tuple[int, str]] = []
         for copy in copies:
+            for path in copy["required"]:
+                if tops.status(tops.real(path, last=copy["follow"])) is None:
+                    raise NotThere(path, "is not there", errno.ENOENT)
             choice = Choice(copy["only"], copy["but"])
             for path in tops.matching(copy):
                 marks.append((len(found), f"{copy['destination']} {os.path.basename(path)}"))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from wherry.errors import InvalidUsage, WherryError
+from wherry.plan.draft import go_quoted
 from wherry.plan.stage_steps import Execute, StepMount
 from wherry.platform import Platform
 from wherry.sandbox.crew import Crew, Hand
@@ -44,7 +45,7 @@ class StepFailed(WherryError):
 
     def __init__(self, argv: Sequence[str], code: int, words: str) -> None:
         super().__init__(
-            f'process "{" ".join(argv)}" did not complete successfully: exit code: {code}{words}',
+            f"process {go_quoted(' '.join(argv))} did not complete successfully: exit code: {code}{words}",
             hint="what it printed is above; `--debug-shell` opens a shell where it stopped",
         )
         self.code = code

@@ -21,7 +21,7 @@ def wants_dockerfile(world: World, paths: Sequence[str], options: Mapping[str, o
     if path == "-" or path.startswith(_REMOTE):
         return True
     folder = world.cwd / path
-    if not (folder / "Dockerfile").is_file():
+    if not any((folder / name).is_file() for name in ("Dockerfile", "dockerfile")):
         return False
     if any(options[name] for name in _SAYS):
         return True

@@ -27,7 +27,7 @@ from wherry.plan.from_dockerfile import Packing, Planned, Request
 from wherry.plan.stage import Wishes
 from wherry.plan.stage_steps import Execute, Finish, Furnish, Gather, PackTree
 from wherry.plan.steps import Step
-from wherry.platform import Platform, order
+from wherry.platform import Platform
 from wherry.remote import Policy
 from wherry.report.progress import Progress, progress_for
 from wherry.report.terminal import size
@@ -139,12 +139,11 @@ def _request(
     if epoch is not None:
         arguments["SOURCE_DATE_EPOCH"] = str(epoch)
     here = Platform.of("linux", os.uname().machine)
-    platforms = order(parse_platforms(options["platforms"])) or (here,)
+    platforms = tuple(parse_platforms(options["platforms"])) or (here,)
     algorithm, level = encoding_of(outputs, options["compression"], options["compression_level"])
     encoding = Encoding.default(algorithm or "gzip") if level is None else Encoding(algorithm or "gzip", level)
     if options["release"]:
         encoding = Encoding("zstd", 19)
-    rewrite = any(output.rewrite_timestamp for output in outputs) and epoch is not None
     return Request(
         file=file,
         contexts=contexts,
@@ -168,11 +167,10 @@ def _request(
             algorithm=encoding.algorithm,
             level=encoding.level,
             encoder=encoding.encoder,
-            latest=epoch if rewrite and epoch is not None else -1,
+            rewrite=any(output.rewrite_timestamp for output in outputs),
         ),
         no_cache=frozenset(name.strip() for text in options["no_cache_filter"] for name in text.split(",")),
         slot=source.slot,
-        created=_rfc3339(epoch),
     )
 
 
@@ -194,14 +192,6 @@ def _epoch(text: str) -> int | None:
             hint="set it to $(git log -1 --format=%ct), or unset it",
         )
     return int(text)
-
-
-def _rfc3339(epoch: int | None) -> str:
-    if epoch is None:
-        return ""
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(epoch, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _host(text: str) -> tuple[str, str]:

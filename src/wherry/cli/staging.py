@@ -67,12 +67,17 @@ def _in_folder(world: World, folder: Path, file: str, title: str, *, local: bool
     if file == "-":
         text, name, beside = _input(world).decode("utf-8", "surrogateescape"), "-", None
     else:
-        path = (world.cwd / file if local else folder / file) if file else folder / "Dockerfile"
+        path = (world.cwd / file if local else folder / file) if file else _usual(folder)
         name = file or os.path.relpath(path, world.cwd) if local else file or "Dockerfile"
         text, beside = _read(path, name), path
     slot = f"{os.path.realpath(folder)} {name}"
     memory = world.cache_folder / "contexts" / f"{_named(os.path.realpath(folder))}.msgpack"
     return Source(name, text, lambda: LocalContext(folder, _patterns(folder, beside), memory), title, slot)
+
+
+def _usual(folder: Path) -> Path:
+    lower = folder / "dockerfile"
+    return lower if lower.is_file() and not (folder / "Dockerfile").is_file() else folder / "Dockerfile"
 
 
 def _patterns(folder: Path, dockerfile: Path | None) -> tuple[str, ...]:

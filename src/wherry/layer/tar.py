@@ -80,13 +80,16 @@ class Body:
             pass
 
 
-def read_tar(stream: Readable, name: str = "layer", limits: Limits | None = None) -> Iterator[tuple[Entry, Body]]:
+def read_tar(
+    stream: Readable, name: str = "layer", limits: Limits | None = None, *, nameless: bool = False
+) -> Iterator[tuple[Entry, Body]]:
     """Read a tar, entry by entry, each with its body; the stream is read to its end.
 
     Args:
         stream: the uncompressed archive; it need not be seekable.
         name: what the reader knows it by; it starts the message.
         limits: how many entries and bytes to accept.
+        nameless: whether a file without a name, which some programs write, is passed over and not refused.
 
     Raises:
         InvalidArchive: it is no tar, is cut short, names `..`, holds a sparse file, or breaks a limit.
@@ -95,6 +98,10 @@ def read_tar(stream: Readable, name: str = "layer", limits: Limits | None = None
     shared: dict[str, bytes] = {}
     count = total = 0
     while (found := _next_header(stream, name, shared)) is not None:
+        if nameless and not (found[1].get("path") or found[0].path):
+            Body(stream, found[0].size, name).skip()
+            _exactly(stream, len(header.padding(found[0].size)), name)
+            continue
         entry = _entry(*found, name)
         count, total = count + 1, total + entry.size
         if count > limits.entries or total > limits.size:

@@ -7,12 +7,14 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 
 from wherry.dockerfile.errors import DockerfileError
 from wherry.oci.config import Healthcheck, RuntimeConfig
 from wherry.plan.stage_steps import Entry
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SHELLS = {"windows": ("cmd", "/S", "/C")}
 _SHELL = ("/bin/sh", "-c")
 _LARGEST_PORT = 65535
 _DURATION_UNITS = ((3600 * 10**9, "h"), (60 * 10**9, "m"))
@@ -36,12 +38,19 @@ class Draft:
     triggers: tuple[str, ...] = ()
     shell: tuple[str, ...] | None = None
     author: str = ""
+    system: str = "linux"
     history: list[Entry] = field(default_factory=list)
     """Of our own instructions."""
 
     @classmethod
-    def of(cls, config: RuntimeConfig, author: str = "") -> "Draft":
-        """Begin with what a base says."""
+    def of(cls, config: RuntimeConfig, author: str, system: str) -> "Draft":
+        """Begin with what a base says.
+
+        Args:
+            config: the base's.
+            author: whom it names.
+            system: what it runs on, such as `linux`.
+        """
         env = {name: value for name, _, value in (entry.partition("=") for entry in config.env or ())}
         return cls(
             user=config.user,
@@ -58,12 +67,13 @@ class Draft:
             triggers=config.on_build or (),
             shell=config.shell,
             author=author,
+            system=system,
         )
 
     @classmethod
-    def empty(cls) -> "Draft":
+    def empty(cls, system: str) -> "Draft":
         """Begin with nothing: FROM scratch."""
-        return cls(folder="/", env={"PATH": DEFAULT_PATH})
+        return cls(folder="/", env={"PATH": DEFAULT_PATH} if system != "windows" else {}, system=system)
 
     def copied(self) -> "Draft":
         """Begin with what another stage made of it; its triggers are meant for this one."""
@@ -96,7 +106,7 @@ class Draft:
 
     def shelled(self, words: Sequence[str]) -> tuple[str, ...]:
         """Give the words as the stage's shell gets them."""
-        return (*(self.shell or _SHELL), " ".join(words))
+        return (*(self.shell or _SHELLS.get(self.system, _SHELL)), " ".join(words))
 
     def note(self, words: str, *, layer: bool = False) -> None:
         """Write a line of history."""
@@ -185,6 +195,8 @@ def _ports(word: str) -> Iterable[str]:
         raise DockerfileError(f'invalid port: "{word}": no port specified')
     if protocol.lower() not in ("", "tcp", "udp", "sctp"):
         raise DockerfileError(f'invalid port: "{word}": invalid proto: {protocol}')
+    if len(before) > 1 and before[0]:
+        _check_address(before[0])
     try:
         first, last = _range(numbers)
     except ValueError:
@@ -193,6 +205,13 @@ def _ports(word: str) -> Iterable[str]:
         _check_host(before[-1], numbers, last - first)
     for number in range(first, last + 1):
         yield f"{number}/{protocol.lower() or 'tcp'}"
+
+
+def _check_address(text: str) -> None:
+    try:
+        ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise DockerfileError(f"invalid IP address: {text}") from None
 
 
 def _check_host(host: str, container: str, count: int) -> None:
@@ -224,7 +243,9 @@ def clean(path: str) -> str:
 
 
 def below(folder: str, path: str, *, keep_slash: bool = False) -> str:
-    """Put a path below a folder unless it is absolute; a slash at its end may stay."""
+    """Put a path below a folder; an absolute one stays as it is written, and a slash at the end of another may."""
+    if path.startswith("/") and not keep_slash:
+        return path
     whole = clean(path if path.startswith("/") else posixpath.join(folder or "/", path))
     if keep_slash and path.endswith(("/", "/.")) and whole != "/":
         return f"{whole}/"

@@ -6,6 +6,7 @@ for what it leaves open.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
@@ -49,8 +50,8 @@ class Packing:
     algorithm: str
     level: int
     encoder: str
-    latest: int = -1
-    """Seconds since the epoch that no time in a layer may be after; -1: none."""
+    rewrite: bool = False
+    """Whether no time in a layer may be after SOURCE_DATE_EPOCH."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,6 @@ class Request:
     no_cache: frozenset[str]
     """Stages whose steps are done anew."""
     slot: str
-    created: str
-    """RFC 3339; empty: when the layers were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +145,7 @@ class _Stages:
         target = request.target or self._stages[-1].base.name
         self._globals = dict(_predefined(request, platform, target))
         self._read_preamble()
+        self._wishes = replace(request.wishes, epoch=self._epoch())
 
     def finish(self) -> str:
         """Plan the target, with its layers and its image; give the last step's name."""
@@ -154,10 +154,12 @@ class _Stages:
         if request.labels:
             state.draft.labels = {**(state.draft.labels or {}), **request.labels}
         packing = request.packing
+        epoch = self._epoch()
+        latest = epoch if epoch is not None and packing.rewrite else -1
         layers = []
         for name in state.own:
             place = state.stack.index(name)
-            action = PackTree(packing.algorithm, packing.level, packing.encoder, packing.latest)
+            action = PackTree(packing.algorithm, packing.level, packing.encoder, latest)
             layers.append(
                 self._weaver.add(f"layer of {name}", action, (name, *state.stack[:place]), self._platform)
             )
@@ -168,10 +170,21 @@ class _Stages:
             author=state.draft.author,
             history=tuple(state.draft.history),
             base=bool(base),
-            created=request.created,
+            created=_rfc3339(self._epoch()),
             annotations=request.annotations,
         )
         return self._weaver.add(f"image {self._platform}", finish, (*base, *layers), self._platform)
+
+    def _epoch(self) -> int | None:
+        """Give SOURCE_DATE_EPOCH, as the user or the file says."""
+        text = self._globals.get("SOURCE_DATE_EPOCH", "")
+        if not text:
+            return None
+        if not text.isdecimal() or not text.isascii() or int(text) >= 1 << 33:
+            raise DockerfileError(
+                f"invalid SOURCE_DATE_EPOCH: {text}", hint="give seconds since 1970, such as $(git log -1 --format=%ct)"
+            )
+        return int(text)
 
     def _target(self) -> int:
         wanted = self._request.target
@@ -248,12 +261,13 @@ class _Stages:
             triggers, state.draft.triggers = state.draft.triggers, ()
             return state, triggers
         if image == SCRATCH:
-            draft = Draft.empty()
-            return State(platform or self._platform, draft, env=dict(draft.env)), ()
+            return self._nothing(platform), ()
         context = self._request.contexts.get(familiar(image))
         if context == "files":
             return self._context_as_base(familiar(image), platform, base), ()
         known = self._request.context_images.get(familiar(image), image)
+        if known == f"docker-image://{SCRATCH}":
+            return self._nothing(platform), ()
         state = self._from_image(known, platform, base, shown=image)
         triggers, state.draft.triggers = state.draft.triggers, ()
         return state, triggers
@@ -267,7 +281,7 @@ class _Stages:
     def _dispatch(self, number: int, stage: of.Stage, state: State, triggers: tuple[str, ...]) -> None:
         if number in self._states:  # a named context stands for it
             return
-        if "PATH" not in state.draft.env:
+        if "PATH" not in state.draft.env and state.platform.os != "windows":
             state.draft.env["PATH"] = DEFAULT_PATH
         state.env.update(state.draft.env)
         steps = [self._trigger(text, stage) for text in triggers] + list(stage.instructions)
@@ -281,7 +295,7 @@ class _Stages:
             return name
 
         dispatcher = Dispatcher(
-            state, self._request.wishes, self._request.file.escape, self._globals, add, self._finder(number)
+            state, self._wishes, self._request.file.escape, self._globals, add, self._finder(number)
         )
         for instruction in steps:
             dispatcher.dispatch(instruction)
@@ -346,11 +360,16 @@ class _Stages:
         except WherryError as error:
             raise DockerfileError(f"failed to parse platform {text}: {error.message}", base.lines) from None
 
+    def _nothing(self, platform: Platform | None) -> State:
+        platform = platform or self._platform
+        draft = Draft.empty(platform.os)
+        return State(platform, draft, env=dict(draft.env))
+
     def _from_image(
         self, name: str, platform: Platform | None, base: of.From, *, shown: str = ""
     ) -> State:
         stack, image, chosen = self._take(name, platform or self._platform, base, shown=shown or name)
-        draft = Draft.of(image.config.runtime, image.config.author)
+        draft = Draft.of(image.config.runtime, image.config.author, chosen.os)
         return State(chosen, draft, base=image, stack=stack, env=dict(draft.env))
 
     def _take(
@@ -370,8 +389,8 @@ class _Stages:
         return (step,), image, image.platform if self._request.implicit else platform
 
     def _context_as_base(self, name: str, platform: Platform | None, base: of.From) -> State:
-        draft = Draft.empty()
-        state = State(platform or self._platform, draft, env=dict(draft.env))
+        state = self._nothing(platform)
+        draft = state.draft
         taking = Taking(Origin("context", name), "/", contents=True)
         step = self._weaver.add(f"FROM {name}", Gather((taking,), "/"), (), self._platform)
         self._weaver.texts.setdefault(step, base)
@@ -404,6 +423,10 @@ class _Labels:
         stage = "" if self.alone else f"{self.stage.base.name or f'stage-{self.number}'} "
         first, _, rest = instruction.text.partition(" ")
         return f"[{stage}{self.at}/{self.total}] {first.upper()} {rest.strip()}"
+
+
+def _rfc3339(epoch: int | None) -> str:
+    return "" if epoch is None else datetime.fromtimestamp(epoch, UTC).isoformat().replace("+00:00", "Z")
 
 
 def familiar(name: str) -> str:

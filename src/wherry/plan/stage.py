@@ -203,10 +203,12 @@ class Dispatcher:
                     "global scope as a workaround"
                 )
             place = self.find(instruction.from_, instruction)
-        takings = [
-            _parents(self._expand(source), place) if instruction.parents else _plain(self._expand(source), place)
-            for source in instruction.sources
-        ]
+        sources = [self._expand(source) for source in instruction.sources]
+        for source in sources:
+            if is_git(source) or is_url(source):
+                kind = "a git ref" if is_git(source) else "a URL"
+                raise DockerfileError(f"source can't be {kind} for COPY: {source}", hint="ADD takes it")
+        takings = [_parents(source, place) if instruction.parents else _plain(source, place) for source in sources]
         flags = "--parents" if instruction.parents else ""
         self._gather(instruction, takings, place, flags)
 
@@ -398,10 +400,17 @@ class Dispatcher:
                 hint="begin it empty: take from= out, and fill it in the step",
             )
         cache = StepMount(
-            "cache", target, mount.id or posixpath.normpath(mount.target), source, mount.read_only,
+            "cache", target, _cache_name(mount), source, mount.read_only,
             mount.sharing or "shared", mode=mount.mode, uid=mount.uid, gid=mount.gid,
         )  # fmt: skip
         return cache, ()
+
+
+def _cache_name(mount: Mount) -> str:
+    """Name a cache: what begins with another owner or mode is another."""
+    begins = [part for part in (mount.uid, mount.gid, mount.mode) if part is not None]
+    name = mount.id or posixpath.normpath(mount.target)
+    return f"{name} uid={mount.uid} gid={mount.gid} mode={mount.mode}" if begins else name
 
 
 def _secret(mount: Mount) -> StepMount:
@@ -430,7 +439,7 @@ def _script(command: of.Command) -> tuple[tuple[str, ...], StepMount | None]:
 
 
 def _plain(source: str, place: Place) -> Taking:
-    path = below("/", source, keep_slash=False)
+    path = clean(source)
     return Taking(_origin(place), path, contents=True, follow=True, wildcards=True)
 
 

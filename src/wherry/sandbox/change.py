@@ -157,10 +157,10 @@ class Changer:
         """Unpack an archive's frames below a folder."""
         from wherry.sandbox.extract import Extraction
 
-        made = self._folders(action["destination"], 0o755, action["owner"])
-        real = "/".join(resolve(self._root, action["destination"]))
-        Extraction(self._root, real, self._owners, action["owner"]).take(frames)
-        del made
+        self._folders(action["destination"], 0o755, action["owner"])
+        folder = os.open("/".join(resolve(self._root, action["destination"])) or ".", _FOLDER, dir_fd=self._root)
+        Extraction(folder, self._owners, action["owner"]).take(frames)
+        os.close(folder)
 
     def _target(self, action: "Copy", path: str, status: os.stat_result, mode: int) -> "tuple[str, list[str]]":
         """Say where a thing goes, and make the folders above it."""
@@ -271,7 +271,7 @@ class _Copying:
             os.symlink(os.readlink(path, dir_fd=self._tops.root), place, dir_fd=self._root)
             self._owners.own_name(self._root, place, self._owner(path, status), link=True)
             self._time(place, status)
-        elif kind != stat.S_IFSOCK or not self._foreign:
+        else:
             self._special(path, place, status)
 
     def _file(self, path: str, place: str, status: os.stat_result) -> None:

@@ -1,7 +1,7 @@
-"""An archive's frames, unpacked below a folder of a rootfs: ADD of a tar.
+"""An archive's frames, unpacked into a folder of a rootfs: ADD of a tar.
 
 Unlike a layer, an archive deletes nothing: names that begin with `.wh.` are files. What is there is replaced, except
-a folder by a folder. Links on the way are followed inside the rootfs.
+a folder by a folder. Links on the way are followed inside the folder.
 
 Source: Dockerfile reference, "ADD"; moby's archive package for what it leaves open.
 """
@@ -29,10 +29,9 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class Extraction:
     """An archive on its way into a rootfs."""
 
-    def __init__(self, root: int, folder: str, owners: "Owners", owner: "Account | None") -> None:
-        """Take the open rootfs, the folder in it (without links), and whose everything shall be (None: as it says)."""
+    def __init__(self, root: int, owners: "Owners", owner: "Account | None") -> None:
+        """Take the open folder, and whose everything shall be (None: as it says). Links never lead out of it."""
         self._root = root
-        self._folder = folder
         self._owners = owners
         self._owner = owner
         self._times: dict[str, int] = {}
@@ -76,10 +75,12 @@ class Extraction:
     def _place(self, names: "list[str]") -> str:
         """Say where something goes; the folders above it are made."""
         if not names:
-            return self._folder
-        above = self._folder
+            return ""
+        above = ""
         for name in names[:-1]:
             above = "/".join(resolve(self._root, join(above, name)))
+            if not above:
+                continue
             try:
                 os.mkdir(above, 0o755, dir_fd=self._root)
             except FileExistsError:
@@ -117,7 +118,7 @@ class Extraction:
         self._dress(place, frame)
 
     def _dress(self, place: str, frame: "Frame") -> None:
-        self._owners.own_name(self._root, place, self._of(frame))
+        self._owners.own_name(self._root, place or ".", self._of(frame))
         os.chmod(place or ".", frame["mode"], dir_fd=self._root)
         for name, value in frame["attributes"].items():
             try:
@@ -144,7 +145,7 @@ class Extraction:
         return self._owner or {"uid": frame["uid"], "gid": frame["gid"]}
 
     def _time(self, place: str, frame: "Frame") -> None:
-        os.utime(place, ns=(frame["mtime"], frame["mtime"]), dir_fd=self._root, follow_symlinks=False)
+        os.utime(place or ".", ns=(frame["mtime"], frame["mtime"]), dir_fd=self._root, follow_symlinks=False)
 
     def _status(self, place: str) -> "os.stat_result | None":
         try:

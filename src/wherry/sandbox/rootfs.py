@@ -215,11 +215,10 @@ class Rootfs:
         for name in (own, f"{own}/tree", f"{own}/work", f"{own}/root"):
             os.mkdir(name, 0o755)
         if self._job["overlay"]:
-            top = overlay(mount["layers"], own)
+            self._attach_at(overlay(mount["layers"], own), f"{own}/root")
         else:
             flatten(mount["layers"], f"{own}/root")
-            top = calls.clone_mount(f"{own}/root", recursive=True)
-        return self._part(top, mount)
+        return self._part(os.open(f"{own}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), mount)
 
     def _protect(self) -> None:
         for path in _MASKED:

@@ -113,7 +113,7 @@ def raised(event: Event, why: Callable[[], str]) -> WherryError:
                 message, hint="free some space (`wherry gc` deletes what no name leads to), or name another --cache"
             )
         case "files":
-            return CannotCopy(message, hint="")
+            return CannotCopy(message, hint="check the paths; those of --from start at that stage's root")
         case "layer":
             return BadLayer(message, hint="the layer is damaged; build the image or load it again")
         case _:

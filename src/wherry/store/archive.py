@@ -180,8 +180,9 @@ def _entries(roots: Mapping[str, Descriptor]) -> tuple[Descriptor, ...]:
         if name == root.digest:
             entries.append(root)
             continue
-        entry = named(root, name)
-        whole = {**entry.annotations, CONTAINERD_NAME: Reference.parse(name).canonical}
+        reference = Reference.parse(name)
+        entry = named(root, reference.tag or name)  # as buildx has it: a bare tag, beside the whole name
+        whole = {**entry.annotations, CONTAINERD_NAME: reference.canonical}
         entries.append(msgspec.structs.replace(entry, annotations=whole))
     return tuple(entries)
 

@@ -139,7 +139,7 @@ def _request(
     if epoch is not None:
         arguments["SOURCE_DATE_EPOCH"] = str(epoch)
     here = Platform.of("linux", os.uname().machine)
-    platforms = tuple(parse_platforms(options["platforms"])) or (here,)
+    platforms = _as_asked(options["platforms"]) or (here,)
     algorithm, level = encoding_of(outputs, options["compression"], options["compression_level"])
     encoding = Encoding.default(algorithm or "gzip") if level is None else Encoding(algorithm or "gzip", level)
     if options["release"]:
@@ -181,6 +181,14 @@ def _arguments(world: World, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield name, value
         elif name in world.environment:
             yield name, world.environment[name]
+
+
+def _as_asked(texts: Sequence[str]) -> tuple[Platform, ...]:
+    """Read platforms in the order they were given, which is that of the index."""
+    words = [word.strip() for text in texts for word in text.split(",")]
+    if "all" in words:
+        return parse_platforms(texts)
+    return tuple(dict.fromkeys(map(Platform.parse, words)))
 
 
 def _epoch(text: str) -> int | None:

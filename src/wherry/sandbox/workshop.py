@@ -24,6 +24,8 @@ def serve(perform: "Callable[[], int]") -> int:
     Args:
         perform: does the job that lies on the descriptors of `line.py`.
     """
+    calls.unshare(calls.CLONE_NEWNS)  # in which we may mount, whoever we are
+    calls.make_private()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: they tell themselves how they ended
     if (null := os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)) != JOB:  # so that nothing handed over gets its number
         os.dup2(null, JOB, inheritable=False)

@@ -24,8 +24,15 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     show_default=True,
     help="Spare blobs written less than AGE ago, such as 90s, 10m, 2h, 7d: another tool may be writing an image.",
 )
+@click.option(
+    "--unused",
+    metavar="AGE",
+    default="7d",
+    show_default=True,
+    help="Of the cache, delete what steps of Dockerfiles made that no build has used for AGE.",
+)
 @click.pass_obj
-def command(world: World, /, *, dry_run: bool, older: str) -> None:
+def command(world: World, /, *, dry_run: bool, older: str, unused: str) -> None:
     """Delete blobs of the local store that no name leads to, and what the cache keeps for them.
 
     Waits until running builds have named what they wrote. Of the cache, unpacked layers that no image has go, and
@@ -41,13 +48,13 @@ def command(world: World, /, *, dry_run: bool, older: str) -> None:
     verb = "would free" if dry_run else "freed"
     world.say(f"{verb} {size(swept.bytes)} in {len(swept.blobs)} blobs")
     if not dry_run:
-        _clean_cache(world)
+        _clean_cache(world, _seconds(unused))
     if swept.spared:
         spared = sum(blob.size for blob in swept.spared)
         world.note(f"{len(swept.spared)} blobs ({size(spared)}) are younger than {older}; --older 0s takes them too")
 
 
-def _clean_cache(world: World) -> None:
+def _clean_cache(world: World, unused: float) -> None:
     folder = world.cache_folder
     if (folder / "trees").is_dir():
         from wherry.cli.sandboxes import mapping_of, trees_of
@@ -58,9 +65,10 @@ def _clean_cache(world: World) -> None:
         kept = {
             diff_id for root in roots for image in images_of(world.store, root) for diff_id in image.config.diff_ids
         }
-        trees = trees_of(world, mapping_of(world), world.store).delete(kept.__contains__)
+        every = trees_of(world, mapping_of(world), world.store)
+        trees = every.delete(kept.__contains__, before=world.clock() - unused)
         if trees:
-            world.say(f"freed {size(sum(tree.bytes for tree in trees))} in {len(trees)} unpacked layers")
+            world.say(f"freed {size(sum(tree.bytes for tree in trees))} in {len(trees)} unpacked layers and steps")
     if (folder / RESULTS).is_file():
         from wherry.store.results import Results
 
@@ -82,5 +90,5 @@ def _clean_cache(world: World) -> None:
 def _seconds(age: str) -> float:
     found = _AGE.fullmatch(age)
     if not found:
-        raise InvalidUsage(f"--older {age!r}: no age", hint="write a number and one of s, m, h, d, such as 2h")
+        raise InvalidUsage(f"{age!r}: no age", hint="write a number and one of s, m, h, d, such as 2h")
     return float(int(found[1]) * _SECONDS[found[2] or "s"])

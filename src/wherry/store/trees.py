@@ -158,8 +158,8 @@ class Trees(Generic[E]):
             gone = [
                 tree for tree in self.stored() if tree.name not in held and not self._stays(tree, keep, before)
             ]
-            left = [*(self.folder / "making").iterdir(), *(self.folder / "trash").iterdir()]
-            folders = [folder for folder in left if folder.is_dir()]
+            folders = [folder for folder in (self.folder / "trash").iterdir() if folder.is_dir()]
+            folders += self._left()
             for number, tree in enumerate(gone):
                 folders.append(self.folder / "trash" / f"{os.getpid()}-{os.urandom(6).hex()}-{number}")
                 tree.folder.parent.rename(folders[-1])
@@ -171,6 +171,19 @@ class Trees(Generic[E]):
     def tree(self, name: str) -> Tree | None:
         """Find a tree by its name."""
         return self._find(name)
+
+    def _left(self) -> list[Path]:
+        """Name what killed processes were making; a lock tells what is still being made."""
+        left = []
+        for path in (self.folder / "making").glob("*.lock"):
+            lock = acquire(path, alone=True, wait=False)
+            if lock is None:
+                continue
+            if path.with_suffix("").is_dir():
+                left.append(path.with_suffix(""))
+            path.unlink(missing_ok=True)
+            lock.release()
+        return left
 
     def _layer(self, image: Image, number: int, below: Sequence[Tree]) -> Tree:
         """Find or make the tree of one layer."""

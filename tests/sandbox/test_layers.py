@@ -96,7 +96,7 @@ class Stack:
             os.chdir(stage)
             for name in ("tree", "work", "root"):
                 Path(name).mkdir()
-            calls.attach(overlay(self.folders, os.getcwd()), os.open("root", os.O_PATH))
+            calls.attach(overlay(self.folders, str(stage)), os.open("root", os.O_PATH))
             root = Path("root")
             names = [Path(folder, name) for folder, folders, files in os.walk(root) for name in (*folders, *files)]
             os.write(answer, pickle.dumps({str(path.relative_to(root)): shown(path) for path in names}))

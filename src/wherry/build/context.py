@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import stat
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +31,13 @@ from wherry.store.files import replacing
 
 _YOUNG = 2_000_000_000
 _FEW = 64
+_LISTS = frozenset(
+    {
+        "go.mod", "go.sum", "go.work", "go.work.sum", "package.json", "package-lock.json", "yarn.lock", "Cargo.toml",
+        "Cargo.lock", "requirements.txt", "pyproject.toml", "poetry.lock", "uv.lock", "pom.xml", "build.gradle",
+    }
+)  # fmt: skip
+_LONGEST_LIST = 1 << 18
 _FORMAT = 1
 
 
@@ -55,6 +63,8 @@ class Taken:
     """Of names, kinds, modes, link targets and bytes."""
     files: dict[str, str]
     """What it is made of, by path."""
+    texts: dict[str, bytes]
+    """Files that list what a program depends on, whole and compressed, so that a miss can name the line."""
 
 
 @dataclass
@@ -159,7 +169,7 @@ class LocalContext:
                     raise NotThere(path, "is not there", errno.ENOENT)
             choice = Choice(copy["only"], copy["but"])
             for path in tops.matching(copy):
-                marks.append((len(found), f"{copy['destination']} {os.path.basename(path)}"))
+                marks.append((len(found), f"{copy['destination']} {path.rpartition('/')[2]}"))
                 found += walk(tops, tops.real(path, last=copy["follow"]), choice)
         self.looked_at += len(found)
         contents = self._contents(found)
@@ -175,7 +185,17 @@ class LocalContext:
             files[path] = words
             state.update(f"{below}\0{words}\0".encode(errors="surrogateescape"))
         state.update(repr([name for _, name in marks]).encode(errors="surrogateescape"))
-        return Taken(state.hexdigest(), files)
+        texts = {
+            path: zlib.compress(self._read(path))
+            for path, _, status in found
+            if path.rpartition("/")[2] in _LISTS and stat.S_ISREG(status.st_mode) and status.st_size <= _LONGEST_LIST
+        }
+        return Taken(state.hexdigest(), files, texts)
+
+    def _read(self, path: str) -> bytes:
+        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._root.root)
+        with os.fdopen(opened, "rb") as file:
+            return file.read(_LONGEST_LIST)
 
     def _contents(self, found: Iterable[tuple[str, str, os.stat_result]]) -> dict[str, str]:
         contents: dict[str, str] = {}

@@ -44,6 +44,8 @@ from wherry.source.vcs import Vcs, VcsAbsent, git_environment
 from wherry.store.contract import BlobStore
 from wherry.store.results import Record
 
+_FOREIGN = "the plan of a Go module has no such step"
+
 
 @dataclass
 class ImagePerformer:
@@ -110,6 +112,8 @@ class ImagePerformer:
                 return Seen("", b"")
             case Assemble():
                 return Seen(key_of({need: needs[need].result.hex() for need in step.needs}), b"")
+            case _:
+                raise TypeError(_FOREIGN)
 
     def holds(self, step: Step, result: bytes) -> bool:
         """See `Performer.holds`."""
@@ -124,6 +128,8 @@ class ImagePerformer:
                 return all(map(self.store.has, documents)) and all(map(self.holds_layer, image.manifest.stack))
             case Assemble():
                 return self.store.has(descriptor_of(result))
+            case _:
+                raise TypeError(_FOREIGN)
 
     def do(self, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> tuple[bytes, Seen | None]:
         """See `Performer.do`."""
@@ -137,6 +143,8 @@ class ImagePerformer:
             case Assemble() as action:
                 seen = self.look(step, needs, known)
                 return self._assemble(step, action, needs), seen
+            case _:
+                raise TypeError(_FOREIGN)
 
     def explain(self, step: Step, known: Record, seen: Seen | None) -> tuple[str, ...]:
         """See `Performer.explain`."""
@@ -311,8 +319,8 @@ class ImagePerformer:
                 case Compile():
                     program = outcome
                     recipe |= compiled_of(outcome.result).recipe
-                case Assemble():
-                    raise TypeError("an image is not made of images")
+                case _:
+                    raise TypeError(_FOREIGN)
         assert base is not None  # noqa: S101 - each plan has a base, if only scratch
         if program is not None:
             self.refuse(compiled_of(program.result), partial(self._program, program), base)

@@ -115,6 +115,7 @@ class Runs:
     """Bytes that have to stay free on the disk."""
     failed: Callable[[Container, int], None] = field(default=lambda _job, _code: None)
     """Called where a step's program failed, while its files are still there."""
+    noticed: set[str] = field(default_factory=set)
 
     def reads(self, action: Execute) -> dict[str, str]:
         """Name what a step reads beside its rootfs and definition: nothing that may change unseen counts."""
@@ -134,6 +135,12 @@ class Runs:
             if code:
                 self.failed(job, code)
                 raise StepFailed(action.argv, code, words)
+
+    def notice(self, name: str, words: str) -> None:
+        """Tell what a person should know of how steps run; once."""
+        if words not in self.noticed:
+            self.noticed.add(words)
+            self.said(name, words)
 
     def _job(self, action: Execute, where: Ran, stack: ExitStack) -> Container:
         account = self.accounts(where.layers, action.user)
@@ -197,7 +204,13 @@ class Runs:
             case "tmpfs":
                 yield _mount("tmpfs", mount.target, size=mount.size, mode=0o1777)
             case "content":
-                yield _mount("content", mount.target, content=mount.content.encode(errors="surrogateescape"), mode=0o755, read_only=True)
+                yield _mount(
+                    "content",
+                    mount.target,
+                    content=mount.content.encode(errors="surrogateescape"),
+                    mode=0o755,
+                    read_only=True,
+                )
             case "cache":
                 folder = stack.enter_context(cache_folder(self.caches, mount.name, mount.sharing))
                 yield _mount(
@@ -285,7 +298,7 @@ class _Attendant:
     def _listen(self) -> bool:
         event = self._hand.hear()
         if event is not None and "notice" in event:
-            self._runs.said(self._name, event["notice"])
+            self._runs.notice(self._name, event["notice"])
         return event is not None
 
     def _drain(self) -> None:

@@ -12,15 +12,15 @@ from wherry.build.context import LocalContext, Taken
 from wherry.build.engine import Outcome, Seen
 from wherry.build.gather import Gatherer, Outside
 from wherry.build.running import Ran, Runs
+from wherry.build.values import encode_image, image_of
+from wherry.image.assemble import as_oci
 from wherry.layer.compress import Encoding, pack_tar
+from wherry.oci import media
 from wherry.oci.config import History, ImageConfig, Layer, RootFS, RuntimeConfig
 from wherry.oci.descriptor import Descriptor, PlatformDocument
 from wherry.oci.document import decode, encode
 from wherry.oci.image import Image
 from wherry.oci.manifest import Manifest
-from wherry.oci import media
-from wherry.build.values import encode_image, image_of
-from wherry.image.assemble import as_oci
 from wherry.plan.stage_steps import Execute, Finish, Furnish, Gather, PackTree
 from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
 from wherry.sandbox.crew import Crew
@@ -56,6 +56,7 @@ class Read(msgspec.Struct, frozen=True):
 
     fields: dict[str, str]
     files: dict[str, str] = {}
+    texts: dict[str, bytes] = {}
 
 
 @dataclass
@@ -136,12 +137,14 @@ class StagePerformer:
 
     def explain(self, step: Step, known: Record, seen: Seen | None) -> tuple[str, ...]:
         """See `Performer.explain`."""
-        from wherry.build.why import reasons
+        from wherry.build.why import Version, reasons
 
         if seen is None or seen.key == known.content or not known.observed or not seen.observed:
             return ()
         before, after = (msgspec.msgpack.decode(blob, type=Read) for blob in (known.observed, seen.observed))
-        return reasons(step, before.fields, after.fields, before.files, after.files)
+        return reasons(
+            step, Version(before.fields, before.files, before.texts), Version(after.fields, after.files, after.texts)
+        )
 
     def _below(self, names: Iterable[str], needs: Mapping[str, Outcome]) -> dict[str, str]:
         return {f"step {number}": needs[name].key for number, name in enumerate(names)}
@@ -150,16 +153,18 @@ class StagePerformer:
         own, other = _split(step, action)
         fields = {} if action.alone else self._below(own, needs)
         files: dict[str, str] = {}
+        texts: dict[str, bytes] = {}
         gatherer = self._gatherer(step, action, needs, own, other)
         for number, part in enumerate(gatherer.parts()):
             if isinstance(part, Taken):
                 fields[f"files {number}"] = part.digest
                 files |= part.files
+                texts |= part.texts
             elif isinstance(part, str):
                 fields[f"files {number}"] = part
             else:
                 fields[f"files {number}"] = self._measure(part, other, needs)
-        return Read(fields, files if len(files) <= _FEW else {})
+        return Read(fields, files if len(files) <= _FEW else {}, texts)
 
     def _measure(self, job: Measure, other: Sequence[str], needs: Mapping[str, Outcome]) -> str:
         """Hash what is taken of a stage; remembered under what the stage is, so that it is done once."""

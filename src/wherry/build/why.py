@@ -1,47 +1,80 @@
 """Why a step missed, in words: which input is another than last time."""
 
+import difflib
+import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from wherry.plan.stage_steps import Gather
 from wherry.plan.steps import Step
 
 _MOST = 5
+_LONGEST = 80
 
 
-def reasons(
-    step: Step,
-    before: Mapping[str, str],
-    after: Mapping[str, str],
-    files: Mapping[str, str],
-    now: Mapping[str, str],
-) -> tuple[str, ...]:
-    """Compare what a step read.
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a step read at one time."""
 
-    Args:
-        step: the step.
-        before: what it read then, hash by name.
-        after: what it would read now.
-        files: the files among it, then.
-        now: and now.
-    """
-    found = list(_files(files, now))
-    changed = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
+    fields: Mapping[str, str]
+    """Hashes, by what they are of."""
+    files: Mapping[str, str]
+    """What each file was."""
+    texts: Mapping[str, bytes]
+    """Whole files that list dependencies, compressed."""
+
+
+def reasons(step: Step, before: Version, after: Version) -> tuple[str, ...]:
+    """Compare what a step read then with what it reads now; empty where nothing differs."""
+    found = list(_files(before, after))
+    names = before.fields.keys() | after.fields.keys()
+    changed = [name for name in sorted(names) if before.fields.get(name) != after.fields.get(name)]
     if not found and any(name.startswith("files") for name in changed):
         found.append("what it copies changed" if isinstance(step.action, Gather) else "what it mounts changed")
-    below = [int(name.removeprefix("step ")) for name in changed if name.startswith("step ")]
+    below = sorted(int(name.removeprefix("step ")) for name in changed if name.startswith("step "))
     if below and below[0] < len(step.needs):
         found.append(f"{step.needs[below[0]]} changed")
     return tuple(found)
 
 
-def _files(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
-    changed = sorted(path for path in before.keys() & after.keys() if before[path] != after[path])
-    gone, new = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
+def _files(before: Version, after: Version) -> Iterator[str]:
+    old, new = before.files, after.files
     told = [
-        *(f"{path or '.'} changed" for path in changed),
-        *(f"{path or '.'} is new" for path in new),
-        *(f"{path or '.'} is gone" for path in gone),
+        f"{path or '.'} changed{_line(before, after, path)}"
+        for path in sorted(old.keys() & new.keys())
+        if old[path] != new[path]
     ]
+    told += [f"{path or '.'} is new" for path in sorted(new.keys() - old.keys())]
+    told += [f"{path or '.'} is gone" for path in sorted(old.keys() - new.keys())]
     yield from told[:_MOST]
     if len(told) > _MOST:
         yield f"{len(told) - _MOST} more files changed"
+
+
+def _line(before: Version, after: Version, path: str) -> str:
+    """Name the first line of a list that is another now."""
+    if path not in before.texts or path not in after.texts:
+        return ""
+    old, new = (
+        zlib.decompress(version.texts[path]).decode(errors="replace").splitlines() for version in (before, after)
+    )
+    for kind, first, last, start, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        was = old[first].strip() if last > first else ""
+        now = new[start].strip() if end > start else ""
+        return f" (line {(start if end > start else first) + 1}: {_change(was, now)})"
+    return ""
+
+
+def _change(was: str, now: str) -> str:
+    if not was or not now:
+        return f"{_cut(now)} is new" if now else f"{_cut(was)} is gone"
+    old, new = was.split(), now.split()
+    if len(old) > 1 and len(new) > 1 and old[0] == new[0]:
+        return f"{old[0]} {_cut(old[1])} → {_cut(new[1])}"
+    return f"{_cut(was)} → {_cut(now)}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -13,19 +13,16 @@ def wants_dockerfile(world: World, paths: Sequence[str], options: Mapping[str, o
     """Tell whether a Dockerfile is meant: it is named, or is there where no main package is."""
     if options["dockerfile"]:
         return True
-    if options["go_door"]:
-        return False
-    if len(paths) != 1 and paths:
+    if options["go_door"] or len(paths) > 1:
         return False
     path = paths[0] if paths else "."
-    if path == "-" or path.startswith(_REMOTE):
-        return True
-    folder = world.cwd / path
+    return path == "-" or path.startswith(_REMOTE) or _there(world.cwd / path, options)
+
+
+def _there(folder: Path, options: Mapping[str, object]) -> bool:
     if not any((folder / name).is_file() for name in ("Dockerfile", "dockerfile")):
         return False
-    if any(options[name] for name in _SAYS):
-        return True
-    return _asked(folder) or not any(folder.glob("*.go"))
+    return any(options[name] for name in _SAYS) or _asked(folder) or not any(folder.glob("*.go"))
 
 
 def _asked(folder: Path) -> bool:

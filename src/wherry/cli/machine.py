@@ -12,14 +12,17 @@ from wherry.cli.world import World
 from wherry.dockerfiles import Machine
 from wherry.errors import HostUnable
 from wherry.host.kernel import Kernel, emulation
+from wherry.host.process import which
 from wherry.platform import Platform
 from wherry.runtime.run import read_accounts
 from wherry.sandbox.crew import Crew
 from wherry.sandbox.ids import Mapping as Ids
-from wherry.sandbox.spec import Emulator
+from wherry.sandbox.spec import Container, Emulator, Volume
 from wherry.store.trees import Trees
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wherry.build.outside import Fetcher
     from wherry.digest import Digest
     from wherry.layer.entry import Entry
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 _RESOLV = Path("/etc/resolv.conf")
 
 
-def machine_of(  # noqa: PLR0913 - what a user may say of it, all named
+def machine_of(
     world: World,
     *,
     isolation: str,
@@ -48,12 +51,16 @@ def machine_of(  # noqa: PLR0913 - what a user may say of it, all named
             f"a Dockerfile can't be built: its steps need Linux, and this is {sys.platform}",
             hint="build it on Linux; Go modules are built here without one",
         )
-    del debug_shell
     kernel = Kernel.of_host()
     mapping = mapping_of(world)
     _say_of_ids(mapping, notice)
+    if isolation == "chroot" and mapping.kind != "all":
+        raise HostUnable(
+            "--isolation chroot: only root may change its root, and this user is none",
+            hint="leave it out: a plain user's steps run in a user namespace",
+        )
     overlay = kernel.overlay(root=mapping.kind == "all").works and isolation != "chroot"
-    crew = Crew(mapping, why_refused(mapping))
+    crew = Crew(mapping, why_refused(mapping), isolation)
     return Machine(
         crew=crew,
         trees=Trees(world.cache_folder / "trees", crew, _reader(world)),
@@ -64,7 +71,46 @@ def machine_of(  # noqa: PLR0913 - what a user may say of it, all named
         agents=agents,
         outside=outside_of(world),
         resolv_conf=_RESOLV.read_bytes() if _RESOLV.is_file() else b"",
+        failed=_Shell(world, mapping, notice).open if debug_shell else lambda _job, _code: None,
     )
+
+
+class _Shell:
+    """A shell where a step failed: in its rootfs, as it left it, with its mounts, as its user."""
+
+    def __init__(self, world: World, mapping: Ids, notice: Callable[[str], None]) -> None:
+        self._world = world
+        self._mapping = mapping
+        self._notice = notice
+
+    def open(self, job: Container, code: int) -> None:
+        """Open one; what is written in it is kept nowhere."""
+        from wherry.sandbox.attend import run_container
+        from wherry.sandbox.view import View
+
+        argv, volumes = ["/bin/sh"], job["volumes"]
+        if View([*job["layers"], f"{job['writable']}/tree"]).status("/bin/sh") is None:
+            busybox = which("busybox", self._world.environment.get("PATH", os.defpath))
+            if busybox is None:
+                self._notice("--debug-shell: the root has no shell, and there is no busybox here to bring along")
+                return
+            argv = ["/.wherry/busybox", "sh"]
+            program: Volume = {
+                "source": busybox, "destination": "/.wherry/busybox", "read_only": True, "provided": False,
+            }  # fmt: skip
+            volumes = [*volumes, program]
+        self._notice(f"the step ended with {code}; this is a shell in its place, `exit` leaves it")
+        shell: Container = {
+            **job,
+            "argv": argv,
+            "volumes": volumes,
+            "ids": self._mapping.for_user(job["uid"], job["gid"]),
+            "layers": [*job["layers"], f"{job['writable']}/tree"],
+            "writable": "",
+            "own_tmp": False,
+            "terminal": sys.stdin.isatty() and self._world.stdout.isatty(),
+        }
+        run_container(shell, stdin=True, notice=self._notice, why=why_refused(self._mapping))
 
 
 def outside_of(world: World) -> "Fetcher":
@@ -82,8 +128,8 @@ def _say_of_ids(mapping: Ids, notice: Callable[[str], None]) -> None:
         )
 
 
-def _reader(world: World) -> "Callable[[Descriptor, Digest], object]":
-    def read(blob: "Descriptor", diff_id: "Digest") -> "object":
+def _reader(world: World) -> "Callable[[Descriptor, Digest], Iterator[tuple[Entry, Body]]]":
+    def read(blob: "Descriptor", diff_id: "Digest") -> "Iterator[tuple[Entry, Body]]":
         from wherry.layer.decompress import open_layer
         from wherry.layer.tar import read_tar
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
-    "build": "Build the smallest image that works from a Go module.",
+    "build": "Build the smallest image that works from a Go module or a Dockerfile.",
+    "why": "Say why steps of a Dockerfile were done again.",
     "run": "Run an image here, rootless.",
     "images": "List the images of the local store.",
     "inspect": "Show what an image is made of.",

@@ -109,7 +109,9 @@ DOCKERFILE = (
     click.option(
         "--no-cache-filter", "no_cache_filter", multiple=True, metavar="STAGES", help="Dockerfile: do these anew."
     ),
-    click.option("--add-host", "hosts", multiple=True, metavar="NAME:IP", help="Dockerfile: a line in steps' /etc/hosts."),
+    click.option(
+        "--add-host", "hosts", multiple=True, metavar="NAME:IP", help="Dockerfile: a line in steps' /etc/hosts."
+    ),
     click.option("--ulimit", "limits", multiple=True, metavar="NAME=SOFT[:HARD]", help="Dockerfile: a limit of steps."),
     click.option("--shm-size", default="", metavar="SIZE", help="Dockerfile: of steps' /dev/shm. [default: 64m]"),
     click.option(
@@ -118,7 +120,9 @@ DOCKERFILE = (
         default="default",
         help="Dockerfile: steps' network; default is this machine's.",
     ),
-    click.option("--allow", multiple=True, metavar="security.insecure", help="Dockerfile: let steps have all privileges."),
+    click.option(
+        "--allow", multiple=True, metavar="security.insecure", help="Dockerfile: let steps have all privileges."
+    ),
     click.option(
         "--isolation",
         type=click.Choice(["auto", "userns", "chroot"]),

@@ -1,12 +1,12 @@
 """Secrets and agents of a build, from the user's words: `--secret`, `--ssh`."""
 
-import os
 import socket
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Self
 
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
@@ -27,9 +27,12 @@ def secrets_of(world: World, texts: Sequence[str]) -> dict[str, bytes]:
 def _secret(world: World, text: str) -> tuple[str, bytes]:
     fields = dict(field.partition("=")[::2] for field in text.split(","))
     unknown = fields.keys() - {"id", "src", "source", "env", "type"}
-    name = fields.get("id", "") or os.path.basename(fields.get("src", fields.get("source", "")))
+    name = fields.get("id", "") or Path(fields.get("src", fields.get("source", ""))).name
     if unknown or not name:
-        raise InvalidUsage(f"--secret {text.partition('=')[0]}=…: not understood", hint="write it as id=NAME,src=FILE or id=NAME,env=VAR")
+        raise InvalidUsage(
+            f"--secret {text.partition('=')[0]}=…: not understood",
+            hint="write it as id=NAME,src=FILE or id=NAME,env=VAR",
+        )
     file = fields.get("src", fields.get("source", ""))
     variable = fields.get("env", "")
     if fields.get("type") == "env" and file and not variable:
@@ -38,9 +41,11 @@ def _secret(world: World, text: str) -> tuple[str, bytes]:
         variable = name
     if variable:
         if variable not in world.environment:
-            raise NotFound(f"--secret id={name}: the variable {variable} is not set", hint="set it, or name a file with src=")
+            raise NotFound(
+                f"--secret id={name}: the variable {variable} is not set", hint="set it, or name a file with src="
+            )
         return name, world.environment[variable].encode(errors="surrogateescape")
-    return name, _content(world.cwd / os.path.expanduser(file or name), name)
+    return name, _content(world.cwd / Path(file or name).expanduser(), name)
 
 
 def _content(path: Path, name: str) -> bytes:
@@ -48,7 +53,9 @@ def _content(path: Path, name: str) -> bytes:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
-        raise NotFound(f"--secret id={name}: {path}: {error.strerror}", hint="name a file with src=, or a variable with env=") from error
+        raise NotFound(
+            f"--secret id={name}: {path}: {error.strerror}", hint="name a file with src=, or a variable with env="
+        ) from error
     if len(content) > _LARGEST:
         raise InvalidUsage(f"--secret id={name}: more than {_LARGEST} bytes", hint="a secret is a short text")
     return content
@@ -65,7 +72,9 @@ def agents_of(world: World, texts: Sequence[str], stack: ExitStack) -> dict[str,
         name, _, path = text.partition("=")
         place = path or world.environment.get("SSH_AUTH_SOCK", "")
         if not place:
-            raise InvalidUsage(f"--ssh {text}: no agent is running", hint="start one with ssh-agent, or give NAME=SOCKET")
+            raise InvalidUsage(
+                f"--ssh {text}: no agent is running", hint="start one with ssh-agent, or give NAME=SOCKET"
+            )
         target = world.cwd / place
         if not target.is_socket():
             raise NotFound(
@@ -85,7 +94,7 @@ class _Door:
         self.path = self._folder / "agent"
         self._listening = socket.socket(socket.AF_UNIX)
 
-    def __enter__(self) -> "_Door":
+    def __enter__(self) -> Self:
         self._listening.bind(str(self.path))
         self.path.chmod(0o666)
         self._listening.listen()

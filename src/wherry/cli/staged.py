@@ -16,6 +16,7 @@ from wherry.cli.secrets import agents_of, secrets_of
 from wherry.cli.staging import Source, named_contexts, source_of
 from wherry.cli.world import World
 from wherry.dockerfile.errors import DockerfileError
+from wherry.dockerfile.instructions import Dockerfile
 from wherry.dockerfile.mounts import parse_size
 from wherry.dockerfile.parser import parse
 from wherry.dockerfile.syntax import directive_of
@@ -34,7 +35,9 @@ from wherry.report.terminal import size
 from wherry.settings.outputs import Output, encoding_of, parse_outputs
 from wherry.settings.values import parse_pair, parse_platforms
 
-_FRONTENDS = re.compile(r"(docker\.io/)?docker/dockerfile(-upstream)?(:1(\.\d+){0,2}|:latest|:labs|:1-labs|:1\.\d+-labs)?(@.*)?")
+_FRONTENDS = re.compile(
+    r"(docker\.io/)?docker/dockerfile(-upstream)?(:1(\.\d+){0,2}|:latest|:labs|:1-labs|:1\.\d+-labs)?(@.*)?"
+)
 _NAME = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -47,6 +50,17 @@ class Asked:
     outputs: tuple[Output, ...]
     metadata_file: Path | None
     iidfile: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was read of a call."""
+
+    file: Dockerfile
+    source: Source
+    outputs: tuple[Output, ...]
+    contexts: Mapping[str, str]
+    images: Mapping[str, str]
 
 
 def build(world: World, paths: Sequence[str], options: Mapping[str, Any]) -> int:
@@ -68,7 +82,8 @@ def _build(world: World, source: Source, options: Mapping[str, Any], stack: Exit
     outputs = parse_outputs(options["outputs"])
     file = parse(source.text)
     contexts, images, folders = named_contexts(world, options["build_contexts"], stack)
-    request = _request(world, options, file, source, outputs, contexts, images)
+    told = Told(file, source, outputs, contexts, images)
+    request = _request(world, options, told)
     names = _names(options["names"], source)
     asked = Asked(
         load=options["load"],
@@ -120,34 +135,26 @@ def _check_frontend(source: Source) -> None:
     frontend = directive_of("syntax", source.text)
     if frontend and not _FRONTENDS.fullmatch(frontend):
         raise InvalidUsage(
-            f"{source.name}: # syntax={frontend} asks for another frontend than Docker's, and wherry has none but its own",
+            f"{source.name}: # syntax={frontend} asks for another frontend than Docker's, and only that is understood",
             hint="take the line out, or build it with docker buildx",
         )
 
 
-def _request(
-    world: World,
-    options: Mapping[str, Any],
-    file: Any,
-    source: Source,
-    outputs: Sequence[Output],
-    contexts: Mapping[str, str],
-    images: Mapping[str, str],
-) -> Request:
+def _request(world: World, options: Mapping[str, Any], told: Told) -> Request:
     arguments = dict(_arguments(world, options["build_args"]))
     epoch = _epoch(arguments.get("SOURCE_DATE_EPOCH") or world.environment.get("SOURCE_DATE_EPOCH", ""))
     if epoch is not None:
         arguments["SOURCE_DATE_EPOCH"] = str(epoch)
     here = Platform.of("linux", os.uname().machine)
     platforms = _as_asked(options["platforms"]) or (here,)
-    algorithm, level = encoding_of(outputs, options["compression"], options["compression_level"])
+    algorithm, level = encoding_of(told.outputs, options["compression"], options["compression_level"])
     encoding = Encoding.default(algorithm or "gzip") if level is None else Encoding(algorithm or "gzip", level)
     if options["release"]:
         encoding = Encoding("zstd", 19)
     return Request(
-        file=file,
-        contexts=contexts,
-        context_images=images,
+        file=told.file,
+        contexts=told.contexts,
+        context_images=told.images,
         platforms=platforms,
         build_platform=here,
         implicit=not options["platforms"],
@@ -167,10 +174,10 @@ def _request(
             algorithm=encoding.algorithm,
             level=encoding.level,
             encoder=encoding.encoder,
-            rewrite=any(output.rewrite_timestamp for output in outputs),
+            rewrite=any(output.rewrite_timestamp for output in told.outputs),
         ),
         no_cache=frozenset(name.strip() for text in options["no_cache_filter"] for name in text.split(",")),
-        slot=source.slot,
+        slot=told.source.slot,
     )
 
 
@@ -306,5 +313,3 @@ class Teller:
             pulled = sum(layer.size for layer in one.manifest.stack)
             self._progress.line(f"{one.platform}  {len(one.manifest.stack)} layers  {size(pulled)} pulled")
         self._progress.line(f"stored in {report.seconds:.1f} s")
-
-

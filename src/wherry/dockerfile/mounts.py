@@ -6,6 +6,7 @@ Source: Dockerfile reference, "RUN --mount"; RFC 4180 for quotes in a field.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from wherry.dockerfile.errors import DockerfileError, nearest
 
@@ -15,6 +16,13 @@ _KEYS = (
     "type", "from", "source", "target", "readonly", "id", "sharing", "required", "size", "mode", "uid", "gid", "src",
     "dst", "destination", "ro", "rw", "readwrite", "env",
 )  # fmt: skip
+_TEXTS = {
+    "from": "from_", "source": "source", "src": "source", "target": "target", "dst": "target", "destination": "target",
+    "id": "id", "env": "env",
+}  # fmt: skip
+"""Keys whose value is kept as it is, and the field it goes to."""
+_NUMBERS = {"mode": 8, "uid": 10, "gid": 10}
+"""Keys whose value is a number, and its base."""
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
 _LARGEST = 1 << 32
@@ -101,39 +109,34 @@ def _flag(mount: Mount, chosen: bool | None, key: str, field: str) -> tuple[Moun
 
 
 def _valued(mount: Mount, key: str, value: str, field: str) -> Mount:
+    if key in _TEXTS:
+        return _with(mount, _TEXTS[key], value)
+    if key in _NUMBERS:
+        return _with(mount, key, _number(key, value, _NUMBERS[key]))
     match key:
-        case "type":
-            if value.lower() not in _TYPES:
-                raise DockerfileError(f'unsupported mount type "{value}"{nearest(value, _TYPES)}')
-            return replace(mount, type=value.lower())
-        case "from":
-            return replace(mount, from_=value)
-        case "source" | "src":
-            return replace(mount, source=value)
-        case "target" | "dst" | "destination":
-            return replace(mount, target=value)
+        case "type" | "sharing":
+            return _with(mount, key, _chosen(key, value))
         case "required":
             return _required(mount, value=_boolean(key, value))
-        case "size":
-            if mount.type != "tmpfs":
-                raise DockerfileError(f"unexpected key '{key}' for mount type '{mount.type}'")
+        case "size" if mount.type == "tmpfs":
             return replace(mount, size=parse_size(value))
-        case "id":
-            return replace(mount, id=value)
-        case "sharing":
-            if value.lower() not in _SHARING:
-                raise DockerfileError(f'unsupported sharing value "{value}"{nearest(value, _SHARING)}')
-            return replace(mount, sharing=value.lower())
-        case "mode":
-            return replace(mount, mode=_number(key, value, 8))
-        case "uid":
-            return replace(mount, uid=_number(key, value, 10))
-        case "gid":
-            return replace(mount, gid=_number(key, value, 10))
-        case "env":
-            return replace(mount, env=value)
+        case "size":
+            raise DockerfileError(f"unexpected key '{key}' for mount type '{mount.type}'")
         case _:
             raise DockerfileError(f"unexpected key '{key}' in '{field}'{nearest(key, _KEYS)}")
+
+
+def _with(mount: Mount, name: str, value: object) -> Mount:
+    changed: dict[str, Any] = {name: value}
+    return replace(mount, **changed)
+
+
+def _chosen(key: str, value: str) -> str:
+    known = _TYPES if key == "type" else _SHARING
+    if value.lower() not in known:
+        what = "mount type" if key == "type" else "sharing value"
+        raise DockerfileError(f'unsupported {what} "{value}"{nearest(value, known)}')
+    return value.lower()
 
 
 def _required(mount: Mount, *, value: bool) -> Mount:

@@ -10,13 +10,15 @@ from typing import Any
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.errors import DockerfileError, nearest
 from wherry.dockerfile.mounts import read_mount
-from wherry.dockerfile.syntax import INSTRUCTIONS, Node, parse_heredoc, read_syntax
+from wherry.dockerfile.syntax import INSTRUCTIONS, Heredoc, Node, parse_heredoc, read_syntax
 
 _STAGE = re.compile(r"[a-z][a-z0-9\-_.]*")
-_DURATION = re.compile(r"([-+]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")  # noqa: RUF001 - Go takes both
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")  # noqa: RUF001 - as above
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}  # noqa: RUF001 - as above
+_DURATION = re.compile(r"([-+]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _MILLISECOND = 10**6
+_NETWORKS = ("default", "none", "host")
+_SECURITY = ("sandbox", "insecure")
 _ONBUILD = re.compile(r"\s*ONBUILD\s*", re.IGNORECASE)
 
 
@@ -75,12 +77,13 @@ def parse_node(node: Node) -> of.Instruction:
         DockerfileError: it is none, or is written wrongly.
     """
     read = _READERS.get(node.instruction.lower())
+    if read is None:
+        raise DockerfileError(
+            f"unknown instruction: {node.instruction}{nearest(node.instruction.upper(), INSTRUCTIONS)}",
+            node.lines,
+            hint=f"an instruction is one of {', '.join(INSTRUCTIONS)}",
+        )
     try:
-        if read is None:
-            raise DockerfileError(
-                f"unknown instruction: {node.instruction}{nearest(node.instruction.upper(), INSTRUCTIONS)}",
-                hint=f"an instruction is one of {', '.join(INSTRUCTIONS)}",
-            )
         return read(node)
     except DockerfileError as error:
         raise error.placed(node.lines) from None
@@ -141,7 +144,7 @@ def _at_least_one(node: Node) -> tuple[str, ...]:
 
 
 def _from(node: Node) -> of.From:
-    words = node.arguments
+    words = list(node.arguments)
     name = ""
     if len(words) == 3 and words[1].lower() == "as":  # noqa: PLR2004 - image, AS, name
         name = words[2].lower()
@@ -152,8 +155,14 @@ def _from(node: Node) -> of.From:
     elif len(words) != 1:
         raise DockerfileError("FROM requires either one or three arguments")
     flags = _flags(node, platform="text")
-    more = {"as_word": words[1], "written_name": words[2]} if name else {}
-    return of.From(image=words[0], name=name, platform=flags.get("platform", ""), **more, **_common(node))
+    return of.From(
+        image=words[0],
+        name=name,
+        platform=flags.get("platform", ""),
+        as_word=words[1] if name else "",
+        written_name=words[-1] if name else "",
+        **_common(node),
+    )
 
 
 def _arg(node: Node) -> of.Arg:
@@ -195,7 +204,7 @@ def _files(node: Node) -> dict[str, Any]:
     return {"sources": tuple(paths), "contents": tuple(contents), "destination": destination}
 
 
-def parse_heredoc_or_none(word: str) -> object:
+def parse_heredoc_or_none(word: str) -> Heredoc | None:
     """Read a heredoc's word; one that is written wrongly is none."""
     try:
         return parse_heredoc(word)
@@ -241,15 +250,10 @@ def _run(node: Node) -> of.Run:
             hint="take the device out of the build; a container can have it when it runs",
         )
     network, security = flags.get("network", "default"), flags.get("security", "sandbox")
-    for kind, value, known in (
-        ("network", network, ("default", "none", "host")),
-        ("security", security, ("sandbox", "insecure")),
-    ):
-        if value not in known:
-            mode = "network mode" if kind == "network" else "security"
-            raise DockerfileError(
-                f'{"unsupported " if kind == "network" else ""}{mode} "{value}"{"" if kind == "network" else " is not valid"}{nearest(value, known)}'
-            )
+    if network not in _NETWORKS:
+        raise DockerfileError(f'unsupported network mode "{network}"{nearest(network, _NETWORKS)}')
+    if security not in _SECURITY:
+        raise DockerfileError(f'security "{security}" is not valid{nearest(security, _SECURITY)}')
     mounts = tuple(map(read_mount, flags.get("mount", ())))
     return of.Run(
         command=_command(node, node.arguments), mounts=mounts, network=network, security=security, **_common(node)
@@ -278,7 +282,7 @@ def _healthcheck(node: Node) -> of.Healthcheck:
         raise DockerfileError(f'Unknown type "{kind.upper()}" in HEALTHCHECK (try CMD)')
     if not words:
         raise DockerfileError("Missing command after HEALTHCHECK CMD")
-    durations = {name: _duration(name, flags.get(name, "")) for name in times}
+    durations: dict[str, Any] = {name: _duration(name, flags.get(name, "")) for name in times}
     return of.Healthcheck(
         test=("CMD" if node.json else "CMD-SHELL", *words),
         retries=_retries(flags.get("retries", "")),

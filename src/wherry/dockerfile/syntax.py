@@ -111,8 +111,8 @@ def directive_of(key: str, text: str) -> str | None:
         document = json.loads(text)
     except ValueError:
         return None
-    value = document.get(key) if isinstance(document, dict) else None
-    return value if isinstance(value, str) else None
+    found = document.get(key) if isinstance(document, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _directives(text: str, mark: str) -> Iterator[tuple[str, str]]:
@@ -277,7 +277,9 @@ _READERS = {
 INSTRUCTIONS = tuple(name.upper() for name in _READERS)
 
 
-def _arguments(read: str, word: str, rest: str, escape: str) -> tuple[tuple[str, ...], bool]:
+def _arguments(  # noqa: PLR0911 - one form of words each
+    read: str, word: str, rest: str, escape: str
+) -> tuple[tuple[str, ...], bool]:
     match read:
         case "json":
             found = _json(rest)

@@ -1,7 +1,7 @@
 """Words: quotes, escapes, and variables put in.
 
-The rules are those of a shell, as far as a Dockerfile has them: `$x`, `${x}`, `${x:-y}` and its kin, `${x#y}`, `${x%y}`,
-`${x/y/z}`. Where BuildKit's expansion differs from a shell's, it is BuildKit's that counts.
+The rules are those of a shell, as far as a Dockerfile has them: `$x`, `${x}`, `${x:-y}` and its kin, `${x#y}`,
+`${x%y}`, `${x/y/z}`. Where BuildKit's expansion differs from a shell's, it is BuildKit's that counts.
 
 Source: Dockerfile reference, "Environment replacement"; POSIX.1-2017, shell command language, 2.6.2; BuildKit 0.34's
 behaviour for what they leave open.

@@ -14,7 +14,7 @@ from wherry.oci.config import Healthcheck, RuntimeConfig
 from wherry.plan.stage_steps import Entry
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SHELLS = {"windows": ("cmd", "/S", "/C")}
+_SHELLS: dict[str, tuple[str, ...]] = {"windows": ("cmd", "/S", "/C")}
 _SHELL = ("/bin/sh", "-c")
 _LARGEST_PORT = 65535
 _DURATION_UNITS = ((3600 * 10**9, "h"), (60 * 10**9, "m"))
@@ -106,7 +106,8 @@ class Draft:
 
     def shelled(self, words: Sequence[str]) -> tuple[str, ...]:
         """Give the words as the stage's shell gets them."""
-        return (*(self.shell or _SHELLS.get(self.system, _SHELL)), " ".join(words))
+        shell: tuple[str, ...] = self.shell or _SHELLS.get(self.system, _SHELL)
+        return (*shell, " ".join(words))
 
     def note(self, words: str, *, layer: bool = False) -> None:
         """Write a line of history."""
@@ -189,7 +190,8 @@ def ports_of(words: Iterable[str]) -> list[str]:
 
 
 def _ports(word: str) -> Iterable[str]:
-    *before, container = word.rsplit(":", 2)
+    parts = word.rsplit(":", 2)
+    before, container = parts[:-1], parts[-1]
     numbers, _, protocol = container.partition("/")
     if not numbers:
         raise DockerfileError(f'invalid port: "{word}": no port specified')

@@ -160,9 +160,7 @@ class _Stages:
         for name in state.own:
             place = state.stack.index(name)
             action = PackTree(packing.algorithm, packing.level, packing.encoder, latest)
-            layers.append(
-                self._weaver.add(f"layer of {name}", action, (name, *state.stack[:place]), self._platform)
-            )
+            layers.append(self._weaver.add(f"layer of {name}", action, (name, *state.stack[:place]), self._platform))
         base = state.stack[:1] if state.base is not None else ()
         finish = Finish(
             platform=self._platform if not request.implicit else state.platform,
@@ -256,21 +254,18 @@ class _Stages:
             self._states[number] = state
             return state, ()
         inner = self._earlier(image, number)
-        if inner is not None:
-            state = self._state(inner).child()
-            triggers, state.draft.triggers = state.draft.triggers, ()
-            return state, triggers
-        if image == SCRATCH:
-            return self._nothing(platform), ()
-        context = self._request.contexts.get(familiar(image))
-        if context == "files":
-            return self._context_as_base(familiar(image), platform, base), ()
-        known = self._request.context_images.get(familiar(image), image)
-        if known == f"docker-image://{SCRATCH}":
-            return self._nothing(platform), ()
-        state = self._from_image(known, platform, base, shown=image)
+        state = self._state(inner).child() if inner is not None else self._outer(image, platform, base)
         triggers, state.draft.triggers = state.draft.triggers, ()
         return state, triggers
+
+    def _outer(self, image: str, platform: Platform | None, base: of.From) -> State:
+        """Give the state of a stage that begins with what is no stage of the file."""
+        known = self._request.context_images.get(familiar(image), image)
+        if image == SCRATCH or known == f"docker-image://{SCRATCH}":
+            return self._nothing(platform)
+        if self._request.contexts.get(familiar(image)) == "files":
+            return self._context_as_base(familiar(image), platform, base)
+        return self._from_image(known, platform, base, shown=image)
 
     def _earlier(self, name: str, number: int) -> int | None:
         found = [
@@ -365,9 +360,7 @@ class _Stages:
         draft = Draft.empty(platform.os)
         return State(platform, draft, env=dict(draft.env))
 
-    def _from_image(
-        self, name: str, platform: Platform | None, base: of.From, *, shown: str = ""
-    ) -> State:
+    def _from_image(self, name: str, platform: Platform | None, base: of.From, *, shown: str = "") -> State:
         stack, image, chosen = self._take(name, platform or self._platform, base, shown=shown or name)
         draft = Draft.of(image.config.runtime, image.config.author, chosen.os)
         return State(chosen, draft, base=image, stack=stack, env=dict(draft.env))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.ignore import BadPattern, Patterns
+from wherry.dockerfile.modes import changed_mode
 from wherry.dockerfile.mounts import Mount, evaluate
 from wherry.dockerfile.syntax import parse_heredoc
 from wherry.dockerfile.words import Style, expand
@@ -20,7 +21,6 @@ from wherry.plan.draft import Draft, below, clean, health_words, plain_list, por
 from wherry.plan.stage_steps import Execute, Furnish, Gather, Origin, StepMount, Taking
 from wherry.plan.steps import Action
 from wherry.platform import Platform
-from wherry.sandbox.modes import changed_mode
 
 NOT_IN_ENVIRONMENT = frozenset({"BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_SYNTAX"})
 _PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"})
@@ -126,7 +126,6 @@ class Dispatcher:
             raise DockerfileError(error.message, instruction.lines, hint=error.hint) from None
 
     def _one(self, instruction: of.Instruction) -> None:
-        draft = self.state.draft
         match instruction:
             case of.Arg():
                 self._arg(instruction)
@@ -142,6 +141,13 @@ class Dispatcher:
                 self._workdir(instruction)
             case of.Cmd() | of.Entrypoint():
                 self._start(instruction)
+            case _:
+                self._configure(instruction)
+
+    def _configure(self, instruction: of.Instruction) -> None:
+        """Carry out one that only the config knows of."""
+        draft = self.state.draft
+        match instruction:
             case of.Healthcheck():
                 self._healthcheck(instruction)
             case of.Expose():
@@ -324,10 +330,7 @@ class Dispatcher:
 
     def _stopsignal(self, instruction: of.Stopsignal) -> None:
         signal = self._expand(instruction.signal)
-        if signal.isdecimal():
-            known = int(signal) != 0
-        else:
-            known = signal.upper().removeprefix("SIG") in _SIGNALS
+        known = int(signal) != 0 if signal.isdecimal() else signal.upper().removeprefix("SIG") in _SIGNALS
         if not known:
             raise DockerfileError(f"invalid signal: {signal}")
         self.state.draft.stop_signal = signal

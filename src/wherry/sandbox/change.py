@@ -11,11 +11,13 @@ import errno
 import os
 import stat
 
-from wherry.sandbox.modes import changed_mode
+from wherry.dockerfile.modes import changed_mode
+from wherry.sandbox import workshop
 from wherry.sandbox.owners import OWNER, Owners, read_owner
 from wherry.sandbox.places import resolve
 from wherry.sandbox.rootfs import overlay, overlay_to_read
 from wherry.sandbox.select import CannotCopy, Choice, Tops, join, walk
+from wherry.sandbox.trash import delete_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ def change(job: "Change", frames: "BinaryIO") -> None:
         OSError: the disk refuses.
     """
     os.umask(0)
-    if job["overlay"]:
+    mounts = job["overlay"] and not workshop.plain
+    if mounts:
         root = overlay(job["layers"], job["writable"])
     else:
         from wherry.sandbox.flatten import flatten
@@ -55,7 +58,8 @@ def change(job: "Change", frames: "BinaryIO") -> None:
             case _:
                 changer.extract(action, frames)
     os.close(root)
-    if not job["overlay"]:
+    changer.close()
+    if not mounts:
         from wherry.sandbox.settle import settle
 
         settle(job["layers"], job["writable"])
@@ -74,15 +78,16 @@ def measure(job: "Measure") -> str:
             top = tops.real(path, last=action["follow"])
             state.update(f"\0\0{os.path.basename(path)}\0".encode(errors="surrogateescape"))
             for place, below, status in walk(tops, top, choice):
-                state.update(_described(tops.root, place, below, status, file_hash))
+                state.update(_described(tops.root, place, below, status))
+    origins.close()
     return state.hexdigest()
 
 
-def _described(root: int, place: str, below: str, status: os.stat_result, hashed: "Hasher") -> bytes:
+def _described(root: int, place: str, below: str, status: os.stat_result) -> bytes:
     uid, gid = read_owner(root, place, status)
     words = f"{below}\0{status.st_mode:o} {uid} {gid} "
     if stat.S_ISREG(status.st_mode):
-        words += hashed(root, place)
+        words += file_hash(root, place)
     elif stat.S_ISLNK(status.st_mode):
         words += os.readlink(place, dir_fd=root)
     attributes = repr(sorted(attributes_of(root, place).items())) if not stat.S_ISLNK(status.st_mode) else ""
@@ -104,6 +109,7 @@ class Origins:
         """Take an empty folder."""
         self._stage = stage
         self._opened: dict[str, Tops] = {}
+        self._copies: list[str] = []
 
     def open(self, origin: "Origin") -> Tops:
         """Open one."""
@@ -111,10 +117,27 @@ class Origins:
         if name not in self._opened:
             if origin["kind"] == "folder":
                 root = os.open(origin["folder"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            elif workshop.plain:
+                root = self._copied(origin["layers"])
             else:
                 root = overlay_to_read(origin["layers"], self._stage)
             self._opened[name] = Tops(root, frozenset(origin["left_out"]))
         return self._opened[name]
+
+    def close(self) -> None:
+        """Delete what had to be copied together."""
+        for folder in self._copies:
+            delete_folder(folder, os.path.dirname(folder))
+        self._copies.clear()
+
+    def _copied(self, layers: "list[str]") -> int:
+        from wherry.sandbox.flatten import flatten
+
+        folder = f"{os.path.dirname(self._stage)}/making/origin-{os.getpid()}-{len(self._copies)}"
+        os.mkdir(folder, 0o755)
+        self._copies.append(folder)
+        flatten(layers, folder)
+        return os.open(folder, _FOLDER)
 
 
 class Changer:
@@ -124,6 +147,10 @@ class Changer:
         self._root = root
         self._owners = Owners(job["ids"])
         self._origins = Origins(job["stage"])
+
+    def close(self) -> None:
+        """Let go of where files came from."""
+        self._origins.close()
 
     def folder(self, action: "MakeFolder") -> None:
         """Make a folder, and those above it that are missing."""

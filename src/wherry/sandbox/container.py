@@ -218,7 +218,7 @@ class Payload:
                 os.dup2(self._slave, stream)
         calls.new_session_keyring()
         os.umask(0o022)
-        kept = ROOTS if job["uid"] == 0 else ()
+        kept: tuple[int, ...] = ROOTS if job["uid"] == 0 else ()
         docker = job["privileges"] == "docker"
         single = job["ids"] is not None and job["ids"]["single"]
         if single and (job["uid"], job["gid"]) != (0, 0):

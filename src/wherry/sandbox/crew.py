@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from wherry.sandbox.frames import Body, Entry, write_frames
 from wherry.sandbox.ids import Mapping
@@ -27,9 +27,10 @@ _CHUNK = 1 << 20
 class Crew:
     """Whoever does a build's jobs, as one user with the ids that user has."""
 
-    def __init__(self, mapping: Mapping, why: Callable[[], str]) -> None:
-        """Take whose they are, and whom to ask why namespaces may be refused here."""
+    def __init__(self, mapping: Mapping, why: Callable[[], str], isolation: str = "auto") -> None:
+        """Take whose they are, whom to ask why namespaces may be refused here, and how steps are kept apart."""
         self.mapping = mapping
+        self._isolation = isolation
         self._why = why
         self._launcher: Launcher | None = None
         self._turn = threading.Lock()
@@ -160,7 +161,7 @@ class Crew:
 
     def _workshop(self) -> Launcher:
         if self._launcher is None:
-            self._launcher = Launcher(Serve(task="serve", ids=self.mapping.for_trees))
+            self._launcher = Launcher(Serve(task="serve", ids=self.mapping.for_trees, isolation=self._isolation))
         return self._launcher
 
     def _gone(self) -> Event | None:
@@ -179,7 +180,7 @@ class Hand:
     """One job at work."""
 
     def __init__(
-        self, line: socket.socket, frames: IO[bytes], why: Callable[[], str], gone: Callable[[], Event | None]
+        self, line: socket.socket, frames: BinaryIO, why: Callable[[], str], gone: Callable[[], Event | None]
     ) -> None:
         self.line = line
         self.frames = frames

@@ -36,7 +36,9 @@ def main() -> int:
         return _guarded(lambda: _serve(job), "namespace")
     if job["task"] == "run":
         return _guarded(lambda: _run(job), "namespace")
-    return _guarded(lambda: _enter(job) or _trees(job), "layer")
+    if job["task"] in ("unpack", "delete"):
+        return _guarded(lambda: _enter(job) or _trees(job), "layer")
+    raise ValueError(job["task"])
 
 
 def _job() -> "Job":
@@ -72,7 +74,7 @@ def _serve(job: "Serve") -> int:
     from wherry.sandbox import workshop
 
     identity.enter(job["ids"], _container)
-    return workshop.serve(_perform)
+    return workshop.serve(_perform, job["isolation"])
 
 
 def _perform() -> int:
@@ -85,13 +87,21 @@ def _perform() -> int:
             return _guarded(lambda: _change(job), "files")
         case "tar":
             return _guarded(lambda: _tar(job), "layer")
-        case _:
+        case "unpack" | "delete":
             return _guarded(lambda: _trees(job), "layer")
+        case _:
+            raise ValueError(job["task"])
 
 
 def _step(job: "Container") -> int:
     if job["ids"] and job["ids"]["optional"]:
         identity.enter(job["ids"])  # root's, who has none so far: for an emulator that only this step shall have
+    from wherry.sandbox import workshop
+
+    if workshop.plain:
+        from wherry.sandbox import chrooted
+
+        return chrooted.run(job)
     code: int = _container().run(job)
     return code
 

@@ -129,10 +129,10 @@ class Choice:
         self.only: Patterns | None = None
         self.but: Patterns | None = None
         if only or but:
-            from wherry.dockerfile.ignore import Patterns  # few need it, and it is slow to load
+            from wherry.dockerfile import ignore  # few need it, and it is slow to load
 
-            self.only = Patterns(only) if only else None
-            self.but = Patterns(but) if but else None
+            self.only = ignore.Patterns(only) if only else None
+            self.but = ignore.Patterns(but) if but else None
 
     def judge(
         self, path: str, above: "tuple[list[bool], list[bool]]"

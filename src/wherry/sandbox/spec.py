@@ -108,6 +108,8 @@ class Serve(TypedDict):
 
     task: Literal["serve"]
     ids: Ids | None
+    isolation: str
+    """`auto`, `userns` or `chroot`."""
 
 
 class Account(TypedDict):

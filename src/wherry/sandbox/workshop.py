@@ -18,14 +18,30 @@ if TYPE_CHECKING:
 _HANDED = 6
 
 
-def serve(perform: "Callable[[], int]") -> int:
+plain = False
+"""Whether nothing can be mounted: steps run in a chroot then, and layers are copied together."""
+
+
+def serve(perform: "Callable[[], int]", isolation: str) -> int:
     """Do jobs until the caller is gone; those at work then end with us.
 
     Args:
         perform: does the job that lies on the descriptors of `line.py`.
+        isolation: `userns`: in namespaces, or not at all; `chroot`: without; `auto`: in namespaces where there are any.
+
+    Raises:
+        OSError: there are none, and they were asked for.
     """
-    calls.unshare(calls.CLONE_NEWNS)  # in which we may mount, whoever we are
-    calls.make_private()
+    global plain  # noqa: PLW0603 - a property of this process and of all that it forks
+    plain = isolation == "chroot"
+    if not plain:
+        try:
+            calls.unshare(calls.CLONE_NEWNS)  # in which we may mount, whoever we are
+            calls.make_private()
+        except OSError:
+            if isolation != "auto" or os.geteuid() != 0:
+                raise
+            plain = True
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: they tell themselves how they ended
     if (null := os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)) != JOB:  # so that nothing handed over gets its number
         os.dup2(null, JOB, inheritable=False)

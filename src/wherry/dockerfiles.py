@@ -64,6 +64,10 @@ class StageReport:
     unchanged: bool
     seconds: float
     looked_at: int
+    contexts: Mapping[str, LocalContext]
+    """Those that were opened, by name."""
+    remote: bool
+    """Whether a registry was asked."""
 
 
 @dataclass
@@ -145,7 +149,8 @@ class DockerfileBuilder:
                 if self.store.tags().get(name) != image.root:
                     self.store.tag(name, image.root)
         looked_at = sum(one.looked_at for one in opened.values())
-        return StageReport(image, outcomes, planned, unchanged, self.clock() - began, looked_at)
+        seconds = self.clock() - began
+        return StageReport(image, outcomes, planned, unchanged, seconds, looked_at, opened, images.asked_registry)
 
     def _performer(
         self,
@@ -293,6 +298,7 @@ class StageImages:
         self._store = store
         self._remote = remote
         self._found: dict[tuple[str, Platform], Image] = {}
+        self.asked_registry = False
 
     def image(self, name: str, platform: Platform) -> Image:
         """See `Images.image`."""
@@ -326,6 +332,7 @@ class StageImages:
             return _compatible(self._store, root_here, platform, name)
         if self._remote is None:
             raise NotFound(f"{name}: no such image here", hint="`wherry pull` or `wherry load` it first")
+        self.asked_registry = True
         return self._remote.image(name, platform)
 
     def _root(self, name: str) -> Descriptor:

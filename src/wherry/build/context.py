@@ -79,6 +79,9 @@ class LocalContext:
     threads: int = 2
     looked_at: int = 0
     """Files looked at so far."""
+    read_from: tuple[Path, ...] = ()
+    """Files that say what the patterns are, or would if they were there."""
+    _seen: set[str] = field(default_factory=set)
     _fresh: dict[str, Known] = field(default_factory=dict)
     _taken: dict[str, Taken] = field(default_factory=dict)
     _turn: Lock = field(default_factory=Lock)
@@ -87,6 +90,11 @@ class LocalContext:
     def left_out(self) -> list[str]:
         """Name what the ignore file leaves out: the topmost paths only."""
         return list(_left_out(self._root, Patterns(self.patterns))) if self.patterns else []
+
+    @property
+    def seen(self) -> set[str]:
+        """Every path that was looked at, relative: what was taken hangs on nothing else."""
+        return self._seen | self._root.seen
 
     @property
     def origin(self) -> Origin:
@@ -172,6 +180,7 @@ class LocalContext:
                 marks.append((len(found), f"{copy['destination']} {path.rpartition('/')[2]}"))
                 found += walk(tops, tops.real(path, last=copy["follow"]), choice)
         self.looked_at += len(found)
+        self._seen |= tops.seen
         contents = self._contents(found)
         state = hashlib.sha256()
         files: dict[str, str] = {}

@@ -13,6 +13,7 @@ import msgspec
 from wherry.build.engine import Outcome
 from wherry.cli.deliver import deliver
 from wherry.cli.secrets import agents_of, secrets_of
+from wherry.cli.staged_memo import StagedMemo, encoded, our_own, remember, stamp_of
 from wherry.cli.staging import Source, named_contexts, source_of
 from wherry.cli.world import World
 from wherry.dockerfile.errors import DockerfileError
@@ -20,14 +21,14 @@ from wherry.dockerfile.instructions import Dockerfile
 from wherry.dockerfile.mounts import parse_size
 from wherry.dockerfile.parser import parse
 from wherry.dockerfile.syntax import directive_of
-from wherry.dockerfiles import DockerfileBuilder, StageReport
+from wherry.dockerfiles import DOCKER, LAYOUT, DockerfileBuilder, StageReport
 from wherry.errors import InvalidUsage
 from wherry.layer.compress import Encoding
 from wherry.oci.reference import Reference
 from wherry.plan.from_dockerfile import Packing, Planned, Request
 from wherry.plan.stage import Wishes
 from wherry.plan.stage_steps import Execute, Finish, Furnish, Gather, PackTree
-from wherry.plan.steps import Step
+from wherry.plan.steps import Step, TakeBase
 from wherry.platform import Platform
 from wherry.remote import Policy
 from wherry.report.progress import Progress, progress_for
@@ -63,19 +64,26 @@ class Told:
     images: Mapping[str, str]
 
 
-def build(world: World, paths: Sequence[str], options: Mapping[str, Any]) -> int:
-    """Build a Dockerfile and print the image."""
+def build(world: World, paths: Sequence[str], options: Mapping[str, Any], call: str = "") -> int:
+    """Build a Dockerfile and print the image.
+
+    Args:
+        world: where.
+        paths: the context.
+        options: all that was said.
+        call: the name of the call, if what it gives shall be remembered.
+    """
     with ExitStack() as stack:
         source = stack.enter_context(source_of(world, paths, options))
         try:
-            return _build(world, source, options, stack)
+            return _build(world, source, options, stack, call)
         except DockerfileError as error:
             shown = error.shown(source.name, source.text)
             shown.exit_code = error.exit_code
             raise shown from error
 
 
-def _build(world: World, source: Source, options: Mapping[str, Any], stack: ExitStack) -> int:
+def _build(world: World, source: Source, options: Mapping[str, Any], stack: ExitStack, call: str) -> int:
     from wherry.cli.machine import machine_of
 
     _check_frontend(source)
@@ -128,7 +136,44 @@ def _build(world: World, source: Source, options: Mapping[str, Any], stack: Exit
     deliver(world, asked, [report.image], progress)
     if not any(output.stdout for output in outputs):
         world.say(_printed(report, options))
+    if call and not report.remote:
+        _remember(world, call, told, report, options)
     return 0
+
+
+def _remember(world: World, call: str, told: Told, report: StageReport, options: Mapping[str, Any]) -> None:
+    origins = [
+        taking.origin.kind
+        for step in report.planned.plan.steps
+        if isinstance(step.action, Gather)
+        for taking in step.action.takings
+    ]
+    if any(kind in ("http", "git") for kind in origins):
+        return
+    layouts = [Path(value.removeprefix(LAYOUT)) for value in told.images.values() if value.startswith(LAYOUT)]
+    paths = [*map(str, told.source.read), *(str(layout / "index.json") for layout in layouts)]
+    for context in report.contexts.values():
+        paths += [str(context.folder / path) for path in context.seen]
+        paths += [str(context.folder / ".dockerignore")]
+    bases = [
+        step.action.base.removeprefix(DOCKER) for step in report.planned.plan.steps if isinstance(step.action, TakeBase)
+    ]
+    tags = world.store.tags()
+    names = {name: str(tags[name].digest) for name in (*bases, *report.image.names) if name in tags}
+    images = report.image.images
+    blobs = [blob for one in images for blob in (one.descriptor, one.manifest.config, *one.manifest.stack)]
+    remember(
+        world,
+        call,
+        StagedMemo(
+            stamps={path: stamp_of(path) for path in paths} | our_own(),
+            names=names,
+            blobs=encoded([report.image.root, *blobs]),
+            printed=_printed(report, options, unchanged=True),
+            noted=f"nothing changed ({report.looked_at} files looked at)",
+            pushed=report.image.names if options["push"] else (),
+        ),
+    )
 
 
 def _check_frontend(source: Source) -> None:
@@ -232,13 +277,13 @@ def _names(names: Sequence[str], source: Source) -> tuple[str, ...]:
     return tuple(names) or (_NAME.sub("-", source.title.lower()).strip("-._") or "image",)
 
 
-def _printed(report: StageReport, options: Mapping[str, Any]) -> str:
+def _printed(report: StageReport, options: Mapping[str, Any], *, unchanged: bool = False) -> str:
     image = report.image
     if not options["as_json"]:
         return str(image.root.digest) if options["quiet"] else f"{image.names[0]}@{image.root.digest}"
     document = {
         "version": 1,
-        "unchanged": report.unchanged,
+        "unchanged": unchanged or report.unchanged,
         "images": [
             {
                 "names": image.names,
@@ -256,7 +301,12 @@ def _printed(report: StageReport, options: Mapping[str, Any]) -> str:
             }
         ],
         "steps": [
-            {"name": name, "cached": outcome.cached, "seconds": round(outcome.seconds, 3), "reasons": outcome.reasons}
+            {
+                "name": name,
+                "cached": unchanged or outcome.cached,
+                "seconds": 0.0 if unchanged else round(outcome.seconds, 3),
+                "reasons": () if unchanged else outcome.reasons,
+            }
             for name, outcome in report.outcomes.items()
         ],
     }

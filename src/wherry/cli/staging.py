@@ -33,6 +33,8 @@ class Source:
     """What the image is called if nobody says."""
     slot: str
     """What is being built, so that a miss is compared with the last build of the same."""
+    read: tuple[Path, ...] = ()
+    """Files that say what is built, or would if they were there."""
 
 
 @contextmanager
@@ -72,7 +74,9 @@ def _in_folder(world: World, folder: Path, file: str, title: str, *, local: bool
         text, beside = _read(path, name), path
     slot = f"{os.path.realpath(folder)} {name}"
     memory = world.cache_folder / "contexts" / f"{_named(os.path.realpath(folder))}.msgpack"
-    return Source(name, text, lambda: LocalContext(folder, _patterns(folder, beside), memory), title, slot)
+    files = _ignore_files(folder, beside)
+    read = (*((beside,) if beside else ()), *files)
+    return Source(name, text, lambda: LocalContext(folder, _patterns(files), memory), title, slot, read)
 
 
 def _usual(folder: Path) -> Path:
@@ -80,11 +84,15 @@ def _usual(folder: Path) -> Path:
     return lower if lower.is_file() and not (folder / "Dockerfile").is_file() else folder / "Dockerfile"
 
 
-def _patterns(folder: Path, dockerfile: Path | None) -> tuple[str, ...]:
-    """Read the ignore file: the Dockerfile's own, else the context's."""
-    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore") if dockerfile else None
-    for file in (own, folder / ".dockerignore"):
-        if file is not None and file.is_file():
+def _ignore_files(folder: Path, dockerfile: Path | None) -> tuple[Path, ...]:
+    """Name the files that may say what is left out, the strongest first: the Dockerfile's own, then the context's."""
+    own = (dockerfile.with_name(f"{dockerfile.name}.dockerignore"),) if dockerfile else ()
+    return (*own, folder / ".dockerignore")
+
+
+def _patterns(files: Sequence[Path]) -> tuple[str, ...]:
+    for file in files:
+        if file.is_file():
             return tuple(read_ignore_file(file.read_text("utf-8", "surrogateescape")))
     return ()
 
@@ -174,7 +182,7 @@ def _opener(world: World, value: str, stack: ExitStack) -> Callable[[], LocalCon
             hint="give a folder, oci-layout://PATH, docker-image://NAME or a URL",
         )
     memory = world.cache_folder / "contexts" / f"{_named(os.path.realpath(folder))}.msgpack"
-    return lambda: LocalContext(folder, _patterns(folder, None), memory)
+    return lambda: LocalContext(folder, _patterns(_ignore_files(folder, None)), memory)
 
 
 def _read(path: Path, name: str) -> str:

@@ -36,9 +36,12 @@ class Tops:
         """Take the open folder, and which paths in it are not there for us."""
         self.root = root
         self._left_out = left_out
+        self.seen: set[str] = set()
+        """Every path that was asked for, so that others know what a choice hangs on."""
 
     def status(self, path: str) -> "os.stat_result | None":
         """Describe what is at a path without links in it; None where nothing is for us."""
+        self.seen.add(path)
         if self._hidden(path):
             return None
         try:
@@ -48,6 +51,7 @@ class Tops:
 
     def names(self, path: str) -> "list[str]":
         """List a folder, in order."""
+        self.seen.add(path)
         opened = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.root)
         try:
             found = sorted(os.listdir(opened))
@@ -59,7 +63,9 @@ class Tops:
 
     def real(self, path: str, *, last: bool) -> str:
         """Follow the links of a path; `last`: the one at its end too."""
-        return "/".join(resolve(self.root, path, last=last))
+        real = "/".join(resolve(self.root, path, last=last))
+        self.seen.update((path, real))
+        return real
 
     def matching(self, action: "Copy") -> "list[str]":
         """Give the paths that a copy's path means, wildcards replaced; none is no error where there are any."""

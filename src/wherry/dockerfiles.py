@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from wherry.build.carried import Cargo, Mounted
 from wherry.build.context import LocalContext
 from wherry.build.engine import Engine, Outcome
 from wherry.build.running import Accounts, Runs
@@ -25,6 +26,7 @@ from wherry.oci.image import Image
 from wherry.oci.manifest import Index
 from wherry.oci.reference import Reference
 from wherry.plan.from_dockerfile import Planned, Request, plan_dockerfile
+from wherry.plan.stage_steps import PackTree
 from wherry.plan.steps import Step, TakeBase
 from wherry.platform import Platform
 from wherry.remote import Policy, RemoteBases
@@ -105,6 +107,12 @@ class DockerfileBuilder:
     finished: Callable[[Outcome], None] = field(default=lambda _: None)
     said: Callable[[str, str], None] = field(default=lambda _step, _text: None)
     begins: Callable[[Planned], None] = field(default=lambda _: None)
+    bring: Callable[[Results], None] = field(default=lambda _: None)
+    """Brings in caches of other machines, before anything is looked up."""
+    carry: Callable[[Cargo], None] | None = None
+    """Takes the cache of this build elsewhere."""
+    caches: "Callable[[Crew, Path, DiskStore], tuple[Mounted, ...]]" = field(default=lambda _crew, _folder, _store: ())
+    """Packs the caches of mounts, to be carried too."""
 
     def build(self, request: Request, names: tuple[str, ...], title: str) -> StageReport:
         """Build the target on each platform, and name it.
@@ -136,12 +144,19 @@ class DockerfileBuilder:
                 RemoteBases(self.store, self.registries, results, self.policy, self.warned) if self.registries else None
             )
             images = StageImages(self.store, remote)
+            self.bring(results)
             planned = plan_dockerfile(request, images)
             hold = stack.enter_context(self.machine.trees.work())
             performer = self._performer(request, results, hold, images, context)
             outcomes, unchanged = self._carry_out(planned, performer, results)
             for one in opened.values():
                 one.remember()
+            if self.carry is not None:
+                packing = request.packing
+                action = PackTree(packing.algorithm, packing.level, packing.encoder)
+                cargo = performer.carry(outcomes, request.slot, action)
+                mounts = self.caches(self.machine.crew, self.cache / "mounts", self.store)
+                self.carry(msgspec.structs.replace(cargo, mounts=mounts))
             if not unchanged:
                 note_steps(results, request.slot, outcomes, self.clock())
             image = self._image(planned, outcomes, names, title, request)
@@ -197,7 +212,20 @@ class DockerfileBuilder:
             account=owner,
             threads=self.threads,
             clock=self.clock,
+            reachable=self._reachable,
         )
+
+    def _reachable(self, blob: Descriptor) -> bool:
+        """Have a blob that is known to be elsewhere."""
+        if not self.store.elsewhere.places(blob.digest):
+            return False
+        try:
+            for _ in self.store.read(blob):
+                pass
+        except WherryError as error:
+            self.warned(f"{error.message}; what needs it is done again")
+            return False
+        return True
 
     def _carry_out(
         self, planned: Planned, performer: StagePerformer, results: Results

@@ -212,4 +212,6 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str
 
 
 def _slot(plan: Plan, step: Step) -> str:
-    return f"{plan.slot} {step.name}"
+    """Name a step's place: of a Dockerfile's, its stage and number, so that one with other words is compared too."""
+    label, bracket, _ = step.name.partition("] ")
+    return f"{plan.slot} {label if bracket and label.startswith('[') else step.name}"

@@ -8,6 +8,7 @@ from threading import Lock
 
 import msgspec
 
+from wherry.build.carried import Cargo, carried, unique
 from wherry.build.context import LocalContext, Taken
 from wherry.build.engine import Outcome, Seen
 from wherry.build.gather import Gatherer, Outside
@@ -15,6 +16,8 @@ from wherry.build.running import Ran, Runs
 from wherry.build.values import encode_image, image_of
 from wherry.image.assemble import as_oci
 from wherry.layer.compress import Encoding, pack_tar
+from wherry.layer.decompress import open_layer
+from wherry.layer.tar import read_tar
 from wherry.oci import media
 from wherry.oci.config import History, ImageConfig, Layer, RootFS, RuntimeConfig
 from wherry.oci.descriptor import Descriptor, PlatformDocument
@@ -27,7 +30,7 @@ from wherry.sandbox.crew import Crew
 from wherry.sandbox.spec import Change, Measure, Tar
 from wherry.store.contract import BlobStore, write_document
 from wherry.store.results import Record, Results
-from wherry.store.trees import Hold, Making
+from wherry.store.trees import Hold, Making, Tree
 
 COMMENT = "buildkit.dockerfile.v0"
 """What BuildKit writes beside a line of history, and tools know an image of a Dockerfile by."""
@@ -39,9 +42,11 @@ class Changed(msgspec.Struct, frozen=True):
     """What came of a step that changes files."""
 
     tree: str
-    """Of what it changed."""
+    """Of what it changed; empty, or gone, where only the layer is known."""
     created: float
     """Seconds since the epoch."""
+    layer: Layer | None = None
+    """The same as a layer, where it came with a cache from elsewhere."""
 
 
 class Packed(msgspec.Struct, frozen=True):
@@ -79,6 +84,10 @@ class StagePerformer:
     """Whose `user:group` is, as a rootfs knows them."""
     threads: int = 2
     clock: Callable[[], float] = time.time
+    reachable: Callable[[Descriptor], bool] = field(default=lambda _: False)
+    """Tells of a blob that is not here whether it can be had, and has it if so."""
+    measured: dict[str, str] = field(default_factory=dict)
+    """Facts about what was taken of stages, for caches that are carried elsewhere."""
     _images: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -105,9 +114,12 @@ class StagePerformer:
                 documents = image.descriptor, image.manifest.config
                 return all(map(self.store.has, documents)) and all(map(self.holds_layer, image.manifest.stack))
             case Gather() | Furnish() | Execute():
-                return self.hold.find(_changed(result).tree) is not None
+                changed = _changed(result)
+                if changed.tree and self.hold.find(changed.tree) is not None:
+                    return True
+                return changed.layer is not None and self._reachable(changed.layer.blob)
             case PackTree():
-                return self.store.has(_packed(result).layer.blob)
+                return self._reachable(_packed(result).layer.blob)
             case _:
                 return self.store.has(decode(result, Descriptor, "a remembered image"))
 
@@ -133,7 +145,7 @@ class StagePerformer:
             case Compile() | Pack() | Assemble():
                 raise TypeError("a Dockerfile's plan has no such step")
         assert making.tree is not None  # noqa: S101 - it was made, or an error was raised
-        return msgspec.json.encode(Changed(making.tree.name, self.clock())), seen
+        return encode(Changed(making.tree.name, self.clock())), seen
 
     def explain(self, step: Step, known: Record, seen: Seen | None) -> tuple[str, ...]:
         """See `Performer.explain`."""
@@ -174,6 +186,7 @@ class StagePerformer:
         if known is None:
             known = self.crew.measure(job)
             self.results.put_fact(fact, known)
+        self.measured[fact] = known
         return known
 
     def _gatherer(
@@ -219,7 +232,7 @@ class StagePerformer:
 
     def _execute(self, step: Step, action: Execute, needs: Mapping[str, Outcome], making: Making) -> None:
         stacks = [int(mount.name) for mount in action.mounts if mount.kind == "stack"]
-        own = step.needs[: len(step.needs) - sum(stacks)]
+        own = _own(step)
         others, at = [], len(own)
         for count in stacks:
             others.append(self.folders(step.needs[at : at + count], needs))
@@ -243,10 +256,54 @@ class StagePerformer:
             if isinstance(outcome.step.action, TakeBase):
                 found += self._unpacked(name, image_of(outcome.result))
             else:
-                tree = self.hold.find(_changed(outcome.result).tree)
-                assert tree is not None  # noqa: S101 - it was there when the step was looked at, and is held since
-                found.append(str(tree.folder))
+                found.append(self._tree(_changed(outcome.result), found))
         return tuple(found)
+
+    def _tree(self, changed: Changed, below: Sequence[str]) -> str:
+        """Give the folder of what a step changed; one that came as a layer is unpacked."""
+        tree = self.hold.find(changed.tree) if changed.tree else None
+        if tree is not None:
+            return str(tree.folder)
+        assert changed.layer is not None  # noqa: S101 - one of the two was there when the step was looked at
+        with self._lock:
+            fact = f"tree {self.crew.identity} of {changed.layer.diff_id}"
+            known = self.results.fact(fact)
+            tree = self.hold.find(known) if known else None
+            if tree is None:
+                tree = self._unpack(changed.layer, below)
+                self.results.put_fact(fact, tree.name)
+        return str(tree.folder)
+
+    def _unpack(self, layer: Layer, below: Sequence[str]) -> Tree:
+        with self.hold.make() as making:
+            entries = read_tar(open_layer(self.store, layer.blob, layer.diff_id), f"layer {layer.blob.digest}")
+            self.crew.unpack(entries, making.folder / "tree", making.folder / "work", [Path(one) for one in below])
+        assert making.tree is not None  # noqa: S101 - it was made, or an error was raised
+        return making.tree
+
+    def _reachable(self, blob: Descriptor) -> bool:
+        return self.store.has(blob) or self.reachable(blob)
+
+    def carry(self, outcomes: Mapping[str, Outcome], slot: str, packing: PackTree) -> Cargo:
+        """Make a cache to be carried elsewhere of all steps, their layers packed."""
+        packed = {
+            outcome.step.needs[0]: _packed(outcome.result)
+            for outcome in outcomes.values()
+            if isinstance(outcome.step.action, PackTree)
+        }
+        records, layers = [], []
+        for name, outcome in outcomes.items():
+            action = outcome.step.action
+            if isinstance(action, PackTree):
+                records.append(carried(outcome, outcome.result, f"{slot} {name}"))
+            elif isinstance(action, Gather | Furnish | Execute):
+                changed = _changed(outcome.result)
+                layer = changed.layer or (packed[name].layer if name in packed else None)
+                if layer is None:
+                    layer = _packed(self._pack(_packing(outcome.step, packing), packing, outcomes)).layer
+                layers.append(layer)
+                records.append(carried(outcome, encode(Changed("", changed.created, layer)), f"{slot} {name}"))
+        return Cargo(1, tuple(records), self.measured, unique(layers))
 
     def _unpacked(self, name: str, image: Image) -> tuple[str, ...]:
         with self._lock:
@@ -328,6 +385,17 @@ def _rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
+def _packing(step: Step, action: PackTree) -> Step:
+    """Give the step that would make the layer of another."""
+    own, _ = _split(step, step.action) if isinstance(step.action, Gather) else (_own(step), ())
+    return Step(f"layer of {step.name}", action, (step.name, *own))
+
+
+def _own(step: Step) -> tuple[str, ...]:
+    mounts = step.action.mounts if isinstance(step.action, Execute) else ()
+    return step.needs[: len(step.needs) - sum(int(mount.name) for mount in mounts if mount.kind == "stack")]
+
+
 def _split(step: Step, action: Gather) -> tuple[tuple[str, ...], tuple[str, ...]]:
     counts = [int(taking.origin.name) for taking in action.takings if taking.origin.kind == "stack"]
     at = len(step.needs) - (counts[0] if counts else 0)
@@ -339,7 +407,7 @@ def _seen(read: Read) -> Seen:
 
 
 def _changed(result: bytes) -> Changed:
-    return msgspec.json.decode(result, type=Changed)
+    return decode(result, Changed, "a remembered step")
 
 
 def _packed(result: bytes) -> Packed:

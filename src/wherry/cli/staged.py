@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from wherry.build.engine import Outcome
+from wherry.cli.caching import bring, bring_mounts, carrier, packer
 from wherry.cli.deliver import deliver
 from wherry.cli.secrets import agents_of, secrets_of
 from wherry.cli.staged_memo import StagedMemo, encoded, our_own, remember, stamp_of
@@ -127,7 +128,11 @@ def _build(world: World, source: Source, options: Mapping[str, Any], stack: Exit
         finished=teller.finished,
         said=teller.said,
         begins=teller.begins,
+        bring=lambda results: bring(world, options["cache_from"], results, progress),
+        carry=carrier(world, options["cache_to"], progress),
+        caches=packer(options["cache_to"]),
     )
+    bring_mounts(world, options["cache_from"], builder.machine.crew, progress)
     try:
         report = builder.build(request, names, names[0])
     finally:

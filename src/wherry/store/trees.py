@@ -155,9 +155,7 @@ class Trees(Generic[E]):
         deletion = acquire(self.folder / "lock", alone=True)
         try:
             held = self._held()
-            gone = [
-                tree for tree in self.stored() if tree.name not in held and not self._stays(tree, keep, before)
-            ]
+            gone = [tree for tree in self.stored() if tree.name not in held and not self._stays(tree, keep, before)]
             folders = [folder for folder in (self.folder / "trash").iterdir() if folder.is_dir()]
             folders += self._left()
             for number, tree in enumerate(gone):

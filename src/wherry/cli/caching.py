@@ -1,0 +1,148 @@
+"""Caches of Dockerfile builds, carried to and from folders and registries: `--cache-to`, `--cache-from`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from wherry.build.carried import Cargo, Mounted, fields, read_cargo, take_in, write_cargo
+from wherry.cli.world import World
+from wherry.errors import InvalidUsage, NotFound, WherryError
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.reference import Reference
+from wherry.report.progress import Progress
+from wherry.sandbox.crew import Crew
+from wherry.sandbox.spec import Tar
+from wherry.store.contract import BlobSource
+from wherry.store.disk import DiskStore
+from wherry.store.results import Results
+
+_FROM = ("type", "ref", "src", "registry.insecure")
+_TO = ("type", "ref", "dest", "mode", "mounts", "registry.insecure")
+_NAME = "cache"
+
+
+def bring(world: World, texts: Sequence[str], results: Results, progress: Progress) -> None:
+    """Bring the records of caches in; one that is not there, or can't be read, is told of and passed over."""
+    for text, source, root, place in _found(world, texts, progress):
+        try:
+            cargo = read_cargo(source, root)
+        except WherryError as error:
+            progress.warn(f"--cache-from {text}: {error.message}")
+            continue
+        new = take_in(cargo, results, world.clock())
+        for layer in cargo.layers:
+            if world.store.has(layer.blob):
+                continue
+            if place:
+                world.store.elsewhere.note(layer.blob.digest, place)
+            else:
+                world.store.write(layer.blob, source.read(layer.blob))
+        progress.line(f"cache from {text}: {new} of {len(cargo.records)} steps are new here")
+
+
+def bring_mounts(world: World, texts: Sequence[str], crew: Crew, progress: Progress) -> None:
+    """Fill caches of mounts that are not there yet with what a cache carries."""
+    from wherry.build.running import cache_folder
+    from wherry.layer.decompress import open_layer
+    from wherry.layer.tar import read_tar
+
+    for _, source, root, _place in _found(world, texts, progress):
+        mounts: tuple[Mounted, ...] = ()
+        with suppress(WherryError):  # it is told of where the records are brought in
+            mounts = read_cargo(source, root).mounts
+        for one in mounts:
+            with cache_folder(world.cache_folder / "mounts", one.name, "locked") as folder:
+                if any(folder.iterdir()):
+                    continue
+                trash = folder.with_suffix(".trash")
+                trash.mkdir(exist_ok=True)
+                entries = read_tar(open_layer(source, one.layer.blob, one.layer.diff_id), f"cache {one.name}")
+                crew.unpack(entries, folder, trash, ())
+                trash.rmdir()
+                progress.line(f"cache mount {one.name} filled")
+
+
+def carrier(world: World, texts: Sequence[str], progress: Progress) -> Callable[[Cargo], None] | None:
+    """Give whoever takes a build's cache where the user wants it; None: nowhere.
+
+    Raises:
+        InvalidUsage: the words name no place.
+    """
+    places = [_destination(text) for text in texts]
+    if not places:
+        return None
+
+    def carry(cargo: Cargo) -> None:
+        root = write_cargo(cargo, world.store)
+        for kind, place in places:
+            if kind == "registry":
+                from wherry.cli.shipping import push
+
+                push(world, progress, world.store, {place: root})
+            else:
+                from wherry.image.export import export
+
+                folder = world.cwd / place
+                export("oci", {_NAME: root}, world.store, folder, tar=False)
+                progress.line(f"cache with {len(cargo.records)} steps written to {place}")
+
+    return carry
+
+
+def packer(texts: Sequence[str]) -> Callable[[Crew, Path, DiskStore], tuple[Mounted, ...]]:
+    """Give whoever packs caches of mounts, if a `--cache-to` says `mounts=true`."""
+    if not any(fields(text, _TO, "--cache-to").get("mounts") == "true" for text in texts):
+        return lambda _crew, _folder, _store: ()
+
+    def pack(crew: Crew, folder: Path, store: DiskStore) -> tuple[Mounted, ...]:
+        return tuple(_packed(crew, folder, store))
+
+    return pack
+
+
+def _packed(crew: Crew, folder: Path, store: DiskStore) -> Iterator[Mounted]:
+    from wherry.layer.compress import Encoding, pack_tar
+
+    for base in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not (base / "name").is_file() or not (base / "0").is_dir():
+            continue
+        job = Tar(task="tar", ids=crew.mapping.for_trees, folder=str(base / "0"), below=[], latest=-1)
+        with crew.tar(job) as chunks:
+            yield Mounted((base / "name").read_text(), pack_tar(chunks, Encoding("zstd", 1), store))
+
+
+def _destination(text: str) -> tuple[str, str]:
+    values = fields(text, _TO, "--cache-to")
+    key = "ref" if values["type"] == "registry" else "dest"
+    if not values.get(key):
+        raise InvalidUsage(f"--cache-to {text}: it names no place", hint=f"add {key}=…")
+    if values["type"] == "registry":
+        from wherry.cli.places import pushable
+
+        pushable(values[key])
+    return values["type"], values[key]
+
+
+def _found(world: World, texts: Sequence[str], progress: Progress) -> Iterator[tuple[str, BlobSource, Descriptor, str]]:
+    """Open caches: the words, where it is read from, its root, and the repository that has its blobs."""
+    for text in texts:
+        values = fields(text, _FROM, "--cache-from")
+        key = "ref" if values["type"] == "registry" else "src"
+        if not values.get(key):
+            raise InvalidUsage(f"--cache-from {text}: it names no place", hint=f"add {key}=…")
+        try:
+            if key == "ref":
+                reference = Reference.parse(values[key])
+                repository = world.registries.source(reference)
+                root = repository.resolve(str(reference.digest) if reference.digest else reference.tag)
+                yield text, repository, root, f"{reference.registry}/{reference.repository}"
+            else:
+                from wherry.store.layout import LayoutFolder
+
+                folder = world.cwd / values[key]
+                if not folder.is_dir():
+                    raise NotFound(f"{values[key]}: not there", hint="the first build writes it")
+                layout = LayoutFolder(folder)
+                yield text, layout, layout.resolve(_NAME), ""
+        except WherryError as error:
+            progress.warn(f"--cache-from {text}: {error.message}")

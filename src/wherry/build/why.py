@@ -71,8 +71,9 @@ def _change(was: str, now: str) -> str:
     if not was or not now:
         return f"{_cut(now)} is new" if now else f"{_cut(was)} is gone"
     old, new = was.split(), now.split()
-    if len(old) > 1 and len(new) > 1 and old[0] == new[0]:
-        return f"{old[0]} {_cut(old[1])} → {_cut(new[1])}"
+    same = next((at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), 0)
+    if 0 < same < min(len(old), len(new)):
+        return f"{old[same - 1]} {_cut(old[same])} → {_cut(new[same])}"
     return f"{_cut(was)} → {_cut(now)}"
 
 

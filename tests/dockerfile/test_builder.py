@@ -1,0 +1,410 @@
+"""Dockerfiles built as their users would: as root, as plain users, killed, without namespaces, for other processors."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from containers import Person, people
+from dockerfile import bases
+from gobuild import go_binary
+from needs import need, need_root
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def persons() -> Iterator[dict[str, Person]]:
+    """Root, a plain user with sub-ids, and one without."""
+    need_root()
+    need("newuidmap")
+    busybox = bases.busybox()
+    with people() as found:
+        for person in found.values():
+            shutil.copytree(busybox, person.home / "busybox")
+            subprocess.run(["chown", "-R", person.name, str(person.home / "busybox")], check=True)
+        yield found
+
+
+@pytest.fixture(params=["root", "many", "one"])
+def person(request: pytest.FixtureRequest, persons: dict[str, Person]) -> Person:
+    """One of them."""
+    return persons[request.param]
+
+
+def context(person: Person, name: str, dockerfile: str, **files: bytes | str) -> Path:
+    """Make a build context that is the person's own."""
+    folder = person.home / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for path, content in {"Dockerfile": dockerfile, **files}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+    subprocess.run(["chown", "-R", person.name, str(folder)], check=True)
+    return folder
+
+
+def build(person: Person, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Build it on busybox, if it asks for that."""
+    named = f"busybox=oci-layout://{person.home / 'busybox'}"
+    return person.run(
+        "build", "-t", folder.name, "--progress", "plain", "--build-context", named, *words, folder.name, timeout=120
+    )
+
+
+def contents(person: Person, folder: Path, *words: str) -> dict[str, tarfile.TarInfo]:
+    """Build it and list what is in it."""
+    done = build(person, folder, "-o", "type=tar,dest=out.tar", *words)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(person.home / "out.tar") as tar:
+        return {entry.name: entry for entry in tar}
+
+
+def test_a_step_is_given_what_docker_gives(person):
+    """Docker's capabilities, set-uid programs that work, a hostname, hosts, and nothing left of the mounts."""
+    folder = context(
+        person,
+        "given",
+        """FROM busybox
+RUN grep -E "CapEff|CapBnd|NoNewPrivs" /proc/self/status | tr -s '\\t' ' '; hostname; grep -c localhost /etc/hosts
+RUN --mount=type=tmpfs,target=/t --mount=type=secret,id=token,required touch /t/x && ls /run/secrets
+RUN echo $$ && ls /proc | grep -c '^[0-9]'
+USER 1000:1001
+RUN id -u; id -g; grep CapEff /proc/self/status
+""",
+        token="s3cr3t",  # noqa: S106 - what a test plants
+    )
+
+    done = build(person, folder, "--secret", "id=token,src=given/token")
+    listed = contents(person, folder, "--secret", "id=token,src=given/token")
+
+    assert done.returncode == 0, done.stderr
+    for line in ("CapEff: 00000000a80425fb", "CapBnd: 00000000a80425fb", "NoNewPrivs: 0", "buildkitsandbox", "token"):
+        assert line in done.stderr
+    assert re.search(r"CapEff:\s+0000000000000000", done.stderr)
+    assert not {"run/secrets", "run/secrets/token", "t", "etc/resolv.conf", "etc/hosts"} & listed.keys()
+
+
+def test_owners(person):
+    """Names are looked up in the target; a user with one id still gives files to others."""
+    folder = context(
+        person,
+        "owners",
+        """FROM busybox
+COPY --chown=www-data:users a /one
+COPY --chown=77 a /two
+COPY --chmod=u=rwx,go= a /three
+USER 55:66
+WORKDIR /w/x
+""",
+        a="a",
+    )
+
+    listed = contents(person, folder)
+
+    assert (listed["one"].uid, listed["one"].gid) == (33, 100)
+    assert (listed["two"].uid, listed["two"].gid) == (77, 77)
+    assert listed["three"].mode == 0o700
+    assert (listed["w/x"].uid, listed["w"].gid) == (55, 66)
+
+
+def test_a_secret_is_nowhere(person):
+    """Not in the store, the cache, what is printed or argv; after a kill neither."""
+    planted = "q7Jx-planted-0451"
+    folder = context(
+        person,
+        "secret",
+        """FROM busybox
+RUN --mount=type=secret,id=token cat /run/secrets/token; echo
+RUN --mount=type=secret,id=token,env=TOKEN echo "is $TOKEN"; test -z "$WAIT" || sleep 60
+""",
+        token=planted,
+    )
+    words = ["--secret", "id=token,src=secret/token"]
+
+    done = build(person, folder, *words)
+    folder.joinpath("Dockerfile").write_text(folder.joinpath("Dockerfile").read_text().replace('-z "$WAIT"', "1 = 2"))
+    running = person.start(
+        "build", "-f", "secret/Dockerfile", "--progress", "plain", "--build-context",
+        f"busybox=oci-layout://{person.home / 'busybox'}", *words, "secret",
+    )  # fmt: skip
+    assert running.stderr is not None
+    for line in running.stderr:
+        assert planted not in line
+        if "| is ****" in line:
+            break
+    argv = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    running.kill()
+    running.communicate()
+
+    assert done.returncode == 0, done.stderr
+    assert planted not in done.stdout + done.stderr + argv
+    assert "| is ****" in done.stderr
+    found = subprocess.run(
+        ["grep", "-rlF", planted, str(person.home)], capture_output=True, text=True, check=False
+    ).stdout.split()
+    assert found == [str(folder / "token")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_build_that_is_ended_leaves_nothing(person, number):
+    """No process, no mount; and the next build finds the cache whole."""
+    context(person, "ended", f"FROM busybox\nRUN echo {number} > /x; sleep 987 & echo up; sleep 986\n")
+    running = person.start(
+        "build", "--progress", "plain", "--build-context", f"busybox=oci-layout://{person.home / 'busybox'}", "ended"
+    )
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "| up" in line:
+            break
+
+    running.send_signal(number)
+    running.communicate(timeout=20)
+
+    for _ in range(100):
+        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        if "sleep 98" not in listed and "launcher.py" not in listed:
+            break
+        time.sleep(0.05)  # the kernel ends them once their parent is gone; nothing tells us when
+    assert "sleep 98" not in listed
+    assert str(person.home) not in Path("/proc/self/mounts").read_text()
+    again = context(person, "ended", "FROM busybox\nRUN echo fine > /x\n")
+    assert build(person, again).returncode == 0
+    assert person.run("gc").returncode == 0
+    assert not [path for path in person.home.glob(".cache/wherry/trees/*/making/*") if path.is_dir()]
+
+
+def test_what_a_step_leaves_running_ends_with_it(person):
+    """A daemon that a step starts does not outlive it."""
+    folder = context(person, "daemon", "FROM busybox\nRUN (sleep 985 &) ; echo done\n")
+
+    done = build(person, folder)
+
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert done.returncode == 0, done.stderr
+    assert "sleep 985" not in listed
+
+
+def test_a_fork_bomb_ends(persons):
+    """A step that forks forever runs into a limit, and is gone with its first process."""
+    person = persons["many"]
+    folder = context(
+        person, "bomb", "FROM busybox\nRUN ulimit -u 50; f() { f | f & }; f 2>/dev/null; sleep 1; exit 3\n"
+    )
+
+    done = build(person, folder)
+
+    assert done.returncode == 1
+    assert "exit code: 3" in done.stderr
+
+
+def test_why(person):
+    """A miss names the file, the line, the version."""
+    folder = context(
+        person,
+        "why",
+        "FROM busybox\nCOPY go.mod go.sum ./\nRUN true\n",
+        **{"go.mod": "module x\n\nrequire golang.org/x/net v0.31.0\n", "go.sum": "a\n"},
+    )
+    first = build(person, folder, "--explain")
+    folder.joinpath("go.mod").write_text("module x\n\nrequire golang.org/x/net v0.32.0\n")
+
+    second = build(person, folder, "--explain")
+    asked = person.run("why", "COPY go.mod", "why")
+    every = person.run("why", "", "why", "--json")
+
+    assert "built here for the first time" in first.stderr
+    assert "COPY go.mod go.sum ./ missed: go.mod changed (line 3: golang.org/x/net v0.31.0 → v0.32.0)" in second.stderr
+    assert "go.mod changed (line 3:" in asked.stdout
+    steps = json.loads(every.stdout)["steps"]
+    assert [step["cached"] for name, step in steps.items() if "RUN true" in name] == [False]
+
+
+def test_times_do_not_count(person):
+    """The same bytes hit, whatever their times; another mode does not."""
+    folder = context(person, "times", "FROM busybox\nCOPY a /a\nRUN cat /a\n", a="a")
+    first = build(person, folder).stdout
+    os.utime(folder / "a", (1, 1))
+
+    same = build(person, folder)
+    (folder / "a").chmod(0o600)
+    other = build(person, folder)
+
+    assert same.stdout == first
+    assert "nothing changed" in same.stderr
+    assert other.stdout != first
+
+
+def test_a_call_that_nothing_changed_for(persons):
+    """It is answered from memory; each thing it hangs on makes it look again."""
+    person = persons["root"]
+    folder = context(person, "memo", "FROM scratch\nCOPY . /\n", a="a", **{"d/b": "b"})
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (1, 1))
+    build(person, folder)
+    time.sleep(2.1)  # stamps younger than two seconds are not trusted
+    build(person, folder)
+    changes = {
+        "another byte": lambda: (folder / "a").write_text("b"),
+        "a new file": lambda: (folder / "d" / "c").write_text("c"),
+        "a mode": lambda: (folder / "a").chmod(0o600),
+        "a deletion": (folder / "d" / "b").unlink,
+        "an ignore file": lambda: (folder / ".dockerignore").write_text("d\n"),
+        "the Dockerfile": lambda: (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /x\n"),
+    }
+
+    digests = [build(person, folder).stdout]
+    for name, change in changes.items():
+        change()
+        digests.append(build(person, folder).stdout)
+        assert digests[-1] != digests[-2], name
+
+
+def test_without_namespaces(persons):
+    """Where nothing can be mounted, steps run in a chroot and give the same files."""
+    person = persons["root"]
+    folder = context(
+        person,
+        "chroot",
+        """FROM busybox AS a
+RUN touch /x; rm /etc/group; mkdir -p /n/m; echo hi > /n/m/f; ln -s /n /l; (sleep 984 &); echo $$ > /dev/null
+RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/t date > /c/x; touch /t/y; grep -c localhost /etc/hosts
+WORKDIR /w
+RUN rm -rf /n/m && mkdir /n/m
+FROM busybox
+COPY --from=a /n /n
+COPY --from=a / /all/
+RUN touch /last
+""",
+    )
+    usual = contents(person, folder, "--no-cache")
+    subprocess.run(["rm", "-rf", str(person.home / ".cache/wherry/trees")], check=True)
+
+    chrooted = contents(person, folder, "--no-cache", "--isolation", "chroot")
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+
+    assert {name: (entry.mode, entry.uid, entry.gid, entry.type) for name, entry in usual.items()} == {
+        name: (entry.mode, entry.uid, entry.gid, entry.type) for name, entry in chrooted.items()
+    }
+    assert "sleep 984" not in listed
+
+
+def test_auto_falls_back_to_a_chroot(persons):
+    """As root without the right to mount, a build says so and goes on; a plain user is refused chroot."""
+    person = persons["root"]
+    folder = context(person, "auto", "FROM busybox\nRUN echo went\nCOPY Dockerfile /d\n")
+    argv = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
+    named = f"busybox=oci-layout://{person.home / 'busybox'}"
+
+    done = subprocess.run(
+        [*argv, *person.argv("build", "--progress", "plain", "--build-context", named, folder.name)],
+        env={**person.environment, "WHERRY_CACHE": str(person.home / "other")},
+        cwd=person.home, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    plain = persons["many"]
+    refused = build(plain, context(plain, "auto", "FROM busybox\nRUN true\n"), "--isolation", "chroot")
+
+    assert done.returncode == 0, done.stderr
+    assert "runs in a chroot" in done.stderr
+    assert "| went" in done.stderr
+    assert refused.returncode != 0
+    assert "only root may change its root" in refused.stderr
+
+
+def test_another_processor(person):
+    """RUN for a foreign platform is emulated, with what it starts itself; nothing of it stays with the kernel."""
+    need("qemu-aarch64-static")
+    source = """package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+)
+
+func main() {
+	fmt.Println("on", runtime.GOARCH, len(os.Args))
+	if len(os.Args) == 1 {
+		out, err := exec.Command("/prog", "again").CombinedOutput()
+		fmt.Print(string(out), err, "\\n")
+	}
+}
+"""
+    program = go_binary(source, arch="arm64").read_bytes()
+    before = sorted(Path("/proc/sys/fs/binfmt_misc").iterdir())
+    folder = context(person, "foreign", 'FROM scratch\nCOPY --chmod=755 prog /prog\nRUN ["/prog"]\n', prog=program)
+
+    done = build(person, folder, "--platform", "linux/arm64")
+
+    assert done.returncode == 0, done.stderr
+    assert "| on arm64 1" in done.stderr
+    assert "| on arm64 2" in done.stderr
+    assert sorted(Path("/proc/sys/fs/binfmt_misc").iterdir()) == before
+
+
+def test_a_cache_is_carried_elsewhere(persons):
+    """An empty machine takes all steps from a folder, and only does what changed; mounts are carried if asked."""
+    person = persons["many"]
+    text = """FROM busybox AS a
+RUN --mount=type=cache,target=/c echo kept > /c/k; echo one > /x; echo RAN
+RUN rm /etc/group; cat /x > /y
+FROM scratch
+COPY --from=a /y /y
+"""
+    folder = context(person, "carried", text)
+    first = build(person, folder, "--cache-to", "type=local,dest=elsewhere,mounts=true")
+    empty = ["--cache", "empty", "--store", "emptystore"]
+    named = f"busybox=oci-layout://{person.home / 'busybox'}"
+    words = [
+        "build",
+        "--progress",
+        "plain",
+        "--build-context",
+        named,
+        "--cache-from",
+        "type=local,src=elsewhere",
+        "carried",
+    ]
+
+    second = person.run(*empty, *words, timeout=60)
+    folder.joinpath("Dockerfile").write_text(text.replace("cat /x > /y", "cat /x /etc/passwd > /y"))
+    third = person.run(*empty, *words, timeout=60)
+
+    assert first.returncode == second.returncode == third.returncode == 0, second.stderr + third.stderr
+    assert second.stdout == first.stdout
+    assert "| RAN" not in second.stderr + third.stderr
+    assert "cache mount /c filled" in second.stderr
+    kept = list((person.home / "empty" / "mounts").rglob("k"))
+    assert [path.read_text() for path in kept] == ["kept\n"]
+
+
+def test_a_shell_where_a_step_failed(persons):
+    """`--debug-shell` shows what the step left."""
+    person = persons["many"]
+    folder = context(person, "shell", "FROM busybox\nRUN echo traces > /left; false\n")
+    named = f"busybox=oci-layout://{person.home / 'busybox'}"
+
+    done = person.run("build", "--debug-shell", "--build-context", named, folder.name, stdin="cat /left\nexit\n")
+
+    assert done.returncode == 1
+    assert "traces" in done.stdout
+
+
+def test_two_builds_one_digest(person):
+    """With SOURCE_DATE_EPOCH and rewrite-timestamp nothing of the moment is left."""
+    folder = context(person, "same", "FROM busybox\nRUN echo a > /a\nCOPY Dockerfile /d\nWORKDIR /w\n")
+    words = ["--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", "-o", "type=image,rewrite-timestamp=true"]
+
+    first, second = build(person, folder, *words), build(person, folder, *words)
+
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout

@@ -1,43 +1,45 @@
 """Docker's API, as far as giving it an image goes; podman's socket speaks it too.
 
-Sources: moby, docs/api (Engine API v1.41: `GET /version`, `POST /images/load`); docker/cli, cli/context/store (where a
-context's endpoint stands) and opts/hosts.go (DOCKER_HOST).
+Sources: moby, docs/api (Engine API v1.41: `GET /version`, `GET /info`, `POST /images/load`); docker/buildx,
+driver/docker/driver.go (how containerd's image store shows).
 """
 
-import hashlib
 import http.client
 import json
 import re
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from wherry.daemon.errors import NoDaemon, NotLoaded
+from wherry.daemon.endpoint import Endpoint, Tls
+from wherry.daemon.errors import NoDaemon, NotLoaded, forbidden
 from wherry.platform import Platform
 from wherry.store.files import ByteSink
 
-SOCKET = "unix:///var/run/docker.sock"
 _TIMEOUT = 300.0
 """Seconds between two signs of life; a daemon unpacks a large layer without a word."""
 _OK = 200
 _ZSTD_SINCE = 23
 """The first Docker that unpacks zstd layers (moby 23.0, release notes)."""
+_CONTAINERD_STORE = ["driver-type", "io.containerd.snapshotter.v1"]
+"""Stands in `DriverStatus` where images are kept by containerd."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A daemon that speaks Docker's API."""
 
-    host: str
-    """As DOCKER_HOST has it."""
+    endpoint: Endpoint
     name: str
     """Such as `Docker 20.10.24`."""
     version: str
     platform: Platform
+    keeps_indexes: bool = False
+    """Whether an image of many platforms stays one."""
 
     @property
     def takes_zstd(self) -> bool:
@@ -46,73 +48,70 @@ class Engine:
         return "odman" in self.name or (major is not None and int(major[0]) >= _ZSTD_SINCE)
 
 
-def endpoint(environment: Mapping[str, str], config_folder: Path) -> str:
-    """Say where the user's Docker is: DOCKER_HOST, the context in use, or the usual socket.
-
-    Args:
-        environment: DOCKER_HOST and DOCKER_CONTEXT are looked at.
-        config_folder: Docker's, with `config.json` and `contexts`.
-    """
-    if host := environment.get("DOCKER_HOST"):
-        return host
-    context = environment.get("DOCKER_CONTEXT") or _json(config_folder / "config.json").get("currentContext")
-    if isinstance(context, str) and context not in {"", "default"}:
-        folder = hashlib.sha256(context.encode()).hexdigest()
-        meta = _json(config_folder / "contexts/meta" / folder / "meta.json")
-        endpoints = meta.get("Endpoints")
-        docker = endpoints.get("docker") if isinstance(endpoints, dict) else None
-        if isinstance(docker, dict) and isinstance(docker.get("Host"), str):
-            return str(docker["Host"])
-    return SOCKET
-
-
-def engine_at(host: str, certificates: Path | None = None) -> Engine:
+def engine_at(endpoint: Endpoint) -> Engine:
     """Ask who is there.
 
     Args:
-        host: `unix:///path` or `tcp://host:port`.
-        certificates: folder with ca.pem, cert.pem and key.pem, where it wants TLS (DOCKER_CERT_PATH).
+        endpoint: `unix:///path` or `tcp://host:port`, with TLS or without.
 
     Raises:
-        NoDaemon: nobody, or somebody else.
+        NoDaemon: nobody, or somebody else; Forbidden: somebody whom we may not ask.
     """
-    with closing(_connected(host, certificates)) as connection:
+    with closing(_connected(endpoint)) as connection:
+        document = _asked(connection, "/version", endpoint.host)
         try:
-            connection.request("GET", "/version")
-            answer = connection.getresponse()
-            document = json.loads(answer.read(1 << 20))
             version = str(document["Version"])
             platform = Platform.of(str(document["Os"]), str(document["Arch"]))
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-            raise NoDaemon(
-                f"{host}: no Docker answers there: {_reason(error)}",
-                hint="start it, or set DOCKER_HOST to where it is",
-            ) from error
-    parts = document.get("Components") or [{}]
-    product = "Podman" if "odman" in str(parts[0].get("Name", "")) else "Docker"
-    return Engine(host, f"{product} {version}", version, platform)
+            parts = document.get("Components") or [{}]
+            product = "Podman" if "odman" in str(parts[0].get("Name", "")) else "Docker"
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise _silent(endpoint.host, error) from error
+        keeps = product == "Docker" and _keeps_indexes(_asked(connection, "/info", endpoint.host))
+    return Engine(endpoint, f"{product} {version}", version, platform, keeps_indexes=keeps)
 
 
-def load(engine: Engine, write: Callable[[ByteSink], None], certificates: Path | None = None) -> None:
+def _asked(connection: http.client.HTTPConnection, path: str, host: str) -> dict[str, Any]:
+    try:
+        connection.request("GET", path)
+        document = json.loads(connection.getresponse().read(1 << 20))
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        raise _silent(host, error) from error
+    return document if isinstance(document, dict) else {}
+
+
+def _silent(host: str, error: Exception) -> NoDaemon:
+    return NoDaemon(
+        f"{host}: no Docker answers there: {_reason(error)}", hint="start it, or set DOCKER_HOST to where it is"
+    )
+
+
+def _keeps_indexes(information: dict[str, Any]) -> bool:
+    """Read whether images are in containerd's store; the other one holds single platforms."""
+    status = information.get("DriverStatus")
+    return isinstance(status, list) and _CONTAINERD_STORE in status
+
+
+def load(engine: Engine, write: Callable[[ByteSink], None]) -> None:
     """Give an engine an archive as it is written.
 
     Args:
         engine: who takes it.
         write: writes an archive for `docker load` into a sink.
-        certificates: as for `engine_at`.
 
     Raises:
         NotLoaded: it would not, in its own words.
     """
-    with closing(_connected(engine.host, certificates)) as connection:
+    with closing(_connected(engine.endpoint)) as connection:
         try:
             connection.putrequest("POST", "/images/load?quiet=1")
             connection.putheader("Content-Type", "application/x-tar")
             connection.putheader("Transfer-Encoding", "chunked")
             connection.endheaders()
-            body = _Chunked(connection)
-            write(body)
-            body.end()
+            # One that has seen enough hangs up, and what it said before stands on the line.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                body = _Chunked(connection)
+                write(body)
+                body.end()
             answer = connection.getresponse()
             said = answer.read(1 << 20)
         except (OSError, http.client.HTTPException) as error:
@@ -156,19 +155,22 @@ class _UnixConnection(http.client.HTTPConnection):
             raise
 
 
-def _connected(host: str, certificates: Path | None) -> http.client.HTTPConnection:
+def _connected(endpoint: Endpoint) -> http.client.HTTPConnection:
+    host = endpoint.host
     parts = urlsplit(host)
     try:
         if parts.scheme == "unix":
             connection: http.client.HTTPConnection = _UnixConnection(parts.path)
         elif parts.scheme in {"tcp", "http", "https"} and parts.hostname:
-            connection = _over_tcp(parts.hostname, parts.port, certificates, tls=parts.scheme == "https")
+            connection = _over_tcp(parts.hostname, parts.port, endpoint.tls, secure=parts.scheme == "https")
         else:
             raise NoDaemon(
                 f"{host}: only unix:// and tcp:// are spoken here",
                 hint="forward it: ssh -L /tmp/docker.sock:/var/run/docker.sock HOST, DOCKER_HOST=unix:///tmp/docker.sock",
             )
         connection.connect()
+    except PermissionError as error:
+        raise forbidden(parts.path or host) from error
     except (OSError, ValueError) as error:
         raise NoDaemon(
             f"{host}: no Docker there: {_reason(error)}", hint="start it, or set DOCKER_HOST to where it is"
@@ -176,12 +178,10 @@ def _connected(host: str, certificates: Path | None) -> http.client.HTTPConnecti
     return connection
 
 
-def _over_tcp(host: str, port: int | None, certificates: Path | None, *, tls: bool) -> http.client.HTTPConnection:
-    if not (tls or certificates):
+def _over_tcp(host: str, port: int | None, tls: Tls | None, *, secure: bool) -> http.client.HTTPConnection:
+    if not (secure or tls):
         return http.client.HTTPConnection(host, port or 2375, timeout=_TIMEOUT)
-    context = ssl.create_default_context(cafile=str(certificates / "ca.pem") if certificates else None)
-    if certificates:
-        context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    context = tls.context() if tls else ssl.create_default_context()
     return http.client.HTTPSConnection(host, port or 2376, timeout=_TIMEOUT, context=context)
 
 
@@ -199,11 +199,3 @@ def _refusal(said: bytes) -> str:
 
 def _reason(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__)[:200]
-
-
-def _json(file: Path) -> dict[str, object]:
-    try:
-        document = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}

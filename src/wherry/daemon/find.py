@@ -1,24 +1,41 @@
 """Which daemon an image is loaded into: Docker, podman by its socket or its program, containerd by nerdctl or ctr."""
 
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from wherry.daemon.docker import SOCKET, Engine, endpoint, engine_at
+from wherry.daemon.docker import Engine, engine_at
 from wherry.daemon.docker import load as load_into
-from wherry.daemon.errors import NoDaemon, NotLoaded
+from wherry.daemon.endpoint import Endpoint, endpoint
+from wherry.daemon.errors import Forbidden, NoDaemon, NotLoaded, forbidden
 from wherry.host.process import Command, Runner, which
 from wherry.platform import Platform
 from wherry.store.files import ByteSink, replacing
 
+CONTAINERD = "/run/containerd/containerd.sock"
+_PATIENCE = 2.0
+"""Seconds for a socket of this machine to take us in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """One that loads an archive."""
+
+    name: str
+    words: tuple[str, ...]
+    """Before the archive's path."""
+    keeps_indexes: bool = False
+
+
 _PROGRAMS = (
-    ("podman", ("load", "--quiet", "--input")),
-    ("nerdctl", ("load", "--input")),
-    ("ctr", ("images", "import", "--all-platforms")),
+    _Program("podman", ("load", "--quiet", "--input")),
+    _Program("nerdctl", ("load", "--all-platforms", "--input"), keeps_indexes=True),
+    _Program("ctr", ("images", "import", "--all-platforms"), keeps_indexes=True),
 )
-"""Programs that load an archive, and their words before its path."""
 
 
 class Daemon(Protocol):
@@ -36,8 +53,12 @@ class Daemon(Protocol):
     def takes_zstd(self) -> bool:
         """Whether zstd layers are no trouble."""
 
+    @property
+    def keeps_indexes(self) -> bool:
+        """Whether an image of many platforms stays one; else it takes a single platform."""
+
     def load(self, write: Callable[[ByteSink], None]) -> None:
-        """Take an archive in Docker's form, as it is written.
+        """Take an archive as it is written: in Docker's form, or a layout's where it keeps indexes.
 
         Raises:
             NotLoaded: it did not, in its own words.
@@ -49,7 +70,6 @@ class ByApi:
     """An engine with Docker's API."""
 
     engine: Engine
-    certificates: Path | None
 
     @property
     def name(self) -> str:
@@ -66,9 +86,14 @@ class ByApi:
         """Whether zstd layers are no trouble."""
         return self.engine.takes_zstd
 
+    @property
+    def keeps_indexes(self) -> bool:
+        """Whether its images are in containerd's store."""
+        return self.engine.keeps_indexes
+
     def load(self, write: Callable[[ByteSink], None]) -> None:
         """See `Daemon.load`."""
-        load_into(self.engine, write, self.certificates)
+        load_into(self.engine, write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +107,7 @@ class ByProgram:
     environment: Mapping[str, str]
     platform: Platform | None = None
     takes_zstd: bool = True
+    keeps_indexes: bool = False
 
     def load(self, write: Callable[[ByteSink], None]) -> None:
         """See `Daemon.load`; the archive goes through a file."""
@@ -103,37 +129,49 @@ def find_daemon(runner: Runner, environment: Mapping[str, str], docker_folder: P
     Raises:
         NoDaemon: there is none; the message has where was looked.
     """
-    problems = []
-    certificates = _certificates(environment, docker_folder)
-    for host in _hosts(environment, docker_folder):
+    place = endpoint(environment, docker_folder)
+    problems: list[NoDaemon] = []
+    for one in (place,) if place.named else (place, *_podmans(environment)):
         try:
-            return ByApi(engine_at(host, certificates), certificates)
+            return ByApi(engine_at(one))
         except NoDaemon as error:
-            problems.append(error.message)
-    if _named(environment, docker_folder):
-        raise NoDaemon(problems[0], hint="start it, or unset DOCKER_HOST and DOCKER_CONTEXT")
-    for program, words in _PROGRAMS:
-        if path := which(program, environment.get("PATH", "")):
-            return ByProgram(program, path, words, runner, environment)
+            problems.append(error)
+    if place.named:
+        raise problems[0]
+    for program in _PROGRAMS:
+        if path := which(program.name, environment.get("PATH", "")):
+            try:
+                return _by_program(program, path, runner, environment)
+            except NoDaemon as error:
+                problems.append(error)
     raise NoDaemon(
-        "no Docker, podman or containerd here: " + "; ".join(problems),
-        hint="start one, or write an archive: --output type=docker,dest=FILE",
+        "no Docker, podman or containerd here: " + "; ".join(problem.message for problem in problems),
+        hint=next(
+            (problem.hint for problem in problems if isinstance(problem, Forbidden)),
+            "start one, or write an archive: --output type=docker,dest=FILE",
+        ),
     )
 
 
-def _named(environment: Mapping[str, str], docker_folder: Path) -> bool:
-    return endpoint(environment, docker_folder) != SOCKET
+def _podmans(environment: Mapping[str, str]) -> Iterator[Endpoint]:
+    for folder in (environment.get("XDG_RUNTIME_DIR"), "/run"):
+        if folder and (Path(folder) / "podman/podman.sock").exists():
+            yield Endpoint(f"unix://{folder}/podman/podman.sock")
 
 
-def _hosts(environment: Mapping[str, str], docker_folder: Path) -> Iterator[str]:
-    yield endpoint(environment, docker_folder)
-    if not _named(environment, docker_folder):
-        for folder in (environment.get("XDG_RUNTIME_DIR"), "/run"):
-            if folder and (Path(folder) / "podman/podman.sock").exists():
-                yield f"unix://{folder}/podman/podman.sock"
+def _by_program(program: _Program, path: str, runner: Runner, environment: Mapping[str, str]) -> ByProgram:
+    # The others work without a daemon, or say at once that there is none; ctr waits ten seconds for one.
+    if program.name == "ctr":
+        _knock(environment.get("CONTAINERD_ADDRESS") or CONTAINERD)
+    return ByProgram(program.name, path, program.words, runner, environment, keeps_indexes=program.keeps_indexes)
 
 
-def _certificates(environment: Mapping[str, str], docker_folder: Path) -> Path | None:
-    if not environment.get("DOCKER_TLS_VERIFY"):
-        return None
-    return Path(environment.get("DOCKER_CERT_PATH") or docker_folder)
+def _knock(address: str) -> None:
+    with closing(socket.socket(socket.AF_UNIX)) as caller:
+        caller.settimeout(_PATIENCE)
+        try:
+            caller.connect(address.removeprefix("unix://"))
+        except PermissionError as error:
+            raise forbidden(address) from error
+        except OSError as error:
+            raise NoDaemon(f"{address}: no containerd there: {error.strerror or error}", hint="start it") from error

@@ -1,4 +1,4 @@
-"""An image in the form that a daemon takes: one platform, and layers that it can unpack."""
+"""An image in the form that a daemon takes: whole or one platform, and layers that it can unpack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.platform import Platform
-from wherry.store.archive import write_docker_archive
+from wherry.store.archive import write_docker_archive, write_oci_archive
 from wherry.store.contract import BlobStore
 from wherry.store.images import image_for, images_of
 
@@ -19,7 +19,7 @@ class Given:
 
     names: tuple[str, ...]
     digest: str
-    """Of the manifest; another than the image's where layers were encoded anew."""
+    """Of what was loaded: an index, or one of its manifests; or another, where layers were encoded anew."""
     notices: tuple[str, ...]
 
 
@@ -29,24 +29,35 @@ def give(daemon: Daemon, store: BlobStore, images: Mapping[str, Descriptor], her
     Args:
         daemon: who takes them.
         store: where they are, and where layers that are encoded anew go.
-        images: a manifest or an index by name; of an index, the daemon's platform is taken.
+        images: a manifest or an index by name; where the daemon keeps no index, its platform of one is taken.
         here: this machine's platform, for a daemon that does not say its own.
 
     Raises:
         NotFound: an index has no image for the daemon's platform.
         NotLoaded: the daemon did not take one; those before it are there.
     """
-    given = []
-    for name, root in images.items():
-        notices: list[str] = []
-        image = _chosen(store, root, daemon.platform or here, name, notices)
-        manifest = image.descriptor
-        if not daemon.takes_zstd and _has_zstd(image):
-            manifest = _as_gzip(store, manifest)
-            notices.append(f"{daemon.name} unpacks no zstd: the layers are gzip there, and the digest is another")
-        daemon.load(lambda out, name=name, manifest=manifest: write_docker_archive(out, store, {name: manifest}))  # type: ignore[misc]  # a lambda's defaults have no types
-        given.append(Given((name,), str(manifest.digest), tuple(notices)))
-    return given
+    return [
+        _whole(daemon, store, name, root)
+        if daemon.keeps_indexes and root.media_type in media.INDEXES
+        else _single(daemon, store, name, root, here)
+        for name, root in images.items()
+    ]
+
+
+def _whole(daemon: Daemon, store: BlobStore, name: str, root: Descriptor) -> Given:
+    daemon.load(lambda out: write_oci_archive(out, store, {name: root}))
+    return Given((name,), str(root.digest), ())
+
+
+def _single(daemon: Daemon, store: BlobStore, name: str, root: Descriptor, here: Platform) -> Given:
+    notices: list[str] = []
+    image = _chosen(store, root, daemon.platform or here, name, notices)
+    manifest = image.descriptor
+    if not daemon.takes_zstd and _has_zstd(image):
+        manifest = _as_gzip(store, manifest)
+        notices.append(f"{daemon.name} unpacks no zstd: the layers are gzip there, and the digest is another")
+    daemon.load(lambda out: write_docker_archive(out, store, {name: manifest}))
+    return Given((name,), str(manifest.digest), tuple(notices))
 
 
 def _chosen(store: BlobStore, root: Descriptor, platform: Platform, name: str, notices: list[str]) -> Image:

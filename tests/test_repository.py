@@ -23,7 +23,15 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "wherry"
 ROOMS = sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
 FORMATS = ("oci", "golang", "elf")
-LINUX_ONLY = ("wherry.sandbox", "wherry.runtime", "wherry.cli.sandboxes")
+STEPS = (
+    "build/context.py", "build/gather.py", "build/running.py", "build/stages.py", "build/outside.py", "cli/caching.py",
+    "cli/machine.py", "cli/staged.py", "cli/staging.py", "dockerfiles.py",
+)  # fmt: skip
+"""What only a Dockerfile's steps need, and they need Linux."""
+LINUX_ONLY = (
+    "wherry.sandbox", "wherry.runtime", "wherry.cli.sandboxes",
+    *(f"wherry.{path.removesuffix('.py').replace('/', '.')}" for path in STEPS),
+)  # fmt: skip
 POSIX_ONLY = ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty")
 
 
@@ -142,7 +150,7 @@ def test_programs_start_through_one_door():
 
 def test_what_is_linux_only_is_imported_late():
     """Loading any other module needs neither the Linux rooms nor a module that only POSIX systems have."""
-    own = [*modules("sandbox", "runtime"), SOURCE / "cli" / "sandboxes.py"]
+    own = [*modules("sandbox", "runtime"), SOURCE / "cli" / "sandboxes.py", *(SOURCE / path for path in STEPS)]
 
     found = [
         f"{path.relative_to(ROOT)}: {name}"

@@ -175,7 +175,7 @@ def test_offline(machine):
         ("example.com/tool/...@v1.0.0", 64, "one package"),
         ("example.com/tool@", 64, "is no version"),
         ("example.com/tool@upgrade", 64, "is no version"),
-        ("https://example.com/tool", 64, "PACKAGE@VERSION"),
+        ("ftp://example.com/tool", 64, "PACKAGE@VERSION"),
     ],
 )
 def test_what_is_not_there(machine, asked, code, words):

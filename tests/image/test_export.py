@@ -296,7 +296,7 @@ def test_umoci_unpacks_the_same_tree(store, single, tmp_path):
     export("local", {"api:dev": single}, store, tmp_path / "ours")
 
     subprocess.run(
-        [umoci, "unpack", "--rootless", "--image", f"{tmp_path / 'layout'}:api:dev", tmp_path / "theirs"],
+        [umoci, "unpack", "--rootless", "--image", f"{tmp_path / 'layout'}:dev", tmp_path / "theirs"],
         check=True,
         capture_output=True,
     )

@@ -147,7 +147,7 @@ def test_docker_form_has_both_indexes(tmp_path: Path):
     annotations = [entry["annotations"] for entry in index["manifests"]]
     assert annotations[1]["io.containerd.image.name"] == "example.com/api:1"
     assert annotations[0]["io.containerd.image.name"].endswith("/library/api:dev")
-    assert [entry["org.opencontainers.image.ref.name"] for entry in annotations] == ["api:dev", "example.com/api:1"]
+    assert [entry["org.opencontainers.image.ref.name"] for entry in annotations] == ["dev", "1"]
 
 
 def saved_by_docker(

@@ -1,4 +1,4 @@
 """What the user has: a folder, a module.
 
-May import: golang, dockerfile, host.
+May import: golang, host.
 """

@@ -175,13 +175,18 @@ def index_of(roots: Mapping[str, Descriptor]) -> Index:
 
 
 def _entries(roots: Mapping[str, Descriptor]) -> tuple[Descriptor, ...]:
+    """Give the entries of an index: the tag as buildx has it, beside the whole name; whole where a tag is two images'."""
+    tagged: dict[str, set[Digest]] = {}
+    for name, root in roots.items():
+        if name != root.digest:
+            tagged.setdefault(Reference.parse(name).tag, set()).add(root.digest)
     entries = []
     for name, root in sorted(roots.items()):
         if name == root.digest:
             entries.append(root)
             continue
         reference = Reference.parse(name)
-        entry = named(root, reference.tag or name)  # as buildx has it: a bare tag, beside the whole name
+        entry = named(root, reference.tag if len(tagged[reference.tag]) == 1 and reference.tag else name)
         whole = {**entry.annotations, CONTAINERD_NAME: reference.canonical}
         entries.append(msgspec.structs.replace(entry, annotations=whole))
     return tuple(entries)

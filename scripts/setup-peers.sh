@@ -1,10 +1,13 @@
 #!/bin/sh
-# Install the second ring, which takes long or is heavy: ko, by `go install`, and Debian's Docker (as root). What
-# serves ko its base image on loopback is crane, of the first ring.
+# Install the second ring, which takes long or is heavy: ko by `go install`, BuildKit and kaniko each from its own
+# go.mod, and Debian's Docker, buildah, runc and mmdebstrap (as root). What serves ko its base image on loopback is
+# crane, of the first ring.
 set -eu
 cd "$(dirname "$0")/.."
 
 ko=v0.19.1
+buildkit=v0.34.2
+kaniko=v1.24.0
 tools=$PWD/.cache/tools/bin
 
 say() { printf '%s\n' "$*" >&2; }
@@ -17,6 +20,39 @@ install_ko() {
         return 0
     fi
     printf '%s\n' "$ko" >"$tools/.ko"
+}
+
+# build NAME VERSION MODULE PACKAGE…: a module with `exclude` or `replace` can't be installed by `go install`, but
+# built as the main module, where it lies in the module cache.
+build() {
+    name=$1 version=$2 module=$3
+    shift 3
+    [ "$(cat "$tools/.$name" 2>/dev/null)" = "$version" ] && return 0
+    say "building $name $version with $(go env GOVERSION)"
+    flags="$(go env GOFLAGS) -modcacherw"
+    # What is printed is JSON with the folder, or with the error.
+    if ! folder=$(cd / && GOFLAGS=$flags go mod download -json "$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p') ||
+        [ -z "$folder" ] ||
+        ! (cd "$folder" && CGO_ENABLED=0 GOFLAGS=$flags go build -trimpath -ldflags=-s -o "$tools/" "$@"); then
+        say "notice: $name $version could not be built; tests and benchmarks leave it out"
+        return 0
+    fi
+    printf '%s\n' "$version" >"$tools/.$name"
+}
+
+install_builders() {
+    missing=
+    for pair in buildah:buildah runc:runc mmdebstrap:mmdebstrap; do
+        command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+    done
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        say "notice: tests of Dockerfiles lack$missing; as root: apt-get install --no-install-recommends$missing"
+        return 0
+    fi
+    # shellcheck disable=SC2086 # a package is one word
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing; } \
+        >&2 || say "notice: apt-get failed; tests that need$missing will be skipped"
 }
 
 install_docker() {
@@ -32,4 +68,7 @@ install_docker() {
 PATH=$tools:/usr/sbin:/sbin:$PATH
 mkdir -p "$tools"
 install_ko
+build buildkit "$buildkit" github.com/moby/buildkit ./cmd/buildkitd ./cmd/buildctl
+build kaniko "$kaniko" github.com/GoogleContainerTools/kaniko ./cmd/executor
+install_builders
 install_docker

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from needs import need
+from wherry.cli.checkup import limits
 from wherry.cli.main import run
 from wherry.cli.world import World
+from wherry.host.cgroups import Cgroup
 
 pytestmark = pytest.mark.slow
 
@@ -71,3 +73,37 @@ def test_a_broken_config(tmp_path):
     (tmp_path / ".docker/config.json").write_text("{")
 
     assert checks(tmp_path, PATH=os.environ["PATH"])["log-ins"]["state"] == "limited"
+
+
+class Terminal(io.StringIO):
+    """A stream that calls itself a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+@pytest.mark.parametrize(("setting", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colour_on_a_terminal(tmp_path, setting, coloured):
+    """States have a colour where somebody sees it; the columns stay where they are."""
+    out = Terminal()
+    environment = {"HOME": str(tmp_path), "GOENV": "off", "PATH": os.environ["PATH"], **setting}
+
+    run(["doctor"], World(out, io.StringIO(), environment, tmp_path))
+
+    assert ("\x1b[32mok\x1b[0m" in out.getvalue()) is coloured
+
+
+def test_limits(tmp_path):
+    """What the control group leaves is told, whatever it is."""
+    assert checks(tmp_path, PATH=os.environ["PATH"])["cgroups"]["found"]
+
+
+@pytest.mark.parametrize(("memory", "state"), [(1 << 28, "limited"), (1 << 32, "ok"), (None, "ok")])
+def test_too_little_memory(memory, state):
+    """Go needs some; below it there is a remedy."""
+    check = limits(Cgroup(2, memory, 0.5))
+
+    assert check.state == state
+    assert "0.5 processors" in check.found
+    assert bool(check.remedy) == (state == "limited")

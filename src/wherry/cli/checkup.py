@@ -10,12 +10,15 @@ from pathlib import Path
 from wherry.cli.network import docker_config, keyring_of
 from wherry.cli.world import World
 from wherry.errors import WherryError
+from wherry.host.cgroups import Cgroup, own_cgroup
 from wherry.host.kernel import Ability, Kernel, emulation
 from wherry.host.process import Command, which
 from wherry.platform import Platform
 
 _ROOM = 2 << 30
 """Bytes below which a disk is called full: a Go build cache and a few images."""
+_MEMORY = 1 << 30
+"""Bytes below which Go's compiler and linker may be killed at a large program."""
 _FOREIGN = "linux/arm64", "linux/amd64", "linux/arm/v7", "linux/riscv64", "linux/s390x", "linux/ppc64le"
 
 
@@ -52,6 +55,7 @@ def checks(world: World) -> Iterator[Check]:
     yield _of("overlay", kernel.overlay(root=root))
     yield _processors(world, kernel)
     yield _of("binfmt", kernel.own_binfmt())
+    yield limits(own_cgroup())
     yield from _log_ins(world)
     yield _network(world)
     yield _daemon(world)
@@ -122,6 +126,25 @@ def _processors(world: World, kernel: Kernel) -> Check:
     return Check("runs", State.LIMITED, found, "install qemu-user-static (building for them needs none)")
 
 
+def limits(own: Cgroup) -> Check:
+    """Judge what a control group leaves a build."""
+    from wherry.report.terminal import size
+
+    if not own.version:
+        return Check("cgroups", State.FINE, "none here: nothing is limited")
+    memory = f"memory {size(own.memory)}" if own.memory else "all memory"
+    processors = f"{own.processors:g} processors" if own.processors else "all processors"
+    tight = own.memory is not None and own.memory < _MEMORY
+    return Check(
+        "cgroups",
+        State.LIMITED if tight else State.FINE,
+        f"version {own.version} leaves us {memory}, {processors}",
+        "raise the limit of this container or session, or set GOFLAGS=-p=1, so that Go compiles one package at a time"
+        if tight
+        else "",
+    )
+
+
 def _log_ins(world: World) -> Iterator[Check]:
     path = docker_config(world)
     try:
@@ -160,10 +183,13 @@ def _without_password(value: str) -> str:
 
 
 def _daemon(world: World) -> Check:
+    from wherry.daemon.errors import Forbidden
     from wherry.daemon.find import find_daemon
 
     try:
         daemon = find_daemon(world.runner, world.environment, docker_config(world).parent)
+    except Forbidden as error:
+        return Check("--load", State.LIMITED, error.message, error.hint)
     except WherryError as error:
         return Check("--load", State.FINE, f"none needed; {error.message}")
     return Check("--load", State.FINE, daemon.name)

@@ -86,7 +86,15 @@ class World:
     @property
     def colour(self) -> bool:
         """Whether stderr takes colours: a terminal, and neither NO_COLOR nor TERM=dumb."""
-        return self.stderr.isatty() and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
+        return self._paints(self.stderr)
+
+    @property
+    def colour_out(self) -> bool:
+        """The same of stdout, for what is a table to people and JSON to scripts."""
+        return self._paints(self.stdout)
+
+    def _paints(self, stream: IO[str]) -> bool:
+        return stream.isatty() and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
 
     def say(self, line: str) -> None:
         """Print a result."""

@@ -56,6 +56,9 @@ CASES = pytest.mark.parametrize(
         ("wherry build --platform linux/amd64,linux/arm6", ["linux/amd64,linux/arm64"]),
         ("wherry build --base static-", ["static-notz"]),
         ("wherry build --compression z", ["zstd"]),
+        ("wherry build -o type=d", ["type=docker"]),
+        ("wherry build -o type=oci,de", ["type=oci,dest="]),
+        ("wherry build -o cm", ["cmd/"]),
         ("wherry push --dig", ["--digestfile"]),
     ],
 )
@@ -63,7 +66,7 @@ CASES = pytest.mark.parametrize(
 
 @CASES
 def test_bash(shell, line, expected):
-    """As bash calls it; what stands before a colon is typed already."""
+    """As bash calls it; what stands before a colon or an equals sign is typed already."""
     offered = shell(
         "bash",
         f"eval \"$(wherry completion bash)\"; compopt() {{ :; }}; COMP_WORDBREAKS=' :='; COMP_LINE={line!r}; "
@@ -71,7 +74,7 @@ def test_bash(shell, line, expected):
     )
 
     word = line.rpartition(" ")[2]
-    before = word[: word.rfind(":") + 1]
+    before = word[: max(word.rfind(":"), word.rfind("=")) + 1]
     assert offered == [name.removeprefix(before) for name in expected]
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from wherry.cli.complete import outputs as offered
 from wherry.cli.complete import services
 from wherry.cli.options import DOCKERFILE, HOW, NAMING, with_options
 from wherry.cli.world import World
@@ -26,6 +27,7 @@ from wherry.cli.world import World
     "outputs",
     multiple=True,
     metavar="TYPE",
+    shell_complete=offered,
     help="type=oci|docker|tar|local,dest=PATH as buildx has it.",
 )
 @click.option("--metadata-file", metavar="FILE", help="Write digests as JSON, with buildx's keys.")

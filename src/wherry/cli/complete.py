@@ -1,4 +1,4 @@
-"""What a shell offers after Tab: images, platforms, services, bases. Nothing here loads what a command would."""
+"""What a shell offers after Tab: images, platforms, bases, outputs… Nothing here loads what a command would."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +39,20 @@ def services(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[st
     """Offer the services of wherry.toml, then folders."""
     folder = _world(ctx).cwd
     return [name for name in (*_services(folder), *_folders(folder, incomplete)) if name.startswith(incomplete)]
+
+
+def outputs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the types of `--output`, then folders; after a comma, the type's keys that are not said yet."""
+    from wherry.settings.outputs import KEYS, PUSHED, OutputType
+
+    before, comma, last = incomplete.rpartition(",")
+    if not comma:
+        types = [f"type={kind}" for kind in (*OutputType, PUSHED)]
+        return [name for name in (*types, *_folders(_world(ctx).cwd, incomplete)) if name.startswith(incomplete)]
+    said = dict(field.partition("=")[::2] for field in before.split(","))
+    kind = said.get("type", "")
+    known = KEYS.get(OutputType.IMAGE if kind == PUSHED else kind, ())  # type: ignore[call-overload]  # a StrEnum is its text
+    return [f"{before},{key}=" for key in known if key.startswith(last) and key not in said]
 
 
 def files(_: click.Context, __: click.Parameter, incomplete: str) -> "list[CompletionItem]":

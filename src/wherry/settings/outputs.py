@@ -36,13 +36,14 @@ class OutputType(StrEnum):
 _IMAGE_KEYS = (
     "name", "tar", "compression", "compression-level", "force-compression", "oci-mediatypes", "rewrite-timestamp",
 )  # fmt: skip
-_KEYS = {
+KEYS = {
     OutputType.OCI: ("dest", *_IMAGE_KEYS),
     OutputType.DOCKER: ("dest", *_IMAGE_KEYS),
     OutputType.TAR: ("dest", "platform-split"),
     OutputType.LOCAL: ("dest", "platform-split"),
     OutputType.IMAGE: (*_IMAGE_KEYS[:1], *_IMAGE_KEYS[2:], "push", "registry.insecure", "store", "unpack"),
 }
+"""What may stand beside each type."""
 _NOT_OURS = {
     "push": "only type=image and type=registry are pushed",
     "push-by-digest": "an image is pushed under its names; `wherry push` prints the digest",
@@ -51,9 +52,10 @@ _NOT_OURS = {
     "context": "DOCKER_CONTEXT and DOCKER_HOST name the daemon to load into",
     "buildinfo": "what was built how is in the recipe label",
 }
-_FIRST_WORDS = frozenset({"type", *(key for keys in _KEYS.values() for key in keys)})
+_FIRST_WORDS = frozenset({"type", *(key for keys in KEYS.values() for key in keys)})
 """What a lone field may not start with to be a folder's name; buildx would make a folder called `dest=out`."""
-_PUSHED = "registry"
+PUSHED = "registry"
+"""The type that is `image` with `push=true`."""
 _LEVEL = re.compile(r"[0-9]{1,2}")
 _TRUE = {"1", "t", "true"}
 _FALSE = {"0", "f", "false"}
@@ -97,9 +99,9 @@ class Output:
             return cls(type=OutputType.LOCAL, dest=text, tar=False)
         values = _values(text, fields)
         name = values.pop("type", "")
-        if name == _PUSHED:
+        if name == PUSHED:
             values.setdefault("push", "true")
-        kind = _type(text, OutputType.IMAGE if name == _PUSHED else name)
+        kind = _type(text, OutputType.IMAGE if name == PUSHED else name)
         _check_keys(text, kind, values)
         tar = _boolean(text, values, "tar", default=True)
         dest = _dest(text, kind, values.get("dest", ""), tar=tar)
@@ -206,7 +208,7 @@ def _type(text: str, name: str) -> OutputType:
 
 
 def _check_keys(text: str, kind: OutputType, values: dict[str, str]) -> None:
-    known = _KEYS[kind]
+    known = KEYS[kind]
     for key in values:
         if key in known:
             continue

@@ -1,6 +1,7 @@
 """What others' tools take from the repository: the GitHub Action and the pre-commit hook."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 
 from needs import need
 from registries import distribution
+from wherry import __version__
 from wherry.cli.main import wherry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,11 +42,33 @@ def perform(step: str, folder: Path, **values: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in output.read_text().splitlines() if "=" in line)
 
 
+def copied(folder: Path) -> Path:
+    """Give the action's folder as GitHub fetches it: what git knows, and nothing that was built here."""
+    names = subprocess.check_output([need("git"), "ls-files", "-z", "--cached"], cwd=ROOT, text=True)
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / "action" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / "action" / name)
+    return folder / "action"
+
+
 def test_every_input_is_used():
     """An input that no step reads would be a promise that nobody keeps."""
     used = {value for step in STEPS.values() for value in step.get("env", {}).values()}
 
     assert {f"${{{{ inputs.{name} }}}}" for name in ACTION["inputs"]} <= used
+
+
+@pytest.mark.peers
+def test_the_action_installs(tmp_path):
+    """Its first step gives later ones a wherry on PATH, from the action's folder alone; pip asks its index."""
+    path = tmp_path / "path"
+
+    perform("Install", tmp_path, ACTION_PATH=str(copied(tmp_path)), RUNNER_TEMP=str(tmp_path), GITHUB_PATH=str(path))
+
+    (folder,) = path.read_text().splitlines()
+    said = subprocess.check_output([f"{folder}/wherry", "--version"], text=True, env={"PATH": "/usr/bin"})
+    assert __version__ in said
 
 
 @pytest.mark.slow

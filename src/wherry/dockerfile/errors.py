@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
+from itertools import islice
 
 from wherry.errors import WherryError
 
 _AROUND = 2
+_FAR = 3
+"""Letters that make it another word."""
+_LONGEST, _MOST = 100, 1000
+"""Letters of a word, and known words, beyond which nobody looks for what was meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,37 @@ def _excerpt(lines: list[str], where: Lines) -> Iterable[str]:
             yield f"  {' ' * wide} |     {' ' * indent}{'^' * max(len(line.strip()), 1)}"
 
 
+def near(word: str, known: Iterable[str]) -> str:
+    """Give the known name that was meant: of those with the fewest letters to change, at most two, the first.
+
+    Nothing where there is none, where the word is known as it stands, and for a word that nobody types.
+    """
+    if len(word) > _LONGEST:
+        return ""
+    best, least = "", _FAR
+    for name in islice(known, _MOST):
+        if name == word:
+            return ""
+        if abs(len(name) - len(word)) < least and (distance := _distance(word, name)) < least:
+            best, least = name, distance
+    return best
+
+
+def _distance(one: str, other: str) -> int:
+    """Count the letters to change, add or take away (Levenshtein's distance)."""
+    row = list(range(len(other) + 1))
+    for number, letter in enumerate(one, 1):
+        before, row[0] = row[0], number
+        for place, opposite in enumerate(other, 1):
+            before, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, before + (letter != opposite))
+    return row[-1]
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which known word was meant, as the end of a sentence; nothing where none is near."""
+    """Say which known word was meant, as the end of a sentence; nothing where none is near.
+
+    Case does not count, but for a word that is known in another.
+    """
     names = {name.lower(): name for name in known if name}
-    if word.lower() in names and names[word.lower()] != word:
-        return f" (did you mean {names[word.lower()]}?)"
-    found = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
-    return f" (did you mean {names[found[0]]}?)" if found and names[found[0]] != word else ""
+    found = names.get(word.lower(), names.get(near(word.lower(), names), ""))
+    return f" (did you mean {found}?)" if found and found != word else ""

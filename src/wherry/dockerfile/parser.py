@@ -4,13 +4,13 @@ Source: Dockerfile reference; BuildKit 0.34's behaviour for what it leaves open.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.errors import DockerfileError, nearest
 from wherry.dockerfile.mounts import read_mount
-from wherry.dockerfile.syntax import INSTRUCTIONS, Heredoc, Node, parse_heredoc, read_syntax
+from wherry.dockerfile.syntax import INSTRUCTIONS, Heredoc, Node, Syntax, parse_heredoc, read_syntax
 
 _STAGE = re.compile(r"[a-z][a-z0-9\-_.]*")
 _DURATION = re.compile(r"([-+]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
@@ -28,20 +28,39 @@ def parse(text: str) -> of.Dockerfile:
     Raises:
         DockerfileError: with the lines.
     """
+    syntax = read_file(text)
+    return assemble(syntax, map(parse_node, syntax.nodes))
+
+
+def read_file(text: str) -> Syntax:
+    """Cut a whole file into nodes.
+
+    Raises:
+        DockerfileError: with the lines.
+    """
     if not text:
         raise DockerfileError("the Dockerfile cannot be empty", hint="begin it with FROM")
-    syntax = read_syntax(text)
+    return read_syntax(text)
+
+
+def assemble(syntax: Syntax, instructions: Iterable[of.Instruction]) -> of.Dockerfile:
+    """Put a file's instructions into stages.
+
+    Raises:
+        DockerfileError: one stands before the first stage, or there is no stage.
+    """
     preamble: list[of.Arg] = []
     stages: list[tuple[of.From, list[of.Instruction]]] = []
-    for node in syntax.nodes:
-        instruction = parse_node(node)
+    for instruction in instructions:
         match instruction:
             case of.From():
                 stages.append((instruction, []))
             case of.Arg() if not stages:
                 preamble.append(instruction)
             case _ if not stages:
-                raise DockerfileError("no build stage in current context", node.lines, hint="begin the file with FROM")
+                raise DockerfileError(
+                    "no build stage in current context", instruction.lines, hint="begin the file with FROM"
+                )
             case _:
                 stages[-1][1].append(instruction)
     if not stages:

@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from built_images import file, folder
-from wherry.analysis.tree import Root
+from wherry.analysis.tree import visible_files
+from wherry.layer.changes import Tree
 from wherry.layer.entry import Entry, Kind
+from wherry.layer.tar import DEEPEST
 
 NAMES = st.sampled_from(["a", "b", "c"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
@@ -22,11 +24,10 @@ ENTRIES = (
 
 def seen(*layers: list[Entry]) -> dict[str, tuple[int, int]]:
     """Give size and layer of each file after all layers."""
-    root = Root()
-    for place, layer in enumerate(layers):
-        for entry in layer:
-            root.apply(place, entry, elf=False)
-    return {one.path: (one.size, one.layer) for one in root.files()}
+    tree = Tree()
+    for layer in layers:
+        tree.apply(layer)
+    return {one.path: (one.size, one.layer) for one in visible_files(tree)}
 
 
 def expected(layers: list[list[Entry]]) -> dict[str, tuple[int, int]]:
@@ -36,7 +37,7 @@ def expected(layers: list[list[Entry]]) -> dict[str, tuple[int, int]]:
         for entry in layer:
             parent, _, name = f"/{entry.path}".rpartition("/")
             if name == ".wh..wh..opq":
-                kept = {path: one for path, one in kept.items() if path != parent and not path.startswith(f"{parent}/")}
+                kept = {path: one for path, one in kept.items() if not path.startswith(f"{parent}/")}
             elif name.startswith(".wh."):
                 gone = f"{parent}/{name.removeprefix('.wh.')}"
                 kept = {path: one for path, one in kept.items() if path != gone and not path.startswith(f"{gone}/")}
@@ -101,10 +102,17 @@ def test_hard_links_count_once():
 
 def test_deep_paths():
     """As deep as paths may be."""
-    deep = "/".join(["d"] * 2000)
+    deep = "/".join(["d"] * (DEEPEST - 1))
 
     assert seen([file(f"{deep}/f", b"1")], [file(".wh.d")]) == {}
     assert seen([file(f"{deep}/f", b"1")]) == {f"/{deep}/f": (1, 0)}
+
+
+def test_through_a_link():
+    """A path that leads through a link of a lower layer is where the link leads."""
+    base = [folder("usr/lib"), Entry(path="lib", kind=Kind.SYMLINK, target="usr/lib")]
+
+    assert seen(base, [file("lib/x", b"1")]) == {"/usr/lib/x": (1, 1)}
 
 
 @settings(max_examples=200, deadline=None)

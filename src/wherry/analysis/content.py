@@ -5,17 +5,18 @@ Sources: OCI image-spec v1.1.1, layer.md and config.md ("History").
 
 import heapq
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from wherry.analysis.binary import Binary
 from wherry.analysis.mapped import map_elf
-from wherry.analysis.tree import Root, VisibleFile
+from wherry.analysis.tree import VisibleFile, visible_files
 from wherry.digest import Digest
 from wherry.elf.reader import MAGIC
 from wherry.errors import InvalidDocument
+from wherry.layer.changes import Tree
 from wherry.layer.decompress import open_layer
 from wherry.layer.entry import Entry, Kind
 from wherry.layer.tar import Body, read_tar
@@ -111,9 +112,9 @@ def content_of(source: BlobSource, image: Image, *, biggest: int | None = None) 
     Cost: every layer is decompressed once, and those with programs once more; a program at a time rests in a
     temporary file.
     """
-    root = Root()
-    layers = tuple(_read_layer(source, image, place, root) for place in range(len(image.manifest.stack)))
-    seen = list(root.files())
+    tree, elves = Tree(), set[tuple[int, int]]()
+    layers = tuple(_read_layer(source, image, number, tree, elves) for number in range(len(image.manifest.stack)))
+    seen = list(visible_files(tree, elves))
     size = sum(file.size for file in seen)
     most = heapq.nsmallest(biggest or _MOST_FILES, seen, key=lambda file: (-file.size, file.path))
     if biggest is None:
@@ -138,14 +139,23 @@ def made_by(image: Image) -> tuple[str, ...]:
     return tuple((steps + [""] * count)[:count])
 
 
-def _read_layer(source: BlobSource, image: Image, place: int, root: Root) -> LayerContent:
-    blob = image.manifest.stack[place]
+def _read_layer(source: BlobSource, image: Image, number: int, tree: Tree, elves: set[tuple[int, int]]) -> LayerContent:
+    """Put a layer on the tree; note which of its entries start as ELF files do."""
+    blob = image.manifest.stack[number]
     size = files = 0
-    for entry, body in read_tar(open_layer(source, blob, image.config.diff_ids[place]), f"layer {blob.digest}"):
-        root.apply(place, entry, elf=entry.kind is Kind.FILE and _starts_as_elf(body))
-        size += entry.size
-        files += entry.kind is Kind.FILE
-    return LayerContent(blob.digest, blob.media_type, blob.size, size, files, made_by(image)[place])
+
+    def entries() -> Iterator[Entry]:
+        nonlocal size, files
+        opened = open_layer(source, blob, image.config.diff_ids[number])
+        for place, (entry, body) in enumerate(read_tar(opened, f"layer {blob.digest}")):
+            if entry.kind is Kind.FILE and _starts_as_elf(body):
+                elves.add((number, place))
+            size += entry.size
+            files += entry.kind is Kind.FILE
+            yield entry
+
+    tree.apply(entries())
+    return LayerContent(blob.digest, blob.media_type, blob.size, size, files, made_by(image)[number])
 
 
 def _by_folder(files: Iterable[VisibleFile], named: set[str]) -> tuple[FolderContent, ...]:
@@ -174,19 +184,19 @@ def _started(image: Image) -> str:
 
 
 def _programs(source: BlobSource, image: Image, files: Sequence[VisibleFile]) -> tuple[Program, ...]:
-    found: dict[str, Program] = {}
-    for place in sorted({file.layer for file in files}):
-        wanted = {file.path for file in files if file.layer == place}
-        blob = image.manifest.stack[place]
-        for entry, body in read_tar(open_layer(source, blob), f"layer {blob.digest}"):
-            if f"/{entry.path}" in wanted and entry.kind is Kind.FILE:
-                found[f"/{entry.path}"] = _program(entry, body)
-    return tuple(found[file.path] for file in files if file.path in found)
+    found: dict[tuple[int, int], Program] = {}
+    for layer in sorted({file.layer for file in files}):
+        wanted = {file.place: file.path for file in files if file.layer == layer}
+        blob = image.manifest.stack[layer]
+        for place, (_, body) in enumerate(read_tar(open_layer(source, blob), f"layer {blob.digest}")):
+            if place in wanted:
+                found[layer, place] = _program(wanted[place], body)
+    # A hard-linked program may be among the files under two names.
+    return tuple(found[key] for key in dict.fromkeys((file.layer, file.place) for file in files))
 
 
-def _program(entry: Entry, body: Body) -> Program:
+def _program(path: str, body: Body) -> Program:
     """Look into a file of a layer, by way of a temporary one."""
-    path = f"/{entry.path}"
     with TemporaryDirectory(prefix="wherry-") as folder:
         spooled = Path(folder) / "program"
         with spooled.open("wb") as file:

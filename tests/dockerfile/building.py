@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,9 @@ class Builder(Protocol):
     def push(self, request: Request, name: str) -> Built:
         """Build and push under a name."""
 
+    def forget(self) -> None:
+        """Forget all that was built."""
+
 
 class Wherry:
     """Ours, called in this process, with a store and a cache of its own."""
@@ -70,6 +74,11 @@ class Wherry:
     def push(self, request: Request, name: str) -> Built:
         """Build and push."""
         return self._run(["-t", name, "--push"], request, self.root)
+
+    def forget(self) -> None:
+        """Delete store and cache."""
+        for name in ("store", "cache"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
 
     def _run(self, first: list[str], request: Request, layout: Path) -> Built:
         out, err = io.StringIO(), io.StringIO()

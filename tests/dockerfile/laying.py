@@ -1,5 +1,6 @@
 """A case's context on disk, and what it downloads from loopback."""
 
+import gzip
 import hashlib
 import io
 import os
@@ -60,11 +61,11 @@ def _bind(path: Path) -> None:
 def archive(entry: Entry) -> bytes:
     """Make a tar, compressed if its type says so."""
     buffer = io.BytesIO()
-    mode = "w:gz" if entry["type"] == "tar.gz" else "w:"
-    with tarfile.open(fileobj=buffer, mode=mode) as written:  # type: ignore[call-overload]  # the mode is one of two
+    with tarfile.open(fileobj=buffer, mode="w:") as written:
         for part in entry["entries"]:
             written.addfile(*_member(part))
-    return buffer.getvalue()
+    plain = buffer.getvalue()
+    return gzip.compress(plain, mtime=0) if entry["type"] == "tar.gz" else plain
 
 
 def _member(part: Entry) -> tuple[tarfile.TarInfo, io.BytesIO]:

@@ -48,8 +48,8 @@ class BuildKit:
         words = [self.client, "--addr", f"unix://{self.folder / 'socket'}", "build", "--progress=plain"]
         return [*words, "--frontend=dockerfile.v0", "--output", output, *_arguments(request)]
 
-    def prune(self) -> None:
-        """Forget everything that was built."""
+    def forget(self) -> None:
+        """Forget all that was built, what was sent of contexts, and cache mounts."""
         words = [self.client, "--addr", f"unix://{self.folder / 'socket'}", "prune", "--all"]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 

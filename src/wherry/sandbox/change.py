@@ -41,7 +41,9 @@ def change(job: "Change", frames: "BinaryIO") -> None:
     """
     os.umask(0)
     mounts = job["overlay"] and not workshop.plain
-    if mounts:
+    if not job["layers"]:
+        root = os.open(f"{job['writable']}/tree", _FOLDER)  # nothing is below, so that it can be written as it is
+    elif mounts:
         root = overlay(job["layers"], job["writable"])
     else:
         from wherry.sandbox.flatten import flatten
@@ -59,7 +61,7 @@ def change(job: "Change", frames: "BinaryIO") -> None:
                 changer.extract(action, frames)
     os.close(root)
     changer.close()
-    if not mounts:
+    if job["layers"] and not mounts:
         from wherry.sandbox.settle import settle
 
         settle(job["layers"], job["writable"])
@@ -290,8 +292,16 @@ class _Copying:
         self._time(place, status)
 
     def _other(self, path: str, place: str, status: os.stat_result) -> None:
-        self._make_room(place)
         kind = stat.S_IFMT(status.st_mode)
+        try:
+            self._put(kind, path, place, status)
+        except FileExistsError:
+            self._make_room(place)
+            self._put(kind, path, place, status)
+        except NotADirectoryError as error:
+            raise CannotCopy(place, "what is above it is no folder", errno.ENOTDIR) from error
+
+    def _put(self, kind: int, path: str, place: str, status: os.stat_result) -> None:
         if kind == stat.S_IFREG:
             self._file(path, place, status)
         elif kind == stat.S_IFLNK:
@@ -302,9 +312,8 @@ class _Copying:
             self._special(path, place, status)
 
     def _file(self, path: str, place: str, status: os.stat_result) -> None:
-        name = (status.st_dev, status.st_ino)
         if status.st_nlink > 1:
-            first = self._first.setdefault(name, place)
+            first = self._first.setdefault((status.st_dev, status.st_ino), place)
             if first != place:
                 os.link(first, place, src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False)
                 return
@@ -317,7 +326,7 @@ class _Copying:
                 self._owners.own_open(copied, self._owner(path, status))
                 if mode & 0o7000:
                     os.fchmod(copied, mode)
-                self._attributes(path, place)
+                _copy_attributes(source, copied)
                 now = self._action["mtime"]
                 os.utime(copied, ns=(now, now) if now >= 0 else (status.st_atime_ns, status.st_mtime_ns))
             finally:
@@ -356,11 +365,9 @@ class _Copying:
         return {"uid": uid, "gid": gid}
 
     def _attributes(self, path: str, place: str) -> None:
-        for name, value in attributes_of(self._tops.root, path).items():
-            try:
-                os.setxattr(f"/proc/self/fd/{self._root}/{place}", name, value, follow_symlinks=False)
-            except OSError:  # a disk that keeps none, or one that only root may set: BuildKit goes on too
-                continue
+        source = f"/proc/self/fd/{self._tops.root}/{path}"
+        for name in _kept_names(source):
+            _set(f"/proc/self/fd/{self._root}/{place}", name, os.getxattr(source, name, follow_symlinks=False))
 
     def _time(self, place: str, status: os.stat_result) -> None:
         now = self._action["mtime"]
@@ -371,15 +378,32 @@ class _Copying:
 def attributes_of(root: int, path: str) -> "dict[str, bytes]":
     """Give a file's extended attributes, but for the overlay's and our own."""
     whole = f"/proc/self/fd/{root}/{path}"
+    return {name: os.getxattr(whole, name, follow_symlinks=False) for name in _kept_names(whole)}
+
+
+def _kept_names(path: "str | int") -> "list[str]":
     try:
-        names = os.listxattr(whole, follow_symlinks=False)
+        names = os.listxattr(path) if isinstance(path, int) else os.listxattr(path, follow_symlinks=False)
     except OSError:
-        return {}
-    kept = {}
-    for name in names:
-        if name.startswith(("user.", "security.capability")) and not name.startswith(("user.overlay.", OWNER)):
-            kept[name] = os.getxattr(whole, name, follow_symlinks=False)
-    return kept
+        return []
+    return [
+        name
+        for name in names
+        if name.startswith(("user.", "security.capability")) and not name.startswith(("user.overlay.", OWNER))
+    ]
+
+
+def _copy_attributes(source: int, copied: int) -> None:
+    for name in _kept_names(source):
+        _set(copied, name, os.getxattr(source, name))
+
+
+def _set(path: "str | int", name: str, value: bytes) -> None:
+    """Set an attribute; a disk that keeps none, or one that only root may set, is no error, nor is it BuildKit's."""
+    try:
+        os.setxattr(path, name, value)
+    except OSError:
+        return
 
 
 def copy_bytes(source: int, copied: int, size: int) -> None:

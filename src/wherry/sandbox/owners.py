@@ -41,7 +41,13 @@ class Owners:
 
     def own_open(self, opened: int, owner: "Account") -> None:
         """Give an open file its owner."""
-        self.own_name(opened, "", owner)
+        if self._kept:
+            try:
+                os.fchown(opened, owner["uid"], owner["gid"])
+            except OSError as error:
+                raise _not_ours(error, owner, "") from error
+        else:
+            _note(f"/proc/self/fd/{opened}", owner["uid"], owner["gid"])
 
     def own_name(self, folder: int, name: str, owner: "Account", *, link: bool = False) -> None:
         """Give what is at a path its owner, which has to be one of ours.
@@ -50,21 +56,14 @@ class Owners:
             OSError: it is none.
         """
         uid, gid = owner["uid"], owner["gid"]
-        path = f"/proc/self/fd/{folder}/{name}" if name else f"/proc/self/fd/{folder}"
         if not self._kept:
             if not link:
-                _note(path, uid, gid)
+                _note(f"/proc/self/fd/{folder}/{name}", uid, gid)
             return
         try:
-            if name:
-                os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
-            else:
-                os.chown(path, uid, gid)
+            os.chown(name or ".", uid, gid, dir_fd=folder, follow_symlinks=False)
         except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            problem = f"{uid}:{gid} is no user and group that this user may have; /etc/subuid and /etc/subgid say which"
-            raise OSError(errno.EINVAL, problem, f"/{name}") from error
+            raise _not_ours(error, owner, name) from error
 
     def resemble(self, opened: int, status: os.stat_result) -> None:
         """Give an open file or folder the owner and mode of another."""
@@ -76,6 +75,14 @@ class Owners:
         if self._ids is None:
             return frame["uid"], frame["gid"]
         return _mapped(frame["uid"], self._ids["uids"]), _mapped(frame["gid"], self._ids["gids"])
+
+
+def _not_ours(error: OSError, owner: "Account", name: str) -> OSError:
+    if error.errno != errno.EINVAL:
+        return error
+    whose = f"{owner['uid']}:{owner['gid']}"
+    problem = f"{whose} is no user and group that this user may have; /etc/subuid and /etc/subgid say which"
+    return OSError(errno.EINVAL, problem, f"/{name}")
 
 
 def read_owner(root: int, path: str, status: os.stat_result) -> tuple[int, int]:

@@ -343,6 +343,24 @@ class StageImages:
         """Have an image's layers where this build wants them."""
         return self.image(action.base, action.platform)
 
+    def at_hand(self, name: str, platform: Platform) -> Image | None:
+        """Read an image's documents where no registry has to be asked, also those of another platform's image."""
+        try:
+            if name.startswith(LAYOUT):
+                found = locate(_layout_path(name), self._store, Path("/"))
+                source, root = found.source, _tagged(name, found.root, found.source)
+            elif (here := self._here(name.removeprefix(DOCKER))) is not None:
+                source, root = self._store, here
+            else:
+                return None
+            return (
+                read_image(source, root)
+                if root.media_type not in media.INDEXES
+                else image_for(source, root, platform, name)
+            )
+        except WherryError:
+            return None
+
     def holds(self, layer: Descriptor) -> bool:
         """Tell whether a layer is where this build wants it."""
         return self._remote.holds(layer) if self._remote else self._store.has(layer)

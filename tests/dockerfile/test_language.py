@@ -188,6 +188,7 @@ def test_any_file(text):
     assert refused is None or refused.message.startswith("Dockerfile")
 
 
+@pytest.mark.slow
 def test_large_files():
     """Ten megabytes, and a heredoc of a million lines, take the time of reading them."""
     run = "RUN echo hello hello hello hello hello hello hello hello\n"

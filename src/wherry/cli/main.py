@@ -33,6 +33,7 @@ COMMANDS = {
     "rm": "Take names away from images.",
     "completion": "Print a script that completes words for bash, zsh or fish.",
     "init": "Write a wherry.toml from what is here.",
+    "lint": "Check a Dockerfile, and build nothing.",
     "doctor": "Say what this machine can and cannot do for wherry.",
     "gc": "Delete blobs and trees that no name leads to.",
     "du": "Show where the local store's bytes are.",

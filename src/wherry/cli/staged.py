@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,9 @@ from wherry.cli.caching import bring, bring_mounts, carrier, packer
 from wherry.cli.deliver import deliver
 from wherry.cli.secrets import agents_of, secrets_of
 from wherry.cli.staged_memo import StagedMemo, encoded, our_own, remember, stamp_of
-from wherry.cli.staging import Source, named_contexts, source_of
+from wherry.cli.staging import Source, arguments_of, named_contexts, source_of
 from wherry.cli.world import World
+from wherry.dockerfile.checks import CHECK, CHECK_ARGUMENT
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.instructions import Dockerfile
 from wherry.dockerfile.mounts import parse_size
@@ -77,6 +78,10 @@ def build(world: World, paths: Sequence[str], options: Mapping[str, Any], call: 
     with ExitStack() as stack:
         source = stack.enter_context(source_of(world, paths, options))
         try:
+            if options["check"]:
+                from wherry.cli.linting import check
+
+                return check(world, source, options)
             return _build(world, source, options, stack, call)
         except DockerfileError as error:
             shown = error.shown(source.name, source.text)
@@ -90,6 +95,10 @@ def _build(world: World, source: Source, options: Mapping[str, Any], stack: Exit
     _check_frontend(source)
     outputs = parse_outputs(options["outputs"])
     file = parse(source.text)
+    if CHECK in source.text or any(text.startswith(CHECK_ARGUMENT) for text in options["build_args"]):
+        from wherry.cli.linting import refuse
+
+        refuse(world, source, options)
     contexts, images, folders = named_contexts(world, options["build_contexts"], stack)
     told = Told(file, source, outputs, contexts, images)
     request = _request(world, options, told)
@@ -191,7 +200,7 @@ def _check_frontend(source: Source) -> None:
 
 
 def _request(world: World, options: Mapping[str, Any], told: Told) -> Request:
-    arguments = dict(_arguments(world, options["build_args"]))
+    arguments = dict(arguments_of(world, options["build_args"]))
     epoch = _epoch(arguments.get("SOURCE_DATE_EPOCH") or world.environment.get("SOURCE_DATE_EPOCH", ""))
     if epoch is not None:
         arguments["SOURCE_DATE_EPOCH"] = str(epoch)
@@ -229,15 +238,6 @@ def _request(world: World, options: Mapping[str, Any], told: Told) -> Request:
         no_cache=frozenset(name.strip() for text in options["no_cache_filter"] for name in text.split(",")),
         slot=told.source.slot,
     )
-
-
-def _arguments(world: World, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if equals:
-            yield name, value
-        elif name in world.environment:
-            yield name, world.environment[name]
 
 
 def _as_asked(texts: Sequence[str]) -> tuple[Platform, ...]:

@@ -142,6 +142,21 @@ def _unpack(archive: Path, folder: Path) -> None:
         unpack(entries, folder)
 
 
+def ignored_by(source: Source) -> tuple[str, ...]:
+    """Read the patterns that say what of a context is left out."""
+    return _patterns([file for file in source.read if file.name.endswith(".dockerignore")])
+
+
+def arguments_of(world: World, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Read `--build-arg NAME=VALUE`, or NAME for what the environment has."""
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if equals:
+            yield name, value
+        elif name in world.environment:
+            yield name, world.environment[name]
+
+
 def named_contexts(
     world: World, texts: Sequence[str], stack: ExitStack
 ) -> tuple[dict[str, str], dict[str, str], dict[str, Callable[[], LocalContext]]]:

@@ -4,13 +4,18 @@ Source: Docker's documentation, "Build checks"; Dockerfile reference, "check".
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 from wherry.dockerfile.errors import DockerfileError, nearest
 from wherry.dockerfile.rules import RULES
+from wherry.dockerfile.syntax import directive_of
 
+CHECK = "check"
+"""The directive."""
+CHECK_ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK"
+"""The build argument that stands for it, and wins."""
 _COMMENT = re.compile(r"check\s*=\s*(.+?)\s*", re.IGNORECASE)
 _OPTIONS = ("skip", "experimental", "error")
 _ALL = frozenset({"all"})
@@ -48,6 +53,16 @@ class Checks:
             else:
                 checks = replace(checks, experimental=_names(value))
         return checks
+
+    @classmethod
+    def of(cls, text: str, arguments: Mapping[str, str]) -> Self:
+        """Give what a file asks for, or the user in its place.
+
+        Raises:
+            DockerfileError: an option is none.
+        """
+        asked = arguments.get(CHECK_ARGUMENT)
+        return cls.parse(asked if asked is not None else directive_of(CHECK, text) or "")
 
     def above(self, comments: Sequence[str]) -> "Checks":
         """Give what holds for an instruction with comments above it; the first that says something counts."""

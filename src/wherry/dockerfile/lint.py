@@ -7,6 +7,7 @@ Source: Docker's documentation, "Build checks"; BuildKit 0.34's behaviour for wh
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.arguments import platform_arguments
@@ -15,14 +16,12 @@ from wherry.dockerfile.errors import DockerfileError, Lines
 from wherry.dockerfile.lint_stage import Before, StageLinter
 from wherry.dockerfile.notes import Around, Notes, meant
 from wherry.dockerfile.parser import assemble, parse_node, read_file
-from wherry.dockerfile.stages import below, check_circles, named, reached
-from wherry.dockerfile.syntax import directive_of
+from wherry.dockerfile.stages import Graph
 from wherry.dockerfile.words import Expansion, Style, expand
 from wherry.errors import WherryError
 from wherry.finding import Finding
 from wherry.platform import Platform
 
-_CHECK = "BUILDKIT_DOCKERFILE_CHECK"
 _RESERVED = ("context", "scratch")
 
 
@@ -55,8 +54,7 @@ def lint(name: str, text: str, around: Around) -> Linted:
 
 
 def _check(text: str, notes: Notes, around: Around) -> None:
-    asked = around.arguments.get(_CHECK)
-    notes.checks = Checks.parse(asked if asked is not None else directive_of("check", text) or "")
+    notes.checks = Checks.of(text, around.arguments)
     syntax = read_file(text)
     for line, _ in syntax.empty_continuations:
         notes.add("NoEmptyContinuation", Lines(line, line))
@@ -130,6 +128,8 @@ class _Globals:
         self._notes = notes
         self._around = around
         self._style = Style(escape=file.escape)
+        self._graph = Graph(file.stages)
+        self._declared = dict.fromkeys(argument.name for one in file.preamble for argument in one.arguments)
         self._predefined = platform_arguments(
             around.build_platform, around.platform, around.target or file.stages[-1].base.name, around.arguments
         )
@@ -175,11 +175,10 @@ class _Globals:
             return  # what can't be evaluated is an error of its own, below
 
     def _undeclared(self, names: Iterable[str], base: of.From, checks: Checks) -> None:
-        declared = [argument.name for one in self._file.preamble for argument in one.arguments]
-        known = dict.fromkeys((*declared, *self._values))
         for name in sorted(names):
-            if name not in known:
-                self._notes.add("UndefinedArgInFrom", base.lines, name, meant(name, known), checks=checks)
+            if name not in self._declared and name not in self._values:
+                near = meant(name, chain(self._declared, self._values))
+                self._notes.add("UndefinedArgInFrom", base.lines, name, near, checks=checks)
 
     def _image(self, stage: of.Stage) -> str:
         checks = self._notes.checks.above(stage.base.comments)
@@ -214,20 +213,19 @@ class _Globals:
         """Give the stages to look into: those that the target needs, or all where none is named."""
         stages = self._file.stages
         if not self._around.target:
-            check_circles(stages, images)
-            return frozenset(range(len(stages)))
-        target = named(stages, self._around.target)
+            return self._graph.reached(range(len(stages)), images)
+        target = self._graph.named(self._around.target)
         if target is None:
             known = [stage.base.name for stage in stages]
             raise DockerfileError(
                 f'target stage "{self._around.target}" could not be found{meant(self._around.target, known)}',
                 hint=f"name one of its stages: {', '.join(filter(None, known)) or 'it names none'}",
             )
-        return reached(stages, images, target)
+        return self._graph.reached((target,), images)
 
     def _stage(self, number: int, image: str, platform: Platform | None, done: Mapping[int, Before]) -> Before:
         stage = self._file.stages[number]
-        inner = below(self._file.stages, number, image)
+        inner = self._graph.below(number, image)
         before = done.get(inner) if inner is not None else None
         if before is None:
             before = self._outer(stage, image, platform or self._around.platform)

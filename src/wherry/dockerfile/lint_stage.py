@@ -12,7 +12,7 @@ from functools import cached_property
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.arguments import NOT_IN_ENVIRONMENT
 from wherry.dockerfile.checks import Checks
-from wherry.dockerfile.errors import DockerfileError, Lines
+from wherry.dockerfile.errors import DockerfileError, Lines, near
 from wherry.dockerfile.ignore import Patterns
 from wherry.dockerfile.mounts import evaluate
 from wherry.dockerfile.notes import Around, Base, Notes, meant
@@ -58,7 +58,7 @@ class Before:
     def of(cls, base: Base) -> "Before":
         """Begin with an image."""
         env = {"PATH": _PATH, **base.env}
-        return cls(platform=base.platform, env=env, shell=base.shell, triggers=base.triggers)
+        return cls(platform=base.platform, env=env, shell=base.own_shell, triggers=base.triggers)
 
 
 @dataclass
@@ -153,11 +153,14 @@ class StageLinter:
     def _expand(self, word: str, style: Style | None = None) -> str:
         found = expand(word, self._env, style or Style(escape=self.escape))
         for name in sorted(found.unmatched - self._arguments - NOT_IN_ENVIRONMENT):
-            near = meant(name, self._env, mark="$")
-            base = self.before.unknown
-            unsure = f"{base} is not at hand: it may set ${name}" if base and not near else ""
-            self._add("UndefinedVar", name, near, unsure=unsure)
+            self._add("UndefinedVar", name, meant(name, self._env, mark="$"), unsure=self._doubt(name))
         return found.text
+
+    def _doubt(self, name: str) -> str:
+        """Say why a variable may be set all the same: by a base that nobody can look into, unless ours is near."""
+        base = self.before.unknown
+        sure = not base or near(name, (other for other in self._env if other != "PATH"))
+        return "" if sure else f"{base} is not at hand: it may set ${name}"
 
     def _arg(self, instruction: of.Arg) -> None:
         for argument in instruction.arguments:

@@ -16,7 +16,7 @@ class Base:
 
     platform: Platform
     env: Mapping[str, str]
-    shell: bool
+    own_shell: bool
     """Whether it names a shell of its own."""
     triggers: tuple[str, ...] = ()
     """What its ONBUILD instructions said."""

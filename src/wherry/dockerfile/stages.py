@@ -4,28 +4,16 @@ Source: Dockerfile reference, "FROM", "COPY --from", "RUN --mount"; BuildKit 0.3
 twice: FROM means the last one above, `--from` the last one of the file.
 """
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.errors import DockerfileError
 
 
-def named(stages: Sequence[of.Stage], name: str) -> int | None:
-    """Find a stage by its name or index, as `--from` and `--target` mean it."""
-    found = [number for number, stage in enumerate(stages) if stage.base.name and stage.base.name == name.lower()]
-    if found:
-        return found[-1]
-    return int(name) if name.isascii() and name.isdigit() and int(name) < len(stages) else None
-
-
-def below(stages: Sequence[of.Stage], number: int, image: str) -> int | None:
-    """Find the stage above that a FROM means; None: it means an image."""
-    found = [other for other in range(number) if stages[other].base.name and stages[other].base.name == image]
-    return found[-1] if found else None
-
-
 def taken_from(instruction: of.Instruction) -> tuple[str, ...]:
-    """Name what an instruction takes files of, as it is written; a mount's number is no index."""
+    """Name what an instruction takes files of, as it is written."""
     match instruction:
         case of.Copy(from_=name) if name:
             return (name,)
@@ -35,68 +23,84 @@ def taken_from(instruction: of.Instruction) -> tuple[str, ...]:
             return ()
 
 
-def needed(stages: Sequence[of.Stage], number: int, image: str) -> Iterator[tuple[int, of.Instruction]]:
-    """Give the stages that one needs, and what for.
+class Graph:
+    """The stages of a file, by name and by need."""
 
-    Args:
-        stages: of the file.
-        number: whose needs.
-        image: what its FROM means once variables are put in.
-    """
-    stage = stages[number]
-    base = below(stages, number, image)
-    if base is not None:
-        yield base, stage.base
-    for instruction in stage.instructions:
-        for name in taken_from(instruction):
-            other = named(stages, name)
-            if other is not None and not (isinstance(instruction, of.Run) and name.isdigit()):
-                yield other, instruction
+    def __init__(self, stages: Sequence[of.Stage]) -> None:
+        """Take the stages in their order."""
+        self._stages = stages
+        self._places: dict[str, list[int]] = defaultdict(list)
+        for number, stage in enumerate(stages):
+            if stage.base.name:
+                self._places[stage.base.name].append(number)
 
+    def named(self, name: str) -> int | None:
+        """Find a stage by its name or index, as `--from` and `--target` mean it."""
+        places = self._places.get(name.lower())
+        if places:
+            return places[-1]
+        return int(name) if name.isascii() and name.isdigit() and int(name) < len(self._stages) else None
 
-def reached(stages: Sequence[of.Stage], images: Sequence[str], target: int) -> frozenset[int]:
-    """Give the stages that a target needs, itself among them.
+    def below(self, number: int, image: str) -> int | None:
+        """Find the stage above that a FROM means; None: it means an image.
 
-    Args:
-        stages: of the file.
-        images: what each FROM means once variables are put in.
-        target: its index.
+        Args:
+            number: of the stage that begins with the FROM.
+            image: what the FROM says, variables put in.
+        """
+        places = self._places.get(image, [])
+        place = bisect_left(places, number)
+        return places[place - 1] if place else None
 
-    Raises:
-        DockerfileError: they need one another in a circle.
+    def needs(self, number: int, image: str) -> Iterator[tuple[int, of.Instruction]]:
+        """Give the stages that one needs, and what for.
 
-    Cost: each stage is looked at once, however deep.
-    """
-    done: set[int] = set()
-    _reach(stages, images, target, done)
-    return frozenset(done)
+        Args:
+            number: whose needs.
+            image: what its FROM says, variables put in.
+        """
+        stage = self._stages[number]
+        base = self.below(number, image)
+        if base is not None:
+            yield base, stage.base
+        for instruction in stage.instructions:
+            for name in taken_from(instruction):
+                # A mount's number is an image's name, COPY's is an index.
+                other = None if isinstance(instruction, of.Run) and name.isdigit() else self.named(name)
+                if other is not None:
+                    yield other, instruction
 
+    def reached(self, targets: Sequence[int], images: Sequence[str]) -> frozenset[int]:
+        """Give the stages that targets need, themselves among them.
 
-def check_circles(stages: Sequence[of.Stage], images: Sequence[str]) -> None:
-    """Refuse stages that need one another in a circle, whether or not a target needs them.
+        Args:
+            targets: their indexes.
+            images: what each FROM says, variables put in.
 
-    Raises:
-        DockerfileError: they do.
-    """
-    done: set[int] = set()
-    for number in range(len(stages)):
-        if number not in done:
-            _reach(stages, images, number, done)
+        Raises:
+            DockerfileError: they need one another in a circle.
 
+        Cost: each stage is looked at once, however deep.
+        """
+        done: set[int] = set()
+        for target in targets:
+            if target not in done:
+                self._reach(target, images, done)
+        return frozenset(done)
 
-def _reach(stages: Sequence[of.Stage], images: Sequence[str], target: int, done: set[int]) -> None:
-    path = {target: needed(stages, target, images[target])}
-    while path:
-        number = next(reversed(path))
-        other, instruction = next(path[number], (None, None))
-        if other is None or instruction is None:
-            done.add(number)
-            path.popitem()
-        elif other in path:
-            raise DockerfileError(
-                f"circular dependency detected on stage: {stages[other].base.name or other}",
-                instruction.lines,
-                hint="take the files of a stage that stands above",
-            )
-        elif other not in done:
-            path[other] = needed(stages, other, images[other])
+    def _reach(self, target: int, images: Sequence[str], done: set[int]) -> None:
+        path = {target: self.needs(target, images[target])}
+        while path:
+            number = next(reversed(path))
+            other, instruction = next(path[number], (None, None))
+            if other is None or instruction is None:
+                done.add(number)
+                path.popitem()
+            elif other in path:
+                raise DockerfileError(
+                    f"circular dependency detected on stage: {self._stages[other].base.name or other}",
+                    instruction.lines,
+                    hint="take the files of a stage that stands above",
+                )
+            elif other not in done:
+                path[other] = self.needs(other, images[other])

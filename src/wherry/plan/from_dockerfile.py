@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from wherry.dockerfile import instructions as of
+from wherry.dockerfile.arguments import platform_arguments
 from wherry.dockerfile.errors import DockerfileError, nearest
 from wherry.dockerfile.parser import parse_trigger
 from wherry.dockerfile.words import Style, expand
@@ -431,21 +432,7 @@ def familiar(name: str) -> str:
 
 
 def _predefined(request: Request, platform: Platform, target: str) -> Iterator[tuple[str, str]]:
-    build = request.build_platform
-    values = {
-        "BUILDPLATFORM": str(build),
-        "BUILDOS": build.os,
-        "BUILDOSVERSION": "",
-        "BUILDARCH": build.architecture,
-        "BUILDVARIANT": build.variant,
-        "TARGETPLATFORM": str(platform),
-        "TARGETOS": platform.os,
-        "TARGETOSVERSION": "",
-        "TARGETARCH": platform.architecture,
-        "TARGETVARIANT": platform.variant,
-        "TARGETSTAGE": target or "default",
-    }
-    for name, value in values.items():
-        yield name, request.wishes.arguments.get(name, value)
+    given = request.wishes.arguments
+    yield from platform_arguments(request.build_platform, platform, target, given).items()
     if request.wishes.epoch is not None:
         yield "SOURCE_DATE_EPOCH", str(request.wishes.epoch)

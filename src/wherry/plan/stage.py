@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from wherry.dockerfile import instructions as of
+from wherry.dockerfile.arguments import NOT_IN_ENVIRONMENT
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.ignore import BadPattern, Patterns
 from wherry.dockerfile.modes import changed_mode
@@ -22,7 +23,6 @@ from wherry.plan.stage_steps import Execute, Furnish, Gather, Origin, StepMount,
 from wherry.plan.steps import Action
 from wherry.platform import Platform
 
-NOT_IN_ENVIRONMENT = frozenset({"BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_SYNTAX"})
 _PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"})
 _SHORTEST = 3
 _SIGNALS = frozenset(

@@ -1,0 +1,39 @@
+"""`wherry lint [FILE]`: what a Dockerfile says that it had better not."""
+
+from pathlib import Path
+
+import click
+
+from wherry.cli.world import World
+
+
+@click.command("lint")
+@click.argument("file", default=".", metavar="[FILE|FOLDER|-]", type=click.Path(allow_dash=True))
+@click.option("--context", metavar="DIR", help="Folder of the build's context. [default: FILE's]")
+@click.option("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="The value of an ARG.")
+@click.option(
+    "--build-context",
+    "build_contexts",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A folder, oci-layout://PATH, docker-image://NAME or a URL, for FROM and --from.",
+)
+@click.option("--platform", "platforms", multiple=True, metavar="PLATFORM", help="Check it as built for PLATFORM.")
+@click.option("--target", default="", metavar="STAGE", help="Check what STAGE needs. [default: all stages]")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.pass_obj
+def command(world: World, /, file: str, context: str | None, **options: object) -> int:
+    """Check a Dockerfile by the rules of docker build --check, and build nothing.
+
+    No registry is asked: of a base that is not in the local store only the name is known. `# check=skip=RULE` at the
+    file's top, or above an instruction, leaves a rule out; `# check=error=true` makes every finding an error.
+
+    Exits 1 where something was found, notes apart.
+    """
+    from wherry.cli.linting import check
+    from wherry.cli.staging import source_of
+
+    folder = file != "-" and (world.cwd / file).is_dir()
+    place = context or (file if folder else "." if file == "-" else str(Path(file).parent))
+    with source_of(world, (place,), {"dockerfile": None if folder else file}) as source:
+        return check(world, source, options)

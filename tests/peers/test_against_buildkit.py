@@ -1,0 +1,131 @@
+"""The same Dockerfiles by wherry and by BuildKit: one image, as far as times allow."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dockerfile import bases
+from dockerfile.building import Request, Wherry
+from peers.buildkit import BuildKit, buildkitd
+from peers.compare_images import compared
+from peers.random_dockerfiles import dockerfile, lay_context
+
+pytestmark = [pytest.mark.slow, pytest.mark.peers]
+COUNT = int(os.environ.get("WHERRY_TEST_RANDOM", "60"))
+FIRST = int(os.environ.get("WHERRY_TEST_RANDOM_FROM", "0"))
+
+
+@pytest.fixture(scope="module")
+def buildkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuildKit]:
+    """Give a daemon of the module's own."""
+    with buildkitd(tmp_path_factory.mktemp("buildkit")) as running:
+        yield running
+
+
+def both(folder: Path, buildkit: BuildKit, text: str, **more: object) -> list[str]:
+    """Build a Dockerfile twice; give what differs, wherry's left."""
+    file = folder / "Dockerfile"
+    file.write_text(text)
+    named = {"busybox": f"oci-layout://{bases.busybox()}"}
+    request = Request(**{"context": folder / "context", "dockerfile": file, "contexts": named, **more})  # type: ignore[arg-type]  # what more there is has the fields' types
+    ours = Wherry(folder / "wherry").build(request, folder / "ours")
+    theirs = buildkit.build(request, folder / "theirs")
+    if ours.ok != theirs.ok:
+        return [f"wherry: {ours.message}", f"BuildKit: {theirs.message}"]
+    return list(compared(ours.layout, theirs.layout)) if ours.ok else []
+
+
+DOCKERFILES = {
+    "owners": """FROM busybox
+RUN adduser -D dev
+USER dev
+WORKDIR /home/dev/work
+COPY --chown=dev:dev dir ./
+RUN id > id && touch mine
+""",
+    "links": """FROM busybox
+RUN echo 1 > /a && ln /a /b && ln -s b /c && mkdir /d && ln /a /d/e
+RUN echo 2 >> /b
+COPY --from=busybox /bin/sh /sh
+""",
+    "removals": """FROM busybox
+RUN mkdir -p /x/y/z && touch /x/y/z/1 /x/y/2 /x/3
+RUN rm -r /x/y && mkdir /x/y && touch /x/y/new
+RUN rm /x/3 && mkdir /x/3
+RUN rm -r /etc && ln -s /x /etc
+""",
+    "special": """FROM busybox
+RUN mkfifo /pipe && chmod 4755 /bin/busybox && mkdir -m 1777 /sticky && mkdir -m 2750 /group && chgrp 50 /group
+""",
+    "stages": """ARG A=1
+FROM busybox AS one
+ARG A
+RUN echo "$A" > /one
+FROM one AS two
+RUN echo two >> /one
+FROM busybox AS never
+RUN false
+FROM scratch
+COPY --from=two /one /
+COPY --from=one /one /first
+""",
+    "parents and excludes": """FROM busybox
+WORKDIR /w
+COPY --parents dir/sub/y ./dir/./x deep /p/
+COPY --exclude=**/y --exclude=x dir /e/
+COPY --link --chmod=u=rwx,go= dir /l/
+""",
+    "config": """FROM busybox
+MAINTAINER me
+ENV A=1 B="two words" C=$A
+LABEL x=$B y="a
+b"
+EXPOSE 80 443/tcp 53/udp
+VOLUME ["/data", "/more"]
+STOPSIGNAL SIGQUIT
+HEALTHCHECK --interval=3s --timeout=10s --start-period=1m --retries=4 CMD wget -q localhost
+SHELL ["/bin/sh", "-xc"]
+ENTRYPOINT top -b
+CMD ["a", "b"]
+ONBUILD COPY . /app
+USER 1:2
+""",
+}
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_one_image(name: str, buildkit: BuildKit, tmp_path: Path):
+    """Owners, links, removals, special files, stages, config: the same by both."""
+    lay_context(tmp_path / "context")
+
+    found = both(tmp_path, buildkit, DOCKERFILES[name])
+    assert not found, "\n".join(found)
+
+
+def test_several_platforms(buildkit: BuildKit, tmp_path: Path):
+    """Each platform has its own files and config."""
+    lay_context(tmp_path / "context")
+    text = """FROM --platform=$BUILDPLATFORM busybox AS build
+ARG TARGETPLATFORM TARGETOS TARGETARCH TARGETVARIANT BUILDPLATFORM
+RUN echo "$TARGETPLATFORM $TARGETOS $TARGETARCH $TARGETVARIANT $BUILDPLATFORM" > /out
+FROM scratch
+COPY --from=build /out /
+"""
+
+    found = both(tmp_path, buildkit, text, platforms=("linux/amd64", "linux/arm64", "linux/arm/v7"))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("number", range(FIRST, FIRST + COUNT))
+def test_random_dockerfiles(number: int, buildkit: BuildKit, tmp_path: Path):
+    """What chance writes is built by both to the same image, or refused by both.
+
+    WHERRY_TEST_RANDOM says how many there are, WHERRY_TEST_RANDOM_FROM the first one's number.
+    """
+    lay_context(tmp_path / "context")
+    text = dockerfile(number)
+
+    found = both(tmp_path, buildkit, text, build_args={"B": "bee"})
+    assert not found, "\n".join([text, *found])

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import time
@@ -408,3 +409,121 @@ def test_two_builds_one_digest(person):
 
     assert first.returncode == 0, first.stderr
     assert first.stdout == second.stdout
+
+
+def test_where_a_build_comes_from(persons):
+    """Standard input, an archive, a repository: as the Dockerfile, as the context, as what ADD adds."""
+    person = persons["many"]
+    named = ["--no-cache", "--progress", "plain", "--build-context", f"busybox=oci-layout://{person.home / 'busybox'}"]
+    folder = context(person, "comes", "FROM busybox\nCOPY sub/f /f\nRUN cat /f\n", **{"sub/f": "from here\n"})
+    as_person = person.argv()[: person.argv().index("/usr/bin/python3")]
+    git = [*as_person, "git", "-C", str(folder)]
+    home = {"HOME": str(person.home), "PATH": os.environ["PATH"]}
+    who = ["-c", "user.email=a@b", "-c", "user.name=a"]
+    for words in (["init", "-q"], ["add", "-A"], [*who, "commit", "-qm", "one"], ["tag", "v1"]):
+        subprocess.run([*git, *words], env=home, check=True, capture_output=True)
+    archive = subprocess.run(["tar", "cz", "-C", folder, "."], check=True, capture_output=True).stdout
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve = ["git", "daemon", f"--base-path={person.home}", "--export-all", "--listen=127.0.0.1", f"--port={port}"]
+    daemon = subprocess.Popen([*as_person, *serve], env=home, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)  # nothing tells that it listens
+        address = f"git://127.0.0.1:{port}/comes/.git#v1"
+
+        cloned = person.run("build", *named, address)
+        added = person.run("build", *named, "-", stdin=f"FROM busybox\nADD {address}:sub /g/\nRUN cat /g/f\n")
+    finally:
+        daemon.terminate()
+        daemon.wait()
+    piped = subprocess.run(
+        person.argv("build", *named, "-"), env=person.environment, cwd=person.home, input=archive, capture_output=True,
+        check=False,
+    )  # fmt: skip
+    read = person.run("build", *named, "-f", "-", "comes", stdin="FROM busybox\nCOPY sub /s\nRUN cat /s/f\n")
+    alone = person.run("build", *named, "-", stdin="FROM busybox\nCOPY sub /s\n")
+
+    for done in (cloned.stderr, added.stderr, piped.stderr.decode(), read.stderr):
+        assert "| from here" in done
+    assert alone.returncode != 0
+    assert "has no context" in alone.stderr
+
+
+def test_an_agent_is_passed_on(persons):
+    """A step of another user speaks to the user's agent; without one it is refused only where it is required."""
+    person = persons["many"]
+    folder = context(
+        person, "agent", "FROM busybox\nUSER 1000\nRUN --mount=type=ssh,required test -S $SSH_AUTH_SOCK && echo there\n"
+    )
+    place = person.home / "socket"
+    agent = subprocess.Popen(
+        [*person.argv()[: person.argv().index("/usr/bin/python3")], need("ssh-agent"), "-D", "-a", str(place)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(100):
+            if place.is_socket():
+                break
+            time.sleep(0.05)  # nothing tells that it listens
+
+        done = build(person, folder, "--ssh", f"default={place}")
+    finally:
+        agent.terminate()
+        agent.wait()
+    refused = build(person, folder, "--no-cache")
+
+    assert "| there" in done.stderr
+    assert done.returncode == 0
+    assert refused.returncode == 64
+    assert "no agent is called default" in refused.stderr
+
+
+def test_limits_and_hosts(person):
+    """`--ulimit`, `--shm-size`, `--add-host`, `--network none`."""
+    folder = context(
+        person,
+        "limits",
+        """FROM busybox
+RUN ulimit -n; df -m /dev/shm | tail -1; grep foo /etc/hosts
+RUN --network=none ip -o addr | wc -l
+""",
+    )
+
+    done = build(person, folder, "--ulimit", "nofile=100:200", "--shm-size", "5m", "--add-host", "foo:1.2.3.4")
+
+    assert done.returncode == 0, done.stderr
+    assert "| 100" in done.stderr
+    assert re.search(r"none\s+5\s", done.stderr)
+    assert re.search(r"1\.2\.3\.4\s+foo", done.stderr)
+
+
+def test_hostile_contexts(persons):
+    """Links that lead out of a context or a stage lead nowhere; an archive that would leave is refused."""
+    person = persons["root"]
+    folder = context(person, "hostile", "FROM scratch\nCOPY link /x\n")
+    (folder / "link").symlink_to("/etc/passwd")
+    (folder / "up").symlink_to("../../../../../etc")
+    followed = build(person, folder)
+    folder.joinpath("Dockerfile").write_text("FROM scratch\nCOPY up/passwd /x\n")
+    through = build(person, folder)
+    folder.joinpath("Dockerfile").write_text(
+        "FROM busybox\nRUN ln -s / /out && ln -s /out/etc /e\nCOPY hosts /e/mine\n"
+    )
+    (folder / "hosts").write_text("ours")
+    inside = contents(person, folder)
+    with tarfile.open(folder / "bad.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("../../../evil"))
+    folder.joinpath("Dockerfile").write_text("FROM scratch\nADD bad.tar /a/b/\n")
+    refused = build(person, folder)
+
+    assert followed.returncode == through.returncode == 65
+    assert "not found in the context" in followed.stderr
+    assert "etc/mine" in inside
+    assert not Path("/etc/mine").exists()
+    assert refused.returncode == 65
+    assert "leads out of the archive" in refused.stderr

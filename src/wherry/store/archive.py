@@ -175,7 +175,7 @@ def index_of(roots: Mapping[str, Descriptor]) -> Index:
 
 
 def _entries(roots: Mapping[str, Descriptor]) -> tuple[Descriptor, ...]:
-    """Give an index's entries: the tag as buildx has it, beside the whole name; that twice where a tag is two images'."""
+    """Give an index's entries: a tag as buildx has it, beside the whole name, and that alone where two share a tag."""
     tagged: dict[str, set[Digest]] = {}
     for name, root in roots.items():
         if name != root.digest:

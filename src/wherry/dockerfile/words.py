@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from wherry.dockerfile.errors import DockerfileError
+from wherry.dockerfile.globs import BadGlob, Glob
 
 _SPECIAL = "@*#?-$!0"
 _BLANK = "\t\r "
 _MODIFIERS = "+-?#%"
+_GROUP = re.compile(r"\$(\$|\{\w+\}|\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class _Words:
             self.inside = False
 
     def raw(self, text: str) -> None:
-        self.letters.append(text)
+        if text:
+            self.letters.append(text)
         self.inside = True
 
     def end(self) -> list[str]:
@@ -265,8 +268,7 @@ class _Reader:
         value = self._value(name)
         if value is None and self._style.skip_unset:
             return f"${{{name}/{pattern}/{replacement}}}"
-        compiled = re.compile(_as_regex(pattern, greedy=True))
-        return compiled.sub(lambda _: _go_template(replacement, every=every), value or "", count=0 if every else 1)
+        return _substituted(_glob(pattern), replacement, value or "", every=every)
 
     def _inner(self, stop: str, missing: str, *, raw: bool, pattern: bool) -> str:
         try:
@@ -318,44 +320,36 @@ def _chosen(name: str, letter: str, word: str, value: str | None, *, colon: bool
 
 
 def _trimmed(letter: str, word: str, value: str) -> str:
-    greedy = word.startswith(letter)
-    pattern = word[1:] if greedy else word
+    longest = word.startswith(letter)
+    glob = _glob(word[1:] if longest else word)
     if letter == "#":
-        found = re.match(_as_regex(pattern, greedy=greedy), value)
-        return value[found.end() :] if found else value
-    # The shortest end that fits is the shortest beginning of the word read backwards.
-    found = re.match(_as_regex(_backwards(pattern), greedy=greedy), value[::-1])
-    return value[: len(value) - found.end()] if found else value
-
-
-def _backwards(pattern: str) -> str:
-    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
-    return "".join(reversed(parts))
+        end = glob.end(value, 0, longest=longest)
+        return value[end:] if end > 0 else value
+    # The shortest end that fits is the shortest beginning of the value read backwards.
+    length = glob.backwards().end(value[::-1], 0, longest=longest)
+    return value[: len(value) - length] if length > 0 else value
 
 
 @lru_cache(maxsize=64)
-def _as_regex(pattern: str, *, greedy: bool) -> str:
+def _glob(pattern: str) -> Glob:
+    try:
+        return Glob.parse(pattern)
+    except BadGlob as error:
+        raise _Unreadable(f"invalid pattern ({pattern}) in substitution: {error}") from None
+
+
+def _substituted(glob: Glob, replacement: str, value: str, *, every: bool) -> str:
     out: list[str] = []
-    letters = iter(pattern)
-    for letter in letters:
-        match letter:
-            case "*":
-                out.append(".*" if greedy else ".*?")
-            case "?":
-                out.append(".")
-            case "\\":
-                following = next(letters, "")
-                if following and following in "}/":
-                    out.append(re.escape(following))
-                elif following and following in "*?\\":
-                    out.append(f"\\{following}")
-                else:
-                    raise _Unreadable(f"invalid pattern ({pattern}) in substitution: invalid escape '\\{following}'")
-            case _:
-                out.append(re.escape(letter))
-    return "".join(out)
+    after = 0
+    for begin, end in glob.matches(value):
+        put = _go_template(replacement, value[begin:end]) if every else replacement
+        out += (value[after:begin], put)
+        after = end
+        if not every:
+            break
+    return "".join(out) + value[after:]
 
 
-def _go_template(text: str, *, every: bool) -> str:
-    """Put nothing where the replacement names a group of a pattern that has none, as Go's regexp does for `//`."""
-    return re.sub(r"\$(\$|\{\w+\}|\w+)", lambda found: "$" if found[1] == "$" else "", text) if every else text
+def _go_template(text: str, found: str) -> str:
+    """Put in what was found for `$0`, and nothing for other groups, as Go's regexp does for `//`."""
+    return _GROUP.sub(lambda group: {"$": "$", "0": found, "{0}": found}.get(group[1], ""), text)

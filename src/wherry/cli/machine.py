@@ -140,7 +140,8 @@ def _reader(world: World) -> "Callable[[Descriptor, Digest], Iterator[tuple[Entr
 
 def _account(layers: Sequence[str], user: str) -> Account:
     found = read_accounts([Path(layer) for layer in layers]).find(user)
-    return Account(found.uid, found.gid, found.groups, found.home)
+    # The group itself is among the others too, as containerd has it since CVE-2022-36109.
+    return Account(found.uid, found.gid, tuple(dict.fromkeys((found.gid, *found.groups))), found.home)
 
 
 def _emulator(world: World, kernel: Kernel, platform: Platform) -> Emulator | None:

@@ -212,7 +212,7 @@ class Changer:
             if status is None:
                 os.mkdir(name, 0o700, dir_fd=self._root)
                 self._owners.own_name(self._root, name, owner or {"uid": 0, "gid": 0})
-                os.chmod(name, mode, dir_fd=self._root)
+                os.chmod(name, mode & 0o777, dir_fd=self._root)
                 made.append(name)
             elif not stat.S_ISDIR(status.st_mode):
                 raise CannotCopy(name, "is there and is no folder", errno.ENOTDIR)

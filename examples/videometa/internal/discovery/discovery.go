@@ -1,0 +1,68 @@
+// Package discovery tells other instances where this one is, and this one where others are, by etcd.
+//
+// An instance has one lease for all its services, so that one small call keeps them all; the calls of many instances
+// are spread by jitter. Whoever looks others up watches, and answers from memory: etcd may be away for as long as it
+// likes, what was last known is still there.
+package discovery
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// Instance is one process that serves.
+type Instance struct {
+	ID      string `json:"id"`
+	Address string `json:"address"` // host:port
+	Zone    string `json:"zone,omitempty"`
+	Version string `json:"version,omitempty"`
+	Weight  int    `json:"weight"` // how many calls it gets beside others; below 1 none
+}
+
+// prefix is where etcd has the instances of a service.
+func prefix(service string) string { return "/videometa/services/" + service + "/" }
+
+func key(service, id string) string { return prefix(service) + id }
+
+func parse(value []byte) (Instance, error) {
+	var instance Instance
+	if err := json.Unmarshal(value, &instance); err != nil {
+		return Instance{}, fmt.Errorf("an instance that is none: %w", err)
+	}
+	if instance.ID == "" || instance.Address == "" {
+		return Instance{}, fmt.Errorf("an instance without id or address: %s", value)
+	}
+	return instance, nil
+}
+
+// Access is how etcd is reached.
+type Access struct {
+	Endpoints []string
+	TLS       *tls.Config
+	User      string
+	Password  string
+	Timeout   time.Duration // of a connection, and of a silent one
+}
+
+// Dial opens a client. It doesn't wait for etcd to be there, but for a user's login, which etcd has to answer.
+func Dial(access Access) (*clientv3.Client, error) {
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints:            access.Endpoints,
+		TLS:                  access.TLS,
+		Username:             access.User,
+		Password:             access.Password,
+		DialTimeout:          access.Timeout,
+		DialKeepAliveTime:    access.Timeout,
+		DialKeepAliveTimeout: access.Timeout,
+		Logger:               zap.NewNop(), // what goes wrong is told by whoever called
+	})
+	if err != nil {
+		return nil, fmt.Errorf("etcd at %v: %w", access.Endpoints, err)
+	}
+	return client, nil
+}

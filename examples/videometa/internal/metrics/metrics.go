@@ -1,0 +1,163 @@
+// Package metrics counts what the service does, for Prometheus: requests by rate, errors and duration, and how its
+// breakers, its discovery and its logs stand.
+package metrics
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"example.com/videometa/internal/breaker"
+	"example.com/videometa/internal/discovery"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const namespace = "videometa"
+
+// Metrics is all that is counted.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	Shed     prometheus.Counter // requests turned away because too many were at work
+	Panics   prometheus.Counter // handlers that panicked and were caught
+}
+
+// New makes them; version and build say what is running.
+func New(version, build string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "requests_total", Help: "Requests answered.",
+		}, []string{"route", "method", "protocol", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "request_duration_seconds", Help: "Time from a request's headers to the end of its answer.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"route"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "requests_in_flight", Help: "Requests at work.",
+		}),
+		Shed: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "requests_shed_total", Help: "Requests turned away because too many were at work.",
+		}),
+		Panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "panics_total", Help: "Handlers that panicked and were caught.",
+		}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "What is running; always 1.",
+		ConstLabels: prometheus.Labels{"version": version, "build": build},
+	})
+	info.Set(1)
+	m.registry.MustRegister(m.requests, m.duration, m.inFlight, m.Shed, m.Panics, info,
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsGC)),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler answers /metrics.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// Count counts the requests that go through a handler.
+//
+// The route is what the mux matched, so that there are as many as there are patterns, whatever is asked for; it is ""
+// where nothing matched.
+func (m *Metrics) Count(route string, next http.Handler) http.Handler {
+	duration := m.duration.WithLabelValues(route)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.inFlight.Inc()
+		defer m.inFlight.Dec()
+		seen := &answer{ResponseWriter: w, code: http.StatusOK}
+		began := time.Now()
+		defer func() {
+			duration.Observe(time.Since(began).Seconds())
+			m.requests.WithLabelValues(route, method(r.Method), r.Proto, strconv.Itoa(seen.code)).Inc()
+		}()
+		next.ServeHTTP(seen, r)
+	})
+}
+
+// method keeps the number of label values bounded: a client may send any word.
+func method(name string) string {
+	switch name {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions:
+		return name
+	}
+	return "other"
+}
+
+// answer remembers the status that was written.
+type answer struct {
+	http.ResponseWriter
+	code int
+}
+
+func (a *answer) WriteHeader(code int) {
+	if code >= http.StatusOK { // those below come before the real one
+		a.code = code
+	}
+	a.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (m *Metrics) gauge(name, help string, labels prometheus.Labels, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: namespace, Name: name, Help: help, ConstLabels: labels,
+	}, value))
+}
+
+func (m *Metrics) counter(name, help string, labels prometheus.Labels, value func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: namespace, Name: name, Help: help, ConstLabels: labels,
+	}, value))
+}
+
+// Breaker shows how the breaker of a dependency stands.
+func (m *Metrics) Breaker(dependency string, snapshot func() breaker.Snapshot) {
+	labels := prometheus.Labels{"dependency": dependency}
+	m.gauge("breaker_state", "0 closed, 1 open, 2 half-open.", labels, func() float64 { return float64(snapshot().State) })
+	m.gauge("breaker_bad_ratio", "Part of the window's calls that were bad.", labels, func() float64 { return snapshot().Rate })
+	m.gauge("breaker_threshold_ratio", "Part above which it opens.", labels, func() float64 { return snapshot().Threshold })
+	m.gauge("breaker_usual_ratio", "Part that is usual.", labels, func() float64 { return snapshot().Usual })
+	m.counter("breaker_opened_total", "How often it opened.", labels, func() float64 { return float64(snapshot().Opened) })
+	m.counter("breaker_rejected_total", "Calls not made.", labels, func() float64 { return float64(snapshot().Rejected) })
+}
+
+// Registrar shows how this instance's registration stands.
+func (m *Metrics) Registrar(standing func() discovery.Standing) {
+	m.gauge("registered", "Whether others can find this instance.", nil, func() float64 { return truth(standing().Registered) })
+	m.counter("registrations_total", "How often it had to register.", nil, func() float64 { return float64(standing().Registrations) })
+	m.counter("beats_total", "Leases kept.", nil, func() float64 { return float64(standing().Beats) })
+	m.counter("beats_failed_total", "Beats and registrations that failed.", nil, func() float64 { return float64(standing().Failures) })
+}
+
+// Resolver shows what is known of a service's instances.
+func (m *Metrics) Resolver(service string, knowledge func() discovery.Knowledge) {
+	labels := prometheus.Labels{"service": service}
+	m.gauge("instances", "Instances known.", labels, func() float64 { return float64(knowledge().Instances) })
+	m.gauge("instances_away", "Whether etcd can't be followed, so that they are as last known.", labels, func() float64 { return truth(knowledge().Away) })
+	m.gauge("instances_age_seconds", "Since etcd last said something.", labels, func() float64 { return knowledge().Age.Seconds() })
+}
+
+// Logs shows what was not written.
+func (m *Metrics) Logs(dropped func() map[slog.Level]uint64) {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
+		m.counter("log_lines_dropped_total", "Log lines that were not written.", prometheus.Labels{"level": level.String()},
+			func() float64 { return float64(dropped()[level]) })
+	}
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

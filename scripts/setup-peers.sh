@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the second ring, which takes long or is heavy: ko by `go install`, BuildKit and kaniko each from its own
-# go.mod, and Debian's Docker, buildah, runc and mmdebstrap (as root). What serves ko its base image on loopback is
+# go.mod, and Debian's Docker, buildah, runc, mmdebstrap and promtool (as root). What serves ko its base image on loopback is
 # crane, of the first ring.
 set -eu
 cd "$(dirname "$0")/.."
@@ -42,7 +42,7 @@ build() {
 
 install_builders() {
     missing=
-    for pair in buildah:buildah runc:runc mmdebstrap:mmdebstrap; do
+    for pair in buildah:buildah runc:runc mmdebstrap:mmdebstrap promtool:prometheus; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
     done
     [ -n "$missing" ] || return 0

@@ -23,8 +23,9 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	inFlight prometheus.Gauge
-	Shed     prometheus.Counter // requests turned away because too many were at work
-	Panics   prometheus.Counter // handlers that panicked and were caught
+	shed     prometheus.Counter
+	panics   prometheus.Counter
+	broken   prometheus.Counter
 }
 
 // New makes them; version and build say what is running.
@@ -41,11 +42,14 @@ func New(version, build string) *Metrics {
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "requests_in_flight", Help: "Requests at work.",
 		}),
-		Shed: prometheus.NewCounter(prometheus.CounterOpts{
+		shed: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "requests_shed_total", Help: "Requests turned away because too many were at work.",
 		}),
-		Panics: prometheus.NewCounter(prometheus.CounterOpts{
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "panics_total", Help: "Handlers that panicked and were caught.",
+		}),
+		broken: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "broken_pipes_total", Help: "Writes to a client, or a reader of logs, that had gone (SIGPIPE).",
 		}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -53,7 +57,7 @@ func New(version, build string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "build": build},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.requests, m.duration, m.inFlight, m.Shed, m.Panics, info,
+	m.registry.MustRegister(m.requests, m.duration, m.inFlight, m.shed, m.panics, m.broken, info,
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsGC)),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -64,24 +68,25 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// Count counts the requests that go through a handler.
-//
-// The route is what the mux matched, so that there are as many as there are patterns, whatever is asked for; it is ""
-// where nothing matched.
-func (m *Metrics) Count(route string, next http.Handler) http.Handler {
-	duration := m.duration.WithLabelValues(route)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.inFlight.Inc()
-		defer m.inFlight.Dec()
-		seen := &answer{ResponseWriter: w, code: http.StatusOK}
-		began := time.Now()
-		defer func() {
-			duration.Observe(time.Since(began).Seconds())
-			m.requests.WithLabelValues(route, method(r.Method), r.Proto, strconv.Itoa(seen.code)).Inc()
-		}()
-		next.ServeHTTP(seen, r)
-	})
+// Began counts a request in.
+func (m *Metrics) Began() { m.inFlight.Inc() }
+
+// Ended counts a request out. The route is the pattern that matched, so that there are as many series as patterns,
+// whatever is asked for.
+func (m *Metrics) Ended(route, verb, protocol string, status int, took time.Duration) {
+	m.inFlight.Dec()
+	m.duration.WithLabelValues(route).Observe(took.Seconds())
+	m.requests.WithLabelValues(route, method(verb), protocol, strconv.Itoa(status)).Inc()
 }
+
+// Shed counts a request that was turned away.
+func (m *Metrics) Shed() { m.shed.Inc() }
+
+// Panicked counts a handler's panic.
+func (m *Metrics) Panicked() { m.panics.Inc() }
+
+// BrokenPipe counts a write to somebody who had gone.
+func (m *Metrics) BrokenPipe() { m.broken.Inc() }
 
 // method keeps the number of label values bounded: a client may send any word.
 func method(name string) string {
@@ -91,22 +96,6 @@ func method(name string) string {
 	}
 	return "other"
 }
-
-// answer remembers the status that was written.
-type answer struct {
-	http.ResponseWriter
-	code int
-}
-
-func (a *answer) WriteHeader(code int) {
-	if code >= http.StatusOK { // those below come before the real one
-		a.code = code
-	}
-	a.ResponseWriter.WriteHeader(code)
-}
-
-// Unwrap lets http.ResponseController reach what is below.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 func (m *Metrics) gauge(name, help string, labels prometheus.Labels, value func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/videometa/internal/breaker"
 	"example.com/videometa/internal/discovery"
@@ -34,13 +35,13 @@ func scrape(t *testing.T, m *Metrics) string {
 
 func TestRequestsAreCounted(t *testing.T) {
 	m := everything()
-	handler := m.Count("GET /v1/videos/{id}", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusEarlyHints)
-		w.WriteHeader(http.StatusNotFound)
-	}))
-	for _, method := range []string{"GET", "GET", "BREW"} {
-		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/v1/videos/v1", nil))
+	for _, verb := range []string{"GET", "GET", "BREW"} {
+		m.Began()
+		m.Ended("GET /v1/videos/{id}", verb, "HTTP/1.1", http.StatusNotFound, time.Millisecond)
 	}
+	m.Shed()
+	m.Panicked()
+	m.BrokenPipe()
 
 	said := scrape(t, m)
 
@@ -48,7 +49,11 @@ func TestRequestsAreCounted(t *testing.T) {
 		`videometa_requests_total{code="404",method="GET",protocol="HTTP/1.1",route="GET /v1/videos/{id}"} 2`,
 		`videometa_requests_total{code="404",method="other",protocol="HTTP/1.1",route="GET /v1/videos/{id}"} 1`,
 		`videometa_request_duration_seconds_count{route="GET /v1/videos/{id}"} 3`,
+		`videometa_request_duration_seconds_bucket{route="GET /v1/videos/{id}",le="0.0005"} 0`,
 		`videometa_requests_in_flight 0`,
+		`videometa_requests_shed_total 1`,
+		`videometa_panics_total 1`,
+		`videometa_broken_pipes_total 1`,
 		`videometa_breaker_state{dependency="peer"} 0`,
 		`videometa_registered 1`,
 		`videometa_beats_total 7`,
@@ -61,18 +66,6 @@ func TestRequestsAreCounted(t *testing.T) {
 		if !strings.Contains(said, line) {
 			t.Errorf("%s is missing", line)
 		}
-	}
-}
-
-func TestAHandlerThatPanicsIsCounted(t *testing.T) {
-	m := New("v1", "tuned")
-	handler := m.Count("x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("x") }))
-	func() {
-		defer func() { _ = recover() }()
-		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
-	}()
-	if said := scrape(t, m); !strings.Contains(said, "videometa_requests_in_flight 0") {
-		t.Error("it is still at work")
 	}
 }
 
@@ -91,11 +84,11 @@ func TestPromtoolLikesIt(t *testing.T) {
 	}
 }
 
-func BenchmarkCount(b *testing.B) {
-	handler := New("v1", "tuned").Count("x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	recorder, request := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+func BenchmarkEnded(b *testing.B) {
+	m := New("v1", "tuned")
 	b.ReportAllocs()
 	for b.Loop() {
-		handler.ServeHTTP(recorder, request)
+		m.Began()
+		m.Ended("GET /v1/videos/{id}", "GET", "HTTP/1.1", http.StatusOK, time.Millisecond)
 	}
 }

@@ -17,7 +17,7 @@ from wherry.build.engine import Engine, Outcome
 from wherry.build.perform import ImagePerformer
 from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
 from wherry.checkout import Checkout, Released, VcsFacts, rfc3339
-from wherry.errors import InvalidUsage, WherryError
+from wherry.errors import WherryError
 from wherry.finding import Finding, Severity
 from wherry.host.process import Runner
 from wherry.host.toolchain import locate
@@ -30,6 +30,7 @@ from wherry.plan.from_module import Packing, Target, plan_images
 from wherry.plan.steps import AddedFile, Plan
 from wherry.platform import Platform, order
 from wherry.remote import Policy, RemoteBases
+from wherry.settings.values import parse_epoch
 from wherry.source import published
 from wherry.source.module import MainPackage
 from wherry.source.vcs import Vcs, VcsAbsent
@@ -250,7 +251,7 @@ class Pipeline:
             if request.level is not None
             else Encoding.default(request.algorithm)
         )
-        epoch = self._source_date_epoch()
+        epoch = parse_epoch(self.environment.get("SOURCE_DATE_EPOCH", ""))
         release = request.package.release
         vcs = Released(release, self.environment) if release else checkout
         facts = vcs.facts() if request.stamp else VcsFacts()
@@ -338,17 +339,6 @@ class Pipeline:
             if (name.startswith(GO_VARIABLES) and name not in _NOT_GO)
             or name in {"HOME", "XDG_CONFIG_HOME", "CC", "CXX", "AR"}
         }
-
-    def _source_date_epoch(self) -> int | None:
-        text = self.environment.get("SOURCE_DATE_EPOCH", "")
-        if not text:
-            return None
-        if not text.isascii() or not text.isdigit() or int(text) >= 1 << 33:
-            raise InvalidUsage(
-                f"SOURCE_DATE_EPOCH={text!r}: it has to be seconds since 1970, as a whole number",
-                hint="set it to $(git log -1 --format=%ct), or unset it",
-            )
-        return int(text)
 
 
 def twin_path(file: Path, platform: Platform, *, many: bool) -> Path:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from wherry.errors import InvalidDocument, InvalidUsage, NotFound, WherryError
 from wherry.oci.config import RuntimeConfig
-from wherry.runtime.accounts import Account, Accounts
-from wherry.runtime.run import DEFAULT_PATH, Place, Volume, Wishes, document, parse_volume, prepare, read_accounts
+from wherry.runtime.run import DEFAULT_PATH, Place, Volume, Wishes, document, parse_volume, prepare
+from wherry.sandbox.accounts import Account, Accounts, read_accounts
 from wherry.sandbox.ids import Mapping
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\n#off:x:9:9::/:\nbroken\nweb:x:1234:2345::/srv:/bin/sh\nbad:x:abc:0::/:\n"  # noqa: S105 - the file of that name

@@ -21,6 +21,7 @@ from wherry.errors import InvalidUsage, WherryError
 from wherry.plan.draft import go_quoted
 from wherry.plan.stage_steps import Execute, StepMount
 from wherry.platform import Platform
+from wherry.sandbox.accounts import Account
 from wherry.sandbox.crew import Crew, Hand
 from wherry.sandbox.spec import Container, Emulator, Mount
 from wherry.store.locks import acquire
@@ -55,16 +56,6 @@ class NoRoom(WherryError):
     """The disk is nearly full."""
 
     exit_code = 74  # EX_IOERR
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Whom a step runs as."""
-
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-    home: str
 
 
 class Accounts(Protocol):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherry.build.running import Account
 from wherry.cli.sandboxes import mapping_of, why_refused
 from wherry.cli.world import World
 from wherry.dockerfiles import Machine
@@ -14,7 +13,7 @@ from wherry.errors import HostUnable
 from wherry.host.kernel import Kernel, emulation
 from wherry.host.process import which
 from wherry.platform import Platform
-from wherry.runtime.run import read_accounts
+from wherry.sandbox.accounts import Account, read_accounts
 from wherry.sandbox.crew import Crew
 from wherry.sandbox.ids import Mapping as Ids
 from wherry.sandbox.spec import Container, Emulator, Volume

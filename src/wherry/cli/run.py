@@ -105,7 +105,8 @@ def command(  # noqa: PLR0913 - docker's options, one each
 def _run(world: World, located: Located, wishes: "Wishes", platform: Platform | None, *, quiet: bool) -> int:
     from wherry.cli.sandboxes import mapping_of, trees_of, why_refused
     from wherry.host.kernel import Kernel
-    from wherry.runtime.run import Place, prepare, read_accounts, run
+    from wherry.runtime.run import Place, prepare, run
+    from wherry.sandbox.accounts import read_accounts
 
     def notice(line: str) -> None:
         if not quiet:

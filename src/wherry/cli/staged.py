@@ -36,7 +36,7 @@ from wherry.remote import Policy
 from wherry.report.progress import Progress, progress_for
 from wherry.report.terminal import size
 from wherry.settings.outputs import Output, encoding_of, parse_outputs
-from wherry.settings.values import parse_pair, parse_platforms
+from wherry.settings.values import parse_epoch, parse_pair, parse_platforms
 
 _FRONTENDS = re.compile(
     r"(docker\.io/)?docker/dockerfile(-upstream)?(:1(\.\d+){0,2}|:latest|:labs|:1-labs|:1\.\d+-labs)?(@.*)?"
@@ -201,7 +201,7 @@ def _check_frontend(source: Source) -> None:
 
 def _request(world: World, options: Mapping[str, Any], told: Told) -> Request:
     arguments = dict(arguments_of(world, options["build_args"]))
-    epoch = _epoch(arguments.get("SOURCE_DATE_EPOCH") or world.environment.get("SOURCE_DATE_EPOCH", ""))
+    epoch = parse_epoch(arguments.get("SOURCE_DATE_EPOCH") or world.environment.get("SOURCE_DATE_EPOCH", ""))
     if epoch is not None:
         arguments["SOURCE_DATE_EPOCH"] = str(epoch)
     here = Platform.of("linux", os.uname().machine)
@@ -246,17 +246,6 @@ def _as_asked(texts: Sequence[str]) -> tuple[Platform, ...]:
     if "all" in words:
         return parse_platforms(texts)
     return tuple(dict.fromkeys(map(Platform.parse, words)))
-
-
-def _epoch(text: str) -> int | None:
-    if not text:
-        return None
-    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 33:
-        raise InvalidUsage(
-            f"SOURCE_DATE_EPOCH={text!r}: it has to be seconds since 1970, as a whole number",
-            hint="set it to $(git log -1 --format=%ct), or unset it",
-        )
-    return int(text)
 
 
 def _host(text: str) -> tuple[str, str]:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from wherry.errors import InvalidDocument, InvalidUsage, NotFound
 from wherry.oci.config import RuntimeConfig
-from wherry.runtime.accounts import LARGEST, Account, Accounts
 from wherry.sandbox import ids
+from wherry.sandbox.accounts import Account, Accounts
 from wherry.sandbox.attend import run_container
 from wherry.sandbox.spec import Container, Emulator
 from wherry.sandbox.spec import Volume as VolumeDocument
-from wherry.sandbox.view import View
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
@@ -115,23 +114,6 @@ def prepare(config: RuntimeConfig, wishes: Wishes, accounts: Accounts, name: str
         stdin=wishes.stdin,
         terminal=wishes.terminal,
     )
-
-
-def read_accounts(layers: Sequence[Path]) -> Accounts:
-    """Read an image's accounts from its unpacked layers, base first; links never lead out of them.
-
-    Raises:
-        InvalidUsage: a file can't be read.
-    """
-    view = View([str(layer) for layer in layers])
-    try:
-        passwd, group = (view.read(path, LARGEST).decode(errors="replace") for path in ("/etc/passwd", "/etc/group"))
-    except OSError as error:
-        raise InvalidUsage(
-            f"the image's {error.filename}: {error.strerror}",
-            hint="give the user by number with --user, such as --user 65532:65532",
-        ) from error
-    return Accounts(passwd, group)
 
 
 def run(spec: RunSpec, place: Place, *, notice: Callable[[str], None], why: Callable[[], str]) -> int:

@@ -75,6 +75,22 @@ def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
     return order(found)
 
 
+def parse_epoch(text: str) -> int | None:
+    """Read SOURCE_DATE_EPOCH, seconds since 1970; None where nothing is given.
+
+    Raises:
+        InvalidUsage: it is no such number.
+    """
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 33:
+        raise InvalidUsage(
+            f"SOURCE_DATE_EPOCH={text!r}: it has to be seconds since 1970, as a whole number",
+            hint="set it to $(git log -1 --format=%ct), or unset it",
+        )
+    return int(text)
+
+
 def parse_ports(text: str) -> tuple[str, ...]:
     """Read `8080`, `53/udp` or `8000-8003`, and give each port as `NUMBER/PROTOCOL`.
 

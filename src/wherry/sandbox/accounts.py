@@ -3,10 +3,12 @@
 Sources: passwd(5), group(5); OCI image-spec v1.1.1, config.md "User".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from wherry.errors import InvalidUsage
+from wherry.sandbox.view import View
 
 LARGEST = 1 << 20
 """Bytes of an account file that we read."""
@@ -73,6 +75,23 @@ class Accounts:
             return ()
         found = (_id(fields[2]) for fields in _lines(self.group, _GROUP) if login in fields[3].split(","))
         return tuple(gid for gid in found if gid is not None)
+
+
+def read_accounts(layers: Sequence[Path]) -> Accounts:
+    """Read an image's accounts from its unpacked layers, base first; links never lead out of them.
+
+    Raises:
+        InvalidUsage: a file can't be read.
+    """
+    view = View([str(layer) for layer in layers])
+    try:
+        passwd, group = (view.read(path, LARGEST).decode(errors="replace") for path in ("/etc/passwd", "/etc/group"))
+    except OSError as error:
+        raise InvalidUsage(
+            f"the image's {error.filename}: {error.strerror}",
+            hint="give the user by number with --user, such as --user 65532:65532",
+        ) from error
+    return Accounts(passwd, group)
 
 
 def _lines(table: str, fields: int) -> Iterator[list[str]]:

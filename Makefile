@@ -10,11 +10,11 @@ ARGS ?=
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test check format setup tools peers test-peers bench bench-ship docs clean
+.PHONY: help demo test check format setup tools peers test-peers bench bench-ship bench-dockerfile docs clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
-	  printf '  make %-11s %s\n' "$$name" "$$words"; done
+	  printf '  make %-17s %s\n' "$$name" "$$words"; done
 
 demo: setup ## Set up, build the example, run it, ask it something, show where its bytes went.
 	@$(PYTHON) scripts/demo.py
@@ -52,6 +52,9 @@ bench: peers ## Measure wherry beside every peer installed; writes docs/benchmar
 
 bench-ship: peers ## Measure pushes, pulls and copies beside crane, skopeo and ko; writes docs/benchmarks-shipping.md.
 	$(PYTHON) bench/ship.py $(ARGS)
+
+bench-dockerfile: peers ## Build Dockerfiles beside BuildKit, buildah and kaniko; writes docs/benchmarks-dockerfile.md.
+	$(PYTHON) bench/dockerfiles.py $(ARGS)
 
 clean: ## Delete everything that make made.
 	@[ ! -d .cache ] || chmod -R u+w .cache

@@ -21,6 +21,7 @@ const Prefix = "VIDEOMETA_"
 type Config struct {
 	HTTP, HTTPS, Admin string // addresses; "" listens not at all
 	H3                 bool
+	H3Port             int
 	Cert, Key          string // files
 	Store              string // file; "" is an empty store
 	LogLevel           slog.Level
@@ -67,6 +68,7 @@ func (c *Config) define(flags *flag.FlagSet) {
 	flags.StringVar(&c.HTTP, "http", ":8080", "`address` of HTTP/1.1 and unencrypted HTTP/2")
 	flags.StringVar(&c.HTTPS, "https", "", "`address` of HTTPS, such as :8443")
 	flags.BoolVar(&c.H3, "h3", false, "HTTP/3 too, at the same address by UDP")
+	flags.IntVar(&c.H3Port, "h3-port", 0, "`port` of HTTP/3 as clients see it (default: the one of -https)")
 	flags.StringVar(&c.Cert, "tls-cert", "", "`file` of the certificates (PEM); read again when it changes")
 	flags.StringVar(&c.Key, "tls-key", "", "`file` of their key")
 	flags.StringVar(&c.Admin, "admin", "127.0.0.1:9090", "`address` of metrics, health and pprof, for operators alone")

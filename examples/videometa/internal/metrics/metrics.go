@@ -97,6 +97,9 @@ func method(name string) string {
 	return "other"
 }
 
+// Register adds what counts for itself.
+func (m *Metrics) Register(collector prometheus.Collector) { m.registry.MustRegister(collector) }
+
 func (m *Metrics) gauge(name, help string, labels prometheus.Labels, value func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Name: name, Help: help, ConstLabels: labels,

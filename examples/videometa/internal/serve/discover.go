@@ -1,0 +1,82 @@
+package serve
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"example.com/videometa/internal/api"
+	"example.com/videometa/internal/breaker"
+	"example.com/videometa/internal/certs"
+	"example.com/videometa/internal/discovery"
+	"example.com/videometa/internal/peer"
+)
+
+// service is the name that all instances have in etcd.
+const service = "videometa"
+
+// discovered is how we are found, and find others.
+type discovered struct {
+	client   *clientv3.Client
+	resolver *discovery.Resolver
+	instance discovery.Instance
+}
+
+func (s *Service) discover() error {
+	c := s.config
+	if len(c.Etcd) == 0 {
+		return nil
+	}
+	access, err := s.access()
+	if err != nil {
+		return err
+	}
+	client, err := discovery.Dial(access)
+	if err != nil {
+		return err
+	}
+	instance := discovery.Instance{ID: c.ID, Address: c.Advertise, Zone: c.Zone, Weight: c.Weight, Version: s.version}
+	resolver := discovery.NewResolver(client, service, c.Snapshot, c.Limits.Beat)
+	s.discovery = &discovered{client, resolver, instance}
+	registrar, err := discovery.NewRegistrar(client, instance, c.Limits, service)
+	if err != nil {
+		return err
+	}
+	s.health.standing = registrar.Standing
+	s.metrics.Registrar(registrar.Standing)
+	s.metrics.Resolver(service, resolver.Knowledge)
+	s.beside.Go(func() { registrar.Run(s.ctx) })
+	s.beside.Go(func() { resolver.Run(s.ctx) })
+	return nil
+}
+
+func (s *Service) access() (discovery.Access, error) {
+	c := s.config
+	access := discovery.Access{Endpoints: c.Etcd, User: c.EtcdUser, Timeout: c.Limits.Lease}
+	if c.EtcdPasswordFile != "" {
+		password, err := os.ReadFile(c.EtcdPasswordFile)
+		if err != nil {
+			return access, fmt.Errorf("etcd's password: %w", err)
+		}
+		access.Password = strings.TrimSpace(string(password))
+	}
+	if c.EtcdCA != "" {
+		secure, err := certs.Client(c.EtcdCA, c.EtcdCert, c.EtcdKey)
+		if err != nil {
+			return access, fmt.Errorf("etcd's certificates: %w", err)
+		}
+		access.TLS = secure
+	}
+	return access, nil
+}
+
+func (s *Service) peers() api.Peers {
+	if !s.config.Peers {
+		return nil
+	}
+	client := peer.New(s.discovery.resolver, s.discovery.instance, s.config.Limits, breaker.Config{})
+	s.metrics.Register(peer.NewCollector(client))
+	return client
+}

@@ -1,0 +1,40 @@
+package serve
+
+import (
+	"net/http"
+	"net/http/pprof"
+)
+
+// public is what everybody may ask. Health and metrics pass no guard: they are asked most urgently when there is too
+// much to do.
+func (s *Service) public(api http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	s.health.register(mux)
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.Handle("/", api)
+	return s.leaving(mux)
+}
+
+// leaving tells clients, while the service drains, to connect anew for their next request: elsewhere. Closing connections
+// that are idle would break those on which a request is already on its way.
+func (s *Service) leaving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor < 3 && s.health.draining.Load() {
+			w.Header().Set("Connection", "close") // HTTP/2's server makes a GOAWAY of it
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// admin is for operators: it has profiles, which show what is in memory and cost a lot.
+func (s *Service) admin() http.Handler {
+	mux := http.NewServeMux()
+	s.health.register(mux)
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,94 @@ def test_an_error_shows_its_place():
     assert "Dockerfile:3: unknown instruction: CPY (did you mean COPY?)" in message
     assert "  3 | >>>   CPY a /" in message
     assert "    |       ^^^^^^^" in message
+
+
+def brought(case: dict) -> tuple[set[str], set[str]]:
+    """Give the files and the folders that a context has under its ignore file."""
+    patterns = Patterns(read_ignore_file(case["ignorefile"] or ""))
+    paths = {path.strip("/"): path.endswith("/") for path in case["tree"]}
+    for path in list(paths):
+        for end in (place for place, letter in enumerate(path) if letter == "/"):
+            paths[path[:end]] = True
+    judged: dict[str, tuple[bool, list[bool]]] = {"": (False, [])}
+    for path in sorted(paths):
+        judged[path] = patterns.judge(path, judged[path.rpartition("/")[0]][1])
+    kept = {path for path in paths if not judged[path][0]}
+    return {path for path in kept if not paths[path]}, {path for path in kept if paths[path]}
+
+
+@pytest.mark.parametrize("case", cases("dockerignore.jsonl", "tree"))
+def test_trees(case):
+    """What a context has is what the reference's has; a folder is there too for the sake of what is in it."""
+    case = present(case)
+    if "files" not in case["expected"]:
+        with pytest.raises(BadPattern):
+            brought(case)
+        return
+
+    files, folders = brought(case)
+
+    assert files == set(case["expected"]["files"])
+    assert folders <= set(case["expected"]["dirs"])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a*a*a*a*a*a*a*b", "a" * 255),
+        ("**/a/**/a/**/a/**/a/**/b", "a/" * 1000),
+        ("**/a*a*a*a*/**/*a*a*b", "aaaaaaaa/" * 400),
+        ("**a**a**a**b", "a/" * 2000),
+    ],
+)
+def test_no_pattern_is_slow(pattern, path):
+    """Many wildcards on a long path are matched at once."""
+    assert not Patterns([pattern]).fit(f"{path}c")
+    assert Patterns([pattern]).fit(f"{path}b" if pattern[1] == "*" and "a*a" not in pattern else f"{path}aab")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "meant"),
+    [
+        (["**a"], "ba", True),
+        (["a|b"], "xb", False),
+        (["a*|b"], "xb", True),
+        (["?{2}"], "ab", True),
+        (["?{2}"], "a", False),
+        (["*/x", "!foo"], "foo/x", False),
+    ],
+)
+def test_corners_of_patterns(patterns, path, meant):
+    """Where the reference makes an expression of a pattern, letters mean what they do in one."""
+    assert Patterns(patterns).fit(path) is meant
+
+
+def test_a_walk_forgets_what_it_did_not_ask():
+    """On a walk, a pattern that brings back what nothing took away does not count for what is below."""
+    patterns = Patterns(["*/x", "!foo"])
+    out, above = patterns.judge("foo", [])
+
+    assert not out
+    assert patterns.judge("foo/x", above)[0]
+    assert not patterns.fit("foo/x")
+
+
+PARTS = st.sampled_from(["a", "b", "ab", "*", "**", "?", "a*", "*b", "[ab]", "[^a]", "\\*"])
+PATHS = st.lists(st.sampled_from(["a", "b", "ab", "ba", "*", "c"]), min_size=1, max_size=4)
+
+
+def oracle(pattern: list[str], path: list[str]) -> bool:
+    """Tell whether a pattern fits a path or one above it, folder by folder: slow, plain, and nothing of ours."""
+    if not pattern:
+        return True  # what is in it is meant, too
+    first, *rest = pattern
+    if first == "**":
+        return bool(path) and (oracle(rest, path) or oracle(pattern, path[1:]))
+    named = fnmatchcase(path[0], first.replace("\\*", "[*]").replace("[^", "[!")) if path else False
+    return named and oracle(rest, path[1:])
+
+
+@given(st.lists(PARTS, min_size=1, max_size=5), PATHS)
+def test_patterns_against_a_plain_reading(pattern, path):
+    """Whatever the pattern, it fits what a reading folder by folder fits; `**` between slashes is any folders."""
+    assert Patterns(["/".join(pattern)]).fit("/".join(path)) is oracle(pattern, path)

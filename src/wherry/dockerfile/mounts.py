@@ -195,6 +195,8 @@ def _number(key: str, value: str, base: int) -> int:
 
 
 def _fields(text: str) -> list[str]:
+    if not text:
+        raise DockerfileError("failed to parse csv mounts: there is nothing to mount", hint="write --mount=type=…")
     fields: list[str] = []
     at = 0
     while True:

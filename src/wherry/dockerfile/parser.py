@@ -5,6 +5,8 @@ Source: Dockerfile reference; BuildKit 0.34's behaviour for what it leaves open.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from wherry.dockerfile import instructions as of
@@ -17,9 +19,11 @@ _DURATION = re.compile(r"([-+]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _MILLISECOND = 10**6
+_ENDLESS = 1 << 63
+"""Nanoseconds that are no duration any more."""
 _NETWORKS = ("default", "none", "host")
 _SECURITY = ("sandbox", "insecure")
-_ONBUILD = re.compile(r"\s*ONBUILD\s*", re.IGNORECASE)
+_ONBUILD = re.compile(r"[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*", re.IGNORECASE)
 
 
 def parse(text: str) -> of.Dockerfile:
@@ -314,11 +318,10 @@ def _duration(name: str, text: str) -> int:
     if not text or text == "0":
         return 0
     found = _DURATION.fullmatch(text)
-    if found is None:
+    total = sum(int(Fraction(number) * _UNITS[unit]) for number, unit in _PART.findall(text)) if found else _ENDLESS
+    if found is None or total >= _ENDLESS:
         raise DockerfileError(f'time: invalid duration "{text}"', hint="write it as 30s, 1m30s or 500ms")
-    sign = -1 if found[1] == "-" else 1
-    total = sign * int(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
-    if total and total < _MILLISECOND:
+    if total and (found[1] == "-" or total < _MILLISECOND):
         raise DockerfileError(f'Interval "{name.replace("_", "-")}" cannot be less than 1ms')
     return total
 
@@ -388,7 +391,7 @@ _READERS: Mapping[str, Callable[[Node], of.Instruction]] = {
     "onbuild": _onbuild,
     "run": _run,
     "shell": _shell,
-    "stopsignal": lambda node: of.Stopsignal(signal=_exactly_one(node), **_common(node)),
+    "stopsignal": lambda node: of.Stopsignal(signal=_exactly_one(replace(node, flags=())), **_common(node)),
     "user": lambda node: of.User(user=_exactly_one(node), **_common(node)),
     "volume": _volume,
     "workdir": lambda node: of.Workdir(path=_exactly_one(node), **_common(node)),

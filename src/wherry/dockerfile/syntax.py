@@ -13,6 +13,8 @@ from wherry.dockerfile.errors import DockerfileError, Lines
 from wherry.dockerfile.words import Style, expand
 
 _BLANK = re.compile(r"[\t\v\f\r ]+")
+_SPACE = " \t\v\f\r\n"
+"""What parts flags."""
 _HEREDOC = re.compile(r"(\d*)<<(-?)\s*([^<]*)", re.ASCII)
 _DIRECTIVE = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$")
 _DIRECTIVES = ("syntax", "escape", "check")
@@ -304,7 +306,7 @@ def _arguments(  # noqa: PLR0911 - one form of words each
 
 
 def _cut(rest: str) -> tuple[str, str, str]:
-    found = re.match(r"(\S*)(\s*)(.*)", rest, re.DOTALL)
+    found = re.match(r"(\S*)(\s*)(.*)", rest, re.DOTALL | re.ASCII)
     assert found is not None  # noqa: S101 - it matches everything
     return found[1], found[2], found[3]
 
@@ -388,7 +390,7 @@ def _flags(line: str, escape: str) -> tuple[list[str], str]:
     flags: list[str] = []
     at = 0
     while at < len(line):
-        if line[at].isspace():
+        if line[at] in _SPACE:
             at += 1
             continue
         if not line.startswith("--", at):
@@ -407,7 +409,7 @@ def _flag(line: str, at: int, escape: str) -> tuple[str, int, bool]:
     counts = False
     while at < len(line):
         letter = line[at]
-        if not quote and letter.isspace():
+        if not quote and letter in _SPACE:
             break
         at += 1
         if letter == quote:

@@ -1,0 +1,29 @@
+//go:build !baseline && !race
+
+package parse_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"example.com/videometa/internal/parse"
+	"example.com/videometa/internal/parse/rawdoc"
+)
+
+// The text of the strings and the list of tags: nothing else, however long the document.
+func TestTwoAllocations(t *testing.T) {
+	for _, size := range []int{400, 4_000, 40_000, 400_000} {
+		raw := rawdoc.Make(rand.New(rand.NewPCG(1, 2)), "v000001", size)
+		if count := testing.AllocsPerRun(50, func() { _, _ = parse.Pick(raw) }); count != 2 {
+			t.Errorf("%d bytes: %v allocations", len(raw), count)
+		}
+	}
+}
+
+// gjson undoes the escapes of every string of an object it walks through, picked or not.
+func TestAnEscapeCostsAnAllocation(t *testing.T) {
+	raw := []byte(`{"id":"a","note":"never \"picked\"","tags":["b"]}`)
+	if count := testing.AllocsPerRun(50, func() { _, _ = parse.Pick(raw) }); count < 3 || count > 4 {
+		t.Errorf("%v allocations", count)
+	}
+}

@@ -150,7 +150,8 @@ def _locked(file: Path) -> Iterator[None]:
 
 def _debian(program: str, tar: Path) -> None:
     """Make a root of the release, and from the mirrors, that this machine's own apt has."""
-    sources = [*sorted(Path("/etc/apt/sources.list.d").glob("*.sources")), Path("/etc/apt/sources.list")]
+    names = ("sources.list.d/debian.sources", "sources.list.d/ubuntu.sources", "sources.list")
+    sources = [Path("/etc/apt", name) for name in names]
     given = [str(source) for source in sources if source.exists() and source.read_text().strip()]
     suite = _fact("VERSION_CODENAME")
     words = [program, "--variant=apt", "--include=ca-certificates,git,adduser", "--quiet", suite, str(tar), *given]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from tests.needs import corpus
 
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.ignore import BadPattern, Patterns, read_ignore_file
+from wherry.dockerfile.lint import lint
+from wherry.dockerfile.notes import Around
 from wherry.dockerfile.parser import parse
 from wherry.dockerfile.syntax import Node, directive_of, parse_heredoc, read_syntax
 from wherry.dockerfile.words import Style, expand
+from wherry.platform import Platform
 
 ROOT = Path(__file__).parents[2]
 
@@ -302,3 +306,78 @@ def oracle(pattern: list[str], path: list[str]) -> bool:
 def test_patterns_against_a_plain_reading(pattern, path):
     """Whatever the pattern, it fits what a reading folder by folder fits; `**` between slashes is any folders."""
     assert Patterns(["/".join(pattern)]).fit("/".join(path)) is oracle(pattern, path)
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("${a//*/x}", "x"),
+        ("${a//b/<$b>}", "<1>anana"),
+        ("${a//a?/-}", "b--a"),
+        ("${a/a*a/-}", "b-"),
+        ("${e//*/x}", "x"),
+        ("${n%%*c}", "a\n"),
+        (r"${a//n/\$0$0}", r"ba\n\na\n\na"),
+    ],
+)
+def test_corners_of_patterns_in_words(word, text):
+    """Patterns are as greedy as Go's, and an empty match behind another is none."""
+    assert expand(word, {"a": "banana", "b": "1", "e": "", "n": "a\nbc", "0": r"\$0"}).text == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM a\nENV v=" + "${a:-" * 5000 + "}" * 5000,
+        "FROM a\n" + "ONBUILD " * 5000 + "RUN x",
+        "FROM a\nRUN " + "[" * 50_000,
+        "FROM a\nHEALTHCHECK --interval=" + "9" * 5000 + "s --retries=" + "9" * 5000 + " CMD x",
+        "FROM a\nRUN --mount=type=tmpfs,target=/x,size=" + "9" * 5000 + " x",
+        "FROM a\nRUN --mount=type=cache,target=/x,uid=" + "9" * 5000 + " x",
+        "FROM a\nCOPY --from=" + "9" * 5000 + " a b",
+        "FROM a\nENV v=" + "a" * 50_000 + "\nENV w=${v#*a*a*a*a*a*a*b}${v//*a*a*a*b/x}",
+        "FROM a\nENV v=aaaaaaaaaa\n" + "ENV v=$v$v$v$v$v$v$v$v$v$v\n" * 20,
+        "FROM a\nENV v=" + "a" * 50_000 + "\nENV w=${v//a/$v}",
+        "FROM a\n# c\n" + "# c\n" * 100_000 + "RUN x",
+        "FROM a\nRUN x \\\n" + "\n# c\n" * 100_000 + "y",
+        "FROM a\nENV a=" + "$b" * 20_000,
+    ],
+)
+def test_hostile_files(text):
+    """Whatever is deep, long, or doubles itself ends soon, in a value or in an error with its line."""
+    around = Around(platform=Platform("linux", "amd64"), build_platform=Platform("linux", "amd64"))
+
+    linted = lint("Dockerfile", text, around)
+
+    assert linted.error is None or linted.error.lines
+    assert linted.error is None or len(linted.error.shown("Dockerfile", text).message) < 20_000
+
+
+INSTRUCTIONS = st.sampled_from(
+    [
+        "RUN", "RUN --mount=type=cache,target=/c --network=none", "COPY --from=x --chmod=755", "ADD --link", "ENV",
+        "LABEL", "ARG", "CMD", "ENTRYPOINT", "HEALTHCHECK --retries=2 CMD", "EXPOSE", "VOLUME", "USER", "WORKDIR",
+        "STOPSIGNAL", "SHELL", "ONBUILD RUN", "ONBUILD COPY",
+    ]
+)  # fmt: skip
+WORDS = st.lists(
+    st.sampled_from(
+        ["a", "/b", "k=v", 'k="v w"', "'x y'", "$z", "${z:-q}", '["a", "b"]', "a\\ b", "é", "#", "\\\n", "=", "80/tcp"]
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(st.lists(st.tuples(INSTRUCTIONS, WORDS), min_size=1, max_size=4))
+def test_an_instructions_text_is_the_instruction(parts):
+    """What is shown of an instruction, read again, is that instruction."""
+    text = "FROM x\n" + "\n".join(f"{instruction} {' '.join(words)} z" for instruction, words in parts)
+    try:
+        file = parse(text)
+    except DockerfileError:
+        return
+
+    for instruction in file.stages[0].instructions:
+        (again,) = parse(f"FROM x\n{instruction.text}").stages[0].instructions
+        assert replace(again, lines=instruction.lines) == instruction

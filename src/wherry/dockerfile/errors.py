@@ -7,6 +7,8 @@ from itertools import islice
 from wherry.errors import WherryError
 
 _AROUND = 2
+_WIDTH = 200
+"""Letters of a line that are shown."""
 _FAR = 3
 """Letters that make it another word."""
 _LONGEST, _MOST = 100, 1000
@@ -55,6 +57,7 @@ def _excerpt(lines: list[str], where: Lines) -> Iterable[str]:
     wide = len(str(last))
     for number in range(first, last + 1):
         line = lines[number - 1].rstrip("\r")
+        line = f"{line[:_WIDTH]}…" if len(line) > _WIDTH else line
         inside = where.first <= number <= where.last
         if inside and number > where.first + 2 * _AROUND and number < where.last:
             continue

@@ -12,9 +12,9 @@ from itertools import chain
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.arguments import platform_arguments
 from wherry.dockerfile.checks import Checks
-from wherry.dockerfile.errors import DockerfileError, Lines
+from wherry.dockerfile.errors import DockerfileError, Lines, nearest
 from wherry.dockerfile.lint_stage import Before, StageLinter
-from wherry.dockerfile.notes import Around, Notes, meant
+from wherry.dockerfile.notes import Around, Notes
 from wherry.dockerfile.parser import assemble, parse_node, read_file
 from wherry.dockerfile.stages import Graph
 from wherry.dockerfile.words import Expansion, Style, expand
@@ -177,8 +177,9 @@ class _Globals:
     def _undeclared(self, names: Iterable[str], base: of.From, checks: Checks) -> None:
         for name in sorted(names):
             if name not in self._declared and name not in self._values:
-                near = meant(name, chain(self._declared, self._values))
-                self._notes.add("UndefinedArgInFrom", base.lines, name, near, checks=checks)
+                near = self._notes.near(name, chain(self._declared, self._values))
+                shown = f" (did you mean {near}?)" if near else ""
+                self._notes.add("UndefinedArgInFrom", base.lines, name, shown, checks=checks)
 
     def _image(self, stage: of.Stage) -> str:
         checks = self._notes.checks.above(stage.base.comments)
@@ -218,7 +219,7 @@ class _Globals:
         if target is None:
             known = [stage.base.name for stage in stages]
             raise DockerfileError(
-                f'target stage "{self._around.target}" could not be found{meant(self._around.target, known)}',
+                f'target stage "{self._around.target}" could not be found{nearest(self._around.target, known)}',
                 hint=f"name one of its stages: {', '.join(filter(None, known)) or 'it names none'}",
             )
         return self._graph.reached((target,), images)

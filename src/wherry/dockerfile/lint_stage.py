@@ -12,10 +12,10 @@ from functools import cached_property
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.arguments import NOT_IN_ENVIRONMENT
 from wherry.dockerfile.checks import Checks
-from wherry.dockerfile.errors import DockerfileError, Lines, near
+from wherry.dockerfile.errors import DockerfileError, Lines
 from wherry.dockerfile.ignore import Patterns
 from wherry.dockerfile.mounts import evaluate
-from wherry.dockerfile.notes import Around, Base, Notes, meant
+from wherry.dockerfile.notes import Around, Base, Notes
 from wherry.dockerfile.parser import parse_trigger
 from wherry.dockerfile.words import Style, expand
 from wherry.platform import Platform
@@ -153,14 +153,12 @@ class StageLinter:
     def _expand(self, word: str, style: Style | None = None) -> str:
         found = expand(word, self._env, style or Style(escape=self.escape))
         for name in sorted(found.unmatched - self._arguments - NOT_IN_ENVIRONMENT):
-            self._add("UndefinedVar", name, meant(name, self._env, mark="$"), unsure=self._doubt(name))
+            near = self.notes.near(name, self._env)
+            base = self.before.unknown
+            # A base that nobody can look into may set it, unless it is next to a name that is set here.
+            unsure = f"{base} is not at hand: it may set ${name}" if base and near in ("", "PATH") else ""
+            self._add("UndefinedVar", name, f" (did you mean ${near}?)" if near else "", unsure=unsure)
         return found.text
-
-    def _doubt(self, name: str) -> str:
-        """Say why a variable may be set all the same: by a base that nobody can look into, unless ours is near."""
-        base = self.before.unknown
-        sure = not base or near(name, (other for other in self._env if other != "PATH"))
-        return "" if sure else f"{base} is not at hand: it may set ${name}"
 
     def _arg(self, instruction: of.Arg) -> None:
         for argument in instruction.arguments:

@@ -24,7 +24,7 @@ _TEXTS = {
 _NUMBERS = {"mode": 8, "uid": 10, "gid": 10}
 """Keys whose value is a number, and its base."""
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,19}(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE | re.ASCII)
 _LARGEST = 1 << 32
 
 

@@ -22,6 +22,10 @@ class Base:
     """What its ONBUILD instructions said."""
 
 
+_GUESSES = 200
+"""Names that are looked for in a file; nobody mistypes more."""
+
+
 def _none(_image: str, _platform: Platform) -> Base | None:
     return None
 
@@ -57,6 +61,7 @@ class Notes:
         """
         self.checks = Checks()
         self._name = name
+        self._guesses = _GUESSES
         self._found: dict[tuple[int, str, str], Finding] = {}
 
     def add(self, rule: str, lines: Lines, *words: str, checks: Checks | None = None, unsure: str = "") -> None:
@@ -85,12 +90,11 @@ class Notes:
             ),
         )
 
+    def near(self, word: str, known: Iterable[str]) -> str:
+        """Give the known name that was meant, or nothing; after many guesses, nothing any more."""
+        self._guesses -= 1
+        return near(word, known) if self._guesses >= 0 else ""
+
     def findings(self) -> tuple[Finding, ...]:
         """Give them by line; within one in the order they were found."""
         return tuple(self._found[key] for key in sorted(self._found, key=lambda key: key[0]))
-
-
-def meant(word: str, known: Iterable[str], *, mark: str = "") -> str:
-    """Say which known name was meant, as the end of a message; nothing where none is near."""
-    found = near(word, known)
-    return f" (did you mean {mark}{found}?)" if found else ""

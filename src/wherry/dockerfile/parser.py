@@ -15,12 +15,14 @@ from wherry.dockerfile.mounts import read_mount
 from wherry.dockerfile.syntax import INSTRUCTIONS, Heredoc, Node, Syntax, parse_heredoc, read_syntax
 
 _STAGE = re.compile(r"[a-z][a-z0-9\-_.]*")
-_DURATION = re.compile(r"([-+]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
+_DURATION = re.compile(r"([-+]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+", re.ASCII)
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _MILLISECOND = 10**6
 _ENDLESS = 1 << 63
 """Nanoseconds that are no duration any more."""
+_LONGEST = 200
+"""Letters of a duration."""
 _NETWORKS = ("default", "none", "host")
 _SECURITY = ("sandbox", "insecure")
 _ONBUILD = re.compile(r"[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*", re.IGNORECASE)
@@ -317,7 +319,7 @@ def _healthcheck(node: Node) -> of.Healthcheck:
 def _duration(name: str, text: str) -> int:
     if not text or text == "0":
         return 0
-    found = _DURATION.fullmatch(text)
+    found = _DURATION.fullmatch(text) if len(text) <= _LONGEST else None
     total = sum(int(Fraction(number) * _UNITS[unit]) for number, unit in _PART.findall(text)) if found else _ENDLESS
     if found is None or total >= _ENDLESS:
         raise DockerfileError(f'time: invalid duration "{text}"', hint="write it as 30s, 1m30s or 500ms")
@@ -329,7 +331,7 @@ def _duration(name: str, text: str) -> int:
 def _retries(text: str) -> int:
     if not text:
         return 0
-    if not re.fullmatch(r"[-+]?\d+", text) or abs(int(text)) >= 1 << 31:
+    if not re.fullmatch(r"[-+]?\d{1,19}", text, re.ASCII) or abs(int(text)) >= 1 << 31:
         raise DockerfileError(f"--retries: {text!r} is no number")
     if int(text) < 0:
         raise DockerfileError(f"--retries cannot be negative ({text})")

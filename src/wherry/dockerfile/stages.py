@@ -4,12 +4,15 @@ Source: Dockerfile reference, "FROM", "COPY --from", "RUN --mount"; BuildKit 0.3
 twice: FROM means the last one above, `--from` the last one of the file.
 """
 
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.errors import DockerfileError
+
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 def taken_from(instruction: of.Instruction) -> tuple[str, ...]:
@@ -39,7 +42,8 @@ class Graph:
         places = self._places.get(name.lower())
         if places:
             return places[-1]
-        return int(name) if name.isascii() and name.isdigit() and int(name) < len(self._stages) else None
+        number = int(name) if _INDEX.fullmatch(name) else len(self._stages)
+        return number if number < len(self._stages) else None
 
     def below(self, number: int, image: str) -> int | None:
         """Find the stage above that a FROM means; None: it means an image.

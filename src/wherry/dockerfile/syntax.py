@@ -155,7 +155,10 @@ class _File:
                 comment = line[1:].strip()
                 if self._directive(line):
                     continue
-                comments = [*comments, comment] if comment else []
+                if comment:
+                    comments.append(comment)
+                else:
+                    comments = []
                 continue
             self.looking = False
             line, goes_on = self._joined(line)
@@ -248,13 +251,14 @@ class _File:
             "unterminated heredoc", Lines(first, self.at), hint=f"end it with {doc.name} on a line of its own"
         )
 
-    def _node(self, line: str, lines: Lines, comments: tuple[str, ...]) -> Node:
+    def _node(self, line: str, lines: Lines, comments: tuple[str, ...], *, deep: bool = False) -> Node:
         word, flags, rest = _split(line, self.escape)
         read = _READERS.get(word.lower())
         if read is None:
             return Node(word, line, flags, (), lines, comments=comments)
         if read == "onbuild":
-            inner = self._node(rest, lines, ()) if rest else None
+            # ONBUILD within ONBUILD is refused later, however deep it goes.
+            inner = self._node(rest, lines, (), deep=True) if rest and not deep else None
             return Node(word, line, flags, (rest,) if rest else (), lines, comments=comments, inner=inner)
         arguments, is_json = _arguments(read, word, rest, self.escape)
         return Node(word, line, flags, arguments, lines, json=is_json, comments=comments)

@@ -18,6 +18,13 @@ from wherry.dockerfile.globs import BadGlob, Glob
 _SPECIAL = "@*#?-$!0"
 _BLANK = "\t\r "
 _MODIFIERS = "+-?#%"
+_DEEPEST = 60
+"""Expansions within one another: more than anybody writes, and few enough for Python's stack."""
+_LARGEST = 1 << 24
+"""Letters that may be put into one word, so that variables which double one another end."""
+_TOO_LARGE = f"more than {_LARGEST >> 20} MB of variables"
+_SHOWN = 200
+"""Letters of a word that a message has."""
 _GROUP = re.compile(r"\$(\$|\{\w+\}|\w+)")
 
 
@@ -69,6 +76,7 @@ def expand(word: str, variables: Mapping[str, str], style: Style = PLAIN) -> Exp
 
 
 def _quoted(word: str) -> str:
+    word = f"{word[:_SHOWN]}…" if len(word) > _SHOWN else word
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 
@@ -114,6 +122,7 @@ class _Reader:
         self._style = style
         self._raw = style.raw_escapes
         self._depth = 0
+        self._put_in = 0
         self.matched: set[str] = set()
         self.unmatched: set[str] = set()
 
@@ -127,7 +136,7 @@ class _Reader:
         """
         before, self._raw = self._raw, raw
         self._depth += 1
-        if self._depth > 200:  # noqa: PLR2004 - deeper than anybody writes, and before Python gives up
+        if self._depth > _DEEPEST:
             raise _Unreadable("too many expansions in one another")
         try:
             return self._until(stop, pattern=pattern)
@@ -294,6 +303,9 @@ class _Reader:
     def _value(self, name: str) -> str | None:
         value = self._variables.get(name)
         (self.unmatched if value is None else self.matched).add(name)
+        self._put_in += len(value or "")
+        if self._put_in > _LARGEST:
+            raise _Unreadable(_TOO_LARGE)
         return value
 
     def _peek(self) -> str:
@@ -340,9 +352,12 @@ def _glob(pattern: str) -> Glob:
 
 def _substituted(glob: Glob, replacement: str, value: str, *, every: bool) -> str:
     out: list[str] = []
-    after = 0
+    after = size = 0
     for begin, end in glob.matches(value):
         put = _go_template(replacement, value[begin:end]) if every else replacement
+        size += len(put)
+        if size > _LARGEST:
+            raise _Unreadable(_TOO_LARGE)
         out += (value[after:begin], put)
         after = end
         if not every:

@@ -9,6 +9,7 @@ from tests.needs import corpus
 from wherry.dockerfile.ignore import read_ignore_file
 from wherry.dockerfile.lint import Linted, lint
 from wherry.dockerfile.notes import Around, Base
+from wherry.dockerfile.rules import RULES
 from wherry.errors import WherryError
 from wherry.finding import Severity
 from wherry.oci.reference import Reference
@@ -158,3 +159,12 @@ def test_a_long_chain_of_stages():
 
     assert rules(chain) == []
     assert lint("Dockerfile", f"{chain}COPY --from=50001 / /\nFROM s0\nCOPY --from=50000 / /\n", around()).error
+
+
+def test_the_documents_have_every_rule():
+    """The table of build checks is that of the code."""
+    page = (Path(__file__).parents[2] / "docs/reference/build-checks.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `") and line.count(" | ") == 2]
+
+    named = {row[0].strip("|` "): row[2].strip("| ") for row in rows}
+    assert {rule: named.get(rule) for rule in RULES} == {rule: RULES[rule].remedy for rule in RULES}

@@ -46,7 +46,7 @@ class DockerfileError(WherryError):
         """
         if self.lines is None:
             return DockerfileError(f"{name}: {self.problem}", hint=self.hint)
-        excerpt = "\n".join(_excerpt(text.split("\n"), self.lines))
+        excerpt = "\n".join(_excerpt(text.removesuffix("\n").split("\n"), self.lines))
         shown = DockerfileError(f"{name}:{self.lines.first}: {self.problem}\n{excerpt}", hint=self.hint)
         shown.lines = self.lines
         return shown

@@ -6,6 +6,7 @@ The engine knows nothing of Go or layers: a `Performer` that it is handed looks 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -89,7 +90,8 @@ class Engine:
         """Give every outcome if all are cached: the path of "nothing changed", on one thread."""
         outcomes: dict[str, Outcome] = {}
         for step in plan.steps:
-            found = self._cached(plan, step, outcomes)
+            with _blamed(step):
+                found = self._cached(plan, step, outcomes)
             if found is None:
                 return None
             outcomes[step.name] = found
@@ -117,16 +119,13 @@ class Engine:
         return outcomes
 
     def _one(self, plan: Plan, step: Step, outcomes: Mapping[str, Outcome]) -> Outcome:
-        try:
+        with _blamed(step):
             if found := self._cached(plan, step, outcomes):
                 return found
             with alone(self._lock(step)):
                 if found := self._cached(plan, step, outcomes):
                     return found
                 return self._do(plan, step, outcomes)
-        except WherryError as error:
-            error.step = error.step or step.name
-            raise
 
     def _do(self, plan: Plan, step: Step, outcomes: Mapping[str, Outcome]) -> Outcome:
         defined = step.definition()
@@ -209,6 +208,16 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str
             yield f"{name} is gone (was {old})"
         else:
             yield f"{name} changed: {old} → {new}"
+
+
+@contextmanager
+def _blamed(step: Step) -> Iterator[None]:
+    """Have an error say which step it is of."""
+    try:
+        yield
+    except WherryError as error:
+        error.step = error.step or step.name
+        raise
 
 
 def _slot(plan: Plan, step: Step) -> str:

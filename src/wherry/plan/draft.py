@@ -234,7 +234,7 @@ def _range(text: str) -> tuple[int, int]:
 
 
 def _port(text: str) -> int:
-    if not re.fullmatch(r"[+-]?\d+", text, re.ASCII) or not 0 <= int(text) <= _LARGEST_PORT:
+    if not re.fullmatch(r"[+-]?\d{1,19}", text, re.ASCII) or not 0 <= int(text) <= _LARGEST_PORT:
         raise ValueError(text)
     return int(text)
 

@@ -4,6 +4,7 @@ Source: Dockerfile reference, "FROM", "ARG", "Automatic platform ARGs in the glo
 for what it leaves open.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from wherry.dockerfile import instructions as of
 from wherry.dockerfile.arguments import platform_arguments
 from wherry.dockerfile.errors import DockerfileError, nearest
 from wherry.dockerfile.parser import parse_trigger
+from wherry.dockerfile.stages import Graph
 from wherry.dockerfile.words import Style, expand
 from wherry.errors import WherryError
 from wherry.oci.image import Image
@@ -27,6 +29,7 @@ from wherry.platform import Platform
 
 SCRATCH = "scratch"
 _COMMON = ("alpine", "busybox", "debian", "golang", "ubuntu", "fedora", "scratch")
+_INDEX = re.compile(r"[0-9]{1,9}")
 _COUNTED = (of.Copy, of.Add, of.Run, of.Workdir)
 
 
@@ -151,7 +154,7 @@ class _Stages:
     def finish(self) -> str:
         """Plan the target, with its layers and its image; give the last step's name."""
         request = self._request
-        state = self._state(self._target()).child()
+        state = self._planned(self._target()).child()
         if request.labels:
             state.draft.labels = {**(state.draft.labels or {}), **request.labels}
         packing = request.packing
@@ -190,8 +193,9 @@ class _Stages:
         if not wanted:
             return len(self._stages) - 1
         found = self._named(wanted)
-        if found is None and wanted.isdecimal() and int(wanted) < len(self._stages):
-            return int(wanted)
+        index = _index(wanted)
+        if found is None and index is not None and index < len(self._stages):
+            return index
         if found is None:
             names = [stage.base.name for stage in self._stages]
             raise DockerfileError(
@@ -221,6 +225,19 @@ class _Stages:
             return expand(word, self._globals, Style(escape=self._request.file.escape)).text
         except DockerfileError as error:
             raise error.placed(where.lines) from None
+
+    def _planned(self, target: int) -> State:
+        """Plan a stage after those above that it needs, so that no chain of them is a deep call."""
+        graph = Graph(self._stages)
+        wanted = {target}
+        for number in range(target, -1, -1):
+            base = self._stages[number].base
+            if number not in wanted or base.name in self._request.contexts:
+                continue
+            wanted.update(other for other, _ in graph.needs(number, self._expanded(base.image, base)) if other < number)
+        for number in sorted(wanted):
+            self._state(number)
+        return self._states[target]
 
     def _state(self, number: int) -> State:
         """Plan a stage, with all that it needs."""
@@ -306,7 +323,8 @@ class _Stages:
 
     def _finder(self, number: int) -> Callable[[str, of.Instruction], Place]:
         def find(name: str, instruction: of.Instruction) -> Place:
-            other = int(name) if name.isdecimal() else self._named(name)
+            index = _index(name)
+            other = index if index is not None else self._named(name)
             if other is None:
                 return self._outside(name, instruction)
             if other >= len(self._stages):
@@ -330,7 +348,8 @@ class _Stages:
             stage = self._stages[waiting.pop()]
             names = [stage.base.image, *(one.from_ for one in stage.instructions if isinstance(one, of.Copy))]
             for name in names:
-                other = int(name) if name.isdecimal() else self._named(name)
+                index = _index(name)
+                other = index if index is not None else self._named(name)
                 if other is not None and other < len(self._stages) and other not in needed:
                     needed.add(other)
                     waiting.append(other)
@@ -429,6 +448,11 @@ def familiar(name: str) -> str:
         return str(Reference.parse(name)).removesuffix(":latest")
     except InvalidReference:
         return name
+
+
+def _index(text: str) -> int | None:
+    """Read a stage's number; nobody has a milliard of them."""
+    return int(text) if _INDEX.fullmatch(text) else None
 
 
 def _predefined(request: Request, platform: Platform, target: str) -> Iterator[tuple[str, str]]:

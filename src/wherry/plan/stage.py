@@ -330,7 +330,7 @@ class Dispatcher:
 
     def _stopsignal(self, instruction: of.Stopsignal) -> None:
         signal = self._expand(instruction.signal)
-        known = int(signal) != 0 if signal.isdecimal() else signal.upper().removeprefix("SIG") in _SIGNALS
+        known = signal.strip("0") != "" if signal.isdecimal() else signal.upper().removeprefix("SIG") in _SIGNALS
         if not known:
             raise DockerfileError(f"invalid signal: {signal}")
         self.state.draft.stop_signal = signal

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// document has the picked fields alone: decoding all of a document would flatter [Pick].
-type document struct {
+// Document is a raw document as a struct: the picked fields alone, since decoding all of it would flatter [Pick].
+type Document struct {
 	ID         string `json:"id"`
 	Title      string `json:"title"`
 	DurationMS int64  `json:"duration_ms"`
@@ -23,23 +23,28 @@ type document struct {
 	PublishedAt string   `json:"published_at"`
 }
 
+// Picked turns a decoded document into what [Pick] gives.
+func (d *Document) Picked() (Video, error) {
+	return checked(Video{
+		ID:          d.ID,
+		Title:       d.Title,
+		Author:      d.Author.Name,
+		DurationMS:  d.DurationMS,
+		Width:       d.Video.Width,
+		Height:      d.Video.Height,
+		Codec:       d.Video.Codec,
+		Tags:        d.Tags,
+		PublishedAt: d.PublishedAt,
+	})
+}
+
 // Standard is [Pick] by encoding/json.
 func Standard(raw []byte) (Video, error) {
-	var read document
-	if err := json.Unmarshal(raw, &read); err != nil {
+	var document Document
+	if err := json.Unmarshal(raw, &document); err != nil {
 		return Video{}, explained(err)
 	}
-	return checked(Video{
-		ID:          read.ID,
-		Title:       read.Title,
-		Author:      read.Author.Name,
-		DurationMS:  read.DurationMS,
-		Width:       read.Video.Width,
-		Height:      read.Video.Height,
-		Codec:       read.Video.Codec,
-		Tags:        read.Tags,
-		PublishedAt: read.PublishedAt,
-	})
+	return document.Picked()
 }
 
 // explained gives encoding/json's errors the words of this package.

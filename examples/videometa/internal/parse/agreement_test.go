@@ -1,0 +1,74 @@
+package parse_test
+
+import (
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"example.com/videometa/internal/parse"
+	"example.com/videometa/internal/parse/rawdoc"
+)
+
+var names = []string{"id", "title", "author", "name", "duration_ms", "video", "width", "height", "codec", "tags", "published_at"}
+
+// all are the ways of this package and, where the toolchain has it, encoding/json/v2, whose errors are its own.
+func all() map[string]pick {
+	ways := maps.Clone(ways)
+	maps.Copy(ways, v2)
+	return ways
+}
+
+// Where a document is plain, all ways see the same fields, or all refuse it.
+func FuzzAgree(f *testing.F) {
+	f.Add([]byte(whole))
+	for seed := range uint64(4) {
+		f.Add(rawdoc.Make(rand.New(rand.NewPCG(seed, 0)), "v000001", 400))
+	}
+	for _, raw := range []string{
+		`{"id":null}`, `{"id":"a","tags":null}`, `{"id":"a","tags":[null,""]}`, `{"id":"a","author":null,"video":null}`,
+		`{"id":"a","duration_ms":-0}`, `{"id":"a","duration_ms":1e3}`, `{"id":"a","duration_ms":"1"}`, `{"id":"a","video":{"width":null}}`,
+		"{\"id\" :\t\"\\u00e9\\ud83d\\ude00\\/\" ,\r\n\"i\\u0064x\":{}}", `{"i\u0064":"escaped name"}`, `[{"id":"a"}]`, `"id"`, `{"":{"id":"a"}}`,
+	} {
+		f.Add([]byte(raw))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		_, _ = parse.PickTrusted(raw) // Whatever it is given, it doesn't panic.
+		if !rawdoc.Plain(raw, names...) {
+			return
+		}
+		want, refused := parse.Standard(raw)
+		for name, pick := range all() {
+			if video, err := pick(raw); !reflect.DeepEqual(video, want) || (err == nil) != (refused == nil) {
+				t.Errorf("%s of %s: %+v, %v; encoding/json %+v, %v", name, raw, video, err, want, refused)
+			}
+		}
+	})
+}
+
+// Each row of docs/json.md: where a document isn't plain, the ways may differ, and this is how.
+func TestDisagreements(t *testing.T) {
+	const refused = "(refused)"
+	for _, row := range []struct{ name, raw, gjson, standard, v2 string }{
+		{"a name twice", `{"id":"a","title":"1","title":"2"}`, "2", "2", refused},
+		{"a name in another case", `{"id":"a","Title":"1"}`, "", "1", ""},
+		{"the right name, then another case", `{"id":"a","title":"1","TITLE":"2"}`, "1", "2", "1"},
+		{"a byte that isn't UTF-8", "{\"id\":\"a\",\"title\":\"\xff\"}", "\xff", "\ufffd", refused},
+		{"half a surrogate pair", `{"id":"a","title":"\ud800"}`, "\ufffd", "\ufffd", refused},
+	} {
+		for way, want := range map[string]string{"Pick": row.gjson, "Standard": row.standard, "v2": row.v2} {
+			pick, known := all()[way]
+			if !known || baseline && way == "Pick" {
+				continue
+			}
+			video, err := pick([]byte(row.raw))
+			got := video.Title
+			if err != nil {
+				got = refused
+			}
+			if got != want {
+				t.Errorf("%s, %s: %q, %v", row.name, way, got, err)
+			}
+		}
+	}
+}

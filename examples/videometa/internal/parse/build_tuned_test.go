@@ -1,0 +1,5 @@
+//go:build !baseline
+
+package parse_test
+
+const baseline = false

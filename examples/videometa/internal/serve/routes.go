@@ -1,9 +1,6 @@
 package serve
 
-import (
-	"net/http"
-	"net/http/pprof"
-)
+import "net/http"
 
 // public is what everybody may ask. Health and metrics pass no guard: they are asked most urgently when there is too
 // much to do.
@@ -31,10 +28,7 @@ func (s *Service) admin() http.Handler {
 	mux := http.NewServeMux()
 	s.health.register(mux)
 	mux.Handle("GET /metrics", s.metrics.Handler())
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/profile", cpuProfile)
+	mux.HandleFunc("GET /debug/pprof/{name}", profile)
 	return mux
 }

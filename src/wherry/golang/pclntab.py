@@ -30,10 +30,23 @@ class Pclntab:
 
     name: str
     content: memoryview
+    order: str
+    """`<` or `>`, as struct writes it."""
+    pointer: int
+    """Bytes of an address: 4 or 8."""
     functions: int
     files: int
-    funcnames: memoryview
-    filenames: memoryview
+    text: int
+    """The address that functions' places count from; 0 from Go 1.26 on, where only the module data has it."""
+    funcname_at: int
+    """Where in the section the table of functions' names begins; the others follow it in this order."""
+    units_at: int
+    """The compilation units' tables of files."""
+    files_at: int
+    pcs_at: int
+    """The tables of values by place in the code: stack, file, line, inlining."""
+    functab_at: int
+    """The table of functions, and the rows it points at."""
 
     @classmethod
     def parse(cls, section: bytes | memoryview | mmap.mmap, name: str) -> Self:
@@ -51,12 +64,22 @@ class Pclntab:
         row = struct.Struct(f"{order}{_WORDS}{'Q' if pointer == 8 else 'I'}")  # noqa: PLR2004 - bytes of a pointer
         if len(content) < _FIXED + row.size:
             raise InvalidDocument(name, f"pclntab: {len(content)} bytes, its header alone has {_FIXED + row.size}")
-        functions, files, _, funcname, cu, filetab, pctab, pcln = row.unpack_from(content, _FIXED)
+        functions, files, text, funcname, cu, filetab, pctab, pcln = row.unpack_from(content, _FIXED)
         if not _FIXED + row.size <= funcname <= cu <= filetab <= pctab <= pcln <= len(content):
             raise InvalidDocument(name, f"pclntab: its tables do not follow each other inside its {len(content)} bytes")
         if functions > len(content) or files > len(content):
             raise InvalidDocument(name, f"pclntab: {functions} functions and {files} files in {len(content)} bytes")
-        return cls(name, content, functions, files, content[funcname:cu], content[filetab:pctab])
+        return cls(name, content, order, pointer, functions, files, text, funcname, cu, filetab, pctab, pcln)
+
+    @property
+    def funcnames(self) -> memoryview:
+        """The names of functions, each with a NUL behind it."""
+        return self.content[self.funcname_at : self.units_at]
+
+    @property
+    def filenames(self) -> memoryview:
+        """The paths of files, each with a NUL behind it."""
+        return self.content[self.files_at : self.pcs_at]
 
     def function_names(self) -> Iterator[str]:
         """Give the names of all functions, inlined ones too, in the order of the table; each once."""

@@ -1,0 +1,180 @@
+"""Who claims data, constants and strings: what the linker notes exactly, then whoever mentions an address.
+
+Imported late: it needs numpy. Sources: Go 1.20 to 1.27, cmd/link/internal/ld/data.go (the order of read-only data),
+cmd/link/internal/ld/inittask.go, runtime/proc.go (`initTask`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wherry.analysis.owners import LINKER, SHARED
+from wherry.analysis.program import Program
+from wherry.analysis.references import References, code_references, pointers
+from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, Kind, Spans, unique
+from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, Section
+from wherry.elf.symbols import STT_FUNC, Symbols
+from wherry.golang import pclntab
+from wherry.golang.names import package_of
+
+_ROUNDS = 5
+"""How many steps are followed from data to the data it points at."""
+_TASK_FIXED = 8
+_MOST_TASKS = 1 << 16
+_NO_OBJECT = (".*", "·f")
+
+
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """Addresses that something mentions, with whose it is: a row a mention."""
+
+    target: Ints
+    owner: Ints
+    function: Ints
+
+    def joined(self, other: "Mentions") -> "Mentions":
+        """Put two together."""
+        pairs = ((self.target, other.target), (self.owner, other.owner), (self.function, other.function))
+        return Mentions(*(np.concatenate(pair) for pair in pairs))
+
+
+def data_sections(program: Program) -> list[Section]:
+    """List the loaded sections that have neither code nor the pclntab."""
+    return [
+        one
+        for one in program.elf.sections
+        if one.flags & SHF_ALLOC and not one.flags & SHF_EXECINSTR and one.stored and one.name not in pclntab.SECTIONS
+    ]
+
+
+def ranges_of(sections: Sequence[Section]) -> Ints:
+    """Give first and end address of sections, two columns."""
+    return np.array([(one.address, one.address + one.stored) for one in sections], dtype=np.int64).reshape(-1, 2)
+
+
+def code_mentions(program: Program, targets: Ints) -> Mentions:
+    """Find what the machine code mentions."""
+    start, end = program.text, program.text + int(program.functions.starts[-1])
+    code = program.space.read_on(start)[: end - start]
+    found = code_references(code, start, program.architecture, program.functions.starts, targets)
+    function = program.function_at(found.place)
+    return Mentions(found.target, program.function_owners[function], function)
+
+
+def exact_spans(program: Program) -> Iterator[Spans]:
+    """Claim what the module data names with its size: itself, lists of the linker's, tasks of initialisation."""
+    module, pointer = program.module, program.functions.table.pointer
+    yield Spans.one(module.address, module.address + module.size, LINKER, Kind.DATA)
+    for name, width in (("typelinks", 4), ("itablinks", pointer), ("inittasks", pointer)):
+        start, count = module.get(name), module.get(f"{name}_len")
+        if start and 0 < count < _MOST_TASKS << 8:
+            yield Spans.one(start, start + width * count, LINKER, Kind.DATA)
+    yield _tasks(program)
+
+
+def _tasks(program: Program) -> Spans:
+    """Claim what tells the runtime how to initialise a package, for that package."""
+    module, pointer = program.module, program.functions.table.pointer
+    rows: list[tuple[int, int, int]] = []
+    for number in range(min(module.get("inittasks_len"), _MOST_TASKS)):
+        task = program.word(module["inittasks"] + number * pointer)
+        count = program.word(task) >> 32 if pointer == 8 else program.word(task + 4)  # noqa: PLR2004 - bytes of a pointer
+        first = program.word(task + _TASK_FIXED)
+        if 0 < count < _MOST_TASKS and program.text <= first < program.text + int(program.functions.starts[-1]):
+            owner = int(program.function_owners[program.function_at(np.array([first]))[0]])
+            rows.append((task, task + _TASK_FIXED + pointer * count, owner))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return Spans.of(table[:, 0], table[:, 1], table[:, 2], Kind.DATA)
+
+
+def function_values(program: Program, sections: Sequence[Section]) -> Spans:
+    """Claim constant pointers to functions, which stand in for functions as values, for the function's package."""
+    table = program.functions.table
+    text = np.array([[program.text, program.text + int(program.functions.starts[-1])]])
+    places: list[Ints] = []
+    values: list[Ints] = []
+    for one in sections:
+        if not one.flags & SHF_WRITE or one.name.startswith(".data.rel.ro"):
+            content = program.space.read_on(one.address)[: one.stored]
+            found = pointers(content, one.address, np.dtype(f"{table.order}u{table.pointer}"), text)
+            places.append(found.place)
+            values.append(found.target)
+    place = np.concatenate(places or [np.zeros(0, np.int64)])
+    value = np.concatenate(values or [np.zeros(0, np.int64)])
+    function = program.function_at(value)
+    entry = program.functions.starts[function] + program.text == value
+    place, function = place[entry], function[entry]
+    return Spans.of(place, place + table.pointer, program.function_owners[function], Kind.RODATA)
+
+
+def symbol_spans(program: Program) -> Spans:
+    """Claim data by symbols, where the binary has them."""
+    symbols = Symbols.of(program.elf)
+    sections = ranges_of(data_sections(program))
+    some = np.flatnonzero((symbols.size > 0) & (symbols.type != STT_FUNC))
+    inside = np.zeros(len(some), dtype=bool)
+    for low, high in sections.tolist():
+        inside |= (symbols.value[some] >= low) & (symbols.value[some] < high)
+    rows: list[tuple[int, int, int]] = []
+    for row in some[inside].tolist():
+        name = symbols.text(row)
+        package = "" if name.endswith(_NO_OBJECT) else package_of(name)
+        if package:
+            value = int(symbols.value[row])
+            rows.append((value, value + int(symbols.size[row]), program.package_owner(package)))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return Spans.of(table[:, 0], table[:, 1], table[:, 2], Kind.DATA)
+
+
+def mentioned_spans(program: Program, mentions: Mentions, taken: Spans) -> Spans:
+    """Claim what is left for those who mention it, and what that points at, step by step.
+
+    Args:
+        program: the program.
+        mentions: what code mentions.
+        taken: spans with an owner already; none is claimed again, and what lies before one ends there.
+    """
+    sections = data_sections(program)
+    targets = ranges_of(sections)
+    word = np.dtype(f"{program.functions.table.order}u{program.functions.table.pointer}")
+    links = [
+        pointers(program.space.read_on(one.address)[: one.stored], one.address, word, targets) for one in sections
+    ]
+    links_ = References(
+        np.concatenate([one.place for one in links] or [np.zeros(0, np.int64)]),
+        np.concatenate([one.target for one in links] or [np.zeros(0, np.int64)]),
+    )
+    objects = _objects(program, mentions, taken, targets)
+    for _ in range(_ROUNDS):
+        more = _followed(objects, links_)
+        known = np.isin(more.target, mentions.target)
+        if known.all():
+            break
+        fresh = Mentions(more.target[~known], more.owner[~known], more.function[~known])
+        mentions = mentions.joined(fresh)
+        objects = _objects(program, mentions, taken, targets)
+    return objects
+
+
+def _followed(objects: Spans, links: References) -> Mentions:
+    """Give what objects point at, as mentioned by whoever has the object."""
+    row = np.searchsorted(objects.start, links.place, side="right") - 1
+    inside = (row >= 0) & (objects.end[row] > links.place) if len(objects) else np.zeros(len(row), dtype=bool)
+    row = row[inside]
+    return Mentions(links.target[inside], objects.owner[row], objects.function[row])
+
+
+def _objects(program: Program, mentions: Mentions, taken: Spans, ranges: Ints) -> Spans:
+    """Make objects of mentions: each reaches to the next one, to what is taken, or to the end of its section."""
+    _, ends = ranges.T if len(ranges) else (np.zeros(0, np.int64),) * 2
+    row = np.searchsorted(taken.start, mentions.target, side="right") - 1
+    free = ~((row >= 0) & (taken.end[row] > mentions.target)) if len(taken) else np.ones(len(row), dtype=bool)
+    blobs = Blobs.used(
+        mentions.target[free], mentions.owner[free], mentions.function[free], int(ends.max(initial=0)), SHARED
+    )
+    borders = np.append(unique(np.concatenate([taken.start, ends])), np.iinfo(np.int64).max)
+    stops = np.minimum(blobs.end, borders[np.searchsorted(borders, blobs.start, side="right")])
+    confidence = np.where(blobs.owner == SHARED, Confidence.SHARED, Confidence.INFERRED).astype(np.int64)
+    function = np.where(blobs.owner == SHARED, NOBODY, blobs.function)
+    return Spans.of(blobs.start, stops, blobs.owner, Kind.DATA, confidence, function)

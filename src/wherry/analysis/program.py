@@ -1,0 +1,151 @@
+"""A Go program, read: its memory, its functions with their owners, and where its tables are.
+
+Imported late: it needs numpy. Sources: those of `golang/pclntab.py`, `golang/functions.py` and `golang/moduledata.py`;
+Go 1.26, cmd/compile/internal/noder/reader.go (in which unit a generic function's instance is compiled).
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from wherry.analysis.binary import build_info
+from wherry.analysis.owners import Owners
+from wherry.analysis.spans import Ints
+from wherry.elf.machine import architecture
+from wherry.elf.reader import Elf
+from wherry.elf.space import AddressSpace
+from wherry.errors import InvalidDocument
+from wherry.golang import moduledata, pclntab
+from wherry.golang.buildinfo import BuildInfo
+from wherry.golang.functions import Functions
+from wherry.golang.moduledata import ModuleData
+from wherry.golang.names import is_instance, package_of
+from wherry.golang.pclntab import Pclntab
+
+_VERSION = re.compile(r"@[^/]+")
+
+
+@dataclass(frozen=True)
+class Program:
+    """What whose-bytes asks of a Go program."""
+
+    elf: Elf
+    space: AddressSpace
+    info: BuildInfo | None
+    functions: Functions
+    module: ModuleData
+    pclntab_at: int
+    """The address of the pclntab."""
+    owners: Owners
+    function_owners: Ints
+    """Who has each function's bytes."""
+    name_owners: Ints
+    """The same for every name in the table, those of functions that were only inlined too."""
+    unit_owners: dict[int, int]
+    """Whose functions each compilation unit has."""
+
+    @classmethod
+    def of(cls, elf: Elf, *, origin: bool = False) -> Self:
+        """Read a program.
+
+        Args:
+            elf: the file.
+            origin: whether instances of generic functions are of the package that wrote them, and not of the one
+                that compiled them.
+
+        Raises:
+            InvalidDocument: it has no pclntab, or a broken one.
+            UnknownGo: its Go's tables are not known.
+        """
+        space = AddressSpace.of(elf)
+        address, content = _pclntab(elf, space)
+        functions = Functions.read(Pclntab.parse(content, elf.name))
+        info = build_info(elf)
+        module = moduledata.find(space, functions, address, info.go_version if info else "")
+        owners = Owners()
+        names, units = _name_owners(functions, owners), dict[int, int]()
+        own = names[functions.name_numbers]
+        units.update(_unit_owners(functions, own))
+        if not origin:
+            _give_instances(functions, own, units)
+        first = np.full(len(names), -1)
+        first[functions.name_numbers[::-1]] = np.arange(len(functions))[::-1]
+        names = np.where(first >= 0, own[first], names)
+        return cls(elf, space, info, functions, module, address, owners, own, names, units)
+
+    @property
+    def architecture(self) -> str:
+        """As GOARCH says it."""
+        return architecture(self.elf)
+
+    @property
+    def text(self) -> int:
+        """The address that functions' places count from."""
+        return self.module["text"]
+
+    @property
+    def funcdata_end(self) -> int:
+        """The address behind the last funcdata."""
+        gofunc = self.module["gofunc"]
+        borders = [self.module["findfunc"], self.module["etypes"], self.pclntab_at + len(self.functions.table.content)]
+        return min((border for border in borders if border > gofunc), default=gofunc)
+
+    def package_of_folder(self, folder: str) -> int | None:
+        """Find the package whose source is in a folder, as the pclntab names it: trimmed, or from somebody's disk."""
+        path = _VERSION.sub("", folder)
+        found = self.package_owner(path) if self.info and path == self.info.path else self.owners.known(path)
+        while found is None and "/" in path:
+            path = path.partition("/")[2]
+            found = self.owners.known(path) if path else None
+        return found
+
+    def package_owner(self, path: str) -> int:
+        """Number a package by its import path; the main package has another name in symbols."""
+        return self.owners.number("main" if self.info and path == self.info.path else path)
+
+    def word(self, address: int) -> int:
+        """Read an address; 0 where the file has none."""
+        table = self.functions.table
+        found = self.space.read_on(address)[: table.pointer]
+        return int.from_bytes(found, "little" if table.order == "<" else "big") if len(found) == table.pointer else 0
+
+    def function_at(self, addresses: Ints) -> Ints:
+        """Tell which function each address is in; those outside of all get the nearest."""
+        row = np.searchsorted(self.functions.starts, addresses - self.text, side="right") - 1
+        return np.clip(row, 0, len(self.functions) - 1)
+
+
+def _pclntab(elf: Elf, space: AddressSpace) -> tuple[int, memoryview]:
+    for name in pclntab.SECTIONS:
+        section = elf.section(name)
+        if section is not None:
+            return section.address, space.read(section.address, section.stored)
+    raise InvalidDocument(elf.name, "it has no pclntab: not a Go program, or a packed one")
+
+
+def _name_owners(functions: Functions, owners: Owners) -> Ints:
+    """Number the package of each name; of an instance, the package that wrote it."""
+    texts = functions.all_names[0]
+    number = owners.number
+    # What belongs to no package is assembly of the runtime and wrappers that the linker or cgo made.
+    runtime = number("runtime")
+    return np.fromiter((number(package) if (package := package_of(text)) else runtime for text in texts), np.int64)
+
+
+def _unit_owners(functions: Functions, own: Ints) -> dict[int, int]:
+    """Find whose functions each compilation unit has, by those that no other package can have asked for."""
+    instances = np.fromiter((is_instance(name) or name.startswith("type:") for name in functions.names), bool)
+    counts: dict[int, Counter[int]] = {}
+    for unit, owner in zip(functions.units[~instances].tolist(), own[~instances].tolist(), strict=True):
+        counts.setdefault(unit, Counter())[owner] += 1
+    return {unit: found.most_common(1)[0][0] for unit, found in counts.items()}
+
+
+def _give_instances(functions: Functions, own: Ints, units: dict[int, int]) -> None:
+    """Give instances of generic functions to the package of the unit they were compiled in."""
+    for place, name in enumerate(functions.names):
+        if is_instance(name):
+            own[place] = units.get(int(functions.units[place]), own[place])

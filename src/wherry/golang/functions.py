@@ -1,0 +1,184 @@
+"""The functions of a Go binary, as arrays: where each begins, who compiled it, what the runtime keeps about it.
+
+Imported late: it needs numpy. Sources: Go 1.20 to 1.27, runtime/runtime2.go (`_func`), runtime/symtabinl.go
+(`inlinedCall`), cmd/link/internal/ld/pcln.go (who is put where, and what is put there once for all).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherry.errors import InvalidDocument
+from wherry.golang.pclntab import Pclntab
+
+Ints = NDArray[np.int64]
+INLINE_TREE: Final = 3
+"""FUNCDATA_InlTree: the slot of a function's funcdata that tells what was inlined into it."""
+NOTHING: Final = 0xFFFFFFFF
+"""What stands in a slot that is empty."""
+
+_ROW = 44
+"""Bytes of a `_func` before its lists of pcdata and funcdata."""
+_MOST_SLOTS = 64
+_INLINED = 16
+"""Bytes of an `inlinedCall`."""
+_NAME_OFFSET, _PCSP, _PCFILE, _PCLINE, _PCDATA_COUNT, _UNIT = 1, 4, 5, 6, 7, 8
+_FUNCDATA_COUNT = 43
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Which functions use what: two columns, a row a use."""
+
+    function: Ints
+    """The function's number in the table."""
+    offset: Ints
+    """Where what it uses begins, in its table."""
+
+
+@dataclass(frozen=True)
+class Functions:
+    """All functions that have code of their own, in the order of their addresses."""
+
+    table: Pclntab
+    starts: Ints
+    """Bytes from the start of the code to each function; one more row says where the last one ends."""
+    rows: Ints
+    """Where in the section each function's row begins."""
+    row_ends: Ints
+    name_offsets: Ints
+    units: Ints
+    """The compilation unit: where its files begin in its table. Functions of one package and kind of source share it."""
+    pcdata_counts: Ints
+    funcdata_counts: Ints
+
+    @classmethod
+    def read(cls, table: Pclntab) -> Self:
+        """Read the table of functions and the fixed part of all rows.
+
+        Raises:
+            InvalidDocument: a row lies outside the section, or the table is not in order.
+        """
+        words = _words(table, table.functab_at)
+        count = table.functions
+        if count == 0 or 2 * count + 1 > len(words):
+            raise InvalidDocument(table.name, f"pclntab: {count} functions do not fit its {len(table.content)} bytes")
+        starts = words[0 : 2 * count + 1 : 2].astype(np.int64)
+        rows = words[1 : 2 * count : 2].astype(np.int64)
+        _in_order(table, starts, rows)
+        first = rows // 4
+        pcdata = words[first + _PCDATA_COUNT].astype(np.int64)
+        funcdata = _bytes(table)[table.functab_at + rows + _FUNCDATA_COUNT].astype(np.int64)
+        ends = rows + _ROW + 4 * (pcdata + funcdata)
+        _inside(table, pcdata, funcdata, rows, ends)
+        names = words[first + _NAME_OFFSET].astype(np.int64)
+        if names.max() >= len(table.funcnames):
+            raise InvalidDocument(table.name, "pclntab: a function's name lies outside the table of names")
+        at = table.functab_at
+        return cls(
+            table, starts, rows + at, ends + at, names, words[first + _UNIT].astype(np.int64), pcdata, funcdata
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def sizes(self) -> Ints:
+        """Bytes of code, the alignment behind it among them."""
+        return np.diff(self.starts)
+
+    @property
+    def end(self) -> int:
+        """Where in the section the rows end; funcdata may follow (Go 1.26 and newer)."""
+        return int(self.row_ends[-1])
+
+    @cached_property
+    def all_names(self) -> tuple[list[str], Ints]:
+        """Every name of the table, those that were only inlined too, and where it begins."""
+        texts = bytes(self.table.funcnames).split(b"\0")[:-1]
+        sizes = np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts))
+        return [text.decode(errors="replace") for text in texts], np.cumsum(sizes) - sizes
+
+    @cached_property
+    def name_numbers(self) -> Ints:
+        """Which of all names each function has."""
+        return np.searchsorted(self.all_names[1], self.name_offsets, side="right") - 1
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The functions' names, in the order of the table."""
+        texts = self.all_names[0]
+        return [texts[number] for number in self.name_numbers.tolist()]
+
+    @cached_property
+    def pc_tables(self) -> Uses:
+        """Which tables of values each function uses; offsets count from `Pclntab.pcs_at`."""
+        words = _words(self.table, self.table.functab_at)
+        first = (self.rows - self.table.functab_at) // 4
+        function, place = _lists(self.pcdata_counts)
+        numbers = np.arange(len(self))
+        functions = np.concatenate([numbers, numbers, numbers, function])
+        places = np.concatenate([first + _PCSP, first + _PCFILE, first + _PCLINE, first[function] + _ROW // 4 + place])
+        offsets = words[places].astype(np.int64)
+        used = (offsets > 0) & (offsets < self.table.functab_at - self.table.pcs_at)
+        return Uses(functions[used], offsets[used])
+
+    @cached_property
+    def funcdata(self) -> tuple[Uses, Ints]:
+        """Which funcdata each function uses, by offsets from `go:func.*`; and in which slot."""
+        words = _words(self.table, self.table.functab_at)
+        first = (self.rows - self.table.functab_at) // 4 + _ROW // 4 + self.pcdata_counts
+        function, slot = _lists(self.funcdata_counts)
+        offsets = words[first[function] + slot].astype(np.int64)
+        used = offsets != NOTHING
+        return Uses(function[used], offsets[used]), slot[used]
+
+    def inlined(self, funcdata: memoryview) -> Uses:
+        """Tell what was inlined where: functions, and the offsets of names they took in.
+
+        Args:
+            funcdata: the bytes from `go:func.*` on.
+        """
+        uses, slots = self.funcdata
+        borders = np.unique(uses.offset)
+        trees = slots == INLINE_TREE
+        function, start = uses.function[trees], uses.offset[trees]
+        following = np.append(borders, len(funcdata))[np.searchsorted(borders, start, side="right")]
+        counts = np.clip(np.minimum(following, len(funcdata)) - start, 0, None) // _INLINED
+        owner, place = _lists(counts)
+        words = np.frombuffer(funcdata, dtype=f"{self.table.order}u4", count=len(funcdata) // 4)
+        names = words[(start[owner] + place * _INLINED) // 4 + 1].astype(np.int64)
+        known = names < len(self.table.funcnames)
+        return Uses(function[owner][known], names[known])
+
+
+def _lists(counts: Ints) -> tuple[Ints, Ints]:
+    """Number the members of lists: for each, its list and its place therein."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _words(table: Pclntab, at: int) -> NDArray[np.uint32]:
+    content = table.content[at:]
+    return np.frombuffer(content, dtype=f"{table.order}u4", count=len(content) // 4)
+
+
+def _bytes(table: Pclntab) -> NDArray[np.uint8]:
+    return np.frombuffer(table.content, dtype=np.uint8)
+
+
+def _in_order(table: Pclntab, starts: Ints, rows: Ints) -> None:
+    if (np.diff(starts) < 0).any() or (np.diff(rows) < _ROW).any() or (rows % 4).any():
+        raise InvalidDocument(table.name, "pclntab: its functions are not in order")
+    if rows[0] < 4 * (2 * len(rows) + 1) or table.functab_at + rows[-1] + _ROW > len(table.content):
+        raise InvalidDocument(table.name, "pclntab: a function's row lies outside the table")
+
+
+def _inside(table: Pclntab, pcdata: Ints, funcdata: Ints, rows: Ints, ends: Ints) -> None:
+    if max(pcdata.max(), funcdata.max()) > _MOST_SLOTS:
+        raise InvalidDocument(table.name, f"pclntab: a function has more than {_MOST_SLOTS} tables")
+    if (ends[:-1] > rows[1:]).any() or table.functab_at + ends[-1] > len(table.content):
+        raise InvalidDocument(table.name, "pclntab: functions' rows lie over each other")

@@ -114,7 +114,8 @@ def _step(octets: Octets, position: Ints) -> tuple[Ints, NDArray[np.bool_], Ints
     tail, relative = _addressing(octets, at + 1, modrm)
     end = at + 1 + np.where(has, tail, 0)
     displacement_end = end
-    end = end + _immediate(shape, (modrm >> 3) & 7, short=short, wide=wide)
+    digit = ((modrm >> 3) & 7).astype(np.uint8)
+    end = end + _immediate(shape, digit, short=short, wide=wide)
     relative &= has
     target = end + _signed32(octets, np.minimum(displacement_end, len(octets)) - 4)
     return np.minimum(end, len(octets) - _TAIL), relative, target
@@ -167,9 +168,7 @@ def _addressing(octets: Octets, at: Ints, modrm: Octets) -> tuple[Ints, NDArray[
     return 1 + sib + np.where(wide, 4, np.where(mode == 1, 1, 0)), relative
 
 
-def _immediate(
-    shape: Octets, digit: Octets, *, short: NDArray[np.bool_], wide: NDArray[np.bool_]
-) -> Ints:
+def _immediate(shape: Octets, digit: Octets, *, short: NDArray[np.bool_], wide: NDArray[np.bool_]) -> Ints:
     has = ((shape & _GROUP3) == 0) | (digit < 2)  # noqa: PLR2004 - TEST
     size = np.where((shape & _IMM8) != 0, 1, 0) + np.where((shape & _IMM16) != 0, 2, 0)
     size += np.where((shape & _IMM32) != 0, np.where(short, 2, 4), 0)

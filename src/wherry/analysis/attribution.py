@@ -16,14 +16,14 @@ from wherry.analysis.data_claims import (
     ranges_of,
     symbol_spans,
 )
+from wherry.analysis.embedded import embedded_files, embedded_spans
 from wherry.analysis.function_claims import code_spans, table_spans
 from wherry.analysis.owners import C, DEBUG, FILE, LINKER, SYMBOLS, UNKNOWN, Owners
 from wherry.analysis.program import Program
-from wherry.analysis.spans import Confidence, Ints, Kind, Spans, concatenated, settle, unique
+from wherry.analysis.spans import Confidence, Kind, Spans, concatenated, settle, unique
 from wherry.analysis.type_claims import TypeClaims, type_claims
 from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, Elf, Section
 from wherry.golang import pclntab
-from wherry.golang.names import is_instance
 
 _LINKERS = (
     ".go.buildinfo", ".go.fipsinfo", ".go.module", ".typelink", ".itablink", ".gosymtab", ".rel", ".dyn", ".interp",
@@ -64,20 +64,27 @@ def attribute(program: Program) -> Attribution:
 
 def _sorted(spans: Spans) -> Spans:
     """Segments may share bytes of the file: the first counts."""
-    return Spans.of(spans.start, spans.end, spans.owner, Kind.OTHER, spans.confidence, spans.function) if (
-        spans.start[1:] < spans.end[:-1]
-    ).any() else spans
+    return (
+        Spans.of(spans.start, spans.end, spans.owner, Kind.OTHER, spans.confidence, spans.function)
+        if (spans.start[1:] < spans.end[:-1]).any()
+        else spans
+    )
 
 
 def _loaded(program: Program) -> list[Spans]:
     sections = data_sections(program)
     mentions = code_mentions(program, ranges_of(sections))
     types = type_claims(program, unique(mentions.target))
+    strings = string_range(program, types)
     known = [code_spans(program), *table_spans(program), *types.spans, *exact_spans(program)]
-    known += [function_values(program, sections), symbol_spans(program)]
-    taken = _union([one for one in known if len(one)])
-    found = _kinds(program, mentioned_spans(program, mentions, taken), types)
-    return [*known, found]
+    symbols, files = symbol_spans(program), list(embedded_files(program))
+    known += [function_values(program, *strings)]
+    embedded = embedded_spans(files, symbols)
+    taken = _union([one for one in (*known, embedded, symbols) if len(one)])
+    found = mentioned_spans(program, mentions, taken, strings)
+    if not len(symbols):
+        embedded = embedded_spans(files, found)
+    return [*known, embedded, _kinds(program, symbols, strings), _kinds(program, found, strings)]
 
 
 def _union(layers: list[Spans]) -> Spans:
@@ -87,14 +94,14 @@ def _union(layers: list[Spans]) -> Spans:
     return Spans.of(starts, ends, 0, Kind.OTHER)
 
 
-def _kinds(program: Program, spans: Spans, types: TypeClaims) -> Spans:
+def _kinds(program: Program, spans: Spans, strings: tuple[int, int]) -> Spans:
     """Tell strings, constants and variables apart by where they are."""
     kind = np.full(len(spans), int(Kind.DATA))
     for section in data_sections(program):
         inside = (spans.start >= section.address) & (spans.start < section.address + section.stored)
         if not section.flags & SHF_WRITE or section.name.startswith(".data.rel.ro"):
             kind[inside] = Kind.RODATA
-    low, high = string_range(program, types)
+    low, high = strings
     kind[(spans.start >= low) & (spans.start < high)] = Kind.STRINGS
     return Spans(spans.start, spans.end, spans.owner, kind, spans.confidence, spans.function)
 
@@ -166,8 +173,3 @@ def _padding(elf: Elf, spans: Spans) -> Spans:
         if not any(any(elf.view[at : min(at + _WINDOW, end)]) for at in range(start, end, _WINDOW)):
             owner[row], kind[row], confidence[row] = FILE, Kind.PADDING, Confidence.EXACT
     return Spans(spans.start, spans.end, owner, kind, confidence, spans.function)
-
-
-def instances(program: Program) -> Ints:
-    """Number the functions that are instances of generic ones."""
-    return np.flatnonzero(np.fromiter((is_instance(name) for name in program.functions.names), bool))

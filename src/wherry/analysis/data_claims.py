@@ -18,11 +18,14 @@ from wherry.elf.symbols import STT_FUNC, Symbols
 from wherry.golang import pclntab
 from wherry.golang.names import package_of
 
+_FUNCTION_VALUES = ".go.func"
 _ROUNDS = 5
 """How many steps are followed from data to the data it points at."""
 _TASK_FIXED = 8
 _MOST_TASKS = 1 << 16
 _NO_OBJECT = (".*", "·f")
+_LINKERS = ("gcdata", "gcbss", "textsections", "pkghashes")
+"""Fields of the module data that point at tables whose size it does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,12 @@ def code_mentions(program: Program, targets: Ints) -> Mentions:
     code = program.space.read_on(start)[: end - start]
     found = code_references(code, start, program.architecture, program.functions.starts, targets)
     function = program.function_at(found.place)
-    return Mentions(found.target, program.function_owners[function], function)
+    linkers = np.array([program.module[name] for name in _LINKERS], dtype=np.int64)
+    return Mentions(
+        np.concatenate([found.target, linkers]),
+        np.concatenate([program.function_owners[function], np.full(len(linkers), LINKER)]),
+        np.concatenate([function, np.full(len(linkers), NOBODY)]),
+    )
 
 
 def exact_spans(program: Program) -> Iterator[Spans]:
@@ -88,20 +96,22 @@ def _tasks(program: Program) -> Spans:
     return Spans.of(table[:, 0], table[:, 1], table[:, 2], Kind.DATA)
 
 
-def function_values(program: Program, sections: Sequence[Section]) -> Spans:
-    """Claim constant pointers to functions, which stand in for functions as values, for the function's package."""
+def function_values(program: Program, low: int, high: int) -> Spans:
+    """Claim constant pointers to functions, which stand in for functions as values, for the function's package.
+
+    They are in a section of their own since Go 1.27, before that between strings and masks, from low to high.
+    """
     table = program.functions.table
+    ranges = [(one.address, one.address + one.stored) for one in program.elf.sections if one.name == _FUNCTION_VALUES]
     text = np.array([[program.text, program.text + int(program.functions.starts[-1])]])
-    places: list[Ints] = []
-    values: list[Ints] = []
-    for one in sections:
-        if not one.flags & SHF_WRITE or one.name.startswith(".data.rel.ro"):
-            content = program.space.read_on(one.address)[: one.stored]
-            found = pointers(content, one.address, np.dtype(f"{table.order}u{table.pointer}"), text)
-            places.append(found.place)
-            values.append(found.target)
-    place = np.concatenate(places or [np.zeros(0, np.int64)])
-    value = np.concatenate(values or [np.zeros(0, np.int64)])
+    word = np.dtype(f"{table.order}u{table.pointer}")
+    rows = [
+        pointers(program.space.read_on(start)[: end - start], start, word, text)
+        for start, end in [*ranges, (low, high)]
+        if end > start
+    ]
+    place = np.concatenate([one.place for one in rows] or [np.zeros(0, np.int64)])
+    value = np.concatenate([one.target for one in rows] or [np.zeros(0, np.int64)])
     function = program.function_at(value)
     entry = program.functions.starts[function] + program.text == value
     place, function = place[entry], function[entry]
@@ -127,25 +137,29 @@ def symbol_spans(program: Program) -> Spans:
     return Spans.of(table[:, 0], table[:, 1], table[:, 2], Kind.DATA)
 
 
-def mentioned_spans(program: Program, mentions: Mentions, taken: Spans) -> Spans:
+def mentioned_spans(program: Program, mentions: Mentions, taken: Spans, strings: tuple[int, int]) -> Spans:
     """Claim what is left for those who mention it, and what that points at, step by step.
 
     Args:
         program: the program.
         mentions: what code mentions.
         taken: spans with an owner already; none is claimed again, and what lies before one ends there.
+        strings: first and end address of the strings.
     """
     sections = data_sections(program)
     targets = ranges_of(sections)
     word = np.dtype(f"{program.functions.table.order}u{program.functions.table.pointer}")
+    # What .noptrdata has is no pointer, however much a number may look like an address.
     links = [
-        pointers(program.space.read_on(one.address)[: one.stored], one.address, word, targets) for one in sections
+        pointers(program.space.read_on(one.address)[: one.stored], one.address, word, targets)
+        for one in sections
+        if one.name != ".noptrdata"
     ]
     links_ = References(
         np.concatenate([one.place for one in links] or [np.zeros(0, np.int64)]),
         np.concatenate([one.target for one in links] or [np.zeros(0, np.int64)]),
     )
-    objects = _objects(program, mentions, taken, targets)
+    objects = _objects(program, mentions, taken, targets, strings)
     for _ in range(_ROUNDS):
         more = _followed(objects, links_)
         known = np.isin(more.target, mentions.target)
@@ -153,7 +167,7 @@ def mentioned_spans(program: Program, mentions: Mentions, taken: Spans) -> Spans
             break
         fresh = Mentions(more.target[~known], more.owner[~known], more.function[~known])
         mentions = mentions.joined(fresh)
-        objects = _objects(program, mentions, taken, targets)
+        objects = _objects(program, mentions, taken, targets, strings)
     return objects
 
 
@@ -162,19 +176,27 @@ def _followed(objects: Spans, links: References) -> Mentions:
     row = np.searchsorted(objects.start, links.place, side="right") - 1
     inside = (row >= 0) & (objects.end[row] > links.place) if len(objects) else np.zeros(len(row), dtype=bool)
     row = row[inside]
-    return Mentions(links.target[inside], objects.owner[row], objects.function[row])
+    owner, function = objects.owner[row].astype(np.int64), objects.function[row].astype(np.int64)
+    return Mentions(links.target[inside], owner, function)
 
 
-def _objects(program: Program, mentions: Mentions, taken: Spans, ranges: Ints) -> Spans:
+def _objects(  # noqa: PLR0913 - all that bounds an object
+    program: Program, mentions: Mentions, taken: Spans, ranges: Ints, strings: tuple[int, int]
+) -> Spans:
     """Make objects of mentions: each reaches to the next one, to what is taken, or to the end of its section."""
     _, ends = ranges.T if len(ranges) else (np.zeros(0, np.int64),) * 2
     row = np.searchsorted(taken.start, mentions.target, side="right") - 1
     free = ~((row >= 0) & (taken.end[row] > mentions.target)) if len(taken) else np.ones(len(row), dtype=bool)
-    blobs = Blobs.used(
-        mentions.target[free], mentions.owner[free], mentions.function[free], int(ends.max(initial=0)), SHARED
-    )
+    limit = int(ends.max(initial=0))
+    target, owner = mentions.target[free], mentions.owner[free]
+    blobs = Blobs.used(target, owner, mentions.function[free], limit, SHARED)
+    ranks = program.ranks
+    first = Blobs.lowest(target, ranks[owner])
     borders = np.append(unique(np.concatenate([taken.start, ends])), np.iinfo(np.int64).max)
     stops = np.minimum(blobs.end, borders[np.searchsorted(borders, blobs.start, side="right")])
-    confidence = np.where(blobs.owner == SHARED, Confidence.SHARED, Confidence.INFERRED).astype(np.int64)
-    function = np.where(blobs.owner == SHARED, NOBODY, blobs.function)
-    return Spans.of(blobs.start, stops, blobs.owner, Kind.DATA, confidence, function)
+    # Who else mentions a variable imports the package that has it. Of equal strings the linker keeps one for all.
+    written = ~((blobs.start >= strings[0]) & (blobs.start < strings[1]))
+    owners = np.where((blobs.owner == SHARED) & written, np.argsort(ranks)[first], blobs.owner)
+    confidence = np.where(owners == SHARED, Confidence.SHARED, Confidence.INFERRED).astype(np.int64)
+    function = np.where(owners == SHARED, NOBODY, blobs.function)
+    return Spans.of(blobs.start, stops, owners, Kind.DATA, confidence, function)

@@ -12,8 +12,8 @@ from typing import Self
 import numpy as np
 
 from wherry.analysis.binary import build_info
-from wherry.analysis.owners import Owners
-from wherry.analysis.spans import Ints
+from wherry.analysis.owners import LINKER, Owners
+from wherry.analysis.spans import NOBODY, Ints
 from wherry.elf.machine import architecture
 from wherry.elf.reader import Elf
 from wherry.elf.space import AddressSpace
@@ -75,6 +75,20 @@ class Program:
         first[functions.name_numbers[::-1]] = np.arange(len(functions))[::-1]
         names = np.where(first >= 0, own[first], names)
         return cls(elf, space, info, functions, module, address, owners, own, names, units)
+
+    @property
+    def ranks(self) -> Ints:
+        """Place packages in an order in which each comes behind those it imports, as far as units tell; by owner.
+
+        Source: Go 1.26, cmd/link/internal/ld/lib.go (`postorder`).
+        """
+        first = np.full(len(self.owners.names), np.iinfo(np.int64).max)
+        first[LINKER] = NOBODY
+        for unit, owner in self.unit_owners.items():
+            first[owner] = min(int(first[owner]), unit)
+        ranks = np.empty(len(first), np.int64)
+        ranks[np.argsort(first, kind="stable")] = np.arange(len(first))
+        return ranks
 
     @property
     def architecture(self) -> str:

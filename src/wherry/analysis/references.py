@@ -17,6 +17,7 @@ from wherry.analysis.spans import Ints
 _WINDOW: Final = 4 << 20
 """Bytes of code that are looked at in one go."""
 
+
 @dataclass(frozen=True, slots=True)
 class References:
     """Places that mention an address, and the address; two columns."""

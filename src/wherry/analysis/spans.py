@@ -6,14 +6,18 @@ Imported late: it needs numpy.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Numbers = NDArray[np.integer[Any]]
 NOBODY: Final = -1
 """The function of bytes that no single function has."""
+
+_TYPES: Final = (np.int64, np.int64, np.int32, np.int8, np.int8, np.int32)
+"""Of the columns of spans: there can be millions."""
 
 
 class Kind(IntEnum):
@@ -53,11 +57,11 @@ class Spans:
 
     start: Ints
     end: Ints
-    owner: Ints
+    owner: Numbers
     """A number of `Owners`."""
-    kind: Ints
-    confidence: Ints
-    function: Ints
+    kind: Numbers
+    confidence: Numbers
+    function: Numbers
     """The function whose bytes alone they are, by its number in the pclntab; `NOBODY` otherwise."""
 
     @classmethod
@@ -65,15 +69,15 @@ class Spans:
         cls,
         start: Ints,
         end: Ints,
-        owner: Ints | int,
+        owner: Numbers | int,
         kind: Kind,
-        confidence: Ints | Confidence = Confidence.EXACT,
-        function: Ints | int = NOBODY,
+        confidence: Numbers | Confidence = Confidence.EXACT,
+        function: Numbers | int = NOBODY,
     ) -> Self:
         """Make spans of ranges in any order; empty ones go, and of two over each other the first by address counts."""
         columns = [
-            np.broadcast_to(np.asarray(column, dtype=np.int64), start.shape)
-            for column in (start, end, owner, int(kind), confidence, function)
+            np.broadcast_to(np.asarray(column, dtype=dtype), start.shape)
+            for column, dtype in zip((start, end, owner, int(kind), confidence, function), _TYPES, strict=True)
         ]
         order = np.lexsort((columns[1], columns[0]))
         first, last, *rest = (column[order] for column in columns)
@@ -94,7 +98,7 @@ class Spans:
         """Bytes of each."""
         return self.end - self.start
 
-    def columns(self) -> tuple[Ints, ...]:
+    def columns(self) -> tuple[Numbers, ...]:
         """Give all six columns."""
         return self.start, self.end, self.owner, self.kind, self.confidence, self.function
 
@@ -126,7 +130,7 @@ def settle(low: int, high: int, layers: Sequence[Spans]) -> Spans:
     borders += [np.clip(side, low, high) for layer in layers for side in (layer.start, layer.end)]
     edges = unique(np.concatenate(borders))
     starts, ends = edges[:-1], edges[1:]
-    columns = [np.full(len(starts), NOBODY) for _ in range(4)]
+    columns: list[Numbers] = [np.full(len(starts), NOBODY, dtype) for dtype in _TYPES[2:]]
     open_ = np.ones(len(starts), dtype=bool)
     for layer in layers:
         if not len(layer):
@@ -182,6 +186,14 @@ class Blobs:
         function, _ = _only(functions[order], first, NOBODY)
         confidence = np.where(alone & (owner != shared), Confidence.EXACT, Confidence.SHARED)
         return cls(starts, ends, owner, confidence, function)
+
+    @staticmethod
+    def lowest(offsets: Ints, values: Ints) -> Ints:
+        """Give the lowest of what the users of each blob have, in the order of `used`."""
+        order = np.argsort(offsets, kind="stable")
+        sorted_ = offsets[order]
+        first = np.flatnonzero(np.concatenate(([True], sorted_[1:] != sorted_[:-1]))) if len(sorted_) else order
+        return np.minimum.reduceat(values[order], first) if len(first) else values[:0]
 
     def spans(self, at: int, kind: Kind) -> Spans:
         """Give them as spans of a table that begins at an address."""

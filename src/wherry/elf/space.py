@@ -115,7 +115,8 @@ def _relative(elf: Elf) -> NDArray[np.int64]:
             words = np.frombuffer(content, dtype=f"{elf.order}i8", count=len(content) // 24 * 3)
             rows.append(words.reshape(-1, 3).astype(np.int64))
     table = np.concatenate(rows)
-    return table[(table[:, 1] & 0xFFFFFFFF) == (kind or 0)][:, [0, 2]]
+    moved: NDArray[np.int64] = table[(table[:, 1] & 0xFFFFFFFF) == (kind or 0)][:, [0, 2]]
+    return moved
 
 
 def _patched(elf: Elf, content: memoryview, address: int, moved: NDArray[np.int64]) -> memoryview:

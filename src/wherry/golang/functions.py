@@ -78,9 +78,7 @@ class Functions:
         if names.max() >= len(table.funcnames):
             raise InvalidDocument(table.name, "pclntab: a function's name lies outside the table of names")
         at = table.functab_at
-        return cls(
-            table, starts, rows + at, ends + at, names, words[first + _UNIT].astype(np.int64), pcdata, funcdata
-        )
+        return cls(table, starts, rows + at, ends + at, names, words[first + _UNIT].astype(np.int64), pcdata, funcdata)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -6,13 +6,14 @@ internal/abi/map.go, map_swiss.go and map_noswiss.go, cmd/compile/internal/refle
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final, Self
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Words = NDArray[np.unsignedinteger[Any]]
 
 (
     _ARRAY, _CHAN, _FUNC, _INTERFACE, _MAP, _POINTER, _SLICE, _STRING, _STRUCT, _UNSAFE,
@@ -42,10 +43,9 @@ class Region:
     pointer: int
     """Bytes of an address."""
 
-    def words(self, width: int) -> Ints:
+    def words(self, width: int) -> Words:
         """Give all as whole numbers of so many bytes."""
-        count = len(self.content) // width
-        return np.frombuffer(self.content, dtype=f"{self.order}u{width}", count=count).astype(np.int64, copy=False)
+        return np.frombuffer(self.content, dtype=f"{self.order}u{width}", count=len(self.content) // width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +178,9 @@ class _Reader:
 
     region: Region
     minor: int
-    pointers: Ints = field(init=False)
-    quads: Ints = field(init=False)
-    pairs: Ints = field(init=False)
+    pointers: Words = field(init=False)
+    quads: Words = field(init=False)
+    pairs: Words = field(init=False)
     octets: NDArray[np.uint8] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -237,8 +237,9 @@ class _Reader:
         good &= self.pointers_at(places + pointer) <= self.pointers_at(places)
         name = self.quads_at(places + self.base - 8)
         good &= (name > 0) & (name < size - 3)
-        places, name = places[good], name[good]
-        return places[(octets[name] & 0xF0) == 0]
+        good[good] = (octets[name[good]] & 0xF0) == 0
+        plausible: Ints = places[good]
+        return plausible
 
     def walked(self, dense: int) -> Ints:
         """Walk types that follow one another, each on a multiple of a pointer's size."""
@@ -265,7 +266,7 @@ class _Reader:
             listed = int(self.pointers[(at + self.base) // pointer + 2]) * (3 * pointer if kind == _STRUCT else 8)
         elif kind == _FUNC:
             place = (at + self.base) // 2
-            listed = int(pairs[place] + (pairs[place + 1] & 0x7FFF)) * pointer
+            listed = (int(pairs[place]) + (int(pairs[place + 1]) & 0x7FFF)) * pointer
         if self.octets[tail] & _UNCOMMON:
             listed += _UNCOMMON_SIZE + _METHOD * int(pairs[(at + size + 4) // 2])
         return size + listed if 0 <= listed <= len(self.region.content) - at else 0
@@ -277,13 +278,13 @@ class _Reader:
         return self.octets[start + 2 * self.region.pointer + 4].astype(np.int64)
 
     def pointers_at(self, places: Ints) -> Ints:
-        return self.pointers[np.clip(places // self.region.pointer, 0, len(self.pointers) - 1)]
+        return self.pointers[np.clip(places // self.region.pointer, 0, len(self.pointers) - 1)].astype(np.int64)
 
     def quads_at(self, places: Ints) -> Ints:
-        return self.quads[np.clip(places // 4, 0, len(self.quads) - 1)]
+        return self.quads[np.clip(places // 4, 0, len(self.quads) - 1)].astype(np.int64)
 
     def pairs_at(self, places: Ints) -> Ints:
-        return self.pairs[np.clip(places // 2, 0, len(self.pairs) - 1)]
+        return self.pairs[np.clip(places // 2, 0, len(self.pairs) - 1)].astype(np.int64)
 
     def _extra(self) -> Ints:
         """Bytes between what all types begin with and the uncommon part, by kind."""

@@ -1,0 +1,91 @@
+"""Files that a program embeds with an `embed.FS`: found by the hash that the compiler writes beside each.
+
+Imported late: it needs numpy. Source: Go 1.20 to 1.27, embed/embed.go (`file`), cmd/compile/internal/staticdata/embed.go.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wherry.analysis.owners import UNKNOWN
+from wherry.analysis.program import Program
+from wherry.analysis.spans import Confidence, Kind, Spans
+from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR
+
+_HASH = 16
+"""Bytes of a file's SHA-256 that are kept."""
+_LONGEST_NAME = 4096
+_WINDOW = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One file of an embed.FS."""
+
+    name: str
+    address: int
+    size: int
+    entry: int
+    """Where the file's row is: name, content and hash."""
+
+
+def embedded_files(program: Program) -> Iterator[Embedded]:
+    """Find the files, each confirmed by its hash. Empty ones and folders have no bytes and are not given."""
+    for section in program.elf.sections:
+        if section.flags & SHF_ALLOC and not section.flags & SHF_EXECINSTR and section.stored:
+            content = program.space.read_on(section.address)[: section.stored]
+            yield from _in_section(program, content, section.address)
+
+
+def embedded_spans(files: Sequence[Embedded], objects: Spans) -> Spans:
+    """Claim embedded files for those who have the table that names them.
+
+    Args:
+        files: the files.
+        objects: spans of data with their owners.
+    """
+    table = np.array([(one.address, one.address + one.size, one.entry) for one in files], np.int64).reshape(-1, 3)
+    row = np.searchsorted(objects.start, table[:, 2], side="right") - 1
+    known = (row >= 0) & (objects.end[row] > table[:, 2]) if len(objects) else np.zeros(len(table), dtype=bool)
+    owner = np.where(known, objects.owner[row] if len(objects) else UNKNOWN, UNKNOWN)
+    confidence = np.where(known, Confidence.EXACT, Confidence.UNKNOWN)
+    return Spans.of(table[:, 0], table[:, 1], owner, Kind.EMBED, confidence)
+
+
+def _in_section(program: Program, content: memoryview, address: int) -> Iterator[Embedded]:
+    table = program.functions.table
+    pointer = table.pointer
+    skipped = -address % pointer
+    count = max(0, len(content) - skipped) // pointer
+    words = np.frombuffer(content[skipped:], dtype=f"{table.order}u{pointer}", count=count).astype(np.int64)
+    row = 4 + _HASH // pointer
+    if len(words) < row:
+        return
+    name, length, start, size = (words[at : len(words) - row + 1 + at] for at in range(4))
+    low, high = program.space.ranges[0].address, program.space.ranges[-1].address + program.space.ranges[-1].size
+    likely = (length > 0) & (length < _LONGEST_NAME) & (size > 0) & (size < high - low)
+    likely &= (name >= low) & (name < high) & (start >= low) & (start < high)
+    for at in range(4, row):
+        # A word of a hash is neither small nor an address, but once in thousands.
+        value = words[at : len(words) - row + 1 + at]
+        likely &= (value < 0) | (value > high)
+    for place in np.flatnonzero(likely).tolist():
+        at = skipped + place * pointer
+        found = _confirmed(program, (int(name[place]), int(length[place])), (int(start[place]), int(size[place])),
+                           bytes(content[at + 4 * pointer : at + 4 * pointer + _HASH]))  # fmt: skip
+        if found:
+            yield Embedded(found, int(start[place]), int(size[place]), address + at)
+
+
+def _confirmed(program: Program, name: tuple[int, int], content: tuple[int, int], said: bytes) -> str:
+    """Give the name, if the hash is that of the content."""
+    text = bytes(program.space.read_on(name[0])[: name[1]])
+    body = program.space.read_on(content[0])[: content[1]]
+    if len(text) != name[1] or len(body) != content[1] or not any(said) or b"\0" in text:
+        return ""
+    hashed = hashlib.sha256()
+    for at in range(0, len(body), _WINDOW):
+        hashed.update(body[at : at + _WINDOW])
+    return text.decode(errors="replace") if hashed.digest()[:_HASH] == said else ""

@@ -1,0 +1,143 @@
+"""Whose bytes, as a document: what `wherry size --json` prints, what is kept by digest, what reports are made of.
+
+The sums of kinds, confidence, sections, modules and packages are each the file's size. `docs/reference/size.md`
+describes the schema; a change of what is there raises its number.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+SCHEMA = "wherry.size/1"
+
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What all parts of the document have in common."""
+
+
+class KindSize(_Document, frozen=True, kw_only=True):
+    """All bytes of one kind."""
+
+    kind: str
+    bytes: Bytes
+
+
+class SectionSize(_Document, frozen=True, kw_only=True):
+    """A section; one without a name is all that is in none."""
+
+    name: str
+    kind: str
+    bytes: Bytes
+
+
+class FunctionSize(_Document, frozen=True, kw_only=True):
+    """A function: its code, and what tables keep of it alone."""
+
+    name: str
+    bytes: Bytes
+    code: Bytes
+    generic_from: str = ""
+    """The package that wrote the generic function this is an instance of; empty where it is none."""
+
+
+class PackageSize(_Document, frozen=True, kw_only=True):
+    """All bytes of one owner: a package, or what stands for none, in parentheses."""
+
+    path: str
+    module: str
+    """`std` for Go's own; empty where there is none."""
+    bytes: Bytes
+    exclusive: Bytes | None = None
+    """What would go if it went: its own bytes and those of packages that only it brings in; None: not known."""
+    kinds: dict[str, int] = {}
+    confidence: dict[str, int] = {}
+    functions: tuple[FunctionSize, ...] = ()
+
+
+class ModuleSize(_Document, frozen=True, kw_only=True):
+    """All packages of one module."""
+
+    path: str
+    version: str
+    bytes: Bytes
+    exclusive: Bytes | None = None
+    packages: int
+    routes: tuple[tuple[str, ...], ...] = ()
+    """Ways by which the main package comes to import it, where they were asked for."""
+
+
+class BinarySize(_Document, frozen=True, kw_only=True):
+    """One executable; every byte of its file is counted once in each of the lists."""
+
+    name: str
+    image: str = ""
+    platform: str = ""
+    path: str = ""
+    layer: int = 0
+    """1 is the base's first; 0 for a file outside of images."""
+    digest: str
+    size: Bytes
+    format: str
+    """elf, macho or pe."""
+    go: str = ""
+    package: str = ""
+    """The main package's import path."""
+    module: str = ""
+    stripped: bool
+    reading: str
+    """`full`, or `sections`: then only sections and kinds are known."""
+    notes: tuple[str, ...] = ()
+    """What could not be read, and why."""
+    confidence: dict[str, int]
+    kinds: tuple[KindSize, ...]
+    sections: tuple[SectionSize, ...]
+    modules: tuple[ModuleSize, ...] = ()
+    packages: tuple[PackageSize, ...] = ()
+
+
+class FileSize(_Document, frozen=True, kw_only=True):
+    """A file of a layer."""
+
+    path: str
+    bytes: Bytes
+
+
+class LayerSize(_Document, frozen=True, kw_only=True):
+    """A layer of an image."""
+
+    platform: str
+    digest: str
+    media_type: str
+    pulled: Bytes
+    """Of the blob: what goes over the wire."""
+    unpacked: Bytes
+    """Of its files."""
+    base: bool = False
+    """Whether the image's base brought it, as far as the image tells."""
+    made_by: str = ""
+    files: tuple[FileSize, ...] = ()
+
+
+class BudgetCheck(_Document, frozen=True, kw_only=True):
+    """A budget beside what was measured."""
+
+    what: str
+    """Such as `pulled`, `module google.golang.org/grpc`, `growth unpacked`."""
+    limit: Bytes
+    actual: int
+    ok: bool
+    platform: str = ""
+    detail: str = ""
+    """What was measured: media type, level, own or base."""
+
+
+class SizeDocument(_Document, frozen=True, kw_only=True):
+    """The whole answer."""
+
+    schema: str = SCHEMA
+    name: str
+    binaries: tuple[BinarySize, ...]
+    layers: tuple[LayerSize, ...] = ()
+    budgets: tuple[BudgetCheck, ...] = ()

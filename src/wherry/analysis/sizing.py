@@ -1,0 +1,226 @@
+"""An executable to its size document: sections by their table, owners by `attribution.py`, summed up.
+
+numpy is imported only where owners are asked for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wherry.analysis.binary import build_info
+from wherry.analysis.size import BinarySize, FunctionSize, KindSize, ModuleSize, PackageSize, SectionSize
+from wherry.elf.machine import architecture
+from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, Elf, Section
+from wherry.errors import InvalidDocument, WherryError
+from wherry.golang import pclntab
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wherry.analysis.attribution import Attribution
+    from wherry.analysis.owners import Modules
+
+FULL, SECTIONS = "full", "sections"
+_DEBUG = (".debug_", ".zdebug_", ".gnu_debug")
+_LINKING = (".rel", ".dyn", ".interp", ".hash", ".gnu.", ".got", ".plt", ".init_array", ".fini_array", ".go.buildinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Where a binary is, and what is known of it without reading its tables."""
+
+    name: str
+    digest: str
+    image: str = ""
+    platform: str = ""
+    path: str = ""
+    layer: int = 0
+
+
+def size_of(elf: Elf, measured: Measured, *, sections_only: bool = False, origin: bool = False) -> BinarySize:
+    """Measure a binary.
+
+    Args:
+        elf: the file.
+        measured: where it is.
+        sections_only: leave owners out, which takes milliseconds.
+        origin: whether instances of generic functions are of the package that wrote them, and not of the one that
+            compiled them.
+
+    Returns:
+        Owners too, where the binary's tables can be read; otherwise a note says why they can't.
+    """
+    info = build_info(elf)
+    sections = tuple(_sections(elf))
+    plain = BinarySize(
+        name=measured.name,
+        image=measured.image,
+        platform=measured.platform or f"linux/{architecture(elf)}",
+        path=measured.path,
+        layer=measured.layer,
+        digest=measured.digest,
+        size=len(elf.view),
+        format="elf",
+        go=info.go_version if info else "",
+        package=info.path if info else "",
+        module=info.main.path if info and info.main else "",
+        stripped=elf.section(".symtab") is None,
+        reading=SECTIONS,
+        notes=(),
+        confidence={"unknown": len(elf.view)},
+        kinds=_kinds(sections),
+        sections=sections,
+    )
+    if sections_only:
+        return plain
+    try:
+        return _with_owners(elf, plain, origin=origin)
+    except WherryError as error:
+        import msgspec
+
+        return msgspec.structs.replace(plain, notes=(_note(elf, error),))
+
+
+def _note(elf: Elf, error: WherryError) -> str:
+    said = error.problem if isinstance(error, InvalidDocument) else error.message.removeprefix(f"{elf.name}: ")
+    return f"{said}; {error.hint}" if error.hint else said
+
+
+def _with_owners(elf: Elf, plain: BinarySize, *, origin: bool) -> BinarySize:
+    import msgspec
+
+    from wherry.analysis.attribution import attribute
+    from wherry.analysis.owners import Modules
+    from wherry.analysis.program import Program
+    from wherry.analysis.spans import Confidence, Kind
+
+    attribution = attribute(Program.of(elf, origin=origin))
+    modules = Modules.of(attribution.program.info)
+    sums = _Sums.of(attribution)
+    packages = tuple(sorted(_packages(attribution, modules, sums), key=lambda one: (-one.bytes, one.path)))
+    kinds = [KindSize(kind=Kind(at).name.lower(), bytes=int(size)) for at, size in enumerate(sums.kinds.sum(axis=0))]
+    return msgspec.structs.replace(
+        plain,
+        reading=FULL,
+        confidence={one.name.lower(): int(sums.confidence[:, one].sum()) for one in Confidence},
+        kinds=tuple(sorted((one for one in kinds if one.bytes), key=lambda one: -one.bytes)),
+        packages=packages,
+        modules=modules_of(packages, modules.versions),
+    )
+
+
+def modules_of(packages: tuple[PackageSize, ...], versions: dict[str, str]) -> tuple[ModuleSize, ...]:
+    """Sum packages up by module."""
+    sums: dict[str, tuple[int, int]] = {}
+    for package in packages:
+        size, count = sums.get(package.module, (0, 0))
+        sums[package.module] = (size + package.bytes, count + 1)
+    rows = (
+        ModuleSize(path=path, version=versions.get(path, ""), bytes=size, packages=count)
+        for path, (size, count) in sums.items()
+    )
+    return tuple(sorted(rows, key=lambda one: (-one.bytes, one.path)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Bytes by owner and kind, by owner and confidence, by function."""
+
+    kinds: "NDArray[np.int64]"
+    confidence: "NDArray[np.int64]"
+    functions: "NDArray[np.int64]"
+
+    @classmethod
+    def of(cls, attribution: "Attribution") -> "_Sums":
+        import numpy as np
+
+        from wherry.analysis.spans import Confidence, Kind
+
+        spans, owners = attribution.spans, len(attribution.owners.names)
+        sizes = spans.sizes
+        tables = []
+        for column, width in ((spans.kind, len(Kind)), (spans.confidence, len(Confidence))):
+            cells = spans.owner.astype(np.int64) * width + column
+            sums = np.bincount(cells, weights=sizes, minlength=owners * width)
+            tables.append(sums.astype(np.int64).reshape(owners, width))
+        own = spans.function >= 0
+        functions = np.bincount(
+            spans.function[own], weights=sizes[own], minlength=len(attribution.program.functions)
+        ).astype(np.int64)
+        return cls(tables[0], tables[1], functions)
+
+
+def _packages(attribution: "Attribution", modules: "Modules", sums: _Sums) -> Iterator[PackageSize]:
+    from wherry.analysis.spans import Confidence, Kind
+
+    kinds, confidences = [one.name.lower() for one in Kind], [one.name.lower() for one in Confidence]
+    functions = _functions(attribution, sums)
+    for owner, path in enumerate(attribution.owners.names):
+        size = int(sums.kinds[owner].sum())
+        if size:
+            yield PackageSize(
+                path=path,
+                module=modules.module_of(path),
+                bytes=size,
+                kinds={name: int(part) for name, part in zip(kinds, sums.kinds[owner], strict=True) if part},
+                confidence={
+                    name: int(part) for name, part in zip(confidences, sums.confidence[owner], strict=True) if part
+                },
+                functions=tuple(sorted(functions.get(owner, ()), key=lambda one: (-one.bytes, one.name))),
+            )
+
+
+def _functions(attribution: "Attribution", sums: _Sums) -> dict[int, list[FunctionSize]]:
+    from wherry.golang.names import generic_package
+
+    program = attribution.program
+    found: dict[int, list[FunctionSize]] = {}
+    rows = zip(
+        program.functions.names, program.function_owners.tolist(), sums.functions.tolist(),
+        program.functions.sizes.tolist(), strict=True,
+    )  # fmt: skip
+    for name, owner, size, code in rows:
+        found.setdefault(owner, []).append(
+            FunctionSize(name=name, bytes=size, code=code, generic_from=generic_package(name))
+        )
+    return found
+
+
+def _sections(elf: Elf) -> Iterator[SectionSize]:
+    """Count every byte of the file once; where sections overlap, for the one that starts first."""
+    at, outside = 0, 0
+    for section in sorted((one for one in elf.sections if one.stored), key=lambda one: (one.offset, -one.stored)):
+        start, end = max(section.offset, at), section.offset + section.stored
+        if end > start:
+            outside += start - at
+            at = end
+            yield SectionSize(name=section.name, kind=kind_of(section), bytes=end - start)
+    outside += len(elf.view) - at
+    if outside:
+        yield SectionSize(name="", kind="headers", bytes=outside)
+
+
+def kind_of(section: Section) -> str:  # noqa: PLR0911 - a table in prose
+    """Name what a section is for, by the words of `spans.Kind`."""
+    if section.name in pclntab.SECTIONS:
+        return "pclntab"
+    if section.name in {".symtab", ".strtab"}:
+        return "symbols"
+    if section.name.startswith(_DEBUG):
+        return "debug"
+    if section.name.startswith(_LINKING):
+        return "linking"
+    if not section.flags & SHF_ALLOC or section.name.startswith(".note"):
+        return "headers"
+    if section.flags & SHF_EXECINSTR:
+        return "code"
+    written = section.flags & SHF_WRITE and not section.name.startswith(".data.rel.ro")
+    return "data" if written else "rodata"
+
+
+def _kinds(sections: tuple[SectionSize, ...]) -> tuple[KindSize, ...]:
+    sums: dict[str, int] = {}
+    for section in sections:
+        sums[section.kind] = sums.get(section.kind, 0) + section.bytes
+    return tuple(KindSize(kind=kind, bytes=size) for kind, size in sorted(sums.items(), key=lambda pair: -pair[1]))

@@ -85,6 +85,8 @@ class BinarySize(_Document, frozen=True, kw_only=True):
     package: str = ""
     """The main package's import path."""
     module: str = ""
+    settings: dict[str, str] = {}
+    """Flags and environment of the build, as build info has them."""
     stripped: bool
     reading: str
     """`full`, or `sections`: then only sections and kinds are known."""

@@ -65,6 +65,7 @@ def size_of(elf: Elf, measured: Measured, *, sections_only: bool = False, origin
         go=info.go_version if info else "",
         package=info.path if info else "",
         module=info.main.path if info and info.main else "",
+        settings=dict(info.settings) if info else {},
         stripped=elf.section(".symtab") is None,
         reading=SECTIONS,
         notes=(),

@@ -10,7 +10,9 @@ _WAYS = ("module", "package", "function", "kind", "section")
 
 @click.command("size")
 @click.argument("subject", metavar="IMAGE|BINARY", shell_complete=images)
-@click.option("--platform", metavar="PLATFORM", help="Of an image with several: only this one.", shell_complete=platforms)
+@click.option(
+    "--platform", metavar="PLATFORM", help="Of an image with several: only this one.", shell_complete=platforms
+)
 @click.option("--by", type=click.Choice(_WAYS), default="module", show_default=True, help="What to list.")
 @click.option("--top", type=click.IntRange(1), default=25, show_default=True, metavar="N", help="Rows at most.")
 @click.option("--match", default="", metavar="TEXT", help="Only packages or functions with TEXT in their name.")
@@ -25,8 +27,12 @@ _WAYS = ("module", "package", "function", "kind", "section")
 )
 @click.option("--why", metavar="MODULE", help="Show each way by which MODULE, or a package, comes to be imported.")
 @click.option("--without", metavar="MODULE", help="Estimate what would go without MODULE, or without a package.")
-@click.option("--source", metavar="DIR", help="The module's source, for what imports tell. [default: here, if it is it]")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole document; docs/reference/size.md has its schema.")
+@click.option(
+    "--source", metavar="DIR", help="The module's source, for what imports tell. [default: here, if it is it]"
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the whole document; docs/reference/size.md has its schema."
+)
 @click.pass_obj
 def command(world: World, /, **options: object) -> int:
     """Say whose each byte of a Go program is: which module, package, function, and what for.

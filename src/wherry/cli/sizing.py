@@ -1,14 +1,232 @@
-"""Sizes for commands: measured, or remembered by digest; with what the source tells, where it is at hand."""
+"""Sizes for commands: measured once, then remembered by digest; with what the source tells, where it is at hand."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from wherry import __version__
-from wherry.analysis.size import BinarySize, SizeDocument
+from wherry.analysis.size import SCHEMA, BinarySize, LayerSize, SizeDocument
 from wherry.cli.world import World
-from wherry.errors import InvalidUsage, NotFound
+from wherry.errors import NotFound
+from wherry.store.files import read_regular, replacing
+
+if TYPE_CHECKING:
+    from wherry.analysis.subjects import Subject
+
+FOLDER = "sizes"
+"""Below the cache: a document a digest, with functions and without."""
+_LARGEST = 1 << 30
+"""Bytes of a remembered document that we read."""
+_BLOCK = 1 << 20
+_SETTLED = 2.0
+"""Seconds after which a file that was written is taken to be whole."""
+
+
+def size_document(  # noqa: PLR0913 - what is measured, and how
+    world: World,
+    name: str,
+    platform: str | None = None,
+    *,
+    sections: bool = False,
+    origin: bool = False,
+    functions: bool = True,
+) -> SizeDocument:
+    """Measure a binary, or the programs of an image.
+
+    Args:
+        world: where.
+        name: a file, or an image as `inspect` takes it.
+        platform: of an image with several, the one that is meant.
+        sections: read section tables only; nothing is remembered.
+        origin: whether instances of generic functions are of the package that wrote them.
+        functions: whether functions are wanted: a remembered document without them is read in no time.
+
+    Raises:
+        NotFound: there is no such thing, or no program in it.
+    """
+    if sections:
+        return _measured(world, name, platform, sections=True, origin=origin)
+    kept = _Kept(world.cache_folder / FOLDER, f"{_identity(world, name, platform)}{'-origin' * origin}")
+    found = kept.read(functions=functions)
+    if found is None:
+        found = _measured(world, name, platform, sections=False, origin=origin)
+        kept.write(found)
+    return msgspec.structs.replace(found, name=name) if functions else _without_functions(found, name)
+
+
+def _measured(world: World, name: str, platform: str | None, *, sections: bool, origin: bool) -> SizeDocument:
+    from wherry.cli.subjects import subjects
+
+    with subjects(world, name, platform=platform, hashed=not sections) as found:
+        binaries = tuple(_binary(subject, sections=sections, origin=origin) for subject in found)
+        image = any(subject.image for subject in found)
+    layers = _layers(world, name, platform) if image and not sections else ()
+    return SizeDocument(name=name, binaries=binaries, layers=layers)
+
+
+def _binary(subject: "Subject", *, sections: bool, origin: bool) -> BinarySize:
+    from wherry.analysis.mapped import map_elf
+    from wherry.analysis.sizing import Measured, size_of
+
+    measured = Measured(
+        name=subject.name,
+        digest=str(subject.digest or ""),
+        image=subject.image,
+        platform=subject.platform,
+        path=subject.path if subject.image else "",
+        layer=subject.layer,
+    )
+    return size_of(map_elf(subject.file, subject.name), measured, sections_only=sections, origin=origin)
+
+
+def _layers(world: World, name: str, platform: str | None) -> tuple[LayerSize, ...]:
+    from wherry.analysis.layers import layer_sizes
+    from wherry.cli.subjects import images_named
+
+    located, images = images_named(world, name, platform)
+    return tuple(layer for image in images for layer in layer_sizes(located.source, image))
+
+
+def _identity(world: World, name: str, platform: str | None) -> str:
+    """Name what is measured by its digest: of the file, or of the image's root."""
+    from wherry.cli.places import find
+    from wherry.cli.subjects import is_program
+
+    path = world.cwd / name
+    if is_program(path):
+        return _digest_of(world, path)
+    digest = str(find(world, name).root.digest).replace(":", "-")
+    return f"{digest}-{platform.replace('/', '-')}" if platform else digest
+
+
+def _digest_of(world: World, path: Path) -> str:
+    """Hash a file; while it is as it was, the hash of last time is taken."""
+    status = path.stat()
+    facts = (
+        os.path.realpath(path),
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+    seen = world.cache_folder / FOLDER / f"seen-{hashlib.sha256(repr(facts).encode()).hexdigest()}"
+    known = read_regular(seen, 128)
+    if known:
+        return known.decode()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_BLOCK):
+            digest.update(chunk)
+    name = f"sha256-{digest.hexdigest()}"
+    # A file that is being written may change within the clock's resolution: its hash is not kept.
+    if world.clock() - status.st_mtime > _SETTLED:
+        seen.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(seen) as file:
+            file.write(name.encode())
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """One remembered document; one of another wherry is not taken."""
+
+    folder: Path
+    name: str
+
+    def _path(self, *, functions: bool) -> Path:
+        made_by = f"{SCHEMA}-{__version__}".replace("/", "-")
+        return self.folder / f"{self.name}-{made_by}{'-functions' * functions}.json"
+
+    def read(self, *, functions: bool) -> SizeDocument | None:
+        path = self._path(functions=functions)
+        found = read_regular(path, _LARGEST)
+        if found is None:
+            return None
+        try:
+            document = msgspec.json.decode(found, type=SizeDocument)
+        except msgspec.DecodeError:
+            return None
+        with suppress(OSError):
+            os.utime(path)
+        return document
+
+    def write(self, document: SizeDocument) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for functions in (True, False):
+            whole = document if functions else _without_functions(document, document.name)
+            with replacing(self._path(functions=functions)) as file:
+                file.write(msgspec.json.encode(whole))
+
+
+def _without_functions(document: SizeDocument, name: str) -> SizeDocument:
+    replace = msgspec.structs.replace
+    binaries = (
+        replace(one, packages=tuple(replace(package, functions=()) for package in one.packages))
+        for one in document.binaries
+    )
+    return replace(document, name=name, binaries=tuple(binaries))
+
+
+def forget_sizes(folder: Path, before: float) -> None:
+    """Delete what was not asked for since a time (seconds since the epoch)."""
+    for path in (folder / FOLDER).glob("*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                path.unlink()
+
+
+def say_size(world: World, options: Mapping[str, Any]) -> int:
+    """Carry `wherry size` out."""
+    from wherry.report.size import lines_of
+
+    name, as_json, by = options["subject"], options["as_json"], options["by"]
+    wanted = options["why"] or options["without"]
+    sections = options["sections"]
+    document = size_document(
+        world, name, options["platform"], sections=sections,
+        origin=options["generics"] == "origin", functions=as_json or by == "function",
+    )  # fmt: skip
+    if not sections:
+        from wherry.cli.source_graph import with_source
+
+        document = with_source(world, document, options["source"], wanted=wanted or "")
+    if as_json:
+        world.say(msgspec.json.encode(document).decode())
+        return 0
+    for number, binary in enumerate(document.binaries):
+        lines = _wanted(binary, options) if wanted else lines_of(
+            binary, by="section" if sections else by, most=options["top"], match=options["match"]
+        )  # fmt: skip
+        for line in ([""] * bool(number)) + lines:
+            world.say(line)
+    return 0
+
+
+def _wanted(binary: BinarySize, options: Mapping[str, Any]) -> list[str]:
+    from wherry.report.size import estimate_of, routes_of
+
+    name = options["why"] or options["without"]
+    module = next((one for one in binary.modules if one.routes), None)
+    if module is None:
+        raise not_in(binary, name)
+    return routes_of(module) if options["why"] else estimate_of(binary, module, name)
+
+
+def not_in(binary: BinarySize, name: str) -> NotFound:
+    """Make the error for a module or package that a binary has not, with the nearest."""
+    import difflib
+
+    paths = [*(one.path for one in binary.modules), *(one.path for one in binary.packages)]
+    names = [path for path in paths if path and not path.startswith("(")]
+    near = difflib.get_close_matches(name, names, n=1)
+    return NotFound(
+        f"{binary.name}: nothing of {name} is in it",
+        hint=f"the nearest is {near[0]}" if near else "`wherry size` lists what is",
+    )

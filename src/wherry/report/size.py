@@ -69,12 +69,12 @@ def _rows(binary: BinarySize, by: str, most: int, match: str) -> list[Row]:
             return [("bytes", "share", "alone", "package", ""), *_cut(packages, most, whole)]
         case "function":
             functions = [
-                _function(one, package)
-                for package in binary.packages
-                for one in package.functions
-                if match in one.name
+                _function(one, package) for package in binary.packages for one in package.functions if match in one.name
             ]
-            return [("bytes", "share", "function", ""), *_cut(sorted(functions, key=itemgetter(0), reverse=True), most, whole)]
+            return [
+                ("bytes", "share", "function", ""),
+                *_cut(sorted(functions, key=itemgetter(0), reverse=True), most, whole),
+            ]
         case "kind":
             return [("bytes", "share", "kind"), *_cut([(one.bytes, one.kind) for one in binary.kinds], most, whole)]
         case _:
@@ -115,6 +115,23 @@ def _share(part: int, whole: int) -> str:
 
 def routes_of(module: ModuleSize) -> list[str]:
     """Say by which ways the main package comes to import a module."""
-    lines = [f"{module.path} {module.version}: imported in {len(module.routes)} place{'s' * (len(module.routes) != 1)}"]
-    lines += [f"  {' → '.join(route)}" for route in module.routes]
+    ways: dict[tuple[str, ...], list[str]] = {}
+    for route in module.routes:
+        ways.setdefault(route[:-1], []).append(route[-1])
+    count = f"{len(ways)} package{'s' * (len(ways) != 1)}"
+    lines = [f"{module.path} {module.version}: imported by {count} outside of it"]
+    for way, imported in ways.items():
+        lines += [f"  {' → '.join(way)}", *(f"      imports {package}" for package in imported)]
     return [printable(line) for line in lines]
+
+
+def estimate_of(binary: BinarySize, module: ModuleSize, name: str) -> list[str]:
+    """Say what would go without a module or a package, by the import graph."""
+    package = next((one for one in binary.packages if one.path == name and module.path != name), None)
+    own, gone = (package.bytes, package.exclusive) if package else (module.bytes, module.exclusive)
+    gone = gone or own
+    return [
+        f"without {name}: {size(gone)} less, of {size(binary.size)} ({_share(gone, binary.size)}); an estimate by imports",
+        f"  {size(own)} are its own, {size(gone - own)} of packages that only it brings in",
+        "  shared strings and tables are left out, and so is dead code that only it keeps alive",
+    ]

@@ -1,0 +1,47 @@
+"""The layers of an image with their files, for the size document.
+
+Source: OCI image-spec v1.1.1, layer.md.
+"""
+
+import heapq
+from collections.abc import Iterator
+
+from wherry.analysis.content import made_by
+from wherry.analysis.size import FileSize, LayerSize
+from wherry.layer.decompress import open_layer
+from wherry.layer.tar import read_tar
+from wherry.oci.image import Image
+from wherry.store.contract import BlobSource
+
+_MOST_FILES = 200
+"""Files of a layer that are named; what the others take together is one row."""
+
+
+def layer_sizes(source: BlobSource, image: Image) -> Iterator[LayerSize]:
+    """Measure each layer of an image, base first.
+
+    Raises:
+        BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive: a layer is not what the image says.
+
+    Cost: every layer is decompressed once; memory for the files' names of one.
+    """
+    for number, blob in enumerate(image.manifest.stack):
+        opened = open_layer(source, blob, image.config.diff_ids[number])
+        sizes = [(entry.size, f"/{entry.path}") for entry, _ in read_tar(opened, f"layer {blob.digest}") if entry.size]
+        yield LayerSize(
+            platform=str(image.platform),
+            digest=str(blob.digest),
+            media_type=blob.media_type,
+            pulled=blob.size,
+            unpacked=sum(size for size, _ in sizes),
+            made_by=made_by(image)[number],
+            files=tuple(_files(sizes)),
+        )
+
+
+def _files(sizes: list[tuple[int, str]]) -> Iterator[FileSize]:
+    named = heapq.nsmallest(_MOST_FILES, sizes, key=lambda row: (-row[0], row[1]))
+    yield from (FileSize(path=path, bytes=size) for size, path in named)
+    rest = sum(size for size, _ in sizes) - sum(size for size, _ in named)
+    if rest:
+        yield FileSize(path=f"({len(sizes) - len(named)} smaller files)", bytes=rest)

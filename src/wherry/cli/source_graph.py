@@ -1,0 +1,80 @@
+"""The import graph of a measured program, asked of Go where its source is at hand."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from wherry.analysis.exclusive import with_graph
+from wherry.analysis.imports import ImportGraph
+from wherry.analysis.size import BinarySize, SizeDocument
+from wherry.cli.world import World
+from wherry.errors import InvalidUsage, WherryError
+
+_MODULE = re.compile(r'^module\s+"?([^\s"]+)', re.MULTILINE)
+
+
+def with_source(world: World, document: SizeDocument, source: str | None, *, wanted: str) -> SizeDocument:
+    """Add what the source tells: bytes that would go with a module, and routes.
+
+    Args:
+        world: where.
+        document: what was measured.
+        source: a folder of the module; None: here, if here it is.
+        wanted: a module or package whose routes shall be told.
+
+    Raises:
+        InvalidUsage: the source is wanted and is not there.
+        WherryError: Go can't load it.
+    """
+    binaries = []
+    for binary in document.binaries:
+        folder = _folder(world, source, binary)
+        if folder is None:
+            if wanted or source:
+                raise InvalidUsage(
+                    f"{binary.name}: what imports {wanted or 'what'} is told by the source of "
+                    f"{binary.module or 'its module'}, which is not here",
+                    hint="name its folder by --source DIR",
+                )
+            binaries.append(binary)
+            continue
+        try:
+            graph = _graph(world, folder, binary)
+        except WherryError as error:
+            if wanted or source:
+                raise
+            binaries.append(msgspec.structs.replace(binary, notes=(*binary.notes, f"imports unknown: {error.message}")))
+            continue
+        binaries.append(with_graph(binary, graph, routes_to=wanted))
+    return msgspec.structs.replace(document, binaries=tuple(binaries))
+
+
+def _folder(world: World, source: str | None, binary: BinarySize) -> Path | None:
+    """Find the folder of the program's module; of another module's folder nothing is said."""
+    if not binary.package or not binary.module:
+        return None
+    start = (world.cwd / (source or ".")).absolute()
+    for folder in (start, *start.parents):
+        file = folder / "go.mod"
+        if file.is_file():
+            found = _MODULE.search(file.read_text(errors="replace"))
+            return start if found and found[1] == binary.module else None
+    return None
+
+
+def _graph(world: World, folder: Path, binary: BinarySize) -> ImportGraph:
+    from wherry.host.toolchain import find_toolchain
+    from wherry.source.graph import list_imports
+
+    toolchain = find_toolchain(world.runner, world.environment, folder)
+    goos, _, goarch = binary.platform.partition("/")
+    target = {"GOOS": goos, "GOARCH": goarch.partition("/")[0], "CGO_ENABLED": binary.settings.get("CGO_ENABLED", "0")}
+    flags = list(_flags(binary))
+    return ImportGraph(list_imports(world.runner, toolchain, folder, binary.package, flags, target))
+
+
+def _flags(binary: BinarySize) -> Iterator[str]:
+    if tags := binary.settings.get("-tags"):
+        yield f"-tags={tags}"

@@ -1,0 +1,74 @@
+"""The programs that a command line names: a file, or those of an image, wherever that is."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from wherry.analysis.subjects import Subject, file_subject, image_subjects, starts_as_program
+from wherry.cli.places import find
+from wherry.cli.world import World
+from wherry.errors import NotFound
+from wherry.oci.image import Image
+from wherry.store.find import Located
+from wherry.store.images import images_of
+
+
+def is_program(path: Path) -> bool:
+    """Tell whether a path is a file that starts as programs do."""
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and starts_as_program(file.read(4))
+    except OSError:
+        return False
+
+
+@contextmanager
+def subjects(
+    world: World, name: str, *, platform: str | None = None, hashed: bool = True
+) -> Iterator[Sequence[Subject]]:
+    """Give the programs of a file or an image; their files are there until the block ends.
+
+    Args:
+        world: where.
+        name: a path of a program, or an image as `inspect` takes it.
+        platform: of an image with several, the one that is meant; None: all.
+        hashed: whether a bare file's digest is wanted.
+
+    Raises:
+        NotFound: there is no such thing, or no program in it.
+    """
+    path = world.cwd / name
+    if is_program(path):
+        yield (file_subject(path, name, hashed=hashed),)
+        return
+    located, images = images_named(world, name, platform)
+    with TemporaryDirectory(prefix="wherry-") as folder:
+        found = [one for image in images for one in image_subjects(located.source, image, name, Path(folder))]
+        if not found:
+            raise NotFound(
+                f"{name}: no program is in it", hint="an ELF, Mach-O or PE file that may be run is looked for"
+            )
+        yield found
+
+
+def images_named(world: World, name: str, platform: str | None) -> tuple[Located, tuple[Image, ...]]:
+    """Find the images of a name: one a platform, or only the one that is meant.
+
+    Raises:
+        NotFound: there is none; the hint lists the platforms there are.
+    """
+    path = world.cwd / name
+    if path.is_file() and not _is_archive(name, path):
+        raise NotFound(f"{name}: neither a program nor an image", hint="name an ELF, Mach-O or PE file, or an image")
+    located = find(world, name)
+    images = images_of(located.source, located.root)
+    chosen = tuple(image for image in images if platform in {None, str(image.platform)})
+    if not chosen:
+        there = ", ".join(str(image.platform) for image in images) or "none"
+        raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {there}")
+    return located, chosen
+
+
+def _is_archive(name: str, path: Path) -> bool:
+    return name.endswith((".tar", ".gz", ".tgz", ".zst")) or path.stat().st_size % 512 == 0

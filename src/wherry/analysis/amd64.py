@@ -135,7 +135,7 @@ def _behind_prefixes(octets: Octets, at: Ints) -> tuple[Ints, NDArray[np.bool_]]
 
 def _behind_rex(octets: Octets, at: Ints) -> tuple[Ints, NDArray[np.bool_]]:
     byte = octets[at]
-    rex = (byte & 0xF0) == 0x40
+    rex = (byte & 0xF0) == 0x40  # noqa: PLR2004 - 0100WRXB
     return at + rex, rex & ((byte & 8) != 0)
 
 
@@ -145,7 +145,7 @@ def _map(octets: Octets, at: Ints) -> tuple[Ints, Ints]:
     table = np.zeros(len(at), np.int64)
     escape = byte == 0x0F  # noqa: PLR2004 - the two-byte map
     second = octets[at + 1]
-    three = escape & ((second == 0x38) | (second == 0x3A))
+    three = escape & ((second == 0x38) | (second == 0x3A))  # noqa: PLR2004 - the three-byte maps
     table[escape] = 1
     table[three] = np.where(second[three] == 0x38, 2, 3)  # noqa: PLR2004 - as above
     at = at + escape + three

@@ -18,7 +18,7 @@ from wherry.analysis.data_claims import (
 )
 from wherry.analysis.embedded import embedded_files, embedded_spans
 from wherry.analysis.function_claims import code_spans, table_spans
-from wherry.analysis.owners import C, DEBUG, FILE, LINKER, SYMBOLS, UNKNOWN, Owners
+from wherry.analysis.owners import DEBUG, FILE, LINKER, SYMBOLS, UNKNOWN, C, Owners
 from wherry.analysis.program import Program
 from wherry.analysis.spans import Confidence, Kind, Spans, concatenated, settle, unique
 from wherry.analysis.type_claims import TypeClaims, type_claims

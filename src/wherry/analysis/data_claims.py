@@ -13,11 +13,12 @@ from wherry.analysis.owners import LINKER, SHARED
 from wherry.analysis.program import Program
 from wherry.analysis.references import References, code_references, pointers
 from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, Kind, Spans, unique
-from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, Section
+from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, Section
 from wherry.elf.symbols import STT_FUNC, Symbols
 from wherry.golang import pclntab
 from wherry.golang.names import package_of
 
+_NOT_DATA = (*pclntab.SECTIONS, ".rel", ".dyn", ".interp", ".hash", ".gnu.", ".got", ".plt", ".eh_frame", ".note")
 _FUNCTION_VALUES = ".go.func"
 _ROUNDS = 5
 """How many steps are followed from data to the data it points at."""
@@ -43,11 +44,11 @@ class Mentions:
 
 
 def data_sections(program: Program) -> list[Section]:
-    """List the loaded sections that have neither code nor the pclntab."""
+    """List the loaded sections that have neither code, nor the pclntab, nor what a linker alone reads."""
     return [
         one
         for one in program.elf.sections
-        if one.flags & SHF_ALLOC and not one.flags & SHF_EXECINSTR and one.stored and one.name not in pclntab.SECTIONS
+        if one.flags & SHF_ALLOC and not one.flags & SHF_EXECINSTR and one.stored and not one.name.startswith(_NOT_DATA)
     ]
 
 
@@ -62,7 +63,7 @@ def code_mentions(program: Program, targets: Ints) -> Mentions:
     code = program.space.read_on(start)[: end - start]
     found = code_references(code, start, program.architecture, program.functions.starts, targets)
     function = program.function_at(found.place)
-    linkers = np.array([program.module[name] for name in _LINKERS], dtype=np.int64)
+    linkers = np.array([place for name in _LINKERS if (place := program.module.get(name))], dtype=np.int64)
     return Mentions(
         np.concatenate([found.target, linkers]),
         np.concatenate([program.function_owners[function], np.full(len(linkers), LINKER)]),
@@ -180,9 +181,7 @@ def _followed(objects: Spans, links: References) -> Mentions:
     return Mentions(links.target[inside], owner, function)
 
 
-def _objects(  # noqa: PLR0913 - all that bounds an object
-    program: Program, mentions: Mentions, taken: Spans, ranges: Ints, strings: tuple[int, int]
-) -> Spans:
+def _objects(program: Program, mentions: Mentions, taken: Spans, ranges: Ints, strings: tuple[int, int]) -> Spans:
     """Make objects of mentions: each reaches to the next one, to what is taken, or to the end of its section."""
     _, ends = ranges.T if len(ranges) else (np.zeros(0, np.int64),) * 2
     row = np.searchsorted(taken.start, mentions.target, side="right") - 1

@@ -10,7 +10,7 @@ import numpy as np
 
 from wherry.analysis.owners import LINKER, SHARED
 from wherry.analysis.program import Program
-from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, Kind, Spans, concatenated
+from wherry.analysis.spans import NOBODY, Blobs, Confidence, Kind, Spans, concatenated
 from wherry.golang.functions import Uses
 
 _PCHEADER = 8

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from wherry.analysis.amd64 import mentions
 from wherry.analysis.spans import Ints
 
+_ADRP, _ADRP_MASK = 0x90000000, 0x9F000000
+_ADD, _ADD_MASK = 0x91000000, 0xFFC00000
+_LOAD, _LOAD_MASK = 0x39000000, 0x3B000000
+_WIDE_LOAD, _WIDE_LOAD_MASK = 0x3D800000, 0x3F800000
+"""Vector loads of 16 bytes have their size in another bit."""
 _WINDOW: Final = 4 << 20
 """Bytes of code that are looked at in one go."""
 
@@ -75,17 +80,16 @@ def _amd64(window: memoryview, address: int, starts: Ints, targets: Ints) -> Ref
 
 def _arm64(window: memoryview, address: int, _starts: Ints, targets: Ints) -> References:
     words = np.frombuffer(window, dtype="<u4", count=len(window) // 4).astype(np.int64)
-    at = np.flatnonzero((words[:-1] & 0x9F000000) == 0x90000000) if len(words) else np.zeros(0, np.int64)
+    at = np.flatnonzero((words[:-1] & _ADRP_MASK) == _ADRP) if len(words) else np.zeros(0, np.int64)
     page = words[at]
     register, following = page & 31, words[at + 1]
     offset = ((page >> 5) & 0x7FFFF) << 2 | (page >> 29) & 3
     offset -= (offset & 0x100000) << 1
     base = ((address + 4 * at) & ~0xFFF) + (offset << 12)
     same = (following >> 5) & 31 == register
-    add = same & ((following & 0xFFC00000) == 0x91000000)
-    load = same & ((following & 0x3B000000) == 0x39000000)
-    # Vector loads of 16 bytes have their size in another bit.
-    wide = ((following & 0x3F800000) == 0x3D800000) & (following >> 30 == 0)
+    add = same & ((following & _ADD_MASK) == _ADD)
+    load = same & ((following & _LOAD_MASK) == _LOAD)
+    wide = ((following & _WIDE_LOAD_MASK) == _WIDE_LOAD) & (following >> 30 == 0)
     scale = np.where(load, np.where(wide, 4, following >> 30), 0)
     target = base + (((following >> 10) & 0xFFF) << scale)
     some = (add | load) & _within(target, targets)
@@ -100,5 +104,4 @@ def _within(values: Ints, ranges: Ints) -> NDArray[np.bool_]:
 
 
 def _pairs(ranges: Ints) -> Iterator[tuple[int, int]]:
-    for low, high in ranges.tolist():
-        yield low, high
+    yield from ((low, high) for low, high in ranges.tolist())

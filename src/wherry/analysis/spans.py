@@ -65,7 +65,7 @@ class Spans:
     """The function whose bytes alone they are, by its number in the pclntab; `NOBODY` otherwise."""
 
     @classmethod
-    def of(  # noqa: PLR0913 - a column each
+    def of(
         cls,
         start: Ints,
         end: Ints,

@@ -28,7 +28,7 @@ _SETTLED = 2.0
 """Seconds after which a file that was written is taken to be whole."""
 
 
-def size_document(  # noqa: PLR0913 - what is measured, and how
+def size_document(
     world: World,
     name: str,
     platform: str | None = None,

@@ -51,7 +51,7 @@ class Functions:
     row_ends: Ints
     name_offsets: Ints
     units: Ints
-    """The compilation unit: where its files begin in its table. Functions of one package and kind of source share it."""
+    """The compilation unit: where its files begin in their table. Functions of one package share it."""
     pcdata_counts: Ints
     funcdata_counts: Ints
 

@@ -40,7 +40,7 @@ def package_of(symbol: str) -> str:
 
 
 def is_instance(symbol: str) -> bool:
-    """Tell whether a function is an instance of a generic one; the package of its name wrote it, another compiled it."""
+    """Tell whether a function is an instance of a generic one: the package in its name wrote that one."""
     bracket = symbol.find("[")
     return bracket > 0 and not symbol.startswith(("type:", "go:"))
 
@@ -48,11 +48,6 @@ def is_instance(symbol: str) -> bool:
 def generic_package(symbol: str) -> str:
     """Name the package that wrote the generic function an instance is of; empty where it is no instance."""
     return package_of(symbol.partition("[")[0]) if is_instance(symbol) else ""
-
-
-def is_shared_by_design(symbol: str) -> bool:
-    """Tell whether whoever needs such a function makes it, and the linker keeps one: wrappers, comparisons, instances."""
-    return symbol.startswith(("type:", "go:", "go.")) or is_instance(symbol)
 
 
 def is_standard(package: str) -> bool:

@@ -4,7 +4,7 @@ Imported late: it needs numpy. Sources: Go 1.20 to 1.27, internal/abi/type.go an
 internal/abi/map.go, map_swiss.go and map_noswiss.go, cmd/compile/internal/reflectdata/reflect.go (what follows them).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -214,13 +214,18 @@ class _Reader:
         package = np.where(uncommon, self.quads_at(start + np.where(uncommon, fixed, 0)), 0)
         whole, part = self._parts(start, kind, behind, listed)
         methods_at = behind + listed * width
-        name_of, name, method_types = self._names(start, kind, behind, listed, package, methods_at, methods)
+        owner, number = _lists(methods)
+        method = methods_at[owner] + _METHOD * number
+        method_types = self.quads_at(method + 4)
+        users, places = self._names(start, kind, package, [
+            *self._member_names(start, kind, behind, listed), (start[owner], self.quads_at(method))
+        ])  # fmt: skip
         masks = self.pointers_at(start + 3 * pointer + 8)
         mask_size = (self.pointers_at(start + pointer) // pointer + 7) // 8
         reached = np.concatenate([part, method_types, self.quads_at(start + self.base - 4)])
         return _Batch(
             start, end, kind, (flags & _NAMED) != 0, package, listed, mask_size, whole, part, reached,
-            name_of, name, start, masks,
+            users, places, start, masks,
         )  # fmt: skip
 
     def plausible(self, places: Ints) -> Ints:
@@ -335,29 +340,26 @@ class _Reader:
         real = (part > 0) & (part < len(self.region.content))
         return whole[real], part[real]
 
-    def _names(  # noqa: PLR0913 - columns of one batch
-        self, start: Ints, kind: Ints, behind: Ints, listed: Ints, package: Ints, methods_at: Ints, methods: Ints
-    ) -> tuple[Ints, Ints, Ints]:
-        """Give each type with the places of the names it uses, and the types of its methods."""
-        pointer, base, address = self.region.pointer, self.base, self.region.address
-        owners = [start, start[package > 0]]
-        names = [self.quads_at(start + base - 8), package[package > 0]]
-        bound = np.isin(kind, (_STRUCT, _INTERFACE))
-        owners.append(start[bound])
-        names.append(self.pointers_at(start[bound] + base) - address)
-        owner, number = _lists(np.where(kind == _STRUCT, listed, 0))
-        owners.append(start[owner])
-        names.append(self.pointers_at(behind[owner] + 3 * number * pointer) - address)
-        owner, number = _lists(np.where(kind == _INTERFACE, listed, 0))
-        owners.append(start[owner])
-        names.append(self.quads_at(behind[owner] + _IMETHOD * number))
-        owner, number = _lists(methods)
-        owners.append(start[owner])
-        names.append(self.quads_at(methods_at[owner] + _METHOD * number))
-        kinds_of_methods = self.quads_at(methods_at[owner] + _METHOD * number + 4)
-        users, places = np.concatenate(owners), np.concatenate(names)
+    def _names(self, start: Ints, kind: Ints, package: Ints, members: Iterable[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
+        """Give types with the places of all names they use: their own, their package's, those of members."""
+        bound = start[np.isin(kind, (_STRUCT, _INTERFACE))]
+        pairs = [
+            (start, self.quads_at(start + self.base - 8)),
+            (start[package > 0], package[package > 0]),
+            (bound, self.pointers_at(bound + self.base) - self.region.address),
+            *members,
+        ]
+        users, places = (np.concatenate(column) for column in zip(*pairs, strict=True))
         real = (places > 0) & (places < len(self.region.content) - 2)
-        return users[real], places[real], kinds_of_methods
+        return users[real], places[real]
+
+    def _member_names(self, start: Ints, kind: Ints, behind: Ints, listed: Ints) -> Iterator[tuple[Ints, Ints]]:
+        """Give structs and interfaces with the places of their fields' and methods' names."""
+        pointer = self.region.pointer
+        owner, number = _lists(np.where(kind == _STRUCT, listed, 0))
+        yield start[owner], self.pointers_at(behind[owner] + 3 * number * pointer) - self.region.address
+        owner, number = _lists(np.where(kind == _INTERFACE, listed, 0))
+        yield start[owner], self.quads_at(behind[owner] + _IMETHOD * number)
 
 
 def _lists(counts: Ints) -> tuple[Ints, Ints]:

@@ -131,7 +131,7 @@ def estimate_of(binary: BinarySize, module: ModuleSize, name: str) -> list[str]:
     own, gone = (package.bytes, package.exclusive) if package else (module.bytes, module.exclusive)
     gone = gone or own
     return [
-        f"without {name}: {size(gone)} less, of {size(binary.size)} ({_share(gone, binary.size)}); an estimate by imports",
+        f"without {name}: {size(gone)} of {size(binary.size)} less ({_share(gone, binary.size)}), estimated by imports",
         f"  {size(own)} are its own, {size(gone - own)} of packages that only it brings in",
         "  shared strings and tables are left out, and so is dead code that only it keeps alive",
     ]

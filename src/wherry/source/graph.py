@@ -19,7 +19,7 @@ class _Package(msgspec.Struct, rename="pascal"):
     import_map: dict[str, str] = {}
 
 
-def list_imports(  # noqa: PLR0913 - what decides which files count
+def list_imports(
     runner: Runner, toolchain: Toolchain, folder: Path, package: str, flags: Sequence[str], target: Mapping[str, str]
 ) -> dict[str, tuple[str, ...]]:
     """Ask Go for the imports of a program's packages.

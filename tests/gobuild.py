@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -33,19 +34,43 @@ def go_binary(
         module: the module's path.
         go_mod: more lines for its go.mod.
     """
-    go = need("go")
+    return go_module({"main.go": source}, *flags, arch=arch, cgo=cgo, module=module, go_mod=go_mod)
+
+
+def go_module(  # noqa: PLR0913 - what decides the binary
+    files: Mapping[str, str], *flags: str, arch: str = "amd64", cgo: bool = False, module: str, go_mod: str = "",
+    go: str = "1.20", toolchain: str = "local",
+) -> Path:  # fmt: skip
+    """Build the main package of a module of several files; as `go_binary`.
+
+    Args:
+        files: texts by path.
+        flags: for `go build`.
+        arch: GOARCH.
+        cgo: whether CGO_ENABLED is 1 (needs gcc).
+        module: the module's path.
+        go_mod: more lines for its go.mod.
+        go: the language version in go.mod.
+        toolchain: GOTOOLCHAIN, such as go1.22.12; other than `local` it may come from the module proxy.
+    """
+    program = need("go")
     if cgo:
         need("gcc")
-    environment = _environment() | {"GOARCH": arch, "CGO_ENABLED": str(int(cgo))}
-    key = hashlib.sha256(repr((source, flags, arch, cgo, module, go_mod, go_version())).encode()).hexdigest()[:16]
+    environment = _environment() | {"GOARCH": arch, "CGO_ENABLED": str(int(cgo)), "GOTOOLCHAIN": toolchain}
+    if toolchain != "local":
+        environment["GOPROXY"] = go_said("env", "GOPROXY", own=True).strip()
+    key = hashlib.sha256(
+        repr((files, flags, arch, cgo, module, go_mod, go, toolchain, go_version())).encode()
+    ).hexdigest()[:16]
     binary = KEPT / key / "hello"
     if not binary.exists():
         folder = KEPT / f"{key}.{os.getpid()}"
-        (folder / "src").mkdir(parents=True, exist_ok=True)
-        (folder / "src" / "go.mod").write_text(f"module {module}\n\ngo 1.20\n{go_mod}")
-        (folder / "src" / "main.go").write_text(source)
+        for name, text in {"go.mod": f"module {module}\n\ngo {go}\n{go_mod}", **files}.items():
+            place = folder / "src" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
         subprocess.run(
-            [go, "build", "-buildvcs=false", *flags, "-o", "../hello", "."],
+            [program, "build", "-buildvcs=false", *flags, "-o", "../hello", "."],
             cwd=folder / "src", env=environment, check=True,
         )  # fmt: skip
         _keep(folder, binary.parent)
@@ -58,11 +83,10 @@ def go_version() -> str:
     return go_said("env", "GOVERSION").strip()
 
 
-def go_said(*arguments: str) -> str:
-    """Run go, offline and with nobody's settings; give what it prints."""
-    return subprocess.run(
-        [need("go"), *arguments], env=_environment(), capture_output=True, check=True, text=True
-    ).stdout
+def go_said(*arguments: str, own: bool = False) -> str:
+    """Run go, offline and with nobody's settings (or with the user's own); give what it prints."""
+    environment = None if own else _environment()
+    return subprocess.run([need("go"), *arguments], env=environment, capture_output=True, check=True, text=True).stdout
 
 
 def _environment() -> dict[str, str]:

@@ -20,7 +20,7 @@ from wherry.golang.names import package_of
 
 _NOT_DATA = (*pclntab.SECTIONS, ".rel", ".dyn", ".interp", ".hash", ".gnu.", ".got", ".plt", ".eh_frame", ".note")
 _FUNCTION_VALUES = ".go.func"
-_ROUNDS = 5
+_ROUNDS = 8
 """How many steps are followed from data to the data it points at."""
 _TASK_FIXED = 8
 _MOST_TASKS = 1 << 16
@@ -63,10 +63,11 @@ def code_mentions(program: Program, targets: Ints) -> Mentions:
     code = program.space.read_on(start)[: end - start]
     found = code_references(code, start, program.architecture, program.functions.starts, targets)
     function = program.function_at(found.place)
+    owner = program.written_by(found.place, function)
     linkers = np.array([place for name in _LINKERS if (place := program.module.get(name))], dtype=np.int64)
     return Mentions(
         np.concatenate([found.target, linkers]),
-        np.concatenate([program.function_owners[function], np.full(len(linkers), LINKER)]),
+        np.concatenate([owner, np.full(len(linkers), LINKER)]),
         np.concatenate([function, np.full(len(linkers), NOBODY)]),
     )
 
@@ -160,15 +161,14 @@ def mentioned_spans(program: Program, mentions: Mentions, taken: Spans, strings:
         np.concatenate([one.place for one in links] or [np.zeros(0, np.int64)]),
         np.concatenate([one.target for one in links] or [np.zeros(0, np.int64)]),
     )
+    # An object that nothing mentions yet is taken for the end of the one before it. So each round starts anew from what
+    # code mentions, with the borders that the last one found.
     objects = _objects(program, mentions, taken, targets, strings)
     for _ in range(_ROUNDS):
-        more = _followed(objects, links_)
-        known = np.isin(more.target, mentions.target)
-        if known.all():
+        before = objects
+        objects = _objects(program, mentions.joined(_followed(objects, links_)), taken, targets, strings)
+        if len(before) == len(objects) and (before.owner == objects.owner).all():
             break
-        fresh = Mentions(more.target[~known], more.owner[~known], more.function[~known])
-        mentions = mentions.joined(fresh)
-        objects = _objects(program, mentions, taken, targets, strings)
     return objects
 
 

@@ -1,10 +1,12 @@
 """Files that a program embeds with an `embed.FS`: found by the hash that the compiler writes beside each.
 
 Imported late: it needs numpy. Source: Go 1.20 to 1.27, embed/embed.go (`file`),
-cmd/compile/internal/staticdata/embed.go.
+cmd/compile/internal/staticdata/embed.go,
+cmd/internal/hash/hash.go.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +20,9 @@ from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR
 _HASH = 16
 """Bytes of a file's SHA-256 that are kept."""
 _LONGEST_NAME = 4096
+_NAME = re.compile(rb"(?:[^/\0-\x1f\\]+/)*[^/\0-\x1f\\]+")
+_HASHED = 24
+"""Go 1.24 hashes by SHA-256, a little changed; before it by a sum that only the compiler has, and that we can't check."""
 _WINDOW = 1 << 20
 
 
@@ -33,7 +38,7 @@ class Embedded:
 
 
 def embedded_files(program: Program) -> Iterator[Embedded]:
-    """Find the files, each confirmed by its hash. Empty ones and folders have no bytes and are not given."""
+    """Find the files, each confirmed by its hash (before Go 1.24 by its name). Empty ones and folders have no bytes."""
     for section in program.elf.sections:
         if section.flags & SHF_ALLOC and not section.flags & SHF_EXECINSTR and section.stored:
             content = program.space.read_on(section.address)[: section.stored]
@@ -81,12 +86,20 @@ def _in_section(program: Program, content: memoryview, address: int) -> Iterator
 
 
 def _confirmed(program: Program, name: tuple[int, int], content: tuple[int, int], said: bytes) -> str:
-    """Give the name, if the hash is that of the content."""
+    """Give the name, if it is one of an embedded file and the hash is that of the content."""
     text = bytes(program.space.read_on(name[0])[: name[1]])
     body = program.space.read_on(content[0])[: content[1]]
-    if len(text) != name[1] or len(body) != content[1] or not any(said) or b"\0" in text:
+    if len(text) != name[1] or len(body) != content[1] or not _NAME.fullmatch(text):
         return ""
-    hashed = hashlib.sha256()
+    known = program.module.minor < _HASHED or said in _hashes(body)
+    return text.decode(errors="replace") if known else ""
+
+
+def _hashes(body: memoryview) -> tuple[bytes, bytes]:
+    """Hash a file as the compiler does: small ones in one way, others in another."""
+    plain, marked = hashlib.sha256(), hashlib.sha256(b"\1")
     for at in range(0, len(body), _WINDOW):
-        hashed.update(body[at : at + _WINDOW])
-    return text.decode(errors="replace") if hashed.digest()[:_HASH] == said else ""
+        plain.update(body[at : at + _WINDOW])
+        marked.update(body[at : at + _WINDOW])
+    first = plain.digest()
+    return bytes([first[0] ^ 0xFF]) + first[1:_HASH], marked.digest()[:_HASH]

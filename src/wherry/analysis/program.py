@@ -107,6 +107,18 @@ class Program:
         borders = [self.module["findfunc"], self.module["etypes"], self.pclntab_at + len(self.functions.table.content)]
         return min((border for border in borders if border > gofunc), default=gofunc)
 
+    def written_by(self, addresses: Ints, functions: Ints) -> Ints:
+        """Tell who wrote the code at addresses: the package of what was inlined there, else the function's own."""
+        gofunc = self.module["gofunc"]
+        inlined = self.functions.inlined(self.space.read_on(gofunc)[: self.funcdata_end - gofunc])
+        owners = self.function_owners[functions]
+        if not len(inlined.start):
+            return owners
+        row = np.searchsorted(inlined.start, addresses - self.text, side="right") - 1
+        inside = (row >= 0) & (inlined.end[row] > addresses - self.text)
+        name = np.searchsorted(self.functions.all_names[1], inlined.name[row], side="right") - 1
+        return np.where(inside, self.name_owners[name], owners)
+
     def package_of_folder(self, folder: str) -> int | None:
         """Find the package whose source is in a folder, as the pclntab names it: trimmed, or from somebody's disk."""
         path = _VERSION.sub("", folder)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wherry.errors import InvalidDocument
 from wherry.golang.pclntab import Pclntab
+from wherry.golang.pcvalue import decode
 
 Ints = NDArray[np.int64]
 INLINE_TREE: Final = 3
@@ -25,6 +26,8 @@ _ROW = 44
 _MOST_SLOTS = 64
 _INLINED = 16
 """Bytes of an `inlinedCall`."""
+_INLINE_INDEX = 2
+"""PCDATA_InlTreeIndex: the table that tells which code is of which call in the inline tree."""
 _NAME_OFFSET, _PCSP, _PCFILE, _PCLINE, _PCDATA_COUNT, _UNIT = 1, 4, 5, 6, 7, 8
 _FUNCDATA_COUNT = 43
 
@@ -134,23 +137,38 @@ class Functions:
         used = offsets != NOTHING
         return Uses(function[used], offsets[used]), slot[used]
 
-    def inlined(self, funcdata: memoryview) -> Uses:
-        """Tell what was inlined where: functions, and the offsets of names they took in.
+    def inlined(self, funcdata: memoryview) -> "Inlined":
+        """Tell which code was inlined, and the names of the functions it was written in.
 
         Args:
             funcdata: the bytes from `go:func.*` on.
         """
         uses, slots = self.funcdata
-        borders = np.unique(uses.offset)
-        trees = slots == INLINE_TREE
-        function, start = uses.function[trees], uses.offset[trees]
-        following = np.append(borders, len(funcdata))[np.searchsorted(borders, start, side="right")]
-        counts = np.clip(np.minimum(following, len(funcdata)) - start, 0, None) // _INLINED
-        owner, place = _lists(counts)
-        words = np.frombuffer(funcdata, dtype=f"{self.table.order}u4", count=len(funcdata) // 4)
-        names = words[(start[owner] + place * _INLINED) // 4 + 1].astype(np.int64)
-        known = names < len(self.table.funcnames)
-        return Uses(function[owner][known], names[known])
+        trees = (slots == INLINE_TREE) & (self.pcdata_counts[uses.function] > _INLINE_INDEX)
+        function, tree = uses.function[trees], uses.offset[trees]
+        words = _words(self.table, self.table.functab_at)
+        indexes = words[(self.rows[function] - self.table.functab_at + _ROW) // 4 + _INLINE_INDEX].astype(np.int64)
+        some = indexes > 0
+        function, tree, indexes = function[some], tree[some], indexes[some]
+        runs = decode(self.table.content[self.table.pcs_at : self.table.functab_at], indexes, self.table.quantum)
+        place = (tree[runs.table] + runs.value * _INLINED) // 4 + 1
+        numbers = np.frombuffer(funcdata, dtype=f"{self.table.order}u4", count=len(funcdata) // 4)
+        known = place < len(numbers)
+        start, end = (self.starts[function[runs.table]] + column for column in (runs.start, runs.end))
+        name = numbers[np.where(known, place, 0)].astype(np.int64)
+        known &= name < len(self.table.funcnames)
+        order = np.argsort(start[known], kind="stable")
+        return Inlined(start[known][order], end[known][order], name[known][order])
+
+
+@dataclass(frozen=True, slots=True)
+class Inlined:
+    """Ranges of code that came from elsewhere, by bytes from the start of all code; sorted."""
+
+    start: Ints
+    end: Ints
+    name: Ints
+    """Where in the table of names the function is that the code was written in."""
 
 
 def _lists(counts: Ints) -> tuple[Ints, Ints]:

@@ -34,6 +34,8 @@ class Pclntab:
     """`<` or `>`, as struct writes it."""
     pointer: int
     """Bytes of an address: 4 or 8."""
+    quantum: int
+    """Bytes that places in the code are counted by."""
     functions: int
     files: int
     text: int
@@ -69,7 +71,7 @@ class Pclntab:
             raise InvalidDocument(name, f"pclntab: its tables do not follow each other inside its {len(content)} bytes")
         if functions > len(content) or files > len(content):
             raise InvalidDocument(name, f"pclntab: {functions} functions and {files} files in {len(content)} bytes")
-        return cls(name, content, order, pointer, functions, files, text, funcname, cu, filetab, pctab, pcln)
+        return cls(name, content, order, pointer, content[6] or 1, functions, files, text, funcname, cu, filetab, pctab, pcln)
 
     @property
     def funcnames(self) -> memoryview:

@@ -22,7 +22,7 @@ _HASH = 16
 _LONGEST_NAME = 4096
 _NAME = re.compile(rb"(?:[^/\0-\x1f\\]+/)*[^/\0-\x1f\\]+")
 _HASHED = 24
-"""Go 1.24 hashes by SHA-256, a little changed; before it by a sum that only the compiler has, and that we can't check."""
+"""Go 1.24 hashes by SHA-256, a little changed; before it by a sum that only the compiler has: that can't be checked."""
 _WINDOW = 1 << 20
 
 

@@ -71,7 +71,9 @@ class Pclntab:
             raise InvalidDocument(name, f"pclntab: its tables do not follow each other inside its {len(content)} bytes")
         if functions > len(content) or files > len(content):
             raise InvalidDocument(name, f"pclntab: {functions} functions and {files} files in {len(content)} bytes")
-        return cls(name, content, order, pointer, content[6] or 1, functions, files, text, funcname, cu, filetab, pctab, pcln)
+        return cls(
+            name, content, order, pointer, content[6] or 1, functions, files, text, funcname, cu, filetab, pctab, pcln
+        )
 
     @property
     def funcnames(self) -> memoryview:

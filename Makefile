@@ -10,7 +10,7 @@ ARGS ?=
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test check format setup tools peers test-peers bench bench-ship bench-dockerfile load docs clean
+.PHONY: help demo test check format setup tools peers test-peers bench bench-ship bench-dockerfile load bench-parse docs clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -58,6 +58,9 @@ bench-dockerfile: peers ## Build Dockerfiles beside BuildKit, buildah and kaniko
 
 load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.
 	$(PYTHON) bench/load.py $(ARGS)
+
+bench-parse: setup ## Measure how the example service picks fields out of JSON; writes docs/benchmarks-json.md.
+	$(PYTHON) bench/parse.py $(ARGS)
 
 clean: ## Delete everything that make made.
 	@[ ! -d .cache ] || chmod -R u+w .cache

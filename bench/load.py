@@ -300,8 +300,8 @@ def page(found: Found, settings: Settings) -> Iterator[str]:
         f"{settings.rounds} interleaved rounds. Both are built with `-trimpath -ldflags=-s -tags grpcnotrace`; the "
         f"baseline is the same service by encoding/json, without sampling of logs and without a memory limit. Fixed "
         f"load: {settings.rate} requests a second, {settings.count} a round; 70 % a video, 10 % a feed of 20, "
-        "15 % and 5 % a document of 4 and 40 kB to parse. Latency counts from when a request was due. Each figure is the "
-        "median of the rounds; the ratio is the median of the rounds' own ratios, with their range."
+        "15 % and 5 % a document of 4 and 40 kB to parse. Latency counts from when a request was due. Each figure is "
+        "the median of the rounds; the ratio is the median of the rounds' own ratios, with their range."
     )
     yield ""
     yield "| HTTP/1.1 | tuned | baseline | baseline / tuned | the article's |"

@@ -27,7 +27,7 @@ _NOBODYS = (
 )
 """Where Go puts cgo's files, and where distributions keep and build their C libraries."""
 _OUTSIDE = "another folder"
-_EXAMPLES = 3
+_EXAMPLES = 8
 _LONGEST = 200
 
 
@@ -211,7 +211,7 @@ def run_paths(folders: Sequence[str]) -> Iterator[Finding]:
 def listed(found: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Write evidence of many places: the first few, and how many more there are."""
     rows = [f"{place}: {short(text)}" for place, text in found]
-    return tuple(rows[:8]) + ((f"and {len(rows) - 8} more",) if len(rows) > 8 else ())  # noqa: PLR2004 - as above
+    return tuple(rows[:_EXAMPLES]) + ((f"and {len(rows) - _EXAMPLES} more",) if len(rows) > _EXAMPLES else ())
 
 
 def short(text: str) -> str:

@@ -21,7 +21,7 @@ _FLAGS = (
 _KEPT = frozenset(("-gcflags", "-asmflags", "-gccgoflags", "-tags"))
 """Those that are recorded with -trimpath too."""
 _SET = frozenset(("-X", "--X"))
-_PATH = re.compile(r"(?<![\w.$})/-])(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[\w.\\-]+")
+_PATH = re.compile(r"(?:(?<![\w.$})/-])|(?<=-[ILF]))(?:(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[\w.\\-]+)")
 _TELLING = re.compile(r"(?i)passw|passphrase|secret|token|api_?key|private_?key|credential|dsn$")
 
 

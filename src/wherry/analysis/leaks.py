@@ -6,7 +6,7 @@ Sources: those of `leak_paths.py`, `leak_records.py`, `secrets.py` and `debug_te
 import mmap
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -14,8 +14,9 @@ from typing import Final
 from wherry.analysis import leak_paths, leak_records
 from wherry.analysis.debug_text import debug_texts
 from wherry.analysis.leak_paths import Listed, Roots
+from wherry.analysis.leak_texts import Strings, looked_for
 from wherry.analysis.searching import BLOCK, Hit, hits
-from wherry.analysis.secrets import RULES, SecretRule, masked, shown
+from wherry.analysis.secrets import RULES, masked
 from wherry.elf.dynamic import Dynamic
 from wherry.elf.reader import MAGIC, SHF_EXECINSTR, Buffer, Elf
 from wherry.errors import InvalidDocument
@@ -32,21 +33,6 @@ _PROBLEMS = 8
 _MOST_VARIABLES = 1000
 _VARIABLE = re.compile(r"(?!runtime\.)[\w./%-]+\.\w+")
 _LONGEST_VARIABLE = 400
-_HOMES = (b"/home/", b"/Users/", b"/root/", b"C:\\Users\\", b"/var/lib/jenkins/", b"/github/workspace/", b"/builds/")
-_NO_NAMES = (
-    rb"(?:usr|etc|var|opt|tmp|proc|sys|dev|s?bin|lib|lib64|run|mnt|srv|pkg|src|config|info|data|users?|login|api)"
-)
-_HOME = re.compile(
-    rb"(?:/(?:home|Users)/(?!"
-    + _NO_NAMES
-    + rb"/)[A-Za-z0-9._-]{1,64}/|(?<![\w.-])/root/(?!"
-    + _NO_NAMES
-    + rb"/)|C:\\Users\\[\w. -]{1,64}\\|/var/lib/jenkins/|/github/workspace/"
-    rb"|/builds/[\w.-]+/[\w.-]+/)[\w.@+~-]+(?:[/\\][\w.@+~-]+)*"
-)
-"""Go lays strings side by side: what only looks like a home, as `/home` beside `/usr/lib`, is passed over."""
-_C_ENDS = (b".h\0", b".hh\0", b".hpp\0", b".hxx\0", b".c\0", b".cc\0", b".cpp\0", b".cxx\0", b".inc\0", b".inl\0")
-_PATH_LETTERS = re.compile(rb"[\w.@+~/ -]{3,400}")
 _LISTED_PATH = re.compile(rb"[\x00\x01](/[\w.@+~-]+(?:/[\w.@+~ -]+)+)(?=\x00)")
 _TABLES = (".debug_", ".zdebug_", ".rela", ".rel.")
 _SKIPPED = frozenset((*pclntab.SECTIONS, ".symtab", ".strtab", ".shstrtab", ".typelink", ".dynsym", ".eh_frame"))
@@ -87,7 +73,8 @@ def leaks_of(buffer: Buffer, name: str, wanted: tuple[str, ...] = ()) -> Leaks:
         leak_records.recorded(info) if info else (),
         search.variables(recorded=bool(info and info.settings.get("-ldflags"))),
         leak_paths.run_paths(search.run_paths()),
-        search.texts(roots, wanted),
+        search.texts(roots),
+        search.looked_for(wanted),
     )
     findings = [*found, *search.unread()]
     order = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
@@ -197,42 +184,19 @@ class _Search:
 
             yield from leak_records.values(list(texts_at(self.elf, wanted)), "symbol table")
 
-    def texts(self, roots: Roots, wanted: tuple[str, ...]) -> Iterator[Finding]:
+    def texts(self, roots: Roots) -> Iterator[Finding]:
         """Judge the strings of the data."""
-        folders = tuple(f"{folder}/".encode() for _, folder in roots.named())
-        looked = tuple(text.encode() for text in wanted)
-        rules: dict[bytes, list[SecretRule]] = {}
-        for rule in RULES:
-            for anchor in rule.anchors:
-                rules.setdefault(anchor, []).append(rule)
-        secrets: dict[SecretRule, list[tuple[str, str]]] = {}
-        rows: tuple[list[tuple[str, str]], ...] = [], [], []
-        homes, sources, own = rows
-        seen = set[tuple[str, int]]()
-        words = {*rules, *_HOMES, *_C_ENDS, *folders, *looked}
-        for base, hit in self._hits(words):
-            place = self._place(base + hit.offset)
-            for rule in rules.get(hit.word, ()):
-                found = rule.found(hit.context, hit.at)
-                key = (rule.name, base + hit.offset - hit.at + found.start()) if found else ("", 0)
-                if found and key not in seen:
-                    seen.add(key)
-                    secrets.setdefault(rule, []).append((place, shown(found).decode(errors="replace")))
-            if hit.word in looked:
-                own.append((place, hit.word.decode()))
-            elif hit.word in _C_ENDS and (path := _c_path(hit)):
-                sources.append((place, path))
-            elif hit.word in folders or hit.word in _HOMES:
-                found = (_PATH_LETTERS if hit.word in folders else _HOME).match(hit.context, hit.at)
-                if found:
-                    homes.append((place, found.group().decode(errors="replace")))
-        yield from (_secret(rule, rows) for rule, rows in secrets.items())
-        known = {path for _, path in sources}
-        yield from leak_paths.headers(sources)
-        yield from leak_paths.constants([row for row in homes if row[1] not in known])
-        yield from _looked_for(own)
+        strings = Strings.of(roots, self.info)
+        for base, hit in self._hits(strings.words):
+            strings.take(hit, base, self._place(base + hit.offset))
+        return strings.findings()
 
-    def _hits(self, words: set[bytes]) -> Iterator[tuple[int, Hit]]:
+    def looked_for(self, wanted: tuple[str, ...]) -> Iterator[Finding]:
+        """Find texts of the user's own; a pass of their own, for in another they would hide what they lie over."""
+        found = self._hits({text.encode(errors="surrogateescape") for text in wanted}) if wanted else ()
+        return looked_for([(self._place(base + hit.offset), hit.word.decode(errors="replace")) for base, hit in found])
+
+    def _hits(self, words: Collection[bytes]) -> Iterator[tuple[int, Hit]]:
         left = _MOST_HITS
         for start, end in self._ranges():
             for hit in hits(self._blocks(start, end), words, left):
@@ -296,38 +260,3 @@ def _some(problems: Iterable[str]) -> tuple[str, ...]:
 
 def _first(names: Iterator[str]) -> tuple[str, ...]:
     return tuple(name for name, _ in zip(names, range(_MOST_PATHS), strict=False))
-
-
-def _c_path(hit: Hit) -> str:
-    """Give the absolute path that ends here; none where it is another text."""
-    start = hit.context.rfind(b"\0", max(0, hit.at - 512), hit.at) + 1
-    path = hit.context[start : hit.at + len(hit.word) - 1]
-    return path.decode() if start and path.startswith(b"/") and _PATH_LETTERS.fullmatch(path) else ""
-
-
-def _secret(rule: SecretRule, found: list[tuple[str, str]]) -> Finding:
-    return Finding(
-        rule.name,
-        Severity.WARNING if rule.name in {"secret-url", "secret-password"} else Severity.ERROR,
-        found[0][0],
-        f"what looks like {rule.what}",
-        leak_paths.listed([(place, "".join(map(_printable, text))) for place, text in found]),
-        "change it, for whoever has the binary has it; let the program read it from a file or the environment; "
-        "look for it in constants, embedded files and -X",
-    )
-
-
-def _printable(letter: str) -> str:
-    return letter if letter.isprintable() else " "
-
-
-def _looked_for(found: list[tuple[str, str]]) -> Iterator[Finding]:
-    if found:
-        yield Finding(
-            "looked-for",
-            Severity.WARNING,
-            found[0][0],
-            f"{len(found)} places have a text that was looked for",
-            leak_paths.listed(found),
-            "search the source, the embedded files and the -X flags for it",
-        )

@@ -149,7 +149,7 @@ RULES: Final = (
 
 _ASSIGNED = re.compile(
     rb"(?i)(?:passw|passphrase|secret|token|api_?key|private_?key|credential)[\w.-]{0,40}[\"']?\s{0,2}[:=]\s{0,2}[\"']?"
-    rb"([^\s\"']{3,})"
+    rb"(?!\xe2\x80\xa6)([^\s\"']{3,})"
 )
 """What stands behind the name of a secret is hidden wherever a text is shown, secret or not."""
 

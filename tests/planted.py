@@ -70,7 +70,7 @@ class Planted:
         return self.root / "plantedmain"
 
     def write(self) -> None:
-        """Write it all, and the module that it takes from a proxy."""
+        """Write it all, and the modules that a proxy has."""
         texts = {
             "plantedmain/go.mod": "module example.com/app\n\ngo 1.20\n\nrequire (\n\texample.com/dep v1.0.0\n"
             "\texample.com/replaced v1.0.0\n)\n\nreplace example.com/replaced => ../plantedreplace\n",
@@ -84,11 +84,10 @@ class Planted:
             place = self.root / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text)
-        ModuleProxy(self.root / "proxy").publish(
-            "example.com/dep",
-            "v1.0.0",
-            {"go.mod": "module example.com/dep\n\ngo 1.20\n", "dep.go": FUNCTION % ("dep", "d")},
-        )
+        proxy = ModuleProxy(self.root / "proxy")
+        for name in ("dep", "replaced"):
+            files = {"go.mod": f"module example.com/{name}\n\ngo 1.20\n", f"{name}.go": FUNCTION % (name, "published")}
+            proxy.publish(f"example.com/{name}", "v1.0.0", files)
 
     def build(self, name: str, *flags: str, ldflags: str = "") -> Path:
         """Build it; give the binary."""

@@ -1,6 +1,8 @@
 """What a program tells, found where a build put it; judged by go and readelf."""
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -158,3 +160,78 @@ def test_a_password_is_hidden_in_recorded_flags(leaks):
     assert PASSWORD not in repr(leaks["plain"])
     (text,) = [one for one in leaks["plain"].findings if one.rule == "flag-text"]
     assert any("-X main.APIToken=…" in line for line in text.evidence)
+
+
+@pytest.mark.parametrize("program", ["crane", "registry", "etcd", "skopeo"])
+def test_real_programs_have_no_secrets(program):
+    """No constant of a big program is taken for a secret."""
+    found = leaks_of(map_file(Path(need(program))), program)
+
+    assert not [one for one in found.findings if one.rule.startswith(("secret-", "x-secret", "c-paths"))]
+
+
+def test_the_example_service(tmp_path):
+    """Our own service, as wherry builds its programs, tells nothing but its tags."""
+    folder = Path(__file__).resolve().parents[2] / "examples" / "videometa"
+    binary = tmp_path / "videometa"
+    command = [
+        need("go"),
+        "build",
+        "-trimpath",
+        "-ldflags=-s -w",
+        "-buildvcs=false",
+        "-o",
+        str(binary),
+        "./cmd/videometa",
+    ]
+    subprocess.run(command, cwd=folder, check=True)
+
+    assert leaks_of(map_file(binary), "videometa").findings == ()
+
+
+def test_a_revision_is_told(tmp_path):
+    """What git says is in the build info, as a note."""
+    module = {"go.mod": "module example.com/app\n\ngo 1.20\n", "main.go": "package main\n\nfunc main() {}\n"}
+    for name, text in module.items():
+        (tmp_path / name).write_text(text)
+    git = [need("git"), "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=n@example.com"]
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
+        subprocess.run([*git, *words], check=True)
+    command = [need("go"), "build", "-trimpath", "-buildvcs=true", "-o", "out", "."]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+    (found,) = [one for one in leaks_of(map_file(tmp_path / "out"), "x").findings if one.rule == "revision"]
+
+    assert found.severity is Severity.NOTE
+    assert f"vcs.revision={commit}" in found.evidence
+
+
+def test_a_workspace_tells_no_path(planted):
+    """What the remedy of a local replace says is so: with a go.work file no path is recorded."""
+    (planted.root / "go.work").write_text("go 1.20\n\nuse (\n\t./plantedmain\n\t./plantedreplace\n)\n")
+    text = (planted.module / "go.mod").read_text()
+    (planted.module / "go.mod").write_text(text.partition("replace ")[0])
+    try:
+        binary = planted.build("worked", "-mod=readonly", "-trimpath")
+    finally:
+        (planted.root / "go.work").unlink()
+        (planted.module / "go.mod").write_text(text)
+
+    assert rules(leaks_of(map_file(binary), "worked"), "plantedreplace") == set()
+
+
+def test_mach_o_and_pe(tmp_path):
+    """Of programs of other systems build info, the table of files and strings are read."""
+    (tmp_path / "go.mod").write_text("module example.com/app\n\ngo 1.20\n")
+    (tmp_path / "main.go").write_text(f'package main\n\nfunc main() {{ println("{AWS}") }}\n')
+    for system in ("darwin", "windows"):
+        subprocess.run(
+            [need("go"), "build", "-buildvcs=false", "-tags=plantedtag", "-o", system, "."],
+            cwd=tmp_path, check=True, env={**os.environ, "GOOS": system, "GOARCH": "amd64", "CGO_ENABLED": "0"},
+        )  # fmt: skip
+
+        found = leaks_of(map_file(tmp_path / system), system)
+
+        assert {one.rule for one in found.findings} == {"untrimmed-paths", "flag-text", "secret-aws-key"}
+        assert found.go.startswith("go1.")

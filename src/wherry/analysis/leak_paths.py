@@ -174,16 +174,18 @@ def headers(found: Sequence[tuple[str, str]]) -> Iterator[Finding]:
         )
 
 
-def constants(found: Sequence[tuple[str, str]]) -> Iterator[Finding]:
-    """Judge other paths of the build machine in the data.
+def constants(found: Sequence[tuple[str, str]], *, certain: bool) -> Iterator[Finding]:
+    """Judge other paths in the data that look like somebody's.
 
     Args:
         found: where, and which path.
+        certain: whether one is below a folder that is known to be the build machine's; a program may also have
+            `/home/envoy` for the machine it runs on.
     """
     if found:
         yield Finding(
             "data-paths",
-            Severity.WARNING,
+            Severity.WARNING if certain else Severity.NOTE,
             found[0][0],
             f"{_count(len(found), 'path')} of somebody's machine among the program's strings: a constant, a value of "
             "-X, an embedded file, or __FILE__ of C; -trimpath leaves them",

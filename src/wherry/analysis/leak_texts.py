@@ -31,7 +31,7 @@ _HOME = re.compile(
 )
 """Go lays strings side by side: what only looks like a home, as `/home` beside `/usr/lib`, is passed over."""
 _C_ENDS = (b".h\0", b".hh\0", b".hpp\0", b".hxx\0", b".c\0", b".cc\0", b".cpp\0", b".cxx\0", b".inc\0", b".inl\0")
-_PATH_LETTERS = re.compile(rb"[\w.@+~/ -]{3,400}")
+_PATH_LETTERS = re.compile(rb"[\w.@+~!/ -]{3,400}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,22 @@ class Strings:
     """Known folders of the build machine, each with its slash."""
     recorded: str
     """What the build info says, and is told of it."""
+    listed: Collection[str]
+    """Paths of tables, told of them; in a file without sections the tables are searched as strings are."""
     secrets: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
     """By rule: where each begins, as offset and in words, and the hidden text."""
     homes: list[tuple[str, str]] = field(default_factory=list)
     sources: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, roots: Roots, info: BuildInfo | None) -> "Strings":
+    def of(cls, roots: Roots, info: BuildInfo | None, listed: Collection[str]) -> "Strings":
         """Start with what is known of the build machine."""
         folders = frozenset(f"{folder}/".encode(errors="surrogateescape") for _, folder in roots.named())
-        return cls(folders, " ".join(info.settings.values()) if info else "")
+        return cls(folders, " ".join(info.settings.values()) if info else "", listed)
+
+    @property
+    def _starts(self) -> tuple[str, ...]:
+        return tuple(folder.decode(errors="replace") for folder in self.folders)
 
     @property
     def words(self) -> frozenset[bytes]:
@@ -83,8 +89,9 @@ class Strings:
                 yield _secret(rule, list(self.secrets[rule.name].values()))
         sources = {path for _, path in self.sources}
         yield from leak_paths.headers(self.sources)
-        rest = [(place, path) for place, path in self.homes if path not in sources and path not in self.recorded]
-        yield from leak_paths.constants(rest)
+        told = sources.union(self.listed) | {folder.decode(errors="replace").rstrip("/") for folder in self.folders}
+        rest = [row for row in self.homes if row[1] not in told and row[1] not in self.recorded]
+        yield from leak_paths.constants(rest, certain=any(path.startswith(self._starts) for _, path in rest))
 
 
 def looked_for(found: list[tuple[str, str]]) -> Iterator[Finding]:

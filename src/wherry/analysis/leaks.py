@@ -8,7 +8,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 from wherry.analysis import leak_paths, leak_records
@@ -37,6 +37,9 @@ _LISTED_PATH = re.compile(rb"[\x00\x01](/[\w.@+~-]+(?:/[\w.@+~ -]+)+)(?=\x00)")
 _TABLES = (".debug_", ".zdebug_", ".rela", ".rel.")
 _SKIPPED = frozenset((*pclntab.SECTIONS, ".symtab", ".strtab", ".shstrtab", ".typelink", ".dynsym", ".eh_frame"))
 """Numbers, and names that are judged by their tables."""
+_PCLNTAB_ALIGNMENT = 8
+"""In the file; ELF's and PE's sections have more, Mach-O's have not."""
+_MOST_TRIED = 8
 _PCLNTAB = re.compile(rb"(?:\xf1\xff\xff\xff\0\0|\xff\xff\xff\xf1\0\0)[\x01\x02\x04][\x04\x08]")
 RULE_NAMES: Final = (
     "untrimmed-paths", "source-paths", "line-paths", "c-paths", "data-paths", "run-path", "flag-paths", "flag-text",
@@ -73,7 +76,7 @@ def leaks_of(buffer: Buffer, name: str, wanted: tuple[str, ...] = ()) -> Leaks:
         leak_records.recorded(info) if info else (),
         search.variables(recorded=bool(info and info.settings.get("-ldflags"))),
         leak_paths.run_paths(search.run_paths()),
-        search.texts(roots),
+        search.texts(roots, {path for table in tables for path in table.paths}),
         search.looked_for(wanted),
     )
     findings = [*found, *search.unread()]
@@ -109,7 +112,7 @@ class _Search:
 
     def _info(self) -> BuildInfo | None:
         section = self.elf.section(buildinfo.SECTION) if self.elf else None
-        start = section.offset if section else self._find(re.compile(re.escape(buildinfo.MAGIC)), 16)
+        start = section.offset if section else buildinfo.find(self.view)
         if start is None:
             return None
         try:
@@ -118,24 +121,29 @@ class _Search:
             self.problems.append(masked(error.problem))
             return None
 
-    def _find(self, pattern: re.Pattern[bytes], alignment: int) -> int | None:
-        return next((one.start() for one in pattern.finditer(self.view) if one.start() % alignment == 0), None)
-
     def file_tables(self) -> Iterator[Listed]:
         """List the source files of the pclntab, found by its section or by how it starts."""
+        problem = ""
+        for name, content in self._pclntabs():
+            try:
+                names = Pclntab.parse(content, self.name).file_names()
+            except InvalidDocument as error:
+                problem = problem or error.problem
+            else:
+                yield Listed(f"{name}, table of files", _first(names))
+                return
+        if problem:
+            self.problems.append(problem)
+
+    def _pclntabs(self) -> Iterator[tuple[str, memoryview]]:
+        """Give what may be the pclntab: its section, or in a file without one whatever starts as it does."""
         sections = [self.elf.section(name) for name in pclntab.SECTIONS] if self.elf else []
-        section = next((one for one in sections if one), None)
-        content = self.elf.content(section) if self.elf and section else self.view[:0]
-        if section is None:
-            start = self._find(_PCLNTAB, 16)
-            content = self.view[start:] if start is not None else content
-        if not content:
-            return
-        try:
-            names = Pclntab.parse(content, self.name).file_names()
-            yield Listed(f"{section.name if section else 'pclntab'}, table of files", _first(names))
-        except InvalidDocument as error:
-            self.problems.append(error.problem)
+        for section in sections:
+            if section and self.elf:
+                yield section.name, self.elf.content(section)
+                return
+        found = (one.start() for one in _PCLNTAB.finditer(self.view) if one.start() % _PCLNTAB_ALIGNMENT == 0)
+        yield from (("pclntab", self.view[start:]) for start in islice(found, _MOST_TRIED))
 
     def debug_tables(self) -> Iterator[Listed]:
         """List the paths of DWARF."""
@@ -184,9 +192,9 @@ class _Search:
 
             yield from leak_records.values(list(texts_at(self.elf, wanted)), "symbol table")
 
-    def texts(self, roots: Roots) -> Iterator[Finding]:
+    def texts(self, roots: Roots, listed: Collection[str]) -> Iterator[Finding]:
         """Judge the strings of the data."""
-        strings = Strings.of(roots, self.info)
+        strings = Strings.of(roots, self.info, listed)
         for base, hit in self._hits(strings.words):
             strings.take(hit, base, self._place(base + hit.offset))
         return strings.findings()
@@ -259,4 +267,4 @@ def _some(problems: Iterable[str]) -> tuple[str, ...]:
 
 
 def _first(names: Iterator[str]) -> tuple[str, ...]:
-    return tuple(name for name, _ in zip(names, range(_MOST_PATHS), strict=False))
+    return tuple(islice(names, _MOST_PATHS))

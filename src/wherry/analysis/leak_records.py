@@ -128,8 +128,8 @@ def _replaced(info: BuildInfo) -> Iterator[Finding]:
                 f"{PLACE}, {module.path}",
                 f"{module.path} was replaced by a folder, and its path is recorded; -trimpath leaves it",
                 (f"{module.path} => {short(folder)}",),
-                "require a published version; while both are worked on, a go.work file needs no replace, and no path is "
-                "recorded",
+                "require a published version; while both are worked on, a go.work file needs no replace, and leaves "
+                "no path",
             )
 
 

@@ -15,6 +15,8 @@ from wherry.analysis.secrets import RULES, SecretRule, shown
 from wherry.finding import Finding, Severity
 from wherry.golang.buildinfo import BuildInfo
 
+_DEBUGGERS = "/src/runtime/runtime-gdb.py"
+"""What every binary with DWARF names, below GOROOT, which is told already."""
 _UNSURE = frozenset(("secret-url", "secret-password"))
 """Rules of what people write, not machines: documentation has the like."""
 _HOMES = (b"/home/", b"/Users/", b"/root/", b"C:\\Users\\", b"/var/lib/jenkins/", b"/github/workspace/", b"/builds/")
@@ -90,7 +92,11 @@ class Strings:
         sources = {path for _, path in self.sources}
         yield from leak_paths.headers(self.sources)
         told = sources.union(self.listed) | {folder.decode(errors="replace").rstrip("/") for folder in self.folders}
-        rest = [row for row in self.homes if row[1] not in told and row[1] not in self.recorded]
+        rest = [
+            (place, path)
+            for place, path in self.homes
+            if path not in told and path not in self.recorded and not path.endswith(_DEBUGGERS)
+        ]
         yield from leak_paths.constants(rest, certain=any(path.startswith(self._starts) for _, path in rest))
 
 

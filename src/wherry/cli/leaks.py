@@ -53,7 +53,7 @@ def command(
     from wherry.report.leaks import Told, document, lines_of
 
     _check(fail_on, wanted)
-    with subjects(world, subject, platform=platform) as found:
+    with subjects(world, subject, platform=platform, hashed=as_json) as found:
         told = [Told(one, leaks_of(map_file(one.file, one.name), one.name, wanted)) for one in found]
     if as_json:
         world.say(json.dumps(document(subject, told), indent=2))

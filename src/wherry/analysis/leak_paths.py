@@ -92,20 +92,20 @@ def is_local(module: Module) -> bool:
     )
 
 
-def untrimmed(roots: Roots, tables: Sequence[Listed]) -> Iterator[Finding]:
-    """Judge the paths of source files."""
+def source_files(roots: Roots, tables: Sequence[Listed]) -> Iterator[Finding]:
+    """Judge the paths of source files: those that -trimpath takes away, and those that it leaves."""
+    trimmed = not (roots.goroot or roots.module_cache)
     grouped: dict[str, dict[str, list[str]]] = {what: {} for what, _ in roots.named()}
     for table in tables:
         for path in table.paths:
             if what := roots.of_path(path):
-                grouped.setdefault(what, {}).setdefault(table.place, []).append(path)
-    outside = grouped.pop(_OUTSIDE, {})
-    if roots.goroot or roots.module_cache:
-        if not roots.main and outside:
-            grouped[_OUTSIDE], outside = outside, {}
+                grouped.setdefault(_OUTSIDE if trimmed else what, {}).setdefault(table.place, []).append(path)
+    if not trimmed:
+        # Where nobody knows the main module's folder, its files are among those outside.
+        outside = grouped.pop(_OUTSIDE, {}) if roots.main else {}
         yield _all_paths(dict(roots.named()), {what: places for what, places in grouped.items() if places})
-    elif kept := {what: places for what, places in grouped.items() if places}:
-        yield _kept_paths(kept)
+    else:
+        outside = grouped.get(_OUTSIDE, {})
     if outside:
         yield _outside(outside)
 
@@ -126,18 +126,6 @@ def _all_paths(folders: Mapping[str, str], grouped: Mapping[str, Mapping[str, li
         f"{len(unique)} paths of the machine that built it: compiled without -trimpath",
         tuple(evidence),
         "build with -trimpath (wherry build does); -s -w alone leaves the table of files, for panics need it",
-    )
-
-
-def _kept_paths(grouped: Mapping[str, Mapping[str, list[str]]]) -> Finding:
-    paths = sorted({path for places in grouped.values() for paths in places.values() for path in paths})
-    return Finding(
-        "source-paths",
-        Severity.WARNING,
-        ", ".join(dict.fromkeys(place for places in grouped.values() for place in places)),
-        f"{_count(len(paths), 'path')} of the machine that built it, though the rest is trimmed",
-        _examples(paths),
-        "look for //line directives with absolute paths in generated code, and make them relative",
     )
 
 

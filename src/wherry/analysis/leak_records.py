@@ -22,7 +22,10 @@ _KEPT = frozenset(("-gcflags", "-asmflags", "-gccgoflags", "-tags"))
 """Those that are recorded with -trimpath too."""
 _SET = frozenset(("-X", "--X"))
 _PATH = re.compile(r"(?:(?<![\w.$})/-])|(?<=-[ILF]))(?:(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[\w.\\-]+)")
-_TELLING = re.compile(r"(?i)passw|passphrase|secret|token|api_?key|private_?key|credential|dsn$")
+_TELLING = re.compile(
+    r"(?i)(?!.*(?:ur[il]|path|file|dir|name|endpoint|host|header|ttl|timeout|expiry|type|prefix|length|env)$)"
+    r".*(?:passw|passphrase|secret|token|api_?key|private_?key|credential|dsn$)"
+)
 
 
 def recorded(info: BuildInfo) -> Iterator[Finding]:
@@ -43,7 +46,7 @@ def x_values(ldflags: str) -> list[tuple[str, str]]:
 
 def values(pairs: Sequence[tuple[str, str]], place: str) -> Iterator[Finding]:
     """Judge what -X put into variables."""
-    secret = [(name, value) for name, value in pairs if value and _TELLING.search(name)]
+    secret = [(name, value) for name, value in pairs if value and _TELLING.match(name)]
     if secret:
         yield Finding(
             "x-secret",

@@ -42,7 +42,7 @@ _PCLNTAB_ALIGNMENT = 8
 _MOST_TRIED = 8
 _PCLNTAB = re.compile(rb"(?:\xf1\xff\xff\xff\0\0|\xff\xff\xff\xf1\0\0)[\x01\x02\x04][\x04\x08]")
 RULE_NAMES: Final = (
-    "untrimmed-paths", "source-paths", "line-paths", "c-paths", "data-paths", "run-path", "flag-paths", "flag-text",
+    "untrimmed-paths", "line-paths", "c-paths", "data-paths", "run-path", "flag-paths", "flag-text",
     "x-secret", "x-values", "replaced-by-folder", "revision", "looked-for", "unread", *(rule.name for rule in RULES),
 )  # fmt: skip
 
@@ -72,7 +72,7 @@ def leaks_of(buffer: Buffer, name: str, wanted: tuple[str, ...] = ()) -> Leaks:
     tables = (*search.file_tables(), *search.debug_tables())
     roots = Roots.of((path for table in tables for path in table.paths), info)
     found = chain(
-        leak_paths.untrimmed(roots, tables),
+        leak_paths.source_files(roots, tables),
         leak_records.recorded(info) if info else (),
         search.variables(recorded=bool(info and info.settings.get("-ldflags"))),
         leak_paths.run_paths(search.run_paths()),

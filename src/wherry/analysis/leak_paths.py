@@ -114,10 +114,9 @@ def _all_paths(folders: Mapping[str, str], grouped: Mapping[str, Mapping[str, li
     evidence = []
     for what, places in grouped.items():
         counts = ", ".join(f"{len(paths)} in {place}" for place, paths in places.items())
-        evidence += [
-            f"{what}{f': {short(folders[what])}' if what in folders else ''}: {counts}",
-            *_examples(next(iter(places.values())), 1),
-        ]
+        first = next(iter(places.values()))[0]
+        where = f" {short(folders[what])}" if what in folders else ""
+        evidence.append(f"{what}{where}: {counts}; such as {short(first)}")
     unique = {path for places in grouped.values() for paths in places.values() for path in paths}
     return Finding(
         "untrimmed-paths",
@@ -137,7 +136,7 @@ def _outside(places: Mapping[str, list[str]]) -> Finding:
         ", ".join(places),
         f"{_count(len(paths), 'absolute path')} below no known folder: a //line directive, or a C file from outside "
         "of the module; -trimpath leaves both",
-        _examples(paths),
+        some([short(path) for path in paths]),
         "let the generator write //line with relative paths; bring C headers into the module, or compile C with "
         "-ffile-prefix-map=DIR=.",
     )
@@ -200,19 +199,19 @@ def run_paths(folders: Sequence[str]) -> Iterator[Finding]:
 
 def listed(found: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Write evidence of many places: the first few, and how many more there are."""
-    rows = [f"{place}: {short(text)}" for place, text in found]
-    return tuple(rows[:_EXAMPLES]) + ((f"and {len(rows) - _EXAMPLES} more",) if len(rows) > _EXAMPLES else ())
+    return some([f"{place}: {short(text)}" for place, text in found])
+
+
+def some(rows: Sequence[str]) -> tuple[str, ...]:
+    """Take the first few rows, and say how many more there are."""
+    more = len(rows) - _EXAMPLES
+    return (*rows[:_EXAMPLES], *((f"and {more} more",) if more > 0 else ()))
 
 
 def short(text: str) -> str:
     """Write a text of the binary: secrets hidden, a long one cut."""
     text = masked(text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _examples(paths: Sequence[str], most: int = _EXAMPLES) -> tuple[str, ...]:
-    more = len(paths) - most
-    return (*(short(path) for path in paths[:most]), *((f"and {more} more",) if more > 0 else ()))
 
 
 def _count(number: int, noun: str) -> str:

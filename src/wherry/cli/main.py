@@ -21,6 +21,7 @@ COMMANDS = {
     "inspect": "Show what an image is made of.",
     "size": "Say whose each byte of a Go program is.",
     "slim": "Say what keeps a program's bytes alive, and try the known ways out.",
+    "flags": "Say what each flag of the compiler and the linker bought.",
     "leaks": "Find paths, flags and secrets that a program tells of its build.",
     "push": "Push an image to a registry.",
     "pull": "Pull images from registries into the local store.",

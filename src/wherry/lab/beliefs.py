@@ -4,6 +4,7 @@ Sources: System V gABI, "Section Header", SHF_COMPRESSED ("applies only to non-a
 cmd/link/internal/ld/dwarf.go (what `-compressdwarf` compresses); `go help build` (`-a`, `-installsuffix`).
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -29,10 +30,10 @@ class Belief:
     evidence: str
 
 
-def believed(compiler: Compiler, recipe: Recipe, say: Said) -> tuple[Belief, ...]:
-    """Try each claim."""
+def believed(compiler: Compiler, recipe: Recipe, say: Said, *, deep: bool) -> tuple[Belief, ...]:
+    """Try each claim; those that compile every package again only where that is wanted."""
     found: list[Belief] = []
-    for name, judge in _JUDGES.items():
+    for name, judge in {**_JUDGES, **(_DEEP if deep else {})}.items():
         say(f"trying: {name}")
         try:
             found += judge(compiler, recipe)
@@ -54,7 +55,8 @@ def _z(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
     try:
         compiler.compile(Variant("-z", ldflags="-s -z").of(recipe), "believed")
     except WherryError as error:
-        said = next((line for line in error.message.splitlines() if "-z" in line), error.message.splitlines()[-1])
+        lines = error.message.splitlines()
+        said = next((line for line in lines if "not defined" in line), lines[-1]).rpartition(": flag")[2]
         program, _ = compiler.compile(Variant("plain", ldflags="").of(recipe), "believed")
         elf = map_elf(program)
         loaded = sum(bool(one.flags & SHF_ALLOC) for one in elf.sections)
@@ -64,8 +66,8 @@ def _z(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
         yield Belief(
             claim,
             holds=False,
-            evidence=f"the linker says: {said.strip()}. Neither kernel nor runtime unpacks a section: of {loaded} loaded "
-            f"ones {len(wrong)} are compressed, of the others {len(packed)} (DWARF)",
+            evidence=f"the linker says: flag{said}. Neither kernel nor runtime unpacks a section: of {loaded} "
+            f"loaded ones {len(wrong)} are compressed, of the others {len(packed)} (DWARF)",
         )
     else:
         yield Belief(claim, holds=True, evidence="this linker takes -z")
@@ -73,14 +75,12 @@ def _z(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
 
 def _s_and_w(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
     both, alone = (_size(compiler, recipe, Variant("", ldflags=words)) for words in ("-s -w", "-s"))
-    yield Belief(
-        "-w saves bytes beside -s", holds=both < alone, evidence=f"-s gives {alone} bytes, -s -w gives {both}"
-    )
+    yield Belief("-w saves bytes beside -s", holds=both < alone, evidence=f"-s gives {alone} bytes, -s -w gives {both}")
 
 
 def _buildid(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
     plain, _ = compiler.compile(Variant("", ldflags="-s").of(recipe), "believed")
-    size, identified = plain.stat().st_size, bool(map_elf(plain).gnu_build_id)
+    size, identified = plain.stat().st_size, map_elf(plain).section(".note.gnu.build-id") is not None
     plain.unlink()
     without = _size(compiler, recipe, Variant("", ldflags="-s -buildid="))
     notes = "the notes by which profilers and symbol stores find a program" if identified else "the Go build id"
@@ -138,6 +138,18 @@ def _compressed_dwarf(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
     )
 
 
+def _again(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
+    digests = []
+    for more in ((), ("-a",)):
+        program, _ = compiler.compile(Variant("", more=more).of(recipe), "believed")
+        with program.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        program.unlink()
+    same = digests[0] == digests[1]
+    seen = "the same bytes come out, and every package was compiled again" if same else "other bytes come out"
+    yield Belief("-a makes a cleaner program", holds=not same, evidence=seen)
+
+
 _JUDGES: dict[str, Callable[[Compiler, Recipe], Iterator[Belief]]] = {
     "-ldflags=-z": _z,
     "-w beside -s": _s_and_w,
@@ -146,3 +158,4 @@ _JUDGES: dict[str, Callable[[Compiler, Recipe], Iterator[Belief]]] = {
     "-buildmode=pie": _pie,
     "compressed DWARF": _compressed_dwarf,
 }
+_DEEP: dict[str, Callable[[Compiler, Recipe], Iterator[Belief]]] = {"-a": _again}

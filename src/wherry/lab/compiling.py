@@ -17,8 +17,8 @@ from wherry.layer.entry import Entry, FileContent, Kind
 from wherry.oci.descriptor import Descriptor
 from wherry.source.module import MainPackage
 
-_LONGEST_WORDS = 600
-"""Characters of what a compiler says that are shown."""
+_MOST_LINES = 8
+"""Lines of what a compiler says that are shown: the first ones name the error, usage may follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,15 @@ class Compiler:
         said = done.stderr.decode(errors="replace")
         if done.returncode:
             raise CompileFailed(
-                f"{recipe.package.import_path}: go {' '.join(words[:-3])}: {_last(said)}",
+                f"{recipe.package.import_path}: go {' '.join(words[:-3])}: {_first(said)}",
                 hint="try that `go build` yourself",
             )
         return program, said
 
 
-def _last(said: str) -> str:
-    words = said.strip()
-    return words if len(words) <= _LONGEST_WORDS else f"…{words[-_LONGEST_WORDS:]}"
+def _first(said: str) -> str:
+    lines = [line for line in said.strip().splitlines() if not line.startswith("# ")]
+    return "\n".join(lines[:_MOST_LINES])
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wherry.analysis.imports import ImportGraph
+from wherry.golang.moduledata import minor_of
 from wherry.golang.names import package_of
 
 FLAGS = "-dumpdep -c"
 _EDGE = re.compile(r"(\S.*?)(?: <([A-Za-z,<> ]*)>)? -> (\S.*?)(?: <([A-Za-z,<> ]*)>)?$")
 _CALL = re.compile(r"(\S.*) calls (\S.*)$")
 _REFLECT = "ReflectMethod"
+_OLDEST = 21
+"""The first Go whose linker marks functions; that of Go 1.21 marks the function of reflect that is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class DeadCode:
     symbols: int
     """How many the linker reached."""
     told: bool = True
-    """Whether the linker said more than names: without marks nothing is known."""
+    """Whether the linker marks such functions; if it does not, nothing is known."""
 
     @property
     def eliminated(self) -> bool:
@@ -63,8 +66,6 @@ class _Dump:
     """In which of the linker's rounds each symbol was first reached."""
     marked: dict[str, int] = field(default_factory=dict)
     """Functions with the mark, and their round."""
-    flags: bool = False
-    """Whether the linker says more of a symbol than its name."""
     uses: dict[str, set[str]] = field(default_factory=dict)
     """Packages that the code of a package uses."""
     _number: int = 0
@@ -78,7 +79,6 @@ class _Dump:
         if target not in self.parent:
             self.parent[target] = source
             self.round_[target] = self._number
-        self.flags = self.flags or bool(flags)
         if _REFLECT in flags:
             self.marked.setdefault(target, self._number)
         self.link(source, target)
@@ -89,12 +89,13 @@ class _Dump:
             self.uses.setdefault(here, set()).add(there)
 
 
-def read(lines: Iterable[str], imports: Mapping[str, Sequence[str]]) -> DeadCode:
+def read(lines: Iterable[str], imports: Mapping[str, Sequence[str]], version: str) -> DeadCode:
     """Read what `go tool link -dumpdep -c` printed.
 
     Args:
         lines: without line ends; lines of another kind are passed over.
         imports: what each package imports; the main one is called `main`.
+        version: the Go, such as `go1.26.8`.
 
     Cost: one pass; memory for the symbols' names.
     """
@@ -105,7 +106,7 @@ def read(lines: Iterable[str], imports: Mapping[str, Sequence[str]]) -> DeadCode
         elif found := _CALL.match(line):
             dump.link(found[1], found[2])
     if not dump.marked:
-        return DeadCode((), (), len(dump.parent), told=dump.flags)
+        return DeadCode((), (), len(dump.parent), told=(minor_of(version) or 0) >= _OLDEST)
     first = min(dump.marked.values())
     graph = _graph(dump.uses, imports)
     causes = [_cause(name, dump, graph) for name, number in dump.marked.items() if number == first]

@@ -27,6 +27,8 @@ class Running:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     runs: int
+    ready: str = ""
+    """An address that answers when the program is ready; empty: its first socket that listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,7 @@ class Flags:
     """Why programs were not started."""
 
 
-def flags(
-    compiler: Compiler, recipe: Recipe, variants: Sequence[Variant], running: Running | None, say: Said
-) -> Flags:
+def flags(compiler: Compiler, recipe: Recipe, variants: Sequence[Variant], running: Running | None, say: Said) -> Flags:
     """Build every variant, weigh it, and start all of them in turn.
 
     Args:
@@ -82,7 +82,7 @@ def flags(
         measured.append(one)
     if upx := shutil.which("upx"):
         measured.append(_packed(compiler, upx, programs, say))
-    beliefs = believed(compiler, recipe, say)
+    beliefs = believed(compiler, recipe, say, deep=any(variant.deep for variant in variants))
     found = Flags(tuple(measured), beliefs)
     return _started(found, programs, running, compiler.folder, say)
 
@@ -123,7 +123,7 @@ def _started(found: Flags, programs: Mapping[str, Path], running: Running | None
         for name, program in programs.items():
             if name not in problems:
                 try:
-                    one = start([str(program), *running.arguments], running.environment, folder)
+                    one = start([str(program), *running.arguments], running.environment, folder, ready=running.ready)
                 except (WherryError, OSError) as error:
                     problems[name] = error.message if isinstance(error, WherryError) else str(error)
                 else:

@@ -69,7 +69,7 @@ def slim(
     say("linking once, to ask what keeps code")
     program, said = compiler.compile(with_linker_flags(recipe, FLAGS), "asked")
     program.unlink()
-    dead_code = read(said.splitlines(), imports)
+    dead_code = read(said.splitlines(), imports, compiler.toolchain.version)
     program, _ = compiler.compile(recipe, "before")
     before = weigh(program, [encoding])
     program.unlink()
@@ -95,7 +95,11 @@ def _try(compiler: Compiler, recipe: Recipe, way: Way, encoding: Encoding, dead_
         return Tried(way, None, error.message)
     weight = weigh(program, [encoding])
     program.unlink()
-    return Tried(way, weight, eliminated=read(said.splitlines(), {}).eliminated if dead_code.causes else None)
+    return Tried(way, weight, eliminated=_eliminated(compiler, said) if dead_code.causes else None)
+
+
+def _eliminated(compiler: Compiler, said: str) -> bool:
+    return read(said.splitlines(), {}, compiler.toolchain.version).eliminated
 
 
 def with_linker_flags(recipe: Recipe, more: str) -> Recipe:

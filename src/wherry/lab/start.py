@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,17 @@ class Start:
     listened: bool
 
 
-def start(argv: Sequence[str], environment: Mapping[str, str], folder: Path, patience: float = 20.0) -> Start:
+def start(
+    argv: Sequence[str], environment: Mapping[str, str], folder: Path, *, ready: str = "", patience: float = 20.0
+) -> Start:
     """Start a program, look when it is ready, and end it.
+
+    Args:
+        argv: the program and its arguments.
+        environment: all of its environment.
+        folder: where it is started, and what it says is written.
+        ready: an address that answers with a status below 400 when it is ready; empty: a socket that listens is enough.
+        patience: seconds to wait.
 
     Raises:
         DidNotStart: it ended with an error, or did neither in time; the message has its last words.
@@ -57,7 +67,7 @@ def start(argv: Sequence[str], environment: Mapping[str, str], folder: Path, pat
     taken, pss, private, listened = 0.0, 0, 0, False
     try:
         while time.perf_counter() - began < patience:
-            if listens(process.pid):
+            if answers(ready) if ready else listens(process.pid):
                 taken, listened = time.perf_counter() - began, True
                 time.sleep(_SETTLE)
                 pss, private = memory(process.pid)
@@ -78,6 +88,16 @@ def start(argv: Sequence[str], environment: Mapping[str, str], folder: Path, pat
     return Start(taken, usage.ru_utime + usage.ru_stime, pss, private, listened)
 
 
+def answers(address: str) -> bool:
+    """Tell whether an address answers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(address, timeout=1):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
 def _ended(pid: int) -> bool:
     """Tell whether a child has ended, and leave it to be waited for."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -89,8 +109,8 @@ def listens(pid: int) -> bool:
     if not waiting:
         return False
     try:
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            found = _SOCKET.fullmatch(os.readlink(f"/proc/{pid}/fd/{name}"))
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            found = _SOCKET.fullmatch(str(descriptor.readlink()))
             if found and found[1] in waiting:
                 return True
     except OSError:

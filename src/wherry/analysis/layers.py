@@ -4,6 +4,7 @@ Source: OCI image-spec v1.1.1, layer.md.
 """
 
 import heapq
+import re
 from collections.abc import Iterator
 
 from wherry.analysis.content import made_by
@@ -17,6 +18,26 @@ _MOST_FILES = 200
 """Files of a layer that are named; what the others take together is one row."""
 
 
+_OURS = re.compile(r"wherry build (?!--add$)\S+")
+_OUR_FILES = "wherry build --add"
+_KO = re.compile(r"ko build ko://\S+")
+
+
+def base_layers(image: Image) -> int | None:
+    """Count the layers that an image's base brought; None where the history does not tell.
+
+    wherry puts one layer with a program on a base, and below it one with files, where there are any. ko puts files
+    below the program, both under one name. Of a Dockerfile the history is that of all stages it was built from.
+    """
+    steps = made_by(image)
+    if steps and _OURS.fullmatch(steps[-1]):
+        return len(steps) - (2 if steps[-2:-1] == (_OUR_FILES,) else 1)
+    own = 0
+    while own < len(steps) and _KO.fullmatch(steps[len(steps) - own - 1]):
+        own += 1
+    return len(steps) - own if own else None
+
+
 def layer_sizes(source: BlobSource, image: Image) -> Iterator[LayerSize]:
     """Measure each layer of an image, base first.
 
@@ -25,6 +46,7 @@ def layer_sizes(source: BlobSource, image: Image) -> Iterator[LayerSize]:
 
     Cost: every layer is decompressed once; memory for the files' names of one.
     """
+    below = base_layers(image)
     for number, blob in enumerate(image.manifest.stack):
         opened = open_layer(source, blob, image.config.diff_ids[number])
         sizes = [(entry.size, f"/{entry.path}") for entry, _ in read_tar(opened, f"layer {blob.digest}") if entry.size]
@@ -34,6 +56,7 @@ def layer_sizes(source: BlobSource, image: Image) -> Iterator[LayerSize]:
             media_type=blob.media_type,
             pulled=blob.size,
             unpacked=sum(size for size, _ in sizes),
+            base=None if below is None else number < below,
             made_by=made_by(image)[number],
             files=tuple(_files(sizes)),
         )

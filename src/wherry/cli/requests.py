@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wherry.cli.chosen import Chosen, chosen_of, door_of
+from wherry.cli.chosen import Budgeted, Chosen, chosen_of, door_of
 from wherry.cli.ko import DATA, Naming, naming_of
 from wherry.cli.one_image import request_of
 from wherry.cli.world import World
@@ -18,6 +18,7 @@ from wherry.oci.reference import Reference, names_registry
 from wherry.pipeline import Request
 from wherry.platform import Platform
 from wherry.remote import Policy
+from wherry.settings.budgets import Budgets
 from wherry.settings.options import BuildOptions
 from wherry.settings.outputs import Output, OutputType, encoding_of, parse_outputs
 from wherry.settings.values import (
@@ -56,6 +57,8 @@ class Asked:
     """How fresh bases have to be."""
     releases: tuple[bool, ...] = ()
     """Of each request, whether its encoding was chosen by `--release`."""
+    budgeted: tuple[Budgeted, ...] = ()
+    """What the image of each request may weigh."""
 
 
 def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) -> Asked:
@@ -99,7 +102,17 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
         load=options["load"],
         policy=_policy(world, chosen[0].package.folder, options, outputs),
         releases=tuple(bool(one.options.under(above).release) for one in chosen),
+        budgeted=tuple(_budgeted(world, *pair, options) for pair in zip(chosen, requests, strict=True)),
     )
+
+
+def _budgeted(world: World, chosen: Chosen, request: Request, options: Mapping[str, Any]) -> Budgeted:
+    key = chosen.service or request.names[0]
+    if not options["budgets"]:
+        return Budgeted(key, Budgets(), chosen.folder)
+    if options["against"]:
+        return Budgeted(key, replace(chosen.budgets, against=options["against"]), world.cwd)
+    return Budgeted(key, chosen.budgets, chosen.folder)
 
 
 def _named(

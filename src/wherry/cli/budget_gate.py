@@ -1,0 +1,91 @@
+"""The gate between a build and the world: an image over its budget is stored and named, and goes nowhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from wherry.cli.chosen import Budgeted
+from wherry.cli.world import World
+from wherry.errors import WherryError
+from wherry.oci.descriptor import Descriptor
+from wherry.report.progress import Progress
+
+if TYPE_CHECKING:
+    from wherry.analysis.size import BudgetCheck
+    from wherry.cli.budgets import Reference
+
+
+class BudgetsBroken(WherryError):
+    """An image weighs more than it may; it is stored under its names."""
+
+    exit_code = 1
+
+    def __init__(self, broken: "Sequence[BudgetCheck]", names: Sequence[str], document: str) -> None:
+        from wherry.report.budgets import broken_lines
+
+        lines = ["an image is over its budget"]
+        lines += [f"  {one.image} {one.platform}  {line}" for one in broken for line in broken_lines(one)]
+        super().__init__(
+            "\n".join(lines),
+            hint=f"{', '.join(names)}: stored, neither pushed nor written anywhere; --no-budgets lets it pass",
+        )
+        self.document = document
+        """What `--json` prints."""
+
+
+class Weighable(Protocol):
+    """An image that was built."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its tags."""
+
+    @property
+    def root(self) -> Descriptor:
+        """Of the manifest, or of the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Budgets of a build, with what growth is counted from as it was before the build."""
+
+    world: World
+    budgeted: tuple[Budgeted, ...]
+    references: "tuple[Reference | None, ...]"
+
+    @classmethod
+    def of(cls, world: World, budgeted: tuple[Budgeted, ...]) -> "Gate":
+        """Measure what growth is counted from; the build may give its name to another image.
+
+        Raises:
+            NotFound, InvalidUsage: it is not there, or nothing is named.
+        """
+        if not any(one.budgets for one in budgeted):
+            return cls(world, (), ())
+        from wherry.cli.budgets import reference_of
+
+        return cls(world, budgeted, tuple(reference_of(world, one) for one in budgeted))
+
+    def judge(self, images: Sequence[Weighable], progress: Progress) -> "list[BudgetCheck]":
+        """Hold images that were built to their budgets, in the order of those; tell what holds."""
+        if not self.budgeted:
+            return []
+        from wherry.cli.budgets import judge
+
+        found: list[BudgetCheck] = []
+        for image, wanted, reference in zip(images, self.budgeted, self.references, strict=True):
+            if not wanted.budgets:
+                continue
+            checks = list(judge(self.world, str(image.root.digest), image.names[0], wanted.budgets, reference))
+            found += checks
+            if checks and all(one.ok for one in checks):
+                progress.line(_held(image.names[0], checks))
+        return found
+
+
+def _held(name: str, checks: "Sequence[BudgetCheck]") -> str:
+    from wherry.report.terminal import size
+
+    tightest = max(checks, key=lambda one: one.actual / one.limit if one.limit else 1)
+    used = f"{size(tightest.actual)} of {size(tightest.limit)}"
+    return f"{name}: {len(checks)} budgets hold; the tightest is {tightest.what}, {used} ({tightest.platform})"

@@ -83,6 +83,8 @@ class Toolchain(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ratio: float | None = None
     """Bytes after by bytes before of the functions that `basis` tells of; None: nothing to tell it from."""
     basis: str = ""
+    basis_bytes: int = 0
+    """Of those functions, before."""
 
 
 class BinaryDiff(Changed, frozen=True, kw_only=True):

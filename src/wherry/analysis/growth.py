@@ -49,10 +49,12 @@ def compare(before: BinarySize | None, after: BinarySize | None) -> BinaryDiff:
     modules = _modules(before, after, functions, another)
     toolchain = None
     if before and after and another:
-        ratio, basis = _ratio(modules, functions)
+        ratio, basis, known = _ratio(modules, functions)
         modules = tuple(_expected(one, functions, ratio) for one in modules)
         brought = sum(one.change if one.cause in TOOLCHAIN else one.expected or 0 for one in modules)
-        toolchain = Toolchain(before=before.go, after=after.go, bytes=brought, ratio=ratio, basis=basis)
+        toolchain = Toolchain(
+            before=before.go, after=after.go, bytes=brought, ratio=ratio, basis=basis, basis_bytes=known
+        )
     return BinaryDiff(
         before=before.size if before else 0,
         after=after.size if after else 0,
@@ -173,15 +175,15 @@ def _cause(was: ModuleSize | None, now: ModuleSize | None, another: str) -> str:
     return "version" if was.version != now.version else "code"
 
 
-def _ratio(modules: Iterable[ModuleChange], functions: _Functions) -> tuple[float | None, str]:
+def _ratio(modules: Iterable[ModuleChange], functions: _Functions) -> tuple[float | None, str, int]:
     """Tell how much bigger the same source became, and of what that is known."""
     same = [one.path for one in modules if one.cause in TOOLCHAIN and one.path != STANDARD]
     for paths, name in ((same, f"{len(same)} modules with the same source"), ([STANDARD], "Go's own packages")):
         sums = [functions.in_both(path) for path in paths]
         old, new = sum(one for one, _ in sums), sum(one for _, one in sums)
         if old >= _LEAST_BASIS:
-            return new / old, f"functions in both of {name} ({old} bytes before)"
-    return None, ""
+            return new / old, name, old
+    return None, "", 0
 
 
 def _expected(module: ModuleChange, functions: _Functions, ratio: float | None) -> ModuleChange:

@@ -86,8 +86,10 @@ def _told(binary: BinaryDiff) -> Iterator[str]:
             f"tables and what is shared {signed(binary.tables)}"
         )
     if toolchain and toolchain.ratio is not None:
-        basis = f"{toolchain.basis}, are {toolchain.ratio:.3f} times as big"
-        yield f"that is an estimate where the code is another too; {basis}"
+        yield (
+            f"code that changed as well is estimated: functions of {toolchain.basis} that are in both "
+            f"({size(toolchain.basis_bytes)}) became {toolchain.ratio:.3f} times as big"
+        )
     for setting in binary.settings:
         yield _setting(setting)
 
@@ -103,6 +105,7 @@ def _setting(setting: SettingChange) -> str:
 
 def _rows(binary: BinaryDiff, by: str, most: int) -> list[Row]:
     """List a program's changes; the first row is the head."""
+    words: list[Row]
     match by:
         case "module":
             words = [(one.path or "(no package)", _version(one), _why(one, binary)) for one in binary.modules]

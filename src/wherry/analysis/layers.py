@@ -5,7 +5,9 @@ Source: OCI image-spec v1.1.1, layer.md.
 
 import heapq
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import msgspec
 
 from wherry.analysis.content import made_by
 from wherry.analysis.size import FileSize, LayerSize
@@ -46,20 +48,41 @@ def layer_sizes(source: BlobSource, image: Image) -> Iterator[LayerSize]:
 
     Cost: every layer is decompressed once; memory for the files' names of one.
     """
-    below = base_layers(image)
+    for number, layer in enumerate(layers_weighed(image, lambda _: 0)):
+        files = _sizes(source, image, number)
+        unpacked = sum(size for size, _ in files)
+        yield msgspec.structs.replace(layer, unpacked=unpacked, files=tuple(_files(files)))
+
+
+def layers_weighed(image: Image, unpacked: Callable[[int], int]) -> Iterator[LayerSize]:
+    """Measure each layer of an image without its files.
+
+    Args:
+        image: its documents.
+        unpacked: gives the bytes of the files of a layer, by its place; somebody may remember them.
+    """
+    below, made = base_layers(image), made_by(image)
     for number, blob in enumerate(image.manifest.stack):
-        opened = open_layer(source, blob, image.config.diff_ids[number])
-        sizes = [(entry.size, f"/{entry.path}") for entry, _ in read_tar(opened, f"layer {blob.digest}") if entry.size]
         yield LayerSize(
             platform=str(image.platform),
             digest=str(blob.digest),
             media_type=blob.media_type,
             pulled=blob.size,
-            unpacked=sum(size for size, _ in sizes),
+            unpacked=unpacked(number),
             base=None if below is None else number < below,
-            made_by=made_by(image)[number],
-            files=tuple(_files(sizes)),
+            made_by=made[number],
         )
+
+
+def unpacked_of(source: BlobSource, image: Image, number: int) -> int:
+    """Add up the files of a layer; it is decompressed for that."""
+    return sum(size for size, _ in _sizes(source, image, number))
+
+
+def _sizes(source: BlobSource, image: Image, number: int) -> list[tuple[int, str]]:
+    blob = image.manifest.stack[number]
+    opened = open_layer(source, blob, image.config.diff_ids[number])
+    return [(entry.size, f"/{entry.path}") for entry, _ in read_tar(opened, f"layer {blob.digest}") if entry.size]
 
 
 def _files(sizes: list[tuple[int, str]]) -> Iterator[FileSize]:

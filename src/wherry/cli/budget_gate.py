@@ -1,18 +1,30 @@
 """The gate between a build and the world: an image over its budget is stored and named, and goes nowhere."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from wherry.cli.chosen import Budgeted
 from wherry.cli.world import World
 from wherry.errors import WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.report.progress import Progress
+from wherry.settings.budgets import Budgets
 
 if TYPE_CHECKING:
     from wherry.analysis.size import BudgetCheck
     from wherry.cli.budgets import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Budgeted:
+    """What one image may weigh."""
+
+    key: str
+    """Its service, or the image's name: what figures are kept under."""
+    budgets: Budgets
+    folder: Path
+    """Where `against` starts, if it is a path."""
 
 
 class BudgetsBroken(WherryError):
@@ -20,7 +32,7 @@ class BudgetsBroken(WherryError):
 
     exit_code = 1
 
-    def __init__(self, broken: "Sequence[BudgetCheck]", names: Sequence[str], document: str) -> None:
+    def __init__(self, broken: "Sequence[BudgetCheck]", names: Sequence[str], document: str = "") -> None:
         from wherry.report.budgets import broken_lines
 
         lines = ["an image is over its budget"]
@@ -30,7 +42,7 @@ class BudgetsBroken(WherryError):
             hint=f"{', '.join(names)}: stored, neither pushed nor written anywhere; --no-budgets lets it pass",
         )
         self.document = document
-        """What `--json` prints."""
+        """What `--json` prints; empty where it prints nothing."""
 
 
 class Weighable(Protocol):
@@ -66,6 +78,11 @@ class Gate:
 
         return cls(world, budgeted, tuple(reference_of(world, one) for one in budgeted))
 
+    @property
+    def counts_growth(self) -> bool:
+        """Whether something outside of the build decides whether it passes."""
+        return any(one.budgets.growth for one in self.budgeted)
+
     def judge(self, images: Sequence[Weighable], progress: Progress) -> "list[BudgetCheck]":
         """Hold images that were built to their budgets, in the order of those; tell what holds."""
         if not self.budgeted:
@@ -81,6 +98,26 @@ class Gate:
             if checks and all(one.ok for one in checks):
                 progress.line(_held(image.names[0], checks))
         return found
+
+
+def budgeted_dockerfile(world: World, file: Path | None, options: Mapping[str, Any], name: str) -> tuple[Budgeted, ...]:
+    """Give the budgets of a Dockerfile's image: those of a wherry.toml that says `front-door = "dockerfile"`."""
+    if file is None or not options["budgets"] or not file.is_file():
+        return ()
+    from wherry.settings.wherry_toml import Settings
+
+    settings = Settings.parse(file.read_text(errors="replace"), str(file))
+    if settings.build.front_door != "dockerfile":
+        return ()
+    wanted = Budgeted(name, settings.budgets, file.parent)
+    return (counted_from(wanted, options["against"], world.cwd),)
+
+
+def counted_from(budgeted: Budgeted, against: str | None, cwd: Path) -> Budgeted:
+    """Count growth from what the command line names, if it names something."""
+    if not against:
+        return budgeted
+    return replace(budgeted, budgets=replace(budgeted.budgets, against=against), folder=cwd)
 
 
 def _held(name: str, checks: "Sequence[BudgetCheck]") -> str:

@@ -3,17 +3,19 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wherry.analysis.budgets import GROWTH, Grown, Limits, Weighed, checks
 from wherry.analysis.figures import Figures, FiguresDocument
-from wherry.analysis.size import BudgetCheck
-from wherry.cli.chosen import Budgeted
+from wherry.analysis.size import BudgetCheck, LayerSize, SizeDocument
+from wherry.cli.budget_gate import Budgeted
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.image import Image
 from wherry.settings.budgets import Budgets
+from wherry.store.contract import BlobSource
 from wherry.store.files import read_regular
 
 _LARGEST = 4 << 20
@@ -111,30 +113,51 @@ def weigh(world: World, name: str, label: str, *, programs: bool) -> Sequence[We
     Raises:
         NotFound: there is no such image.
     """
-    from wherry.analysis.layers import layer_sizes
     from wherry.cli.subjects import images_named
 
     located, images = images_named(world, name, None)
-    document = None
-    if programs:
-        from wherry.cli.sizing import size_document
-
-        try:
-            document = size_document(world, name, functions=False)
-        except NotFound:  # an image without programs
-            document = None
+    document = _document(world, name) if programs else None
     found = []
     for image in images:
         platform = str(image.platform)
-        layers = (
-            (one for one in document.layers if one.platform == platform)
-            if document
-            else layer_sizes(located.source, image)
-        )
+        if document:
+            layers = tuple(one for one in document.layers if one.platform == platform)
+        else:
+            layers = _layers(world, located.source, image, files=programs)
         binaries = [one for one in document.binaries if one.platform == platform] if document else []
         inside = tuple(sorted(binaries, key=lambda one: -one.size)) if programs else None
-        found.append(Weighed(label, platform, tuple(layers), level_of(image), inside))
+        found.append(Weighed(label, platform, layers, level_of(image), inside))
     return found
+
+
+def _document(world: World, name: str) -> SizeDocument | None:
+    """Look into the programs of an image; None where it has none."""
+    from wherry.cli.sizing import size_document
+
+    try:
+        return size_document(world, name, functions=False)
+    except NotFound:
+        return None
+
+
+def _layers(world: World, source: BlobSource, image: Image, *, files: bool) -> tuple[LayerSize, ...]:
+    """Measure layers; what one unpacks to is remembered by its digest, unless files are wanted too."""
+    from wherry.analysis.layers import layer_sizes, layers_weighed, unpacked_of
+    from wherry.store.results import Results
+
+    if files:
+        return tuple(layer_sizes(source, image))
+    with closing(Results(world.cache_folder)) as results:
+
+        def unpacked(number: int) -> int:
+            fact = f"{image.manifest.stack[number].digest} unpacks to"
+            known = results.fact(fact)
+            if known is None:
+                known = str(unpacked_of(source, image, number))
+                results.put_fact(fact, known)
+            return int(known)
+
+        return tuple(layers_weighed(image, unpacked))
 
 
 def level_of(image: Image) -> int | None:

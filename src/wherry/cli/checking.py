@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from wherry.analysis.size import BudgetCheck
+from wherry.cli.budget_gate import Budgeted, counted_from
 from wherry.cli.budgets import figures_file, judge, read_figures, reference_of, weigh
-from wherry.cli.chosen import TOML, Budgeted, toml_folder
+from wherry.cli.chosen import TOML, toml_folder
 from wherry.cli.published import default_name
 from wherry.cli.world import World
 from wherry.errors import NotFound, WherryError
@@ -44,8 +45,7 @@ def check(world: World, options: Mapping[str, Any]) -> int:
     file = folder / TOML
     settings = Settings.parse(file.read_text(errors="replace"), os.path.relpath(file, world.cwd))
     asked = list(_asked(world, settings, folder, options["names"]))
-    if options["against"]:
-        asked = [replace(one, budgeted=against(one.budgeted, options["against"], world.cwd)) for one in asked]
+    asked = [replace(one, budgeted=counted_from(one.budgeted, options["against"], world.cwd)) for one in asked]
     writes = options["figures"] is not None
     found: list[BudgetCheck] = []
     for one in asked:
@@ -57,11 +57,6 @@ def check(world: World, options: Mapping[str, Any]) -> int:
     if writes:
         _write_figures(world, asked, folder, options["figures"])
     return 0 if all(one.ok for one in found) else 1
-
-
-def against(budgeted: Budgeted, name: str, cwd: Path) -> Budgeted:
-    """Count growth from what the command line names."""
-    return replace(budgeted, budgets=replace(budgeted.budgets, against=name), folder=cwd)
 
 
 def _asked(world: World, settings: Settings, folder: Path, names: Sequence[str]) -> Iterator[_Asked]:

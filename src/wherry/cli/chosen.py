@@ -29,17 +29,6 @@ class Chosen:
     budgets: Budgets = field(default_factory=Budgets)
 
 
-@dataclass(frozen=True, slots=True)
-class Budgeted:
-    """What one image may weigh."""
-
-    key: str
-    """Its service, or the image's name: what figures are kept under."""
-    budgets: Budgets
-    folder: Path
-    """Where `against` starts, if it is a path."""
-
-
 def chosen_of(world: World, paths: Sequence[str], *, offline: bool) -> Iterator[Chosen]:
     """Find the programs that a command line names; without a name the services of wherry.toml, or the one here.
 

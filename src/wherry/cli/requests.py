@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wherry.cli.chosen import Budgeted, Chosen, chosen_of, door_of
+from wherry.cli.budget_gate import Budgeted, counted_from
+from wherry.cli.chosen import Chosen, chosen_of, door_of
 from wherry.cli.ko import DATA, Naming, naming_of
 from wherry.cli.one_image import request_of
 from wherry.cli.world import World
@@ -107,12 +108,9 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
 
 
 def _budgeted(world: World, chosen: Chosen, request: Request, options: Mapping[str, Any]) -> Budgeted:
-    key = chosen.service or request.names[0]
-    if not options["budgets"]:
-        return Budgeted(key, Budgets(), chosen.folder)
-    if options["against"]:
-        return Budgeted(key, replace(chosen.budgets, against=options["against"]), world.cwd)
-    return Budgeted(key, chosen.budgets, chosen.folder)
+    budgets = chosen.budgets if options["budgets"] else Budgets()
+    wanted = Budgeted(chosen.service or request.names[0], budgets, chosen.folder)
+    return counted_from(wanted, options["against"], world.cwd)
 
 
 def _named(

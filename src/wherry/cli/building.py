@@ -54,8 +54,13 @@ def build(world: World, asked: Asked, call: str = "") -> int:
     return 0
 
 
-def carry_out(world: World, asked: Asked) -> tuple[Asked, Report, "Sequence[BudgetCheck]"]:
+def carry_out(world: World, asked: Asked, gate: Gate | None = None) -> tuple[Asked, Report, "Sequence[BudgetCheck]"]:
     """Build what was asked for, hold it to its budgets, put it where it shall go, and tell of it on stderr.
+
+    Args:
+        world: where.
+        asked: what.
+        gate: the budgets, where they were read before; a build may change what growth is counted from.
 
     Returns:
         What was done in the end (in another encoding, where a registry would not take the first), the report, and
@@ -65,7 +70,7 @@ def carry_out(world: World, asked: Asked) -> tuple[Asked, Report, "Sequence[Budg
         BudgetsBroken: everything is stored and named, and nothing went anywhere.
     """
     refused = False
-    gate = Gate.of(world, asked.budgeted)
+    gate = gate or Gate.of(world, asked.budgeted)
     with ExitStack() as stack:
         progress = stack.enter_context(progress_for(asked.progress, world.stderr, world.environment, world.clock))
         teller = Teller(progress, asked, stack)
@@ -97,7 +102,7 @@ def carry_out(world: World, asked: Asked) -> tuple[Asked, Report, "Sequence[Budg
             progress.warn(f"{error.message}; encoded with {' '.join(map(str, EVERYWHERE))} instead of zstd")
             refused = True
     if refused:
-        return carry_out(world, readable_everywhere(asked))
+        return carry_out(world, readable_everywhere(asked), gate)
     return asked, report, checks
 
 

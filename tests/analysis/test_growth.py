@@ -151,7 +151,7 @@ def test_another_toolchain():
     assert (main.grown, main.new, main.expected) == (500, 300, 100)
     assert found.toolchain is not None
     assert found.toolchain.ratio == 1.1
-    assert (found.toolchain.basis, found.toolchain.basis_bytes) == ("1 modules with the same source", 40_000)
+    assert (found.toolchain.basis, found.toolchain.basis_bytes) == ("1 module with the same source", 40_000)
     assert found.toolchain.bytes == 10 + 4000 + 100
     assert found.code == 700
 

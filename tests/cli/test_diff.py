@@ -164,7 +164,7 @@ def test_a_file_and_an_image(wherry):
     assert "no platform in common" in wherry.err
 
 
-LIB = "package lib\n\nimport \"fmt\"\n\n" + "\n".join(
+LIB = 'package lib\n\nimport "fmt"\n\n' + "\n".join(
     f"""func F{n}(m map[string]int, s []string) string {{
 	text := ""
 	for i, word := range s {{
@@ -234,7 +234,7 @@ def test_another_toolchain(tmp_path):
     assert rows["example.com/app"]["cause"] == "code"
     assert rows["example.com/app"]["new"] > 0
     toolchain = found["toolchain"]
-    assert toolchain["basis"] == "1 modules with the same source"
+    assert toolchain["basis"] == "1 module with the same source"
     assert 0.8 < toolchain["ratio"] < 1.25
     expected = rows["example.com/app"]["expected"]
     assert toolchain["bytes"] == change(rows["std"]) + change(rows["example.com/lib"]) + expected

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from wherry.analysis.figures import Figures, biggest
+from wherry.analysis.owners import STANDARD
 from wherry.analysis.size import BinarySize, BudgetCheck, LayerSize
 from wherry.errors import WherryError
 
@@ -83,6 +84,8 @@ class Grown:
     before: Figures
     against: str
     """What it is counted from."""
+    image: bool = False
+    """Whether that is an image, and not a figures file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +185,12 @@ def _most(weighed: Weighed, what: str) -> Iterator[str]:
     match kind:
         case "module":
             packages = [(one.path, one.bytes) for binary in binaries for one in binary.packages if one.module == path]
-            yield from _named(packages)
+            yield from _listed("packages", packages)
         case "package":
             found = (one.kinds.items() for binary in binaries for one in binary.packages if one.path == path)
-            yield from _named(pair for kinds in found for pair in kinds)
+            yield from _listed("kinds", (pair for kinds in found for pair in kinds))
         case "binary":
-            yield from _named(_told(binaries[:1]))
+            yield from _listed("modules", _told(binaries[:1]))
         case _:
             yield from _files(weighed, what)
 
@@ -195,24 +198,29 @@ def _most(weighed: Weighed, what: str) -> Iterator[str]:
 def _files(weighed: Weighed, what: str) -> Iterator[str]:
     layers = weighed._layers(what.removeprefix(GROWTH))  # noqa: SLF001 - of this module
     if "pulled" in what:
-        most = sorted(layers, key=lambda one: -one.pulled)[:1]
-        for layer in most:
-            yield f"{layer.pulled} bytes of it are the layer with {layer.files[0].path if layer.files else 'no file'}"
-    files = _sums((file.path, file.bytes) for layer in layers for file in layer.files)
-    yield from _named(files.items())
+        yield from _listed("layers", ((f"the one with {_first(one)}", one.pulled) for one in layers))
+    else:
+        named = (file for layer in layers for file in layer.files if file.path.startswith("/"))
+        yield from _listed("files", _sums((file.path, file.bytes) for file in named).items())
+    files = {file.path for layer in layers for file in layer.files}
     inside = [binary for binary in weighed.binaries or () if binary.path in files]
     if inside:
-        modules = ", ".join(_named(_told(inside[:1])))
-        yield f"in {inside[0].path}: {modules}"
+        yield from _listed(f"modules of {inside[0].path}", _told(inside[:1]))
+
+
+def _first(layer: LayerSize) -> str:
+    return layer.files[0].path if layer.files else "no file"
 
 
 def _told(binaries: Iterable[BinarySize]) -> list[tuple[str, int]]:
     return [(one.path or "(no package)", one.bytes) for binary in binaries for one in binary.modules]
 
 
-def _named(rows: Iterable[tuple[str, int]]) -> list[str]:
-    most = sorted(rows, key=lambda row: (-row[1], row[0]))[:_NAMED]
-    return [f"{name} {count} bytes" for name, count in most if count]
+def _listed(what: str, rows: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Name those with most bytes, in one line; nothing where there is none."""
+    most = sorted(((name, count) for name, count in rows if count > 0), key=lambda row: (-row[1], row[0]))[:_NAMED]
+    if most:
+        yield f"{what}: {', '.join(f'{name} {count}' for name, count in most)}"
 
 
 def _with_growth(check: BudgetCheck, weighed: Weighed, grown: Grown) -> BudgetCheck:
@@ -221,17 +229,19 @@ def _with_growth(check: BudgetCheck, weighed: Weighed, grown: Grown) -> BudgetCh
 
     modules = weighed.modules
     before = grown.before.modules
-    rows = [(path, modules[path] - before.get(path, 0)) for path in biggest(modules) if before and path in modules]
-    grew = [f"{name} +{count} bytes" for name, count in sorted(rows, key=lambda row: -row[1])[:_NAMED] if count > 0]
-    return msgspec.structs.replace(check, most=tuple(grew) or check.most)
+    rows = [(path, modules[path] - before.get(path, 0)) for path in biggest(modules) if before]
+    remedy = f"`wherry diff {grown.against} {weighed.name}` tells what grew" if grown.image else check.remedy
+    return msgspec.structs.replace(check, most=(*_listed("modules that grew", rows), *check.most), remedy=remedy)
 
 
 def _remedy(weighed: Weighed, what: str) -> str:
     kind, _, path = what.partition(" ")
     size = f"wherry size {weighed.name} --platform {weighed.platform}"
     match kind:
-        case "module":
+        case "module" if path != STANDARD:
             return f"`{size} --why {path}` tells what imports it"
+        case "module":
+            return f"`{size} --by package` lists its packages"
         case "package":
             return f"`{size} --by function --match {path}` lists its functions"
         case _ if kind.startswith(_BASE):

@@ -1,7 +1,7 @@
 """What grew between two programs or images, as a document: what `wherry diff --json` prints.
 
 The changes of kinds, modules and packages each sum up to the program's; those of layers to the image's. Rows that did
-not change are left out, and the largest change comes first. `docs/reference/size.md` describes the schema.
+not change are left out, and the largest change comes first. `docs/reference/diff.md` describes the schema.
 """
 
 import msgspec

@@ -178,7 +178,10 @@ def _cause(was: ModuleSize | None, now: ModuleSize | None, another: str) -> str:
 def _ratio(modules: Iterable[ModuleChange], functions: _Functions) -> tuple[float | None, str, int]:
     """Tell how much bigger the same source became, and of what that is known."""
     same = [one.path for one in modules if one.cause in TOOLCHAIN and one.path != STANDARD]
-    for paths, name in ((same, f"{len(same)} modules with the same source"), ([STANDARD], "Go's own packages")):
+    for paths, name in (
+        (same, f"{len(same)} module{'s' * (len(same) != 1)} with the same source"),
+        ([STANDARD], "Go's own packages"),
+    ):
         sums = [functions.in_both(path) for path in paths]
         old, new = sum(one for one, _ in sums), sum(one for _, one in sums)
         if old >= _LEAST_BASIS:

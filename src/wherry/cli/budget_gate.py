@@ -35,10 +35,8 @@ class BudgetsBroken(WherryError):
     def __init__(self, broken: "Sequence[BudgetCheck]", names: Sequence[str], document: str = "") -> None:
         from wherry.report.budgets import broken_lines
 
-        lines = ["an image is over its budget"]
-        lines += [f"  {one.image} {one.platform}  {line}" for one in broken for line in broken_lines(one)]
         super().__init__(
-            "\n".join(lines),
+            "\n  ".join(["an image is over its budget", *broken_lines(broken)]),
             hint=f"{', '.join(names)}: stored, neither pushed nor written anywhere; --no-budgets lets it pass",
         )
         self.document = document

@@ -28,6 +28,8 @@ class Reference:
 
     name: str
     figures: Mapping[str, Figures]
+    image: bool = False
+    """Whether it is an image, and not a figures file."""
 
     def on(self, platform: str) -> Figures:
         """Give the figures of one platform.
@@ -64,12 +66,13 @@ def reference_of(world: World, wanted: Budgeted) -> Reference | None:
     if file is None:
         path = wanted.folder / against
         name = str(path) if path.exists() else against
-        return Reference(against, {one.platform: one.figures() for one in weigh(world, name, against, programs=True)})
-    found = read_figures(file)
+        weighed = weigh(world, name, against, programs=True)
+        return Reference(against, {one.platform: one.figures() for one in weighed}, image=True)
+    found = read_figures(file, against)
     if wanted.key not in found.images:
         raise NotFound(
             f"{against} has no figures of {wanted.key}",
-            hint=f"`wherry build --no-budgets {wanted.key}` and `wherry check --write-figures {against}` make some",
+            hint=f"`wherry build --no-budgets {wanted.key}` and `wherry check --write-figures={against}` make some",
         )
     return Reference(against, found.images[wanted.key])
 
@@ -85,8 +88,8 @@ def figures_file(folder: Path, against: str) -> Path | None:
     return None
 
 
-def read_figures(file: Path) -> FiguresDocument:
-    """Read a figures file.
+def read_figures(file: Path, name: str) -> FiguresDocument:
+    """Read a figures file that messages call by a name.
 
     Raises:
         NotFound: it is not there.
@@ -95,10 +98,10 @@ def read_figures(file: Path) -> FiguresDocument:
     text = read_regular(file, _LARGEST)
     if text is None:
         raise NotFound(
-            f"{file}: no figures file",
-            hint=f"`wherry build --no-budgets` and `wherry check --write-figures {file.name}` make one",
+            f"{name}: no figures file",
+            hint=f"`wherry build --no-budgets` and `wherry check --write-figures={name}` make one",
         )
-    return FiguresDocument.parse(text, str(file))
+    return FiguresDocument.parse(text, name)
 
 
 def weigh(world: World, name: str, label: str, *, programs: bool) -> Sequence[Weighed]:
@@ -197,6 +200,7 @@ def _limits(plain: Limits, budgets: Budgets, reference: Reference | None, weighe
             growth.largest(before.pulled if what.removeprefix(GROWTH) == "pulled" else before.unpacked),
             before,
             reference.name,
+            reference.image,
         )
         for what, growth in budgets.growth.items()
     }

@@ -91,16 +91,18 @@ def carry_out(world: World, asked: Asked, gate: Gate | None = None) -> tuple[Ask
         report = pipeline.build(asked.requests)
         teller.end(report)
         checks = gate.judge(report.images, progress)
-        if broken := [one for one in checks if not one.ok]:
-            names = [name for image in report.images for name in image.names]
-            raise BudgetsBroken(broken, names, _printed(asked, report, checks, unchanged=report.unchanged)[0])
+        broken = [one for one in checks if not one.ok]
         try:
-            deliver(world, asked, report.images, progress)
+            if not broken:
+                deliver(world, asked, report.images, progress)
         except NotTaken as error:
             if not any(asked.releases):
                 raise
             progress.warn(f"{error.message}; encoded with {' '.join(map(str, EVERYWHERE))} instead of zstd")
             refused = True
+    if broken:
+        names = [name for image in report.images for name in image.names]
+        raise BudgetsBroken(broken, names, _printed(asked, report, checks, unchanged=report.unchanged)[0])
     if refused:
         return carry_out(world, readable_everywhere(asked), gate)
     return asked, report, checks

@@ -13,7 +13,7 @@ from wherry.cli.world import World
     "--write-figures",
     "figures",
     is_flag=False,
-    flag_value="figures.json",
+    flag_value="",
     metavar="[FILE]",
     help="Write what was measured for later growth to be counted from. [default: figures.json beside wherry.toml]",
 )

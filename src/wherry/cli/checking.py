@@ -11,7 +11,7 @@ import msgspec
 
 from wherry.analysis.size import BudgetCheck
 from wherry.cli.budget_gate import Budgeted, counted_from
-from wherry.cli.budgets import figures_file, judge, read_figures, reference_of, weigh
+from wherry.cli.budgets import judge, read_figures, reference_of, weigh
 from wherry.cli.chosen import TOML, toml_folder
 from wherry.cli.published import default_name
 from wherry.cli.world import World
@@ -27,6 +27,8 @@ class _Asked:
     """An image to check."""
 
     image: str
+    name: str
+    """Where it is looked for; a service's only in the local store."""
     budgeted: Budgeted
 
 
@@ -52,10 +54,11 @@ def check(world: World, options: Mapping[str, Any]) -> int:
         budgets = replace(one.budgeted.budgets, growth={}) if writes else one.budgeted.budgets
         if budgets:
             reference = reference_of(world, replace(one.budgeted, budgets=budgets))
-            found += judge(world, one.image, one.image, budgets, reference)
+            found += judge(world, one.name, one.image, budgets, reference)
     _say(world, found, asked, options)
     if writes:
-        _write_figures(world, asked, folder, options["figures"])
+        named = settings.budgets.against if settings.budgets.against.endswith(".json") else "figures.json"
+        _write_figures(world, asked, world.cwd / options["figures"] if options["figures"] else folder / named)
     return 0 if all(one.ok for one in found) else 1
 
 
@@ -67,8 +70,9 @@ def _asked(world: World, settings: Settings, folder: Path, names: Sequence[str])
     for name in names or tags:
         service = name if name in tags else services.get(_tagged(name), "")
         image = tags.get(name, name)
-        _there(world, image, service)
-        yield _Asked(image, Budgeted(service or image, settings.budgets_of(service), folder))
+        place = f"store:{image}" if service else image
+        _there(world, place, service)
+        yield _Asked(image, place, Budgeted(service or image, settings.budgets_of(service), folder))
 
 
 def _tag(settings: Settings, service: str, folder: Path) -> str:
@@ -84,16 +88,18 @@ def _tagged(name: str) -> str:
     return name
 
 
-def _there(world: World, image: str, service: str) -> None:
+def _there(world: World, name: str, service: str) -> None:
     """Refuse the image of a service that was not built, with what builds it."""
     from wherry.cli.places import find
 
     try:
-        find(world, image)
+        find(world, name)
     except NotFound as error:
         if not service:
             raise
-        raise NotFound(f"{image}: not in the local store", hint=f"`wherry build {service}` builds it") from error
+        raise NotFound(
+            f"{name.removeprefix('store:')}: not in the local store", hint=f"`wherry build {service}` builds it"
+        ) from error
 
 
 def _say(world: World, found: Sequence[BudgetCheck], asked: Sequence[_Asked], options: Mapping[str, Any]) -> None:
@@ -109,15 +115,13 @@ def _say(world: World, found: Sequence[BudgetCheck], asked: Sequence[_Asked], op
             world.note(f"{one.image} has no budgets; add some to [budgets] of {TOML}")
 
 
-def _write_figures(world: World, asked: Sequence[_Asked], folder: Path, name: str) -> None:
+def _write_figures(world: World, asked: Sequence[_Asked], place: Path) -> None:
     """Write the figures of what was checked; those of other images stay."""
-    named = world.cwd / name if name != "figures.json" else folder / name
-    place = figures_file(named.parent, named.name) or named
     from wherry.analysis.figures import FiguresDocument
 
-    before = read_figures(place) if place.exists() else FiguresDocument()
+    before = read_figures(place, place.name) if place.exists() else FiguresDocument()
     images = {
-        one.budgeted.key: {row.platform: row.figures() for row in weigh(world, one.image, one.image, programs=True)}
+        one.budgeted.key: {row.platform: row.figures() for row in weigh(world, one.name, one.image, programs=True)}
         for one in asked
     }
     with replacing(place) as file:

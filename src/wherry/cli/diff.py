@@ -16,7 +16,7 @@ _WAYS = ("module", "package", "function", "kind", "layer")
 @click.option("--top", type=click.IntRange(1), default=15, show_default=True, metavar="N", help="Rows at most.")
 @click.option("--markdown", is_flag=True, help="Print it as a comment on a pull request.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print the whole document; docs/reference/size.md has its schema."
+    "--json", "as_json", is_flag=True, help="Print the whole document; docs/reference/diff.md has its schema."
 )
 @click.option(
     "--fail-on",

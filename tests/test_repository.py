@@ -202,12 +202,16 @@ def subclasses(kind: type[WherryError]) -> Iterator[type[WherryError]]:
 
 
 def test_settings_keys_are_documented():
-    """docs/reference/wherry-toml.md has a row for every key, and for no other."""
-    from wherry.settings import wherry_toml
+    """docs/reference/wherry-toml.md has a row for every key, and for no other; rows of budgets may name two."""
+    from wherry.settings import budgets, wherry_toml
 
-    rows = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "reference" / "wherry-toml.md").read_text(), re.MULTILINE)
+    page = (ROOT / "docs" / "reference" / "wherry-toml.md").read_text()
+    keys, limits = (page.partition(f"\n## {title}\n")[2].partition("\n## ")[0] for title in ("Keys", "Budgets"))
+    rows = re.findall(r"^\| `([a-z-]+)` \|", keys, re.MULTILINE)
+    named = [name for row in re.findall(r"^\| (`.*?) \|", limits, re.MULTILINE) for name in re.findall("`(.+?)`", row)]
 
     assert sorted(rows) == sorted(wherry_toml._SERVICE_KEYS)
+    assert sorted(named) == sorted(budgets._KEYS)
 
 
 def pages() -> list[Path]:
@@ -237,9 +241,9 @@ def test_decisions_name_every_dependency():
 
 
 def test_changes_are_named_for_an_issue():
-    """changes/ holds `<issue>.<added|changed|fixed|removed>.md`, one sentence each."""
+    """changes/ holds `<issue>[.<part>].<added|changed|fixed|removed>.md`, one sentence each."""
     for change in (ROOT / "changes").glob("*"):
-        assert re.fullmatch(r"\d+(\.\d+)?\.(added|changed|fixed|removed)\.md", change.name), change.name
+        assert re.fullmatch(r"\d+(\.[a-z0-9]+)?\.(added|changed|fixed|removed)\.md", change.name), change.name
         assert len(change.read_text().strip().splitlines()) == 1, f"{change.name} is more than a line"
 
 

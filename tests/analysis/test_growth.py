@@ -1,5 +1,6 @@
 """What grew: changes sum up to the difference at every level, and causes are told apart."""
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -166,6 +167,16 @@ def test_a_source_is_the_same_only_by_its_hash():
         assert causes(found) == {"example.com/lib": "code"}
 
 
+def test_the_main_module_is_code_whatever_its_version():
+    """Go names it after the commit."""
+    found = compare(
+        binary({"main": {"a": 1}}, versions={"example.com/main": "v0.0.0-1"}),
+        binary({"main": {"a": 2}}, versions={"example.com/main": "v0.0.0-2"}),
+    )
+
+    assert [(one.cause, one.version_after) for one in found.modules] == [("code", "v0.0.0-2")]
+
+
 def test_versions_and_flags():
     """A version is told with what it was; settings that differ are named, and make what they make."""
     found = compare(
@@ -211,6 +222,15 @@ def test_programs_are_matched_by_platform_and_path():
     assert [(one.before, one.after) for one in found.binaries] == [(101, 107)]
     assert found.images == ()
     assert found.notes == ("only image has linux/arm64",)
+
+    image = msgspec.structs.replace(
+        image,
+        binaries=tuple(msgspec.structs.replace(one, platform=f"{one.platform}/v3") for one in image.binaries),
+        layers=tuple(msgspec.structs.replace(one, platform=f"{one.platform}/v3") for one in layers),
+    )
+    assert [(one.before, one.after) for one in difference(file, image).binaries] == [(101, 107)]
+    layers = image.layers
+    amd, other = (msgspec.structs.replace(one, platform="linux/amd64/v3") for one in (amd, other))
 
     more = SizeDocument(name="more", binaries=(amd, other), layers=layers[:1])
     assert [(one.before, one.after) for one in difference(image, more).binaries] == [(107, 107), (0, 101)]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from wherry.analysis.diff import DiffDocument, LayerChange, PlatformChange
 from wherry.analysis.growth import compare
 from wherry.analysis.size import BinarySize, LayerSize, SizeDocument
@@ -16,6 +18,7 @@ def difference(before: SizeDocument, after: SizeDocument) -> DiffDocument:
     notes: list[str] = []
     pairs: list[tuple[BinarySize | None, BinarySize | None]] = []
     images: tuple[PlatformChange, ...] = ()
+    before, after = _of_image(before, after), _of_image(after, before)
     if before.layers or after.layers:
         platforms, notes = _platforms(before, after)
         for platform in platforms:
@@ -31,6 +34,20 @@ def difference(before: SizeDocument, after: SizeDocument) -> DiffDocument:
         binaries=tuple(compare(*pair) for pair in pairs),
         notes=tuple(notes),
     )
+
+
+def _of_image(file: SizeDocument, image: SizeDocument) -> SizeDocument:
+    """Take a file for its architecture's variant that an image has: the file itself does not tell it."""
+    if file.layers or not image.layers:
+        return file
+    there = _named(image)
+    binaries = tuple(
+        msgspec.structs.replace(
+            one, platform=next((name for name in there if f"{name}/".startswith(f"{one.platform}/")), one.platform)
+        )
+        for one in file.binaries
+    )
+    return msgspec.structs.replace(file, binaries=binaries)
 
 
 def _platforms(before: SizeDocument, after: SizeDocument) -> tuple[list[str], list[str]]:

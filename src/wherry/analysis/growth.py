@@ -142,6 +142,7 @@ def _modules(
 ) -> tuple[ModuleChange, ...]:
     old = {one.path: one for one in before.modules} if before else {}
     new = {one.path: one for one in after.modules} if after else {}
+    main = {side.module for side in (before, after) if side}
     rows = []
     for path in old.keys() | new.keys():
         was, now = old.get(path), new.get(path)
@@ -154,7 +155,7 @@ def _modules(
             version_after=now.version if now else "",
             before=sizes[0],
             after=sizes[1],
-            cause=_cause(was, now, another),
+            cause="code" if was and now and path in main else _cause(was, now, another),
             grown=grown,
             new=added,
             removed=removed,

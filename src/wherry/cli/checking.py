@@ -63,22 +63,22 @@ def check(world: World, options: Mapping[str, Any]) -> int:
 
 
 def _asked(world: World, settings: Settings, folder: Path, names: Sequence[str]) -> Iterator[_Asked]:
-    tags = {service: _tag(settings, service, folder) for service in settings.services}
-    services = {tag: service for service, tag in tags.items()}
+    tags = {service: _tags(settings, service, folder) for service in settings.services}
+    services = {tag: service for service, several in tags.items() for tag in several}
     if not names and not tags:
         raise NotFound(f"{TOML} has no service", hint="name an image, or add a table [services.NAME]")
     for name in names or tags:
         service = name if name in tags else services.get(_tagged(name), "")
-        image = tags.get(name, name)
+        image = tags[name][0] if name in tags else name
         place = f"store:{image}" if service else image
         _there(world, place, service)
         yield _Asked(image, place, Budgeted(service or image, settings.budgets_of(service), folder))
 
 
-def _tag(settings: Settings, service: str, folder: Path) -> str:
+def _tags(settings: Settings, service: str, folder: Path) -> tuple[str, ...]:
     options = settings.resolve(service)
-    name = options.tags[0] if options.tags else default_name(find_main(folder / (options.package or ".")))
-    return str(Reference.parse(name))
+    names = options.tags or (default_name(find_main(folder / (options.package or "."))),)
+    return tuple(str(Reference.parse(name)) for name in names)
 
 
 def _tagged(name: str) -> str:

@@ -14,6 +14,7 @@ _SHORT_LIST = 3
 """Words of a list before and after that are still shown whole."""
 _DIGEST = 19
 """Letters of a digest that are shown."""
+_IN_CODE: Final = str.maketrans("`\\", "'/")
 _HEAD: Final = ("change", "before", "after")
 _NUMBERS: Final = (0, 1, 2)
 """Columns that are set to the right."""
@@ -218,8 +219,11 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _code(text: str) -> str:
-    """Write a name so that Markdown leaves it as it is."""
-    return f"`{printable(text).replace('`', chr(39))}`".replace("|", "\\|")
+    """Write a name so that Markdown leaves it as it is; what no name has is written as something like it.
+
+    Source: GitHub Flavored Markdown 0.29, "Tables": a backslash before a pipe keeps it in its cell, in code too.
+    """
+    return f"`{printable(text).translate(_IN_CODE)}`".replace("|", "\\|")
 
 
 def _plain(text: str) -> str:

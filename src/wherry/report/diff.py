@@ -15,6 +15,7 @@ _SHORT_LIST = 3
 _DIGEST = 19
 """Letters of a digest that are shown."""
 _IN_CODE: Final = str.maketrans("`\\", "'/")
+_MARKUP: Final = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_[]|"} | {"<": "&lt;", ">": "&gt;"})
 _HEAD: Final = ("change", "before", "after")
 _NUMBERS: Final = (0, 1, 2)
 """Columns that are set to the right."""
@@ -228,7 +229,4 @@ def _code(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Take from a text what Markdown and HTML would obey."""
-    escaped = printable(text)
-    for letter in "\\`*_[]<>|":
-        escaped = escaped.replace(letter, f"\\{letter}" if letter not in "<>" else {"<": "&lt;", ">": "&gt;"}[letter])
-    return escaped
+    return printable(text).translate(_MARKUP)

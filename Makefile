@@ -10,7 +10,7 @@ ARGS ?=
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test check format setup tools peers test-peers bench bench-ship bench-dockerfile docs clean
+.PHONY: help demo test check format setup tools peers test-peers bench bench-ship bench-dockerfile load bench-parse docs clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -55,6 +55,12 @@ bench-ship: peers ## Measure pushes, pulls and copies beside crane, skopeo and k
 
 bench-dockerfile: peers ## Build Dockerfiles beside BuildKit, buildah and kaniko; writes docs/benchmarks-dockerfile.md.
 	$(PYTHON) bench/dockerfiles.py $(ARGS)
+
+load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.
+	$(PYTHON) bench/load.py $(ARGS)
+
+bench-parse: setup ## Measure how the example service picks fields out of JSON; writes docs/benchmarks-json.md.
+	$(PYTHON) bench/parse.py $(ARGS)
 
 clean: ## Delete everything that make made.
 	@[ ! -d .cache ] || chmod -R u+w .cache

@@ -138,6 +138,11 @@ class Program:
         found = self.space.read_on(address)[: table.pointer]
         return int.from_bytes(found, "little" if table.order == "<" else "big") if len(found) == table.pointer else 0
 
+    def words(self, addresses: Ints) -> Ints:
+        """Read several; one that no signed number holds becomes negative, and so is in no range."""
+        read = [self.word(address) for address in addresses.tolist()]
+        return np.array(read, dtype=np.uint64).astype(np.int64)
+
     def function_at(self, addresses: Ints) -> Ints:
         """Tell which function each address is in; those outside of all get the nearest."""
         row = np.searchsorted(self.functions.starts, addresses - self.text, side="right") - 1

@@ -115,13 +115,13 @@ def _itabs(program: Program) -> tuple[Ints, Ints]:
         return itabs[:-1], words[1:]
     links = space.read_on(module.get("itablinks"))[: pointer * min(module.get("itablinks_len"), _MOST_ITABS)]
     itabs = np.frombuffer(links, dtype=word, count=len(links) // pointer).astype(np.int64)
-    return itabs, np.array([program.word(int(one) + pointer) for one in itabs], dtype=np.int64)
+    return itabs, program.words(itabs + pointer)
 
 
 def _itab_spans(program: Program, itabs: Ints, concrete: Ints, table: TypeTable, owners: Ints) -> Spans:
     """Claim itabs for the package of the concrete type; what is no itab has no interface as its first word."""
     pointer, start = program.functions.table.pointer, table.region.address
-    interface = table.rows_at(np.array([program.word(int(one)) for one in itabs], dtype=np.int64) - start)
+    interface = table.rows_at(program.words(itabs) - start)
     row = table.rows_at(concrete - start)
     real = (interface >= 0) & (row >= 0) & (table.kind[interface] == _INTERFACE) & (table.listed[interface] > 0)
     itabs, interface, row = itabs[real], interface[real], row[real]

@@ -20,6 +20,8 @@ SHT_RELA: Final = 4
 _RELATIVE = {"amd64": 8, "arm64": 1027, "loong64": 3, "ppc64": 22, "ppc64le": 22, "riscv64": 3, "s390x": 12}
 """R_…_RELATIVE: the word becomes where the file was loaded plus the addend. 386 and arm keep addends in place."""
 _PF_W = 2
+_HIGHEST = 1 << 62
+"""No processor that Go builds for gives a program addresses as high as that, and numbers stay signed below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,13 @@ class AddressSpace:
     def of(cls, elf: Elf) -> Self:
         """Lay out the loaded segments; where they overlap, the first by address counts.
 
+        Raises:
+            InvalidDocument: a segment's address is none.
+
         Cost: a copy of every segment that the dynamic linker would change.
         """
+        if any(one.type == PT_LOAD and one.address + one.size > _HIGHEST for one in elf.segments):
+            raise InvalidDocument(elf.name, "a segment lies above all addresses that programs have")
         moved = _relative(elf)
         ranges: list[Range] = []
         end = 0

@@ -18,6 +18,7 @@ from wherry.golang.pcvalue import decode
 Ints = NDArray[np.int64]
 INLINE_TREE: Final = 3
 """FUNCDATA_InlTree: the slot of a function's funcdata that tells what was inlined into it."""
+_NONE: Final = np.zeros(0, np.int64)
 NOTHING: Final = 0xFFFFFFFF
 """What stands in a slot that is empty."""
 
@@ -154,6 +155,8 @@ class Functions:
         place = (tree[runs.table] + runs.value * _INLINED) // 4 + 1
         numbers = np.frombuffer(funcdata, dtype=f"{self.table.order}u4", count=len(funcdata) // 4)
         known = place < len(numbers)
+        if not known.any():
+            return Inlined(_NONE, _NONE, _NONE)
         start, end = (self.starts[function[runs.table]] + column for column in (runs.start, runs.end))
         name = numbers[np.where(known, place, 0)].astype(np.int64)
         known &= name < len(self.table.funcnames)

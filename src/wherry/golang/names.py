@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 _ESCAPED = re.compile(r"%([0-9a-f]{2})")
-_GENERATED = re.compile(r"(type|go|runtime):|go\.|\$|_rt0_|_cgo|x_cgo|crosscall|setg_gcc|gosave_|local\.")
+_GENERATED = re.compile(r"(type|go|runtime):|go\.shape\.|\$|_rt0_|_cgo|x_cgo|crosscall|setg_gcc|gosave_")
 _ALGORITHM = re.compile(r"type:\.(?:eq|hash)\.(.*)", re.DOTALL)
 VENDORED_STD: Final = "vendor/"
 """What packages that the standard library brings along begin with."""

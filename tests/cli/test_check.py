@@ -144,6 +144,9 @@ def test_figures_of_others_stay(wherry):
 def test_growth_above_an_image(wherry):
     """What an image was before a build counts, also where the build takes its name."""
     wherry("tag", "app:dev", "app:released")
+    for command in ("check", "build"):
+        wherry(command, "--against", "app:released", code=64)
+        assert "nothing limits growth" in wherry.err
     budgets(wherry, 'growth-unpacked = "50kB"')
     wherry("check", code=64)
     assert "--against" in wherry.err

@@ -1,12 +1,12 @@
 """The gate between a build and the world: an image over its budget is stored and named, and goes nowhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wherry.cli.world import World
-from wherry.errors import WherryError
+from wherry.errors import InvalidUsage, WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.report.progress import Progress
 from wherry.settings.budgets import Budgets
@@ -100,22 +100,30 @@ class Gate:
 
 def budgeted_dockerfile(world: World, file: Path | None, options: Mapping[str, Any], name: str) -> tuple[Budgeted, ...]:
     """Give the budgets of a Dockerfile's image: those of a wherry.toml that says `front-door = "dockerfile"`."""
-    if file is None or not options["budgets"] or not file.is_file():
-        return ()
-    from wherry.settings.wherry_toml import Settings
+    wanted = []
+    if file and options["budgets"] and file.is_file():
+        from wherry.settings.wherry_toml import Settings
 
-    settings = Settings.parse(file.read_text(errors="replace"), str(file))
-    if settings.build.front_door != "dockerfile":
-        return ()
-    wanted = Budgeted(name, settings.budgets, file.parent)
-    return (counted_from(wanted, options["against"], world.cwd),)
+        settings = Settings.parse(file.read_text(errors="replace"), str(file))
+        if settings.build.front_door == "dockerfile":
+            wanted.append(Budgeted(name, settings.budgets, file.parent))
+    return counted_from(wanted, options["against"], world.cwd)
 
 
-def counted_from(budgeted: Budgeted, against: str | None, cwd: Path) -> Budgeted:
-    """Count growth from what the command line names, if it names something."""
+def counted_from(budgeted: Iterable[Budgeted], against: str | None, cwd: Path) -> tuple[Budgeted, ...]:
+    """Count growth from what the command line names, if it names something.
+
+    Raises:
+        InvalidUsage: it does, and no growth is limited.
+    """
+    found = tuple(budgeted)
     if not against:
-        return budgeted
-    return replace(budgeted, budgets=replace(budgeted.budgets, against=against), folder=cwd)
+        return found
+    if not any(one.budgets.growth for one in found):
+        raise InvalidUsage(
+            f"--against {against}: nothing limits growth", hint='add growth-pulled = "2%" to [budgets] of wherry.toml'
+        )
+    return tuple(replace(one, budgets=replace(one.budgets, against=against), folder=cwd) for one in found)
 
 
 def _held(name: str, checks: "Sequence[BudgetCheck]") -> str:

@@ -47,7 +47,8 @@ def check(world: World, options: Mapping[str, Any]) -> int:
     file = folder / TOML
     settings = Settings.parse(file.read_text(errors="replace"), os.path.relpath(file, world.cwd))
     asked = list(_asked(world, settings, folder, options["names"]))
-    asked = [replace(one, budgeted=counted_from(one.budgeted, options["against"], world.cwd)) for one in asked]
+    budgeted = counted_from((one.budgeted for one in asked), options["against"], world.cwd)
+    asked = [replace(one, budgeted=other) for one, other in zip(asked, budgeted, strict=True)]
     writes = options["figures"] is not None
     found: list[BudgetCheck] = []
     for one in asked:

@@ -103,14 +103,15 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
         load=options["load"],
         policy=_policy(world, chosen[0].package.folder, options, outputs),
         releases=tuple(bool(one.options.under(above).release) for one in chosen),
-        budgeted=tuple(_budgeted(world, *pair, options) for pair in zip(chosen, requests, strict=True)),
+        budgeted=counted_from(
+            (_budgeted(*pair, options) for pair in zip(chosen, requests, strict=True)), options["against"], world.cwd
+        ),
     )
 
 
-def _budgeted(world: World, chosen: Chosen, request: Request, options: Mapping[str, Any]) -> Budgeted:
+def _budgeted(chosen: Chosen, request: Request, options: Mapping[str, Any]) -> Budgeted:
     budgets = chosen.budgets if options["budgets"] else Budgets()
-    wanted = Budgeted(chosen.service or request.names[0], budgets, chosen.folder)
-    return counted_from(wanted, options["against"], world.cwd)
+    return Budgeted(chosen.service or request.names[0], budgets, chosen.folder)
 
 
 def _named(

@@ -241,9 +241,9 @@ def test_decisions_name_every_dependency():
 
 
 def test_changes_are_named_for_an_issue():
-    """changes/ holds `<issue>[.<part>].<added|changed|fixed|removed>.md`, one sentence each."""
+    """changes/ holds `<issue>.<added|changed|fixed|removed>.md`, one sentence each."""
     for change in (ROOT / "changes").glob("*"):
-        assert re.fullmatch(r"\d+(\.[a-z0-9]+)?\.(added|changed|fixed|removed)\.md", change.name), change.name
+        assert re.fullmatch(r"\d+(\.\d+)?\.(added|changed|fixed|removed)\.md", change.name), change.name
         assert len(change.read_text().strip().splitlines()) == 1, f"{change.name} is more than a line"
 
 

@@ -22,6 +22,8 @@ COMMANDS = {
     "size": "Say whose each byte of a Go program is.",
     "diff": "Say what grew between two programs or images.",
     "check": "Check images against the budgets of wherry.toml.",
+    "slim": "Say what keeps a program's bytes alive, and try the known ways out.",
+    "leaks": "Find paths, flags and secrets that a program tells of its build.",
     "push": "Push an image to a registry.",
     "pull": "Pull images from registries into the local store.",
     "copy": "Copy an image between registries, the local store, layouts and archives.",

@@ -7,7 +7,7 @@ that reason are causes; those it meets later may be there only because of it.
 `-dumpdep` prints an edge for each symbol when it is first reached: a spanning tree, in which a second way to the same
 function does not show. `-c` prints every call. Together they give all ways.
 
-Sources: Go 1.20 to 1.27, cmd/link/internal/ld/deadcode.go (`deadcode`, `flood`, `mark`, `dumpDepAddFlags`) and
+Sources: Go 1.22 to 1.27, cmd/link/internal/ld/deadcode.go (`deadcode`, `flood`, `mark`, `dumpDepAddFlags`) and
 stackcheck.go (`-c`).
 """
 
@@ -45,11 +45,13 @@ class DeadCode:
     """Functions that do the same, and may be there only because of the causes."""
     symbols: int
     """How many the linker reached."""
+    told: bool = True
+    """Whether the linker said more than names: without marks nothing is known."""
 
     @property
     def eliminated(self) -> bool:
-        """Whether the linker could leave out methods that nothing calls."""
-        return not self.causes
+        """Whether the linker is known to have left out methods that nothing calls."""
+        return self.told and not self.causes
 
 
 @dataclass(slots=True)
@@ -61,6 +63,8 @@ class _Dump:
     """In which of the linker's rounds each symbol was first reached."""
     marked: dict[str, int] = field(default_factory=dict)
     """Functions with the mark, and their round."""
+    flags: bool = False
+    """Whether the linker says more of a symbol than its name."""
     uses: dict[str, set[str]] = field(default_factory=dict)
     """Packages that the code of a package uses."""
     _number: int = 0
@@ -74,6 +78,7 @@ class _Dump:
         if target not in self.parent:
             self.parent[target] = source
             self.round_[target] = self._number
+        self.flags = self.flags or bool(flags)
         if _REFLECT in flags:
             self.marked.setdefault(target, self._number)
         self.link(source, target)
@@ -100,7 +105,7 @@ def read(lines: Iterable[str], imports: Mapping[str, Sequence[str]]) -> DeadCode
         elif found := _CALL.match(line):
             dump.link(found[1], found[2])
     if not dump.marked:
-        return DeadCode((), (), len(dump.parent))
+        return DeadCode((), (), len(dump.parent), told=dump.flags)
     first = min(dump.marked.values())
     graph = _graph(dump.uses, imports)
     causes = [_cause(name, dump, graph) for name, number in dump.marked.items() if number == first]

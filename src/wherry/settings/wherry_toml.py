@@ -60,7 +60,8 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 """A dotted key whose parts cost tomllib the square of their number, or text that looks like one."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
-_TABLES = ("build", "services", "budgets")
+_TABLES = ("build", "services", "budgets", "slim")
+_WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -85,6 +86,8 @@ class Settings:
     """What holds for every service."""
     own_budgets: Mapping[str, Budgets] = field(default_factory=dict)
     """What each service's own are; none for a service that says nothing."""
+    slim: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Ways to a smaller program that the user knows (`lab/ways.py`): tables by name."""
 
     @classmethod
     def parse(cls, text: str, name: str = FILE) -> Self:
@@ -108,7 +111,13 @@ class Settings:
         own: dict[str, Budgets] = {}
         for service, options, budgets in _services(place.below("services"), document.get("services", {})):
             services[service], own[service] = options, budgets
-        settings = cls(build, services, read_budgets(place.below("budgets"), document.get("budgets", {})), own)
+        settings = cls(
+            build,
+            services,
+            read_budgets(place.below("budgets"), document.get("budgets", {})),
+            own,
+            dict(_ways(place.below("slim"), document.get("slim", {}))),
+        )
         _check_collisions(settings, place.below("services"))
         return settings
 
@@ -170,7 +179,7 @@ def _top_level(place: Place) -> WrongKey:
         return place.wrong("stands outside of any table", "put it below a line [build], or below [services.NAME]")
     near = difflib.get_close_matches(key, _TABLES, n=1)
     return place.wrong(
-        "is unknown", f'did you mean "{near[0]}"?' if near else "the tables are [build], [services.NAME] and [budgets]"
+        "is unknown", f'did you mean "{near[0]}"?' if near else "the tables are [build], [services.NAME], [budgets] and [slim.NAME]"
     )
 
 
@@ -185,6 +194,19 @@ def _services(place: Place, value: object) -> Iterator[tuple[str, BuildOptions, 
         if options.package is None:
             raise below.wrong("has no package", f'add a line package = "./cmd/{name}" below [services.{name}]')
         yield name, options, budgets
+
+
+def _ways(place: Place, value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for name, table in read_table(place, value, "[slim.NAME]").items():
+        below = place.below(name)
+        row = read_table(below, table, f"[slim.{name}]")
+        for key, entry in row.items():
+            if key not in _WAY_KEYS:
+                raise below.below(key).wrong("is unknown", "the keys are " + ", ".join(_WAY_KEYS))
+            (read_texts if key == "tags" else read_text)(below.below(key), entry)
+        if not row.get("tags"):
+            raise below.wrong("has no tags", 'add a line such as tags = ["notracing"]')
+        yield name, row
 
 
 def _check_collisions(settings: Settings, place: Place) -> None:

@@ -164,6 +164,21 @@ def test_a_file_and_an_image(wherry):
     assert "no platform in common" in wherry.err
 
 
+def test_images_without_programs(tmp_path):
+    """Their layers are what is compared."""
+    shell = Shell(tmp_path)
+    for name, layers in {"data:1": [b"12345"], "data:2": [b"12345", b"678"]}.items():
+        put = put_layers(shell.store, [[file(f"data{at}", content)] for at, content in enumerate(layers)])
+        shell.store.tag(name, put)
+    found = document(shell, "data:1", "data:2")
+
+    assert [(image["before"], image["after"]) for image in found["images"]] == [(5, 8)]
+    assert [change(layer) for layer in found["images"][0]["layers"]] == [3]
+    assert any("+3 B" in line and "sha256:" in line for line in shell("diff", "data:1", "data:2"))
+    shell("diff", "data:1", "data:2", "--fail-on", "growth=50%", code=1)
+    shell("diff", "data:1", "nothing", code=66)
+
+
 LIB = 'package lib\n\nimport "fmt"\n\n' + "\n".join(
     f"""func F{n}(m map[string]int, s []string) string {{
 	text := ""

@@ -40,7 +40,7 @@ def _of_image(file: SizeDocument, image: SizeDocument) -> SizeDocument:
     """Take a file for its architecture's variant that an image has: the file itself does not tell it."""
     if file.layers or not image.layers:
         return file
-    there = _named(image)
+    there = platforms_of(image)
     binaries = tuple(
         msgspec.structs.replace(
             one, platform=next((name for name in there if f"{name}/".startswith(f"{one.platform}/")), one.platform)
@@ -52,7 +52,7 @@ def _of_image(file: SizeDocument, image: SizeDocument) -> SizeDocument:
 
 def _platforms(before: SizeDocument, after: SizeDocument) -> tuple[list[str], list[str]]:
     """Give the platforms that both have, and say which are left out."""
-    sides = [_named(before), _named(after)]
+    sides = [platforms_of(before), platforms_of(after)]
     both = [platform for platform in sides[0] if platform in sides[1]]
     notes = []
     for document, mine, other in ((before, sides[0], sides[1]), (after, sides[1], sides[0])):
@@ -62,7 +62,8 @@ def _platforms(before: SizeDocument, after: SizeDocument) -> tuple[list[str], li
     return both, notes
 
 
-def _named(document: SizeDocument) -> list[str]:
+def platforms_of(document: SizeDocument) -> list[str]:
+    """Name the platforms that something is of, each once."""
     rows: Iterable[BinarySize | LayerSize] = document.layers or document.binaries
     return list(dict.fromkeys(row.platform for row in rows))
 

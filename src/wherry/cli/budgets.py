@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wherry.analysis.budgets import GROWTH, Grown, Limits, Weighed, checks
 from wherry.analysis.figures import Figures, FiguresDocument
-from wherry.analysis.size import BudgetCheck, LayerSize, SizeDocument
+from wherry.analysis.size import BudgetCheck, LayerSize
 from wherry.cli.budget_gate import Budgeted
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
@@ -116,40 +116,29 @@ def weigh(world: World, name: str, label: str, *, programs: bool) -> Sequence[We
     Raises:
         NotFound: there is no such image.
     """
+    from wherry.cli.sizing import size_of_any
     from wherry.cli.subjects import images_named
 
     located, images = images_named(world, name, None)
-    document = _document(world, name) if programs else None
+    document = size_of_any(world, name, functions=False) if programs else None
     found = []
     for image in images:
         platform = str(image.platform)
         if document:
             layers = tuple(one for one in document.layers if one.platform == platform)
         else:
-            layers = _layers(world, located.source, image, files=programs)
+            layers = _layers(world, located.source, image)
         binaries = [one for one in document.binaries if one.platform == platform] if document else []
-        inside = tuple(sorted(binaries, key=lambda one: -one.size)) if programs else None
+        inside = tuple(sorted(binaries, key=lambda one: -one.size)) if document else None
         found.append(Weighed(label, platform, layers, level_of(image), inside))
     return found
 
 
-def _document(world: World, name: str) -> SizeDocument | None:
-    """Look into the programs of an image; None where it has none."""
-    from wherry.cli.sizing import size_document
-
-    try:
-        return size_document(world, name, functions=False)
-    except NotFound:
-        return None
-
-
-def _layers(world: World, source: BlobSource, image: Image, *, files: bool) -> tuple[LayerSize, ...]:
-    """Measure layers; what one unpacks to is remembered by its digest, unless files are wanted too."""
-    from wherry.analysis.layers import layer_sizes, layers_weighed, unpacked_of
+def _layers(world: World, source: BlobSource, image: Image) -> tuple[LayerSize, ...]:
+    """Measure layers without their files; what one unpacks to is remembered by its digest."""
+    from wherry.analysis.layers import layers_weighed, unpacked_of
     from wherry.store.results import Results
 
-    if files:
-        return tuple(layer_sizes(source, image))
     with closing(Results(world.cache_folder)) as results:
 
         def unpacked(number: int) -> int:

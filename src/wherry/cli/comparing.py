@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from wherry.analysis.diff import DiffDocument
-from wherry.analysis.diff_images import difference
-from wherry.cli.sizing import size_document
+from wherry.analysis.diff_images import difference, platforms_of
+from wherry.cli.sizing import size_of_any
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
 from wherry.settings.sizes import Growth, parse_growth
@@ -27,7 +27,8 @@ def say_difference(world: World, options: Mapping[str, Any]) -> int:
         from wherry.report.diff import lines_of, markdown_of
 
         write = markdown_of if options["markdown"] else lines_of
-        for line in write(document, by=options["by"], most=options["top"]):
+        by = options["by"] if document.binaries else "layer"
+        for line in write(document, by=by, most=options["top"]):
             world.say(line)
     broken = list(_above(document, limit)) if limit else []
     for line in broken:
@@ -41,10 +42,10 @@ def compared(world: World, before: str, after: str, platform: str | None = None)
     Raises:
         NotFound: one is not there, or they have no platform in common.
     """
-    sides = [size_document(world, name, platform) for name in (before, after)]
+    sides = [size_of_any(world, name, platform) for name in (before, after)]
     document = difference(*sides)
     if not document.binaries and not document.images:
-        there = [sorted({one.platform for one in side.binaries}) for side in sides]
+        there = [platforms_of(side) for side in sides]
         raise NotFound(
             f"{before} and {after} have no platform in common",
             hint=f"{before} has {', '.join(there[0])}; {after} has {', '.join(there[1])}",

@@ -73,7 +73,9 @@ def _z(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
 
 def _s_and_w(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
     both, alone = (_size(compiler, recipe, Variant("", ldflags=words)) for words in ("-s -w", "-s"))
-    yield Belief("-w saves bytes beside -s", holds=both < alone, evidence=f"-s gives {alone} bytes, -s -w gives {both}")
+    yield Belief(
+        "-w saves bytes beside -s", holds=both < alone, evidence=f"-s gives {alone} bytes, -s -w gives {both}"
+    )
 
 
 def _buildid(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:

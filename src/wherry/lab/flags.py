@@ -58,7 +58,9 @@ class Flags:
     """Why programs were not started."""
 
 
-def flags(compiler: Compiler, recipe: Recipe, variants: Sequence[Variant], running: Running | None, say: Said) -> Flags:
+def flags(
+    compiler: Compiler, recipe: Recipe, variants: Sequence[Variant], running: Running | None, say: Said
+) -> Flags:
     """Build every variant, weigh it, and start all of them in turn.
 
     Args:

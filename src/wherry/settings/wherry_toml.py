@@ -178,9 +178,8 @@ def _top_level(place: Place) -> WrongKey:
     if key in _BUILD_KEYS:
         return place.wrong("stands outside of any table", "put it below a line [build], or below [services.NAME]")
     near = difflib.get_close_matches(key, _TABLES, n=1)
-    return place.wrong(
-        "is unknown", f'did you mean "{near[0]}"?' if near else "the tables are [build], [services.NAME], [budgets] and [slim.NAME]"
-    )
+    tables = "the tables are [build], [services.NAME], [budgets] and [slim.NAME]"
+    return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
 
 
 def _services(place: Place, value: object) -> Iterator[tuple[str, BuildOptions, Budgets]]:

@@ -20,6 +20,8 @@ COMMANDS = {
     "images": "List the images of the local store.",
     "inspect": "Show what an image is made of.",
     "size": "Say whose each byte of a Go program is.",
+    "diff": "Say what grew between two programs or images.",
+    "check": "Check images against the budgets of wherry.toml.",
     "slim": "Say what keeps a program's bytes alive, and try the known ways out.",
     "flags": "Say what each flag of the compiler and the linker bought.",
     "leaks": "Find paths, flags and secrets that a program tells of its build.",

@@ -48,6 +48,7 @@ func run(ctx context.Context, p plan) (Report, error) {
 		return Report{}, err
 	}
 	defer client.CloseIdleConnections()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), atWork)))
 	queue := make(chan due, p.workers)
 	all := &taken{errors: map[string]uint64{}}
 	start := time.Now().Add(50 * time.Millisecond)
@@ -64,6 +65,15 @@ func run(ctx context.Context, p plan) (Report, error) {
 	return p.report(all, sent, time.Since(start)), nil
 }
 
+// atWork is how many of Go's threads may run at once, on one processor too. With one, as Go has it there, the pacer that
+// wakes waits for Go's scheduler to give it its turn: requests were sent 119 microseconds late at the median; with four, 22.
+const atWork = 4
+
+// dueAt is when a request is due, to the nanosecond, however many were before it.
+func dueAt(number, rate int) time.Duration {
+	return time.Duration(number/rate)*time.Second + time.Duration(number%rate)*time.Second/time.Duration(rate)
+}
+
 // pace hands requests out, each when it is due, from a thread of its own that sleeps in the kernel: Go's timers would
 // wake it by another thread, and late where processors are busy.
 func pace(ctx context.Context, p plan, start time.Time, queue chan<- due) (last time.Duration, err error) {
@@ -78,7 +88,7 @@ func pace(ctx context.Context, p plan, start time.Time, queue chan<- due) (last 
 		if i%256 == 0 && ctx.Err() != nil {
 			return 0, errors.New("stopped")
 		}
-		at := time.Duration(float64(i) / float64(p.rate) * float64(time.Second))
+		at := dueAt(i, p.rate)
 		sleepUntil(start.Add(at))
 		queue <- due{at, &dealt[i%len(dealt)], i >= p.warmup}
 		last = time.Since(start)

@@ -67,8 +67,8 @@ func run(ctx context.Context, p plan) (Report, error) {
 }
 
 // atWork is how many of Go's threads may run at once, on one processor too. With one, as Go has it there, the pacer that
-// wakes waits for Go's scheduler to give it its turn: on a busy machine requests were sent 119
-// microseconds late at the median; with four, 45.
+// wakes waits for Go's scheduler to give it its turn: on a busy machine requests were sent 119 microseconds late at the
+// median; with four, 45.
 const atWork = 4
 
 // dueAt is when a request is due, to the nanosecond, however many were before it.
@@ -115,9 +115,9 @@ func pin(core int) error {
 // ours when they asked to be woken: it may otherwise add 50 microseconds to gather wake-ups. That goes for the sleeps of
 // Go's own scheduler too, by which a request goes from the pacer to its sender.
 //
-// Not by SCHED_FIFO: Go's runtime waits for its own threads in loops around sched_yield, and a thread of a real-time class
-// yields to none of another. On one processor it span until the kernel took the processor from it, 950 milliseconds
-// later (sched_rt_runtime_us), in one run of four.
+// Not by SCHED_FIFO: with it, one run of four stood still for 950 milliseconds, which is how long the kernel lets a thread
+// of a real-time class have a processor (sched_rt_runtime_us). Most likely it span in Go's runtime, which waits for its
+// own threads in loops around sched_yield, and such a thread yields to none of another class.
 //
 // Source: setpriority(2), of a thread in Linux; proc(5), timerslack_ns, which new threads have of their makers.
 func punctual() {

@@ -22,7 +22,7 @@ _HASH = 16
 _LONGEST_NAME = 4096
 _NAME = re.compile(rb"(?:[^/\0-\x1f\\]+/)*[^/\0-\x1f\\]+")
 _HASHED = 24
-"""Go 1.24 hashes by SHA-256, a little changed; before it by a sum that only the compiler has, and that we can't check."""
+"""Go 1.24 hashes by SHA-256, a little changed; Go before it by a sum that only the compiler has."""
 _WINDOW = 1 << 20
 
 
@@ -77,7 +77,12 @@ def _in_section(program: Program, content: memoryview, address: int) -> Iterator
         # A word of a hash is neither small nor an address, but once in thousands.
         value = words[at : len(words) - row + 1 + at]
         likely &= (value < 0) | (value > high)
+    left = len(content) + len(program.elf.view)
     for place in np.flatnonzero(likely).tolist():
+        # Files do not lie over each other: who has rows for more bytes than there are made them up.
+        left -= int(size[place]) + int(length[place])
+        if left < 0:
+            return
         at = skipped + place * pointer
         found = _confirmed(program, (int(name[place]), int(length[place])), (int(start[place]), int(size[place])),
                            bytes(content[at + 4 * pointer : at + 4 * pointer + _HASH]))  # fmt: skip

@@ -99,7 +99,8 @@ class Functions:
     @cached_property
     def all_names(self) -> tuple[list[str], Ints]:
         """Every name of the table, those that were only inlined too, and where it begins."""
-        texts = bytes(self.table.funcnames).split(b"\0")[:-1]
+        texts = bytes(self.table.funcnames).split(b"\0")
+        texts = texts if texts[-1] else texts[:-1]
         sizes = np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts))
         return [text.decode(errors="replace") for text in texts], np.cumsum(sizes) - sizes
 

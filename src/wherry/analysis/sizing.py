@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wherry.analysis.binary import build_info
+from wherry.analysis.objects import elf_parts
 from wherry.analysis.size import BinarySize, FunctionSize, KindSize, ModuleSize, PackageSize, SectionSize
 from wherry.elf.machine import architecture
-from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, Elf, Section
+from wherry.elf.reader import Elf
 from wherry.errors import InvalidDocument, WherryError
-from wherry.golang import pclntab
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from wherry.analysis.owners import Modules
 
 FULL, SECTIONS = "full", "sections"
-_DEBUG = (".debug_", ".zdebug_", ".gnu_debug")
-_LINKING = (".rel", ".dyn", ".interp", ".hash", ".gnu.", ".got", ".plt", ".init_array", ".fini_array", ".go.buildinfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,35 +187,15 @@ def _functions(attribution: "Attribution", sums: _Sums) -> dict[int, list[Functi
 
 
 def _sections(elf: Elf) -> Iterator[SectionSize]:
-    """Count every byte of the file once; where sections overlap, for the one that starts first."""
-    at, outside = 0, 0
-    for section in sorted((one for one in elf.sections if one.stored), key=lambda one: (one.offset, -one.stored)):
-        start, end = max(section.offset, at), section.offset + section.stored
-        if end > start:
-            outside += start - at
-            at = end
-            yield SectionSize(name=section.name, kind=kind_of(section), bytes=end - start)
-    outside += len(elf.view) - at
+    """Count every byte of the file once; what is in no section comes last, as one."""
+    outside = 0
+    for part in elf_parts(elf):
+        if part.name or part.kind != "headers":
+            yield SectionSize(name=part.name, kind=part.kind, bytes=part.size)
+        else:
+            outside += part.size
     if outside:
         yield SectionSize(name="", kind="headers", bytes=outside)
-
-
-def kind_of(section: Section) -> str:  # noqa: PLR0911 - a table in prose
-    """Name what a section is for, by the words of `spans.Kind`."""
-    if section.name in pclntab.SECTIONS:
-        return "pclntab"
-    if section.name in {".symtab", ".strtab"}:
-        return "symbols"
-    if section.name.startswith(_DEBUG):
-        return "debug"
-    if section.name.startswith(_LINKING):
-        return "linking"
-    if not section.flags & SHF_ALLOC or section.name.startswith(".note"):
-        return "headers"
-    if section.flags & SHF_EXECINSTR:
-        return "code"
-    written = section.flags & SHF_WRITE and not section.name.startswith(".data.rel.ro")
-    return "data" if written else "rodata"
 
 
 def _kinds(sections: tuple[SectionSize, ...]) -> tuple[KindSize, ...]:

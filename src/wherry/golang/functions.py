@@ -154,12 +154,12 @@ class Functions:
         runs = decode(self.table.content[self.table.pcs_at : self.table.functab_at], indexes, self.table.quantum)
         place = (tree[runs.table] + runs.value * _INLINED) // 4 + 1
         numbers = np.frombuffer(funcdata, dtype=f"{self.table.order}u4", count=len(funcdata) // 4)
-        known = place < len(numbers)
-        start, end = (self.starts[function[runs.table]] + column for column in (runs.start, runs.end))
-        name = numbers[np.where(known, place, 0)].astype(np.int64)
-        known &= name < len(self.table.funcnames)
-        order = np.argsort(start[known], kind="stable")
-        return Inlined(start[known][order], end[known][order], name[known][order])
+        known = np.flatnonzero(place < len(numbers))
+        name = numbers[place[known]].astype(np.int64)
+        known, name = known[name < len(self.table.funcnames)], name[name < len(self.table.funcnames)]
+        start, end = (self.starts[function[runs.table[known]]] + column[known] for column in (runs.start, runs.end))
+        order = np.argsort(start, kind="stable")
+        return Inlined(start[order], end[order], name[order])
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,10 @@ def _module(
     module: ModuleSize, members: set[str], graph: ImportGraph, sizes: Mapping[str, int], routes_to: str
 ) -> ModuleSize:
     known = members & set(graph.imports)
-    # The main package is never given up, and Go's own packages can't be.
-    if not module.path or "main" in known or not known or module.path == "std":
-        return module
-    exclusive = sum(sizes.get(package, 0) for package in graph.exclusive(known) | members)
     wanted = known if routes_to == module.path else {routes_to} & known
     routes = tuple(graph.routes(wanted)) if wanted else ()
+    # The main package is never given up, and Go's own packages can't be.
+    if not module.path or "main" in known or not known or module.path == "std":
+        return msgspec.structs.replace(module, routes=routes)
+    exclusive = sum(sizes.get(package, 0) for package in graph.exclusive(known) | members)
     return msgspec.structs.replace(module, exclusive=exclusive, routes=routes)

@@ -91,9 +91,7 @@ def kind_of(section: Section) -> str:  # noqa: PLR0911 - a table in prose
     return "data" if written else "rodata"
 
 
-def _foreign(
-    view: memoryview, name: str, kind: str, system: str, found: Foreign, marked: Iterable[Part]
-) -> ObjectFile:
+def _foreign(view: memoryview, name: str, kind: str, system: str, found: Foreign, marked: Iterable[Part]) -> ObjectFile:
     sections = tuple(whole(found.parts, len(view)))
     return ObjectFile(kind, system, found.architecture, sections, _info(view, name, marked), not found.symbols)
 

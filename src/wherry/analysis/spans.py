@@ -16,6 +16,7 @@ Numbers = NDArray[np.integer[Any]]
 NOBODY: Final = -1
 """The function of bytes that no single function has."""
 
+_HIGHEST: Final = 1 << 62
 _TYPES: Final = (np.int64, np.int64, np.int32, np.int8, np.int8, np.int32)
 """Of the columns of spans: there can be millions."""
 
@@ -87,8 +88,9 @@ class Spans:
 
     @classmethod
     def one(cls, start: int, end: int, owner: int, kind: Kind, confidence: Confidence = Confidence.EXACT) -> Self:
-        """Make a single span."""
-        return cls.of(np.array([start]), np.array([end]), owner, kind, confidence)
+        """Make a single span; addresses above all that programs have are cut off."""
+        low, high = (min(max(border, 0), _HIGHEST) for border in (start, end))
+        return cls.of(np.array([low]), np.array([high]), owner, kind, confidence)
 
     def __len__(self) -> int:
         return len(self.start)

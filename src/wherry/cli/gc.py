@@ -82,6 +82,10 @@ def _clean_cache(world: World, unused: float) -> None:
 
         for module in unused_since(folder / "published", world.clock() - _MONTH):
             rmtree(module, ignore_errors=True)
+    if (folder / "sizes").is_dir():
+        from wherry.cli.sizing import forget_sizes
+
+        forget_sizes(folder, world.clock() - _MONTH)
     for lock in (folder / "locks").glob("*"):
         if lock.stat().st_mtime < world.clock() - _MONTH:
             lock.unlink(missing_ok=True)

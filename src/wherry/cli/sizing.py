@@ -95,13 +95,13 @@ def _layers(world: World, name: str, platform: str | None) -> tuple[LayerSize, .
 
 def _identity(world: World, name: str, platform: str | None) -> str:
     """Name what is measured by its digest: of the file, or of the image's root."""
-    from wherry.cli.places import find
-    from wherry.cli.subjects import is_program
+    from wherry.cli.subjects import images_named, is_program
 
     path = world.cwd / name
     if is_program(path):
         return _digest_of(world, path)
-    digest = str(find(world, name).root.digest).replace(":", "-")
+    located, _ = images_named(world, name, platform)
+    digest = str(located.root.digest).replace(":", "-")
     return f"{digest}-{platform.replace('/', '-')}" if platform else digest
 
 

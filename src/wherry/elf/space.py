@@ -97,7 +97,7 @@ class AddressSpace:
         """Read a whole number of so many bytes at each address; 0 where the file has none, -1 where it is too large."""
         found = np.zeros(len(addresses), np.int64)
         for one in self.ranges:
-            inside = (addresses >= one.address) & (addresses + size <= one.address + one.size)
+            inside = (addresses >= one.address) & (addresses <= one.address + one.size - size)
             octets = np.frombuffer(one.content, dtype=np.uint8)
             places = (addresses[inside] - one.address)[:, None] + np.arange(size)
             values = np.ascontiguousarray(octets[places]).view(f"{self.elf.order}u{size}")[:, 0]

@@ -58,12 +58,14 @@ func (a *API) video(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	video, err := parse.PickTrusted(record.Document)
+	picker := pickers.get()
+	defer pickers.put(picker)
+	video, err := picker.PickTrusted(record.Document)
 	if err != nil {
 		refuse(w, r, http.StatusInternalServerError, "the stored document is not of a video: "+err.Error())
 		return
 	}
-	send(w, r, fields, &video)
+	send(w, r, fields, video)
 }
 
 // elsewhere asks the peers.
@@ -137,8 +139,10 @@ func pageOf(text string) (int, error) {
 func (a *API) page(body []byte, fields fieldSet, after string, limit int) ([]byte, error) {
 	body = append(body, `{"videos":[`...)
 	sent, last := 0, ""
+	picker := pickers.get()
+	defer pickers.put(picker)
 	for record := range a.store.After(after) {
-		video, err := parse.PickTrusted(record.Document)
+		video, err := picker.PickTrusted(record.Document)
 		if err != nil {
 			return body, fmt.Errorf("the stored document %s is not of a video: %w", record.ID, err)
 		}
@@ -146,7 +150,7 @@ func (a *API) page(body []byte, fields fieldSet, after string, limit int) ([]byt
 		if sent > 0 {
 			body = append(body, ',')
 		}
-		body, _ = fields.fit(body, &video)
+		body, _ = fields.fit(body, video)
 		if sent > 0 && (sent == limit || len(body) > fields.budget) {
 			return appendNext(body[:before], last), nil
 		}

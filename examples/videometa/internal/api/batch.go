@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-
-	"example.com/videometa/internal/parse"
 )
 
 // parse answers what the documents of a batch say, in their order and with all fields.
@@ -41,15 +39,17 @@ func (a *API) pickAll(body, raw []byte) ([]byte, error) {
 		return body, err
 	}
 	body = append(body, '[')
+	picker := pickers.get()
+	defer pickers.put(picker)
 	for i, document := range documents {
-		video, err := parse.Pick(document)
+		video, err := picker.Pick(document)
 		if err != nil {
 			return body, fmt.Errorf("document %d: %w", i, err)
 		}
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = fieldSets[0].append(body, &video)
+		body = fieldSets[0].append(body, video)
 	}
 	return append(body, "]\n"...), nil
 }

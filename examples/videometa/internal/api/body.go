@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"example.com/videometa/internal/parse"
 )
 
-// buffers hold answers, bodies requests. One that a large request has blown up isn't kept.
+// buffers hold answers, bodies requests. One that a large request has blown up isn't kept. What a picker gives is part of
+// the document, so it is copied into the answer before the document's buffer, or the picker, goes back.
 var (
+	pickers = newPool(func() *parse.Picker { return new(parse.Picker) })
 	buffers = newPool(func() *[]byte { empty := make([]byte, 0, 4096); return &empty })
 	bodies  = newPool(func() *bytes.Buffer { return new(bytes.Buffer) })
 )

@@ -4,6 +4,7 @@ package parse_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"example.com/videometa/internal/parse"
@@ -17,6 +18,24 @@ func TestTwoAllocations(t *testing.T) {
 		if count := testing.AllocsPerRun(50, func() { _, _ = parse.Pick(raw) }); count != 2 {
 			t.Errorf("%d bytes: %v allocations", len(raw), count)
 		}
+	}
+}
+
+// A picker that has seen its longest list of tags needs nothing more, whatever comes.
+func TestAPickerAllocatesNothing(t *testing.T) {
+	var picker parse.Picker
+	for _, size := range []int{400, 4_000, 40_000, 400_000} {
+		raw := rawdoc.Make(rand.New(rand.NewPCG(1, 2)), "v000001", size)
+		if count := testing.AllocsPerRun(50, func() { _, _ = picker.Pick(raw) }); count != 0 {
+			t.Errorf("%d bytes: %v allocations", len(raw), count)
+		}
+	}
+	many := []byte(`{"id":"a","tags":["` + strings.Repeat(`x","`, 40) + `y"]}`)
+	if video, err := picker.Pick(many); err != nil || len(video.Tags) != 41 {
+		t.Fatalf("%v, %v", video, err)
+	}
+	if count := testing.AllocsPerRun(50, func() { _, _ = picker.Pick(many) }); count != 0 {
+		t.Errorf("41 tags: %v allocations", count)
 	}
 }
 

@@ -27,21 +27,48 @@ func Pick(raw []byte) (Video, error) {
 //
 // It doesn't panic on anything else, but what it picks then is undefined.
 func PickTrusted(raw []byte) (Video, error) {
-	// gjson.ParseBytes would copy the document; ours isn't written to while text lives, and text doesn't outlive the call.
-	text := unsafe.String(unsafe.SliceData(raw), len(raw))
-	root := gjson.Parse(text)
-	if !root.IsObject() {
-		return Video{}, wrong("document", "an object")
-	}
 	var found finder
-	root.ForEach(func(key, value gjson.Result) bool {
-		found.member(key.Str, value)
-		return found.err == nil
-	})
+	found.walk(raw)
 	if found.err != nil {
 		return Video{}, found.err
 	}
 	return checked(found.owned())
+}
+
+// Picker picks without an allocation, for whoever is done with a video before its document is gone.
+//
+// The strings of a video are part of the document it was picked from, and the list of tags is the picker's: both are
+// valid until the document is written to and until the picker picks again.
+type Picker struct {
+	found finder
+	many  []string // The tags, where there are more than the finder has room for.
+}
+
+// Pick is the function [Pick], but for what the video is made of.
+func (p *Picker) Pick(raw []byte) (*Video, error) {
+	if tooDeep(raw) || !gjson.ValidBytes(raw) {
+		return nil, ErrNotJSON
+	}
+	return p.PickTrusted(raw)
+}
+
+// PickTrusted is the function [PickTrusted], but for what the video is made of.
+func (p *Picker) PickTrusted(raw []byte) (*Video, error) {
+	f := &p.found
+	*f = finder{rest: f.rest[:0]}
+	f.walk(raw)
+	if f.err != nil {
+		return nil, f.err
+	}
+	f.video.Tags = f.tags[:f.count]
+	if len(f.rest) > 0 {
+		p.many = append(append(p.many[:0], f.video.Tags...), f.rest...)
+		f.video.Tags = p.many
+	}
+	if err := check(&f.video); err != nil {
+		return nil, err
+	}
+	return &f.video, nil
 }
 
 // finder has the fields found so far, their strings still part of the document.
@@ -51,6 +78,20 @@ type finder struct {
 	count int
 	rest  []string // The tags for which the array has no room.
 	err   error
+}
+
+// walk finds the fields, in one pass.
+func (f *finder) walk(raw []byte) {
+	// gjson.ParseBytes would copy the document; ours isn't written to while what was found is in use.
+	root := gjson.Parse(unsafe.String(unsafe.SliceData(raw), len(raw)))
+	if !root.IsObject() {
+		f.err = wrong("document", "an object")
+		return
+	}
+	root.ForEach(func(key, value gjson.Result) bool {
+		f.member(key.Str, value)
+		return f.err == nil
+	})
 }
 
 func (f *finder) member(key string, value gjson.Result) {
@@ -105,7 +146,7 @@ func (f *finder) object(field string, value gjson.Result, member func(key, value
 }
 
 func (f *finder) list(value gjson.Result) {
-	f.count, f.rest = 0, nil
+	f.count, f.rest = 0, f.rest[:0]
 	if value.Type != gjson.Null && !value.IsArray() {
 		f.err = wrong("tags", "a list of strings")
 		return

@@ -39,11 +39,18 @@ func wrong(field, want string) error { return &FieldError{Field: field, Want: wa
 
 // checked refuses what no document may leave out.
 func checked(video Video) (Video, error) {
+	if err := check(&video); err != nil {
+		return Video{}, err
+	}
+	return video, nil
+}
+
+func check(video *Video) error {
 	if video.ID == "" {
-		return Video{}, wrong("id", "a string that isn't empty")
+		return wrong("id", "a string that isn't empty")
 	}
 	if video.Tags == nil {
 		video.Tags = []string{} // [] in an answer, not null.
 	}
-	return video, nil
+	return nil
 }

@@ -84,7 +84,11 @@ func openStore(path string) (store.Store, error) {
 	if path == "" {
 		return store.Memory{}, nil
 	}
-	return store.Open(path)
+	file, err := store.Open(path)
+	if err != nil {
+		return nil, err // and not a nil file, which as a Store would not be nil
+	}
+	return file, nil
 }
 
 func (s *Service) listen(handler http.Handler) error {

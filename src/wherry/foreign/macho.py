@@ -16,7 +16,7 @@ MAGICS: Final = (b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xce", 
 _WIDE = (b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf")
 _UNIVERSAL = b"\xca\xfe\xba\xbe"
 _ARCHITECTURES = {7: "386", 0x01000007: "amd64", 12: "arm", 0x0100000C: "arm64"}
-_SEGMENT, _SYMTAB, _SEGMENT_64, _DYLD_INFO, _REQUIRED = 0x1, 0x2, 0x19, 0x22, 0x80000000
+_SEGMENT, _SYMTAB, _DYSYMTAB, _SEGMENT_64, _DYLD_INFO, _REQUIRED = 0x1, 0x2, 0xB, 0x19, 0x22, 0x80000000
 _LINKEDIT = {
     0x1D: ("code signature", "headers"),
     0x26: ("function starts", "symbols"),
@@ -29,6 +29,8 @@ _MOST_PARTS = 4096
 _ZEROED = {0x1, 0xC, 0x12}
 """Types of sections that the file has no bytes for."""
 _SYMBOL_32, _SYMBOL_64 = 12, 16
+_EXECUTE_HEADER = 1
+"""`__mh_execute_header`, the one symbol of its own that a stripped program may keep."""
 _LINKING = ("__symbol_stub", "__stubs", "__nl_symbol", "__la_symbol", "__got", "__go_buildinfo")
 
 
@@ -57,12 +59,14 @@ def parse(view: memoryview, name: str) -> Foreign:
     if count > _MOST_COMMANDS:
         raise InvalidDocument(name, f"{count} load commands, more than {_MOST_COMMANDS}")
     parts: list[Part] = []
+    symbols = False
     for kind, at in _commands(file, order, start, count):
+        symbols |= kind == _DYSYMTAB and _has_own_symbols(file, order, at)
         parts += _parts(file, order, kind, at)
         if len(parts) > _MOST_PARTS:
             raise InvalidDocument(name, f"more than {_MOST_PARTS} sections")
     found = tuple(part for part in parts if part.size)
-    return Foreign(_ARCHITECTURES.get(machine, f"machine {machine}"), found, any(p.kind == "symbols" for p in found))
+    return Foreign(_ARCHITECTURES.get(machine, f"machine {machine}"), found, symbols)
 
 
 def _commands(file: Bytes, order: str, at: int, count: int) -> Iterator[tuple[int, int]]:
@@ -75,6 +79,12 @@ def _commands(file: Bytes, order: str, at: int, count: int) -> Iterator[tuple[in
         at += size
 
 
+def _has_own_symbols(file: Bytes, order: str, at: int) -> bool:
+    """Tell whether the program names what it has: the symbols it asks others for stay when it is stripped."""
+    _, own, _, offered, _, _ = file.row(f"{order}6I", at + 8, "LC_DYSYMTAB")
+    return own + offered > _EXECUTE_HEADER
+
+
 def _parts(file: Bytes, order: str, kind: int, at: int) -> Iterator[Part]:
     if kind in {_SEGMENT, _SEGMENT_64}:
         yield from _sections(file, order, at, wide=kind == _SEGMENT_64)
@@ -83,6 +93,9 @@ def _parts(file: Bytes, order: str, kind: int, at: int) -> Iterator[Part]:
         row = _SYMBOL_64 if bytes(file.view[:4]) in _WIDE else _SYMBOL_32
         yield _linkedit(file, "symbol table", symbols, count * row, "symbols")
         yield _linkedit(file, "symbol names", strings, size, "symbols")
+    elif kind == _DYSYMTAB:
+        offset, count = file.row(f"{order}2I", at + 56, "LC_DYSYMTAB")
+        yield _linkedit(file, "indirect symbols", offset, 4 * count, "linking")
     elif kind & ~_REQUIRED == _DYLD_INFO:
         pairs = file.row(f"{order}10I", at + 8, "LC_DYLD_INFO")
         for number, what in enumerate(("rebase", "bind", "weak bind", "lazy bind", "export")):

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wherry.analysis.data_claims import data_sections
 from wherry.analysis.owners import UNKNOWN
 from wherry.analysis.program import Program
 from wherry.analysis.spans import Confidence, Kind, Spans
-from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR
 
 _HASH = 16
 """Bytes of a file's SHA-256 that are kept."""
@@ -39,10 +39,9 @@ class Embedded:
 
 def embedded_files(program: Program) -> Iterator[Embedded]:
     """Find the files, each confirmed by its hash (before Go 1.24 by its name). Empty ones and folders have no bytes."""
-    for section in program.elf.sections:
-        if section.flags & SHF_ALLOC and not section.flags & SHF_EXECINSTR and section.stored:
-            content = program.space.read_on(section.address)[: section.stored]
-            yield from _in_section(program, content, section.address)
+    for section in data_sections(program):
+        content = program.space.read_on(section.address)[: section.stored]
+        yield from _in_section(program, content, section.address)
 
 
 def embedded_spans(files: Sequence[Embedded], objects: Spans) -> Spans:

@@ -27,3 +27,15 @@ def map_elf(path: Path, name: str = "") -> Elf:
     except OSError as error:
         raise NotFound(f"{name}: {error.strerror or error}", hint="name a file that can be read") from error
     return Elf.parse(mapped, name)
+
+
+def forget(elf: Elf, offset: int, size: int) -> None:
+    """Give back the memory that a part of a mapped file takes; whoever asks for it again has it read from disk.
+
+    Source: madvise(2), MADV_DONTNEED.
+    """
+    mapped = elf.view.obj
+    advice = getattr(mmap, "MADV_DONTNEED", None)
+    start = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
+    if isinstance(mapped, mmap.mmap) and advice is not None and start < offset + size:
+        mapped.madvise(advice, start, offset + size - start)

@@ -85,7 +85,7 @@ def _loaded(program: Program) -> list[Spans]:
     known += [function_values(program, *strings)]
     embedded = embedded_spans(files, symbols)
     taken = _union([one for one in (*known, embedded, symbols) if len(one)])
-    found = mentioned_spans(program, mentions, taken, strings)
+    found = mentioned_spans(program, mentions, taken, strings, symbols)
     if not len(symbols):
         embedded = embedded_spans(files, found)
     return [*known, embedded, _kinds(program, symbols, strings), _kinds(program, found, strings)]

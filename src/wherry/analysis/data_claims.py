@@ -138,7 +138,9 @@ def _owner_of_symbol(program: Program, name: str) -> int:
     return program.package_owner(package) if package else NOBODY
 
 
-def mentioned_spans(program: Program, mentions: Mentions, taken: Spans, strings: tuple[int, int]) -> Spans:
+def mentioned_spans(
+    program: Program, mentions: Mentions, taken: Spans, strings: tuple[int, int], named: Spans
+) -> Spans:
     """Claim what is left for those who mention it, and what that points at, step by step.
 
     Args:
@@ -146,6 +148,7 @@ def mentioned_spans(program: Program, mentions: Mentions, taken: Spans, strings:
         mentions: what code mentions.
         taken: spans with an owner already; none is claimed again, and what lies before one ends there.
         strings: first and end address of the strings.
+        named: variables that symbols name, for what they point at.
     """
     sections = data_sections(program)
     targets = ranges_of(sections)
@@ -162,6 +165,7 @@ def mentioned_spans(program: Program, mentions: Mentions, taken: Spans, strings:
     )
     # An object that nothing mentions yet is taken for the end of the one before it. So each round starts anew from what
     # code mentions, with the borders that the last one found.
+    mentions = mentions.joined(_followed(named, links_))
     objects = _objects(program, mentions, taken, targets, strings)
     for _ in range(_ROUNDS):
         before = objects

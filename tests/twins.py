@@ -33,11 +33,15 @@ PLANTED = {
     "main.go": """package main
 
 import (
+	"example.com/planted/hard"
 	"example.com/planted/left"
 	"example.com/planted/right"
 )
 
-func main() { println(left.Say(), right.Say(), len(right.Files()), left.Pick([]int{3, 1, 2})) }
+func main() {
+	println(left.Say(), right.Say(), len(right.Files()), left.Pick([]int{3, 1, 2}), left.Both(), right.Both())
+	println(hard.Say(left.Pick([]int{2, 7})))
+}
 """,
     "left/left.go": """package left
 
@@ -52,6 +56,9 @@ func Say() string { return Texts[len(Texts)-1] + "left only, written once, nowhe
 
 func Pick(all []int) int { slices.SortFunc(all, func(a, b int) int { return a - b }); return all[0] }
 
+//go:noinline
+func Both() string { return "%BOTH%" }
+
 func Any() any { return &Left{} }
 """,
     "right/right.go": """package right
@@ -64,11 +71,24 @@ var files embed.FS
 //go:noinline
 func Say() string { return "right has this text for itself, and it is not short either" + %RIGHT% }
 
+//go:noinline
+func Both() string { return "%BOTH%" }
+
 func Files() string { text, _ := files.ReadFile("files/big.txt"); return string(text) }
+""",
+    "hard/hard.go": """package hard
+
+import ("errors"; "fmt")
+
+type row struct { id int; text string; more []string }
+
+%HARD%
 """,
     "right/files/big.txt": "a file that is embedded\n" * 500,
 }  # fmt: skip
 LEFT_TEXTS = [f"a text of the left package, number {number * 7919}" for number in range(400)]
+HARD_TEXTS = [f"{number}: {'abcdefghijklmnop' * (number % 5)} of the hard package" for number in range(600)]
+BOTH_TEXT = "two packages say this, and the linker keeps it once"
 RIGHT_TEXT = "".join(f"part {number * 104729} " for number in range(300))
 
 
@@ -83,9 +103,9 @@ def share(found: Attribution, confidence: Confidence) -> float:
     return float(spans.sizes[spans.confidence == confidence].sum() / spans.sizes.sum())
 
 
-def owner_of(found: Attribution, path: Path, text: bytes) -> Counter[str]:
+def owner_of(found: Attribution, content: bytes, text: bytes) -> Counter[str]:
     """Count whose the bytes of a text are, by where it stands in the file."""
-    at = path.read_bytes().find(text)
+    at = content.find(text)
     assert at > 0
     counts: Counter[str] = Counter()
     spans = found.spans
@@ -119,20 +139,46 @@ def judged(stripped: Path, twin: Path) -> dict[str, float]:
     return {section: right[section] / all_[section] for section in all_}
 
 
+def hard_code() -> str:
+    """Write Go that has strings wherever they can be: in code, tables, maps, errors, formats, cases."""
+    texts = [f'"{text}"' for text in HARD_TEXTS]
+    functions = [f"//go:noinline\nfunc f{at}(n int) string {{ if n > {at} {{ return {text} }}; return more(n) }}"
+                 for at, text in enumerate(texts[:150])]  # fmt: skip
+    inlined = [f"func g{at}(n int) string {{ return {text} }}" for at, text in enumerate(texts[150:250])]
+    rows = [f"{{{at}, {text}, []string{{{texts[at + 75]}}}}}," for at, text in enumerate(texts[250:325], 250)]
+    pairs = [f"{text}: {at}," for at, text in enumerate(texts[400:475])]
+    errors = [f"var err{at} = errors.New({text})" for at, text in enumerate(texts[475:500])]
+    formats = [f'case {at}: return fmt.Sprintf({text[:-1]} %d", n)' for at, text in enumerate(texts[500:550])]
+    cases = [f"case {text}: return {at}" for at, text in enumerate(texts[550:600])]
+    calls = [f"f{at}(n)" for at in range(150)] + [f"g{at}(n)" for at in range(100)]
+    calls += [*(f"err{at}.Error()" for at in range(25)), "rows[n].text", "rows[n].more[0]", "format(n)"]
+    return "\n".join([
+        *functions, *inlined, "var rows = []row{", *rows, "}", "var pairs = map[string]int{", *pairs, "}", *errors,
+        "func format(n int) string { switch n {", *formats, '}; return "" }',
+        "func number(text string) int { switch text {", *cases, "}; return pairs[text] }",
+        "//go:noinline\nfunc more(n int) string { return fmt.Sprint(n) }",
+        "func Say(n int) int { sum := 0; for _, text := range []string{", *(f"{call}," for call in calls),
+        "} { sum += len(text) + number(text) }; return sum }",
+    ])  # fmt: skip
+
+
 def planted_module(arch: str = "amd64", toolchain: str = "local") -> Path:
     """Build the planted packages, stripped."""
     left = ", ".join(f'"{text}"' for text in LEFT_TEXTS)
-    files = {name: text.replace("%LEFT%", left).replace("%RIGHT%", f'"{RIGHT_TEXT}"') for name, text in PLANTED.items()}
+    texts = {"%LEFT%": left, "%RIGHT%": f'"{RIGHT_TEXT}"', "%HARD%": hard_code(), "%BOTH%": BOTH_TEXT}
+    files = dict(PLANTED)
+    for mark, written in texts.items():
+        files = {name: text.replace(mark, written) for name, text in files.items()}
     return go_module(files, *STRIPPED, arch=arch, module="example.com/planted", go="1.21", toolchain=toolchain)
 
 
 def planted_strings(binary: Path) -> float:
     """Give what part of the planted packages' strings is said to be theirs."""
-    found = attributed(binary)
+    found, content = attributed(binary), binary.read_bytes()
     right = all_ = 0
-    for package, texts in (("left", LEFT_TEXTS), ("right", [RIGHT_TEXT])):
+    for package, texts in (("left", LEFT_TEXTS), ("right", [RIGHT_TEXT]), ("hard", HARD_TEXTS)):
         for text in texts:
-            counts = owner_of(found, binary, text.encode())
+            counts = owner_of(found, content, text.encode())
             right += counts[f"example.com/planted/{package}"]
             all_ += counts.total()
     return right / all_

@@ -9,6 +9,7 @@ import pytest
 
 from gobuild import PRINT, USER, go_binary, go_module
 from twins import (
+    BOTH_TEXT,
     PLANTED,
     SERVER,
     STRIPPED,
@@ -156,6 +157,8 @@ def planted(request) -> Path:
 def test_planted_strings(planted):
     """Of the strings of planted packages, 95 of 100 bytes are given to them."""
     assert planted_strings(planted) >= 0.95
+    shared = owner_of(attributed(planted), planted.read_bytes(), BOTH_TEXT.encode())
+    assert shared == {"(shared)": len(BOTH_TEXT)}
 
 
 @pytest.mark.slow
@@ -165,7 +168,7 @@ def test_planted_files_types_and_code(planted):
     spans, names = found.spans, found.owners.names
 
     content = PLANTED["right/files/big.txt"].encode()
-    assert owner_of(found, planted, content) == {"example.com/planted/right": len(content)}
+    assert owner_of(found, planted.read_bytes(), content) == {"example.com/planted/right": len(content)}
     right = names.index("example.com/planted/right")
     embedded = (spans.owner == right) & (spans.kind == Kind.EMBED)
     assert int(spans.sizes[embedded].sum()) == len(content)

@@ -86,10 +86,11 @@ def go_version() -> str:
     return go_said("env", "GOVERSION").strip()
 
 
-def go_said(*arguments: str, own: bool = False) -> str:
-    """Run go, offline and with nobody's settings (or with the user's own); give what it prints."""
+def go_said(*arguments: str, own: bool = False, folder: Path | None = None) -> str:
+    """Run go in a folder, offline and with nobody's settings (or with the user's own); give what it prints."""
     environment = None if own else _environment()
-    return subprocess.run([need("go"), *arguments], env=environment, capture_output=True, check=True, text=True).stdout
+    words = [need("go"), *arguments]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, check=True, text=True).stdout
 
 
 def _environment() -> dict[str, str]:

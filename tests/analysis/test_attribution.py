@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gobuild import PRINT, USER, go_binary, go_module
+from gobuild import PRINT, USER, go_binary, go_module, go_said
 from twins import (
     BOTH_TEXT,
     PLANTED,
@@ -178,6 +178,65 @@ def test_planted_files_types_and_code(planted):
         own = (spans.owner == left) & (spans.kind == kind)
         assert int(spans.sizes[own].sum()) > 0
         assert set(spans.confidence[own].tolist()) == {Confidence.EXACT}
+
+
+ODD = {
+    "main.go": """package main
+
+import (
+	"go.example.org/odd/embedding"
+	"go.example.org/odd/local.d/inner"
+	"go.example.org/odd/yaml.v3"
+)
+
+func main() { println(yaml.Say(3), inner.Say("x"), embedding.Hold(&embedding.Outer{}).Open()) }
+""",
+    "yaml.v3/yaml.go": """package yaml
+
+//go:noinline
+func Say(n int) int { defer func() { n++ }(); return n * 3 }
+""",
+    "local.d/inner/inner.go": """package inner
+
+type T struct{ name string }
+
+//go:noinline
+func (t T) hidden() string { return t.name + "!" }
+func (t T) Open() string { return t.hidden() }
+
+type Hidden interface { hidden() string; Open() string }
+
+//go:noinline
+func Say(text string) string { var h Hidden = T{text}; return h.hidden() }
+""",
+    "embedding/embedding.go": """package embedding
+
+import "go.example.org/odd/local.d/inner"
+
+type Outer struct { inner.T; Other int }
+
+//go:noinline
+func Hold(o *Outer) inner.Hidden { if o.Other > 5 { return *o }; return o }
+""",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["amd64", "arm64"])
+def test_owners_are_packages_that_go_lists(arch):
+    """Whatever paths and names look like, owners are packages of the program, and those that it has own code."""
+    path = go_module(ODD, *STRIPPED, arch=arch, module="go.example.org/odd")
+    listed = set(go_said("list", "-deps", ".", folder=path.parent / "src").split())
+    # Some functions of the runtime bear the name of the package they are for (go:linkname), imported or not.
+    standard = {*go_said("list", "std").split(), "unsafe"}
+
+    found = attributed(path)
+
+    owners = {name for name in found.owners.names if not name.startswith("(")} - {"main"}
+    assert owners <= listed | standard
+    code = found.spans.owner[found.spans.kind == Kind.CODE]
+    own = {found.owners.names[owner] for owner in np.unique(code).tolist()}
+    assert own >= {package for package in listed if package.startswith("go.example.org/odd/")}
 
 
 @pytest.mark.slow

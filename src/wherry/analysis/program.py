@@ -22,7 +22,7 @@ from wherry.golang import moduledata, pclntab
 from wherry.golang.buildinfo import BuildInfo
 from wherry.golang.functions import Functions
 from wherry.golang.moduledata import ModuleData
-from wherry.golang.names import is_instance, package_of
+from wherry.golang.names import is_instance, package_of, without_promoted
 from wherry.golang.pclntab import Pclntab
 
 _VERSION = re.compile(r"@[^/]+")
@@ -173,7 +173,10 @@ def _name_owners(functions: Functions, owners: Owners) -> Ints:
     number = owners.number
     # What belongs to no package is assembly of the runtime and wrappers that the linker or cgo made.
     runtime = number("runtime")
-    return np.fromiter((number(package) if (package := package_of(text)) else runtime for text in texts), np.int64)
+    packages = [package_of(text) for text in texts]
+    known = set(packages)
+    real = {package: number(without_promoted(package, known)) if package else runtime for package in known}
+    return np.fromiter((real[package] for package in packages), np.int64, len(packages))
 
 
 def _unit_owners(functions: Functions, own: Ints) -> dict[int, int]:

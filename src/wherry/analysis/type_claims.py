@@ -10,11 +10,13 @@ import numpy as np
 from wherry.analysis.owners import SHARED
 from wherry.analysis.program import Program
 from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, Kind, Spans
+from wherry.golang.names import SHAPES
 from wherry.golang.typereader import INTERFACE, PROGRAM, Region
 from wherry.golang.types import TypeTable, read_types
 
 _NONE = 1 << 40
 """Above every owner's number."""
+_NO_PACKAGES = ("", SHAPES)
 _DEEPEST = 16
 """How deep types that have no name of their own may lie in one another, to be told whose they are."""
 _COUNT = 4
@@ -75,12 +77,13 @@ def _owners(program: Program, table: TypeTable) -> tuple[Ints, Ints]:
     low = np.full(len(table), _NONE)
     high = np.full(len(table), NOBODY)
     places, inverse = np.unique(table.package, return_inverse=True)
-    numbers = np.array([program.package_owner(text) if text else NOBODY for text in table.texts(places)])
+    texts = table.texts(places)
+    numbers = np.array([program.package_owner(text) if text not in _NO_PACKAGES else NOBODY for text in texts])
     if len(table):
         own = numbers[inverse]
         low[own >= 0] = high[own >= 0] = own[own >= 0]
     whole, part = table.parts
-    unnamed = (table.package == 0)[whole]
+    unnamed = (low == _NONE)[whole]
     whole, part = whole[unnamed], part[unnamed]
     for _ in range(_DEEPEST):
         before = low.copy(), high.copy()

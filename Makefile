@@ -10,7 +10,8 @@ ARGS ?=
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test check format setup tools peers test-peers bench bench-ship bench-dockerfile bench-size docs clean
+.PHONY: help demo test check format setup tools peers test-peers bench bench-ship bench-dockerfile bench-size load \
+  bench-parse docs clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -58,6 +59,12 @@ bench-dockerfile: peers ## Build Dockerfiles beside BuildKit, buildah and kaniko
 
 bench-size: setup ## Measure whose-bytes: time, memory, and how right owners are by Go; writes docs/benchmarks-size.md.
 	$(PYTHON) bench/size.py $(ARGS)
+
+load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.
+	$(PYTHON) bench/load.py $(ARGS)
+
+bench-parse: setup ## Measure how the example service picks fields out of JSON; writes docs/benchmarks-json.md.
+	$(PYTHON) bench/parse.py $(ARGS)
 
 clean: ## Delete everything that make made.
 	@[ ! -d .cache ] || chmod -R u+w .cache

@@ -1,4 +1,4 @@
-"""`make demo`: the example built, built again, run and asked; then where its bytes went.
+"""`make demo`: a small example built, built again, run and asked; then the service of examples/videometa.
 
 Everything it makes rests in .cache/demo, so the user's own store stays as it is.
 """
@@ -20,7 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "hello"
+SERVICE = ROOT / "examples" / "videometa"
 QUESTIONS = ("/", "/time?zone=Asia/Shanghai", "/user", "/tls")
+VIDEOS = ("/v1/videos/v000001", "/v1/videos/v000001?fields=minimal", "/v1/feed?limit=2&fields=minimal")
 PATIENCE = 20.0
 """Seconds the service gets to answer first, and to end after SIGTERM."""
 
@@ -47,7 +49,21 @@ def main() -> int:
         _ask(foreign, environment, address, QUESTIONS[:1])
     print("\nWhere its bytes went:", flush=True)
     _show(["wherry", "inspect", "hello:dev"], environment)
+    _service(environment, address)
     return 0
+
+
+def _service(environment: dict[str, str], address: str) -> None:
+    """Show the service that wherry is judged on: seeded, built, run, asked, and whose its bytes are."""
+    print("\nA service with etcd's client, HTTP/3 and Prometheus (its README is a tutorial of its own):", flush=True)
+    print("$ cd examples/videometa", flush=True)
+    videos = ROOT / ".cache/demo/videos.store"
+    _show(["go", "run", "./cmd/seed", "-count", "1000", "-out", str(videos)], environment, SERVICE)
+    _show(["wherry", "build", *_platform()], environment, SERVICE)
+    run = ["wherry", "run", "-v", f"{videos}:/videos.store:ro", "videometa:dev", "-http", address]
+    flags = ["-store", "/videos.store", "-admin", "", "-log-level", "WARN"]
+    _ask([*run, *flags], environment, address, VIDEOS, SERVICE)
+    _show(["wherry", "size", "videometa:dev", "--top", "8"], environment, SERVICE)
 
 
 def _platform() -> list[str]:
@@ -56,15 +72,22 @@ def _platform() -> list[str]:
     return [] if machine in {"x86_64", "aarch64"} else ["--platform", machine]
 
 
-def _show(argv: list[str], environment: dict[str, str]) -> None:
-    print("$ " + shlex.join(argv), flush=True)
-    done = subprocess.run(argv, cwd=EXAMPLE, env=environment, check=False)
+def _show(argv: list[str], environment: dict[str, str], folder: Path = EXAMPLE) -> None:
+    print("$ " + _told(argv), flush=True)
+    done = subprocess.run(argv, cwd=folder, env=environment, check=False)
     if done.returncode:
         sys.exit(done.returncode)
 
 
-def _ask(argv: list[str], environment: dict[str, str], address: str, paths: Sequence[str]) -> None:
-    with _running(argv, environment) as service:
+def _told(argv: Sequence[str]) -> str:
+    """Write a command down, with our own folder left out of paths."""
+    return shlex.join(argv).replace(f"{ROOT}/", "")
+
+
+def _ask(
+    argv: list[str], environment: dict[str, str], address: str, paths: Sequence[str], folder: Path = EXAMPLE
+) -> None:
+    with _running(argv, environment, folder) as service:
         _wait(service, address)
         for path in paths:
             url = f"http://{address}{path}"
@@ -77,10 +100,10 @@ def _free_address() -> str:
 
 
 @contextmanager
-def _running(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def _running(argv: list[str], environment: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program; whatever happens, it has ended when we leave."""
-    print(f"$ {shlex.join(argv)} &", flush=True)
-    process = subprocess.Popen(argv, cwd=EXAMPLE, env=environment)
+    print(f"$ {_told(argv)} &", flush=True)
+    process = subprocess.Popen(argv, cwd=folder, env=environment)
     try:
         yield process
         print(f"$ kill {process.pid}", flush=True)

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 crane=v0.22.1
 registry=v3.0.0
+staticcheck=v0.8.2
 tools=$PWD/.cache/tools/bin
 
 say() { printf '%s\n' "$*" >&2; }
@@ -51,3 +52,4 @@ mkdir -p "$tools"
 install_packages
 install crane "$crane" github.com/google/go-containerregistry/cmd/crane
 install registry "$registry" github.com/distribution/distribution/v3/cmd/registry
+install staticcheck "$staticcheck" honnef.co/go/tools/cmd/staticcheck

@@ -1,8 +1,12 @@
 """Names of symbols, as compiler and linker write them, and the packages they are of."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from wherry.golang.names import generic_package, is_instance, package_of, without_promoted
+from wherry.golang.names import (
+    generic_package, is_instance, is_standard, package_of, unescape, without_promoted,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,10 @@ from wherry.golang.names import generic_package, is_instance, package_of, withou
         ("_cgo.example/a.F", "_cgo.example/a"),
         ("crosscalls/a.F", "crosscalls/a"),
         ("go/token.NewFileSet", "go/token"),
+        ("github.com/a/b.Handle[go.shape.struct { c/d.X int }].func1", "github.com/a/b"),
+        ("type:.eq.[2]go.uber.org/zap/zapcore.Field", "go.uber.org/zap/zapcore"),
+        ("go:itab.*os.File,io.Reader", ""),
+        ("memeqbody", ""),
     ],
 )
 def test_package_of(symbol, package):
@@ -65,3 +73,26 @@ def test_instances():
     assert not is_instance("a.F")
     assert generic_package("a.io/b.(*Set[go.shape.string]).Add") == "a.io/b"
     assert generic_package("a.io/b.F") == ""
+
+
+def test_standard():
+    """Go's own packages have no dot in the first element of their paths."""
+    assert is_standard("net/http")
+    assert is_standard("vendor/golang.org/x/net/idna")
+    assert not is_standard("go.uber.org/zap")
+
+
+@given(st.text(max_size=60))
+def test_any_text(text):
+    """No text is too odd."""
+    package_of(text)
+    is_instance(text)
+    assert unescape(text.replace("%", "")) == text.replace("%", "")
+
+
+@given(st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True), min_size=1, max_size=4), st.sampled_from("ABC"))
+def test_what_is_put_together_comes_apart(elements, name):
+    """A path with a function behind it has that path."""
+    path = "/".join(elements)
+
+    assert package_of(f"{path}.{name}") == path

@@ -42,6 +42,8 @@ func (s fieldSet) append(to []byte, v *parse.Video) []byte {
 	return append(to, '}')
 }
 
+func (s fieldSet) has(m member) bool { return s.members&m != 0 }
+
 func appendList(to []byte, words []string) []byte {
 	to = append(to, '[')
 	for i, word := range words {

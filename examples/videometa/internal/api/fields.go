@@ -59,8 +59,6 @@ func fieldsOf(r *http.Request) (fieldSet, bool) {
 	return chosen, named == ""
 }
 
-func (s fieldSet) has(m member) bool { return s.members&m != 0 }
-
 // smaller is the next form; the smallest has none.
 func (s fieldSet) smaller() (fieldSet, bool) {
 	for i, set := range fieldSets[:len(fieldSets)-1] {

@@ -46,7 +46,7 @@ func FuzzAgree(f *testing.F) {
 	})
 }
 
-// Each row of docs/json.md: where a document isn't plain, the ways may differ, and this is how.
+// Each row of the table in README.md: where a document isn't plain, the ways may differ, and this is how.
 func TestDisagreements(t *testing.T) {
 	const refused = "(refused)"
 	for _, row := range []struct{ name, raw, gjson, standard, v2 string }{

@@ -1,0 +1,4 @@
+"""What only trying can tell: builds are made and measured in order to know.
+
+May import: golang, elf, oci, source, build, layer, store, analysis, host.
+"""

@@ -1,0 +1,137 @@
+"""What switches the linker's dead-code elimination off, read from what the linker says while it links.
+
+A program that may call a method by a name that is known only when it runs keeps every exported method of every type
+that can be reached. The linker marks such functions `<ReflectMethod>`. Those it meets before it has kept methods for
+that reason are causes; those it meets later may be there only because of it.
+
+`-dumpdep` prints an edge for each symbol when it is first reached: a spanning tree, in which a second way to the same
+function does not show. `-c` prints every call. Together they give all ways.
+
+Sources: Go 1.20 to 1.27, cmd/link/internal/ld/deadcode.go (`deadcode`, `flood`, `mark`, `dumpDepAddFlags`) and
+stackcheck.go (`-c`).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wherry.analysis.imports import ImportGraph
+from wherry.golang.names import package_of
+
+FLAGS = "-dumpdep -c"
+_EDGE = re.compile(r"(\S.*?)(?: <([A-Za-z,<> ]*)>)? -> (\S.*?)(?: <([A-Za-z,<> ]*)>)?$")
+_CALL = re.compile(r"(\S.*) calls (\S.*)$")
+_REFLECT = "ReflectMethod"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A function for which the linker keeps methods that nothing else needs."""
+
+    function: str
+    package: str
+    chain: tuple[str, ...]
+    """One way from the program's start, function by function."""
+    routes: tuple[tuple[str, ...], ...]
+    """A way from the main package for each package that uses the function's, package by package."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadCode:
+    """What was found."""
+
+    causes: tuple[Cause, ...]
+    consequences: tuple[str, ...]
+    """Functions that do the same, and may be there only because of the causes."""
+    symbols: int
+    """How many the linker reached."""
+
+    @property
+    def eliminated(self) -> bool:
+        """Whether the linker could leave out methods that nothing calls."""
+        return not self.causes
+
+
+@dataclass(slots=True)
+class _Dump:
+    """The lines, taken in one after another."""
+
+    parent: dict[str, str] = field(default_factory=dict)
+    round_: dict[str, int] = field(default_factory=dict)
+    """In which of the linker's rounds each symbol was first reached."""
+    marked: dict[str, int] = field(default_factory=dict)
+    """Functions with the mark, and their round."""
+    uses: dict[str, set[str]] = field(default_factory=dict)
+    """Packages that the code of a package uses."""
+    _number: int = 0
+    _keeping: bool = False
+
+    def edge(self, source: str, target: str, flags: str) -> None:
+        keeping = _keeps_method(source, target)
+        if keeping and not self._keeping:
+            self._number += 1
+        self._keeping = keeping
+        if target not in self.parent:
+            self.parent[target] = source
+            self.round_[target] = self._number
+        if _REFLECT in flags:
+            self.marked.setdefault(target, self._number)
+        self.link(source, target)
+
+    def link(self, source: str, target: str) -> None:
+        here, there = package_of(source.removesuffix("·f")), package_of(target.removesuffix("·f"))
+        if here and there and here != there:
+            self.uses.setdefault(here, set()).add(there)
+
+
+def read(lines: Iterable[str], imports: Mapping[str, Sequence[str]]) -> DeadCode:
+    """Read what `go tool link -dumpdep -c` printed.
+
+    Args:
+        lines: without line ends; lines of another kind are passed over.
+        imports: what each package imports; the main one is called `main`.
+
+    Cost: one pass; memory for the symbols' names.
+    """
+    dump = _Dump()
+    for line in lines:
+        if found := _EDGE.match(line):
+            dump.edge(found[1], found[3], found[4] or "")
+        elif found := _CALL.match(line):
+            dump.link(found[1], found[2])
+    if not dump.marked:
+        return DeadCode((), (), len(dump.parent))
+    first = min(dump.marked.values())
+    graph = _graph(dump.uses, imports)
+    causes = [_cause(name, dump, graph) for name, number in dump.marked.items() if number == first]
+    later = tuple(name for name, number in dump.marked.items() if number > first)
+    return DeadCode(tuple(causes), later, len(dump.parent))
+
+
+def _graph(uses: Mapping[str, set[str]], imports: Mapping[str, Sequence[str]]) -> ImportGraph:
+    """Leave of the imports those by which code is used.
+
+    A package that nobody's code uses is there for what it does when it is initialised: then the import alone counts.
+    """
+    used = set().union(*uses.values())
+    return ImportGraph({
+        package: tuple(one for one in imported if one in uses.get(package, ()) or one not in used)
+        for package, imported in imports.items()
+    })  # fmt: skip
+
+
+def _keeps_method(source: str, target: str) -> bool:
+    """Tell whether an edge is a type's method that is kept, which no other edge from a type to code is."""
+    return source.startswith("type:") and not target.startswith(("type:", "runtime.", "go:")) and "." in target
+
+
+def _cause(name: str, dump: _Dump, graph: ImportGraph) -> Cause:
+    package = package_of(name)
+    return Cause(name, package, _chain(name, dump.parent), tuple(graph.routes({package})))
+
+
+def _chain(name: str, parent: Mapping[str, str]) -> tuple[str, ...]:
+    chain = [name]
+    while (above := parent.get(chain[-1], "")) and above not in chain and above != "_":
+        chain.append(above)
+    return tuple(reversed(chain))

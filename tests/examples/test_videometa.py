@@ -1,0 +1,104 @@
+"""The example service: clean, right under both build tags, and as small as it says."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cli_shell import Shell
+from needs import need
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SERVICE = REPOSITORY / "examples" / "videometa"
+TAGS = {"tuned": "grpcnotrace", "baseline": "grpcnotrace,baseline"}
+MOST_UNPACKED, MOST_PULLED = 16_000_000, 5_500_000
+
+pytestmark = pytest.mark.slow
+
+
+def go(*words: str, **environment: str) -> str:
+    """Run go in the service's folder; what it says is shown if it fails."""
+    done = subprocess.run(
+        [need("go"), *words],
+        cwd=SERVICE,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_formatted():
+    """There is nothing that gofmt would change."""
+    listed = subprocess.run([need("gofmt"), "-l", "."], cwd=SERVICE, capture_output=True, text=True, check=True)
+
+    assert listed.stdout == ""
+
+
+@pytest.mark.parametrize("build", TAGS)
+def test_vetted(build):
+    """`go vet` and staticcheck have nothing to say."""
+    go("vet", f"-tags={TAGS[build]}", "./...")
+    said = subprocess.run(
+        [need("staticcheck"), f"-tags={TAGS[build]}", "./..."], cwd=SERVICE, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stdout
+
+
+@pytest.mark.parametrize("build", TAGS)
+def test_its_own_tests(build):
+    """All its tests pass, a real etcd among them that is stopped, restarted and cut off."""
+    need("etcd")
+
+    assert "FAIL" not in go("test", f"-tags={TAGS[build]}", "./...")
+
+
+@pytest.mark.peers
+def test_no_race():
+    """The race detector finds nothing."""
+    need("gcc")
+    go("test", "-race", f"-tags={TAGS['tuned']}", "./...", CGO_ENABLED="1")
+
+
+def test_no_package_is_large():
+    """A package is a few hundred lines, its tests and what only the baseline has apart."""
+    sizes: dict[Path, int] = {}
+    for file in SERVICE.rglob("*.go"):
+        if not file.name.endswith(("_test.go", "_baseline.go")):
+            sizes[file.parent] = sizes.get(file.parent, 0) + len(file.read_text().splitlines())
+
+    assert max(sizes.values()) < 700, sizes
+
+
+def test_its_image_is_small(tmp_path):
+    """What `wherry build` makes of it by its own wherry.toml keeps the figures that its README promises."""
+    shell = Shell(tmp_path / "shell")
+    (shell.root / "examples").mkdir()
+    subprocess.run(["cp", "-r", str(SERVICE), str(shell.root / "examples")], check=True)
+    shell.root = shell.root / "examples" / "videometa"
+
+    shell("build")
+    shell("inspect", "videometa:dev", "--json")
+    (found,) = json.loads(shell.out)["images"] if isinstance(json.loads(shell.out), dict) else json.loads(shell.out)
+
+    assert found["unpacked"] <= MOST_UNPACKED
+    assert found["pulled"] <= MOST_PULLED
+    assert any("zstd" in layer["mediaType"] for layer in found["layers"])
+
+
+def test_under_load(tmp_path):
+    """`make load` works from building to its page; its figures are not judged here."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two processors")
+    page = tmp_path / "page.md"
+    words = [str(REPOSITORY / ".venv/bin/python"), "bench/load.py", "--quick", "--page", str(page)]
+
+    subprocess.run(words, cwd=REPOSITORY, check=True, capture_output=True, timeout=300)
+
+    text = page.read_text()
+    for row in ("CPU a request", "highest rate", "P99.9", "PSS", "HTTP/2", "HTTP/3"):
+        assert f"| {row}" in text, text

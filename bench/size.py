@@ -74,7 +74,7 @@ there."""
 
 def _programs(folder: Path) -> Iterator[Program]:
     yield Program("hello", _built(ROOT / "examples" / "hello", folder / "hello", "."))
-    yield Program("videometa", _built(ROOT / "examples" / "videometa", folder / "videometa", "."))
+    yield Program("videometa", _built(ROOT / "examples" / "videometa", folder / "videometa", "./cmd/videometa"))
     words = ["go", "mod", "download", "-json", PROMTOOL]
     said = subprocess.run(words, cwd=folder, env=_environment(), capture_output=True, check=True, text=True).stdout
     yield Program("promtool", _built(Path(json.loads(said)["Dir"]), folder / "promtool", "./cmd/promtool"))

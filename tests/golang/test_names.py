@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherry.golang.names import (
-    generic_package, is_instance, is_standard, package_of, unescape, without_promoted,
+    generic_package,
+    is_instance,
+    is_standard,
+    package_of,
+    unescape,
+    without_promoted,
 )  # fmt: skip
 
 

@@ -19,14 +19,23 @@ def map_elf(path: Path, name: str = "") -> Elf:
         InvalidDocument: it is no ELF file, or a broken one.
     """
     name = name or str(path)
+    return Elf.parse(map_file(path, name), name)
+
+
+def map_file(path: Path, name: str) -> mmap.mmap:
+    """Map a file of any format; as `map_elf`.
+
+    Raises:
+        NotFound: the file can't be read.
+        InvalidDocument: it is empty.
+    """
     try:
         with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError as error:
         raise InvalidDocument(name, "the file is empty") from error
     except OSError as error:
         raise NotFound(f"{name}: {error.strerror or error}", hint="name a file that can be read") from error
-    return Elf.parse(mapped, name)
 
 
 def forget(elf: Elf, offset: int, size: int) -> None:

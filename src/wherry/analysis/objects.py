@@ -27,7 +27,7 @@ class ObjectFile:
     """An executable, by its section table."""
 
     format: str
-    """`elf`, `mach-o` or `pe`."""
+    """`elf`, `macho` or `pe`."""
     system: str
     """The operating system, as GOOS says it."""
     architecture: str
@@ -52,23 +52,22 @@ def sections_of(view: memoryview, name: str) -> ObjectFile:
     """
     start = bytes(view[:4])
     if start == ELF:
-        return _elf(view, name)
+        return elf_object(Elf.parse(view, name))
     if start[:2] == pe.MAGIC:
         found = pe.parse(view, name)
         return _foreign(view, name, "pe", "windows", found, [part for part in found.parts if part.kind == "data"])
     found = macho.parse(view, name)
     marked = [part for part in found.parts if part.name.endswith(",__go_buildinfo")]
-    return _foreign(view, name, "mach-o", "darwin", found, marked)
+    return _foreign(view, name, "macho", "darwin", found, marked)
 
 
-def _elf(view: memoryview, name: str) -> ObjectFile:
-    elf = Elf.parse(view, name)
+def elf_object(elf: Elf) -> ObjectFile:
+    """Give what `sections_of` does of a file whose tables are read already."""
     stripped = elf.section(".symtab") is None
-    return ObjectFile("elf", "linux", architecture(elf), elf_parts(elf), build_info(elf), stripped)
+    return ObjectFile("elf", "linux", architecture(elf), _elf_parts(elf), build_info(elf), stripped)
 
 
-def elf_parts(elf: Elf) -> tuple[Part, ...]:
-    """Give the sections of an ELF file as `ObjectFile` has them."""
+def _elf_parts(elf: Elf) -> tuple[Part, ...]:
     parts = (Part(one.name, one.offset, one.stored, kind_of(one)) for one in elf.sections if one.stored)
     return tuple(whole(parts, len(elf.view)))
 

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wherry.analysis.binary import build_info
-from wherry.analysis.objects import elf_parts
+from wherry.analysis.objects import ObjectFile, elf_object, sections_of
 from wherry.analysis.size import BinarySize, FunctionSize, KindSize, ModuleSize, PackageSize, SectionSize
-from wherry.elf.machine import architecture
 from wherry.elf.reader import Elf
 from wherry.errors import InvalidDocument, WherryError
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from wherry.analysis.owners import Modules
 
 FULL, SECTIONS = "full", "sections"
+_FORMATS = {"macho": "Mach-O", "pe": "PE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +48,7 @@ def size_of(elf: Elf, measured: Measured, *, sections_only: bool = False, origin
     Returns:
         Owners too, where the binary's tables can be read; otherwise a note says why they can't.
     """
-    info = build_info(elf)
-    sections = tuple(_sections(elf))
-    plain = BinarySize(
-        name=measured.name,
-        image=measured.image,
-        platform=measured.platform or f"linux/{architecture(elf)}",
-        path=measured.path,
-        layer=measured.layer,
-        digest=measured.digest,
-        size=len(elf.view),
-        format="elf",
-        go=info.go_version if info else "",
-        package=info.path if info else "",
-        module=info.main.path if info and info.main else "",
-        settings=dict(info.settings) if info else {},
-        stripped=elf.section(".symtab") is None,
-        reading=SECTIONS,
-        notes=(),
-        confidence={"unknown": len(elf.view)},
-        kinds=_kinds(sections),
-        sections=sections,
-    )
+    plain = _plain(elf_object(elf), measured, len(elf.view))
     if sections_only:
         return plain
     try:
@@ -79,6 +57,48 @@ def size_of(elf: Elf, measured: Measured, *, sections_only: bool = False, origin
         import msgspec
 
         return msgspec.structs.replace(plain, notes=(_note(elf, error),))
+
+
+def size_of_foreign(view: memoryview, measured: Measured) -> BinarySize:
+    """Measure a Mach-O or PE file, by its section table.
+
+    Args:
+        view: the whole file.
+        measured: where it is.
+
+    Raises:
+        InvalidDocument: it is none, or a broken one.
+    """
+    import msgspec
+
+    found = sections_of(view, measured.name)
+    note = f"{_FORMATS[found.format]}: sections only; owners are read of ELF programs"
+    return msgspec.structs.replace(_plain(found, measured, len(view)), notes=(note,))
+
+
+def _plain(found: ObjectFile, measured: Measured, size: int) -> BinarySize:
+    """Say what the tables of the format tell."""
+    info, sections = found.info, tuple(_sections(found))
+    return BinarySize(
+        name=measured.name,
+        image=measured.image,
+        platform=measured.platform or f"{found.system}/{found.architecture}",
+        path=measured.path,
+        layer=measured.layer,
+        digest=measured.digest,
+        size=size,
+        format=found.format,
+        go=info.go_version if info else "",
+        package=info.path if info else "",
+        module=info.main.path if info and info.main else "",
+        settings=dict(info.settings) if info else {},
+        stripped=found.stripped,
+        reading=SECTIONS,
+        notes=(),
+        confidence={"unknown": size},
+        kinds=_kinds(sections),
+        sections=sections,
+    )
 
 
 def _note(elf: Elf, error: WherryError) -> str:
@@ -186,10 +206,10 @@ def _functions(attribution: "Attribution", sums: _Sums) -> dict[int, list[Functi
     return found
 
 
-def _sections(elf: Elf) -> Iterator[SectionSize]:
+def _sections(found: ObjectFile) -> Iterator[SectionSize]:
     """Count every byte of the file once; what is in no section comes last, as one."""
     outside = 0
-    for part in elf_parts(elf):
+    for part in found.sections:
         if part.name or part.kind != "headers":
             yield SectionSize(name=part.name, kind=part.kind, bytes=part.size)
         else:

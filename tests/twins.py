@@ -177,7 +177,10 @@ def planted_strings(binary: Path) -> float:
     found, content = attributed(binary), binary.read_bytes()
     right = all_ = 0
     for package, texts in (("left", LEFT_TEXTS), ("right", [RIGHT_TEXT]), ("hard", HARD_TEXTS)):
-        for text in texts:
+        # Some compilers compare a case by numbers in the code, so that its text is nowhere.
+        there = [text for text in texts if text.encode() in content]
+        assert len(there) > 0.9 * len(texts)
+        for text in there:
             counts = owner_of(found, content, text.encode())
             right += counts[f"example.com/planted/{package}"]
             all_ += counts.total()

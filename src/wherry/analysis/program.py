@@ -29,6 +29,7 @@ _VERSION = re.compile(r"@[^/]+")
 _PACKED = b"UPX!"
 """What UPX marks its header and its trailer with. Source: UPX 4.2, src/conf.h (`UPX_MAGIC_LE32`)."""
 _PACKED_WITHIN = 4096
+_DEEPEST_FOLDER = 64
 _LONGEST_FOLDER = 4096
 """Linux' PATH_MAX."""
 
@@ -129,7 +130,9 @@ class Program:
         """Find the package whose source is in a folder, as the pclntab names it: trimmed, or from somebody's disk."""
         path = _VERSION.sub("", folder[:_LONGEST_FOLDER])
         found = self.package_owner(path) if self.info and path == self.info.path else self.owners.known(path)
-        while found is None and "/" in path:
+        for _ in range(_DEEPEST_FOLDER):
+            if found is not None or "/" not in path:
+                break
             path = path.partition("/")[2]
             found = self.owners.known(path) if path else None
         return found

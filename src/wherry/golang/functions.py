@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherry.errors import InvalidDocument
+from wherry.golang.columns import Ints, members
 from wherry.golang.pclntab import Pclntab
 from wherry.golang.pcvalue import decode
 
-Ints = NDArray[np.int64]
 INLINE_TREE: Final = 3
 """FUNCDATA_InlTree: the slot of a function's funcdata that tells what was inlined into it."""
 NOTHING: Final = 0xFFFFFFFF
@@ -120,7 +120,7 @@ class Functions:
         """Which tables of values each function uses; offsets count from `Pclntab.pcs_at`."""
         words = _words(self.table, self.table.functab_at)
         first = (self.rows - self.table.functab_at) // 4
-        function, place = _lists(self.pcdata_counts)
+        function, place = members(self.pcdata_counts)
         numbers = np.arange(len(self))
         functions = np.concatenate([numbers, numbers, numbers, function])
         places = np.concatenate([first + _PCSP, first + _PCFILE, first + _PCLINE, first[function] + _ROW // 4 + place])
@@ -133,7 +133,7 @@ class Functions:
         """Which funcdata each function uses, by offsets from `go:func.*`; and in which slot."""
         words = _words(self.table, self.table.functab_at)
         first = (self.rows - self.table.functab_at) // 4 + _ROW // 4 + self.pcdata_counts
-        function, slot = _lists(self.funcdata_counts)
+        function, slot = members(self.funcdata_counts)
         offsets = words[first[function] + slot].astype(np.int64)
         used = offsets != NOTHING
         return Uses(function[used], offsets[used]), slot[used]
@@ -170,12 +170,6 @@ class Inlined:
     end: Ints
     name: Ints
     """Where in the table of names the function is that the code was written in."""
-
-
-def _lists(counts: Ints) -> tuple[Ints, Ints]:
-    """Number the members of lists: for each, its list and its place therein."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _words(table: Pclntab, at: int) -> NDArray[np.uint32]:

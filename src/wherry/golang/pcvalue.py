@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from wherry.golang.columns import Ints
+
 _MOST_STEPS = 1 << 14
 """Ranges of one function: a hundred times what large programs have."""
 _LONGEST_VARINT = 5

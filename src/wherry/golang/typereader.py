@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from wherry.golang.columns import Ints, members
+
 Flags = NDArray[np.bool_]
 Words = NDArray[np.unsignedinteger[Any]]
 
@@ -140,7 +141,7 @@ class Reader:
         package = np.where(uncommon, self._quads_at(start + np.where(uncommon, fixed, 0)), 0)
         whole, part = self._parts(start, kind, behind, listed)
         methods_at = behind + listed * width
-        owner, number = _lists(methods)
+        owner, number = members(methods)
         method = methods_at[owner] + _METHOD * number
         method_types = self._quads_at(method + 4)
         users, places = self._names(start, kind, package, [
@@ -260,13 +261,13 @@ class Reader:
             some = start[np.isin(kind, which)]
             wholes.append(some)
             parts.append(self._pointers_at(some + base + place * pointer) - address)
-        owner, number = _lists(np.where(kind == STRUCT, listed, 0))
+        owner, number = members(np.where(kind == STRUCT, listed, 0))
         wholes.append(start[owner])
         parts.append(self._pointers_at(behind[owner] + (3 * number + 1) * pointer) - address)
-        owner, number = _lists(np.where(kind == FUNC, listed, 0))
+        owner, number = members(np.where(kind == FUNC, listed, 0))
         wholes.append(start[owner])
         parts.append(self._pointers_at(behind[owner] + number * pointer) - address)
-        owner, number = _lists(np.where(kind == INTERFACE, listed, 0))
+        owner, number = members(np.where(kind == INTERFACE, listed, 0))
         wholes.append(start[owner])
         parts.append(self._quads_at(behind[owner] + _IMETHOD * number + 4))
         whole, part = np.concatenate(wholes), np.concatenate(parts)
@@ -289,13 +290,7 @@ class Reader:
     def _member_names(self, start: Ints, kind: Ints, behind: Ints, listed: Ints) -> Iterator[tuple[Ints, Ints]]:
         """Give structs and interfaces with the places of their fields' and methods' names."""
         pointer = self.region.pointer
-        owner, number = _lists(np.where(kind == STRUCT, listed, 0))
+        owner, number = members(np.where(kind == STRUCT, listed, 0))
         yield start[owner], self._pointers_at(behind[owner] + 3 * number * pointer) - self.region.address
-        owner, number = _lists(np.where(kind == INTERFACE, listed, 0))
+        owner, number = members(np.where(kind == INTERFACE, listed, 0))
         yield start[owner], self._quads_at(behind[owner] + _IMETHOD * number)
-
-
-def _lists(counts: Ints) -> tuple[Ints, Ints]:
-    """Number the members of lists: for each, its list and its place therein."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from wherry.golang.typereader import Batch, Flags, Ints, Reader, Region
+from wherry.golang.columns import Ints
+from wherry.golang.typereader import Batch, Flags, Reader, Region
 
 _HAS_TAG, _HAS_PACKAGE = 2, 4
 _LONGEST_NAME = 1 << 16

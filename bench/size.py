@@ -1,7 +1,7 @@
 """`make bench-size`: how long `wherry size` takes, what memory it needs, and how right its owners are; Markdown out.
 
-The programs are examples/hello, examples/videometa and Prometheus' promtool, of 2, 20 and 140 MB. How right owners are
-is judged by the symbols of an unstripped twin and by planted packages, a program for each Go and architecture.
+The programs are a main function that prints, examples/videometa and Prometheus' promtool: 2, 25 and 150 MB. How right
+owners are is judged by the symbols of an unstripped twin and by planted packages, a program for each Go and architecture.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from subjects import WHERRY
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from gobuild import go_module
+from gobuild import HELLO, go_module
 from twins import SERVER, STRIPPED, TOOLCHAINS, attributed, judged, planted_module, planted_strings, share
 from wherry.analysis.spans import Confidence
 
@@ -60,8 +60,9 @@ def main() -> None:
 
 _HEAD = """# `wherry size`, measured
 
-`make bench-size` wrote this page. Whole processes, median (and range); memory is what the process had at most, of which
-pages of the mapped file are a part that costs nothing while the file is in the page cache anyway."""
+`make bench-size` wrote this page. Whole processes, median (and range); CPU is processor time, which a machine that does
+other things too (see its load) stretches less. Memory is what the process had at most; of it pages of the mapped file
+are a part that costs nothing while the file is in the page cache anyway."""
 
 _TRUTH = """One server (net/http, encoding/json, text/template), stripped, and its twin with symbols. *exact* to
 *unknown* is how `wherry size` says it knows, in percent of the file. *code right* and *variables right* are percent of
@@ -73,7 +74,7 @@ there."""
 
 
 def _programs(folder: Path) -> Iterator[Program]:
-    yield Program("hello", _built(ROOT / "examples" / "hello", folder / "hello", "."))
+    yield Program("hello", go_module({"main.go": HELLO}, "-trimpath", module="example.com/hello"))
     yield Program("videometa", _built(ROOT / "examples" / "videometa", folder / "videometa", "./cmd/videometa"))
     words = ["go", "mod", "download", "-json", PROMTOOL]
     said = subprocess.run(words, cwd=folder, env=_environment(), capture_output=True, check=True, text=True).stdout
@@ -118,7 +119,8 @@ def _times(folder: Path, runs: int) -> Iterator[str]:
 def _cell(samples: Sequence[Sample]) -> str:
     times = [sample.seconds for sample in samples]
     peak = max(sample.own_peak for sample in samples)
-    return f"{statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f}), {peak / 1e6:.0f} MB"
+    spread = f"{statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})"
+    return f"{spread}, CPU {statistics.median(sample.cpu for sample in samples):.2f} s, {peak / 1e6:.0f} MB"
 
 
 def _truth() -> Iterator[str]:

@@ -1,7 +1,7 @@
 """`make bench-size`: how long `wherry size` takes, what memory it needs, and how right its owners are; Markdown out.
 
 The programs are a main function that prints, examples/videometa and Prometheus' promtool: 2, 25 and 150 MB. How right
-owners are is judged by the symbols of an unstripped twin and by planted packages, a program for each Go and architecture.
+owners are is judged by the symbols of an unstripped twin and by planted packages, for each Go and architecture.
 """
 
 import argparse

@@ -7,28 +7,18 @@ from wherry.elf.reader import Elf
 from wherry.errors import InvalidDocument, NotFound
 
 
-def map_elf(path: Path, name: str = "") -> Elf:
-    """Read the tables of an ELF file; its contents stay on disk until they are asked for.
+def map_file(path: Path, name: str = "") -> mmap.mmap:
+    """Map a file into memory; its contents stay on disk until they are asked for.
 
     Args:
-        path: the file; it must not be written to while the value is in use.
+        path: the file; it must not be written to while the map is in use.
         name: what the reader knows it by; its path where that is empty.
-
-    Raises:
-        NotFound: the file can't be read.
-        InvalidDocument: it is no ELF file, or a broken one.
-    """
-    name = name or str(path)
-    return Elf.parse(map_file(path, name), name)
-
-
-def map_file(path: Path, name: str) -> mmap.mmap:
-    """Map a file of any format; as `map_elf`.
 
     Raises:
         NotFound: the file can't be read.
         InvalidDocument: it is empty.
     """
+    name = name or str(path)
     try:
         with path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -36,6 +26,16 @@ def map_file(path: Path, name: str) -> mmap.mmap:
         raise InvalidDocument(name, "the file is empty") from error
     except OSError as error:
         raise NotFound(f"{name}: {error.strerror or error}", hint="name a file that can be read") from error
+
+
+def map_elf(path: Path, name: str = "") -> Elf:
+    """Read the tables of an ELF file by way of `map_file`.
+
+    Raises:
+        NotFound: the file can't be read.
+        InvalidDocument: it is no ELF file, or a broken one.
+    """
+    return Elf.parse(map_file(path, name), name or str(path))
 
 
 def forget(elf: Elf, offset: int, size: int) -> None:

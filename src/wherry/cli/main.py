@@ -20,6 +20,8 @@ COMMANDS = {
     "images": "List the images of the local store.",
     "inspect": "Show what an image is made of.",
     "size": "Say whose each byte of a Go program is.",
+    "slim": "Say what keeps a program's bytes alive, and try the known ways out.",
+    "leaks": "Find paths, flags and secrets that a program tells of its build.",
     "push": "Push an image to a registry.",
     "pull": "Pull images from registries into the local store.",
     "copy": "Copy an image between registries, the local store, layouts and archives.",

@@ -7,7 +7,7 @@ that reason are causes; those it meets later may be there only because of it.
 `-dumpdep` prints an edge for each symbol when it is first reached: a spanning tree, in which a second way to the same
 function does not show. `-c` prints every call. Together they give all ways.
 
-Sources: Go 1.20 to 1.27, cmd/link/internal/ld/deadcode.go (`deadcode`, `flood`, `mark`, `dumpDepAddFlags`) and
+Sources: Go 1.22 to 1.27, cmd/link/internal/ld/deadcode.go (`deadcode`, `flood`, `mark`, `dumpDepAddFlags`) and
 stackcheck.go (`-c`).
 """
 
@@ -16,12 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wherry.analysis.imports import ImportGraph
+from wherry.golang.moduledata import minor_of
 from wherry.golang.names import package_of
 
 FLAGS = "-dumpdep -c"
 _EDGE = re.compile(r"(\S.*?)(?: <([A-Za-z,<> ]*)>)? -> (\S.*?)(?: <([A-Za-z,<> ]*)>)?$")
 _CALL = re.compile(r"(\S.*) calls (\S.*)$")
 _REFLECT = "ReflectMethod"
+_OLDEST = 21
+"""The first Go whose linker marks functions; that of Go 1.21 marks the function of reflect that is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,13 @@ class DeadCode:
     """Functions that do the same, and may be there only because of the causes."""
     symbols: int
     """How many the linker reached."""
+    told: bool = True
+    """Whether the linker marks such functions; if it does not, nothing is known."""
 
     @property
     def eliminated(self) -> bool:
-        """Whether the linker could leave out methods that nothing calls."""
-        return not self.causes
+        """Whether the linker is known to have left out methods that nothing calls."""
+        return self.told and not self.causes
 
 
 @dataclass(slots=True)
@@ -84,12 +89,13 @@ class _Dump:
             self.uses.setdefault(here, set()).add(there)
 
 
-def read(lines: Iterable[str], imports: Mapping[str, Sequence[str]]) -> DeadCode:
+def read(lines: Iterable[str], imports: Mapping[str, Sequence[str]], version: str) -> DeadCode:
     """Read what `go tool link -dumpdep -c` printed.
 
     Args:
         lines: without line ends; lines of another kind are passed over.
         imports: what each package imports; the main one is called `main`.
+        version: the Go, such as `go1.26.8`.
 
     Cost: one pass; memory for the symbols' names.
     """
@@ -100,7 +106,7 @@ def read(lines: Iterable[str], imports: Mapping[str, Sequence[str]]) -> DeadCode
         elif found := _CALL.match(line):
             dump.link(found[1], found[2])
     if not dump.marked:
-        return DeadCode((), (), len(dump.parent))
+        return DeadCode((), (), len(dump.parent), told=(minor_of(version) or 0) >= _OLDEST)
     first = min(dump.marked.values())
     graph = _graph(dump.uses, imports)
     causes = [_cause(name, dump, graph) for name, number in dump.marked.items() if number == first]

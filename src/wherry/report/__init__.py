@@ -1,4 +1,4 @@
 """Values to something read.
 
-May import: oci, analysis, trust.
+May import: oci, analysis, lab, trust.
 """

@@ -21,7 +21,7 @@ import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from wherry.errors import InvalidSettings, InvalidUsage, NotFound
@@ -56,6 +56,7 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 """A dotted key whose parts cost tomllib the square of their number, or text that looks like one."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
+_WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -76,6 +77,8 @@ class Settings:
     """What holds for every service."""
     services: Mapping[str, BuildOptions]
     """What each service says itself, in the file's order."""
+    slim: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Ways to a smaller program that the user knows (`lab/ways.py`): tables by name."""
 
     @classmethod
     def parse(cls, text: str, name: str = FILE) -> Self:
@@ -92,11 +95,11 @@ class Settings:
         document = _toml(text, name)
         place = Place(name, lines_of(text), ())
         for key in document:
-            if key not in {"build", "services"}:
+            if key not in {"build", "services", "slim"}:
                 raise _top_level(place.below(key))
         build = _options(place.below("build"), document.get("build", {}), _BUILD_KEYS)
         services = dict(_services(place.below("services"), document.get("services", {})))
-        settings = cls(build, services)
+        settings = cls(build, services, dict(_ways(place.below("slim"), document.get("slim", {}))))
         _check_collisions(settings, place.below("services"))
         return settings
 
@@ -152,7 +155,7 @@ def _top_level(place: Place) -> WrongKey:
     key = str(place.path[-1])
     if key in _BUILD_KEYS:
         return place.wrong("stands outside of any table", "put it below a line [build], or below [services.NAME]")
-    near = difflib.get_close_matches(key, ["build", "services"], n=1)
+    near = difflib.get_close_matches(key, ["build", "services", "slim"], n=1)
     return place.wrong(
         "is unknown", f'did you mean "{near[0]}"?' if near else "the tables are [build] and [services.NAME]"
     )
@@ -167,6 +170,19 @@ def _services(place: Place, value: object) -> Iterator[tuple[str, BuildOptions]]
         if options.package is None:
             raise below.wrong("has no package", f'add a line package = "./cmd/{name}" below [services.{name}]')
         yield name, options
+
+
+def _ways(place: Place, value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for name, table in read_table(place, value, "[slim.NAME]").items():
+        below = place.below(name)
+        row = read_table(below, table, f"[slim.{name}]")
+        for key, entry in row.items():
+            if key not in _WAY_KEYS:
+                raise below.below(key).wrong("is unknown", "the keys are " + ", ".join(_WAY_KEYS))
+            (read_texts if key == "tags" else read_text)(below.below(key), entry)
+        if not row.get("tags"):
+            raise below.wrong("has no tags", 'add a line such as tags = ["notracing"]')
+        yield name, row
 
 
 def _check_collisions(settings: Settings, place: Place) -> None:

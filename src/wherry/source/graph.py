@@ -19,8 +19,15 @@ class _Package(msgspec.Struct, rename="pascal"):
     import_map: dict[str, str] = {}
 
 
-def list_imports(
-    runner: Runner, toolchain: Toolchain, folder: Path, package: str, flags: Sequence[str], target: Mapping[str, str]
+def list_imports(  # noqa: PLR0913 - what decides which files count
+    runner: Runner,
+    toolchain: Toolchain,
+    folder: Path,
+    package: str,
+    flags: Sequence[str],
+    target: Mapping[str, str],
+    *,
+    main: str = "",
 ) -> dict[str, tuple[str, ...]]:
     """Ask Go for the imports of a program's packages.
 
@@ -31,6 +38,7 @@ def list_imports(
         package: the main package's import path; it is called `main` in the answer, as in symbols.
         flags: the build flags that decide which files count.
         target: GOOS, GOARCH and their kin.
+        main: the import path, where the package is named otherwise (`.`).
 
     Raises:
         PackageBroken: Go cannot load the package.
@@ -41,7 +49,7 @@ def list_imports(
         raise PackageBroken(f"{package}: {answer.words}", hint="run `go build` there to see it too")
     packages = msgspec.json.Decoder(_Package).decode_lines(one_a_line(answer.stdout))
     return {
-        "main" if one.import_path == package else one.import_path: tuple(
+        "main" if one.import_path in {package, main} else one.import_path: tuple(
             one.import_map.get(name, name) for name in one.imports
         )
         for one in packages

@@ -1,0 +1,150 @@
+"""What a build wrote down of itself: flags, -X values, replaced modules, the revision.
+
+Sources: Go 1.26, cmd/go/internal/load/pkg.go (`setBuildInfo`: with -trimpath neither -ldflags nor CGO_* are recorded),
+cmd/link -X.
+"""
+
+import itertools
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from wherry.analysis.leak_paths import is_local, listed, short
+from wherry.finding import Finding, Severity
+from wherry.golang.buildinfo import BuildInfo
+
+PLACE = "build info"
+_FLAGS = (
+    "-ldflags", "-gcflags", "-asmflags", "-gccgoflags", "-tags", "-pgo", "-overlay", "CGO_CFLAGS", "CGO_CPPFLAGS",
+    "CGO_CXXFLAGS", "CGO_FFLAGS", "CGO_LDFLAGS",
+)  # fmt: skip
+_KEPT = frozenset(("-gcflags", "-asmflags", "-gccgoflags", "-tags"))
+"""Those that are recorded with -trimpath too."""
+_SET = frozenset(("-X", "--X"))
+_PATH = re.compile(r"(?:(?<![\w.$})/-])|(?<=-[ILF]))(?:(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[\w.\\-]+)")
+_TELLING = re.compile(
+    r"(?i)(?!.*(?:ur[il]|path|file|dir|name|endpoint|host|header|ttl|timeout|expiry|type|prefix|length|env)$)"
+    r".*(?:passw|passphrase|secret|token|api_?key|private_?key|credential|dsn$)"
+)
+
+
+def recorded(info: BuildInfo) -> Iterator[Finding]:
+    """Judge the build info of a binary."""
+    yield from _flags(info.settings)
+    yield from values(x_values(info.settings.get("-ldflags", "")), f"{PLACE}, -ldflags")
+    yield from _replaced(info)
+    yield from _revision(info)
+
+
+def x_values(ldflags: str) -> list[tuple[str, str]]:
+    """Read the variables that -X sets, each with its value."""
+    words = _words(ldflags)
+    told = [word.partition("=")[2] if word.startswith(("-X=", "--X=")) else "" for word in words]
+    told += [word for before, word in itertools.pairwise(words) if before in _SET]
+    return [(name, value) for name, equals, value in (text.partition("=") for text in told) if equals]
+
+
+def values(pairs: Sequence[tuple[str, str]], place: str) -> Iterator[Finding]:
+    """Judge what -X put into variables."""
+    secret = [(name, value) for name, value in pairs if value and _TELLING.match(name)]
+    if secret:
+        yield Finding(
+            "x-secret",
+            Severity.ERROR,
+            place,
+            "-X put a value into a variable that is called as secrets are",
+            tuple(f"{name}=…({len(value)} characters)" for name, value in secret),
+            "change that secret, for whoever has the binary has it; let the program read it from a file or the "
+            "environment when it starts",
+        )
+    plain = [(name, value) for name, value in pairs if (name, value) not in secret]
+    if plain:
+        paths = any(_PATH.search(value) for _, value in plain)
+        yield Finding(
+            "x-values",
+            Severity.WARNING if paths else Severity.NOTE,
+            place,
+            f"-X set {', '.join(name for name, _ in plain[:4])}{'…' * (len(plain) > 4)}",  # noqa: PLR2004 - as before
+            tuple(f"{name}={short(value)}" for name, value in plain),
+            "fine where everybody may read the values; they stay in the data with -trimpath too"
+            + (", a path among them" if paths else ""),
+        )
+
+
+def _flags(settings: Mapping[str, str]) -> Iterator[Finding]:
+    texts = {name: _without_values(settings[name]) for name in _FLAGS if settings.get(name)}
+    found = {name: _PATH.findall(text) for name, text in texts.items()}
+    told = [(name, text) for name, text in texts.items() if found[name]]
+    if told:
+        trimmed = [name for name, _ in told if name not in _KEPT]
+        yield Finding(
+            "flag-paths",
+            Severity.WARNING,
+            PLACE,
+            f"the text of {', '.join(name for name, _ in told)} names folders of the machine that built it",
+            listed(told),
+            "write paths relative to the module"
+            + (f"; -trimpath leaves {' and '.join(trimmed)} out" if trimmed else "; -trimpath does not change it"),
+        )
+    rest = [(name, text) for name, text in texts.items() if not found[name] and text]
+    if rest:
+        yield Finding(
+            "flag-text",
+            Severity.NOTE,
+            PLACE,
+            f"the text of {', '.join(name for name, _ in rest)} is recorded",
+            listed(rest),
+            "fine where everybody may read it; -trimpath leaves -ldflags and CGO_* out, and keeps -tags, -gcflags "
+            "and -asmflags",
+        )
+
+
+def _without_values(text: str) -> str:
+    """Leave out what -X sets: that is judged by its names."""
+    if "-X" not in text:
+        return text
+    words = _words(text)
+    for place, word in enumerate(words):
+        if word.startswith(("-X=", "--X=")) or (place and words[place - 1] in _SET):
+            name, equals, _ = word.removeprefix("-").removeprefix("-X=").partition("=")
+            words[place] = f"{'-X=' * word.startswith('-')}{name.removeprefix('X=')}{equals}…"
+    return " ".join(words) or "(its quotes do not close)"
+
+
+def _words(text: str) -> list[str]:
+    """Split a flag's text as a shell does; nothing where its quotes do not close."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []
+
+
+def _replaced(info: BuildInfo) -> Iterator[Finding]:
+    modules = (*((info.main,) if info.main else ()), *info.modules)
+    for module in modules:
+        if module.replace and is_local(module):
+            folder = module.replace.path
+            absolute = not folder.startswith(".")
+            yield Finding(
+                "replaced-by-folder",
+                Severity.WARNING if absolute else Severity.NOTE,
+                f"{PLACE}, {module.path}",
+                f"{module.path} was replaced by a folder, and its path is recorded; -trimpath leaves it",
+                (f"{module.path} => {short(folder)}",),
+                "require a published version; while both are worked on, a go.work file needs no replace, and leaves "
+                "no path",
+            )
+
+
+def _revision(info: BuildInfo) -> Iterator[Finding]:
+    told = [(name, value) for name, value in info.settings.items() if name.startswith("vcs")]
+    if told:
+        changed = info.settings.get("vcs.modified") == "true"
+        yield Finding(
+            "revision",
+            Severity.NOTE,
+            PLACE,
+            "the revision it was built from is recorded" + (", and that files were changed since" if changed else ""),
+            tuple(f"{name}={short(value)}" for name, value in told),
+            "fine where everybody may know it, and others trace the binary by it; -buildvcs=false leaves it out",
+        )

@@ -1,0 +1,145 @@
+"""What each flag bought: the same program in many variants, each built, weighed and started."""
+
+import platform
+import shutil
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from wherry.analysis.mapped import map_elf
+from wherry.errors import WherryError
+from wherry.lab.beliefs import Belief, believed
+from wherry.lab.compiling import Compiler, Recipe, Weight, weigh
+from wherry.lab.start import Start, start
+from wherry.lab.variants import AS_BUILT, Variant
+from wherry.layer.compress import Encoding
+
+ENCODINGS = (Encoding("gzip", 5), Encoding("zstd", 19))
+"""What layers are compared by: a usual build's encoding, and a release's."""
+Said = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How a program is started, to be measured; nothing is started where there is none."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    runs: int
+    ready: str = ""
+    """An address that answers when the program is ready; empty: its first socket that listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One variant."""
+
+    name: str
+    weight: Weight | None
+    """None where it could not be built."""
+    problem: str = ""
+    starts: tuple[Start, ...] = ()
+    interpreter: str = ""
+    """Who has to load it; empty where the kernel does."""
+    deep: bool = False
+
+    def spread(self, value: Callable[[Start], float]) -> tuple[float, float, float]:
+        """Give the least, the median and the most of what starts told."""
+        values = [value(one) for one in self.starts]
+        return min(values), statistics.median(values), max(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """All variants, the one as it is built first, and what does not hold."""
+
+    measured: tuple[Measured, ...]
+    beliefs: tuple[Belief, ...] = field(default=())
+    unstarted: str = ""
+    """Why programs were not started."""
+
+
+def flags(compiler: Compiler, recipe: Recipe, variants: Sequence[Variant], running: Running | None, say: Said) -> Flags:
+    """Build every variant, weigh it, and start all of them in turn.
+
+    Args:
+        compiler: what compiles.
+        recipe: how the program is compiled now.
+        variants: what else to try; one that can't be built is told, and no end.
+        running: how to start it; runs are interleaved, so that what else the machine does meets all alike.
+        say: is told what is going on.
+
+    Raises:
+        CompileFailed: the program can't be compiled as it is.
+    """
+    measured, programs = [], dict[str, Path]()
+    for number, variant in enumerate((Variant(AS_BUILT), *variants)):
+        say(f"building {variant.name}")
+        one = _built(compiler, variant, recipe, f"v{number}", programs)
+        if number == 0 and one.weight is None:
+            compiler.compile(recipe, "v0")  # raises what it said
+        measured.append(one)
+    if upx := shutil.which("upx"):
+        measured.append(_packed(compiler, upx, programs, say))
+    beliefs = believed(compiler, recipe, say, deep=any(variant.deep for variant in variants))
+    found = Flags(tuple(measured), beliefs)
+    return _started(found, programs, running, compiler.folder, say)
+
+
+def _built(compiler: Compiler, variant: Variant, recipe: Recipe, name: str, programs: dict[str, Path]) -> Measured:
+    try:
+        program, _ = compiler.compile(variant.of(recipe), name)
+    except WherryError as error:
+        return Measured(variant.name, None, error.message, deep=variant.deep)
+    programs[variant.name] = program
+    return Measured(
+        variant.name, weigh(program, ENCODINGS), interpreter=map_elf(program).interpreter, deep=variant.deep
+    )
+
+
+def _packed(compiler: Compiler, upx: str, programs: dict[str, Path], say: Said) -> Measured:
+    """Pack the program by what is on PATH; no library does it, and none should."""
+    from wherry.host.process import Command
+
+    name = "upx --best --lzma"
+    say(f"packing by {name}")
+    program = compiler.folder / "packed"
+    words = (upx, "--best", "--lzma", "-q", "-o", str(program), str(programs[AS_BUILT]))
+    done = compiler.runner.run(Command(words, compiler.folder, compiler.toolchain.environment))
+    if done.returncode:
+        return Measured(name, None, done.words)
+    programs[name] = program
+    return Measured(name, weigh(program, ENCODINGS))
+
+
+def _started(found: Flags, programs: Mapping[str, Path], running: Running | None, folder: Path, say: Said) -> Flags:
+    if running is None:
+        return replace(found, unstarted="programs were not started: --run starts them")
+    starts: dict[str, list[Start]] = {}
+    problems: dict[str, str] = {}
+    for number in range(running.runs):
+        say(f"starting all of them, {number + 1} of {running.runs}")
+        for name, program in programs.items():
+            if name not in problems:
+                try:
+                    one = start([str(program), *running.arguments], running.environment, folder, ready=running.ready)
+                except (WherryError, OSError) as error:
+                    problems[name] = error.message if isinstance(error, WherryError) else str(error)
+                else:
+                    starts.setdefault(name, []).append(one)
+    if AS_BUILT in problems:
+        return replace(found, unstarted=f"it did not start: {problems[AS_BUILT]}")
+    return replace(
+        found,
+        measured=tuple(
+            replace(one, starts=tuple(starts.get(one.name, ())), problem=one.problem or problems.get(one.name, ""))
+            for one in found.measured
+        ),
+    )
+
+
+def runs_here(recipe: Recipe) -> bool:
+    """Tell whether this machine can start what a recipe makes."""
+    here = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return recipe.environment.get("GOARCH", here) == here and recipe.environment.get("GOOS", "linux") == "linux"

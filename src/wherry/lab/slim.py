@@ -1,0 +1,116 @@
+"""What keeps a program's bytes alive, and what the known ways out are worth: each tried by a rebuild."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from wherry.errors import WherryError
+from wherry.lab.compiling import Compiler, Recipe, Weight, weigh
+from wherry.lab.deadcode import FLAGS, DeadCode, read
+from wherry.lab.ways import Way
+from wherry.layer.compress import Encoding
+
+Said = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A way, and what a rebuild with it weighs."""
+
+    way: Way
+    weight: Weight | None
+    """None where it could not be built."""
+    problem: str = ""
+    eliminated: bool | None = None
+    """Whether the linker left dead code out; None where that was so before, or is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slimmed:
+    """What was found."""
+
+    dead_code: DeadCode
+    before: Weight
+    tried: tuple[Tried, ...]
+    together: Weight | None
+    """With all ways that pay and drop nothing; None where there are fewer than two."""
+
+    def saved(self, tried: Tried) -> int:
+        """Bytes of the file that a way saves; negative where it costs some."""
+        return self.before.unpacked - tried.weight.unpacked if tried.weight else 0
+
+    @property
+    def worth(self) -> tuple[Tried, ...]:
+        """The ways that make the program smaller and drop nothing, most bytes first."""
+        paying = (one for one in self.tried if self.saved(one) > 0 and not one.way.drops)
+        return tuple(sorted(paying, key=self.saved, reverse=True))
+
+
+def slim(
+    compiler: Compiler,
+    recipe: Recipe,
+    ways: Iterable[Way],
+    imports: Mapping[str, Sequence[str]],
+    encoding: Encoding,
+    say: Said,
+) -> Slimmed:
+    """Link a program once to ask what keeps its code, and rebuild it by each way.
+
+    Args:
+        compiler: what compiles.
+        recipe: how the program is compiled now.
+        ways: those that apply.
+        imports: what each package imports.
+        encoding: of the layer that would be pulled.
+        say: is told what is going on.
+
+    Raises:
+        CompileFailed: the program can't be compiled as it is.
+    """
+    say("linking once, to ask what keeps code")
+    program, said = compiler.compile(with_linker_flags(recipe, FLAGS), "asked")
+    program.unlink()
+    dead_code = read(said.splitlines(), imports, compiler.toolchain.version)
+    program, _ = compiler.compile(recipe, "before")
+    before = weigh(program, [encoding])
+    program.unlink()
+    tried = tuple(_try(compiler, recipe, way, encoding, dead_code, say) for way in ways)
+    found = Slimmed(dead_code, before, tried, None)
+    if len(found.worth) > 1:
+        say("building with all that pay")
+        tags = [tag for one in found.worth for tag in one.way.tags]
+        program, _ = compiler.compile(with_tags(recipe, tags), "together")
+        found = replace(found, together=weigh(program, [encoding]))
+        program.unlink()
+    return found
+
+
+def _try(compiler: Compiler, recipe: Recipe, way: Way, encoding: Encoding, dead_code: DeadCode, say: Said) -> Tried:
+    say(f"building with {', '.join(way.tags)}")
+    other = with_tags(recipe, way.tags)
+    # The linker is asked only where it can have another answer than before.
+    asked = with_linker_flags(other, FLAGS) if dead_code.causes else other
+    try:
+        program, said = compiler.compile(asked, way.name)
+    except WherryError as error:
+        return Tried(way, None, error.message)
+    weight = weigh(program, [encoding])
+    program.unlink()
+    return Tried(way, weight, eliminated=_eliminated(compiler, said) if dead_code.causes else None)
+
+
+def _eliminated(compiler: Compiler, said: str) -> bool:
+    return read(said.splitlines(), {}, compiler.toolchain.version).eliminated
+
+
+def with_linker_flags(recipe: Recipe, more: str) -> Recipe:
+    """Add flags of the linker to a recipe."""
+    kept = [flag for flag in recipe.flags if not flag.startswith("-ldflags=")]
+    own = next((flag.removeprefix("-ldflags=") for flag in recipe.flags if flag.startswith("-ldflags=")), "")
+    return replace(recipe, flags=(*kept, f"-ldflags={own} {more}".replace("= ", "=")))
+
+
+def with_tags(recipe: Recipe, more: Sequence[str]) -> Recipe:
+    """Add build tags to a recipe."""
+    kept = [flag for flag in recipe.flags if not flag.startswith("-tags=")]
+    own = next((flag.removeprefix("-tags=").split(",") for flag in recipe.flags if flag.startswith("-tags=")), [])
+    return replace(recipe, flags=(*kept, f"-tags={','.join(dict.fromkeys((*own, *more)))}"))

@@ -1,0 +1,119 @@
+"""What flags bought, for a person at a prompt: one table, what does not hold, and advice."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from wherry.lab.flags import Flags, Measured
+from wherry.lab.start import Start
+from wherry.report.content import printable
+from wherry.report.terminal import size, table
+
+_NOTICEABLE = 0.01
+"""A part of the file below which a flag is not worth advice."""
+_SLOWER = 1.1
+
+
+def flags_lines(found: Flags) -> list[str]:
+    """Say what each variant weighs, how it starts, which beliefs don't hold, and what follows."""
+    lines = [f"  {line}" for line in table(list(_rows(found.measured)), right=(0, 1, 2, 3, 4, 5, 6, 7))]
+    if found.unstarted:
+        lines += ["", found.unstarted]
+    if found.beliefs:
+        lines += ["", "what is said, and what was seen here:"]
+        for belief in found.beliefs:
+            lines += [f"  {'holds' if belief.holds else 'does not hold'}: {belief.claim}", f"      {belief.evidence}"]
+    lines += ["", *_advice(found)]
+    return [printable(line) for line in lines]
+
+
+def _rows(measured: Sequence[Measured]) -> Iterator[tuple[str, ...]]:
+    first = measured[0]
+    pulled = list(first.weight.pulled) if first.weight else []
+    started = any(one.starts for one in measured)
+    more = ("start", "spread", "CPU", "PSS", "private") if started else ()
+    yield ("unpacked", "", *pulled, *more, "variant")
+    for one in measured:
+        yield _row(one, first, pulled, started=started)
+
+
+def _row(one: Measured, first: Measured, pulled: Sequence[str], *, started: bool) -> tuple[str, ...]:
+    if one.weight is None or first.weight is None:
+        problem = one.problem.splitlines()[-1][:100] if one.problem else "could not be built"
+        return ("-", "", *("" for _ in pulled), *(("",) * 5 if started else ()), f"{one.name}: {problem}")
+    share = 100 * (one.weight.unpacked - first.weight.unpacked) / first.weight.unpacked
+    cells = [size(one.weight.unpacked), f"{share:+.1f} %" if one is not first else ""]
+    cells += [size(one.weight.pulled[name]) for name in pulled]
+    if started:
+        cells += _start(one)
+    notes = [
+        f"needs {one.interpreter}" if one.interpreter else "",
+        f"did not start: {one.problem[:80]}" * bool(one.problem),
+    ]
+    return (*cells, "  ".join(filter(None, (one.name, *notes))))
+
+
+def _start(one: Measured) -> list[str]:
+    if not one.starts:
+        return [""] * 5
+    least, middle, most = one.spread(_seconds)
+    _, cpu, _ = one.spread(lambda run: run.cpu)
+    _, pss, _ = one.spread(lambda run: run.pss)
+    _, private, _ = one.spread(lambda run: run.private)
+    memory = [size(int(pss)), size(int(private))] if pss else ["", ""]
+    return [_ms(middle), f"{_ms(least)} to {_ms(most)}", _ms(cpu), *memory]
+
+
+def _seconds(run: Start) -> float:
+    return run.seconds
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"  # noqa: PLR2004 - digits
+
+
+def _advice(found: Flags) -> Iterator[str]:
+    """Say what pays, by what was measured."""
+    first = found.measured[0]
+    if first.weight is None:
+        return
+    before = first.weight.unpacked
+    saving = [(one, before - one.weight.unpacked) for one in found.measured[1:] if one.weight]
+    paying = [(one, saved) for one, saved in saving if saved > before * _NOTICEABLE]
+    if not paying:
+        yield "nothing tried here is more than 1 % smaller than what wherry builds"
+    for one, saved in sorted(paying, key=lambda pair: -pair[1]):
+        yield f"{one.name} is {size(saved)} smaller{_price(one, first)}"
+
+
+def _price(one: Measured, first: Measured) -> str:
+    if not one.starts or not first.starts:
+        return "; its price in CPU was not measured: --run starts it"
+    cpu = one.spread(lambda run: run.cpu)[1] / max(first.spread(lambda run: run.cpu)[1], 1e-9)
+    private = one.spread(lambda run: run.private)[1] / max(first.spread(lambda run: run.private)[1], 1)
+    said = [f"{cpu:.1f} times the CPU at the start"] if cpu > _SLOWER else []
+    said += [f"{private:.1f} times the private memory"] if private > _SLOWER else []
+    return f", for {' and '.join(said)}" if said else ", at no price that shows at its start"
+
+
+def flags_document(found: Flags) -> Mapping[str, object]:
+    """Give the same for a program: schema "wherry.flags/1"; sizes are bytes, times seconds."""
+    return {
+        "schema": "wherry.flags/1",
+        "variants": [_variant(one) for one in found.measured],
+        "beliefs": [{"claim": one.claim, "holds": one.holds, "evidence": one.evidence} for one in found.beliefs],
+        "unstarted": found.unstarted,
+    }
+
+
+def _variant(one: Measured) -> Mapping[str, object]:
+    return {
+        "name": one.name,
+        "deep": one.deep,
+        "unpacked": one.weight and one.weight.unpacked,
+        "pulled": one.weight and one.weight.pulled,
+        "interpreter": one.interpreter,
+        "problem": one.problem,
+        "starts": [
+            {"seconds": run.seconds, "cpu": run.cpu, "pss": run.pss, "private": run.private, "listened": run.listened}
+            for run in one.starts
+        ],
+    }

@@ -1,0 +1,99 @@
+"""What trying told, for a person at a prompt."""
+
+from collections.abc import Iterator, Mapping
+
+from wherry.lab.deadcode import Cause, DeadCode
+from wherry.lab.slim import Slimmed, Tried
+from wherry.report.content import printable
+from wherry.report.terminal import size, table
+
+_MOST_ROUTES = 12
+
+
+def slim_lines(found: Slimmed) -> list[str]:
+    """Say what keeps code alive, and what each way out is worth."""
+    lines = [*_dead_code(found.dead_code), ""]
+    if not found.tried:
+        lines.append("no known way out applies; [slim.NAME] in wherry.toml adds yours")
+        return lines
+    pulled = next(iter(found.before.pulled))
+    head = ("saves", "unpacked", f"pulled ({pulled})", "tags", "")
+    now = ("", size(found.before.unpacked), size(found.before.pulled[pulled]), "(as it is)", "")
+    rows = [head, now, *(_row(found, one, pulled) for one in sorted(found.tried, key=lambda one: -found.saved(one)))]
+    if found.together:
+        both = found.together
+        saved = found.before.unpacked - both.unpacked
+        tags = ", ".join(tag for one in found.worth for tag in one.way.tags)
+        rows.append((_percent(saved, found), size(both.unpacked), size(both.pulled[pulled]), tags, "together"))
+    lines += [f"  {line}" for line in table(rows, right=(0, 1, 2))]
+    return [printable(line) for line in lines]
+
+
+def _row(found: Slimmed, one: Tried, pulled: str) -> tuple[str, ...]:
+    tags = ", ".join(one.way.tags)
+    if one.weight is None:
+        return ("-", "", "", tags, f"could not be built: {one.problem.splitlines()[0][:120]}")
+    said = f"drops {one.way.drops}" if one.way.drops else "drops nothing"
+    if one.eliminated:
+        said += "; dead code is left out"
+    saved = _percent(found.saved(one), found)
+    return (saved, size(one.weight.unpacked), size(one.weight.pulled[pulled]), tags, said)
+
+
+def _percent(saved: int, found: Slimmed) -> str:
+    return f"{100 * saved / found.before.unpacked:.1f} %"
+
+
+def _dead_code(found: DeadCode) -> Iterator[str]:
+    if found.eliminated:
+        linked = f"{found.symbols} symbols linked"
+        yield f"dead code is left out: nothing calls methods by a name made at run time ({linked})"
+        return
+    if not found.told:
+        yield "what keeps dead code is not known: this Go's linker does not say it"
+        return
+    yield "every exported method is kept, since methods may be called by a name made at run time:"
+    for cause in found.causes:
+        yield f"  {cause.function}"
+        yield from _ways_to(cause)
+    if found.consequences:
+        count = len(found.consequences)
+        yield f"  ({count} more function{'s' * (count > 1)} that do so may be there only because of that)"
+
+
+def _ways_to(cause: Cause) -> Iterator[str]:
+    if not cause.routes:
+        yield f"      {' → '.join(cause.chain[-6:])}"
+    yield from (f"      {' → '.join(route)}" for route in cause.routes[:_MOST_ROUTES])
+    if len(cause.routes) > _MOST_ROUTES:
+        yield f"      and {len(cause.routes) - _MOST_ROUTES} more ways"
+
+
+def slim_document(found: Slimmed) -> Mapping[str, object]:
+    """Give the same for a program: schema "wherry.slim/1"; sizes are bytes."""
+    return {
+        "schema": "wherry.slim/1",
+        "told": found.dead_code.told,
+        "eliminated": found.dead_code.eliminated,
+        "causes": [
+            {"function": one.function, "package": one.package, "chain": one.chain, "routes": one.routes}
+            for one in found.dead_code.causes
+        ],
+        "consequences": found.dead_code.consequences,
+        "before": {"unpacked": found.before.unpacked, "pulled": found.before.pulled},
+        "ways": [
+            {
+                "name": one.way.name,
+                "tags": one.way.tags,
+                "drops": one.way.drops,
+                "why": one.way.why,
+                "unpacked": one.weight and one.weight.unpacked,
+                "pulled": one.weight and one.weight.pulled,
+                "saved": found.saved(one),
+                "eliminated": one.eliminated,
+                "problem": one.problem,
+            }
+            for one in found.tried
+        ],
+        "together": found.together and {"unpacked": found.together.unpacked, "pulled": found.together.pulled},
+    }

@@ -71,6 +71,16 @@ def test_resolve(wherry, registry):
     )
 
 
+def test_budgets_hold_here_too(wherry, registry):
+    """A program over its budget is not pushed, and no manifest is printed."""
+    wherry.write("wherry.toml", '[budgets]\nunpacked = "1kB"\n')
+    wherry("resolve", "-f", "k8s/", "--platform", "linux/amd64", "--repo", f"{registry.host}/team", code=1)
+
+    assert wherry.out == ""
+    assert "more than the budget of 1000" in wherry.err
+    assert crane("catalog", registry.host) == ""
+
+
 def test_tags_and_names(wherry, registry):
     """A tag that was asked for stands in the reference; names as ko makes them."""
     host = registry.host

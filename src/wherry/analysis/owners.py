@@ -53,6 +53,8 @@ class Modules:
     """Version by path, the replacing one's where a module was replaced; empty for Go's own."""
     main: str
     """The path of the module that has the main package; empty where build info is gone."""
+    sums: dict[str, str] = field(default_factory=dict)
+    """The h1 hash of what was built, by path; of modules that have one."""
 
     @classmethod
     def of(cls, info: BuildInfo | None) -> "Modules":
@@ -61,7 +63,8 @@ class Modules:
             return cls({STANDARD: ""}, "")
         found = [*([info.main] if info.main else []), *info.modules]
         versions = {one.path: (one.replace or one).version or one.version for one in found}
-        return cls({**versions, STANDARD: info.go_version}, info.main.path if info.main else "")
+        sums = {one.path: (one.replace or one).sum for one in info.modules}
+        return cls({**versions, STANDARD: info.go_version}, info.main.path if info.main else "", sums)
 
     def module_of(self, package: str) -> str:
         """Name the module of a package; empty for an owner that is none, and for a package of no known module."""

@@ -61,6 +61,8 @@ class ModuleSize(_Document, frozen=True, kw_only=True):
 
     path: str
     version: str
+    sum: str = ""
+    """The h1 hash of its source, as build info has it; empty for Go's own, the main module and replaced folders."""
     bytes: Bytes
     exclusive: Bytes | None = None
     packages: int
@@ -116,8 +118,8 @@ class LayerSize(_Document, frozen=True, kw_only=True):
     """Of the blob: what goes over the wire."""
     unpacked: Bytes
     """Of its files."""
-    base: bool = False
-    """Whether the image's base brought it, as far as the image tells."""
+    base: bool | None = None
+    """Whether the image's base brought it; None: the image does not tell."""
     made_by: str = ""
     files: tuple[FileSize, ...] = ()
 
@@ -126,13 +128,18 @@ class BudgetCheck(_Document, frozen=True, kw_only=True):
     """A budget beside what was measured."""
 
     what: str
-    """Such as `pulled`, `module google.golang.org/grpc`, `growth unpacked`."""
+    """Such as `pulled`, `module google.golang.org/grpc`, `growth-unpacked`."""
     limit: Bytes
     actual: int
     ok: bool
+    image: str = ""
     platform: str = ""
     detail: str = ""
-    """What was measured: media type, level, own or base."""
+    """What was measured: media type and level, which program; of growth, what it is counted from."""
+    most: tuple[str, ...] = ()
+    """Of a broken budget: what takes the most of it."""
+    remedy: str = ""
+    """Of a broken budget: what to look at."""
 
 
 class SizeDocument(_Document, frozen=True, kw_only=True):

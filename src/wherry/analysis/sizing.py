@@ -125,18 +125,24 @@ def _with_owners(elf: Elf, plain: BinarySize, *, origin: bool) -> BinarySize:
         confidence={one.name.lower(): int(sums.confidence[:, one].sum()) for one in Confidence},
         kinds=tuple(sorted((one for one in kinds if one.bytes), key=lambda one: -one.bytes)),
         packages=packages,
-        modules=modules_of(packages, modules.versions),
+        modules=modules_of(packages, modules),
     )
 
 
-def modules_of(packages: tuple[PackageSize, ...], versions: dict[str, str]) -> tuple[ModuleSize, ...]:
+def modules_of(packages: tuple[PackageSize, ...], modules: "Modules") -> tuple[ModuleSize, ...]:
     """Sum packages up by module."""
     sums: dict[str, tuple[int, int]] = {}
     for package in packages:
         size, count = sums.get(package.module, (0, 0))
         sums[package.module] = (size + package.bytes, count + 1)
     rows = (
-        ModuleSize(path=path, version=versions.get(path, ""), bytes=size, packages=count)
+        ModuleSize(
+            path=path,
+            version=modules.versions.get(path, ""),
+            sum=modules.sums.get(path, ""),
+            bytes=size,
+            packages=count,
+        )
         for path, (size, count) in sums.items()
     )
     return tuple(sorted(rows, key=lambda one: (-one.bytes, one.path)))

@@ -36,6 +36,12 @@ from wherry.cli.world import World
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 @click.option("--push", is_flag=True, help="Push the image under its names.")
 @click.option("--load", is_flag=True, help="Load the image into the Docker, podman or containerd that is here.")
+@click.option(
+    "--budgets/--no-budgets",
+    default=True,
+    help="Hold the budgets of wherry.toml; where one is broken, exit 1 and push nothing. [default: budgets]",
+)
+@click.option("--against", metavar="IMAGE|FILE", help="What growth is counted from, in place of what wherry.toml says.")
 @with_options(HOW, NAMING, DOCKERFILE)
 @click.pass_obj
 def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:

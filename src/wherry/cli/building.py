@@ -1,14 +1,17 @@
 """`wherry build`, carried out and told: the second half, loaded once the words are understood."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from wherry.bases import Bases
 from wherry.build.values import Observed
+from wherry.cli.budget_gate import BudgetsBroken, Gate
 from wherry.cli.deliver import deliver
 from wherry.cli.locking import LOCK
 from wherry.cli.memo import Memo, encoded, our_own_inputs, remember, status_of
@@ -25,6 +28,9 @@ from wherry.source.inputs import Kind, record
 from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs
 
+if TYPE_CHECKING:
+    from wherry.analysis.size import BudgetCheck
+
 
 def build(world: World, asked: Asked, call: str = "") -> int:
     """Build what was asked for and print it.
@@ -34,22 +40,37 @@ def build(world: World, asked: Asked, call: str = "") -> int:
         asked: what.
         call: the name of the call, if what it gives shall be remembered.
     """
-    asked, report = carry_out(world, asked)
+    try:
+        asked, report, checks = carry_out(world, asked)
+    except BudgetsBroken as broken:
+        if asked.as_json:
+            world.say(broken.document)
+        raise
     if not any(output.stdout for output in asked.outputs):
-        for line in _printed(asked, report, unchanged=report.unchanged):
+        for line in _printed(asked, report, checks, unchanged=report.unchanged):
             world.say(line)
     if call:
-        _remember(world, call, asked, report)
+        _remember(world, call, asked, report, checks)
     return 0
 
 
-def carry_out(world: World, asked: Asked) -> tuple[Asked, Report]:
-    """Build what was asked for, put it where it shall go, and tell of it on stderr.
+def carry_out(world: World, asked: Asked, gate: Gate | None = None) -> tuple[Asked, Report, "Sequence[BudgetCheck]"]:
+    """Build what was asked for, hold it to its budgets, put it where it shall go, and tell of it on stderr.
+
+    Args:
+        world: where.
+        asked: what.
+        gate: the budgets, where they were read before; a build may change what growth is counted from.
 
     Returns:
-        What was done in the end (in another encoding, where a registry would not take the first), and the report.
+        What was done in the end (in another encoding, where a registry would not take the first), the report, and
+        the budgets.
+
+    Raises:
+        BudgetsBroken: everything is stored and named, and nothing went anywhere.
     """
     refused = False
+    gate = gate or Gate.of(world, asked.budgeted)
     with ExitStack() as stack:
         progress = stack.enter_context(progress_for(asked.progress, world.stderr, world.environment, world.clock))
         teller = Teller(progress, asked, stack)
@@ -69,19 +90,25 @@ def carry_out(world: World, asked: Asked) -> tuple[Asked, Report]:
         )
         report = pipeline.build(asked.requests)
         teller.end(report)
+        checks = gate.judge(report.images, progress)
+        broken = [one for one in checks if not one.ok]
         try:
-            deliver(world, asked, report.images, progress)
+            if not broken:
+                deliver(world, asked, report.images, progress)
         except NotTaken as error:
             if not any(asked.releases):
                 raise
             progress.warn(f"{error.message}; encoded with {' '.join(map(str, EVERYWHERE))} instead of zstd")
             refused = True
+    if broken:
+        names = [name for image in report.images for name in image.names]
+        raise BudgetsBroken(broken, names, _printed(asked, report, checks, unchanged=report.unchanged)[0])
     if refused:
-        return carry_out(world, readable_everywhere(asked))
-    return asked, report
+        return carry_out(world, readable_everywhere(asked), gate)
+    return asked, report, checks
 
 
-def _remember(world: World, call: str, asked: Asked, report: Report) -> None:
+def _remember(world: World, call: str, asked: Asked, report: Report, checks: "Sequence[BudgetCheck]") -> None:
     observed = [outcome.observed for outcome in report.outcomes.values()]
     special = any(
         "{{" in request.flags.ldflags or request.base not in Bases.EMBEDDED or request.added
@@ -89,11 +116,12 @@ def _remember(world: World, call: str, asked: Asked, report: Report) -> None:
     )
     releases = [request.package.release for request in asked.requests]
     special |= any(releases) and not all(releases)
+    counted = _counted_from(world, asked)
     special |= any(release.query != release.version for release in releases if release)
-    if special or None in observed or (isinstance(report.vcs, Vcs) and report.vcs.linked):
+    if special or counted is None or None in observed or (isinstance(report.vcs, Vcs) and report.vcs.linked):
         return
     read = [entry for blob in observed if blob for entry in msgspec.msgpack.decode(blob, type=Observed).inputs]
-    paths = [*our_own_inputs(), *ref_inputs(report.vcs), *_settings_files(world, asked)]
+    paths = [*our_own_inputs(), *ref_inputs(report.vcs), *_settings_files(world, asked), *counted.files]
     if isinstance(report.vcs, Vcs):
         paths.append((str(report.vcs.root / ".git" / "config"), Kind.FILE))
     inputs = {(entry.path, entry.kind): entry for entry in (*record(paths, read, started=report.began), *read)}
@@ -103,13 +131,43 @@ def _remember(world: World, call: str, asked: Asked, report: Report) -> None:
         Memo(
             inputs=tuple(inputs.values()),
             status="" if all(releases) else status_of(report.vcs),
-            names={name: str(image.root.digest) for image in report.images for name in image.request.names},
+            names={
+                **counted.names,
+                **{name: str(image.root.digest) for image in report.images for name in image.request.names},
+            },
             blobs=encoded([blob for image in report.images for blob in image.blobs]),
-            printed=tuple(_printed(asked, report, unchanged=True)),
+            printed=tuple(_printed(asked, report, checks, unchanged=True)),
             pushed=asked.push,
             noted=report.notices,
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _CountedFrom:
+    """What decides the figures that growth is counted from."""
+
+    files: tuple[tuple[str, Kind], ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Tags and the digests they lead to."""
+
+
+def _counted_from(world: World, asked: Asked) -> _CountedFrom | None:
+    """Name what growth is counted from; None where that is elsewhere, and could change unseen."""
+    files, names, tags = [], {}, world.store.tags()
+    for one in asked.budgeted:
+        if not one.budgets.growth:
+            continue
+        from wherry.cli.budgets import figures_file
+
+        against = one.budgets.against
+        if file := figures_file(one.folder, against):
+            files.append((str(file), Kind.FILE))
+        elif against in tags and not (one.folder / against).exists():
+            names[against] = str(tags[against].digest)
+        else:
+            return None
+    return _CountedFrom(tuple(files), names)
 
 
 def _settings_files(world: World, asked: Asked) -> Iterator[tuple[str, Kind]]:
@@ -122,9 +180,11 @@ def _settings_files(world: World, asked: Asked) -> Iterator[tuple[str, Kind]]:
     yield from ((str(request.package.folder / "kodata"), Kind.TREE) for request in asked.requests)
 
 
-def _printed(asked: Asked, report: Report, *, unchanged: bool) -> list[str]:
+def _printed(asked: Asked, report: Report, checks: "Sequence[BudgetCheck]", *, unchanged: bool) -> list[str]:
     if asked.as_json:
         document = {"version": 1, "unchanged": unchanged, "images": [_document(image) for image in report.images]}
+        if checks:
+            document["budgets"] = checks
         return [msgspec.json.encode(document).decode()]
     return [
         str(image.root.digest) if asked.quiet else f"{image.request.names[0]}@{image.root.digest}"

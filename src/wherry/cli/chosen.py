@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wherry.cli.ko import options_for
 from wherry.cli.published import find_published, names_published
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
+from wherry.settings.budgets import Budgets
 from wherry.settings.options import BuildOptions
 from wherry.source.module import MainPackage, NoMainPackage, find_main
 
@@ -23,6 +24,9 @@ class Chosen:
     options: BuildOptions
     folder: Path
     """Where paths in wherry.toml start."""
+    service: str = ""
+    """Of wherry.toml; empty where none is meant."""
+    budgets: Budgets = field(default_factory=Budgets)
 
 
 def chosen_of(world: World, paths: Sequence[str], *, offline: bool) -> Iterator[Chosen]:
@@ -31,7 +35,7 @@ def chosen_of(world: World, paths: Sequence[str], *, offline: bool) -> Iterator[
     Raises:
         InvalidUsage, InvalidSettings, NotFound: with what to write instead.
     """
-    folder = _toml_folder(world.cwd, paths)
+    folder = toml_folder(world.cwd, paths)
     if folder is None:
         for path in paths or (".",):
             package = _main(world, world.cwd, path, offline=offline)
@@ -44,16 +48,18 @@ def chosen_of(world: World, paths: Sequence[str], *, offline: bool) -> Iterator[
     for path in paths or tuple(settings.services) or (".",):
         if path in settings.services and not (world.cwd / path / "go.mod").exists():
             options = settings.resolve(path)
-            yield Chosen(_main(world, folder, options.package or ".", offline=offline), options, folder)
+            package = _main(world, folder, options.package or ".", offline=offline)
+            yield Chosen(package, options, folder, path, settings.budgets_of(path))
             continue
         package = _main(world, world.cwd, path, offline=offline)
         names = settings.services_of(os.path.relpath(package.folder, os.path.realpath(folder)))
-        yield from (Chosen(package, settings.resolve(name), folder) for name in names)
+        yield from (Chosen(package, settings.resolve(name), folder, name, settings.budgets_of(name)) for name in names)
         if not names:
-            yield Chosen(package, settings.build, folder)
+            yield Chosen(package, settings.build, folder, budgets=settings.budgets)
 
 
-def _toml_folder(cwd: Path, paths: Sequence[str]) -> Path | None:
+def toml_folder(cwd: Path, paths: Sequence[str]) -> Path | None:
+    """Find the folder whose wherry.toml counts, up to the one with go.mod; None: there is none."""
     start = Path(os.path.realpath(cwd / (paths[0] if paths else ".")))
     if paths and not start.is_dir():
         start = Path(os.path.realpath(cwd))

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from wherry.cli.budget_gate import Budgeted, counted_from
 from wherry.cli.chosen import Chosen, chosen_of, door_of
 from wherry.cli.ko import DATA, Naming, naming_of
 from wherry.cli.one_image import request_of
@@ -18,6 +19,7 @@ from wherry.oci.reference import Reference, names_registry
 from wherry.pipeline import Request
 from wherry.platform import Platform
 from wherry.remote import Policy
+from wherry.settings.budgets import Budgets
 from wherry.settings.options import BuildOptions
 from wherry.settings.outputs import Output, OutputType, encoding_of, parse_outputs
 from wherry.settings.values import (
@@ -56,6 +58,8 @@ class Asked:
     """How fresh bases have to be."""
     releases: tuple[bool, ...] = ()
     """Of each request, whether its encoding was chosen by `--release`."""
+    budgeted: tuple[Budgeted, ...] = ()
+    """What the image of each request may weigh."""
 
 
 def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) -> Asked:
@@ -99,7 +103,15 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
         load=options["load"],
         policy=_policy(world, chosen[0].package.folder, options, outputs),
         releases=tuple(bool(one.options.under(above).release) for one in chosen),
+        budgeted=counted_from(
+            (_budgeted(*pair, options) for pair in zip(chosen, requests, strict=True)), options["against"], world.cwd
+        ),
     )
+
+
+def _budgeted(chosen: Chosen, request: Request, options: Mapping[str, Any]) -> Budgeted:
+    budgets = chosen.budgets if options["budgets"] else Budgets()
+    return Budgeted(chosen.service or request.names[0], budgets, chosen.folder)
 
 
 def _named(

@@ -29,6 +29,8 @@ _OF_A_BUILD: Mapping[str, object] = {
     "as_json": False,
     "push": False,
     "load": False,
+    "budgets": True,
+    "against": None,
 }
 """What `wherry build` can be told, and a manifest can't."""
 
@@ -97,8 +99,19 @@ def _images(world: World, wanted: Mapping[str, tuple[str, Found]], options: Mapp
     requests = {request.package.import_path: request for one in asked.values() for request in one.requests}
     _check_names(asked, wanted, naming)
     first = next(iter(asked.values()))
-    whole = replace(first, requests=tuple(requests.values()), load=False, push=not (naming and naming.local))
-    _, report = carry_out(world, whole)
+    budgeted = {
+        request.package.import_path: budget
+        for one in asked.values()
+        for request, budget in zip(one.requests, one.budgeted, strict=True)
+    }
+    whole = replace(
+        first,
+        requests=tuple(requests.values()),
+        budgeted=tuple(budgeted.values()),
+        load=False,
+        push=not (naming and naming.local),
+    )
+    _, report, _ = carry_out(world, whole)
     built = {image.request.package.import_path: image for image in report.images}
     loaded = _loaded(world, naming, built.values()) if naming and naming.local else {}
     return {

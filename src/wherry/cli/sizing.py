@@ -60,6 +60,18 @@ def size_document(
     return msgspec.structs.replace(found, name=name) if functions else _without_functions(found, name)
 
 
+def size_of_any(world: World, name: str, platform: str | None = None, *, functions: bool = True) -> SizeDocument:
+    """Measure a binary or an image, also one without programs: then there are only layers.
+
+    Raises:
+        NotFound: there is no such thing.
+    """
+    try:
+        return size_document(world, name, platform, functions=functions)
+    except NotFound:
+        return SizeDocument(name=name, binaries=(), layers=_layers(world, name, platform))
+
+
 def _measured(world: World, name: str, platform: str | None, *, sections: bool, origin: bool) -> SizeDocument:
     from wherry.cli.subjects import subjects
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from wherry.build.engine import Outcome
+from wherry.cli.budget_gate import BudgetsBroken, Gate, budgeted_dockerfile
 from wherry.cli.caching import bring, bring_mounts, carrier, packer
 from wherry.cli.deliver import deliver
 from wherry.cli.secrets import agents_of, secrets_of
@@ -113,6 +114,7 @@ def _build(world: World, source: Source, options: Mapping[str, Any], stack: Exit
     mode = "quiet" if options["quiet"] and options["progress"] == "auto" else options["progress"]
     progress = stack.enter_context(progress_for(mode, world.stderr, world.environment, world.clock))
     teller = Teller(progress, explain=options["explain"])
+    gate = Gate.of(world, budgeted_dockerfile(world, source.settings, options, names[0]))
     if options["insecure"]:
         world.insecure |= {Reference.parse(name).registry for name in names}
     builder = DockerfileBuilder(
@@ -147,10 +149,13 @@ def _build(world: World, source: Source, options: Mapping[str, Any], stack: Exit
     finally:
         teller.close()
     teller.end(report)
+    checks = gate.judge([report.image], progress)
+    if broken := [one for one in checks if not one.ok]:
+        raise BudgetsBroken(broken, report.image.names)
     deliver(world, asked, [report.image], progress)
     if not any(output.stdout for output in outputs):
         world.say(_printed(report, options))
-    if call and not report.remote:
+    if call and not report.remote and not gate.counts_growth:
         _remember(world, call, told, report, options)
     return 0
 

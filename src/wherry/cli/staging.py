@@ -35,6 +35,8 @@ class Source:
     """What is being built, so that a miss is compared with the last build of the same."""
     read: tuple[Path, ...] = ()
     """Files that say what is built, or would if they were there."""
+    settings: Path | None = None
+    """The wherry.toml of a context that is a folder here, whether it is there or not."""
 
 
 @contextmanager
@@ -75,8 +77,9 @@ def _in_folder(world: World, folder: Path, file: str, title: str, *, local: bool
     slot = f"{os.path.realpath(folder)} {name}"
     memory = world.cache_folder / "contexts" / f"{_named(os.path.realpath(folder))}.msgpack"
     files = _ignore_files(folder, beside)
-    read = (*((beside,) if beside else ()), *files)
-    return Source(name, text, lambda: LocalContext(folder, _patterns(files), memory), title, slot, read)
+    settings = folder / "wherry.toml" if local else None
+    read = (*((beside,) if beside else ()), *files, *((settings,) if settings else ()))
+    return Source(name, text, lambda: LocalContext(folder, _patterns(files), memory), title, slot, read, settings)
 
 
 def _usual(folder: Path) -> Path:

@@ -1,11 +1,12 @@
 """`wherry slim` and `wherry flags`: a program chosen as `wherry build` does, compiled again and again."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from wherry.build import compile as go
 from wherry.cli.chosen import TOML, Chosen, chosen_of
@@ -88,6 +89,30 @@ def say_slim(world: World, program: str, platform: str | None, *, apply: bool, a
             _apply(world, bench, [tag for one in found.worth for tag in one.way.tags])
         elif found.worth:
             world.note(f"--apply writes {', '.join(tag for one in found.worth for tag in one.way.tags)} into {TOML}")
+    return 0
+
+
+def say_flags(world: World, options: Mapping[str, Any]) -> int:
+    """Carry `wherry flags` out."""
+    from wherry.lab.flags import Running, flags, runs_here
+    from wherry.lab.variants import variants_for
+    from wherry.report.flags import flags_document, flags_lines
+
+    with bench_of(world, options["program"], options["platform"]) as bench:
+        running = None
+        if options["run_"]:
+            if not runs_here(bench.recipe):
+                raise InvalidUsage(f"a program for {bench.platform} can't be started here", hint="leave --run out")
+            given = dict(pair.partition("=")[::2] for pair in options["env"])
+            passed = {name: text or world.environment.get(name, "") for name, text in given.items()}
+            running = Running(options["arguments"], {**world.environment, **passed}, options["runs"], options["ready"])
+        variants = variants_for(bench.platform.architecture, deep=options["deep"])
+        found = flags(bench.compiler, bench.recipe, variants, running, lambda line: world.note(f"  {line}"))
+        if options["as_json"]:
+            world.say(json.dumps(flags_document(found)))
+        else:
+            for line in flags_lines(found):
+                world.say(line)
     return 0
 
 

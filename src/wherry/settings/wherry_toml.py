@@ -9,9 +9,12 @@
     tags = ["api:dev"]
     expose = [8080]
 
+    [budgets]                    # for every service; [services.api.budgets] for one
+    pulled = "5.5MB"
+
 A service takes every key of `[build]` too. What it says replaces what `[build]` says; tables (labels, annotations,
-env, go-env) are joined, key by key. The command line stands above both, by the same rule. Unknown keys are errors,
-and every error names its line and key. `docs/reference/wherry-toml.md` lists the keys.
+env, go-env, budgets) are joined, key by key. The command line stands above both, by the same rule. Unknown keys are
+errors, and every error names its line and key. `docs/reference/wherry-toml.md` lists the keys.
 
 Source: TOML v1.0.0, read by the standard library's tomllib.
 """
@@ -25,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from wherry.errors import InvalidSettings, InvalidUsage, NotFound
+from wherry.settings.budgets import Budgets, read_budgets
 from wherry.settings.lines import lines_of
 from wherry.settings.options import BuildOptions
 from wherry.settings.readers import (
@@ -56,6 +60,7 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 """A dotted key whose parts cost tomllib the square of their number, or text that looks like one."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
+_TABLES = ("build", "services", "budgets", "slim")
 _WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -77,6 +82,10 @@ class Settings:
     """What holds for every service."""
     services: Mapping[str, BuildOptions]
     """What each service says itself, in the file's order."""
+    budgets: Budgets = field(default_factory=Budgets)
+    """What holds for every service."""
+    own_budgets: Mapping[str, Budgets] = field(default_factory=dict)
+    """What each service's own are; none for a service that says nothing."""
     slim: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Ways to a smaller program that the user knows (`lab/ways.py`): tables by name."""
 
@@ -95,11 +104,20 @@ class Settings:
         document = _toml(text, name)
         place = Place(name, lines_of(text), ())
         for key in document:
-            if key not in {"build", "services", "slim"}:
+            if key not in _TABLES:
                 raise _top_level(place.below(key))
         build = _options(place.below("build"), document.get("build", {}), _BUILD_KEYS)
-        services = dict(_services(place.below("services"), document.get("services", {})))
-        settings = cls(build, services, dict(_ways(place.below("slim"), document.get("slim", {}))))
+        services: dict[str, BuildOptions] = {}
+        own: dict[str, Budgets] = {}
+        for service, options, budgets in _services(place.below("services"), document.get("services", {})):
+            services[service], own[service] = options, budgets
+        settings = cls(
+            build,
+            services,
+            read_budgets(place.below("budgets"), document.get("budgets", {})),
+            own,
+            dict(_ways(place.below("slim"), document.get("slim", {}))),
+        )
         _check_collisions(settings, place.below("services"))
         return settings
 
@@ -114,6 +132,10 @@ class Settings:
             hint = f"the nearest is {near[0]}" if near else "the file has no [services.NAME]"
             raise NotFound(f"no service {service!r} in {FILE}", hint=hint)
         return self.build.under(self.services[service])
+
+    def budgets_of(self, service: str) -> Budgets:
+        """Give all budgets of a service; of none, or an empty name, what holds for every one."""
+        return self.budgets.under(self.own_budgets.get(service, Budgets()))
 
     def services_of(self, package: str) -> tuple[str, ...]:
         """Name the services made of a package, by its folder relative to the file: `cmd/api` is `./cmd/api/`."""
@@ -155,21 +177,22 @@ def _top_level(place: Place) -> WrongKey:
     key = str(place.path[-1])
     if key in _BUILD_KEYS:
         return place.wrong("stands outside of any table", "put it below a line [build], or below [services.NAME]")
-    near = difflib.get_close_matches(key, ["build", "services", "slim"], n=1)
-    return place.wrong(
-        "is unknown", f'did you mean "{near[0]}"?' if near else "the tables are [build] and [services.NAME]"
-    )
+    near = difflib.get_close_matches(key, _TABLES, n=1)
+    tables = "the tables are [build], [services.NAME], [budgets] and [slim.NAME]"
+    return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
 
 
-def _services(place: Place, value: object) -> Iterator[tuple[str, BuildOptions]]:
+def _services(place: Place, value: object) -> Iterator[tuple[str, BuildOptions, Budgets]]:
     for name, table in read_table(place, value, "[services.api]").items():
         below = place.below(name)
         if not _SERVICE.fullmatch(name):
             raise below.wrong("is no name of a service", "use letters, digits, dot, dash and underscore")
-        options = _options(below, table, _SERVICE_KEYS)
+        said = dict(read_table(below, table, f"[services.{name}]"))
+        budgets = read_budgets(below.below("budgets"), said.pop("budgets", {}))
+        options = _options(below, said, _SERVICE_KEYS)
         if options.package is None:
             raise below.wrong("has no package", f'add a line package = "./cmd/{name}" below [services.{name}]')
-        yield name, options
+        yield name, options, budgets
 
 
 def _ways(place: Place, value: object) -> Iterator[tuple[str, Mapping[str, object]]]:

@@ -1,0 +1,134 @@
+"""The gate between a build and the world: an image over its budget is stored and named, and goes nowhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from wherry.cli.world import World
+from wherry.errors import InvalidUsage, WherryError
+from wherry.oci.descriptor import Descriptor
+from wherry.report.progress import Progress
+from wherry.settings.budgets import Budgets
+
+if TYPE_CHECKING:
+    from wherry.analysis.size import BudgetCheck
+    from wherry.cli.budgets import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Budgeted:
+    """What one image may weigh."""
+
+    key: str
+    """Its service, or the image's name: what figures are kept under."""
+    budgets: Budgets
+    folder: Path
+    """Where `against` starts, if it is a path."""
+
+
+class BudgetsBroken(WherryError):
+    """An image weighs more than it may; it is stored under its names."""
+
+    exit_code = 1
+
+    def __init__(self, broken: "Sequence[BudgetCheck]", names: Sequence[str], document: str = "") -> None:
+        from wherry.report.budgets import broken_lines
+
+        super().__init__(
+            "\n  ".join(["an image is over its budget", *broken_lines(broken)]),
+            hint=f"{', '.join(names)}: stored, neither pushed nor written anywhere; --no-budgets lets it pass",
+        )
+        self.document = document
+        """What `--json` prints; empty where it prints nothing."""
+
+
+class Weighable(Protocol):
+    """An image that was built."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its tags."""
+
+    @property
+    def root(self) -> Descriptor:
+        """Of the manifest, or of the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Budgets of a build, with what growth is counted from as it was before the build."""
+
+    world: World
+    budgeted: tuple[Budgeted, ...]
+    references: "tuple[Reference | None, ...]"
+
+    @classmethod
+    def of(cls, world: World, budgeted: tuple[Budgeted, ...]) -> "Gate":
+        """Measure what growth is counted from; the build may give its name to another image.
+
+        Raises:
+            NotFound, InvalidUsage: it is not there, or nothing is named.
+        """
+        if not any(one.budgets for one in budgeted):
+            return cls(world, (), ())
+        from wherry.cli.budgets import reference_of
+
+        return cls(world, budgeted, tuple(reference_of(world, one) for one in budgeted))
+
+    @property
+    def counts_growth(self) -> bool:
+        """Whether something outside of the build decides whether it passes."""
+        return any(one.budgets.growth for one in self.budgeted)
+
+    def judge(self, images: Sequence[Weighable], progress: Progress) -> "list[BudgetCheck]":
+        """Hold images that were built to their budgets, in the order of those; tell what holds."""
+        if not self.budgeted:
+            return []
+        from wherry.cli.budgets import judge
+
+        found: list[BudgetCheck] = []
+        for image, wanted, reference in zip(images, self.budgeted, self.references, strict=True):
+            if not wanted.budgets:
+                continue
+            checks = list(judge(self.world, str(image.root.digest), image.names[0], wanted.budgets, reference))
+            found += checks
+            if checks and all(one.ok for one in checks):
+                progress.line(_held(image.names[0], checks))
+        return found
+
+
+def budgeted_dockerfile(world: World, file: Path | None, options: Mapping[str, Any], name: str) -> tuple[Budgeted, ...]:
+    """Give the budgets of a Dockerfile's image: those of a wherry.toml that says `front-door = "dockerfile"`."""
+    wanted = []
+    if file and options["budgets"] and file.is_file():
+        from wherry.settings.wherry_toml import Settings
+
+        settings = Settings.parse(file.read_text(errors="replace"), str(file))
+        if settings.build.front_door == "dockerfile":
+            wanted.append(Budgeted(name, settings.budgets, file.parent))
+    return counted_from(wanted, options["against"], world.cwd)
+
+
+def counted_from(budgeted: Iterable[Budgeted], against: str | None, cwd: Path) -> tuple[Budgeted, ...]:
+    """Count growth from what the command line names, if it names something.
+
+    Raises:
+        InvalidUsage: it does, and no growth is limited.
+    """
+    found = tuple(budgeted)
+    if not against:
+        return found
+    if not any(one.budgets.growth for one in found):
+        raise InvalidUsage(
+            f"--against {against}: nothing limits growth", hint='add growth-pulled = "2%" to [budgets] of wherry.toml'
+        )
+    return tuple(replace(one, budgets=replace(one.budgets, against=against), folder=cwd) for one in found)
+
+
+def _held(name: str, checks: "Sequence[BudgetCheck]") -> str:
+    from wherry.report.terminal import size
+
+    tightest = max(checks, key=lambda one: one.actual / one.limit if one.limit else 1)
+    used = f"{size(tightest.actual)} of {size(tightest.limit)}"
+    return f"{name}: {len(checks)} budgets hold; the tightest is {tightest.what}, {used} ({tightest.platform})"

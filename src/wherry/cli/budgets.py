@@ -1,0 +1,196 @@
+"""Budgets of a command line and of wherry.toml, held beside images: what `check` and `build` share."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wherry.analysis.budgets import GROWTH, Grown, Limits, Weighed, checks
+from wherry.analysis.figures import Figures, FiguresDocument
+from wherry.analysis.size import BudgetCheck, LayerSize
+from wherry.cli.budget_gate import Budgeted
+from wherry.cli.world import World
+from wherry.errors import InvalidUsage, NotFound
+from wherry.oci.image import Image
+from wherry.settings.budgets import Budgets
+from wherry.store.contract import BlobSource
+from wherry.store.files import read_regular
+
+_LARGEST = 4 << 20
+_LEVEL = re.compile(r"\blevel (\d+)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What growth is counted from, by platform."""
+
+    name: str
+    figures: Mapping[str, Figures]
+    image: bool = False
+    """Whether it is an image, and not a figures file."""
+
+    def on(self, platform: str) -> Figures:
+        """Give the figures of one platform.
+
+        Raises:
+            NotFound: there are none.
+        """
+        if platform not in self.figures:
+            there = ", ".join(self.figures) or "none"
+            raise NotFound(
+                f"{self.name} has no figures for {platform}",
+                hint=f"it has {there}; `wherry check --write-figures` writes them anew",
+            )
+        return self.figures[platform]
+
+
+def reference_of(world: World, wanted: Budgeted) -> Reference | None:
+    """Measure or read what growth is counted from; None where no budget asks for it.
+
+    Raises:
+        InvalidUsage: nothing is named.
+        NotFound: the image or file that is named is not there.
+    """
+    if not wanted.budgets.growth:
+        return None
+    against = wanted.budgets.against
+    if not against:
+        keys = ", ".join(wanted.budgets.growth)
+        raise InvalidUsage(
+            f"budgets of {wanted.key}: {keys} have nothing to be counted from",
+            hint='add against = "IMAGE|FILE" to [budgets], or give --against',
+        )
+    file = figures_file(wanted.folder, against)
+    if file is None:
+        path = wanted.folder / against
+        name = str(path) if path.exists() else against
+        weighed = weigh(world, name, against, programs=True)
+        return Reference(against, {one.platform: one.figures() for one in weighed}, image=True)
+    found = read_figures(file, against)
+    if wanted.key not in found.images:
+        raise NotFound(
+            f"{against} has no figures of {wanted.key}",
+            hint=f"`wherry build --no-budgets {wanted.key}` and `wherry check --write-figures={against}` make some",
+        )
+    return Reference(against, found.images[wanted.key])
+
+
+def figures_file(folder: Path, against: str) -> Path | None:
+    """Tell whether a figures file is meant, and where it is; None for an image."""
+    path = folder / against
+    if path.suffix == ".json":
+        return path
+    if path.is_file():
+        with path.open("rb") as file:
+            return path if file.read(1) == b"{" else None
+    return None
+
+
+def read_figures(file: Path, name: str) -> FiguresDocument:
+    """Read a figures file that messages call by a name.
+
+    Raises:
+        NotFound: it is not there.
+        InvalidDocument: it is none.
+    """
+    text = read_regular(file, _LARGEST)
+    if text is None:
+        raise NotFound(
+            f"{name}: no figures file",
+            hint=f"`wherry build --no-budgets` and `wherry check --write-figures={name}` make one",
+        )
+    return FiguresDocument.parse(text, name)
+
+
+def weigh(world: World, name: str, label: str, *, programs: bool) -> Sequence[Weighed]:
+    """Weigh an image on each of its platforms.
+
+    Args:
+        world: where.
+        name: the image, as `inspect` takes it.
+        label: what messages call it.
+        programs: whether its programs are looked into as well.
+
+    Raises:
+        NotFound: there is no such image.
+    """
+    from wherry.cli.sizing import size_of_any
+    from wherry.cli.subjects import images_named
+
+    located, images = images_named(world, name, None)
+    document = size_of_any(world, name, functions=False) if programs else None
+    found = []
+    for image in images:
+        platform = str(image.platform)
+        if document:
+            layers = tuple(one for one in document.layers if one.platform == platform)
+        else:
+            layers = _layers(world, located.source, image)
+        binaries = [one for one in document.binaries if one.platform == platform] if document else []
+        inside = tuple(sorted(binaries, key=lambda one: -one.size)) if document else None
+        found.append(Weighed(label, platform, layers, level_of(image), inside))
+    return found
+
+
+def _layers(world: World, source: BlobSource, image: Image) -> tuple[LayerSize, ...]:
+    """Measure layers without their files; what one unpacks to is remembered by its digest."""
+    from wherry.analysis.layers import layers_weighed, unpacked_of
+    from wherry.store.results import Results
+
+    with closing(Results(world.cache_folder)) as results:
+
+        def unpacked(number: int) -> int:
+            fact = f"{image.manifest.stack[number].digest} unpacks to"
+            known = results.fact(fact)
+            if known is None:
+                known = str(unpacked_of(source, image, number))
+                results.put_fact(fact, known)
+            return int(known)
+
+        return tuple(layers_weighed(image, unpacked))
+
+
+def level_of(image: Image) -> int | None:
+    """Give the compression level that an image's recipe names."""
+    from wherry.build.recipe import RECIPE
+
+    try:
+        recipe = json.loads((image.config.runtime.labels or {}).get(RECIPE, "{}"))
+        match = _LEVEL.search(recipe["layers"]["encoder"])
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return int(match[1]) if match else None
+
+
+def judge(world: World, name: str, label: str, budgets: Budgets, reference: Reference | None) -> Iterator[BudgetCheck]:
+    """Hold the budgets of an image beside what it weighs, on each platform.
+
+    Raises:
+        CannotTell, NotFound: something can't be judged.
+    """
+    plain = Limits(budgets.sizes, budgets.modules, budgets.packages)
+    programs = plain.of_programs
+    weighed = weigh(world, name, label, programs=programs)
+    found = [checks(one, _limits(plain, budgets, reference, one)) for one in weighed]
+    if not programs and any(not check.ok for rows in found for check in rows):
+        weighed = weigh(world, name, label, programs=True)  # to say what takes the most
+        found = [checks(one, _limits(plain, budgets, reference, one)) for one in weighed]
+    yield from (check for rows in found for check in rows)
+
+
+def _limits(plain: Limits, budgets: Budgets, reference: Reference | None, weighed: Weighed) -> Limits:
+    if reference is None:
+        return plain
+    before = reference.on(weighed.platform)
+    grown = {
+        what: Grown(
+            growth.largest(before.pulled if what.removeprefix(GROWTH) == "pulled" else before.unpacked),
+            before,
+            reference.name,
+            reference.image,
+        )
+        for what, growth in budgets.growth.items()
+    }
+    return replace(plain, grown=grown)

@@ -1,0 +1,232 @@
+"""What grew, for a person at a prompt and for a pull request."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from wherry.analysis.diff import BinaryDiff, Changed, DiffDocument, ModuleChange, PlatformChange, SettingChange
+from wherry.report.content import printable
+from wherry.report.terminal import size, table
+
+WAYS: Final = ("module", "package", "function", "kind", "layer")
+"""What changes can be listed by."""
+_LONGEST_NAME = 72
+_SHORT_LIST = 3
+"""Words of a list before and after that are still shown whole."""
+_DIGEST = 19
+"""Letters of a digest that are shown."""
+_IN_CODE: Final = str.maketrans("`\\", "'/")
+_MARKUP: Final = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_[]|"} | {"<": "&lt;", ">": "&gt;"})
+_HEAD: Final = ("change", "before", "after")
+_NUMBERS: Final = (0, 1, 2)
+"""Columns that are set to the right."""
+
+Row = tuple[str, ...]
+
+
+def lines_of(document: DiffDocument, *, by: str, most: int) -> list[str]:
+    """Say what grew.
+
+    Args:
+        document: what was compared.
+        by: one of `WAYS`.
+        most: rows at most; the rest is one row.
+    """
+    lines = [f"{document.before} → {document.after}"]
+    for image in document.images:
+        lines += ["", f"{image.platform}  {_grown(image, 'unpacked')}, {_pulled(image)}"]
+        if by == "layer":
+            lines += _indented(table(_layer_rows(image, most), right=(*_NUMBERS, 3)))
+    for binary in () if by == "layer" else document.binaries:
+        lines += ["", f"{_title(binary)}  {_grown(binary)}", *_indented(_told(binary)), ""]
+        lines += _indented(table(_rows(binary, by, most), right=_NUMBERS))
+        lines += [f"  {note}" for note in binary.notes]
+    if by == "layer" and not document.images:
+        lines += ["", "  layers are compared where both are images"]
+    lines += [f"  {note}" for note in document.notes]
+    return [printable(line) for line in lines]
+
+
+def signed(count: int) -> str:
+    """Write a change of bytes with its sign."""
+    return f"{'+' if count > 0 else '-' if count < 0 else ''}{size(abs(count))}"
+
+
+def percent(part: int, whole: int) -> str:
+    """Write a change as a part of what was, with its sign; nothing where there was nothing."""
+    return f"{100 * part / whole:+.1f} %" if whole else ""
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def _grown(one: Changed, what: str = "") -> str:
+    share = percent(one.change, one.before)
+    words = [size(one.before), "→", size(one.after), what, f"({signed(one.change)}{', ' + share if share else ''})"]
+    return " ".join(filter(None, words))
+
+
+def _pulled(image: PlatformChange) -> str:
+    share = percent(image.pulled, image.pulled_before)
+    both = f"{size(image.pulled_before)} → {size(image.pulled_after)} pulled"
+    return f"{both} ({signed(image.pulled)}{', ' + share if share else ''})"
+
+
+def _title(binary: BinaryDiff) -> str:
+    if not binary.name_before or not binary.name_after:
+        return f"{binary.name_before or binary.name_after} {'is gone' if binary.name_before else 'is new'}"
+    return f"{binary.platform}  {binary.path}".rstrip()
+
+
+def _told(binary: BinaryDiff) -> Iterator[str]:
+    """Say what is the toolchain's, and which settings differ."""
+    toolchain = binary.toolchain
+    if toolchain:
+        which = f"{toolchain.before} → {toolchain.after}" if toolchain.before != toolchain.after else "other flags"
+        yield (
+            f"{which}: about {signed(toolchain.bytes)}; code {signed(binary.code)}, "
+            f"tables and what is shared {signed(binary.tables)}"
+        )
+    if toolchain and toolchain.ratio is not None:
+        yield (
+            f"code that changed as well is estimated: functions of {toolchain.basis} that are in both "
+            f"({size(toolchain.basis_bytes)}) became {toolchain.ratio:.3f} times as big"
+        )
+    for setting in binary.settings:
+        yield _setting(setting)
+
+
+def _setting(setting: SettingChange) -> str:
+    """Say what differs; of a list only those that are not in both."""
+    before, after = setting.before.split(","), setting.after.split(",")
+    if len(before) + len(after) <= _SHORT_LIST or not setting.before or not setting.after:
+        return f"{setting.name}: {setting.before or '(not set)'} → {setting.after or '(not set)'}"
+    gone = [f"-{word}" for word in before if word not in after]
+    return f"{setting.name}: {' '.join(gone + [f'+{word}' for word in after if word not in before])}"
+
+
+def _rows(binary: BinaryDiff, by: str, most: int) -> list[Row]:
+    """List a program's changes; the first row is the head."""
+    words: list[Row]
+    match by:
+        case "module":
+            words = [(one.path or "(no package)", _version(one), _why(one, binary)) for one in binary.modules]
+            return [(*_HEAD, "module", "version", "why"), *_cut(binary.modules, words, most)]
+        case "package":
+            words = [(one.path, one.module) for one in binary.packages]
+            return [(*_HEAD, "package", "module"), *_cut(binary.packages, words, most)]
+        case "function":
+            words = [(_short(one.name), _state(one)) for one in binary.functions]
+            return [(*_HEAD, "function", ""), *_cut(binary.functions, words, most)]
+        case _:
+            return [(*_HEAD, "kind"), *_cut(binary.kinds, [(one.kind,) for one in binary.kinds], most)]
+
+
+def _cut(changes: Sequence[Changed], words: Sequence[Row], most: int) -> Iterator[Row]:
+    """Give the first rows, and the sum of the others."""
+    for one, row in zip(changes[:most], words, strict=False):
+        yield (signed(one.change), size(one.before), size(one.after), *row)
+    if rest := changes[most:]:
+        yield (signed(sum(one.change for one in rest)), "", "", f"{len(rest)} more")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _state(one: Changed) -> str:
+    return "new" if not one.before else "gone" if not one.after else ""
+
+
+def _version(one: ModuleChange) -> str:
+    return " → ".join(filter(None, dict.fromkeys((one.version_before, one.version_after))))
+
+
+def _why(one: ModuleChange, binary: BinaryDiff) -> str:
+    """Say what a module's change is made of."""
+    if not one.path:
+        return "shared by packages; tables of the linker; headers; padding"
+    if one.cause in {"added", "removed"}:
+        return one.cause
+    words = {
+        "toolchain": "the toolchain",
+        "flags": "other flags",
+        "linked": "the same source: other parts are linked in",
+        "version": "another version",
+        "code": "code",
+    }
+    said = [words[one.cause]]
+    if one.expected is not None and binary.toolchain:
+        said[0] += f" (about {signed(one.expected)} by the toolchain)"
+    parts = (
+        (one.grown, "in functions of both"),
+        (one.new, "new"),
+        (-one.removed, "gone"),
+        (one.rest, "types and data"),
+    )
+    return f"{said[0]}: " + ", ".join(f"{signed(part)} {name}" for part, name in parts if part)
+
+
+def _layer_rows(image: PlatformChange, most: int) -> list[Row]:
+    head = ("change", "before", "after", "pulled", "layer", "made by")
+    rows = [
+        (
+            signed(one.change),
+            size(one.before),
+            size(one.after),
+            signed(one.pulled),
+            (one.digest_after or one.digest_before)[:_DIGEST],
+            one.made_by,
+        )
+        for one in image.layers[:most]
+    ]
+    return [head, *rows]
+
+
+def markdown_of(document: DiffDocument, *, by: str, most: int) -> list[str]:
+    """Write what grew as a comment on a pull request: a line, a table, and details to unfold."""
+    lines = [f"**{_plain(document.before)} → {_plain(document.after)}**"]
+    lines += [f"- {image.platform}: {_grown(image, 'unpacked')}, {_pulled(image)}" for image in document.images]
+    for binary in document.binaries:
+        lines += [f"- {_code(_title(binary))}: {_grown(binary)}", *(f"  - {_plain(line)}" for line in _told(binary))]
+    lines += [f"- {_plain(note)}" for note in document.notes]
+    if by == "layer":
+        for image in document.images:
+            lines += ["", *_grid(_layer_rows(image, most), 4)]
+        return lines
+    for binary in document.binaries:
+        lines += ["", *_grid(_rows(binary, by, most), 3)]
+        lines += ["", f"<details><summary>More of {_plain(_title(binary))}</summary>"]
+        for way in ("module", "package", "kind"):
+            if way != by:
+                lines += ["", *_grid(_rows(binary, way, most), 3)]
+        lines += ["", "</details>"]
+    return lines
+
+
+def _grid(rows: Sequence[Row], numbers: int) -> list[str]:
+    """Lay rows out as a table of Markdown; the first is its head, and the first columns are numbers."""
+    width = len(rows[0])
+    rule = "|" + "".join("---:|" if column < numbers else "---|" for column in range(width))
+    body = [[*row, *[""] * (width - len(row))] for row in rows[1:]]
+    cells = [
+        [*row[:numbers], _code(row[numbers]) if row[numbers] else "", *map(_plain, row[numbers + 1 :])] for row in body
+    ]
+    return [_line(rows[0]), rule, *map(_line, cells)]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(text: str) -> str:
+    """Write a name so that Markdown leaves it as it is; what no name has is written as something like it.
+
+    Source: GitHub Flavored Markdown 0.29, "Tables": a backslash before a pipe keeps it in its cell, in code too.
+    """
+    return f"`{printable(text).translate(_IN_CODE)}`".replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """Take from a text what Markdown and HTML would obey."""
+    return printable(text).translate(_MARKUP)

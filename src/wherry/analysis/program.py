@@ -177,7 +177,7 @@ def _name_owners(functions: Functions, owners: Owners) -> Ints:
     # What belongs to no package is assembly of the runtime and wrappers that the linker or cgo made.
     runtime = number("runtime")
     packages = [package_of(text) for text in texts]
-    known = set(packages)
+    known = dict.fromkeys(packages)
     real = {package: number(without_promoted(package, known)) if package else runtime for package in known}
     return np.fromiter((real[package] for package in packages), np.int64, len(packages))
 

@@ -29,7 +29,9 @@ from wherry.analysis.spans import Confidence, Kind, unique
 from wherry.analysis.type_claims import type_claims
 from wherry.golang.names import package_of
 
-ARCHITECTURES = ["amd64", "arm64", "arm", "386", "riscv64", "ppc64le", "s390x", "loong64", "mips64"]
+_FAR = ("arm", "riscv64", "ppc64le", "loong64", "mips64")
+ARCHITECTURES = ["amd64", "arm64", "386", "s390x", *(pytest.param(arch, marks=pytest.mark.peers) for arch in _FAR)]
+"""32 bits and the other byte order are in the first ring; the rest costs a standard library compiled for each."""
 
 
 def holds(found: Attribution, path: Path) -> None:

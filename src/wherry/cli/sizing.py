@@ -23,6 +23,8 @@ FOLDER = "sizes"
 """Below the cache: a document a digest, with functions and without."""
 _LARGEST = 1 << 30
 """Bytes of a remembered document that we read."""
+_METHOD = 2
+"""Raised when owners are found in another way, so that nothing from before is taken."""
 _BLOCK = 1 << 20
 _SETTLED = 2.0
 """Seconds after which a file that was written is taken to be whole."""
@@ -157,7 +159,7 @@ class _Kept:
     name: str
 
     def _path(self, *, functions: bool) -> Path:
-        made_by = f"{SCHEMA}-{__version__}".replace("/", "-")
+        made_by = f"{SCHEMA}-{__version__}-{_METHOD}".replace("/", "-")
         return self.folder / f"{self.name}-{made_by}{'-functions' * functions}.json"
 
     def read(self, *, functions: bool) -> SizeDocument | None:

@@ -10,7 +10,8 @@ ARGS ?=
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test check format setup tools peers test-peers bench bench-ship bench-dockerfile load bench-parse docs clean
+.PHONY: help demo test check format setup tools peers test-peers bench bench-ship bench-dockerfile bench-size load \
+  bench-parse docs clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -55,6 +56,9 @@ bench-ship: peers ## Measure pushes, pulls and copies beside crane, skopeo and k
 
 bench-dockerfile: peers ## Build Dockerfiles beside BuildKit, buildah and kaniko; writes docs/benchmarks-dockerfile.md.
 	$(PYTHON) bench/dockerfiles.py $(ARGS)
+
+bench-size: setup ## Measure whose-bytes: time, memory, and how right owners are by Go; writes docs/benchmarks-size.md.
+	$(PYTHON) bench/size.py $(ARGS)
 
 load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.
 	$(PYTHON) bench/load.py $(ARGS)

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -83,7 +83,7 @@ class WithDaemon:
         words += _pairs("--opt", {f"build-arg:{name}": value for name, value in job.arguments.items()})
         Path(f"/proc/{self.daemon.pid}/clear_refs").write_text("5")  # proc(5): VmHWM begins anew
         sample = measured(words, cwd=job.context, environment=os.environ)
-        return Sample(sample.seconds, sample.own_peak + _peak(self.daemon.pid), sample.tree_peak, sample.stdout)
+        return replace(sample, own_peak=sample.own_peak + _peak(self.daemon.pid))
 
     def forget(self) -> None:
         self.daemon.forget()

@@ -9,77 +9,37 @@ import argparse
 import json
 import os
 import shutil
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from load_page import BASELINE, TUNED, Found, Round, Settings, page
 from modules import ROOT
-from report import machine
 
 SERVICE = ROOT / "examples" / "videometa"
 PAGE = ROOT / "docs" / "benchmarks-videometa.md"
-BUILDS = {"tuned": ("grpcnotrace",), "baseline": ("grpcnotrace", "baseline")}
+BUILDS = {TUNED: ("grpcnotrace",), BASELINE: ("grpcnotrace", "baseline")}
 SERVERS_CORE, GENERATORS_CORE = 0, 1
 INVALID = 3
 """The generator's exit code for a run that measured the generator."""
 _TICK = os.sysconf("SC_CLK_TCK")
 _TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How much is measured."""
-
-    rounds: int
-    rate: int
-    count: int
-    """Requests of one round; P99.9 is of all rounds together."""
-    bound: float
-    """Milliseconds that P99 may take in the search for the highest rate."""
-    step: int
-    """Requests of one step of that search."""
-    steps: int
-    protocols: int
-    """Requests of one round of each other protocol."""
+_ENOUGH = 570.0
+"""Seconds after which no further round is begun, so that all is done within twelve minutes."""
+_WORKERS, _MANY_WORKERS = 256, 1024
+"""Requests in flight at most; the search has more, so that they do not end before the server does."""
+_SATURATED = 0.9
+"""The part of its processor above which the server, and not the generator, was at its end."""
 
 
 QUICK = Settings(rounds=1, rate=300, count=300, bound=200, step=100, steps=2, protocols=100)
-
-
-@dataclass(slots=True)
-class Round:
-    """What one server was measured at."""
-
-    cpu: float = 0.0
-    """Microseconds of processor a request."""
-    highest: int = 0
-    """Requests a second within the bound."""
-    quantiles: dict[str, float] = field(default_factory=dict)
-    buckets: list[tuple[int, int]] = field(default_factory=list)
-    pss: int = 0
-    private: int = 0
-    """Bytes of memory after the fixed load: proportional share, and what is the process's alone and written to."""
-    pause: float = 0.0
-    """Microseconds that a garbage collection stopped the program for, on average."""
-    collections: float = 0.0
-    """Garbage collections in a thousand requests."""
-
-
-@dataclass(slots=True)
-class Found:
-    """All rounds, by build and protocol."""
-
-    rounds: dict[tuple[str, str], list[Round]] = field(default_factory=dict)
-    invalid: list[str] = field(default_factory=list)
-    load: float = field(default_factory=lambda: os.getloadavg()[0])
-    """Of the machine before the first round."""
 
 
 def main() -> None:
@@ -90,20 +50,22 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=1500)
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--bound", type=float, default=25.0, help="milliseconds that P99 may take")
-    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--page", type=Path, help=f"where to write the Markdown ({PAGE.name}; with --quick nowhere)")
     asked = parser.parse_args()
     settings = QUICK if asked.quick else Settings(
         asked.rounds, asked.rate, asked.count, asked.bound, step=6000, steps=6, protocols=5000
     )  # fmt: skip
-    if len(os.sched_getaffinity(0)) < 2:
-        sys.exit("load: server and generator need a processor each, and there is one")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with us
+    if not {SERVERS_CORE, GENERATORS_CORE} <= os.sched_getaffinity(0):
+        sys.exit("load: server and generator need a processor each, 0 and 1, and they are not both ours")
     with tempfile.TemporaryDirectory(prefix="wherry-load-") as folder:
         place = Path(folder)
         build(place)
         found = measure(place, settings)
     lines = list(page(found, settings))
     print("\n".join(lines))
-    asked.page.write_text("\n".join(lines) + "\n")
+    if target := asked.page or (None if asked.quick else PAGE):
+        target.write_text("\n".join(lines) + "\n")
 
 
 def build(place: Path) -> None:
@@ -133,7 +95,12 @@ def go(*words: str) -> None:
 def measure(place: Path, settings: Settings) -> Found:
     """Go through the rounds, each build beside the other, and every second time the other first."""
     found = Found()
+    begun = time.monotonic()
     for number in range(settings.rounds):
+        if time.monotonic() - begun > _ENOUGH:
+            found.unclean.append(f"{settings.rounds - number} of {settings.rounds} rounds: the time was over")
+            break
+        found.done += 1
         order = list(BUILDS) if number % 2 == 0 else list(BUILDS)[::-1]
         for protocol in ("1.1", "2", "3"):
             for name in order:
@@ -141,27 +108,25 @@ def measure(place: Path, settings: Settings) -> Found:
                 with Server(place, name) as server:
                     measured = one_round(server, protocol, settings, found)
                 if measured:
-                    found.rounds.setdefault((name, protocol), []).append(measured)
+                    found.rounds.setdefault((name, protocol), {})[number] = measured
     return found
 
 
 def one_round(server: "Server", protocol: str, settings: Settings, found: Found) -> Round | None:
     """Measure a server that was just started; None where no run was valid."""
     count = settings.count if protocol == "1.1" else settings.protocols
-    before = server.usage()
-    report = server.load(protocol, settings.rate, count)
-    after = server.usage()
-    for _ in range(_TRIES - 1):
-        if report["valid"]:
-            break
+    for number in range(_TRIES):
+        found.again += number > 0
         before = server.usage()
         report = server.load(protocol, settings.rate, count)
         after = server.usage()
-    if not report["valid"]:
-        found.invalid.append(f"HTTP/{protocol}, {server.name}: {report['reason']}")
+        if report["valid"]:
+            break
+    else:
+        found.unclean.append(f"HTTP/{protocol}, {server.name}: {report['reason']}")
         return None
     if report["errors"]:
-        found.invalid.append(f"HTTP/{protocol}, {server.name}: answers that were none: {report['errors']}")
+        found.unclean.append(f"HTTP/{protocol}, {server.name}: answers that were none: {report['errors']}")
     sent = count + report["warmup"]
     measured = Round(
         cpu=(after.cpu - before.cpu) / sent * 1e6,
@@ -173,20 +138,39 @@ def one_round(server: "Server", protocol: str, settings: Settings, found: Found)
         collections=(after.collections - before.collections) / sent * 1000,
     )
     if protocol == "1.1":
-        measured.highest = highest(server, settings)
+        measured.highest, measured.generators_end = highest(server, settings)
     return measured
 
 
-def highest(server: "Server", settings: Settings) -> int:
-    """Search for the highest rate at which P99 is within the bound, by halving what is left."""
-    low, high = 0, settings.rate * 8
+def highest(server: "Server", settings: Settings) -> tuple[int, bool]:
+    """Search for the highest rate at which P99 is within the bound, by halving what is left.
+
+    The second value tells that the generator could do no more, so that the server may carry more than the first.
+    """
+    low, high, generators_end = 0, settings.rate * 8, True
     rate = settings.rate * 2
     for _ in range(settings.steps):
-        report = server.load("1.1", rate, max(settings.step, rate))
-        within = report["valid"] and report["latency_us"]["p99"] <= settings.bound * 1000 and not report["errors"]
-        low, high = (rate, high) if within else (low, rate)
+        within, server_was_busy = try_rate(server, rate, settings)
+        if within:
+            low = rate
+        else:
+            high, generators_end = rate, not server_was_busy
         rate = (low + high) // 2
-    return low
+    return low, generators_end
+
+
+def try_rate(server: "Server", rate: int, settings: Settings) -> tuple[bool, bool]:
+    """Tell whether a rate is within the bound in one of two runs; if not, whether it was the server that could not."""
+    busy = False
+    for _ in range(2):
+        before = server.usage()
+        report = server.load("1.1", rate, max(settings.step, rate), _MANY_WORKERS)
+        used = server.usage().cpu - before.cpu
+        bound = settings.bound * 1000
+        if report["valid"] and report["latency_us"]["p99"] <= bound and not report["errors"]:
+            return True, busy
+        busy = busy or used > _SATURATED * report["seconds"] or report["service_us"]["p99"] > bound
+    return False, busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,12 +223,13 @@ class Server:
         with urllib.request.urlopen(f"http://{self.addresses['http']}{path}", timeout=5) as answer:
             return str(answer.read().decode())
 
-    def load(self, protocol: str, rate: int, count: int) -> dict:
+    def load(self, protocol: str, rate: int, count: int, workers: int = _WORKERS) -> dict[str, Any]:
         """Run the generator once; a run that is not valid says so."""
         secure = protocol == "3"
         warmup = min(1000, count)
         words = [str(self.place / "load"), "-protocol", protocol, "-rate", str(rate), "-count", str(count),
-                 "-warmup", str(warmup), "-core", str(GENERATORS_CORE), "-ca", str(self.place / "ca.pem"), "-url",
+                 "-warmup", str(warmup), "-workers", str(workers), "-core", str(GENERATORS_CORE),
+                 "-ca", str(self.place / "ca.pem"), "-url",
                  f"https://{self.addresses['https']}" if secure else f"http://{self.addresses['http']}"]  # fmt: skip
         done = subprocess.run(words, capture_output=True, preexec_fn=on(GENERATORS_CORE), timeout=700, check=False)
         if done.returncode not in {0, INVALID}:
@@ -286,94 +271,6 @@ def free_port() -> int:
 def say(line: str) -> None:
     """Tell who waits."""
     print(line, file=sys.stderr, flush=True)
-
-
-def page(found: Found, settings: Settings) -> Iterator[str]:
-    """Write what was found: the processor's time first, since it is what the others follow from."""
-    yield "# videometa under load"
-    yield ""
-    yield "`make load` wrote this page. Server and generator have a processor each, and talk over loopback."
-    yield ""
-    yield from machine(found.load)
-    yield ""
-    yield (
-        f"{settings.rounds} interleaved rounds. Both are built with `-trimpath -ldflags=-s -tags grpcnotrace`; the "
-        f"baseline is the same service by encoding/json, without sampling of logs and without a memory limit. Fixed "
-        f"load: {settings.rate} requests a second, {settings.count} a round; 70 % a video, 10 % a feed of 20, "
-        "15 % and 5 % a document of 4 and 40 kB to parse. Latency counts from when a request was due. Each figure is "
-        "the median of the rounds; the ratio is the median of the rounds' own ratios, with their range."
-    )
-    yield ""
-    yield "| HTTP/1.1 | tuned | baseline | baseline / tuned | the article's |"
-    yield "|---|---|---|---|---|"
-    yield from rows(found, "1.1", settings)
-    for protocol in ("2", "3"):
-        yield ""
-        yield f"| HTTP/{protocol}{' (TLS)' * (protocol == '3')} | tuned | baseline | baseline / tuned |"
-        yield "|---|---|---|---|"
-        yield from (line.rsplit("|", 2)[0] + "|" for line in rows(found, protocol, settings))
-    yield ""
-    yield (
-        "The article's figures are of another service, moved from Java to Go: they are beside ours to be compared "
-        "with, not to be met. PSS and private memory are taken after the fixed load."
-    )
-    if found.invalid:
-        yield ""
-        yield "Left out, or made again and still not clean:"
-        yield ""
-        yield from (f"- {reason}" for reason in sorted(set(found.invalid)))
-
-
-def rows(found: Found, protocol: str, settings: Settings) -> Iterator[str]:
-    """Give a row a measure."""
-    tuned, baseline = (found.rounds.get((name, protocol), []) for name in BUILDS)
-    if not tuned or not baseline:
-        yield "| no valid run | | | | |"
-        return
-    measures: list[tuple[str, Callable[[Round], float], str, str]] = [
-        ("CPU a request", lambda one: one.cpu, "{:.0f} µs", "–"),
-        (f"highest rate, P99 within {settings.bound:g} ms", lambda one: one.highest, "{:.0f}/s", "1,800 → 5,300 QPS"),
-        ("P50", lambda one: one.quantiles["p50"], "{:.0f} µs", "–"),
-        ("P99", lambda one: one.quantiles["p99"], "{:.0f} µs", "420 → 89 ms"),
-        ("PSS", lambda one: one.pss / 1e6, "{:.1f} MB", "548 → 126 MB (RSS)"),
-        ("private dirty memory", lambda one: one.private / 1e6, "{:.1f} MB", "–"),
-        ("stop for a garbage collection", lambda one: one.pause, "{:.0f} µs", "−76 %"),
-        ("garbage collections in 1,000 requests", lambda one: one.collections, "{:.1f}", "–"),
-    ]  # fmt: skip
-    for title, value, form, theirs in measures:
-        if title.startswith("highest") and protocol != "1.1":
-            continue
-        cells = [form.format(statistics.median(map(value, rounds))) for rounds in (tuned, baseline)]
-        yield f"| {title} | {cells[0]} | {cells[1]} | {ratio(tuned, baseline, value)} | {theirs} |"
-        if title == "P99":
-            cells = [f"{together(rounds, 0.999) / 1000:.0f} µs" for rounds in (tuned, baseline)]
-            many = min(sum(count for _, count in collected(rounds)) for rounds in (tuned, baseline))
-            yield f"| P99.9 of {many:,} requests | {cells[0]} | {cells[1]} | | – |"
-
-
-def ratio(tuned: Sequence[Round], baseline: Sequence[Round], value: Callable[[Round], float]) -> str:
-    """Give the median of the rounds' ratios, and their range."""
-    ratios = [value(theirs) / value(ours) for ours, theirs in zip(tuned, baseline, strict=False) if value(ours)]
-    if not ratios:
-        return "–"
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-
-
-def collected(rounds: Sequence[Round]) -> list[tuple[int, int]]:
-    """Put the histograms of all rounds together."""
-    return sorted(pair for one in rounds for pair in one.buckets)
-
-
-def together(rounds: Sequence[Round], part: float) -> float:
-    """Give a quantile of all requests of all rounds, in nanoseconds."""
-    buckets = collected(rounds)
-    wanted = part * sum(count for _, count in buckets)
-    seen = 0
-    for upper, count in buckets:
-        seen += count
-        if seen >= wanted:
-            return float(upper)
-    return 0.0
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ class Sample:
     tree_peak: int
     """Bytes that the largest process had at most: the program or one it started, such as the Go linker."""
     stdout: str
+    cpu: float
+    """Seconds of processors that it and what it started took."""
 
 
 def measured(argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> Sample:
@@ -50,7 +52,7 @@ def measured(argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) 
         said, complained = _text(stdout), _text(stderr)
     if process.returncode:
         sys.exit(f"{' '.join(argv)} (in {cwd}) ended with {process.returncode}:\n{said}{complained}")
-    return Sample(seconds, watch.peak, max(watch.peak, usage.ru_maxrss * 1024), said)
+    return Sample(seconds, watch.peak, max(watch.peak, usage.ru_maxrss * 1024), said, usage.ru_utime + usage.ru_stime)
 
 
 class _Watch(threading.Thread):

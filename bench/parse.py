@@ -115,8 +115,8 @@ def page(cases: Mapping[tuple[str, str, int], Case], count: int, load: float) ->
     yield "In brackets: how many times as long as the `Picker` of the same table. GC stops are per document."
     yield ""
     yield (
-        "Beside the article's 8.2 → 1.3 ms a parse (6.3 times, and −76 % of the collector's stops; its two `GetBytes` are not "
-        "validated): encoding/json's struct takes "
+        "Beside the article's 8.2 → 1.3 ms a parse (6.3 times, and −76 % of the collector's stops; its two `GetBytes` "
+        "are not validated): encoding/json's struct takes "
         + ", ".join(f"{_ratio(cases, size):.1f} times ({size / 1000:g} kB)" for size in _SIZES)
         + " as long as the trusting `Picker`."
     )

@@ -39,7 +39,7 @@ def go_binary(
 
 def go_module(  # noqa: PLR0913 - what decides the binary
     files: Mapping[str, str], *flags: str, arch: str = "amd64", cgo: bool = False, module: str, go_mod: str = "",
-    go: str = "1.20", toolchain: str = "local",
+    go: str = "1.20", toolchain: str = "local", system: str = "linux", experiment: str = "",
 ) -> Path:  # fmt: skip
     """Build the main package of a module of several files; as `go_binary`.
 
@@ -51,16 +51,19 @@ def go_module(  # noqa: PLR0913 - what decides the binary
         module: the module's path.
         go_mod: more lines for its go.mod.
         go: the language version in go.mod.
+        system: GOOS.
+        experiment: GOEXPERIMENT.
         toolchain: GOTOOLCHAIN, such as go1.22.12; other than `local` it may come from the module proxy.
     """
     program = need("go")
     if cgo:
         need("gcc")
     environment = _environment() | {"GOARCH": arch, "CGO_ENABLED": str(int(cgo)), "GOTOOLCHAIN": toolchain}
+    environment |= {"GOOS": system, "GOEXPERIMENT": experiment}
     if toolchain != "local":
         environment["GOPROXY"] = go_said("env", "GOPROXY", own=True).strip()
     key = hashlib.sha256(
-        repr((files, flags, arch, cgo, module, go_mod, go, toolchain, go_version())).encode()
+        repr((files, flags, arch, cgo, module, go_mod, go, toolchain, system, experiment, go_version())).encode()
     ).hexdigest()[:16]
     binary = KEPT / key / "hello"
     if not binary.exists():
@@ -83,10 +86,11 @@ def go_version() -> str:
     return go_said("env", "GOVERSION").strip()
 
 
-def go_said(*arguments: str, own: bool = False) -> str:
-    """Run go, offline and with nobody's settings (or with the user's own); give what it prints."""
+def go_said(*arguments: str, own: bool = False, folder: Path | None = None) -> str:
+    """Run go in a folder, offline and with nobody's settings (or with the user's own); give what it prints."""
     environment = None if own else _environment()
-    return subprocess.run([need("go"), *arguments], env=environment, capture_output=True, check=True, text=True).stdout
+    words = [need("go"), *arguments]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, check=True, text=True).stdout
 
 
 def _environment() -> dict[str, str]:

@@ -2,14 +2,18 @@
 
 import random
 import resource
+import struct
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gobuild import PRINT, go_binary
+from gobuild import HELLO, PRINT, go_binary
+from mutated import mutations
 from wherry.analysis.mapped import map_elf
+from wherry.analysis.program import Program
 from wherry.analysis.sizing import Measured, size_of
 from wherry.elf.reader import Elf
 from wherry.errors import WherryError
@@ -93,3 +97,111 @@ def test_a_go_that_is_not_known_yet():
     assert found.reading == "sections"
     assert "Go 1.98 unknown: sections only" in found.notes[0]
     assert sum(row.bytes for row in found.sections) == len(content)
+
+
+@pytest.fixture(scope="module")
+def symbols() -> Program:
+    """A small program with its symbol table."""
+    return Program.of(map_elf(go_binary(HELLO, "-ldflags=-w")))
+
+
+def filled(program: Program, address: int, size: int, pattern: bytes) -> bytes:
+    """Fill a range of a program's file with a pattern."""
+    offset = program.space.offset(address)
+    assert offset is not None
+    content = bytearray(program.elf.view)
+    content[offset : offset + size] = (pattern * (size // len(pattern) + 1))[:size]
+    return bytes(content)
+
+
+@pytest.mark.slow
+def test_types_over_each_other(symbols):
+    """Every word begins a type with two thousand methods: so many can't be, and no memory is taken for them."""
+    start, end = symbols.module["types"], symbols.module["etypes"]
+
+    measured(filled(symbols, start, end - start, bytes([8, 0, 0, 0, 1, 8, 8, 19])))
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20
+
+
+@pytest.mark.slow
+def test_tables_that_never_end(symbols):
+    """Every function's table of inlined code is all that follows."""
+    table = symbols.functions.table
+
+    measured(filled(symbols, symbols.pclntab_at + table.pcs_at, table.functab_at - table.pcs_at, b"\2\1"))
+
+
+@pytest.mark.slow
+def test_names_that_never_end(symbols):
+    """No name of a function, a symbol or a file has an end."""
+    table, strings = symbols.functions.table, symbols.elf.section(".strtab")
+    assert strings
+    names = filled(symbols, symbols.pclntab_at + table.funcname_at, table.units_at - table.funcname_at, b"a/")
+    files = filled(symbols, symbols.pclntab_at + table.files_at, table.pcs_at - table.files_at, b"/a")
+    texts = bytearray(symbols.elf.view)
+    texts[strings.offset : strings.offset + strings.stored] = b"a" * strings.stored
+
+    assert all(measured(made) for made in (names, files, bytes(texts)))
+
+
+@pytest.mark.slow
+def test_rows_of_embedded_files_without_end(symbols):
+    """Each of thousands of rows names half a megabyte to hash."""
+    data = next(one for one in symbols.elf.sections if one.name == ".data")
+    rodata = next(one for one in symbols.elf.sections if one.name == ".rodata")
+    row = struct.pack("<6Q", rodata.address, 1, rodata.address, rodata.stored, (1 << 64) - 1, (1 << 64) - 1)
+
+    measured(filled(symbols, data.address, data.stored, row))
+
+
+@pytest.mark.parametrize("what", ["sections", "segments"])
+def test_parts_over_each_other(symbols, what):
+    """Many parts of the file that each are nearly all of it would be walked for ever: they are refused."""
+    elf, content = symbols.elf, bytearray(symbols.elf.view)
+    count = 60000
+    place, form, number = (40, "<IIQQQQIIQQ", 60) if what == "sections" else (32, "<IIQQQQQQ", 56)
+    row = (0, 1, 2, 0, 0, len(content), 0, 0, 1, 0) if what == "sections" else (1, 4, 0, 0, 0, len(content), 0, 1)
+    struct.pack_into("<Q", content, place, len(content))
+    struct.pack_into("<H", content, number, count)
+    names = struct.pack(form, *row[:2], 0, 0, 0, len(elf.view), *row[6:]) if what == "sections" else b""
+    content += struct.pack(form, *row) * (count - bool(names)) + names
+    if names:
+        struct.pack_into("<H", content, 62, count - 1)
+
+    found = size_of(Elf.parse(content, "made.up"), _MEASURED)
+
+    assert found.reading == "sections"
+    assert what in found.notes[0]
+
+
+def test_packed(symbols):
+    """What UPX packed is recognised by its mark, and what to do is told."""
+    packed = bytearray(symbols.elf.view)
+    struct.pack_into("<Q", packed, 40, 0)
+    struct.pack_into("<3H", packed, 58, 0, 0, 0)
+    packed += b"UPX!" + bytes(32)
+
+    found = size_of(Elf.parse(packed, "made.up"), _MEASURED)
+
+    assert found.reading == "sections"
+    assert "packed by UPX" in found.notes[0]
+    assert "upx -d" in found.notes[0]
+
+
+def test_obfuscated(symbols):
+    """A pclntab whose mark was changed is not read, and the likely reason is told."""
+    found = size_of(Elf.parse(filled(symbols, symbols.pclntab_at, 4, b"\x12\x34\x56\xff"), "made.up"), _MEASURED)
+
+    assert found.reading == "sections"
+    assert "garble" in found.notes[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_words_of_tables(symbols, seed):
+    """Words of headers, tables, module data and types become others; a longer run is `tests/mutated.py`."""
+    for _, content in islice(mutations(bytes(symbols.elf.view), seed), 25):
+        measured(bytes(content))
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20

@@ -7,7 +7,7 @@ import pytest
 
 from built_images import file, put_layers, put_platforms
 from cli_shell import Shell
-from gobuild import PRINT, go_binary
+from gobuild import HELLO, PRINT, go_binary, go_module
 from wherry.platform import Platform
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
@@ -129,6 +129,24 @@ def test_what_the_source_tells(wherry):
 
     wherry("size", "hello", "--why", "os", code=64)
     assert "--source DIR" in wherry.err
+
+
+@pytest.mark.parametrize(
+    ("system", "arch", "text"), [("windows", "amd64", ".text"), ("darwin", "arm64", "__TEXT,__text")]
+)
+def test_programs_of_other_systems(wherry, system, arch, text):
+    """Of a PE or Mach-O program sections and build info are told, and that it is no more."""
+    path = go_module({"main.go": HELLO}, arch=arch, system=system, module="example.com/hello")
+    shutil.copy(path, wherry.root / "other")
+
+    binary = document(wherry, "other")["binaries"][0]
+    lines = wherry("size", "other")
+
+    assert sum(row["bytes"] for row in binary["sections"]) == binary["size"] == path.stat().st_size
+    assert (binary["platform"], binary["reading"]) == (f"{system}/{arch}", "sections")
+    assert binary["module"] == "example.com/hello"
+    assert any(line.split()[-2:] == [text, "code"] for line in lines)
+    assert any("sections only" in line for line in lines)
 
 
 def test_what_is_no_program(wherry):

@@ -88,17 +88,3 @@ def test_its_image_is_small(tmp_path):
     assert found["unpacked"] <= MOST_UNPACKED
     assert found["pulled"] <= MOST_PULLED
     assert any("zstd" in layer["mediaType"] for layer in found["layers"])
-
-
-def test_under_load(tmp_path):
-    """`make load` works from building to its page; its figures are not judged here."""
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("needs two processors")
-    page = tmp_path / "page.md"
-    words = [str(REPOSITORY / ".venv/bin/python"), "bench/load.py", "--quick", "--page", str(page)]
-
-    subprocess.run(words, cwd=REPOSITORY, check=True, capture_output=True, timeout=300)
-
-    text = page.read_text()
-    for row in ("CPU a request", "highest rate", "P99.9", "PSS", "HTTP/2", "HTTP/3"):
-        assert f"| {row}" in text, text

@@ -3,6 +3,7 @@
 Imported late: it needs numpy. The sums are the file's size, always: what nothing tells is `(unknown)`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from wherry.analysis.data_claims import (
 )
 from wherry.analysis.embedded import embedded_files, embedded_spans
 from wherry.analysis.function_claims import code_spans, table_spans
+from wherry.analysis.mapped import forget
 from wherry.analysis.owners import DEBUG, FILE, LINKER, SYMBOLS, UNKNOWN, C, Owners
 from wherry.analysis.program import Program
 from wherry.analysis.spans import Confidence, Kind, Spans, concatenated, settle, unique
@@ -74,17 +76,26 @@ def _sorted(spans: Spans) -> Spans:
 def _loaded(program: Program) -> list[Spans]:
     sections = data_sections(program)
     mentions = code_mentions(program, ranges_of(sections))
+    _forget(program.elf, lambda section: bool(section.flags & SHF_EXECINSTR))
     types = type_claims(program, unique(mentions.target))
     strings = string_range(program, types)
     known = [code_spans(program), *table_spans(program), *types.spans, *exact_spans(program)]
+    _forget(program.elf, lambda section: section.name in pclntab.SECTIONS)
     symbols, files = symbol_spans(program), list(embedded_files(program))
     known += [function_values(program, *strings)]
     embedded = embedded_spans(files, symbols)
     taken = _union([one for one in (*known, embedded, symbols) if len(one)])
-    found = mentioned_spans(program, mentions, taken, strings)
+    found = mentioned_spans(program, mentions, taken, strings, symbols)
     if not len(symbols):
         embedded = embedded_spans(files, found)
     return [*known, embedded, _kinds(program, symbols, strings), _kinds(program, found, strings)]
+
+
+def _forget(elf: Elf, which: Callable[[Section], bool]) -> None:
+    """Give back the memory of sections that were read through: of a large program it is half of what is used."""
+    for section in elf.sections:
+        if section.stored and which(section):
+            forget(elf, section.offset, section.stored)
 
 
 def _union(layers: list[Spans]) -> Spans:

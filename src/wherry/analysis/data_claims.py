@@ -86,16 +86,15 @@ def exact_spans(program: Program) -> Iterator[Spans]:
 def _tasks(program: Program) -> Spans:
     """Claim what tells the runtime how to initialise a package, for that package."""
     module, pointer = program.module, program.functions.table.pointer
-    rows: list[tuple[int, int, int]] = []
-    for number in range(min(module.get("inittasks_len"), _MOST_TASKS)):
-        task = program.word(module["inittasks"] + number * pointer)
-        count = program.word(task) >> 32 if pointer == 8 else program.word(task + 4)  # noqa: PLR2004 - bytes of a pointer
-        first = program.word(task + _TASK_FIXED)
-        if 0 < count < _MOST_TASKS and program.text <= first < program.text + int(program.functions.starts[-1]):
-            owner = int(program.function_owners[program.function_at(np.array([first]))[0]])
-            rows.append((task, task + _TASK_FIXED + pointer * count, owner))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    return Spans.of(table[:, 0], table[:, 1], table[:, 2], Kind.DATA)
+    number = np.arange(min(module.get("inittasks_len"), _MOST_TASKS))
+    task = program.words(module.get("inittasks") + number * pointer)
+    count = program.space.words(task + 4, 4)
+    first = program.words(task + _TASK_FIXED)
+    real = (count > 0) & (count < _MOST_TASKS) & (first >= program.text)
+    real &= first < program.text + int(program.functions.starts[-1])
+    task, count, first = task[real], count[real], first[real]
+    owner = program.function_owners[program.function_at(first)]
+    return Spans.of(task, task + _TASK_FIXED + pointer * count, owner, Kind.DATA)
 
 
 def function_values(program: Program, low: int, high: int) -> Spans:
@@ -128,18 +127,20 @@ def symbol_spans(program: Program) -> Spans:
     inside = np.zeros(len(some), dtype=bool)
     for low, high in sections.tolist():
         inside |= (symbols.value[some] >= low) & (symbols.value[some] < high)
-    rows: list[tuple[int, int, int]] = []
-    for row in some[inside].tolist():
-        name = symbols.text(row)
-        package = "" if name.endswith(_NO_OBJECT) else package_of(name)
-        if package:
-            value = int(symbols.value[row])
-            rows.append((value, value + int(symbols.size[row]), program.package_owner(package)))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    return Spans.of(table[:, 0], table[:, 1], table[:, 2], Kind.DATA)
+    some = some[inside & (symbols.size[some] < len(program.elf.view))]
+    owner = np.fromiter((_owner_of_symbol(program, symbols.text(row)) for row in some.tolist()), np.int64, len(some))
+    some, owner = some[owner >= 0], owner[owner >= 0]
+    return Spans.of(symbols.value[some], symbols.value[some] + symbols.size[some], owner, Kind.DATA)
 
 
-def mentioned_spans(program: Program, mentions: Mentions, taken: Spans, strings: tuple[int, int]) -> Spans:
+def _owner_of_symbol(program: Program, name: str) -> int:
+    package = "" if name.endswith(_NO_OBJECT) else package_of(name)
+    return program.package_owner(package) if package else NOBODY
+
+
+def mentioned_spans(
+    program: Program, mentions: Mentions, taken: Spans, strings: tuple[int, int], named: Spans
+) -> Spans:
     """Claim what is left for those who mention it, and what that points at, step by step.
 
     Args:
@@ -147,6 +148,7 @@ def mentioned_spans(program: Program, mentions: Mentions, taken: Spans, strings:
         mentions: what code mentions.
         taken: spans with an owner already; none is claimed again, and what lies before one ends there.
         strings: first and end address of the strings.
+        named: variables that symbols name, for what they point at.
     """
     sections = data_sections(program)
     targets = ranges_of(sections)
@@ -163,6 +165,7 @@ def mentioned_spans(program: Program, mentions: Mentions, taken: Spans, strings:
     )
     # An object that nothing mentions yet is taken for the end of the one before it. So each round starts anew from what
     # code mentions, with the borders that the last one found.
+    mentions = mentions.joined(_followed(named, links_))
     objects = _objects(program, mentions, taken, targets, strings)
     for _ in range(_ROUNDS):
         before = objects

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wherry.analysis.data_claims import data_sections
 from wherry.analysis.owners import UNKNOWN
 from wherry.analysis.program import Program
 from wherry.analysis.spans import Confidence, Kind, Spans
-from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR
 
 _HASH = 16
 """Bytes of a file's SHA-256 that are kept."""
 _LONGEST_NAME = 4096
 _NAME = re.compile(rb"(?:[^/\0-\x1f\\]+/)*[^/\0-\x1f\\]+")
 _HASHED = 24
-"""Go 1.24 hashes by SHA-256, a little changed; before it by a sum that only the compiler has: that can't be checked."""
+"""Go 1.24 hashes by SHA-256, a little changed; Go before it by a sum that only the compiler has."""
 _WINDOW = 1 << 20
 
 
@@ -39,10 +39,9 @@ class Embedded:
 
 def embedded_files(program: Program) -> Iterator[Embedded]:
     """Find the files, each confirmed by its hash (before Go 1.24 by its name). Empty ones and folders have no bytes."""
-    for section in program.elf.sections:
-        if section.flags & SHF_ALLOC and not section.flags & SHF_EXECINSTR and section.stored:
-            content = program.space.read_on(section.address)[: section.stored]
-            yield from _in_section(program, content, section.address)
+    for section in data_sections(program):
+        content = program.space.read_on(section.address)[: section.stored]
+        yield from _in_section(program, content, section.address)
 
 
 def embedded_spans(files: Sequence[Embedded], objects: Spans) -> Spans:
@@ -77,7 +76,12 @@ def _in_section(program: Program, content: memoryview, address: int) -> Iterator
         # A word of a hash is neither small nor an address, but once in thousands.
         value = words[at : len(words) - row + 1 + at]
         likely &= (value < 0) | (value > high)
+    left = len(content) + len(program.elf.view)
     for place in np.flatnonzero(likely).tolist():
+        # Files do not lie over each other: who has rows for more bytes than there are made them up.
+        left -= int(size[place]) + int(length[place])
+        if left < 0:
+            return
         at = skipped + place * pointer
         found = _confirmed(program, (int(name[place]), int(length[place])), (int(start[place]), int(size[place])),
                            bytes(content[at + 4 * pointer : at + 4 * pointer + _HASH]))  # fmt: skip

@@ -36,3 +36,15 @@ def map_elf(path: Path, name: str = "") -> Elf:
         InvalidDocument: it is no ELF file, or a broken one.
     """
     return Elf.parse(map_file(path, name), name or str(path))
+
+
+def forget(elf: Elf, offset: int, size: int) -> None:
+    """Give back the memory that a part of a mapped file takes; whoever asks for it again has it read from disk.
+
+    Source: madvise(2), MADV_DONTNEED.
+    """
+    mapped = elf.view.obj
+    advice = getattr(mmap, "MADV_DONTNEED", None)
+    start = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
+    if isinstance(mapped, mmap.mmap) and advice is not None and start < offset + size:
+        mapped.madvise(advice, start, offset + size - start)

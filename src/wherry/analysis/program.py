@@ -22,10 +22,16 @@ from wherry.golang import moduledata, pclntab
 from wherry.golang.buildinfo import BuildInfo
 from wherry.golang.functions import Functions
 from wherry.golang.moduledata import ModuleData
-from wherry.golang.names import is_instance, package_of
+from wherry.golang.names import is_instance, package_of, without_promoted
 from wherry.golang.pclntab import Pclntab
 
 _VERSION = re.compile(r"@[^/]+")
+_PACKED = b"UPX!"
+"""What UPX marks its header and its trailer with. Source: UPX 4.2, src/conf.h (`UPX_MAGIC_LE32`)."""
+_PACKED_WITHIN = 4096
+_DEEPEST_FOLDER = 64
+_LONGEST_FOLDER = 4096
+"""Linux' PATH_MAX."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class Program:
         functions = Functions.read(Pclntab.parse(content, elf.name))
         info = build_info(elf)
         module = moduledata.find(space, functions, address, info.go_version if info else "")
+        space.read(module["text"], int(functions.starts[-1]))
         owners = Owners()
         names, units = _name_owners(functions, owners), dict[int, int]()
         own = names[functions.name_numbers]
@@ -121,9 +128,11 @@ class Program:
 
     def package_of_folder(self, folder: str) -> int | None:
         """Find the package whose source is in a folder, as the pclntab names it: trimmed, or from somebody's disk."""
-        path = _VERSION.sub("", folder)
+        path = _VERSION.sub("", folder[:_LONGEST_FOLDER])
         found = self.package_owner(path) if self.info and path == self.info.path else self.owners.known(path)
-        while found is None and "/" in path:
+        for _ in range(_DEEPEST_FOLDER):
+            if found is not None or "/" not in path:
+                break
             path = path.partition("/")[2]
             found = self.owners.known(path) if path else None
         return found
@@ -132,16 +141,9 @@ class Program:
         """Number a package by its import path; the main package has another name in symbols."""
         return self.owners.number("main" if self.info and path == self.info.path else path)
 
-    def word(self, address: int) -> int:
-        """Read an address; 0 where the file has none."""
-        table = self.functions.table
-        found = self.space.read_on(address)[: table.pointer]
-        return int.from_bytes(found, "little" if table.order == "<" else "big") if len(found) == table.pointer else 0
-
     def words(self, addresses: Ints) -> Ints:
-        """Read several; one that no signed number holds becomes negative, and so is in no range."""
-        read = [self.word(address) for address in addresses.tolist()]
-        return np.array(read, dtype=np.uint64).astype(np.int64)
+        """Read an address at each of some; 0 where the file has none, -1 where it is of no program."""
+        return self.space.words(addresses, self.functions.table.pointer)
 
     def function_at(self, addresses: Ints) -> Ints:
         """Tell which function each address is in; those outside of all get the nearest."""
@@ -154,7 +156,18 @@ def _pclntab(elf: Elf, space: AddressSpace) -> tuple[int, memoryview]:
         section = elf.section(name)
         if section is not None:
             return section.address, space.read(section.address, section.stored)
-    raise InvalidDocument(elf.name, "it has no pclntab: not a Go program, or a packed one")
+    problem, hint = _no_pclntab(elf)
+    raise InvalidDocument(elf.name, problem, hint=hint)
+
+
+def _no_pclntab(elf: Elf) -> tuple[str, str]:
+    """Say why there is no table of functions, and what now."""
+    start, end = bytes(elf.view[:_PACKED_WITHIN]), bytes(elf.view[-_PACKED_WITHIN:])
+    if _PACKED in start or _PACKED in end:
+        return "it is packed by UPX: what is in it shows once it is unpacked", "run `upx -d` on a copy of it"
+    if not elf.sections:
+        return "its section table is gone, and with it where Go's tables are", "measure a build that kept it"
+    return "it has no pclntab: not a Go program", "name a binary that Go linked"
 
 
 def _name_owners(functions: Functions, owners: Owners) -> Ints:
@@ -163,7 +176,10 @@ def _name_owners(functions: Functions, owners: Owners) -> Ints:
     number = owners.number
     # What belongs to no package is assembly of the runtime and wrappers that the linker or cgo made.
     runtime = number("runtime")
-    return np.fromiter((number(package) if (package := package_of(text)) else runtime for text in texts), np.int64)
+    packages = [package_of(text) for text in texts]
+    known = dict.fromkeys(packages)
+    real = {package: number(without_promoted(package, known)) if package else runtime for package in known}
+    return np.fromiter((real[package] for package in packages), np.int64, len(packages))
 
 
 def _unit_owners(functions: Functions, own: Ints) -> dict[int, int]:

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wherry.analysis.binary import build_info
+from wherry.analysis.objects import ObjectFile, elf_object, sections_of
 from wherry.analysis.size import BinarySize, FunctionSize, KindSize, ModuleSize, PackageSize, SectionSize
-from wherry.elf.machine import architecture
-from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, Elf, Section
+from wherry.elf.reader import Elf
 from wherry.errors import InvalidDocument, WherryError
-from wherry.golang import pclntab
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +20,7 @@ if TYPE_CHECKING:
     from wherry.analysis.owners import Modules
 
 FULL, SECTIONS = "full", "sections"
-_DEBUG = (".debug_", ".zdebug_", ".gnu_debug")
-_LINKING = (".rel", ".dyn", ".interp", ".hash", ".gnu.", ".got", ".plt", ".init_array", ".fini_array", ".go.buildinfo")
+_FORMATS = {"macho": "Mach-O", "pe": "PE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +48,7 @@ def size_of(elf: Elf, measured: Measured, *, sections_only: bool = False, origin
     Returns:
         Owners too, where the binary's tables can be read; otherwise a note says why they can't.
     """
-    info = build_info(elf)
-    sections = tuple(_sections(elf))
-    plain = BinarySize(
-        name=measured.name,
-        image=measured.image,
-        platform=measured.platform or f"linux/{architecture(elf)}",
-        path=measured.path,
-        layer=measured.layer,
-        digest=measured.digest,
-        size=len(elf.view),
-        format="elf",
-        go=info.go_version if info else "",
-        package=info.path if info else "",
-        module=info.main.path if info and info.main else "",
-        settings=dict(info.settings) if info else {},
-        stripped=elf.section(".symtab") is None,
-        reading=SECTIONS,
-        notes=(),
-        confidence={"unknown": len(elf.view)},
-        kinds=_kinds(sections),
-        sections=sections,
-    )
+    plain = _plain(elf_object(elf), measured, len(elf.view))
     if sections_only:
         return plain
     try:
@@ -81,6 +57,48 @@ def size_of(elf: Elf, measured: Measured, *, sections_only: bool = False, origin
         import msgspec
 
         return msgspec.structs.replace(plain, notes=(_note(elf, error),))
+
+
+def size_of_foreign(view: memoryview, measured: Measured) -> BinarySize:
+    """Measure a Mach-O or PE file, by its section table.
+
+    Args:
+        view: the whole file.
+        measured: where it is.
+
+    Raises:
+        InvalidDocument: it is none, or a broken one.
+    """
+    import msgspec
+
+    found = sections_of(view, measured.name)
+    note = f"{_FORMATS[found.format]}: sections only; owners are read of ELF programs"
+    return msgspec.structs.replace(_plain(found, measured, len(view)), notes=(note,))
+
+
+def _plain(found: ObjectFile, measured: Measured, size: int) -> BinarySize:
+    """Say what the tables of the format tell."""
+    info, sections = found.info, tuple(_sections(found))
+    return BinarySize(
+        name=measured.name,
+        image=measured.image,
+        platform=measured.platform or f"{found.system}/{found.architecture}",
+        path=measured.path,
+        layer=measured.layer,
+        digest=measured.digest,
+        size=size,
+        format=found.format,
+        go=info.go_version if info else "",
+        package=info.path if info else "",
+        module=info.main.path if info and info.main else "",
+        settings=dict(info.settings) if info else {},
+        stripped=found.stripped,
+        reading=SECTIONS,
+        notes=(),
+        confidence={"unknown": size},
+        kinds=_kinds(sections),
+        sections=sections,
+    )
 
 
 def _note(elf: Elf, error: WherryError) -> str:
@@ -194,36 +212,16 @@ def _functions(attribution: "Attribution", sums: _Sums) -> dict[int, list[Functi
     return found
 
 
-def _sections(elf: Elf) -> Iterator[SectionSize]:
-    """Count every byte of the file once; where sections overlap, for the one that starts first."""
-    at, outside = 0, 0
-    for section in sorted((one for one in elf.sections if one.stored), key=lambda one: (one.offset, -one.stored)):
-        start, end = max(section.offset, at), section.offset + section.stored
-        if end > start:
-            outside += start - at
-            at = end
-            yield SectionSize(name=section.name, kind=kind_of(section), bytes=end - start)
-    outside += len(elf.view) - at
+def _sections(found: ObjectFile) -> Iterator[SectionSize]:
+    """Count every byte of the file once; what is in no section comes last, as one."""
+    outside = 0
+    for part in found.sections:
+        if part.name or part.kind != "headers":
+            yield SectionSize(name=part.name, kind=part.kind, bytes=part.size)
+        else:
+            outside += part.size
     if outside:
         yield SectionSize(name="", kind="headers", bytes=outside)
-
-
-def kind_of(section: Section) -> str:  # noqa: PLR0911 - a table in prose
-    """Name what a section is for, by the words of `spans.Kind`."""
-    if section.name in pclntab.SECTIONS:
-        return "pclntab"
-    if section.name in {".symtab", ".strtab"}:
-        return "symbols"
-    if section.name.startswith(_DEBUG):
-        return "debug"
-    if section.name.startswith(_LINKING):
-        return "linking"
-    if not section.flags & SHF_ALLOC or section.name.startswith(".note"):
-        return "headers"
-    if section.flags & SHF_EXECINSTR:
-        return "code"
-    written = section.flags & SHF_WRITE and not section.name.startswith(".data.rel.ro")
-    return "data" if written else "rodata"
 
 
 def _kinds(sections: tuple[SectionSize, ...]) -> tuple[KindSize, ...]:

@@ -10,13 +10,18 @@ import numpy as np
 from wherry.analysis.owners import SHARED
 from wherry.analysis.program import Program
 from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, Kind, Spans
-from wherry.golang.types import Region, TypeTable, read_types
+from wherry.golang.names import SHAPES
+from wherry.golang.typereader import INTERFACE, PROGRAM, Region
+from wherry.golang.types import TypeTable, read_types
 
 _NONE = 1 << 40
 """Above every owner's number."""
+_NO_PACKAGES = ("", SHAPES)
 _DEEPEST = 16
 """How deep types that have no name of their own may lie in one another, to be told whose they are."""
-_INTERFACE = 20
+_COUNT = 4
+"""Bytes of the length before a program that makes a mask."""
+_LARGEST_MASK = 1 << 16
 _MOST_ITABS = 1 << 20
 
 
@@ -45,7 +50,11 @@ def type_claims(program: Program, more: Ints) -> TypeClaims:
     owners, confidence = _owners(program, table)
     spans = [Spans.of(table.start + start, table.end + start, owners, Kind.TYPES, confidence)]
     if len(table):
-        spans += [_itab_spans(program, itabs, concrete, table, owners), _names(table, owners), _masks(table, owners)]
+        spans += [
+            _itab_spans(program, itabs, concrete, table, owners),
+            _names(table, owners),
+            _masks(program, table, owners),
+        ]
     return TypeClaims(table, owners, tuple(spans), start + int(table.end.max(initial=0)))
 
 
@@ -58,7 +67,9 @@ def _read(program: Program, more: Ints) -> TypeTable:
     if count := module.get("typelinks_len"):
         links = space.read_on(module["typelinks"])[: 4 * count]
         roots.append(np.frombuffer(links, dtype=f"{table.order}i4", count=len(links) // 4).astype(np.int64))
-    return read_types(region, module.minor, np.concatenate(roots), dense=module.get("typedesclen"))
+    return read_types(
+        region, module.minor, np.concatenate(roots), dense=module.get("typedesclen"), experiments=module.experiments
+    )
 
 
 def _owners(program: Program, table: TypeTable) -> tuple[Ints, Ints]:
@@ -66,12 +77,13 @@ def _owners(program: Program, table: TypeTable) -> tuple[Ints, Ints]:
     low = np.full(len(table), _NONE)
     high = np.full(len(table), NOBODY)
     places, inverse = np.unique(table.package, return_inverse=True)
-    numbers = np.array([program.package_owner(table.text(place)) if place else NOBODY for place in places.tolist()])
+    texts = table.texts(places)
+    numbers = np.array([program.package_owner(text) if text not in _NO_PACKAGES else NOBODY for text in texts])
     if len(table):
         own = numbers[inverse]
         low[own >= 0] = high[own >= 0] = own[own >= 0]
     whole, part = table.parts
-    unnamed = (table.package == 0)[whole]
+    unnamed = (low == _NONE)[whole]
     whole, part = whole[unnamed], part[unnamed]
     for _ in range(_DEEPEST):
         before = low.copy(), high.copy()
@@ -92,14 +104,18 @@ def _names(table: TypeTable, owners: Ints) -> Spans:
     )
 
 
-def _masks(table: TypeTable, owners: Ints) -> Spans:
+def _masks(program: Program, table: TypeTable, owners: Ints) -> Spans:
     rows, addresses = table.mask_uses
-    some = (addresses > 0) & (table.mask_size[rows] > 0)
+    some = (addresses > 0) & (table.mask_size[rows] != 0)
     rows, addresses = rows[some], addresses[some]
+    sizes = table.mask_size[rows]
+    sizes = np.where(sizes == PROGRAM, _COUNT + program.space.words(addresses, _COUNT), sizes)
+    some = sizes <= _LARGEST_MASK
+    rows, addresses, sizes = rows[some], addresses[some], sizes[some]
     blobs = Blobs.used(addresses, owners[rows], np.full(len(rows), NOBODY), 1 << 62, SHARED)
     order = np.argsort(addresses, kind="stable")
     first = order[np.searchsorted(addresses[order], blobs.start)]
-    ends = np.minimum(blobs.end, blobs.start + table.mask_size[rows][first])
+    ends = np.minimum(blobs.end, blobs.start + sizes[first])
     return Spans.of(blobs.start, ends, blobs.owner, Kind.TYPES, blobs.confidence)
 
 
@@ -123,7 +139,7 @@ def _itab_spans(program: Program, itabs: Ints, concrete: Ints, table: TypeTable,
     pointer, start = program.functions.table.pointer, table.region.address
     interface = table.rows_at(program.words(itabs) - start)
     row = table.rows_at(concrete - start)
-    real = (interface >= 0) & (row >= 0) & (table.kind[interface] == _INTERFACE) & (table.listed[interface] > 0)
+    real = (interface >= 0) & (row >= 0) & (table.kind[interface] == INTERFACE) & (table.listed[interface] > 0)
     itabs, interface, row = itabs[real], interface[real], row[real]
     size = 2 * pointer + 4 + -4 % pointer + pointer * table.listed[interface]
     return Spans.of(itabs, itabs + size, owners[row], Kind.TYPES, _confidence(owners[row]))

@@ -25,6 +25,7 @@ COMMANDS = {
     "slim": "Say what keeps a program's bytes alive, and try the known ways out.",
     "flags": "Say what each flag of the compiler and the linker bought.",
     "leaks": "Find paths, flags and secrets that a program tells of its build.",
+    "report": "Write a page that shows whose each byte is.",
     "push": "Push an image to a registry.",
     "pull": "Pull images from registries into the local store.",
     "copy": "Copy an image between registries, the local store, layouts and archives.",

@@ -83,8 +83,9 @@ def _measured(world: World, name: str, platform: str | None, *, sections: bool, 
 
 
 def _binary(subject: "Subject", *, sections: bool, origin: bool) -> BinarySize:
-    from wherry.analysis.mapped import map_elf
-    from wherry.analysis.sizing import Measured, size_of
+    from wherry.analysis.mapped import map_file
+    from wherry.analysis.sizing import Measured, size_of, size_of_foreign
+    from wherry.elf.reader import MAGIC, Elf
 
     measured = Measured(
         name=subject.name,
@@ -94,7 +95,10 @@ def _binary(subject: "Subject", *, sections: bool, origin: bool) -> BinarySize:
         path=subject.path if subject.image else "",
         layer=subject.layer,
     )
-    return size_of(map_elf(subject.file, subject.name), measured, sections_only=sections, origin=origin)
+    mapped = map_file(subject.file, subject.name)
+    if mapped[: len(MAGIC)] != MAGIC:
+        return size_of_foreign(memoryview(mapped), measured)
+    return size_of(Elf.parse(mapped, subject.name), measured, sections_only=sections, origin=origin)
 
 
 def _layers(world: World, name: str, platform: str | None) -> tuple[LayerSize, ...]:

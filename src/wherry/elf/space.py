@@ -20,8 +20,11 @@ SHT_RELA: Final = 4
 _RELATIVE = {"amd64": 8, "arm64": 1027, "loong64": 3, "ppc64": 22, "ppc64le": 22, "riscv64": 3, "s390x": 12}
 """R_…_RELATIVE: the word becomes where the file was loaded plus the addend. 386 and arm keep addends in place."""
 _PF_W = 2
-_HIGHEST = 1 << 62
-"""No processor that Go builds for gives a program addresses as high as that, and numbers stay signed below."""
+_MOST_SEGMENTS = 64
+"""Loaded segments of one program: Go's linker makes three to five, others up to a dozen."""
+_MOST_SECTIONS = 1024
+_HIGHEST: Final = 1 << 62
+"""Addresses above are of no program, and their sums would not fit 64 bits with a sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +51,15 @@ class AddressSpace:
 
     @classmethod
     def of(cls, elf: Elf) -> Self:
-        """Lay out the loaded segments; where they overlap, the first by address counts.
+        """Lay out the loaded segments; where they overlap in memory, the first by address counts.
 
         Raises:
-            InvalidDocument: a segment's address is none.
+            InvalidDocument: segments or sections lie over each other in the file, or there are more than any linker
+                makes: whoever walks them would never end.
 
         Cost: a copy of every segment that the dynamic linker would change.
         """
-        if any(one.type == PT_LOAD and one.address + one.size > _HIGHEST for one in elf.segments):
-            raise InvalidDocument(elf.name, "a segment lies above all addresses that programs have")
+        _bounded(elf)
         moved = _relative(elf)
         ranges: list[Range] = []
         end = 0
@@ -90,6 +93,17 @@ class AddressSpace:
         found = self.range_at(address)
         return found.content[address - found.address :] if found else memoryview(b"")
 
+    def words(self, addresses: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+        """Read a whole number of so many bytes at each address; 0 where the file has none, -1 where it is too large."""
+        found = np.zeros(len(addresses), np.int64)
+        for one in self.ranges:
+            inside = (addresses >= one.address) & (addresses <= one.address + one.size - size)
+            octets = np.frombuffer(one.content, dtype=np.uint8)
+            places = (addresses[inside] - one.address)[:, None] + np.arange(size)
+            values = np.ascontiguousarray(octets[places]).view(f"{self.elf.order}u{size}")[:, 0]
+            found[inside] = np.where(values > _HIGHEST, -1, values.astype(np.int64))
+        return found
+
     def offset(self, address: int) -> int | None:
         """Tell where in the file an address is; None for one that is only in memory."""
         found = self.range_at(address)
@@ -112,8 +126,24 @@ class AddressSpace:
                         yield one.address + found.start()
 
 
+def _bounded(elf: Elf) -> None:
+    segments = [(one.address, one.size, one.stored) for one in elf.segments if one.type == PT_LOAD]
+    sections = [(one.address if one.flags & SHF_ALLOC else 0, one.size, one.stored) for one in elf.sections]
+    for name, parts, most in (("segments", segments, _MOST_SEGMENTS), ("sections", sections, _MOST_SECTIONS)):
+        if len(parts) > most:
+            raise InvalidDocument(elf.name, f"{len(parts)} {name}, more than {most}")
+        if sum(stored for _, _, stored in parts) > len(elf.view):
+            raise InvalidDocument(elf.name, f"its {name} lie over each other in the file")
+        for address, size, stored in parts:
+            if address + max(size, stored) > _HIGHEST:
+                raise InvalidDocument(elf.name, f"address {address:#x} is beyond what any program has")
+
+
 def _relative(elf: Elf) -> NDArray[np.int64]:
-    """Read the places and values of relative relocations, two columns."""
+    """Read the places and values of relative relocations, two columns.
+
+    Tables of the packed kind (SHT_RELR), and those of 386 and arm, leave the values in place.
+    """
     kind = _RELATIVE.get(architecture(elf))
     rows = [np.empty((0, 3), np.int64)]
     for section in elf.sections:

@@ -13,7 +13,8 @@ from wherry.elf.reader import Elf
 
 STT_OBJECT: Final = 1
 STT_FUNC: Final = 2
-_LONGEST_NAME = 1 << 16
+_LONGEST_NAME = 1 << 12
+"""Bytes; a name that goes on is taken for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +51,5 @@ class Symbols:
         chunk = bytes(self.texts[at : at + 256])
         if b"\0" not in chunk:
             chunk = bytes(self.texts[at : at + _LONGEST_NAME])
-        return chunk.partition(b"\0")[0].decode(errors="replace")
+        text, end, _ = chunk.partition(b"\0")
+        return text.decode(errors="replace") if end else ""

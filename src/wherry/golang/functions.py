@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherry.errors import InvalidDocument
+from wherry.golang.columns import Ints, members
 from wherry.golang.pclntab import Pclntab
 from wherry.golang.pcvalue import decode
 
-Ints = NDArray[np.int64]
 INLINE_TREE: Final = 3
 """FUNCDATA_InlTree: the slot of a function's funcdata that tells what was inlined into it."""
-_NONE: Final = np.zeros(0, np.int64)
 NOTHING: Final = 0xFFFFFFFF
 """What stands in a slot that is empty."""
 
@@ -100,7 +99,8 @@ class Functions:
     @cached_property
     def all_names(self) -> tuple[list[str], Ints]:
         """Every name of the table, those that were only inlined too, and where it begins."""
-        texts = bytes(self.table.funcnames).split(b"\0")[:-1]
+        texts = bytes(self.table.funcnames).split(b"\0")
+        texts = texts if texts[-1] else texts[:-1]
         sizes = np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts))
         return [text.decode(errors="replace") for text in texts], np.cumsum(sizes) - sizes
 
@@ -120,7 +120,7 @@ class Functions:
         """Which tables of values each function uses; offsets count from `Pclntab.pcs_at`."""
         words = _words(self.table, self.table.functab_at)
         first = (self.rows - self.table.functab_at) // 4
-        function, place = _lists(self.pcdata_counts)
+        function, place = members(self.pcdata_counts)
         numbers = np.arange(len(self))
         functions = np.concatenate([numbers, numbers, numbers, function])
         places = np.concatenate([first + _PCSP, first + _PCFILE, first + _PCLINE, first[function] + _ROW // 4 + place])
@@ -133,7 +133,7 @@ class Functions:
         """Which funcdata each function uses, by offsets from `go:func.*`; and in which slot."""
         words = _words(self.table, self.table.functab_at)
         first = (self.rows - self.table.functab_at) // 4 + _ROW // 4 + self.pcdata_counts
-        function, slot = _lists(self.funcdata_counts)
+        function, slot = members(self.funcdata_counts)
         offsets = words[first[function] + slot].astype(np.int64)
         used = offsets != NOTHING
         return Uses(function[used], offsets[used]), slot[used]
@@ -154,14 +154,12 @@ class Functions:
         runs = decode(self.table.content[self.table.pcs_at : self.table.functab_at], indexes, self.table.quantum)
         place = (tree[runs.table] + runs.value * _INLINED) // 4 + 1
         numbers = np.frombuffer(funcdata, dtype=f"{self.table.order}u4", count=len(funcdata) // 4)
-        known = place < len(numbers)
-        if not known.any():
-            return Inlined(_NONE, _NONE, _NONE)
-        start, end = (self.starts[function[runs.table]] + column for column in (runs.start, runs.end))
-        name = numbers[np.where(known, place, 0)].astype(np.int64)
-        known &= name < len(self.table.funcnames)
-        order = np.argsort(start[known], kind="stable")
-        return Inlined(start[known][order], end[known][order], name[known][order])
+        known = np.flatnonzero(place < len(numbers))
+        name = numbers[place[known]].astype(np.int64)
+        known, name = known[name < len(self.table.funcnames)], name[name < len(self.table.funcnames)]
+        start, end = (self.starts[function[runs.table[known]]] + column[known] for column in (runs.start, runs.end))
+        order = np.argsort(start, kind="stable")
+        return Inlined(start[order], end[order], name[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +170,6 @@ class Inlined:
     end: Ints
     name: Ints
     """Where in the table of names the function is that the code was written in."""
-
-
-def _lists(counts: Ints) -> tuple[Ints, Ints]:
-    """Number the members of lists: for each, its list and its place therein."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _words(table: Pclntab, at: int) -> NDArray[np.uint32]:

@@ -9,11 +9,12 @@ Source: Go 1.20 to 1.27, runtime/symtab.go (`moduledata`), cmd/link/internal/ld/
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from wherry.errors import InvalidDocument, WherryError
 from wherry.golang.functions import Functions
+from wherry.golang.pclntab import Pclntab
 
 OLDEST: Final = 20
 NEWEST: Final = 27
@@ -22,6 +23,8 @@ NEWEST: Final = 27
 _POINTER, _STRING, _SLICE = 1, 2, 3
 """Words of a field."""
 _MOST_CANDIDATES = 64
+_HIGHEST = 1 << 62
+"""No field is above: addresses, counts and sizes of one program."""
 
 
 def _slices(*names: str) -> tuple[tuple[str, int], ...]:
@@ -38,9 +41,7 @@ _TABLES = (
     *_pointers("covctrs ecovctrs end gcdata gcbss"),
 )  # fmt: skip
 _LINKS = _slices("typelinks", "itablinks")
-_TAIL = (
-    *_slices("modulehashes"), *_pointers("flags"), ("gcdatamask", 2), ("gcbssmask", 2), *_pointers("typemap next"),
-)  # fmt: skip
+_TAIL = (*_slices("modulehashes"), *_pointers("flags"), ("gcdatamask", 2), ("gcbssmask", 2), *_pointers("typemap"))
 
 
 def _fields(minor: int) -> tuple[tuple[str, int], ...]:
@@ -54,6 +55,7 @@ def _fields(minor: int) -> tuple[tuple[str, int], ...]:
         *_TABLES, *_pointers(types), *_slices("textsections"), *(_LINKS if minor < 27 else ()),  # noqa: PLR2004 - as above
         *_slices("ptab"), ("pluginpath", _STRING), *_slices("pkghashes"),
         *(_slices("inittasks") if minor > 20 else ()), ("modulename", _STRING), *_TAIL,  # noqa: PLR2004 - Go 1.21
+        *_pointers("bad next" if minor < 23 else "next"),  # noqa: PLR2004 - one byte of the flags since Go 1.23
     )  # fmt: skip
 
 
@@ -86,6 +88,8 @@ class ModuleData:
     address: int
     size: int
     fields: Mapping[str, int]
+    experiments: frozenset[str] = frozenset()
+    """What GOEXPERIMENT switched on or off when it was built, such as `noswissmap`."""
 
     def __getitem__(self, name: str) -> int:
         return self.fields[name]
@@ -99,6 +103,12 @@ def minor_of(version: str) -> int | None:
     """Read the minor out of a version such as `go1.26.8` or `devel go1.28-3a5f`; None where there is none."""
     found = re.search(r"\bgo1\.(\d{1,4})", version)
     return int(found[1]) if found else None
+
+
+def experiments_of(version: str) -> frozenset[str]:
+    """Read the experiments out of a version such as `go1.24.9 X:noswissmap,rangefunc`."""
+    _, _, names = version.partition(" X:")
+    return frozenset(name for name in names.partition(" ")[0].split(",") if name)
 
 
 def find(memory: Memory, functions: Functions, pclntab: int, version: str) -> ModuleData:
@@ -126,7 +136,7 @@ def find(memory: Memory, functions: Functions, pclntab: int, version: str) -> Mo
         for candidate in minors:
             read = _read(memory, place, candidate, order, pointer)
             if read and _agrees(read, functions, pclntab):
-                return read
+                return replace(read, experiments=experiments_of(version))
     said = f"Go 1.{minor}" if minor else "an unknown Go"
     raise UnknownGo(
         f"{functions.table.name}: no module data of {said} fits its pclntab: sections only",
@@ -179,9 +189,15 @@ def _agrees(module: ModuleData, functions: Functions, pclntab: int) -> bool:
         and all(field[low] <= field[high] for low, high in map(str.split, ranges))
         and field["next"] == 0
         and field["typemap"] == 0
-        and field["flags"] & 0xFEFE == 0
+        and max(field.values()) <= _HIGHEST
+        and _flags(field["flags"], table) in {b"\0", b"\1"}
         and _types_agree(module)
     )
+
+
+def _flags(word: int, table: Pclntab) -> bytes:
+    """Give the bytes of `hasmain` (1 in a program, 0 in a plugin) and `bad`, as far as they are not 0."""
+    return word.to_bytes(table.pointer, "little" if table.order == "<" else "big").rstrip(b"\0") or b"\0"
 
 
 def _types_agree(module: ModuleData) -> bool:

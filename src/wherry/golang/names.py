@@ -5,11 +5,19 @@ cmd/compile/internal/ir (names of closures, wrappers and generated functions), d
 """
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 
 _ESCAPED = re.compile(r"%([0-9a-f]{2})")
-_GENERATED = re.compile(r"(type|go|runtime):|go\.shape\.|\$|_rt0_|_cgo|x_cgo|crosscall|setg_gcc|gosave_")
+_GENERATED = re.compile(
+    r"(type|go|runtime):|go\.shape\.|\$|(_rt0_|_cgo|x_cgo|crosscall|setg_gcc|gosave_)\w*\Z|local\.\w+\Z"
+)
+"""What compiler, linker and cgo make. Packages may begin so, too: `go.uber.org/zap`."""
+SHAPES: Final = "go.shape"
+"""The package of types that stand in generic code for all that are laid out alike; nobody wrote it."""
+_PROMOTED = re.compile(r"\.[^./]+\.(?=[^/]+/|[^./]+\Z)")
+"""A type's name between its package and another's path."""
 _ALGORITHM = re.compile(r"type:\.(?:eq|hash)\.(.*)", re.DOTALL)
 VENDORED_STD: Final = "vendor/"
 """What packages that the standard library brings along begin with."""
@@ -37,6 +45,22 @@ def package_of(symbol: str) -> str:
     slash = plain.rfind("/", 0, _before_arguments(plain))
     dot = plain.find(".", slash + 1)
     return unescape(plain[:dot]) if dot > 0 else ""
+
+
+def without_promoted(package: str, known: Collection[str]) -> str:
+    """Cut off what `package_of` takes along from the name of a promoted method.
+
+    A struct that embeds another package's type has its methods, and one that is not exported bears its package:
+    `text/template.Template.text/template/parse.add` is of `text/template`. By the name alone that could be a path.
+
+    Args:
+        package: what `package_of` gave.
+        known: all that it gave for the names of a program.
+    """
+    for found in _PROMOTED.finditer(package):
+        if package[: found.start()] in known:
+            return package[: found.start()]
+    return package
 
 
 def is_instance(symbol: str) -> bool:

@@ -123,8 +123,15 @@ def _shape(content: memoryview, name: str) -> tuple[str, int]:
     order = "<" if content[3] == 0xFF else ">"  # noqa: PLR2004 - the highest byte of every magic
     (magic,) = struct.unpack_from(order + "I", content)
     if magic != MAGIC:
-        made = f"is of {_OLDER[magic]}" if magic in _OLDER else f"starts with {magic:#010x}"
-        raise InvalidDocument(name, f"pclntab: {made}, Go 1.20 and newer are read", hint="build it with a newer Go")
+        if magic in _OLDER:
+            raise InvalidDocument(
+                name, f"pclntab: is of {_OLDER[magic]}, Go 1.20 and newer are read", hint="build it with a newer Go"
+            )
+        raise InvalidDocument(
+            name,
+            f"pclntab: it starts with {magic:#010x}, which no Go up to 1.27 writes",
+            hint="obfuscators such as garble change it on purpose; measure a build without",
+        )
     if content[7] not in {4, 8}:
         raise InvalidDocument(name, f"pclntab: pointers of {content[7]} bytes, there are only 4 and 8")
     return order, content[7]

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-_MOST_STEPS = 1 << 20
+from wherry.golang.columns import Ints
+
+_MOST_STEPS = 1 << 14
+"""Ranges of one function: a hundred times what large programs have."""
 _LONGEST_VARINT = 5
 
 
@@ -35,7 +37,8 @@ def decode(content: memoryview, offsets: Ints, quantum: int) -> Runs:
         quantum: bytes that places in the code are counted by: 1 on amd64 and 386, 4 where instructions have 4.
 
     Returns:
-        The ranges whose value is not -1. A table that runs out of the content ends there.
+        The ranges whose value is not -1. A table that runs out of the content ends there, and reading ends where
+        tables have more ranges than the content has bytes: they lie over each other on purpose.
 
     Cost: as many steps as the longest table has ranges, each over all tables that are not at their end.
     """
@@ -44,11 +47,13 @@ def decode(content: memoryview, offsets: Ints, quantum: int) -> Runs:
     table, at = np.flatnonzero(inside), offsets[inside].astype(np.int64)
     value, place = np.full(len(table), -1), np.zeros(len(table), np.int64)
     rows: list[tuple[Ints, Ints, Ints, Ints]] = []
+    left = len(content)
     for step in range(_MOST_STEPS):
         delta, at = _varint(octets, at)
         going = (delta != 0) if step else np.ones(len(table), dtype=bool)
         going &= at < len(content)
-        if not going.any():
+        left -= int(going.sum())
+        if left < 0 or not going.any():
             break
         table, at, delta, value, place = (column[going] for column in (table, at, delta, value, place))
         value = value + np.where(delta & 1, ~(delta >> 1), delta >> 1)

@@ -21,10 +21,11 @@ def lines_of(binary: BinarySize, *, by: str, most: int, match: str = "") -> list
 
     Args:
         binary: what was measured.
-        by: one of `WAYS`.
+        by: one of `WAYS`; where owners could not be read, sections or kinds are listed whatever it is.
         most: rows at most; the rest is one row.
         match: leave out packages and functions that have not this text in their names.
     """
+    by = by if binary.reading == "full" or by == "kind" else "section"
     lines = [_head(binary), ""]
     if by != "section" and binary.reading == "full":
         lines += [*_indented(table(list(_kinds(binary)), right=(0, 1))), ""]

@@ -19,7 +19,7 @@ func newClient(p plan) (*http.Client, error) {
 		return nil, err
 	}
 	if p.protocol == "3" {
-		return &http.Client{Transport: &http3.Transport{
+		return &http.Client{CheckRedirect: stay, Transport: &http3.Transport{
 			TLSClientConfig: secure,
 			QUICConfig:      &quic.Config{MaxIdleTimeout: time.Minute},
 		}}, nil
@@ -28,7 +28,7 @@ func newClient(p plan) (*http.Client, error) {
 	protocols.SetHTTP1(p.protocol == "1.1")
 	protocols.SetHTTP2(p.protocol == "2")
 	protocols.SetUnencryptedHTTP2(p.protocol == "2")
-	return &http.Client{Transport: &http.Transport{
+	return &http.Client{CheckRedirect: stay, Transport: &http.Transport{
 		Protocols:           &protocols,
 		TLSClientConfig:     secure,
 		MaxIdleConns:        p.workers,
@@ -38,6 +38,9 @@ func newClient(p plan) (*http.Client, error) {
 		IdleConnTimeout:     time.Minute,
 	}}, nil
 }
+
+// stay follows no redirect: it could lead away from loopback, and would be two requests counted as one.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func trust(file string) (*tls.Config, error) {
 	if file == "" {

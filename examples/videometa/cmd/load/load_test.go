@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -143,9 +148,71 @@ func TestWhatIsRefused(t *testing.T) {
 	for _, args := range [][]string{
 		{"-rate", "0"}, {"-rate", "1000000"}, {"-count", "0"}, {"-count", "10000000", "-rate", "10"}, {"-workers", "0"},
 		{"-protocol", "1.0"}, {"-protocol", "3"}, {"-mix", "get=1"},
+		{"-url", "http://192.0.2.1:8080"}, {"-url", "http://localhost.example"}, {"-url", "ftp://127.0.0.1"}, {"-url", "127.0.0.1"},
 	} {
-		if _, err := parse(args); err == nil {
+		if _, err := parse(args, io.Discard); err == nil {
 			t.Errorf("%q was taken", args)
+		}
+	}
+}
+
+// The schedule is exact: a second has as many requests as the rate says, the first at its start, and no two distances
+// differ by more than the nanosecond that times are rounded to.
+func TestTheScheduleIsExact(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 200 {
+		rate := 1 + random.IntN(mostRate)
+		second := random.IntN(600)
+		if at := dueAt(second*rate, rate); at != time.Duration(second)*time.Second {
+			t.Fatalf("request %d at %d a second is due at %v", second*rate, rate, at)
+		}
+		number := random.IntN(mostRequests)
+		distance := dueAt(number+1, rate) - dueAt(number, rate)
+		if least := time.Second / time.Duration(rate); distance < least || distance > least+1 {
+			t.Fatalf("at %d a second, %d comes %v before the next", rate, number, distance)
+		}
+	}
+}
+
+// A rate that no generator keeps is no measure of the service: the exit code says so, and so do words.
+func TestAnOverloadedGeneratorSaysSo(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	var out, complaints bytes.Buffer
+
+	code := command(context.Background(), strings.Fields("-rate 200000 -count 10000 -warmup 0 -workers 2 -mix get=100 -url "+server.URL), &out, &complaints)
+
+	var report Report
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	if code != exitInvalid || report.Valid || !strings.HasPrefix(complaints.String(), "load: invalid: ") {
+		t.Errorf("exit code %d, valid: %v, %q", code, report.Valid, &complaints)
+	}
+}
+
+// A redirect would lead away from loopback.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	server := httptest.NewServer(http.RedirectHandler("http://192.0.2.1/", http.StatusFound))
+	defer server.Close()
+	p := planFor(server.URL)
+	p.count, p.warmup = 20, 0
+	if report, err := run(context.Background(), p); err != nil || report.Errors["status 302"] != 20 {
+		t.Errorf("%+v, %v", report.Errors, err)
+	}
+}
+
+func TestTheReadmeHasEveryMember(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []reflect.Type{reflect.TypeFor[Report](), reflect.TypeFor[Quantiles]()} {
+		for i := range kind.NumField() {
+			name, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+			if !strings.Contains(string(text), "`"+name+"`") {
+				t.Errorf("%s is not told", name)
+			}
 		}
 	}
 }

@@ -12,6 +12,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -30,29 +33,34 @@ const (
 )
 
 func main() {
-	plan, err := parse(os.Args[1:])
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "load:", err)
-		os.Exit(exitUsage)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	report, err := run(ctx, plan)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "load:", err)
-		os.Exit(exitBroken)
+	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// command does what the arguments ask, and gives the exit code.
+func command(ctx context.Context, args []string, out, complaints io.Writer) int {
+	plan, err := parse(args, complaints)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(report); err != nil {
-		fmt.Fprintln(os.Stderr, "load:", err)
-		os.Exit(exitBroken)
+	if err != nil {
+		fmt.Fprintln(complaints, "load:", err)
+		return exitUsage
+	}
+	report, err := run(ctx, plan)
+	if err == nil {
+		err = json.NewEncoder(out).Encode(report)
+	}
+	if err != nil {
+		fmt.Fprintln(complaints, "load:", err)
+		return exitBroken
 	}
 	if !report.Valid {
-		fmt.Fprintln(os.Stderr, "load: invalid:", report.Reason)
-		os.Exit(exitInvalid)
+		fmt.Fprintln(complaints, "load: invalid:", report.Reason)
+		return exitInvalid
 	}
+	return 0
 }
 
 // plan is what a run shall do.
@@ -69,10 +77,11 @@ type plan struct {
 	ca       string
 }
 
-func parse(args []string) (plan, error) {
+func parse(args []string, usage io.Writer) (plan, error) {
 	p := plan{mix: usualMix()}
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	flags.StringVar(&p.url, "url", "http://127.0.0.1:8080", "where the service is")
+	flags.SetOutput(usage)
+	flags.StringVar(&p.url, "url", "http://127.0.0.1:8080", "where the service is; on loopback, as this is no tool to trouble others with")
 	flags.StringVar(&p.protocol, "protocol", "1.1", "`version` of HTTP: 1.1, 2 or 3")
 	flags.IntVar(&p.rate, "rate", 1000, "requests a second")
 	flags.IntVar(&p.count, "count", 100_000, "requests that count")
@@ -89,6 +98,9 @@ func parse(args []string) (plan, error) {
 }
 
 func (p plan) check() error {
+	if !onLoopback(p.url) {
+		return fmt.Errorf("-url %q: should be http:// or https:// with localhost or an address of loopback", p.url)
+	}
 	switch took := time.Duration(p.count+p.warmup) * time.Second / time.Duration(max(p.rate, 1)); {
 	case p.rate < 1 || p.rate > mostRate:
 		return fmt.Errorf("-rate %d: should be 1 to %d", p.rate, mostRate)
@@ -104,4 +116,14 @@ func (p plan) check() error {
 		return fmt.Errorf("-url %q: HTTP/3 should have https://", p.url)
 	}
 	return nil
+}
+
+// onLoopback tells whether requests stay on this machine. Names other than localhost would have to be looked up, again for
+// each connection.
+func onLoopback(text string) bool {
+	at, err := url.Parse(text)
+	if err != nil || at.Scheme != "http" && at.Scheme != "https" {
+		return false
+	}
+	return at.Hostname() == "localhost" || net.ParseIP(at.Hostname()).IsLoopback()
 }

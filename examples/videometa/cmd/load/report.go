@@ -13,13 +13,13 @@ type Report struct {
 	Protocol string            `json:"protocol"`
 	Mix      string            `json:"mix"`
 	Rate     int               `json:"rate"`            // asked for, a second
-	Achieved float64           `json:"achieved"`        // sent, a second
+	Achieved float64           `json:"achieved"`        // handed out, a second
 	Count    int               `json:"count"`           // requests that count
 	Errors   map[string]uint64 `json:"errors"`          // statuses other than 200, and what went wrong on the way
 	Latency  Quantiles         `json:"latency_us"`      // from when a request was due to the end of its answer
 	Service  Quantiles         `json:"service_us"`      // from when it was sent
 	Lag      Quantiles         `json:"lag_us"`          // from when it was due to when it was sent
-	Seconds  float64           `json:"seconds"`         // from the first that counts to the end of the last
+	Seconds  float64           `json:"seconds"`         // from the start, warm-up included, to the end of the last answer
 	Buckets  [][2]uint64       `json:"latency_buckets"` // nanoseconds at most, and how many: several runs can be put together
 	Answered uint64            `json:"answer_bytes"`    // bytes of bodies
 }

@@ -18,6 +18,7 @@ from containers import Person, people
 from dockerfile import bases
 from gobuild import go_binary
 from needs import need, need_root
+from registries import distribution
 
 pytestmark = pytest.mark.slow
 
@@ -244,6 +245,65 @@ def test_times_do_not_count(person):
     assert other.stdout != first
 
 
+def test_a_cache_begins_with_a_stage(person):
+    """`--mount=type=cache,from=` begins with files of a stage, a context or an image, once."""
+    folder = context(
+        person,
+        "begins",
+        """FROM busybox AS seed
+RUN mkdir -p /s/in && echo one > /s/in/f && chmod 1770 /s/in
+FROM busybox
+RUN --mount=type=cache,target=/c,from=seed,source=/s/in cat /c/f; stat -c "%a %u" /c; echo two >> /c/f
+RUN --mount=type=cache,target=/c,from=seed,source=/s/in wc -l < /c/f
+RUN --mount=type=cache,target=/c cat /c/f || echo "another cache"
+RUN --mount=type=cache,target=/e,from=extra cat /e/g
+RUN --mount=type=cache,target=/e,from=busybox,source=/etc grep -c www-data /e/passwd
+""",
+        **{"more/g": "from the context\n"},
+    )
+
+    done = build(person, folder, "--build-context", f"extra={folder / 'more'}")
+    folder.joinpath("Dockerfile").write_text(folder.joinpath("Dockerfile").read_text().replace("echo one", "echo new"))
+    other = build(person, folder, "--build-context", f"extra={folder / 'more'}")
+
+    assert done.returncode == 0, done.stderr
+    for words in ("| one", "| 1770 0", "| 2", "| another cache", "| from the context", "| 1"):
+        assert words in done.stderr
+    assert "| new" in other.stderr
+
+
+def test_gc_by_size_and_age(person):
+    """`wherry gc` frees steps until so much is left, and caches of RUN that are old; the rest still hits."""
+    folder = context(
+        person,
+        "heavy",
+        """FROM busybox
+RUN --mount=type=cache,target=/c,uid=5 dd if=/dev/zero of=/first bs=1M count=3; mkdir -m 700 /c/x; touch /c/x/y
+RUN dd if=/dev/zero of=/second bs=1M count=3
+""",
+    )
+    build(person, folder)
+    place = next(person.home.glob(".cache/wherry/trees/*/steps"))
+    before = {path.name for path in place.iterdir()}
+
+    planned = person.run("gc", "--older", "0s", "--max-used-space", "5m", "--dry-run")
+    unchanged = {path.name for path in place.iterdir()}
+    swept = person.run("gc", "--older", "0s", "--max-used-space", "5m")
+    left = {path.name for path in place.iterdir()}
+    aged = person.run("gc", "--unused", "0s")
+    refused = person.run("gc", "--max-used-space", "much")
+
+    assert unchanged == before
+    assert "would free" in planned.stdout
+    assert planned.stdout.replace("would free", "freed") == swept.stdout
+    assert left < before
+    assert "caches of RUN" in aged.stdout
+    assert not list(place.iterdir())
+    assert not list(person.home.glob(".cache/wherry/mounts/*"))
+    assert refused.returncode == 64
+    assert build(person, folder).returncode == 0
+
+
 def test_a_call_that_nothing_changed_for(persons):
     """It is answered from memory; each thing it hangs on makes it look again."""
     person = persons["root"]
@@ -386,6 +446,36 @@ COPY --from=a /y /y
     assert "cache mount /c filled" in second.stderr
     kept = list((person.home / "empty" / "mounts").rglob("k"))
     assert [path.read_text() for path in kept] == ["kept\n"]
+
+
+def test_a_cache_is_carried_by_a_registry(persons, tmp_path):
+    """Two machines with nothing in common but a registry: the second does nothing that the first has done."""
+    person = persons["many"]
+    text = "FROM busybox AS a\nRUN echo one > /x; echo RAN\nRUN cat /x > /y; echo AGAIN\nFROM scratch\nCOPY --from=a /y /\n"
+    folder = context(person, "registry", text)
+    named = f"busybox=oci-layout://{person.home / 'busybox'}"
+    with distribution(tmp_path) as registry:
+        place = f"type=registry,ref={registry.host}/some/cache:main"
+
+        def machine(name: str, *words: str) -> "subprocess.CompletedProcess[str]":
+            own = ["--cache", name, "--store", f"{name}-store"]
+            return person.run(*own, "build", "--progress", "plain", "--build-context", named, *words, "registry")
+
+        first = machine("one", "--cache-from", place, "--cache-to", f"{place},mode=max")
+        second = machine("two", "--cache-from", place)
+        folder.joinpath("Dockerfile").write_text(text.replace("cat /x > /y", "cat /x /x > /y"))
+        third = machine("three", "--cache-from", place)
+    fourth = machine("four", "--cache-from", place)
+
+    for done in (first, second, third, fourth):
+        assert done.returncode == 0, done.stderr
+    assert "| RAN" in first.stderr
+    assert second.stdout == first.stdout
+    assert "| RAN" not in second.stderr + third.stderr
+    assert "| AGAIN" not in second.stderr
+    assert "| AGAIN" in third.stderr
+    assert "| RAN" in fourth.stderr
+    assert "--cache-from" in fourth.stderr
 
 
 def test_a_shell_where_a_step_failed(persons):

@@ -12,7 +12,7 @@ from wherry.build.carried import Cargo, carried, unique
 from wherry.build.context import LocalContext, Taken
 from wherry.build.engine import Outcome, Seen
 from wherry.build.gather import Gatherer, Outside
-from wherry.build.running import Ran, Runs
+from wherry.build.running import Mounted, Ran, Runs
 from wherry.build.values import encode_image, image_of
 from wherry.image.assemble import as_oci
 from wherry.layer.compress import Encoding, pack_tar
@@ -231,12 +231,13 @@ class StagePerformer:
         self.crew.change(job)
 
     def _execute(self, step: Step, action: Execute, needs: Mapping[str, Outcome], making: Making) -> None:
-        stacks = [int(mount.name) for mount in action.mounts if mount.kind == "stack"]
         own = _own(step)
         others, at = [], len(own)
-        for count in stacks:
-            others.append(self.folders(step.needs[at : at + count], needs))
-            at += count
+        for mount in action.mounts:
+            if mount.stack:
+                names = step.needs[at : at + mount.stack]
+                others.append(Mounted(self.folders(names, needs), key_of(self._below(names, needs))))
+                at += mount.stack
         self.runs.run(
             step.name,
             action,
@@ -393,7 +394,7 @@ def _packing(step: Step, action: PackTree) -> Step:
 
 def _own(step: Step) -> tuple[str, ...]:
     mounts = step.action.mounts if isinstance(step.action, Execute) else ()
-    return step.needs[: len(step.needs) - sum(int(mount.name) for mount in mounts if mount.kind == "stack")]
+    return step.needs[: len(step.needs) - sum(mount.stack for mount in mounts)]
 
 
 def _split(step: Step, action: Gather) -> tuple[tuple[str, ...], tuple[str, ...]]:

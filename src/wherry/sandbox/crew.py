@@ -16,10 +16,10 @@ from typing import IO, BinaryIO
 from wherry.sandbox.frames import Body, Entry, write_frames
 from wherry.sandbox.ids import Mapping
 from wherry.sandbox.line import FAILED
-from wherry.sandbox.spec import Change, Container, Delete, Event, Measure, Serve, Tar, Unpack
+from wherry.sandbox.spec import Change, Container, Delete, Event, Measure, Serve, Tar, Unpack, Weigh
 from wherry.sandbox.start import Launcher, SandboxRefused, raised
 
-Job = Container | Change | Measure | Tar | Delete | Unpack
+Job = Container | Change | Measure | Tar | Delete | Unpack | Weigh
 _LARGEST_EVENT = 1 << 16
 _CHUNK = 1 << 20
 
@@ -98,6 +98,12 @@ class Crew:
         )
         with self.at_work(job) as hand:
             hand.wait()
+
+    def weigh(self, folders: Sequence[Path]) -> list[int]:
+        """Give the bytes that each folder takes on the disk; see `Keeper.weigh`."""
+        job = Weigh(task="weigh", ids=self.mapping.for_trees, folders=[str(folder) for folder in folders])
+        with self.at_work(job) as hand:
+            return hand.wait()["weights"]
 
     def change(self, job: Change, archives: Sequence[Iterable[tuple[Entry, Body]]] = ()) -> None:
         """Put files into a rootfs.

@@ -307,6 +307,10 @@ def _printed(report: StageReport, options: Mapping[str, Any], *, unchanged: bool
     return msgspec.json.encode(document).decode()
 
 
+def _label(step: str) -> str:
+    return step.partition("]")[0].lstrip("[")
+
+
 class Teller:
     """Says on stderr what a build does."""
 
@@ -323,13 +327,17 @@ class Teller:
     def began(self, step: Step) -> None:
         """Tell that a step is being done."""
         if isinstance(step.action, Gather | Furnish | Execute):
-            running = self._progress.step(step.name)
+            label = _label(step.name) if isinstance(step.action, Execute) else ""
+            running = self._progress.step(step.name, label=label)
             self._running[step.name] = running.__enter__()
 
     def said(self, step: str, line: str) -> None:
         """Pass on what a step prints."""
-        label = step.partition("]")[0].lstrip("[")
-        self._progress.line(f"  {label} | {line}")
+        running = self._running.get(step)
+        if running is not None:
+            running.printed(line)
+        else:
+            self._progress.line(f"{_label(step)} | {line}")
 
     def finished(self, outcome: Outcome) -> None:
         """Tell what came of a step."""
@@ -343,9 +351,9 @@ class Teller:
             self._progress.line(f"  {name.partition(']')[2].strip() or name} missed: {'; '.join(outcome.reasons)}")
 
     def close(self) -> None:
-        """Let go of what did not end."""
+        """Tell of what did not end well."""
         for running in self._running.values():
-            running.__exit__(None, None, None)
+            running.__exit__(Exception, None, None)
         self._running.clear()
 
     def end(self, report: StageReport) -> None:

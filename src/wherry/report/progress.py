@@ -72,10 +72,10 @@ class Event:
     """Which step, from 1 on; 0 where it is of none."""
     name: str = ""
     """The step's name."""
-    label: str = ""
-    """What stands before the lines that its programs print; empty where it has none."""
     seconds: float = 0.0
     """Since the step began."""
+    label: str = ""
+    """What stands before the lines that its programs print; empty where it has none."""
 
 
 class View(Protocol):

@@ -17,7 +17,7 @@ from wherry.sandbox.frames import Body, Entry, write_frames
 from wherry.sandbox.ids import Mapping
 from wherry.sandbox.line import FAILED
 from wherry.sandbox.spec import Change, Container, Delete, Event, Measure, Serve, Tar, Unpack, Weigh
-from wherry.sandbox.start import Launcher, SandboxRefused, raised
+from wherry.sandbox.start import Launcher, raised
 
 Job = Container | Change | Measure | Tar | Delete | Unpack | Weigh
 _LARGEST_EVENT = 1 << 16
@@ -156,7 +156,8 @@ class Crew:
             os.close(frames_write)
             os.close(job_write)
             line.close()
-            raise SandboxRefused("the workshop is gone", hint=self._why()) from error
+            said = self._gone() or Event(error="the workshop is gone", stage="namespace")
+            raise raised(said, self._why) from error
         finally:
             theirs.close()
             for descriptor in (job_read, frames_read, null):

@@ -329,6 +329,80 @@ def test_a_call_that_nothing_changed_for(persons):
         assert digests[-1] != digests[-2], name
 
 
+def test_an_edit_while_it_builds_is_not_lost(persons):
+    """What was written after it was read is no "nothing changed", however long the build went on."""
+    person = persons["root"]
+    text = "FROM busybox\nCOPY f /f\nRUN echo up; sleep 2.5; cat /f\n"
+    folder = context(person, "edited", text, f="before")
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (1, 1))
+    time.sleep(2.1)  # stamps younger than two seconds are not trusted
+    named = f"busybox=oci-layout://{person.home / 'busybox'}"
+    words = ["build", "--progress", "plain", "--build-context", named, "edited"]
+    running = person.start(*words)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "| up" in line:
+            break
+
+    (folder / "f").write_text("after")
+    (folder / "Dockerfile").write_text(text.replace("cat /f", "cat /f /f"))
+    first, _ = running.communicate(timeout=30)
+    second = person.run(*words)
+
+    assert running.returncode == second.returncode == 0
+    assert second.stdout != first
+    assert "| afterafter" in second.stderr
+
+
+def test_a_registry_is_asked_again(persons, tmp_path):
+    """A base whose tag moved is noticed, and an image that its registry lost is pushed again."""
+    person = persons["root"]
+    with distribution(tmp_path / "registry") as registry:
+        base, name = f"{registry.host}/base:1", f"{registry.host}/app:1"
+        subprocess.run([need("crane"), "push", str(person.home / "busybox"), base], check=True, capture_output=True)
+        folder = context(person, "asked", f"FROM {base}\nCOPY f /f\n", f="f")
+        for path in (folder, *folder.rglob("*")):
+            os.utime(path, (1, 1))
+        time.sleep(2.1)  # stamps younger than two seconds are not trusted
+        words = ["build", "--push", "-t", name, "asked"]
+        first = person.run(*words)
+        same = person.run(*words)
+        digest = first.stdout.strip().partition("@")[2]
+        subprocess.run([need("crane"), "delete", f"{registry.host}/app@{digest}"], check=True, capture_output=True)
+        again = person.run(*words)
+        there = subprocess.run([need("crane"), "digest", name], check=True, capture_output=True, text=True).stdout
+        mutate = [need("crane"), "mutate", base, "--label", "new=1", "-t", base]
+        subprocess.run(mutate, check=True, capture_output=True)
+        moved = person.run(*words)
+    gone = person.run(*words)
+
+    assert first.returncode == same.returncode == again.returncode == moved.returncode == 0, moved.stderr
+    assert "nothing changed" in same.stderr
+    assert "pushed" not in same.stderr
+    assert first.stdout == same.stdout == again.stdout
+    assert there.strip() == digest
+    assert moved.stdout != first.stdout
+    assert gone.returncode != 0
+
+
+def test_a_damaged_memory_is_no_answer(persons):
+    """What is kept of calls and of files may be cut short or foreign: it is passed over."""
+    person = persons["root"]
+    folder = context(person, "damaged", "FROM scratch\nCOPY . /\n", f="f")
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (1, 1))
+    time.sleep(2.1)  # stamps younger than two seconds are not trusted
+    first = build(person, folder)
+    kept = [*person.home.glob(".cache/wherry/calls/*"), *person.home.glob(".cache/wherry/contexts/*.sqlite")]
+
+    for content in (b"", b"\xfb\xff\xff\xff\x7f", kept[0].read_bytes()[:-20]):
+        for path in kept:
+            path.write_bytes(content)
+        done = build(person, folder)
+        assert (done.returncode, done.stdout) == (0, first.stdout), done.stderr
+
+
 def test_without_namespaces(persons):
     """Where nothing can be mounted, steps run in a chroot and give the same files."""
     person = persons["root"]
@@ -451,7 +525,12 @@ COPY --from=a /y /y
 def test_a_cache_is_carried_by_a_registry(persons, tmp_path):
     """Two machines with nothing in common but a registry: the second does nothing that the first has done."""
     person = persons["many"]
-    text = "FROM busybox AS a\nRUN echo one > /x; echo RAN\nRUN cat /x > /y; echo AGAIN\nFROM scratch\nCOPY --from=a /y /\n"
+    text = """FROM busybox AS a
+RUN echo one > /x; echo RAN
+RUN cat /x > /y; echo AGAIN
+FROM scratch
+COPY --from=a /y /
+"""
     folder = context(person, "registry", text)
     named = f"busybox=oci-layout://{person.home / 'busybox'}"
     with distribution(tmp_path) as registry:

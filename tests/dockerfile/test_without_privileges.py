@@ -30,7 +30,7 @@ _DOCKERS = (
 )  # fmt: skip
 DOCKERFILE = """FROM busybox AS a
 RUN touch /x; rm /etc/group; mkdir -p /n/m; echo hi > /n/m/f; ln -s /n /l; (sleep 974 &); echo there > /dev/null
-RUN --mount=type=cache,target=/c,uid=3 --mount=type=tmpfs,target=/t date > /c/x; touch /t/y; grep -c localhost /etc/hosts
+RUN --mount=type=cache,target=/c,uid=3 --mount=type=tmpfs,target=/t date > /c/x; touch /t/y; grep localhost /etc/hosts
 RUN --mount=type=secret,id=token,mode=0444 grep -c planted /run/secrets/token
 RUN chown 5:6 /n/m/f && chmod 4711 /x && mv /n/m/f /n/m/g
 USER www-data

@@ -203,7 +203,11 @@ class Runs:
         match mount.kind:
             case "stack":
                 yield _mount(
-                    "stack", mount.target, layers=list(next(stacks).layers), inner=mount.source, read_only=mount.read_only
+                    "stack",
+                    mount.target,
+                    layers=list(next(stacks).layers),
+                    inner=mount.source,
+                    read_only=mount.read_only,
                 )
             case "tmpfs":
                 yield _mount("tmpfs", mount.target, size=mount.size, mode=0o1777)

@@ -35,6 +35,8 @@ class Source:
     """What is being built, so that a miss is compared with the last build of the same."""
     read: tuple[Path, ...] = ()
     """Files that say what is built, or would if they were there."""
+    local: bool = False
+    """Whether it is a folder of this machine, so that what changes has another stamp."""
 
 
 @contextmanager
@@ -73,10 +75,10 @@ def _in_folder(world: World, folder: Path, file: str, title: str, *, local: bool
         name = file or os.path.relpath(path, world.cwd) if local else file or "Dockerfile"
         text, beside = _read(path, name), path
     slot = f"{os.path.realpath(folder)} {name}"
-    memory = world.cache_folder / "contexts" / f"{_named(os.path.realpath(folder))}.msgpack"
+    memory = _memory(world, folder) if local else None
     files = _ignore_files(folder, beside)
     read = (*((beside,) if beside else ()), *files)
-    return Source(name, text, lambda: LocalContext(folder, _patterns(files), memory), title, slot, read)
+    return Source(name, text, lambda: LocalContext(folder, _patterns(files), memory), title, slot, read, local)
 
 
 def _usual(folder: Path) -> Path:
@@ -196,8 +198,7 @@ def _opener(world: World, value: str, stack: ExitStack) -> Callable[[], LocalCon
             f"--build-context {value}: no such folder",
             hint="give a folder, oci-layout://PATH, docker-image://NAME or a URL",
         )
-    memory = world.cache_folder / "contexts" / f"{_named(os.path.realpath(folder))}.msgpack"
-    return lambda: LocalContext(folder, _patterns(_ignore_files(folder, None)), memory)
+    return lambda: LocalContext(folder, _patterns(_ignore_files(folder, None)), _memory(world, folder))
 
 
 def _read(path: Path, name: str) -> str:
@@ -222,7 +223,9 @@ def _scratch(world: World, stack: ExitStack) -> Path:
     return folder
 
 
-def _named(path: str) -> str:
+def _memory(world: World, folder: Path) -> Path:
+    """Say where hashes of a folder's files are kept between builds."""
     import hashlib
 
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
+    return world.cache_folder / "contexts" / f"{name}.sqlite"

@@ -8,6 +8,7 @@ import pytest
 
 from dockerfile import bases
 from dockerfile.building import Request, Wherry
+from peers import random_corners
 from peers.buildkit import BuildKit, buildkitd
 from peers.compare_images import compared
 from peers.random_dockerfiles import dockerfile, lay_context
@@ -129,3 +130,15 @@ def test_random_dockerfiles(number: int, buildkit: BuildKit, tmp_path: Path):
 
     found = both(tmp_path, buildkit, text, build_args={"B": "bee"})
     assert not found, "\n".join([text, *found])
+
+
+@pytest.mark.parametrize("number", range(FIRST, FIRST + COUNT))
+def test_random_corners(number: int, buildkit: BuildKit, tmp_path: Path):
+    """Globs, links, archives, ignore patterns, expansion, ONBUILD, heredocs and slips: the same by both."""
+    lay_context(tmp_path / "context")
+    random_corners.lay_more(tmp_path / "context", number)
+    text = random_corners.dockerfile(number)
+    ignore = (tmp_path / "context" / ".dockerignore").read_text()
+
+    found = both(tmp_path, buildkit, text, build_args={"B": "bee"})
+    assert not found, "\n".join([text, "--- .dockerignore", ignore, *found])

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from wherry.build.remembered import Hashes, Looked
 from wherry.dockerfile.ignore import Patterns
 from wherry.sandbox.select import CannotCopy as NotThere
-from wherry.sandbox.select import Choice, Tops, join, walk
+from wherry.sandbox.select import Choice, Tops, check_required, join, walk
 from wherry.sandbox.spec import Copy, Origin
 from wherry.sandbox.start import CannotCopy
 
@@ -213,9 +213,7 @@ class _Looking:
     def copy(self, copy: Copy) -> None:
         """Look at what one takes."""
         tops = self._tops
-        for path in copy["required"]:
-            if tops.status(tops.real(path, last=copy["follow"])) is None:
-                raise NotThere(path, "is not there", errno.ENOENT)
+        check_required(tops, copy)
         choice = Choice(copy["only"], copy["but"])
         for path in tops.matching(copy):
             mark = f"{copy['destination']} {path.rpartition('/')[2]}"

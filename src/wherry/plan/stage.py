@@ -257,7 +257,7 @@ class Dispatcher:
             but=instruction.exclude,
             owner=chown,
             mode=chmod,
-            alone=instruction.link,
+            alone=instruction.link and not chmod,  # BuildKit too makes no layer of its own where a mode is given
         )
         self._layer(action, instruction, place.stack)
         words = [instruction.word.upper(), flags]

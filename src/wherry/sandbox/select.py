@@ -68,7 +68,7 @@ class Tops:
 
     def real(self, path: str, *, last: bool) -> str:
         """Follow the links of a path; `last`: the one at its end too."""
-        real = "/".join(resolve(self.root, path, last=last))
+        real = "/".join(resolve(self.root, path, last=last, hidden=self._hidden if self._left_out else None))
         if self._note:
             for looked in {path, real}:
                 self._look(looked)
@@ -164,6 +164,23 @@ class Choice:
         unwanted, second = self.but.judge(path, above[1]) if self.but else (False, [])
         enter = not unwanted or (self.but is not None and self.but.has_exceptions)
         return wanted and not unwanted, enter, (first, second)
+
+
+def check_required(tops: Tops, action: "Copy") -> None:
+    """See to it that what has to be there is, and is not excluded.
+
+    Raises:
+        CannotCopy: it is not.
+    """
+    choice = Choice(action["only"], action["but"])
+    for path in action["required"]:
+        below = path.removeprefix(action["path"]).strip("/").split("/")
+        wanted = True
+        above: tuple[list[bool], list[bool]] = ([], [])
+        for end in range(1, len(below) + 1):
+            wanted, _, above = choice.judge("/".join(below[:end]), above)
+        if not wanted or tops.status(tops.real(path, last=action["follow"])) is None:
+            raise CannotCopy(path, "is not there", errno.ENOENT)
 
 
 def walk(tops: Tops, top: str, choice: Choice) -> "Iterator[Selected]":

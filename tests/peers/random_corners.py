@@ -10,17 +10,22 @@ _NAMES = ("A", "B", "LONG", "EMPTY", "UNSET", "PATHS")
 _TEXTS = ("", "x", "foo", "*", "/", "a b", "o*", "?o", "[f-h]", "foo/bar", "$A", "${B}", "${LONG#*/}", "\\\\$", "é")
 _OPERATORS = (":-", "-", ":+", "+", "#", "##", "%", "%%", "/", "//")
 _SOURCES = (
-    "a*", "?", "[ab]", "[^a]", "d?r", "dir/*", "dir/*/*", "*/x", "*.t?t", "**", "dir/../a", "./dir/.", "dir/sub/", "nowhere*",
-    "folder-link", "folder-link/", "folder-link/*", "dir/inner", "dir/broken", "[[]odd]*", "up/*", ".hidden", ".*", "deep/*",
+    "a*", "?", "[ab]", "[^a]", "d?r", "dir/*", "dir/*/*", "*/x", "*.t?t", "**", "dir/../a", "./dir/.", "dir/sub/",
+    "nowhere*", "folder-link", "folder-link/", "folder-link/*", "dir/inner", "dir/broken", "[[]odd]*", "up/*",
+    ".hidden", ".*", "deep/*",
 )  # fmt: skip
+_PARENTS = ("dir/./sub", "./dir/x", "dir/*/y", "*/./x", "dir/./*", "**/y", "dir/sub/y")
 _TARGETS = (
-    "/", "/t", "/t/", "/t/new/", "/etc", "/etc/passwd", "/bin/", "/lnk", "/lnk/", "/lnk/in/", "/file/x", "../up", "~", "$A/",
-    "/w//x/./y/..", "/abs-lnk/", "/dangling", "/dangling/",
+    "/", "/t", "/t/", "/t/new/", "/etc", "/etc/passwd", "/bin/", "/lnk", "/lnk/", "/lnk/in/", "/file/x", "../up", "~",
+    "$A/", "/w//x/./y/..", "/abs-lnk/", "/dangling", "/dangling/",
 )  # fmt: skip
+_TAKEN = ("/lnk", "/lnk/", "/etc/*s*", "/dangling", "/abs-lnk/.")
+_ARCHIVES = ("pack.tar", "pack.tar.gz", "pack.tar.xz", "pack*", "cut.tar.gz", "nested.gz")
 _PATTERNS = (
-    "*", "!a", "dir", "!dir/sub", "dir/*", "**/y", "*/x", "!**/x", "d?r/", "/other", "*.txt", "!dir/sub/y", "# note", "",
-    "[ab]", "!deep/er", "./a", "dir/../b", "\\!bang", "**", "!z z", "folder-link",
+    "*", "!a", "dir", "!dir/sub", "dir/*", "**/y", "*/x", "!**/x", "d?r/", "/other", "*.txt", "!dir/sub/y", "# note",
+    "", "[ab]", "!deep/er", "./a", "dir/../b", "\\!bang", "**", "!z z", "folder-link",
 )  # fmt: skip
+"""None leaves out all that is in a folder but itself: BuildKit then can't expand a wildcard below it, and we can."""
 
 Maker = Callable[[random.Random], str]
 
@@ -38,9 +43,7 @@ def dockerfile(number: int) -> str:
         lines += [f"FROM {chance.choice(('first', 'FIRST', '0', 'busybox'))} AS second".replace("0 ", "busybox ")]
         lines += ["ARG A", chance.choice(("ARG B=two", "ARG B", "ENV B=three"))]
         lines += [chance.choice(KINDS)(chance) for _ in range(chance.randint(1, 4))]
-        lines.append(
-            f"COPY --from={chance.choice(('first', '0', 'FIRST'))} {chance.choice(('/lnk', '/lnk/', '/etc/*s*', '/dangling', '/abs-lnk/.'))} /taken/"
-        )
+        lines.append(f"COPY --from={chance.choice(('first', '0', 'FIRST'))} {chance.choice(_TAKEN)} /taken/")
     text = "\n".join(lines) + "\n"
     return _slip(text, chance) if chance.random() < 0.2 else text
 
@@ -93,15 +96,13 @@ def _copy(chance: random.Random) -> str:
         flags = flags.replace("--chown=daemon ", "").replace("--chown=nobody:daemon ", "")
     sources = [chance.choice(_SOURCES) for _ in range(chance.choice((1, 1, 1, 2, 3)))]
     if "--parents" in flags:
-        sources = [
-            chance.choice(("dir/./sub", "./dir/x", "dir/*/y", "*/./x", "dir/./*", "**/y", "dir/sub/y")) for _ in sources
-        ]
+        sources = [chance.choice(_PARENTS) for _ in sources]
     return f"COPY {flags}{' '.join(sources)} {chance.choice(_TARGETS)}"
 
 
 def _archive(chance: random.Random) -> str:
     flags = chance.choice(("", "", "--chown=5:6 ", "--unpack=false ", "--unpack=true ", "--chmod=700 "))
-    return f"ADD {flags}{chance.choice(('pack.tar', 'pack.tar.gz', 'pack.tar.xz', 'pack*', 'cut.tar.gz', 'nested.gz'))} {chance.choice(_TARGETS)}"
+    return f"ADD {flags}{chance.choice(_ARCHIVES)} {chance.choice(_TARGETS)}"
 
 
 def _heredoc(chance: random.Random) -> str:

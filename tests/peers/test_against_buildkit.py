@@ -1,7 +1,10 @@
 """The same Dockerfiles by wherry and by BuildKit: one image, as far as times allow."""
 
+import json
 import os
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +29,7 @@ def buildkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuildKit]:
 
 
 def both(folder: Path, buildkit: BuildKit, text: str, **more: object) -> list[str]:
-    """Build a Dockerfile twice; give what differs, wherry's left."""
+    """Build a Dockerfile twice, and check it; give what differs, wherry's left."""
     file = folder / "Dockerfile"
     file.write_text(text)
     named = {"busybox": f"oci-layout://{bases.busybox()}"}
@@ -35,7 +38,29 @@ def both(folder: Path, buildkit: BuildKit, text: str, **more: object) -> list[st
     theirs = buildkit.build(request, folder / "theirs")
     if ours.ok != theirs.ok:
         return [f"wherry: {ours.message}", f"BuildKit: {theirs.message}"]
-    return list(compared(ours.layout, theirs.layout)) if ours.ok else []
+    if not ours.ok:
+        return []
+    # A build checks what its target needs; of all stages only `--check` speaks.
+    names = re.findall(r"^FROM .* AS (\w+)$", text, re.MULTILINE)
+    last = replace(request, target=names[-1]) if names else request
+    warned, found = _warned(theirs.message), _found(Wherry(folder / "wherry").check(last))
+    differing = sorted(found - warned, key=str), sorted(warned - found, key=str)
+    return [*compared(ours.layout, theirs.layout), *(f"checks: {pair}" for pair in [differing] if any(pair))]
+
+
+def _warned(message: str) -> set[tuple[str, str, int]]:
+    """Read what BuildKit's log says of the Dockerfile: rule, words, line."""
+    found = re.findall(r"^#\d+ WARN: (\w+): (.*) \(line (\d+)\)$", message, re.MULTILINE)
+    return {(rule, words, int(line)) for rule, words, line in found}
+
+
+def _found(printed: str) -> set[tuple[str, str, int]]:
+    findings = json.loads(printed)
+    return {
+        (one["rule"], one["message"], int(one["place"].rpartition(":")[2]))
+        for one in findings
+        if one["severity"] != "note"
+    }
 
 
 DOCKERFILES = {

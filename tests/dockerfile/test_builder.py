@@ -79,6 +79,7 @@ def test_a_step_is_given_what_docker_gives(person):
 RUN grep -E "CapEff|CapBnd|NoNewPrivs" /proc/self/status | tr -s '\\t' ' '; hostname; grep -c localhost /etc/hosts
 RUN --mount=type=tmpfs,target=/t --mount=type=secret,id=token,required touch /t/x && ls /run/secrets
 RUN echo $$ && ls /proc | grep -c '^[0-9]'
+RUN grep Seccomp: /proc/self/status; unshare -r true || echo "no namespaces"; dmesg || echo "no kernel log"
 USER 1000:1001
 RUN id -u; id -g; grep CapEff /proc/self/status
 """,
@@ -92,6 +93,9 @@ RUN id -u; id -g; grep CapEff /proc/self/status
     for line in ("CapEff: 00000000a80425fb", "CapBnd: 00000000a80425fb", "NoNewPrivs: 0", "buildkitsandbox", "token"):
         assert line in done.stderr
     assert re.search(r"CapEff:\s+0000000000000000", done.stderr)
+    assert re.search(r"Seccomp:\s+2", done.stderr)
+    assert "| no namespaces" in done.stderr
+    assert "| no kernel log" in done.stderr
     assert not {"run/secrets", "run/secrets/token", "t", "etc/resolv.conf", "etc/hosts"} & listed.keys()
 
 

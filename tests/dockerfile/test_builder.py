@@ -3,71 +3,21 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from containers import Person, people
-from dockerfile import bases
+from dockerfile.theirs import build, contents, context
 from gobuild import go_binary
-from needs import need, need_root
+from needs import need
 from registries import distribution
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def persons() -> Iterator[dict[str, Person]]:
-    """Root, a plain user with sub-ids, and one without."""
-    need_root()
-    need("newuidmap")
-    busybox = bases.busybox()
-    with people() as found:
-        for person in found.values():
-            shutil.copytree(busybox, person.home / "busybox")
-            subprocess.run(["chown", "-R", person.name, str(person.home / "busybox")], check=True)
-        yield found
-
-
-@pytest.fixture(params=["root", "many", "one"])
-def person(request: pytest.FixtureRequest, persons: dict[str, Person]) -> Person:
-    """One of them."""
-    return persons[request.param]
-
-
-def context(person: Person, name: str, dockerfile: str, **files: bytes | str) -> Path:
-    """Make a build context that is the person's own."""
-    folder = person.home / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for path, content in {"Dockerfile": dockerfile, **files}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-    subprocess.run(["chown", "-R", person.name, str(folder)], check=True)
-    return folder
-
-
-def build(person: Person, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Build it on busybox, if it asks for that."""
-    named = f"busybox=oci-layout://{person.home / 'busybox'}"
-    return person.run(
-        "build", "-t", folder.name, "--progress", "plain", "--build-context", named, *words, folder.name, timeout=120
-    )
-
-
-def contents(person: Person, folder: Path, *words: str) -> dict[str, tarfile.TarInfo]:
-    """Build it and list what is in it."""
-    done = build(person, folder, "-o", "type=tar,dest=out.tar", *words)
-    assert done.returncode == 0, done.stderr
-    with tarfile.open(person.home / "out.tar") as tar:
-        return {entry.name: entry for entry in tar}
 
 
 def test_a_step_is_given_what_docker_gives(person):
@@ -232,6 +182,19 @@ def test_why(person):
     assert "go.mod changed (line 3:" in asked.stdout
     steps = json.loads(every.stdout)["steps"]
     assert [step["cached"] for name, step in steps.items() if "RUN true" in name] == [False]
+
+
+def test_a_base_that_is_not_there(persons):
+    """It is told of with its line and the nearest stage; the exit code is that of whoever was asked."""
+    person = persons["root"]
+    folder = context(person, "nobase", "FROM busybox AS first\nFROM busybox\nCOPY --from=frist /x /\n")
+
+    done = build(person, folder, "--offline")
+
+    assert done.returncode == 66
+    assert "nobase/Dockerfile:3: frist: " in done.stderr
+    assert "(did you mean first?)" in done.stderr
+    assert "3 | >>> COPY --from=frist /x /" in done.stderr
 
 
 def test_times_do_not_count(person):

@@ -36,6 +36,8 @@ COMMENT = "buildkit.dockerfile.v0"
 """What BuildKit writes beside a line of history, and tools know an image of a Dockerfile by."""
 _FEW = 4000
 """Files of a step whose hashes are kept by name, so that a miss can name them."""
+_SOON = 0.2
+"""Seconds that a base may take to unpack without anybody being told."""
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -309,7 +311,10 @@ class StagePerformer:
     def _unpacked(self, name: str, image: Image) -> tuple[str, ...]:
         with self._lock:
             if name not in self._images:
+                began = time.monotonic()
                 self._images[name] = tuple(str(tree.folder) for tree in self.hold.image(image))
+                if (took := time.monotonic() - began) > _SOON:
+                    self.runs.said(name, f"unpacked in {took:.1f} s")
             return self._images[name]
 
     def _pack(self, step: Step, action: PackTree, needs: Mapping[str, Outcome]) -> bytes:

@@ -86,6 +86,18 @@ RUN rm -r /x/y && mkdir /x/y && touch /x/y/new
 RUN rm /x/3 && mkdir /x/3
 RUN rm -r /etc && ln -s /x /etc
 """,
+    "modes": """FROM busybox AS made
+RUN mkdir -m 1777 /d /d/s && for m in 644 755 4755 2711 6777 1666 0; do touch /d/$m; chmod $m /d/$m; done
+FROM scratch
+COPY --from=made --chmod=u=rwx,go=rx /d /equal
+COPY --from=made --chmod=a=rX /d /read
+COPY --from=made --chmod=u+s,g-w,o=u /d /copied
+COPY --from=made --chmod==t /d /sticky
+COPY --from=made --chmod=+X /d /search
+COPY --from=made --chmod=g=u-w,o= /d /group
+COPY --from=made --chmod=4750 /d /octal
+COPY --from=made /d /plain
+""",
     "special": """FROM busybox
 RUN mkfifo /pipe && chmod 4755 /bin/busybox && mkdir -m 1777 /sticky && mkdir -m 2750 /group && chgrp 50 /group
 """,

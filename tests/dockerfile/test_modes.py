@@ -38,5 +38,5 @@ def test_a_folder_may_be_entered():
 @pytest.mark.parametrize("change", ["u", "x", "u+q", "u+x,", ",u+x", "rwx", "u+x;g+x"])
 def test_what_is_no_mode(change):
     """It is refused, not passed over."""
-    with pytest.raises(ValueError, match=".*"):
+    with pytest.raises(ValueError, match=r".*"):
         changed_mode(0o644, change, folder=False)

@@ -110,6 +110,34 @@ RUN --mount=type=secret,id=token,env=TOKEN echo "is $TOKEN"; test -z "$WAIT" || 
     assert found == [str(folder / "token")]
 
 
+def test_a_secret_of_the_environment_is_nowhere(person):
+    """Nor is one that a variable has, or a proxy's password; and another value is no other call."""
+    folder = context(
+        person, "variable", 'FROM busybox\nRUN --mount=type=secret,id=token,env=T test -n "$T" && echo RAN\n'
+    )
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (1, 1))
+    time.sleep(2.1)  # stamps younger than two seconds are not trusted
+    named = f"busybox=oci-layout://{person.home / 'busybox'}"
+    words = person.argv("build", "--build-context", named, "--secret", "id=token,env=TOKEN", "variable")
+    around = {**person.environment, "HTTPS_PROXY": "http://me:zX81-planted@127.0.0.1:9"}
+
+    done = [
+        subprocess.run(
+            words, env={**around, "TOKEN": value}, cwd=person.home, capture_output=True, text=True, check=False
+        )
+        for value in ("k4Pq-planted", "other")
+    ]
+
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr
+    assert "nothing changed" in done[1].stderr
+    assert list(person.home.glob(".cache/wherry/calls/*"))
+    found = subprocess.run(
+        ["grep", "-rlE", "k4Pq-planted|zX81-planted", str(person.home)], capture_output=True, text=True, check=False
+    )
+    assert found.stdout == ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_build_that_is_ended_leaves_nothing(person, number):
     """No process, no mount; and the next build finds the cache whole."""

@@ -10,7 +10,7 @@ registry leads where it led, it is answered from here.
 import marshal
 import os
 import sys
-import zlib
+from hashlib import sha256
 
 from wherry.source.stamps import stamp_of
 
@@ -145,13 +145,15 @@ def key_of(words: "Sequence[str]", environment: "Mapping[str, str]") -> str:
     """Name a call by all that may decide what it means; empty where it is of a kind that is not remembered."""
     if "-" in words:
         return ""
-    counted = dict(_counted(words, environment))
-    return repr((list(words), os.getcwd(), sorted(counted.items()), sys.prefix, sys.version, os.geteuid()))  # noqa: PTH109 - as above
+    counted = sorted(_counted(words, environment))
+    meant = repr((list(words), os.getcwd(), counted, sys.prefix, sys.version, os.geteuid()))  # noqa: PTH109 - as above
+    return sha256(meant.encode(errors="surrogateescape")).hexdigest()  # a proxy's password is no file's business
 
 
 def _counted(words: "Sequence[str]", environment: "Mapping[str, str]") -> "Iterator[tuple[str, str]]":
-    """Give what counts of the environment: what we read, and what the words name (`--build-arg NAME`)."""
-    named = {part for word in words for part in (word, *word.replace(",", "=").split("="))}
+    """Give what counts of the environment: what we read, and what `--build-arg NAME` names; secrets don't."""
+    named = {words[at + 1] for at, word in enumerate(words[:-1]) if word == "--build-arg"}
+    named |= {word.removeprefix("--build-arg=") for word in words}
     for name, value in environment.items():
         if name in _NAMES or name in named or name.startswith(_PREFIXES) or name.lower().endswith("_proxy"):
             yield name, value
@@ -168,6 +170,5 @@ def cache_of(environment: "Mapping[str, str]") -> str:
 
 
 def file_of(key: str) -> str:
-    """Name a call's file; two calls of one name take it from each other."""
-    encoded = key.encode(errors="surrogateescape")
-    return f"{FOLDER}/{zlib.crc32(encoded):08x}{zlib.adler32(encoded):08x}"
+    """Name a call's file."""
+    return f"{FOLDER}/{key[:32]}"

@@ -104,9 +104,9 @@ def _clean_cache(world: World) -> None:
 
         for module in unused_since(folder / "published", world.clock() - _MONTH):
             rmtree(module, ignore_errors=True)
-    for lock in (folder / "locks").glob("*"):
-        if lock.stat().st_mtime < world.clock() - _MONTH:
-            lock.unlink(missing_ok=True)
+    for file in (path for name in ("locks", "calls", "contexts") for path in (folder / name).glob("*")):
+        if file.stat().st_mtime < world.clock() - _MONTH:
+            file.unlink(missing_ok=True)
 
 
 def _seconds(age: str) -> float:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from urllib.parse import urlsplit
@@ -49,7 +50,8 @@ def remember(world: World, given: Given) -> None:
     kept = [(path, stamp_of(path)) for path in (*_kept(world, given.blobs), *_our_own())]
     chunks = chain([read, kept], *(looked.chunks() for looked in given.looked))
     places = [one for one in asked if one is not None]
-    again.write(str(world.cache_folder), key, chunks, printed=given.printed, noted=given.noted, asked=places)
+    with suppress(OSError):  # a full disk: the next call does the whole work again
+        again.write(str(world.cache_folder), key, chunks, printed=given.printed, noted=given.noted, asked=places)
 
 
 def _asked(world: World, names: Mapping[str, Descriptor]) -> Iterator[tuple[str, int, str, str, str] | None]:

@@ -8,6 +8,7 @@ Sources: sqlite.org, "WAL" and "PRAGMA synchronous": what is lost by a kill is a
 import marshal
 import os
 import sqlite3
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,11 +19,11 @@ from typing import IO
 
 import msgspec
 
-from wherry.source.stamps import Stamp, Stamped, stamp
+from wherry.source.stamps import Stamped, stamp
 
 YOUNG = 2_000_000_000
 """Nanoseconds: a file that was written less ago could be written again and keep its times."""
-_FORMAT = 1
+_FORMAT = 2
 _SCHEMA = f"""
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = OFF;
@@ -34,16 +35,10 @@ _FOLDERS = 64
 _CHUNK = 1024
 
 
-class Known(msgspec.Struct, frozen=True, array_like=True):
-    """A file as it was: its stamp, and the hash of its bytes."""
-
-    stamp: Stamp
-    content: bytes
-    build: int = 0
-    """Of one that was too young to be trusted by another build: which one hashed it."""
-
-
-_decode = msgspec.msgpack.Decoder(dict[str, Known]).decode
+_KNOWN = struct.Struct("<qqqQIQ32s")
+"""A file as it was: its stamp, which build hashed it if no other may trust that (else 0), and the hash. Packed, since
+one folder may have very many."""
+_decode = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 
 
 class Hashes:
@@ -54,7 +49,7 @@ class Hashes:
         self._file = file
         self._build = time_ns()
         self._database: sqlite3.Connection | None = None
-        self._folders: dict[str, dict[str, Known]] = {}
+        self._folders: dict[str, dict[str, bytes]] = {}
         self._changed: set[str] = set()
         self._turn = RLock()
 
@@ -70,13 +65,15 @@ class Hashes:
         now = stamp(status)
         with self._turn:
             known = self._folder(folder).get(name)
-        if known is not None and known.stamp == now and known.build in (0, self._build):
-            return known.content
+        if known is not None:
+            *before, build, content = _KNOWN.unpack(known)
+            if tuple(before) == now and build in (0, self._build):
+                return bytes(content)
         began = time_ns()
         content = read()
         settled = max(now[1], now[2]) < began - YOUNG
         with self._turn:
-            self._folder(folder)[name] = Known(now, content, 0 if settled else self._build)
+            self._folder(folder)[name] = _KNOWN.pack(*now, 0 if settled else self._build, content)
             self._changed.add(folder)
         return content
 
@@ -89,7 +86,7 @@ class Hashes:
                 self._database.close()
                 self._database = None
 
-    def _folder(self, path: str) -> dict[str, Known]:
+    def _folder(self, path: str) -> dict[str, bytes]:
         known = self._folders.pop(path, None)
         if known is None:
             known = self._read(path)
@@ -98,7 +95,7 @@ class Hashes:
         self._folders[path] = known  # the last one used comes last
         return known
 
-    def _read(self, path: str) -> dict[str, Known]:
+    def _read(self, path: str) -> dict[str, bytes]:
         with suppress(sqlite3.Error, msgspec.DecodeError):
             row = self._open().execute("SELECT files FROM folders WHERE path = ?", (_bytes(path),)).fetchone()
             return _decode(row[0]) if row else {}

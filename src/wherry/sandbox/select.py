@@ -44,27 +44,19 @@ class Tops:
         """Describe what is at a path without links in it; None where nothing is for us."""
         return None if self._hidden(path) else self._look(path)
 
-    def inside(self, path: str) -> "list[tuple[str, os.stat_result]]":
-        """List a folder, in order, with what each name is."""
+    def inside(self, path: str) -> "Iterator[tuple[str, os.stat_result]]":
+        """List a folder, in order, with what each name is: one at a time, since there may be very many."""
         opened = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.root)
-        found = []
         try:
             if self._note:
                 self._note(path, os.fstat(opened))
-            for name in sorted(os.listdir(opened)):
-                inner = join(path, name)
-                if inner in self._left_out:
-                    continue
-                try:
-                    status = os.stat(name, dir_fd=opened, follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                if self._note:
-                    self._note(inner, status)
-                found.append((name, status))
+            names = sorted(os.listdir(opened))
         finally:
             os.close(opened)
-        return found
+        for name in names:
+            inner = join(path, name)
+            if inner not in self._left_out and (status := self._look(inner)) is not None:
+                yield name, status
 
     def real(self, path: str, *, last: bool) -> str:
         """Follow the links of a path; `last`: the one at its end too."""
@@ -192,12 +184,17 @@ def walk(tops: Tops, top: str, choice: Choice) -> "Iterator[Selected]":
     status = tops.status(top)
     if status is None:
         raise CannotCopy(top, "is not there", errno.ENOENT)
-    waiting: list[tuple[str, str, os.stat_result, tuple[list[bool], list[bool]]]] = [(top, "", status, ([], []))]
+    above: tuple[list[bool], list[bool]] = ([], [])
+    waiting = [(top, "", above, iter([("", status)]))]
     while waiting:
-        path, below, status, above = waiting.pop()
-        copied, enter, own = (True, True, above) if not below else choice.judge(below, above)
-        if copied:
-            yield path, below, status
-        if not stat.S_ISDIR(status.st_mode) or not enter:
-            continue
-        waiting += [(join(path, name), join(below, name), found, own) for name, found in reversed(tops.inside(path))]
+        folder, inside, above, found = waiting[-1]
+        for name, status in found:
+            path, below = (join(folder, name), join(inside, name)) if name else (folder, inside)
+            copied, enter, own = choice.judge(below, above) if below else (True, True, above)
+            if copied:
+                yield path, below, status
+            if enter and stat.S_ISDIR(status.st_mode):
+                waiting.append((path, below, own, tops.inside(path)))
+                break
+        else:
+            waiting.pop()

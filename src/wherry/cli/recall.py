@@ -13,7 +13,6 @@ from wherry.cli.world import World
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.layout import INDEX
 from wherry.oci.reference import Reference
-from wherry.registry.repository import Repository
 from wherry.settings.proxies import is_loopback
 from wherry.source.stamps import stamp_of
 
@@ -44,8 +43,10 @@ def remember(world: World, given: Given) -> None:
     settled = given.began * 1e9 - YOUNG
     if any(found and max(found[1], found[2]) > settled for _, found in read):
         return
+    if not all(looked.settled for looked in given.looked):
+        return
     asked = list(_asked(world, given.asked))
-    if None in asked or not all(looked.settled for looked in given.looked):
+    if None in asked:
         return
     kept = [(path, stamp_of(path)) for path in (*_kept(world, given.blobs), *_our_own())]
     chunks = chain([read, kept], *(looked.chunks() for looked in given.looked))
@@ -57,6 +58,8 @@ def remember(world: World, given: Given) -> None:
 def _asked(world: World, names: Mapping[str, Descriptor]) -> Iterator[tuple[str, int, str, str, str] | None]:
     """Say where each tag can be asked for by plain words; None of one that can't."""
     for name, root in names.items():
+        from wherry.registry.repository import Repository  # slow to load, and there as soon as a registry was asked
+
         reference = Reference.parse(name)
         if reference.digest is not None:
             continue

@@ -24,8 +24,8 @@ SOURCE = ROOT / "src" / "wherry"
 ROOMS = sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
 FORMATS = ("oci", "golang", "elf")
 STEPS = (
-    "build/context.py", "build/gather.py", "build/running.py", "build/stages.py", "build/outside.py", "cli/caching.py",
-    "cli/linting.py", "cli/machine.py", "cli/staged.py", "cli/staging.py", "dockerfiles.py",
+    "build/context.py", "build/caches.py", "build/gather.py", "build/running.py", "build/stages.py", "build/outside.py",
+    "cli/caching.py", "cli/linting.py", "cli/machine.py", "cli/staged.py", "cli/staging.py", "dockerfiles.py",
 )  # fmt: skip
 """What only a Dockerfile's steps need, and they need Linux."""
 LINUX_ONLY = (

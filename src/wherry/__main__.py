@@ -1,5 +1,5 @@
 """`python -m wherry`."""
 
-from wherry.cli.main import main
+from wherry.cli.start import main
 
 main()

@@ -68,8 +68,8 @@ class StageReport:
     looked_at: int
     contexts: Mapping[str, LocalContext]
     """Those that were opened, by name."""
-    remote: bool
-    """Whether a registry was asked."""
+    asked: Mapping[str, Descriptor]
+    """Names that a registry was asked for, and where they led."""
 
 
 @dataclass
@@ -165,7 +165,7 @@ class DockerfileBuilder:
                     self.store.tag(name, image.root)
         looked_at = sum(one.looked_at for one in opened.values())
         seconds = self.clock() - began
-        return StageReport(image, outcomes, planned, unchanged, seconds, looked_at, opened, images.asked_registry)
+        return StageReport(image, outcomes, planned, unchanged, seconds, looked_at, opened, images.asked)
 
     def _performer(
         self,
@@ -326,7 +326,8 @@ class StageImages:
         self._store = store
         self._remote = remote
         self._found: dict[tuple[str, Platform], Image] = {}
-        self.asked_registry = False
+        self.asked: dict[str, Descriptor] = {}
+        """Names that a registry was asked for, and where they led."""
 
     def image(self, name: str, platform: Platform) -> Image:
         """See `Images.image`."""
@@ -378,7 +379,7 @@ class StageImages:
             return _compatible(self._store, root_here, platform, name)
         if self._remote is None:
             raise NotFound(f"{name}: no such image here", hint="`wherry pull` or `wherry load` it first")
-        self.asked_registry = True
+        self.asked[name] = self._remote.root(name)
         return self._remote.image(name, platform)
 
     def _root(self, name: str) -> Descriptor:

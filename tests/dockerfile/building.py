@@ -4,7 +4,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -74,6 +74,16 @@ class Wherry:
     def push(self, request: Request, name: str) -> Built:
         """Build and push."""
         return self._run(["-t", name, "--push"], request, self.root)
+
+    def check(self, request: Request) -> str:
+        """Give the findings of `wherry lint` as JSON."""
+        out = io.StringIO()
+        words = arguments(replace(request, cache=True, dockerfile=None, secrets={}, labels={}))
+        run(
+            ["lint", "--json", "--context", str(request.context), *words, str(request.dockerfile)],
+            World(out, io.StringIO(), self.environment(), self.root, stdin=io.StringIO()),
+        )
+        return out.getvalue()
 
     def forget(self) -> None:
         """Delete store and cache."""

@@ -3,70 +3,21 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from containers import Person, people
-from dockerfile import bases
+from dockerfile.theirs import build, contents, context
 from gobuild import go_binary
-from needs import need, need_root
+from needs import need
+from registries import distribution
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def persons() -> Iterator[dict[str, Person]]:
-    """Root, a plain user with sub-ids, and one without."""
-    need_root()
-    need("newuidmap")
-    busybox = bases.busybox()
-    with people() as found:
-        for person in found.values():
-            shutil.copytree(busybox, person.home / "busybox")
-            subprocess.run(["chown", "-R", person.name, str(person.home / "busybox")], check=True)
-        yield found
-
-
-@pytest.fixture(params=["root", "many", "one"])
-def person(request: pytest.FixtureRequest, persons: dict[str, Person]) -> Person:
-    """One of them."""
-    return persons[request.param]
-
-
-def context(person: Person, name: str, dockerfile: str, **files: bytes | str) -> Path:
-    """Make a build context that is the person's own."""
-    folder = person.home / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for path, content in {"Dockerfile": dockerfile, **files}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-    subprocess.run(["chown", "-R", person.name, str(folder)], check=True)
-    return folder
-
-
-def build(person: Person, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Build it on busybox, if it asks for that."""
-    named = f"busybox=oci-layout://{person.home / 'busybox'}"
-    return person.run(
-        "build", "-t", folder.name, "--progress", "plain", "--build-context", named, *words, folder.name, timeout=120
-    )
-
-
-def contents(person: Person, folder: Path, *words: str) -> dict[str, tarfile.TarInfo]:
-    """Build it and list what is in it."""
-    done = build(person, folder, "-o", "type=tar,dest=out.tar", *words)
-    assert done.returncode == 0, done.stderr
-    with tarfile.open(person.home / "out.tar") as tar:
-        return {entry.name: entry for entry in tar}
 
 
 def test_a_step_is_given_what_docker_gives(person):
@@ -78,6 +29,7 @@ def test_a_step_is_given_what_docker_gives(person):
 RUN grep -E "CapEff|CapBnd|NoNewPrivs" /proc/self/status | tr -s '\\t' ' '; hostname; grep -c localhost /etc/hosts
 RUN --mount=type=tmpfs,target=/t --mount=type=secret,id=token,required touch /t/x && ls /run/secrets
 RUN echo $$ && ls /proc | grep -c '^[0-9]'
+RUN grep Seccomp: /proc/self/status; unshare -r true || echo "no namespaces"; dmesg || echo "no kernel log"
 USER 1000:1001
 RUN id -u; id -g; grep CapEff /proc/self/status
 """,
@@ -91,6 +43,9 @@ RUN id -u; id -g; grep CapEff /proc/self/status
     for line in ("CapEff: 00000000a80425fb", "CapBnd: 00000000a80425fb", "NoNewPrivs: 0", "buildkitsandbox", "token"):
         assert line in done.stderr
     assert re.search(r"CapEff:\s+0000000000000000", done.stderr)
+    assert re.search(r"Seccomp:\s+2", done.stderr)
+    assert "| no namespaces" in done.stderr
+    assert "| no kernel log" in done.stderr
     assert not {"run/secrets", "run/secrets/token", "t", "etc/resolv.conf", "etc/hosts"} & listed.keys()
 
 
@@ -153,6 +108,34 @@ RUN --mount=type=secret,id=token,env=TOKEN echo "is $TOKEN"; test -z "$WAIT" || 
         ["grep", "-rlF", planted, str(person.home)], capture_output=True, text=True, check=False
     ).stdout.split()
     assert found == [str(folder / "token")]
+
+
+def test_a_secret_of_the_environment_is_nowhere(person):
+    """Nor is one that a variable has, or a proxy's password; and another value is no other call."""
+    folder = context(
+        person, "variable", 'FROM busybox\nRUN --mount=type=secret,id=token,env=T test -n "$T" && echo RAN\n'
+    )
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (1, 1))
+    time.sleep(2.1)  # stamps younger than two seconds are not trusted
+    named = f"busybox=oci-layout://{person.home / 'busybox'}"
+    words = person.argv("build", "--build-context", named, "--secret", "id=token,env=TOKEN", "variable")
+    around = {**person.environment, "HTTPS_PROXY": "http://me:zX81-planted@127.0.0.1:9"}
+
+    done = [
+        subprocess.run(
+            words, env={**around, "TOKEN": value}, cwd=person.home, capture_output=True, text=True, check=False
+        )
+        for value in ("k4Pq-planted", "other")
+    ]
+
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr
+    assert "nothing changed" in done[1].stderr
+    assert list(person.home.glob(".cache/wherry/calls/*"))
+    found = subprocess.run(
+        ["grep", "-rlE", "k4Pq-planted|zX81-planted", str(person.home)], capture_output=True, text=True, check=False
+    )
+    assert found.stdout == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -229,6 +212,19 @@ def test_why(person):
     assert [step["cached"] for name, step in steps.items() if "RUN true" in name] == [False]
 
 
+def test_a_base_that_is_not_there(persons):
+    """It is told of with its line and the nearest stage; the exit code is that of whoever was asked."""
+    person = persons["root"]
+    folder = context(person, "nobase", "FROM busybox AS first\nFROM busybox\nCOPY --from=frist /x /\n")
+
+    done = build(person, folder, "--offline")
+
+    assert done.returncode == 66
+    assert "nobase/Dockerfile:3: frist: " in done.stderr
+    assert "(did you mean first?)" in done.stderr
+    assert "3 | >>> COPY --from=frist /x /" in done.stderr
+
+
 def test_times_do_not_count(person):
     """The same bytes hit, whatever their times; another mode does not."""
     folder = context(person, "times", "FROM busybox\nCOPY a /a\nRUN cat /a\n", a="a")
@@ -242,6 +238,65 @@ def test_times_do_not_count(person):
     assert same.stdout == first
     assert "nothing changed" in same.stderr
     assert other.stdout != first
+
+
+def test_a_cache_begins_with_a_stage(person):
+    """`--mount=type=cache,from=` begins with files of a stage, a context or an image, once."""
+    folder = context(
+        person,
+        "begins",
+        """FROM busybox AS seed
+RUN mkdir -p /s/in && echo one > /s/in/f && chmod 1770 /s/in
+FROM busybox
+RUN --mount=type=cache,target=/c,from=seed,source=/s/in cat /c/f; stat -c "%a %u" /c; echo two >> /c/f
+RUN --mount=type=cache,target=/c,from=seed,source=/s/in wc -l < /c/f
+RUN --mount=type=cache,target=/c cat /c/f || echo "another cache"
+RUN --mount=type=cache,target=/e,from=extra cat /e/g
+RUN --mount=type=cache,target=/e,from=busybox,source=/etc grep -c www-data /e/passwd
+""",
+        **{"more/g": "from the context\n"},
+    )
+
+    done = build(person, folder, "--build-context", f"extra={folder / 'more'}")
+    folder.joinpath("Dockerfile").write_text(folder.joinpath("Dockerfile").read_text().replace("echo one", "echo new"))
+    other = build(person, folder, "--build-context", f"extra={folder / 'more'}")
+
+    assert done.returncode == 0, done.stderr
+    for words in ("| one", "| 1770 0", "| 2", "| another cache", "| from the context", "| 1"):
+        assert words in done.stderr
+    assert "| new" in other.stderr
+
+
+def test_gc_by_size_and_age(person):
+    """`wherry gc` frees steps until so much is left, and caches of RUN that are old; the rest still hits."""
+    folder = context(
+        person,
+        "heavy",
+        """FROM busybox
+RUN --mount=type=cache,target=/c,uid=5 dd if=/dev/zero of=/first bs=1M count=3; mkdir -m 700 /c/x; touch /c/x/y
+RUN dd if=/dev/zero of=/second bs=1M count=3
+""",
+    )
+    build(person, folder)
+    place = next(person.home.glob(".cache/wherry/trees/*/steps"))
+    before = {path.name for path in place.iterdir()}
+
+    planned = person.run("gc", "--older", "0s", "--max-used-space", "5m", "--dry-run")
+    unchanged = {path.name for path in place.iterdir()}
+    swept = person.run("gc", "--older", "0s", "--max-used-space", "5m")
+    left = {path.name for path in place.iterdir()}
+    aged = person.run("gc", "--unused", "0s")
+    refused = person.run("gc", "--max-used-space", "much")
+
+    assert unchanged == before
+    assert "would free" in planned.stdout
+    assert planned.stdout.replace("would free", "freed") == swept.stdout
+    assert left < before
+    assert "caches of RUN" in aged.stdout
+    assert not list(place.iterdir())
+    assert not list(person.home.glob(".cache/wherry/mounts/*"))
+    assert refused.returncode == 64
+    assert build(person, folder).returncode == 0
 
 
 def test_a_call_that_nothing_changed_for(persons):
@@ -267,6 +322,80 @@ def test_a_call_that_nothing_changed_for(persons):
         change()
         digests.append(build(person, folder).stdout)
         assert digests[-1] != digests[-2], name
+
+
+def test_an_edit_while_it_builds_is_not_lost(persons):
+    """What was written after it was read is no "nothing changed", however long the build went on."""
+    person = persons["root"]
+    text = "FROM busybox\nCOPY f /f\nRUN echo up; sleep 2.5; cat /f\n"
+    folder = context(person, "edited", text, f="before")
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (1, 1))
+    time.sleep(2.1)  # stamps younger than two seconds are not trusted
+    named = f"busybox=oci-layout://{person.home / 'busybox'}"
+    words = ["build", "--progress", "plain", "--build-context", named, "edited"]
+    running = person.start(*words)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "| up" in line:
+            break
+
+    (folder / "f").write_text("after")
+    (folder / "Dockerfile").write_text(text.replace("cat /f", "cat /f /f"))
+    first, _ = running.communicate(timeout=30)
+    second = person.run(*words)
+
+    assert running.returncode == second.returncode == 0
+    assert second.stdout != first
+    assert "| afterafter" in second.stderr
+
+
+def test_a_registry_is_asked_again(persons, tmp_path):
+    """A base whose tag moved is noticed, and an image that its registry lost is pushed again."""
+    person = persons["root"]
+    with distribution(tmp_path / "registry") as registry:
+        base, name = f"{registry.host}/base:1", f"{registry.host}/app:1"
+        subprocess.run([need("crane"), "push", str(person.home / "busybox"), base], check=True, capture_output=True)
+        folder = context(person, "asked", f"FROM {base}\nCOPY f /f\n", f="f")
+        for path in (folder, *folder.rglob("*")):
+            os.utime(path, (1, 1))
+        time.sleep(2.1)  # stamps younger than two seconds are not trusted
+        words = ["build", "--push", "-t", name, "asked"]
+        first = person.run(*words)
+        same = person.run(*words)
+        digest = first.stdout.strip().partition("@")[2]
+        subprocess.run([need("crane"), "delete", f"{registry.host}/app@{digest}"], check=True, capture_output=True)
+        again = person.run(*words)
+        there = subprocess.run([need("crane"), "digest", name], check=True, capture_output=True, text=True).stdout
+        mutate = [need("crane"), "mutate", base, "--label", "new=1", "-t", base]
+        subprocess.run(mutate, check=True, capture_output=True)
+        moved = person.run(*words)
+    gone = person.run(*words)
+
+    assert first.returncode == same.returncode == again.returncode == moved.returncode == 0, moved.stderr
+    assert "nothing changed" in same.stderr
+    assert "pushed" not in same.stderr
+    assert first.stdout == same.stdout == again.stdout
+    assert there.strip() == digest
+    assert moved.stdout != first.stdout
+    assert gone.returncode != 0
+
+
+def test_a_damaged_memory_is_no_answer(persons):
+    """What is kept of calls and of files may be cut short or foreign: it is passed over."""
+    person = persons["root"]
+    folder = context(person, "damaged", "FROM scratch\nCOPY . /\n", f="f")
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (1, 1))
+    time.sleep(2.1)  # stamps younger than two seconds are not trusted
+    first = build(person, folder)
+    kept = [*person.home.glob(".cache/wherry/calls/*"), *person.home.glob(".cache/wherry/contexts/*.sqlite")]
+
+    for content in (b"", b"\xfb\xff\xff\xff\x7f", kept[0].read_bytes()[:-20]):
+        for path in kept:
+            path.write_bytes(content)
+        done = build(person, folder)
+        assert (done.returncode, done.stdout) == (0, first.stdout), done.stderr
 
 
 def test_without_namespaces(persons):
@@ -386,6 +515,41 @@ COPY --from=a /y /y
     assert "cache mount /c filled" in second.stderr
     kept = list((person.home / "empty" / "mounts").rglob("k"))
     assert [path.read_text() for path in kept] == ["kept\n"]
+
+
+def test_a_cache_is_carried_by_a_registry(persons, tmp_path):
+    """Two machines with nothing in common but a registry: the second does nothing that the first has done."""
+    person = persons["many"]
+    text = """FROM busybox AS a
+RUN echo one > /x; echo RAN
+RUN cat /x > /y; echo AGAIN
+FROM scratch
+COPY --from=a /y /
+"""
+    folder = context(person, "registry", text)
+    named = f"busybox=oci-layout://{person.home / 'busybox'}"
+    with distribution(tmp_path) as registry:
+        place = f"type=registry,ref={registry.host}/some/cache:main"
+
+        def machine(name: str, *words: str) -> "subprocess.CompletedProcess[str]":
+            own = ["--cache", name, "--store", f"{name}-store"]
+            return person.run(*own, "build", "--progress", "plain", "--build-context", named, *words, "registry")
+
+        first = machine("one", "--cache-from", place, "--cache-to", f"{place},mode=max")
+        second = machine("two", "--cache-from", place)
+        folder.joinpath("Dockerfile").write_text(text.replace("cat /x > /y", "cat /x /x > /y"))
+        third = machine("three", "--cache-from", place)
+    fourth = machine("four", "--cache-from", place)
+
+    for done in (first, second, third, fourth):
+        assert done.returncode == 0, done.stderr
+    assert "| RAN" in first.stderr
+    assert second.stdout == first.stdout
+    assert "| RAN" not in second.stderr + third.stderr
+    assert "| AGAIN" not in second.stderr
+    assert "| AGAIN" in third.stderr
+    assert "| RAN" in fourth.stderr
+    assert "--cache-from" in fourth.stderr
 
 
 def test_a_shell_where_a_step_failed(persons):

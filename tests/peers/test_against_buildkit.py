@@ -1,13 +1,17 @@
 """The same Dockerfiles by wherry and by BuildKit: one image, as far as times allow."""
 
+import json
 import os
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dockerfile import bases
 from dockerfile.building import Request, Wherry
+from peers import random_corners
 from peers.buildkit import BuildKit, buildkitd
 from peers.compare_images import compared
 from peers.random_dockerfiles import dockerfile, lay_context
@@ -25,7 +29,7 @@ def buildkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuildKit]:
 
 
 def both(folder: Path, buildkit: BuildKit, text: str, **more: object) -> list[str]:
-    """Build a Dockerfile twice; give what differs, wherry's left."""
+    """Build a Dockerfile twice, and check it; give what differs, wherry's left."""
     file = folder / "Dockerfile"
     file.write_text(text)
     named = {"busybox": f"oci-layout://{bases.busybox()}"}
@@ -34,7 +38,33 @@ def both(folder: Path, buildkit: BuildKit, text: str, **more: object) -> list[st
     theirs = buildkit.build(request, folder / "theirs")
     if ours.ok != theirs.ok:
         return [f"wherry: {ours.message}", f"BuildKit: {theirs.message}"]
-    return list(compared(ours.layout, theirs.layout)) if ours.ok else []
+    if not ours.ok:
+        return []
+    # A build checks what its target needs; of all stages only `--check` speaks.
+    names = re.findall(r"^FROM .* AS (\w+)$", text, re.MULTILINE)
+    last = replace(request, target=names[-1]) if names else request
+    warned, found = _warned(theirs.message), _found(Wherry(folder / "wherry").check(last))
+    for attempt in range(3):  # its log loses a warning now and then
+        if found <= warned:
+            break
+        warned |= _warned(buildkit.build(request, folder / f"theirs-{attempt}").message)
+    differing = sorted(found - warned, key=str), sorted(warned - found, key=str)
+    return [*compared(ours.layout, theirs.layout), *(f"checks: {pair}" for pair in [differing] if any(pair))]
+
+
+def _warned(message: str) -> set[tuple[str, str, int]]:
+    """Read what BuildKit's log says of the Dockerfile: rule, words, line."""
+    found = re.findall(r"^#\d+ WARN: (\w+): (.*) \(line (\d+)\)$", message, re.MULTILINE)
+    return {(rule, words, int(line)) for rule, words, line in found}
+
+
+def _found(printed: str) -> set[tuple[str, str, int]]:
+    findings = json.loads(printed)
+    return {
+        (one["rule"], one["message"], int(one["place"].rpartition(":")[2]))
+        for one in findings
+        if one["severity"] != "note"
+    }
 
 
 DOCKERFILES = {
@@ -55,6 +85,18 @@ RUN mkdir -p /x/y/z && touch /x/y/z/1 /x/y/2 /x/3
 RUN rm -r /x/y && mkdir /x/y && touch /x/y/new
 RUN rm /x/3 && mkdir /x/3
 RUN rm -r /etc && ln -s /x /etc
+""",
+    "modes": """FROM busybox AS made
+RUN mkdir -m 1777 /d /d/s && for m in 644 755 4755 2711 6777 1666 0; do touch /d/$m; chmod $m /d/$m; done
+FROM scratch
+COPY --from=made --chmod=u=rwx,go=rx /d /equal
+COPY --from=made --chmod=a=rX /d /read
+COPY --from=made --chmod=u+s,g-w,o=u /d /copied
+COPY --from=made --chmod==t /d /sticky
+COPY --from=made --chmod=+X /d /search
+COPY --from=made --chmod=g=u-w,o= /d /group
+COPY --from=made --chmod=4750 /d /octal
+COPY --from=made /d /plain
 """,
     "special": """FROM busybox
 RUN mkfifo /pipe && chmod 4755 /bin/busybox && mkdir -m 1777 /sticky && mkdir -m 2750 /group && chgrp 50 /group
@@ -129,3 +171,15 @@ def test_random_dockerfiles(number: int, buildkit: BuildKit, tmp_path: Path):
 
     found = both(tmp_path, buildkit, text, build_args={"B": "bee"})
     assert not found, "\n".join([text, *found])
+
+
+@pytest.mark.parametrize("number", range(FIRST, FIRST + COUNT))
+def test_random_corners(number: int, buildkit: BuildKit, tmp_path: Path):
+    """Globs, links, archives, ignore patterns, expansion, ONBUILD, heredocs and slips: the same by both."""
+    lay_context(tmp_path / "context")
+    random_corners.lay_more(tmp_path / "context", number)
+    text = random_corners.dockerfile(number)
+    ignore = (tmp_path / "context" / ".dockerignore").read_text()
+
+    found = both(tmp_path, buildkit, text, build_args={"B": "bee"})
+    assert not found, "\n".join([text, "--- .dockerignore", ignore, *found])

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from wherry.errors import InvalidUsage
 from wherry.report.progress import Event, Kind, Reporter, progress_for
-from wherry.report.views import LiveView, MemoryView, cut, duration, lasting, plain
+from wherry.report.views import LiveView, MemoryView, PlainView, cut, duration, lasting, plain
 
 BUILD = """
 import os, sys, time
@@ -181,6 +181,32 @@ def test_a_pipe_gets_whole_lines():
         progress.warn("mind this")
 
     assert stream.getvalue() == "  one\n  two\n  linux/amd64  compiled 1.4 s\nwarning: mind this\n"
+
+
+def test_what_programs_print():
+    """A pipe has a step's beginning before what it prints; a terminal shows that in passing, unless the step fails."""
+
+    def tell(reporter: Reporter) -> None:
+        with reporter, reporter.step("[a 1/2] RUN make", label="a 1/2") as fine:
+            fine.printed("cc main.c")
+            with suppress(RuntimeError), reporter.step("[b 1/1] RUN no", label="b 1/1") as failing:
+                failing.printed("no such file\x1b[2J")
+                raise RuntimeError
+
+    piped, shown = io.StringIO(), Terminal()
+    tell(Reporter(PlainView(piped), Clock()))
+    tell(Reporter(LiveView(shown, colour=False, size=lambda: os.terminal_size((80, 24))), Clock()))
+
+    assert piped.getvalue().splitlines() == [
+        "  [a 1/2] RUN make",
+        "    a 1/2 0.0 | cc main.c",
+        "  [b 1/1] RUN no",
+        "    b 1/1 0.0 | no such file\N{REPLACEMENT CHARACTER}[2J",
+        "  [b 1/1] RUN no  failed after 0.0 s",
+        "  [a 1/2] RUN make  0.0 s",
+    ]
+    assert screen(shown.getvalue()) == piped.getvalue().splitlines()[3:]
+    assert "RUN make  cc main.c" in shown.getvalue()
 
 
 def test_quiet_still_warns():

@@ -89,6 +89,7 @@ def test_images_are_stored_or_pushed():
     assert (stored.type, stored.push, stored.names) == (OutputType.IMAGE, False, ("a",))
     assert (pushed.type, pushed.push, pushed.insecure) == (OutputType.IMAGE, True, True)
     assert Output.parse("type=image,push=true").push
+    assert Output.parse("type=cacheonly") == Output.parse("type=image")
     assert not pushed.stdout
 
 

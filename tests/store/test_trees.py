@@ -53,6 +53,10 @@ class FakeKeeper:
         for folder_ in folders:
             shutil.rmtree(folder_)
 
+    def weigh(self, folders: Sequence[Path]) -> list[int]:
+        """Give the bytes of their files."""
+        return [sum(path.stat().st_size for path in folder_.rglob("*")) for folder_ in folders]
+
 
 def image_of(*layers: Sequence[Written]) -> tuple[Image, Callable[[object, Digest], Iterable[Written]]]:
     """Make an image, and the function that reads its layers."""
@@ -132,6 +136,30 @@ def test_deletes_what_is_not_kept_nor_held(tmp_path):
     assert len(trees.stored()) == 2
     assert len(trees.delete(lambda _: False)) == 2
     assert not list((trees.folder / "trash").iterdir())
+
+
+def test_steps_go_by_size_the_longest_unused_first(tmp_path):
+    """Steps are weighed when it matters, and no more of them go than have to; a build that has one keeps it."""
+    trees = Trees(tmp_path, FakeKeeper(), lambda _blob, _diff_id: iter(()))
+    made = []
+    with trees.work() as hold:
+        for number in range(4):
+            with hold.make() as making:
+                (making.folder / "tree" / "file").write_bytes(bytes(1000))
+            assert making.tree is not None
+            made.append(making.tree)
+            os.utime(making.tree.folder.parent / "tree.json", (number, number))
+    with trees.work() as hold:
+        hold.find(made[0].name)
+        os.utime(made[0].folder.parent / "tree.json", (0, 0))
+
+        planned = trees.delete(lambda _: False, most=2500, dry_run=True)
+        gone = trees.delete(lambda _: False, most=2500)
+
+    assert [tree.name for tree in planned] == [tree.name for tree in gone] == [made[1].name, made[2].name]
+    assert sum(tree.bytes for tree in gone) == 2000
+    assert {tree.name for tree in trees.stored()} == {made[0].name, made[3].name}
+    assert [tree.name for tree in trees.delete(lambda _: False, before=3)] == [made[0].name]
 
 
 def test_nothing_to_delete(tmp_path):

@@ -15,22 +15,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from threading import Lock
-from time import time_ns
+from typing import TYPE_CHECKING
 
-import msgspec
-
+from wherry.build.remembered import Hashes, Looked
 from wherry.dockerfile.ignore import Patterns
 from wherry.sandbox.select import CannotCopy as NotThere
-from wherry.sandbox.select import Choice, Tops, join, walk
+from wherry.sandbox.select import Choice, Tops, check_required, join, walk
 from wherry.sandbox.spec import Copy, Origin
 from wherry.sandbox.start import CannotCopy
-from wherry.store.files import replacing
 
-_YOUNG = 2_000_000_000
-_FEW = 64
+if TYPE_CHECKING:
+    from wherry.sandbox.select import Selected
+
+_AT_ONCE = 256
+"""Files that are held at a time."""
+_LARGE = 1 << 18
+"""Bytes from which on a file is hashed on a thread of its own: below, starting it costs more."""
+_FEW = 4000
+"""Files that are remembered by name, so that a miss can name them."""
 _LISTS = frozenset(
     {
         "go.mod", "go.sum", "go.work", "go.work.sum", "package.json", "package-lock.json", "yarn.lock", "Cargo.toml",
@@ -38,21 +44,6 @@ _LISTS = frozenset(
     }
 )  # fmt: skip
 _LONGEST_LIST = 1 << 18
-_FORMAT = 1
-
-
-class Known(msgspec.Struct, frozen=True, array_like=True):
-    """A file as it was: its stamp, and the hash of its bytes."""
-
-    stamp: tuple[int, int, int, int]
-    content: bytes
-
-
-class Remembered(msgspec.Struct, frozen=True):
-    """What is kept of a context between builds."""
-
-    format: int
-    files: dict[str, Known]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +53,7 @@ class Taken:
     digest: str
     """Of names, kinds, modes, link targets and bytes."""
     files: dict[str, str]
-    """What it is made of, by path."""
+    """What it is made of, by path; empty where that is more than a person would read."""
     texts: dict[str, bytes]
     """Files that list what a program depends on, whole and compressed, so that a miss can name the line."""
 
@@ -79,10 +70,6 @@ class LocalContext:
     threads: int = 2
     looked_at: int = 0
     """Files looked at so far."""
-    read_from: tuple[Path, ...] = ()
-    """Files that say what the patterns are, or would if they were there."""
-    _seen: set[str] = field(default_factory=set)
-    _fresh: dict[str, Known] = field(default_factory=dict)
     _taken: dict[str, Taken] = field(default_factory=dict)
     _turn: Lock = field(default_factory=Lock)
 
@@ -91,10 +78,10 @@ class LocalContext:
         """Name what the ignore file leaves out: the topmost paths only."""
         return list(_left_out(self._root, Patterns(self.patterns))) if self.patterns else []
 
-    @property
-    def seen(self) -> set[str]:
-        """Every path that was looked at, relative: what was taken hangs on nothing else."""
-        return self._seen | self._root.seen
+    @cached_property
+    def looked(self) -> Looked:
+        """Every path that was looked at: what was taken hangs on nothing else."""
+        return Looked(self.folder)
 
     @property
     def origin(self) -> Origin:
@@ -120,7 +107,7 @@ class LocalContext:
         Raises:
             CannotCopy: nothing is.
         """
-        tops = Tops(self._root.root, frozenset(self.left_out))
+        tops = self._tops()
         with self._found():
             paths = tops.matching(copy)
         for path in paths:
@@ -144,101 +131,116 @@ class LocalContext:
 
     def remember(self) -> None:
         """Write down what was hashed, for the next build."""
-        if self.memory is None or self._fresh.items() <= self._known.items():
-            return
-        now = time_ns()
-        settled = {path: known for path, known in self._fresh.items() if known.stamp[2] < now - _YOUNG}
-        files = {**self._known, **settled}
-        self.memory.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.memory) as file:
-            file.write(msgspec.msgpack.encode(Remembered(_FORMAT, files)))
+        self._hashes.close()
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        return Hashes(self.memory)
 
     @cached_property
     def _root(self) -> Tops:
-        return Tops(os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        opened = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return Tops(opened, note=self.looked.note)
 
-    @cached_property
-    def _known(self) -> dict[str, Known]:
-        if self.memory is None:
-            return {}
-        try:
-            remembered = msgspec.msgpack.decode(self.memory.read_bytes(), type=Remembered)
-        except (OSError, msgspec.DecodeError):
-            return {}
-        return remembered.files if remembered.format == _FORMAT else {}
+    def _tops(self) -> Tops:
+        return Tops(self._root.root, frozenset(self.left_out), self.looked.note)
 
     def _look(self, copies: Sequence[Copy]) -> Taken:
-        tops = Tops(self._root.root, frozenset(self.left_out))
-        found: list[tuple[str, str, os.stat_result]] = []
-        marks: list[tuple[int, str]] = []
+        looking = _Looking(self, self._tops())
         for copy in copies:
-            for path in copy["required"]:
-                if tops.status(tops.real(path, last=copy["follow"])) is None:
-                    raise NotThere(path, "is not there", errno.ENOENT)
-            choice = Choice(copy["only"], copy["but"])
-            for path in tops.matching(copy):
-                marks.append((len(found), f"{copy['destination']} {path.rpartition('/')[2]}"))
-                found += walk(tops, tops.real(path, last=copy["follow"]), choice)
-        self.looked_at += len(found)
-        self._seen |= tops.seen
-        contents = self._contents(found)
-        state = hashlib.sha256()
-        files: dict[str, str] = {}
-        begins = dict(marks)
-        for number, (path, below, status) in enumerate(found):
-            if number in begins:
-                state.update(f"\0\0{begins[number]}\0".encode(errors="surrogateescape"))
-            words = f"{status.st_mode:o} {contents.get(path, '')}"
-            if stat.S_ISLNK(status.st_mode):
-                words += os.readlink(path, dir_fd=tops.root)
-            files[path] = words
-            state.update(f"{below}\0{words}\0".encode(errors="surrogateescape"))
-        state.update(repr([name for _, name in marks]).encode(errors="surrogateescape"))
-        texts = {
-            path: zlib.compress(self._read(path))
-            for path, _, status in found
-            if path.rpartition("/")[2] in _LISTS and stat.S_ISREG(status.st_mode) and status.st_size <= _LONGEST_LIST
-        }
-        return Taken(state.hexdigest(), files, texts)
+            looking.copy(copy)
+        self.looked_at += looking.count
+        return looking.taken()
 
-    def _read(self, path: str) -> bytes:
-        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._root.root)
-        with os.fdopen(opened, "rb") as file:
-            return file.read(_LONGEST_LIST)
-
-    def _contents(self, found: Iterable[tuple[str, str, os.stat_result]]) -> dict[str, str]:
-        contents: dict[str, str] = {}
-        wanted: list[tuple[str, tuple[int, int, int, int]]] = []
-        for path, _, status in found:
-            if not stat.S_ISREG(status.st_mode):
-                continue
-            stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-            known = self._fresh.get(path) or self._known.get(path)
-            if known is not None and known.stamp == stamp:
-                contents[path] = known.content.hex()
-            else:
-                wanted.append((path, stamp))
-        if len(wanted) < _FEW:
-            hashed = [self._hash(path) for path, _ in wanted]
-        else:
+    def contents(self, found: "Sequence[Selected]") -> Iterator[str]:
+        """Hash files, as far as they are files; what large ones take on several threads."""
+        large = [
+            number
+            for number, (_, _, status) in enumerate(found)
+            if stat.S_ISREG(status.st_mode) and status.st_size >= _LARGE
+        ]
+        if len(large) > 1:
             with ThreadPoolExecutor(self.threads) as pool:
-                shares = [wanted[start :: self.threads] for start in range(self.threads)]
-                parts = list(pool.map(lambda share: [self._hash(path) for path, _ in share], shares))
-            by_path = {
-                path: content
-                for share, part in zip(shares, parts, strict=True)
-                for (path, _), content in zip(share, part, strict=True)
-            }
-            hashed = [by_path[path] for path, _ in wanted]
-        for (path, stamp), content in zip(wanted, hashed, strict=True):
-            self._fresh[path] = Known(stamp, content)
-            contents[path] = content.hex()
-        return contents
+                known = dict(zip(large, pool.map(lambda number: self._content(found[number]), large), strict=True))
+        else:
+            known = {}
+        for number, one in enumerate(found):
+            yield known[number] if number in known else self._content(one)
 
-    def _hash(self, path: str) -> bytes:
-        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._root.root)
-        with os.fdopen(opened, "rb", buffering=0) as file:
-            return hashlib.file_digest(file, "sha256").digest()
+    def _content(self, one: "Selected") -> str:
+        path, _, status = one
+        if not stat.S_ISREG(status.st_mode):
+            return ""
+        folder, _, name = path.rpartition("/")
+        return self._hashes.content(folder, name, status, partial(self._hash, path, status.st_size)).hex()
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Read a file's first bytes."""
+        opened = self._open(path)
+        with os.fdopen(opened, "rb") as file:
+            return file.read(limit)
+
+    def _hash(self, path: str, size: int) -> bytes:
+        opened = self._open(path)
+        try:
+            if size < _LARGE:
+                content = os.read(opened, size + 1)
+                if len(content) <= size:
+                    return hashlib.sha256(content).digest()
+                os.lseek(opened, 0, os.SEEK_SET)  # it has grown
+            with os.fdopen(opened, "rb", buffering=0, closefd=False) as file:
+                return hashlib.file_digest(file, "sha256").digest()
+        finally:
+            os.close(opened)
+
+    def _open(self, path: str) -> int:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.open(path, flags, dir_fd=self._root.root)
+
+
+class _Looking:
+    """What copies would take, hashed as it is found."""
+
+    def __init__(self, context: LocalContext, tops: Tops) -> None:
+        self._context = context
+        self._tops = tops
+        self._state = hashlib.sha256()
+        self._files: dict[str, str] = {}
+        self._texts: dict[str, bytes] = {}
+        self._marks: list[str] = []
+        self.count = 0
+
+    def copy(self, copy: Copy) -> None:
+        """Look at what one takes."""
+        tops = self._tops
+        check_required(tops, copy)
+        choice = Choice(copy["only"], copy["but"])
+        for path in tops.matching(copy):
+            mark = f"{copy['destination']} {path.rpartition('/')[2]}"
+            self._marks.append(mark)
+            begun = f"\0\0{mark}\0"
+            chosen = walk(tops, tops.real(path, last=copy["follow"]), choice)
+            while found := list(islice(chosen, _AT_ONCE)):
+                for one, content in zip(found, self._context.contents(found), strict=True):
+                    self._take(one, begun, content)
+                    begun = ""
+
+    def taken(self) -> Taken:
+        """Give the whole of it."""
+        self._state.update(repr(self._marks).encode(errors="surrogateescape"))
+        return Taken(self._state.hexdigest(), self._files if self.count <= _FEW else {}, self._texts)
+
+    def _take(self, one: "Selected", begun: str, content: str) -> None:
+        path, below, status = one
+        words = f"{status.st_mode:o} {content}"
+        if stat.S_ISLNK(status.st_mode):
+            words += os.readlink(path, dir_fd=self._tops.root)
+        self._state.update(f"{begun}{below}\0{words}\0".encode(errors="surrogateescape"))
+        self.count += 1
+        if self.count <= _FEW:
+            self._files[path] = words
+        if path.rpartition("/")[2] in _LISTS and stat.S_ISREG(status.st_mode) and status.st_size <= _LONGEST_LIST:
+            self._texts[path] = zlib.compress(self._context.read(path, _LONGEST_LIST))
 
 
 def _left_out(tops: Tops, patterns: Patterns) -> Iterable[str]:
@@ -246,11 +248,10 @@ def _left_out(tops: Tops, patterns: Patterns) -> Iterable[str]:
     while waiting:
         folder, above = waiting.pop()
         gone, inner = [], []
-        for name in tops.names(folder):
+        for name, status in tops.inside(folder):
             path = join(folder, name)
             out, own = patterns.judge(path, above)
-            status = tops.status(path)
-            is_folder = status is not None and stat.S_ISDIR(status.st_mode)
+            is_folder = stat.S_ISDIR(status.st_mode)
             if not out or (is_folder and patterns.has_exceptions and _holds(tops, path, patterns, own)):
                 if is_folder:
                     inner.append((path, own))
@@ -262,12 +263,11 @@ def _left_out(tops: Tops, patterns: Patterns) -> Iterable[str]:
 
 def _holds(tops: Tops, folder: str, patterns: Patterns, above: list[bool]) -> bool:
     """Tell whether an exception brings back something in a folder that is left out itself."""
-    for name in tops.names(folder):
+    for name, status in tops.inside(folder):
         path = join(folder, name)
         out, own = patterns.judge(path, above)
         if not out:
             return True
-        status = tops.status(path)
-        if status is not None and stat.S_ISDIR(status.st_mode) and _holds(tops, path, patterns, own):
+        if stat.S_ISDIR(status.st_mode) and _holds(tops, path, patterns, own):
             return True
     return False

@@ -6,17 +6,17 @@ Source: Dockerfile reference, "RUN"; BuildKit 0.34's behaviour for what it leave
 agent, what a cache begins with.
 """
 
-import hashlib
 import os
 import selectors
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
+from wherry.build.caches import begun, cache_folder
 from wherry.errors import InvalidUsage, WherryError
 from wherry.plan.draft import go_quoted
 from wherry.plan.stage_steps import Execute, StepMount
@@ -24,7 +24,6 @@ from wherry.platform import Platform
 from wherry.sandbox.accounts import Account
 from wherry.sandbox.crew import Crew, Hand
 from wherry.sandbox.spec import Container, Emulator, Mount
-from wherry.store.locks import acquire
 
 HOSTNAME = "buildkitsandbox"
 """What the machine of a step is called, as in BuildKit: builds that write it down give the same."""
@@ -70,12 +69,21 @@ class Accounts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Mounted:
+    """A stack that a step mounts, or that a cache of it begins with."""
+
+    layers: Sequence[str]
+    key: str
+    """Of what is in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ran:
     """Where a step runs."""
 
     layers: Sequence[str]
-    mounted: Sequence[Sequence[str]]
-    """The layers of each stack that it mounts, in order."""
+    mounted: Sequence["Mounted"]
+    """Each stack that it mounts or that a cache begins with, in order."""
     writable: Path
     stage: Path
     overlay: bool
@@ -148,7 +156,7 @@ class Runs:
             if mount.kind == "secret":
                 mounts += self._secret(mount, environment)
             else:
-                mounts += self._mounts(mount, stacks, environment, stack)
+                mounts += self._mounts(mount, stacks, environment, stack, where)
         limits = [(_NPROC, _MOST_PROCESSES, _MOST_PROCESSES)]
         limits += [(_limit(name), soft, hard) for name, soft, hard in action.limits]
         return Container(
@@ -185,12 +193,21 @@ class Runs:
             yield _mount("content", "/etc/resolv.conf", content=self.resolv_conf, mode=0o644, provided=True)
 
     def _mounts(
-        self, mount: StepMount, stacks: Iterator[Sequence[str]], environment: dict[str, str], stack: ExitStack
+        self,
+        mount: StepMount,
+        stacks: Iterator[Mounted],
+        environment: dict[str, str],
+        stack: ExitStack,
+        where: Ran,
     ) -> Iterator[Mount]:
         match mount.kind:
             case "stack":
                 yield _mount(
-                    "stack", mount.target, layers=list(next(stacks)), inner=mount.source, read_only=mount.read_only
+                    "stack",
+                    mount.target,
+                    layers=list(next(stacks).layers),
+                    inner=mount.source,
+                    read_only=mount.read_only,
                 )
             case "tmpfs":
                 yield _mount("tmpfs", mount.target, size=mount.size, mode=0o1777)
@@ -203,11 +220,7 @@ class Runs:
                     read_only=True,
                 )
             case "cache":
-                folder = stack.enter_context(cache_folder(self.caches, mount.name, mount.sharing))
-                yield _mount(
-                    "folder", mount.target, source=str(folder), read_only=mount.read_only,
-                    mode=mount.mode if mount.mode is not None else 0o755, uid=mount.uid or 0, gid=mount.gid or 0,
-                )  # fmt: skip
+                yield self._cache(mount, next(stacks) if mount.stack else None, stack, where)
             case "ssh":
                 agent = self.agents.get(mount.name)
                 if agent is None and mount.required:
@@ -219,6 +232,20 @@ class Runs:
                     target = mount.target or "/run/buildkit/ssh_agent.0"
                     environment.setdefault("SSH_AUTH_SOCK", target)
                     yield _mount("folder", target, source=str(agent.parent), inner=agent.name)
+
+    def _cache(self, mount: StepMount, begins: Mounted | None, stack: ExitStack, where: Ran) -> Mount:
+        """Have a cache; one that begins with other files than another is another, as for BuildKit."""
+        name = mount.name if begins is None else f"{mount.name} of {begins.key}"
+        folder = stack.enter_context(cache_folder(self.caches, name, mount.sharing))
+        inner, mode = "/", mount.mode if mount.mode is not None else 0o755
+        given = mount.source == "/" and (mount.mode, mount.uid, mount.gid) != (None, None, None)
+        if begins is not None and not given:
+            mode = 0  # it has that of what it begins with
+            folder, inner = begun(self.crew, folder, begins.layers, mount.source, where.stage)
+        return _mount(
+            "folder", mount.target, source=str(folder), inner=inner, read_only=mount.read_only, mode=mode,
+            uid=mount.uid or 0, gid=mount.gid or 0,
+        )  # fmt: skip
 
     def _secret(self, mount: StepMount, environment: dict[str, str]) -> Iterator[Mount]:
         content = self.secrets.get(mount.name)
@@ -338,36 +365,3 @@ def _limit(name: str) -> int:
     if name not in _LIMITS:
         raise InvalidUsage(f"--ulimit {name}: no such limit", hint=f"name one of {', '.join(_LIMITS)}")
     return _LIMITS[name]
-
-
-@contextmanager
-def cache_folder(caches: Path, name: str, sharing: str) -> Iterator[Path]:
-    """Have a cache's folder, as its sharing has it.
-
-    Args:
-        caches: what they are in.
-        name: of the cache.
-        sharing: `shared`; `locked`: one step at a time; `private`: one that nobody else has now.
-    """
-    base = caches / hashlib.sha256(name.encode()).hexdigest()[:32]
-    base.mkdir(parents=True, exist_ok=True)
-    (base / "name").write_text(name)
-    if sharing == "shared":
-        folder = base / "0"
-        folder.mkdir(exist_ok=True)
-        lock = acquire(base / "0.use", alone=False)
-    elif sharing == "locked":
-        folder = base / "0"
-        folder.mkdir(exist_ok=True)
-        lock = acquire(base / "0.lock", alone=True)
-    else:
-        number = 0
-        while (lock := acquire(base / f"{number}.lock", alone=True, wait=False)) is None:
-            number += 1
-        folder = base / str(number)
-        folder.mkdir(exist_ok=True)
-    try:
-        yield folder
-    finally:
-        if lock is not None:
-            lock.release()

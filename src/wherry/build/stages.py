@@ -12,7 +12,7 @@ from wherry.build.carried import Cargo, carried, unique
 from wherry.build.context import LocalContext, Taken
 from wherry.build.engine import Outcome, Seen
 from wherry.build.gather import Gatherer, Outside
-from wherry.build.running import Ran, Runs
+from wherry.build.running import Mounted, Ran, Runs
 from wherry.build.values import encode_image, image_of
 from wherry.image.assemble import as_oci
 from wherry.layer.compress import Encoding, pack_tar
@@ -36,6 +36,8 @@ COMMENT = "buildkit.dockerfile.v0"
 """What BuildKit writes beside a line of history, and tools know an image of a Dockerfile by."""
 _FEW = 4000
 """Files of a step whose hashes are kept by name, so that a miss can name them."""
+_SOON = 0.2
+"""Seconds that a base may take to unpack without anybody being told."""
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -231,12 +233,13 @@ class StagePerformer:
         self.crew.change(job)
 
     def _execute(self, step: Step, action: Execute, needs: Mapping[str, Outcome], making: Making) -> None:
-        stacks = [int(mount.name) for mount in action.mounts if mount.kind == "stack"]
         own = _own(step)
         others, at = [], len(own)
-        for count in stacks:
-            others.append(self.folders(step.needs[at : at + count], needs))
-            at += count
+        for mount in action.mounts:
+            if mount.stack:
+                names = step.needs[at : at + mount.stack]
+                others.append(Mounted(self.folders(names, needs), key_of(self._below(names, needs))))
+                at += mount.stack
         self.runs.run(
             step.name,
             action,
@@ -308,7 +311,10 @@ class StagePerformer:
     def _unpacked(self, name: str, image: Image) -> tuple[str, ...]:
         with self._lock:
             if name not in self._images:
+                began = time.monotonic()
                 self._images[name] = tuple(str(tree.folder) for tree in self.hold.image(image))
+                if (took := time.monotonic() - began) > _SOON:
+                    self.runs.said(name, f"unpacked in {took:.1f} s")
             return self._images[name]
 
     def _pack(self, step: Step, action: PackTree, needs: Mapping[str, Outcome]) -> bytes:
@@ -393,7 +399,7 @@ def _packing(step: Step, action: PackTree) -> Step:
 
 def _own(step: Step) -> tuple[str, ...]:
     mounts = step.action.mounts if isinstance(step.action, Execute) else ()
-    return step.needs[: len(step.needs) - sum(int(mount.name) for mount in mounts if mount.kind == "stack")]
+    return step.needs[: len(step.needs) - sum(mount.stack for mount in mounts)]
 
 
 def _split(step: Step, action: Gather) -> tuple[tuple[str, ...], tuple[str, ...]]:

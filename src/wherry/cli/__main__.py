@@ -1,5 +1,5 @@
 """`python -m wherry.cli`, for where the console script is not installed."""
 
-from wherry.cli.main import main
+from wherry.cli.start import main
 
 main()

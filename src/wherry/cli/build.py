@@ -55,7 +55,9 @@ def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:
     from wherry.cli.doors import wants_dockerfile
 
     if wants_dockerfile(world, paths, options):
-        return _staged(world, paths, options)
+        from wherry.cli.staged import build as build_stages
+
+        return build_stages(world, paths, options)
     from wherry.cli.memo import key_of_call, may_remember, recall
 
     call = key_of_call(world, paths, options) if may_remember(options) else ""
@@ -75,24 +77,4 @@ def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:
             world.note(f"  {line}")
     for line in memo.printed:
         world.say(line)
-    return 0
-
-
-def _staged(world: World, paths: tuple[str, ...], options: dict[str, object]) -> int:
-    from wherry.cli import staged_memo
-
-    call = staged_memo.key_of_call(world, paths, options)
-    memo = staged_memo.recall(world, call) if call else None
-    if memo is not None and memo.pushed:
-        from wherry.cli.shipping import leads_to
-
-        if not all(leads_to(world, name, memo.names[name]) for name in memo.pushed):
-            memo = None
-    if memo is None:
-        from wherry.cli.staged import build
-
-        return build(world, paths, options, call)
-    if not options["quiet"] and options["progress"] != "quiet":
-        world.note(f"  {memo.noted}")
-    world.say(memo.printed)
     return 0

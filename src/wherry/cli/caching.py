@@ -42,7 +42,7 @@ def bring(world: World, texts: Sequence[str], results: Results, progress: Progre
 
 def bring_mounts(world: World, texts: Sequence[str], crew: Crew, progress: Progress) -> None:
     """Fill caches of mounts that are not there yet with what a cache carries."""
-    from wherry.build.running import cache_folder
+    from wherry.build.caches import cache_folder
     from wherry.layer.decompress import open_layer
     from wherry.layer.tar import read_tar
 

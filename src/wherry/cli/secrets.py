@@ -13,6 +13,8 @@ from wherry.errors import InvalidUsage, NotFound
 
 _LARGEST = 500 << 10
 """Bytes of a secret (BuildKit's limit)."""
+_LONGEST = 80
+"""Letters of a folder whose sockets still have addresses (unix(7): 108 bytes)."""
 
 
 def secrets_of(world: World, texts: Sequence[str]) -> dict[str, bytes]:
@@ -81,16 +83,18 @@ def agents_of(world: World, texts: Sequence[str], stack: ExitStack) -> dict[str,
                 f"--ssh {text}: {place} is no agent's socket",
                 hint="give the socket of an agent; a key is added to one with ssh-add",
             )
-        agents[name or "default"] = stack.enter_context(_Door(target)).path
+        agents[name or "default"] = stack.enter_context(_Door(target, world.cache_folder)).path
     return agents
 
 
 class _Door:
     """A socket that passes what comes on to another."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, near: Path) -> None:
+        """Take the agent's socket, and a folder on the disk that has the steps' files: a chroot needs a link to it."""
+        near.mkdir(parents=True, exist_ok=True)
         self._target = target
-        self._folder = Path(mkdtemp(prefix="wherry-agent-"))
+        self._folder = Path(mkdtemp(prefix="agent-", dir=near if len(str(near)) <= _LONGEST else None))
         self.path = self._folder / "agent"
         self._listening = socket.socket(socket.AF_UNIX)
 

@@ -15,7 +15,6 @@ from wherry.cli.budget_gate import BudgetsBroken, Gate, budgeted_dockerfile
 from wherry.cli.caching import bring, bring_mounts, carrier, packer
 from wherry.cli.deliver import deliver
 from wherry.cli.secrets import agents_of, secrets_of
-from wherry.cli.staged_memo import StagedMemo, encoded, our_own, remember, stamp_of
 from wherry.cli.staging import Source, arguments_of, named_contexts, source_of
 from wherry.cli.world import World
 from wherry.dockerfile.checks import CHECK, CHECK_ARGUMENT
@@ -24,14 +23,14 @@ from wherry.dockerfile.instructions import Dockerfile
 from wherry.dockerfile.mounts import parse_size
 from wherry.dockerfile.parser import parse
 from wherry.dockerfile.syntax import directive_of
-from wherry.dockerfiles import DOCKER, LAYOUT, DockerfileBuilder, StageReport
+from wherry.dockerfiles import LAYOUT, DockerfileBuilder, StageReport
 from wherry.errors import InvalidUsage
 from wherry.layer.compress import Encoding
 from wherry.oci.reference import Reference
 from wherry.plan.from_dockerfile import Packing, Planned, Request
 from wherry.plan.stage import Wishes
 from wherry.plan.stage_steps import Execute, Finish, Furnish, Gather, PackTree
-from wherry.plan.steps import Step, TakeBase
+from wherry.plan.steps import Step
 from wherry.platform import Platform
 from wherry.remote import Policy
 from wherry.report.progress import Progress, progress_for
@@ -42,6 +41,11 @@ from wherry.settings.values import parse_epoch, parse_pair, parse_platforms
 _FRONTENDS = re.compile(
     r"(docker\.io/)?docker/dockerfile(-upstream)?(:1(\.\d+){0,2}|:latest|:labs|:1-labs|:1\.\d+-labs)?(@.*)?"
 )
+_NEVER = (
+    "outputs", "metadata_file", "iidfile", "no_cache", "no_cache_filter", "explain", "load", "check", "debug_shell",
+    "pull", "cache_to", "cache_from",
+)  # fmt: skip
+"""Options that ask for more than the store, a registry and a line: such a call is never answered from before."""
 _NAME = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -65,17 +69,19 @@ class Told:
     outputs: tuple[Output, ...]
     contexts: Mapping[str, str]
     images: Mapping[str, str]
+    began: float
+    """When, in seconds since the epoch."""
 
 
-def build(world: World, paths: Sequence[str], options: Mapping[str, Any], call: str = "") -> int:
+def build(world: World, paths: Sequence[str], options: Mapping[str, Any]) -> int:
     """Build a Dockerfile and print the image.
 
     Args:
         world: where.
         paths: the context.
         options: all that was said.
-        call: the name of the call, if what it gives shall be remembered.
     """
+    began = world.clock()
     with ExitStack() as stack:
         source = stack.enter_context(source_of(world, paths, options))
         try:
@@ -83,14 +89,14 @@ def build(world: World, paths: Sequence[str], options: Mapping[str, Any], call: 
                 from wherry.cli.linting import check
 
                 return check(world, source, options)
-            return _build(world, source, options, stack, call)
+            return _build(world, source, options, stack, began)
         except DockerfileError as error:
             shown = error.shown(source.name, source.text)
             shown.exit_code = error.exit_code
             raise shown from error
 
 
-def _build(world: World, source: Source, options: Mapping[str, Any], stack: ExitStack, call: str) -> int:
+def _build(world: World, source: Source, options: Mapping[str, Any], stack: ExitStack, began: float) -> int:
     from wherry.cli.machine import machine_of
 
     _check_frontend(source)
@@ -101,7 +107,7 @@ def _build(world: World, source: Source, options: Mapping[str, Any], stack: Exit
 
         refuse(world, source, options)
     contexts, images, folders = named_contexts(world, options["build_contexts"], stack)
-    told = Told(file, source, outputs, contexts, images)
+    told = Told(file, source, outputs, contexts, images, began)
     request = _request(world, options, told)
     names = _names(options["names"], source)
     asked = Asked(
@@ -155,44 +161,46 @@ def _build(world: World, source: Source, options: Mapping[str, Any], stack: Exit
     deliver(world, asked, [report.image], progress)
     if not any(output.stdout for output in outputs):
         world.say(_printed(report, options))
-    if call and not report.remote and not gate.counts_growth:
-        _remember(world, call, told, report, options)
+    if (
+        world.call
+        and not any(options[name] for name in _NEVER)
+        and options["progress"] != "json"
+        and not gate.counts_growth
+    ):
+        _remember(world, told, report, options)
     return 0
 
 
-def _remember(world: World, call: str, told: Told, report: StageReport, options: Mapping[str, Any]) -> None:
-    origins = [
+def _remember(world: World, told: Told, report: StageReport, options: Mapping[str, Any]) -> None:
+    """Keep what this call gave, if the same words will mean the same as long as nothing changes."""
+    from wherry.cli.recall import Given, remember
+
+    kinds = {
         taking.origin.kind
         for step in report.planned.plan.steps
         if isinstance(step.action, Gather)
         for taking in step.action.takings
-    ]
-    if any(kind in ("http", "git") for kind in origins):
+    }
+    if kinds & {"http", "git"} or not told.source.local or any(one.memory is None for one in report.contexts.values()):
         return
     layouts = [Path(value.removeprefix(LAYOUT)) for value in told.images.values() if value.startswith(LAYOUT)]
-    paths = [*map(str, told.source.read), *(str(layout / "index.json") for layout in layouts)]
-    for context in report.contexts.values():
-        paths += [str(context.folder / path) for path in context.seen]
-        paths += [str(context.folder / ".dockerignore")]
-    bases = [
-        step.action.base.removeprefix(DOCKER) for step in report.planned.plan.steps if isinstance(step.action, TakeBase)
-    ]
-    tags = world.store.tags()
-    names = {name: str(tags[name].digest) for name in (*bases, *report.image.names) if name in tags}
+    paths = [*told.source.read, *(folder / "index.json" for folder in layouts)]
+    paths += [context.folder / ".dockerignore" for context in report.contexts.values()]
+    if not options["dockerfile"]:  # then the folder has to say that this front door is meant
+        paths += [told.source.read[0].parent, told.source.read[0].with_name("wherry.toml")]
+    bases = {} if options["offline"] else report.asked
+    quiet = options["quiet"] or options["progress"] == "quiet"
     images = report.image.images
-    blobs = [blob for one in images for blob in (one.descriptor, one.manifest.config, *one.manifest.stack)]
-    remember(
-        world,
-        call,
-        StagedMemo(
-            stamps={path: stamp_of(path) for path in paths} | our_own(),
-            names=names,
-            blobs=encoded([report.image.root, *blobs]),
-            printed=_printed(report, options, unchanged=True),
-            noted=f"nothing changed ({report.looked_at} files looked at)",
-            pushed=report.image.names if options["push"] else (),
-        ),
+    given = Given(
+        began=told.began,
+        paths=tuple(map(str, paths)),
+        looked=tuple(context.looked for context in report.contexts.values()),
+        blobs=tuple(blob for one in images for blob in (one.descriptor, one.manifest.config, *one.manifest.stack)),
+        asked={**bases, **(dict.fromkeys(report.image.names, report.image.root) if options["push"] else {})},
+        printed=_printed(report, options, unchanged=True) + "\n",
+        noted="" if quiet else f"  nothing changed ({report.looked_at} files looked at)\n",
     )
+    remember(world, given)
 
 
 def _check_frontend(source: Source) -> None:
@@ -312,6 +320,10 @@ def _printed(report: StageReport, options: Mapping[str, Any], *, unchanged: bool
     return msgspec.json.encode(document).decode()
 
 
+def _label(step: str) -> str:
+    return step.partition("]")[0].lstrip("[")
+
+
 class Teller:
     """Says on stderr what a build does."""
 
@@ -328,13 +340,17 @@ class Teller:
     def began(self, step: Step) -> None:
         """Tell that a step is being done."""
         if isinstance(step.action, Gather | Furnish | Execute):
-            running = self._progress.step(step.name)
+            label = _label(step.name) if isinstance(step.action, Execute) else ""
+            running = self._progress.step(step.name, label=label)
             self._running[step.name] = running.__enter__()
 
     def said(self, step: str, line: str) -> None:
         """Pass on what a step prints."""
-        label = step.partition("]")[0].lstrip("[")
-        self._progress.line(f"  {label} | {line}")
+        running = self._running.get(step)
+        if running is not None:
+            running.printed(line)
+        else:
+            self._progress.line(f"{_label(step)} | {line}")
 
     def finished(self, outcome: Outcome) -> None:
         """Tell what came of a step."""
@@ -348,9 +364,9 @@ class Teller:
             self._progress.line(f"  {name.partition(']')[2].strip() or name} missed: {'; '.join(outcome.reasons)}")
 
     def close(self) -> None:
-        """Let go of what did not end."""
+        """Tell of what did not end well."""
         for running in self._running.values():
-            running.__exit__(None, None, None)
+            running.__exit__(Exception, None, None)
         self._running.clear()
 
     def end(self, report: StageReport) -> None:

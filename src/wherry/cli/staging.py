@@ -37,6 +37,8 @@ class Source:
     """Files that say what is built, or would if they were there."""
     settings: Path | None = None
     """The wherry.toml of a context that is a folder here, whether it is there or not."""
+    local: bool = False
+    """Whether it is a folder of this machine, so that what changes has another stamp."""
 
 
 @contextmanager
@@ -75,11 +77,13 @@ def _in_folder(world: World, folder: Path, file: str, title: str, *, local: bool
         name = file or os.path.relpath(path, world.cwd) if local else file or "Dockerfile"
         text, beside = _read(path, name), path
     slot = f"{os.path.realpath(folder)} {name}"
-    memory = world.cache_folder / "contexts" / f"{_named(os.path.realpath(folder))}.msgpack"
+    memory = _memory(world, folder) if local else None
     files = _ignore_files(folder, beside)
     settings = folder / "wherry.toml" if local else None
     read = (*((beside,) if beside else ()), *files, *((settings,) if settings else ()))
-    return Source(name, text, lambda: LocalContext(folder, _patterns(files), memory), title, slot, read, settings)
+    return Source(
+        name, text, lambda: LocalContext(folder, _patterns(files), memory), title, slot, read, settings, local
+    )
 
 
 def _usual(folder: Path) -> Path:
@@ -199,8 +203,7 @@ def _opener(world: World, value: str, stack: ExitStack) -> Callable[[], LocalCon
             f"--build-context {value}: no such folder",
             hint="give a folder, oci-layout://PATH, docker-image://NAME or a URL",
         )
-    memory = world.cache_folder / "contexts" / f"{_named(os.path.realpath(folder))}.msgpack"
-    return lambda: LocalContext(folder, _patterns(_ignore_files(folder, None)), memory)
+    return lambda: LocalContext(folder, _patterns(_ignore_files(folder, None)), _memory(world, folder))
 
 
 def _read(path: Path, name: str) -> str:
@@ -225,7 +228,9 @@ def _scratch(world: World, stack: ExitStack) -> Path:
     return folder
 
 
-def _named(path: str) -> str:
+def _memory(world: World, folder: Path) -> Path:
+    """Say where hashes of a folder's files are kept between builds."""
     import hashlib
 
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
+    return world.cache_folder / "contexts" / f"{name}.sqlite"

@@ -33,13 +33,15 @@ class World:
     stdin: IO[str] = field(default_factory=lambda: sys.stdin)
     insecure: set[str] = field(default_factory=set)
     """Registries named by `--insecure`; it counts until `registries` is first asked for."""
+    call: tuple[str, ...] = ()
+    """The words of the command line; empty where there is none."""
     _store: str | None = field(default=None, init=False)
     _cache: str | None = field(default=None, init=False)
 
     @classmethod
     def of_process(cls) -> Self:
         """The world this process was started in."""
-        return cls(sys.stdout, sys.stderr, dict(os.environ), Path.cwd())
+        return cls(sys.stdout, sys.stderr, dict(os.environ), Path.cwd(), call=tuple(sys.argv[1:]))
 
     def configure(self, *, store: str | None, cache: str | None) -> None:
         """Take the places that were named on the command line."""

@@ -395,8 +395,10 @@ class _Stages:
             raise DockerfileError(f'failed to parse stage name "{shown}": {error.problem}', where.lines) from None
         except WherryError as error:
             known = [stage.base.name for stage in self._stages]
-            error.message = f"{shown}: {error.message}{nearest(shown, [*known, *_COMMON])} (line {where.lines.first})"
-            raise
+            problem = f"{shown}: {error.message}{nearest(shown, [*known, *_COMMON])}"
+            placed = DockerfileError(problem, where.lines, hint=error.hint)
+            placed.exit_code = error.exit_code
+            raise placed from error
         action = TakeBase(name, platform, dict(self._images.content(name)))
         step = self._weaver.add(f"FROM {shown}", action, (), platform)
         return (step,), image, image.platform if self._request.implicit else platform

@@ -257,7 +257,7 @@ class Dispatcher:
             but=instruction.exclude,
             owner=chown,
             mode=chmod,
-            alone=instruction.link,
+            alone=instruction.link and not chmod,  # BuildKit too makes no layer of its own where a mode is given
         )
         self._layer(action, instruction, place.stack)
         words = [instruction.word.upper(), flags]
@@ -392,21 +392,17 @@ class Dispatcher:
             return StepMount("tmpfs", target, size=mount.size, read_only=mount.read_only), ()
         place = self.find(mount.from_, instruction) if mount.from_ else Place(context="")
         source = clean(mount.source)
+        if place.context is not None and (mount.type == "bind" or mount.from_):
+            taking = Taking(Origin("context", place.context), source, contents=True, follow=True)
+            place = Place((self.add(Gather((taking,), source, alone=True), (), instruction),))
+        count = len(place.stack)
         if mount.type == "bind":
-            if place.context is not None:
-                taking = Taking(Origin("context", place.context), source, contents=True, follow=True)
-                place = Place((self.add(Gather((taking,), source, alone=True), (), instruction),))
-            return StepMount("stack", target, str(len(place.stack)), source, mount.read_only), place.stack
-        if mount.from_ and place.stack:
-            raise DockerfileError(
-                f"--mount=type=cache,from={mount.from_}: a cache can't begin with another stage's files here",
-                hint="begin it empty: take from= out, and fill it in the step",
-            )
+            return StepMount("stack", target, source=source, read_only=mount.read_only, stack=count), place.stack
         cache = StepMount(
-            "cache", target, _cache_name(mount), source, mount.read_only,
-            mount.sharing or "shared", mode=mount.mode, uid=mount.uid, gid=mount.gid,
+            "cache", target, _cache_name(mount), source, mount.read_only, mount.sharing or "shared",
+            mode=mount.mode, uid=mount.uid, gid=mount.gid, stack=count,
         )  # fmt: skip
-        return cache, ()
+        return cache, place.stack
 
 
 def _cache_name(mount: Mount) -> str:

@@ -68,7 +68,7 @@ class StepMount:
     """`stack`, `context`, `cache`, `tmpfs`, `secret`, `ssh` or `content`."""
     target: str
     name: str = ""
-    """Of a context, a cache, a secret or an agent; of a stack: how many steps of the needs make it."""
+    """Of a context, a cache, a secret or an agent."""
     source: str = ""
     """What of it is shown."""
     read_only: bool = True
@@ -81,6 +81,8 @@ class StepMount:
     gid: int | None = None
     size: int = 0
     content: str = ""
+    stack: int = 0
+    """How many steps of the needs make what a stack is, or what a cache begins with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import TracebackType
 from typing import IO, Protocol, Self
@@ -25,6 +25,9 @@ class Step(AbstractContextManager["Step"], Protocol):
     def detail(self, text: str) -> None:
         """Say what it does at the moment; the next detail, or its end, takes the place of this one."""
 
+    def printed(self, line: str) -> None:
+        """Pass on a line that a program of the step printed."""
+
     def done(self, text: str) -> None:
         """Say what came of it; shown when the block ends. Without it, the time it took is shown."""
 
@@ -32,8 +35,13 @@ class Step(AbstractContextManager["Step"], Protocol):
 class Progress(Protocol):
     """Whom a pipeline tells what it does; safe to call from any thread."""
 
-    def step(self, name: str) -> Step:
-        """Begin something that takes a while."""
+    def step(self, name: str, *, label: str = "") -> Step:
+        """Begin something that takes a while.
+
+        Args:
+            name: what it is called.
+            label: what stands before the lines that its programs print; with one, a pipe is told when it begins.
+        """
 
     def line(self, text: str) -> None:
         """Say something once."""
@@ -47,6 +55,7 @@ class Kind(StrEnum):
 
     STEP = "step"
     DETAIL = "detail"
+    PRINTED = "printed"
     DONE = "done"
     FAILED = "failed"
     LINE = "line"
@@ -65,6 +74,8 @@ class Event:
     """The step's name."""
     seconds: float = 0.0
     """Since the step began."""
+    label: str = ""
+    """What stands before the lines that its programs print; empty where it has none."""
 
 
 class View(Protocol):
@@ -86,11 +97,11 @@ class Reporter:
         self._count = 0
         self._lock = threading.Lock()
 
-    def step(self, name: str) -> "RunningStep":
+    def step(self, name: str, *, label: str = "") -> "RunningStep":
         """Begin a step when its block is entered."""
         with self._lock:
             self._count += 1
-            return RunningStep(self._view, self._count, name, self._monotonic)
+            return RunningStep(self._view, Event(Kind.STEP, step=self._count, name=name, label=label), self._monotonic)
 
     def line(self, text: str) -> None:
         """Show a line."""
@@ -114,14 +125,18 @@ class Reporter:
 class RunningStep:
     """A step of a `Reporter`."""
 
-    def __init__(self, view: View, number: int, name: str, monotonic: Callable[[], float]) -> None:
-        self._view, self._number, self._name, self._monotonic = view, number, name, monotonic
+    def __init__(self, view: View, first: Event, monotonic: Callable[[], float]) -> None:
+        self._view, self._first, self._monotonic = view, first, monotonic
         self._began = 0.0
         self._result = ""
 
     def detail(self, text: str) -> None:
         """Say what it does at the moment."""
         self._tell(Kind.DETAIL, text)
+
+    def printed(self, line: str) -> None:
+        """Pass on a line that a program printed."""
+        self._tell(Kind.PRINTED, line)
 
     def done(self, text: str) -> None:
         """Say what came of it."""
@@ -141,7 +156,7 @@ class RunningStep:
             self._tell(Kind.FAILED, "")
 
     def _tell(self, kind: Kind, text: str) -> None:
-        self._view.show(Event(kind, text, self._number, self._name, self._monotonic() - self._began))
+        self._view.show(replace(self._first, kind=kind, text=text, seconds=self._monotonic() - self._began))
 
 
 def progress_for(

@@ -13,6 +13,7 @@ import re
 import threading
 import time
 import unicodedata
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from wherry.report.progress import Event, Kind
 _TICK = 0.1
 """Seconds between two looks of the live lines: one digit of the time shown."""
 _MINUTE = 60
+_MOST_PRINTED = 50
+"""Lines of a failed step's programs that stay on a terminal."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -42,7 +45,7 @@ class MemoryView:
 
 
 class PlainView:
-    """Lines for a pipe: what was done, when it was done."""
+    """Lines for a pipe: what was done, when it was done; of a step with a label its beginning, and what it prints."""
 
     def __init__(self, stream: IO[str], *, colour: bool = False) -> None:
         self._stream = stream
@@ -51,7 +54,13 @@ class PlainView:
 
     def show(self, event: Event) -> None:
         """Write the lines that stay."""
-        lines = lasting(event, colour=self._colour)
+        match event.kind:
+            case Kind.STEP if event.label:
+                lines = [f"  {plain(event.name)}"]
+            case Kind.PRINTED:
+                lines = [_printed(event)]
+            case _:
+                lines = lasting(event, colour=self._colour)
         if lines:
             with self._lock:
                 self._stream.write("".join(line + "\n" for line in lines))
@@ -98,13 +107,16 @@ class JsonView:
         document: dict[str, object] = {"time": moment, "event": str(event.kind)}
         if event.step:
             document |= {"step": event.step, "name": event.name}
-        if event.kind in {Kind.DONE, Kind.FAILED}:
+        if event.kind in {Kind.DONE, Kind.FAILED, Kind.PRINTED}:
             document["seconds"] = round(event.seconds, 3)
         return document | ({"text": event.text} if event.text else {})
 
 
 class LiveView:
-    """Lines for a terminal: those that stay, and below them one for each running step, drawn anew as time goes on."""
+    """Lines for a terminal: those that stay, and below them one for each running step, drawn anew as time goes on.
+
+    What a step's programs print is seen in its line, one after the other; the last lines of a step that fails stay.
+    """
 
     def __init__(
         self,
@@ -126,12 +138,19 @@ class LiveView:
         with self._lock:
             if self._closed.is_set():
                 return
+            staying = lasting(event, colour=self._colour)
             match event.kind:
-                case Kind.STEP | Kind.DETAIL:
-                    self._running[event.step] = _Live(event.name, event.text, self._monotonic() - event.seconds)
+                case Kind.STEP:
+                    self._running[event.step] = _Live(event.name, self._monotonic() - event.seconds)
+                case Kind.DETAIL | Kind.PRINTED if event.step in self._running:
+                    self._running[event.step].detail = event.text
+                    if event.kind is Kind.PRINTED:
+                        self._running[event.step].printed.append(_printed(event))
                 case Kind.DONE | Kind.FAILED:
-                    self._running.pop(event.step, None)
-            self._draw(lasting(event, colour=self._colour))
+                    live = self._running.pop(event.step, None)
+                    if live is not None and event.kind is Kind.FAILED:
+                        staying = [*live.printed, *staying]
+            self._draw(staying)
             if self._running and self._ticker is None:
                 self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
                 self._ticker.start()
@@ -172,11 +191,12 @@ class LiveView:
         return lines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Live:
     name: str
-    detail: str
     began: float
+    detail: str = ""
+    printed: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_PRINTED))
 
 
 def lasting(event: Event, *, colour: bool = False) -> list[str]:
@@ -194,6 +214,10 @@ def lasting(event: Event, *, colour: bool = False) -> list[str]:
             return [f"  {plain(event.name)}  {sign} after {duration(event.seconds)}"]
         case _:
             return []
+
+
+def _printed(event: Event) -> str:
+    return f"    {event.label} {event.seconds:.1f} | {plain(event.text)}"
 
 
 def duration(seconds: float) -> str:

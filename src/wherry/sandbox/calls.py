@@ -162,6 +162,11 @@ def die_with_parent() -> None:
     _prctl(_PR_SET_PDEATHSIG, 9)
 
 
+def outlive_parent() -> None:
+    """Take that back; whoever calls this watches the parent."""
+    _prctl(_PR_SET_PDEATHSIG, 0)
+
+
 def adopt_orphans() -> None:
     """Become the parent of processes below this one whose own parent ended."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)

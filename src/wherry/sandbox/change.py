@@ -16,7 +16,7 @@ from wherry.sandbox import workshop
 from wherry.sandbox.owners import OWNER, Owners, read_owner
 from wherry.sandbox.places import resolve
 from wherry.sandbox.rootfs import overlay, overlay_to_read
-from wherry.sandbox.select import CannotCopy, Choice, Tops, join, walk
+from wherry.sandbox.select import CannotCopy, Choice, Tops, check_required, join, walk
 from wherry.sandbox.trash import delete_folder
 
 TYPE_CHECKING = False
@@ -166,9 +166,7 @@ class Changer:
             CannotCopy: it is not there, or can't be put there.
         """
         tops = self._origins.open(action["origin"])
-        for path in action["required"]:
-            if tops.status(tops.real(path, last=action["follow"])) is None:
-                raise CannotCopy(path, "is not there", errno.ENOENT)
+        check_required(tops, action)
         numeric = action["mode"].isdecimal()
         mode = int(action["mode"], 8) if numeric else 0o755
         for path in tops.matching(action):

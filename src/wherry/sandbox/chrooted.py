@@ -35,22 +35,25 @@ def run(job: "Container") -> int:
     """
     tell({"notice": "no namespaces and mounts are to be had here: the step runs in a chroot, without /proc"})
     calls.adopt_orphans()
+    caller = os.getppid()
+    calls.outlive_parent()  # so that what was put in is taken out, secrets first, whoever is killed
     root = f"{job['writable']}/full"
     flatten(job["layers"], root)
     guests = _Guests(root, job["writable"])
     try:
+        guests.borrow(job["mounts"])
         guests.nodes()
         for mount in job["mounts"]:
             guests.show(mount)
         guests.folder(job["folder"])
-        code = _payload(job, root)
+        code = _payload(job, root, caller)
     finally:
         guests.leave()
     settle(job["layers"], job["writable"])
     return code
 
 
-def _payload(job: "Container", root: str) -> int:
+def _payload(job: "Container", root: str, caller: int) -> int:
     if job["limits"]:
         import resource  # noqa: F401 - the payload sets its limits by it
     child = os.fork()
@@ -64,7 +67,9 @@ def _payload(job: "Container", root: str) -> int:
     poll = select.poll()
     poll.register(watched, select.POLLIN)
     poll.register(LINE, select.POLLRDHUP)
-    gone = any(descriptor == LINE for descriptor, _ in poll.poll())
+    workshop = os.pidfd_open(caller)
+    poll.register(workshop, select.POLLIN)
+    gone = os.getppid() != caller or any(descriptor != watched for descriptor, _ in poll.poll())
     if gone:
         os.kill(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -100,6 +105,16 @@ class _Guests:
         """Where each is, what it took the place of (moved aside; empty: nothing), and where it goes back to."""
         self._made: list[tuple[str, int]] = []
         """Folders made on the way, and when the one above was changed last before."""
+        self._locks: list[int] = []
+
+    def borrow(self, mounts: "list[Mount]") -> None:
+        """Wait until no other step has the caches of this one: without a mount, a folder is in one place only."""
+        import fcntl
+
+        for source in sorted({mount["source"] for mount in mounts if mount["kind"] == "folder"}):
+            lock = os.open(f"{source}.moved", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._locks.append(lock)
 
     def nodes(self) -> None:
         """Give devices to those who may make them."""
@@ -136,7 +151,11 @@ class _Guests:
                 os.chmod(place, mount["mode"])
             case "folder":
                 back = f"{mount['source']}/{mount['inner'].strip('/')}".rstrip("/")
-                os.rename(back, place)
+                if os.path.isdir(back):
+                    os.rename(back, place)
+                else:
+                    os.link(back, place)
+                    back = ""
             case _:
                 whole = f"{self._aside}/stack-{len(self._there)}"
                 os.mkdir(whole, 0o755)
@@ -175,3 +194,5 @@ class _Guests:
             above = os.path.dirname(place)
             os.utime(above, ns=(os.lstat(above).st_atime_ns, before))
         os.close(self._opened)
+        for lock in self._locks:
+            os.close(lock)

@@ -15,7 +15,7 @@ import signal
 import stat
 import sys
 
-from wherry.sandbox import calls, identity
+from wherry.sandbox import calls, identity, seccomp
 from wherry.sandbox.line import FAILED, LINE, describe, tell
 from wherry.sandbox.places import Misplaced
 from wherry.sandbox.rootfs import MountRefused, Rootfs
@@ -229,6 +229,8 @@ class Payload:
             kept = EVERY if job["uid"] == 0 else ()
         else:
             calls.bound_capabilities(ROOTS if docker else kept)
+        if docker:
+            seccomp.refuse_calls()
         if not single:
             os.setgroups(job["groups"])
             os.setresgid(job["gid"], job["gid"], job["gid"])

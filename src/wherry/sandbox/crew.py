@@ -16,10 +16,10 @@ from typing import IO, BinaryIO
 from wherry.sandbox.frames import Body, Entry, write_frames
 from wherry.sandbox.ids import Mapping
 from wherry.sandbox.line import FAILED
-from wherry.sandbox.spec import Change, Container, Delete, Event, Measure, Serve, Tar, Unpack
-from wherry.sandbox.start import Launcher, SandboxRefused, raised
+from wherry.sandbox.spec import Change, Container, Delete, Event, Measure, Serve, Tar, Unpack, Weigh
+from wherry.sandbox.start import Launcher, raised
 
-Job = Container | Change | Measure | Tar | Delete | Unpack
+Job = Container | Change | Measure | Tar | Delete | Unpack | Weigh
 _LARGEST_EVENT = 1 << 16
 _CHUNK = 1 << 20
 
@@ -99,6 +99,12 @@ class Crew:
         with self.at_work(job) as hand:
             hand.wait()
 
+    def weigh(self, folders: Sequence[Path]) -> list[int]:
+        """Give the bytes that each folder takes on the disk; see `Keeper.weigh`."""
+        job = Weigh(task="weigh", ids=self.mapping.for_trees, folders=[str(folder) for folder in folders])
+        with self.at_work(job) as hand:
+            return hand.wait()["weights"]
+
     def change(self, job: Change, archives: Sequence[Iterable[tuple[Entry, Body]]] = ()) -> None:
         """Put files into a rootfs.
 
@@ -150,7 +156,8 @@ class Crew:
             os.close(frames_write)
             os.close(job_write)
             line.close()
-            raise SandboxRefused("the workshop is gone", hint=self._why()) from error
+            said = self._gone() or Event(error="the workshop is gone", stage="namespace")
+            raise raised(said, self._why) from error
         finally:
             theirs.close()
             for descriptor in (job_read, frames_read, null):

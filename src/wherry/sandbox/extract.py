@@ -68,6 +68,9 @@ class Extraction:
             case "hardlink":
                 source = self._place([name for name in frame["target"].split("/") if name not in ("", ".", "..")])
                 os.link(source, place, src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False)
+                status = self._status(place)
+                if status is not None and not stat.S_ISLNK(status.st_mode):
+                    self._dress(place, frame)  # the file is what its last name says
             case "fifo":
                 os.mkfifo(place, 0o600, dir_fd=self._root)
                 self._dress(place, frame)

@@ -7,6 +7,7 @@ from wherry.sandbox.trash import delete_folder
 from wherry.sandbox.view import is_opaque, is_whiteout
 
 _CHUNK = 1 << 20
+_CAPABILITY = "security.capability"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -42,21 +43,23 @@ class _Copy:
         source = os.open(f"{self._layer}/{path}", _FOLDER)
         target = os.open(f"{self._into}/{path}", _FOLDER)
         try:
+            there = set(os.listdir(target))
             if is_opaque(source):
-                for name in os.listdir(target):
+                for name in there:
                     self._clear(target, f"{path}/{name}", name)
-            folders = [name for name in os.listdir(source) if self._entry(source, target, path, name)]
+                there.clear()
+            names = os.listdir(source)
+            folders = [name for name in names if self._entry(source, target, path, name, there=name in there)]
             _describe(os.fstat(source), target)
         finally:
             os.close(source)
             os.close(target)
         return [f"{path}/{name}" if path else name for name in folders]
 
-    def _entry(self, source: int, target: int, path: str, name: str) -> bool:
+    def _entry(self, source: int, target: int, path: str, name: str, *, there: bool) -> bool:
         status = os.stat(name, dir_fd=source, follow_symlinks=False)
-        there = name in os.listdir(target) and os.stat(name, dir_fd=target, follow_symlinks=False)
         is_folder = stat.S_ISDIR(status.st_mode)
-        if there and not (is_folder and stat.S_ISDIR(there.st_mode)):
+        if there and not (is_folder and stat.S_ISDIR(os.stat(name, dir_fd=target, follow_symlinks=False).st_mode)):
             self._clear(target, f"{path}/{name}", name)
             there = False
         if is_folder:
@@ -95,9 +98,19 @@ def _copy_file(source: int, target: int, name: str, status: os.stat_result) -> N
         while os.sendfile(written, read, None, _CHUNK):
             pass
         _describe(status, written)
+        for attribute, value in attributes(read).items():
+            os.setxattr(written, attribute, value)
     finally:
         os.close(read)
         os.close(written)
+
+
+def attributes(opened: "int | str") -> "dict[str, bytes]":
+    """Give what a copy of a file has beside owner, mode and times: the capabilities of a program."""
+    try:
+        return {_CAPABILITY: os.getxattr(opened, _CAPABILITY)}
+    except OSError:
+        return {}
 
 
 def _describe(status: os.stat_result, opened: int) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from wherry.sandbox.frames import Body, Entry, write_frames
 from wherry.sandbox.ids import Mapping
-from wherry.sandbox.spec import Delete, Event, Unpack
+from wherry.sandbox.spec import Delete, Event, Unpack, Weigh
 from wherry.sandbox.start import Launcher, SandboxRefused, raised
+
+_AT_ONCE = 1000
+"""Folders whose weights fit into one event of the launcher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +68,29 @@ class Keeper:
 
     def delete(self, folders: Sequence[Path], trash: Path) -> None:
         """Delete folders whole; `trash` is another on the same disk."""
-        launcher = Launcher(
+        self._ask(
             Delete(
                 task="delete", ids=self.mapping.for_trees, folders=[str(folder) for folder in folders], trash=str(trash)
             )
         )
+
+    def weigh(self, folders: Sequence[Path]) -> list[int]:
+        """Give the bytes that each folder takes on the disk."""
+        weights: list[int] = []
+        for start in range(0, len(folders), _AT_ONCE):
+            names = [str(folder) for folder in folders[start : start + _AT_ONCE]]
+            weights += self._ask(Weigh(task="weigh", ids=self.mapping.for_trees, folders=names))["weights"]
+        return weights
+
+    def _ask(self, job: Delete | Weigh) -> Event:
+        launcher = Launcher(job)
         event = _last(launcher)
         code = launcher.end()
         if event is not None and "error" in event:
             raise raised(event, self.why)
         if code:
             raise SandboxRefused(f"the launcher ended with {code}", hint=self.why())
+        return event or Event()
 
 
 def _last(launcher: Launcher) -> Event | None:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from wherry.sandbox.spec import Change, Container, Delete, Measure, Serve, Tar, Unpack
+    from wherry.sandbox.spec import Change, Container, Delete, Measure, Serve, Tar, Unpack, Weigh
 
-    Job = Container | Serve | Change | Measure | Tar | Delete | Unpack
+    Job = Container | Serve | Change | Measure | Tar | Delete | Unpack | Weigh
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
         return _guarded(lambda: _serve(job), "namespace")
     if job["task"] == "run":
         return _guarded(lambda: _run(job), "namespace")
-    if job["task"] in ("unpack", "delete"):
+    if job["task"] in ("unpack", "delete", "weigh"):
         return _guarded(lambda: _enter(job) or _trees(job), "layer")
     raise ValueError(job["task"])
 
@@ -87,7 +87,7 @@ def _perform() -> int:
             return _guarded(lambda: _change(job), "files")
         case "tar":
             return _guarded(lambda: _tar(job), "layer")
-        case "unpack" | "delete":
+        case "unpack" | "delete" | "weigh":
             return _guarded(lambda: _trees(job), "layer")
         case _:
             raise ValueError(job["task"])
@@ -130,11 +130,14 @@ def _container() -> "ModuleType":
     return container
 
 
-def _trees(job: "Unpack | Delete") -> int:
+def _trees(job: "Unpack | Delete | Weigh") -> int:
     from wherry.sandbox import trees
 
     if job["task"] == "delete":
         trees.delete(job)
+        return 0
+    if job["task"] == "weigh":
+        tell({"weights": trees.weigh(job)})
         return 0
     with os.fdopen(FRAMES, "rb") as frames:
         depends, size = trees.unpack(job, frames)

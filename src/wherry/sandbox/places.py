@@ -12,6 +12,8 @@ _LINKS = 40  # as many as Linux follows (path_resolution(7))
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     Made = list[tuple[str, int, int]]
     """What was made: its path, and when the folder above it was changed last before and after (nanoseconds)."""
 
@@ -55,13 +57,14 @@ def make_file(root: int, path: str, *, made: "Made | None" = None) -> int:
     return place
 
 
-def resolve(root: int, path: str, *, last: bool = True) -> "list[str]":
+def resolve(root: int, path: str, *, last: bool = True, hidden: "Callable[[str], bool] | None" = None) -> "list[str]":
     """Follow a path's links inside a root; what is missing stays as it is written.
 
     Args:
         root: the open folder that `/` means.
         path: where; `..` and a leading `/` mean nothing above it.
         last: whether a link at its end is followed too.
+        hidden: tells of a path without links that it counts as missing.
 
     Returns:
         The names on the way, none of which is a link.
@@ -77,7 +80,8 @@ def resolve(root: int, path: str, *, last: bool = True) -> "list[str]":
         if name == "..":
             del real[-1:]
             continue
-        target = _link("/".join((*real, name)), root) if todo or last else None
+        place = "/".join((*real, name))
+        target = _link(place, root) if (todo or last) and not (hidden and hidden(place)) else None
         if target is None:
             real.append(name)
             continue

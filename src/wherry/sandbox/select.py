@@ -13,11 +13,13 @@ from wherry.sandbox.places import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from wherry.dockerfile.ignore import Patterns
     from wherry.sandbox.spec import Copy
 
+    Note = Callable[[str, os.stat_result | None], None]
+    """Told of each path that was looked at, and what was there."""
     Selected = tuple[str, str, os.stat_result]
     """Where it is in the origin, its path below what is copied ("" is that itself), and what it is."""
 
@@ -32,40 +34,46 @@ class CannotCopy(OSError):
 class Tops:
     """A folder that files are copied from."""
 
-    def __init__(self, root: int, left_out: "frozenset[str]" = frozenset()) -> None:
-        """Take the open folder, and which paths in it are not there for us."""
+    def __init__(self, root: int, left_out: "frozenset[str]" = frozenset(), note: "Note | None" = None) -> None:
+        """Take the open folder, which paths in it are not there for us, and whom to tell what a choice hangs on."""
         self.root = root
         self._left_out = left_out
-        self.seen: set[str] = set()
-        """Every path that was asked for, so that others know what a choice hangs on."""
+        self._note = note
 
     def status(self, path: str) -> "os.stat_result | None":
         """Describe what is at a path without links in it; None where nothing is for us."""
-        self.seen.add(path)
-        if self._hidden(path):
-            return None
-        try:
-            return os.stat(path or ".", dir_fd=self.root, follow_symlinks=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return None if self._hidden(path) else self._look(path)
 
-    def names(self, path: str) -> "list[str]":
-        """List a folder, in order."""
-        self.seen.add(path)
+    def inside(self, path: str) -> "Iterator[tuple[str, os.stat_result]]":
+        """List a folder, in order, with what each name is: one at a time, since there may be very many."""
         opened = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.root)
         try:
-            found = sorted(os.listdir(opened))
+            if self._note:
+                self._note(path, os.fstat(opened))
+            names = sorted(os.listdir(opened))
         finally:
             os.close(opened)
-        if not self._left_out:
-            return found
-        return [name for name in found if join(path, name) not in self._left_out]
+        for name in names:
+            inner = join(path, name)
+            if inner not in self._left_out and (status := self._look(inner)) is not None:
+                yield name, status
 
     def real(self, path: str, *, last: bool) -> str:
         """Follow the links of a path; `last`: the one at its end too."""
-        real = "/".join(resolve(self.root, path, last=last))
-        self.seen.update((path, real))
+        real = "/".join(resolve(self.root, path, last=last, hidden=self._hidden if self._left_out else None))
+        if self._note:
+            for looked in {path, real}:
+                self._look(looked)
         return real
+
+    def _look(self, path: str) -> "os.stat_result | None":
+        try:
+            found = os.stat(path or ".", dir_fd=self.root, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        if self._note:
+            self._note(path, found)
+        return found
 
     def matching(self, action: "Copy") -> "list[str]":
         """Give the paths that a copy's path means, wildcards replaced; none is no error where there are any."""
@@ -85,13 +93,13 @@ class Tops:
             return []
         from wherry.dockerfile.ignore import fits  # few need it, and it is slow to load
 
-        matched = [join(above, name) for name in self.names(above) if fits(patterns[0], name)]
+        matched = [(join(above, name), found) for name, found in self.inside(above) if fits(patterns[0], name)]
         if len(patterns) == 1:
-            return matched
+            return [path for path, _ in matched]
         return [
             found
-            for path in matched
-            if (below := self.status(path)) is not None and stat.S_ISDIR(below.st_mode)
+            for path, below in matched
+            if stat.S_ISDIR(below.st_mode)
             for found in self._expand(path, patterns[1:])
         ]
 
@@ -150,6 +158,23 @@ class Choice:
         return wanted and not unwanted, enter, (first, second)
 
 
+def check_required(tops: Tops, action: "Copy") -> None:
+    """See to it that what has to be there is, and is not excluded.
+
+    Raises:
+        CannotCopy: it is not.
+    """
+    choice = Choice(action["only"], action["but"])
+    for path in action["required"]:
+        below = path.removeprefix(action["path"]).strip("/").split("/")
+        wanted = True
+        above: tuple[list[bool], list[bool]] = ([], [])
+        for end in range(1, len(below) + 1):
+            wanted, _, above = choice.judge("/".join(below[:end]), above)
+        if not wanted or tops.status(tops.real(path, last=action["follow"])) is None:
+            raise CannotCopy(path, "is not there", errno.ENOENT)
+
+
 def walk(tops: Tops, top: str, choice: Choice) -> "Iterator[Selected]":
     """Give all that a copy of one path takes, folders before what is in them.
 
@@ -159,16 +184,17 @@ def walk(tops: Tops, top: str, choice: Choice) -> "Iterator[Selected]":
     status = tops.status(top)
     if status is None:
         raise CannotCopy(top, "is not there", errno.ENOENT)
-    waiting: list[tuple[str, str, os.stat_result, tuple[list[bool], list[bool]]]] = [(top, "", status, ([], []))]
+    above: tuple[list[bool], list[bool]] = ([], [])
+    waiting = [(top, "", above, iter([("", status)]))]
     while waiting:
-        path, below, status, above = waiting.pop()
-        copied, enter, own = (True, True, above) if not below else choice.judge(below, above)
-        if copied:
-            yield path, below, status
-        if not stat.S_ISDIR(status.st_mode) or not enter:
-            continue
-        for name in reversed(tops.names(path)):
-            inner = join(path, name)
-            found = tops.status(inner)
-            if found is not None:
-                waiting.append((inner, join(below, name), found, own))
+        folder, inside, above, found = waiting[-1]
+        for name, status in found:
+            path, below = (join(folder, name), join(inside, name)) if name else (folder, inside)
+            copied, enter, own = choice.judge(below, above) if below else (True, True, above)
+            if copied:
+                yield path, below, status
+            if enter and stat.S_ISDIR(status.st_mode):
+                waiting.append((path, below, own, tops.inside(path)))
+                break
+        else:
+            waiting.pop()

@@ -8,6 +8,7 @@ Source: Linux 6.18, Documentation/filesystems/overlayfs.rst, for the form of a l
 import os
 import stat
 
+from wherry.sandbox.flatten import attributes
 from wherry.sandbox.view import OPAQUE, WHITEOUT, View
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -74,7 +75,15 @@ class _Settling:
     def _content_same(self, path: str, status: os.stat_result, before: os.stat_result) -> bool:
         if stat.S_ISLNK(status.st_mode):
             return os.readlink(f"{self._full}/{path}") == self._below.link(path)
-        return status.st_size == before.st_size
+        if status.st_size != before.st_size:
+            return False
+        opened = self._below.open(path) if stat.S_ISREG(status.st_mode) else None
+        if opened is None:
+            return True
+        try:
+            return attributes(f"{self._full}/{path}") == attributes(opened)
+        finally:
+            os.close(opened)
 
     def _above(self, path: str) -> None:
         """Have a folder in the tree, with those above it."""

@@ -229,6 +229,14 @@ class Delete(TypedDict):
     trash: str
 
 
+class Weigh(TypedDict):
+    """`weigh`: say what folders take on the disk."""
+
+    task: Literal["weigh"]
+    ids: Ids | None
+    folders: list[str]
+
+
 class Frame(TypedDict):
     """One entry of a layer; the bytes of a file follow it, in as many frames of raw bytes as `size` asks."""
 
@@ -262,5 +270,7 @@ class Event(TypedDict):
     depends: NotRequired[bool]
     bytes: NotRequired[int]
     hash: NotRequired[str]
+    weights: NotRequired[list[int]]
+    """Bytes that folders take, in the order they were asked for."""
     ended: NotRequired[int]
     """A job of the workshop ended with this code."""

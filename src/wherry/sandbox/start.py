@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wherry.errors import CannotWrite, HostUnable, WherryError
 from wherry.sandbox.line import FAILED, FRAMES, JOB, LINE
-from wherry.sandbox.spec import Container, Delete, Event, Serve, Unpack
+from wherry.sandbox.spec import Container, Delete, Event, Serve, Unpack, Weigh
 
 _LARGEST_EVENT = 1 << 16
 _FREE = 10
@@ -46,7 +46,7 @@ class NotStarted(WherryError):
 class Launcher:
     """A launcher at work."""
 
-    def __init__(self, job: Container | Unpack | Delete | Serve, *, stdin: bool = False) -> None:
+    def __init__(self, job: Container | Unpack | Delete | Weigh | Serve, *, stdin: bool = False) -> None:
         """Start it.
 
         Args:

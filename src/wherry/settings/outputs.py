@@ -30,7 +30,8 @@ class OutputType(StrEnum):
     TAR = "tar"
     LOCAL = "local"
     IMAGE = "image"
-    """In the local store, and pushed where it says so; `type=registry` is read as this with `push=true`."""
+    """In the local store, and pushed where it says so; `type=registry` is read as this with `push=true`, `cacheonly` as
+    this alone."""
 
 
 _IMAGE_KEYS = (
@@ -56,6 +57,8 @@ _FIRST_WORDS = frozenset({"type", *(key for keys in KEYS.values() for key in key
 """What a lone field may not start with to be a folder's name; buildx would make a folder called `dest=out`."""
 PUSHED = "registry"
 """The type that is `image` with `push=true`."""
+KEPT = "cacheonly"
+"""The type that is `image`: nothing leaves, all is in the cache and the local store."""
 _LEVEL = re.compile(r"[0-9]{1,2}")
 _TRUE = {"1", "t", "true"}
 _FALSE = {"0", "f", "false"}
@@ -101,7 +104,7 @@ class Output:
         name = values.pop("type", "")
         if name == PUSHED:
             values.setdefault("push", "true")
-        kind = _type(text, OutputType.IMAGE if name == PUSHED else name)
+        kind = _type(text, OutputType.IMAGE if name in (PUSHED, KEPT) else name)
         _check_keys(text, kind, values)
         tar = _boolean(text, values, "tar", default=True)
         dest = _dest(text, kind, values.get("dest", ""), tar=tar)

@@ -33,19 +33,20 @@ class Elsewhere:
         self._folder.mkdir(parents=True, exist_ok=True)
         with incoming(self._scratch, self._folder) as file:
             file.write("".join(f"{one}\n" for one in (place, *known)).encode())
-            file.move(self._file(digest), durable=False)
+            file.move(self.file_of(digest), durable=False)
 
     def places(self, digest: Digest) -> tuple[str, ...]:
         """Name the repositories that have a blob, the last noted first; empty where none is known."""
-        return tuple((read_regular(self._file(digest), _LARGEST) or b"").decode().split())
+        return tuple((read_regular(self.file_of(digest), _LARGEST) or b"").decode().split())
 
     def forget_but(self, needed: AbstractSet[Digest]) -> None:
         """Forget all but some blobs."""
-        names = {self._file(digest).name for digest in needed}
+        names = {self.file_of(digest).name for digest in needed}
         with suppress(FileNotFoundError):
             for file in self._folder.iterdir():
                 if file.name not in names:
                     file.unlink(missing_ok=True)
 
-    def _file(self, digest: Digest) -> Path:
+    def file_of(self, digest: Digest) -> Path:
+        """Say where it is noted who has a blob."""
         return self._folder / digest.replace(":", "-")

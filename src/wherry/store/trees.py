@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock as Lock_
 from typing import Generic, Protocol, TypeVar
@@ -57,6 +58,9 @@ class Keeper(Protocol[E_contra]):
     def delete(self, folders: Sequence[Path], trash: Path) -> None:
         """Delete folders whole."""
 
+    def weigh(self, folders: Sequence[Path]) -> Sequence[int]:
+        """Give the bytes that each folder takes on the disk."""
+
 
 class Record(msgspec.Struct, frozen=True):
     """What is known of a tree (tree.json)."""
@@ -64,7 +68,7 @@ class Record(msgspec.Struct, frozen=True):
     diff_id: str
     """Empty for a step's."""
     bytes: int
-    """Of its files."""
+    """Of its files; of a step: what it takes on the disk, 0 until somebody had to know."""
 
 
 class Marker(msgspec.Struct, frozen=True):
@@ -139,12 +143,16 @@ class Trees(Generic[E]):
                 trees += [tree for name in names if (tree := self._find(f"{kind}/{name}")) is not None]
         return tuple(trees)
 
-    def delete(self, keep: Callable[[str], bool], *, before: float = 0.0) -> tuple[Tree, ...]:
+    def delete(
+        self, keep: Callable[[str], bool], *, before: float = 0.0, most: int | None = None, dry_run: bool = False
+    ) -> tuple[Tree, ...]:
         """Delete trees, other than those in use, and what killed processes left half done.
 
         Args:
             keep: tells of a diff id whether trees of it shall stay.
             before: of steps, delete what no build has had since then (seconds since the epoch).
+            most: bytes that trees may take; those of steps go until it's so, the longest unused first.
+            dry_run: delete nothing.
 
         Returns:
             The deleted ones.
@@ -155,7 +163,10 @@ class Trees(Generic[E]):
         deletion = acquire(self.folder / "lock", alone=True)
         try:
             held = self._held()
-            gone = [tree for tree in self.stored() if tree.name not in held and not self._stays(tree, keep, before)]
+            self._weigh()
+            gone = self._unwanted(held, keep, before, most)
+            if dry_run:
+                return tuple(gone)
             folders = [folder for folder in (self.folder / "trash").iterdir() if folder.is_dir()]
             folders += self._left()
             for number, tree in enumerate(gone):
@@ -243,10 +254,41 @@ class Trees(Generic[E]):
                 ours.release()
         return held
 
-    def _stays(self, tree: Tree, keep: Callable[[str], bool], before: float) -> bool:
-        record = self.folder / tree.name / _RECORD
-        diff_id = self._record(tree.name).diff_id
-        return keep(diff_id) if diff_id else record.stat().st_mtime >= before
+    def _weigh(self) -> None:
+        """Write down what steps take, of those that nobody has weighed yet; when they were used stays as it is."""
+        unknown = [tree for tree in self.stored() if not tree.bytes and tree.name.startswith("steps/")]
+        if not unknown:
+            return
+        for tree, weight in zip(unknown, self._keeper.weigh([tree.folder for tree in unknown]), strict=True):
+            record = tree.folder.parent / _RECORD
+            used = record.stat().st_mtime_ns
+            with replacing(record) as file:
+                file.write(msgspec.json.encode(Record("", weight)))
+            os.utime(record, ns=(used, used))
+
+    def _unwanted(self, held: set[str], keep: Callable[[str], bool], before: float, most: int | None) -> list[Tree]:
+        """Name what goes of the trees that nobody holds."""
+        stored = self.stored()
+        gone, steps = [], []
+        for tree in stored:
+            if tree.name in held:
+                continue
+            if diff_id := self._record(tree.name).diff_id:
+                gone += [] if keep(diff_id) else [tree]
+                continue
+            used = (self.folder / tree.name / _RECORD).stat().st_mtime
+            if used < before:
+                gone.append(tree)
+            else:
+                steps.append((used, tree))
+        if most is not None:
+            excess = sum(tree.bytes for tree in stored) - sum(tree.bytes for tree in gone) - most
+            for _, tree in sorted(steps, key=itemgetter(0)):
+                if excess <= 0:
+                    break
+                gone.append(tree)
+                excess -= tree.bytes
+        return gone
 
     def clear(self, folders: Sequence[Path]) -> None:
         """Delete folders whole, whoever owns what is in them."""

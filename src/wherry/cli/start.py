@@ -1,0 +1,16 @@
+"""The `wherry` program: what was answered before is answered at once, else the commands are loaded."""
+
+import os
+from typing import NoReturn
+
+from wherry.cli import again
+
+
+def main() -> NoReturn:
+    """Be the `wherry` program."""
+    code = again.main()
+    if code is not None:
+        os._exit(code)  # nothing was opened that would have to be closed
+    from wherry.cli.main import main as loaded
+
+    loaded()

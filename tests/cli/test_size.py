@@ -1,7 +1,9 @@
 """`wherry size` as a user calls it."""
 
 import json
+import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -162,3 +164,25 @@ def test_functions_and_packages(wherry):
     """Rows can be of functions or packages, those with a text in their names."""
     assert any("fmt.(*pp).printArg" in line for line in wherry("size", "hello", "--by", "function", "--match", "fmt."))
     assert any(" strconv" in line for line in wherry("size", "hello", "--by", "package", "--match", "strconv"))
+
+
+def test_measured_without(wherry):
+    """A rebuild with a package's functions left out is weighed; what is not there is told."""
+    wherry.write("src/go.mod", "module example.com/hello\n\ngo 1.20\n")
+    wherry.write("src/main.go", 'package main\n\nimport "example.com/hello/large"\n\nfunc main() { large.Print() }\n')
+    wherry.write(
+        "src/large/large.go",
+        'package large\n\nimport (\n\t"encoding/json"\n\t"fmt"\n)\n\nvar limit = 3\n\n'
+        "func Print() { text, _ := json.Marshal(limit); fmt.Println(string(text)) }\n",
+    )
+    subprocess.run(
+        ["go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s", "-o", "../large", "."],
+        cwd=wherry.root / "src", env={**wherry.environment, "CGO_ENABLED": "0", "GOFLAGS": ""}, check=True,
+    )  # fmt: skip
+
+    lines = wherry("size", "large", "--without", "example.com/hello/large", "--rebuild", "--source", "src")
+
+    (measured,) = [line for line in lines if "measured:" in line]
+    assert float(re.search(r"([0-9.]+) %", measured)[1]) > 20
+
+    wherry("size", "large", "--rebuild", code=64)

@@ -27,6 +27,7 @@ _WAYS = ("module", "package", "function", "kind", "section")
 )
 @click.option("--why", metavar="MODULE", help="Show each way by which MODULE, or a package, comes to be imported.")
 @click.option("--without", metavar="MODULE", help="Estimate what would go without MODULE, or without a package.")
+@click.option("--rebuild", is_flag=True, help="With --without: measure it, by a build with its functions left out.")
 @click.option(
     "--source", metavar="DIR", help="The module's source, for what imports tell. [default: here, if it is it]"
 )

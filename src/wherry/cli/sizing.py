@@ -13,7 +13,7 @@ import msgspec
 from wherry import __version__
 from wherry.analysis.size import SCHEMA, BinarySize, LayerSize, SizeDocument
 from wherry.cli.world import World
-from wherry.errors import NotFound
+from wherry.errors import InvalidUsage, NotFound
 from wherry.store.files import read_regular, replacing
 
 if TYPE_CHECKING:
@@ -218,13 +218,29 @@ def say_size(world: World, options: Mapping[str, Any]) -> int:
     if as_json:
         world.say(msgspec.json.encode(document).decode())
         return 0
+    if options["rebuild"] and not options["without"]:
+        raise InvalidUsage("--rebuild measures what --without estimates", hint="add --without MODULE")
     for number, binary in enumerate(document.binaries):
         lines = _wanted(binary, options) if wanted else lines_of(
             binary, by="section" if sections else by, most=options["top"], match=options["match"]
         )  # fmt: skip
         for line in ([""] * bool(number)) + lines:
             world.say(line)
+        if options["rebuild"]:
+            _measure_without(world, binary, options)
     return 0
+
+
+def _measure_without(world: World, binary: BinarySize, options: Mapping[str, Any]) -> None:
+    """Build a binary again as build info says it was, with the functions of a module left out."""
+    from wherry.cli.source_graph import recipe_of
+    from wherry.lab.without import measure_without
+    from wherry.report.size import measured_lines
+
+    with recipe_of(world, binary, options["source"]) as (compiler, recipe):
+        found = measure_without(compiler, recipe, options["without"], lambda line: world.note(f"  {line}"))
+    for line in measured_lines(found.before, found.after, options["without"]):
+        world.say(line)
 
 
 def _wanted(binary: BinarySize, options: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,6 +13,9 @@ from wherry.analysis.imports import ImportGraph
 from wherry.analysis.size import BinarySize, SizeDocument
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, WherryError
+
+if TYPE_CHECKING:
+    from wherry.lab.compiling import Compiler, Recipe
 
 _MODULE = re.compile(r'^module\s+"?([^\s"]+)', re.MULTILINE)
 
@@ -73,6 +78,34 @@ def _graph(world: World, folder: Path, binary: BinarySize) -> ImportGraph:
     target = {"GOOS": goos, "GOARCH": goarch.partition("/")[0], "CGO_ENABLED": binary.settings.get("CGO_ENABLED", "0")}
     flags = list(_flags(binary))
     return ImportGraph(list_imports(world.runner, toolchain, folder, binary.package, flags, target))
+
+
+@contextmanager
+def recipe_of(world: World, binary: BinarySize, source: str | None) -> Iterator[tuple["Compiler", "Recipe"]]:
+    """Make what builds a program again as its build info says it was built, in a folder of ours.
+
+    Raises:
+        InvalidUsage: its source is not here.
+    """
+    from tempfile import TemporaryDirectory
+
+    from wherry.host.toolchain import find_toolchain
+    from wherry.lab.compiling import Compiler, Recipe
+    from wherry.source.module import MainPackage
+
+    folder = _folder(world, source, binary)
+    if folder is None:
+        raise InvalidUsage(f"{binary.name}: its source is not here", hint="name its folder by --source DIR")
+    goos, _, goarch = binary.platform.partition("/")
+    target = {"GOOS": goos, "GOARCH": goarch.partition("/")[0], "CGO_ENABLED": binary.settings.get("CGO_ENABLED", "0")}
+    flags = ["-trimpath"] if binary.settings.get("-trimpath") == "true" else []
+    flags += ["-ldflags=-s"] if binary.stripped else []
+    # Named by its import path, whatever folder we start in.
+    package = MainPackage(folder, folder, binary.module, binary.package, "measured")
+    with TemporaryDirectory(prefix="wherry-") as place:
+        toolchain = find_toolchain(world.runner, world.environment, folder)
+        recipe = Recipe(package, (*flags, *_flags(binary)), target)
+        yield Compiler(world.runner, toolchain, Path(place)), recipe
 
 
 def _flags(binary: BinarySize) -> Iterator[str]:

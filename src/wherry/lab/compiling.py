@@ -31,6 +31,11 @@ class Recipe:
     environment: Mapping[str, str] = field(default_factory=dict)
     """GOOS, GOARCH, CGO_ENABLED and the like."""
 
+    @property
+    def argument(self) -> str:
+        """What `go build` is asked for: where there is no program in the folder, its import path."""
+        return self.package.argument if self.package.name != "measured" else self.package.import_path
+
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
@@ -50,7 +55,7 @@ class Compiler:
             CompileFailed: Go said no; the message has its words.
         """
         program = self.folder / name
-        words = ("build", "-buildvcs=false", *recipe.flags, "-o", str(program), recipe.package.argument)
+        words = ("build", "-buildvcs=false", *recipe.flags, "-o", str(program), recipe.argument)
         done = self.runner.run(self.toolchain.command(recipe.package.folder, *words, extra=recipe.environment))
         said = done.stderr.decode(errors="replace")
         if done.returncode:

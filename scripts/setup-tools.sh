@@ -15,7 +15,7 @@ say() { printf '%s\n' "$*" >&2; }
 missing_packages() {
     for pair in skopeo:skopeo umoci:umoci qemu-aarch64-static:qemu-user-static newuidmap:uidmap strace:strace \
         busybox:busybox-static mmdebstrap:mmdebstrap docker-registry:docker-registry zsh:zsh fish:fish readelf:binutils zstd:zstd git:git gcc:gcc \
-        etcd:etcd-server ssh-agent:openssh-client mmdebstrap:mmdebstrap \
+        chromium:chromium chromedriver:chromium-driver etcd:etcd-server ssh-agent:openssh-client mmdebstrap:mmdebstrap \
         /usr/include/stdio.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates; do
         case ${pair%%:*} in
         /*) [ -e "${pair%%:*}" ] || printf '%s ' "${pair##*:}" ;;

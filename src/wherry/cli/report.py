@@ -23,7 +23,9 @@ _LARGEST = 1 << 30
 @click.option(
     "--platform", metavar="PLATFORM", help="Of an image with several: only this one.", shell_complete=platforms
 )
-@click.option("--source", metavar="DIR", help="The module's source, for what imports tell. [default: here, if it is it]")
+@click.option(
+    "--source", metavar="DIR", help="The module's source, for what imports tell. [default: here, if it is it]"
+)
 @click.option("--why", metavar="MODULE", help="Show each way by which MODULE comes to be imported.")
 @click.option("--slim", metavar="FILE", help="Show what `wherry slim --json` printed.")
 @click.option("--flags", metavar="FILE", help="Show what `wherry flags --json` printed.")

@@ -50,9 +50,15 @@ def _filled(root: Node, tables: str) -> bytes:
     return (
         Template(_part("page.html"))
         .substitute(
-            policy=policy, version=__version__, title=text(root.name), lead=f"{size(root.bytes)} unpacked",
-            style=style, sections=tables, tree=tree, script=script,
-        )  # fmt: skip
+            policy=policy,
+            version=__version__,
+            title=text(root.name),
+            lead=f"{size(root.bytes)} unpacked",
+            style=style,
+            sections=tables,
+            tree=tree,
+            script=script,
+        )
         .encode()
     )
 

@@ -122,7 +122,7 @@ def _cell(cell: Cell) -> str:
     if isinstance(cell, Markup):
         return f"<td>{cell}</td>"
     if isinstance(cell, int):
-        return f'<td class="n" title="{cell:,} B">{size(cell) if cell >= 0 else "−" + size(-cell)}</td>'
+        return f'<td class="n" title="{cell:,} B">{size(cell) if cell >= 0 else "-" + size(-cell)}</td>'
     return f"<td>{text(cell)}</td>"
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.report.size_documents import HOSTILE, big, binary_of, package_of, small
-from tests.webdriver import Browser, browser
+from size_documents import HOSTILE, big, binary_of, package_of, small
+from webdriver import Browser, browser
 from wherry.analysis.size import SizeDocument
 from wherry.report.html import LARGEST, page_of
 from wherry.report.page_tables import Leak, Leaks
@@ -41,6 +41,16 @@ def test_any_program_adds_up(packages: list[tuple[str, str, dict[str, int], int]
 
     assert root.bytes == document.binaries[0].size
     assert all(not one.children or sum(kid.bytes for kid in one.children) == one.bytes for one in walk(root))
+
+
+def test_functions_with_bytes_of_other_kinds_are_shown() -> None:
+    """A package whose functions have more than its code and tables still opens into them."""
+    package = package_of("net/http", "std", {"Get": 500, "Do": 300}, types=200)
+    mixed = msgspec.structs.replace(package, kinds={"code": 700, "types": 300})
+    root = tree_of(SizeDocument(name="mixed", binaries=(binary_of([mixed]),)), most=10)
+    found = next(one for one in walk(root) if one.kind == "p")
+
+    assert [(one.kind, one.bytes) for one in found.children] == [("f", 500), ("f", 300), ("x", 200)]
 
 
 def test_same_document_same_page() -> None:

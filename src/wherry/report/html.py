@@ -14,7 +14,7 @@ import msgspec
 from wherry import __version__
 from wherry.analysis.size import SizeDocument
 from wherry.report.page_tables import Flags, Leaks, Slim, tables_of, text
-from wherry.report.page_tree import Node, packed, tree_of
+from wherry.report.page_tree import packed, tree_of
 from wherry.report.terminal import size
 
 LARGEST = 3_000_000
@@ -33,13 +33,14 @@ def page_of(
     tables = tables_of(document, slim=slim, flags=flags, leaks=leaks)
     most = _FUNCTIONS
     while True:
-        page = _filled(tree_of(document, most=most), tables)
+        page = _filled(document, most, tables)
         if len(page) <= LARGEST or not most:
             return page
         most = most // 2
 
 
-def _filled(root: Node, tables: str) -> bytes:
+def _filled(document: SizeDocument, most: int, tables: str) -> bytes:
+    root = tree_of(document, most=most)
     style = _part("page.css")
     script = _part("model.js") + _part("page.js")
     tree = msgspec.json.encode(packed(root)).decode().translate(_HARMLESS)
@@ -52,8 +53,8 @@ def _filled(root: Node, tables: str) -> bytes:
         .substitute(
             policy=policy,
             version=__version__,
-            title=text(root.name),
-            lead=f"{size(root.bytes)} unpacked",
+            title=text(document.name),
+            lead=f"{size(root.bytes)} ({root.bytes:,} B) unpacked",
             style=style,
             sections=tables,
             tree=tree,

@@ -6,6 +6,7 @@ Every node's children add up to it: what a level does not name is one node of it
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import PurePath
 
 from wherry.analysis.size import BinarySize, LayerSize, ModuleSize, PackageSize, SizeDocument
 from wherry.report.content import printable
@@ -65,6 +66,8 @@ def _rooted(document: SizeDocument, programs: Mapping[int, Node]) -> Node:
         tops = tuple(_sum("o", platform, nodes) for platform, nodes in by_platform)
     else:
         tops = tuple(node for _, nodes in by_platform for node in nodes)
+    if not tops and len(loose) == 1:
+        return loose[0]
     return _sum("r", document.name, (*tops, *loose))
 
 
@@ -105,7 +108,7 @@ def _binary(binary: BinarySize, least: int) -> Node:
         ("kinds", *(f"{one.kind} {size(one.bytes)}" for one in binary.kinds)),
         ("notes", *binary.notes),
     ])  # fmt: skip
-    name = binary.path or binary.name
+    name = binary.path or PurePath(binary.name).name or binary.name
     parts: list[Node]
     if not binary.packages:
         parts = [Node("s", one.name or "(in no section)", one.bytes) for one in binary.sections]
@@ -143,16 +146,23 @@ def _package(package: PackageSize, least: int) -> Node:
         )
     if small:
         children.append(Node("x", f"{len(small)} smaller functions", sum(one.bytes for one in small)))
-    children += [Node("k", kind, count) for kind, count in package.kinds.items() if kind not in _OF_FUNCTIONS and count]
-    if sum(one.bytes for one in children) > package.bytes:
-        children = [Node("k", kind, count) for kind, count in package.kinds.items()]
-    if sum(one.bytes for one in children) > package.bytes:
+    children += _beside(package, package.bytes - sum(one.bytes for one in children))
+    if sum(one.bytes for one in children) != package.bytes or len(children) == 1:
         children = []
-    if children:
-        children += _rest(package.bytes, children, "(code and tables of no one function)")
     alone = "" if package.exclusive is None else f"{size(package.exclusive)} ({package.exclusive:,} B)"
     facts = _told([("alone", alone), ("kinds", *(f"{kind} {size(count)}" for kind, count in package.kinds.items()))])
     return Node("p", package.path, package.bytes, tuple(children), _sure(package.confidence), facts)
+
+
+def _beside(package: PackageSize, left: int) -> list[Node]:
+    """Give what no function of a package has, by kind.
+
+    Functions may have a few bytes of other kinds, such as tables of jumps; then what is left is told as one.
+    """
+    kinds = [Node("k", kind, count) for kind, count in package.kinds.items() if kind not in _OF_FUNCTIONS and count]
+    if sum(one.bytes for one in kinds) > left:
+        return [Node("x", f"({', '.join(one.name for one in kinds)} of no one function)", left)] if left > 0 else []
+    return [*kinds, *_rest(left, kinds, "(code and tables of no one function)")]
 
 
 def _rest(whole: int, parts: Iterable[Node], name: str) -> list[Node]:

@@ -62,8 +62,9 @@ function squarify(nodes, x, y, width, height) {
   for (const one of nodes) {
     const more = one.bytes * scale;
     if (!more) continue;
-    const side = Math.min(width, height), most = row.length ? row[0].bytes * scale : more;
-    if (row.length && worst(side, area, most, row[row.length - 1].bytes * scale) < worst(side, area + more, most, more)) lay();
+    const side = Math.min(width, height), areas = row.map((each) => each.bytes * scale);
+    const most = Math.max(...areas), least = Math.min(...areas);
+    if (row.length && worst(side, area, most, least) < worst(side, area + more, Math.max(most, more), Math.min(least, more))) lay();
     row.push(one); area += more;
   }
   if (row.length) lay();

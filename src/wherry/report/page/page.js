@@ -2,7 +2,7 @@
   const byId = (id) => document.getElementById(id);
   const { root, all } = readTree(JSON.parse(byId("tree").textContent));
   const tiles = byId("tiles"), crumbs = byId("crumbs"), detail = byId("detail"), search = byId("search"), hits = byId("hits");
-  const LEAST = 90, MOST = 500, FOUND = 40, HEAD = 20;
+  const LEAST = 90, PRESSED = 320, MOST = 500, FOUND = 40, HEAD = 20;
   const TYPES = { r: "all", o: "platform", l: "layer", i: "file", b: "program", m: "module", p: "package", f: "function", F: "function", k: "kind", s: "section", x: "" };
   let here = root, placed = [], chosen = -1;
 
@@ -14,7 +14,9 @@
   }
   function trail(node) { const up = []; for (let one = node; one; one = one.parent) up.unshift(one); return up; }
   function hue(node) {
-    const named = trail(node).find((one) => one.type === "m") || node;
+    // Modules have colours of their own; inside of one, packages have.
+    const inside = trail(here).some((one) => one.type === "m");
+    const named = trail(node).find((one) => one.type === (inside ? "p" : "m")) || node;
     let sum = 7;
     for (const letter of named.name) sum = (sum * 31 + letter.codePointAt(0)) % 3600;
     return sum / 10;
@@ -32,7 +34,7 @@
     const hatch = leader(sureness(node));
     if (hatch) element.classList.add(hatch);
     if (box.width > 34 && box.height > 17) {
-      const label = make("b", node.name + " ");
+      const label = make("b", (node.type === "f" ? node.name.slice(1) : node.name) + " ");
       label.append(make("small", size(node.bytes)));
       element.append(label);
     }
@@ -43,9 +45,9 @@
       node.parent ? share(node.bytes, node.parent.bytes) + " of " + node.parent.name : "", told.join(", ")].filter(Boolean).join(" · ");
   }
   // What would be too small to see or to press is one tile; it opens like any other.
-  function grouped(node, area) {
+  function grouped(node, area, least) {
     const kids = node.kids.filter((one) => one.bytes > 0).sort((a, b) => b.bytes - a.bytes || a.number - b.number);
-    let keep = kids.findIndex((one, i) => i >= MOST || one.bytes * area / node.bytes < LEAST);
+    let keep = kids.findIndex((one, i) => i >= MOST || one.bytes * area / node.bytes < least);
     if (keep < 0 || kids.length - keep < 2) return kids;
     if (!keep) keep = Math.min(kids.length - 1, 200);
     const rest = kids.slice(keep), bytes = rest.reduce((sum, one) => sum + one.bytes, 0);
@@ -54,7 +56,7 @@
   }
   function drawTiles(focus) {
     const box = tiles.getBoundingClientRect();
-    placed = squarify(grouped(here, box.width * box.height).sort((a, b) => b.bytes - a.bytes), 0, 0, box.width, box.height);
+    placed = squarify(grouped(here, box.width * box.height, PRESSED), 0, 0, box.width, box.height);
     tiles.dataset.bytes = here.bytes;
     tiles.setAttribute("aria-label", "Inside " + here.name + ", " + size(here.bytes));
     tiles.replaceChildren(...placed.map((spot, index) => {
@@ -63,7 +65,7 @@
       if (!node.kids.length) tile.classList.add("leaf");
       if (node.kids.length && spot.width > 60 && spot.height > 50) {
         const room = { x: 2, y: HEAD, width: spot.width - 6, height: spot.height - HEAD - 11 };
-        for (const part of squarify(grouped(node, room.width * room.height).sort((a, b) => b.bytes - a.bytes), room.x, room.y, room.width, room.height)) {
+        for (const part of squarify(grouped(node, room.width * room.height, LEAST), room.x, room.y, room.width, room.height)) {
           if (part.width < 2 || part.height < 2) continue;
           const inner = make("span", "", { class: "inner" });
           paint(inner, part, part.node); tile.append(inner);

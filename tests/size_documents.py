@@ -3,7 +3,15 @@
 import random
 
 from wherry.analysis.size import (
-    BinarySize, BudgetCheck, FileSize, FunctionSize, KindSize, LayerSize, ModuleSize, PackageSize, SectionSize,
+    BinarySize,
+    BudgetCheck,
+    FileSize,
+    FunctionSize,
+    KindSize,
+    LayerSize,
+    ModuleSize,
+    PackageSize,
+    SectionSize,
     SizeDocument,
 )  # fmt: skip
 
@@ -35,9 +43,11 @@ def binary_of(packages: list[PackageSize], *, path: str = "/app/api", layer: int
     sure = {word: sum(one.confidence.get(word, 0) for one in packages) for word in ("exact", "inferred")}
     return BinarySize(
         name="api:dev /app/api", path=path, layer=layer, platform=platform, digest="sha256:" + "0" * 64, size=total,
-        format="elf", go="go1.26.8", package="example.com/api", module="example.com/api", stripped=True, reading="full",
+        format="elf", go="go1.26.8", package="example.com/api", module="example.com/api", stripped=True,
+        reading="full",
         confidence={**sure, "shared": 0, "unknown": 0}, kinds=(KindSize(kind="code", bytes=total),),
-        sections=(SectionSize(name=".text", kind="code", bytes=total),), modules=tuple(modules), packages=tuple(packages),
+        sections=(SectionSize(name=".text", kind="code", bytes=total),), modules=tuple(modules),
+        packages=tuple(packages),
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def big() -> SizeDocument:
         module = f"github.com/organisation{number % 200}/project"
         path = f"{module}/internal/component{number}"
         functions = {
-            f"(*SomeLongerTypeName{f}).MethodThatDoes{dice.randrange(10**9)}": int(dice.paretovariate(1.1) * 400)
+            f"(*SomeLongerTypeName{f}).MethodThatDoes{dice.randrange(10**9)}": int(dice.paretovariate(1.1) * 280)
             for f in range(30)
         }
         packages.append(package_of(path, module, functions, types=dice.randrange(9000), inferred=dice.randrange(900)))

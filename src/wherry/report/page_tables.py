@@ -110,7 +110,10 @@ def tables_of(
 
 
 def _table(caption: str, head: Sequence[str], rows: _Rows) -> str:
-    heads = "".join(f'<th scope="col">{text(one)}</th>' for one in head)
+    right = [any(isinstance(row[column], int) for row in rows) for column in range(len(head))]
+    heads = "".join(
+        f'<th scope="col"{" class=n" * number}>{text(one)}</th>' for one, number in zip(head, right, strict=True)
+    )
     lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in rows)
     return (
         f'<div class="scroll"><table><caption>{text(caption)}</caption>'

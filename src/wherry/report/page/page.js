@@ -26,6 +26,14 @@
     const sum = sure.reduce((a, b) => a + b, 0), most = sure.indexOf(Math.max(...sure));
     return sum && most ? SURE[most] : "";
   }
+  // The end of an import path says more than its start; the detail line and the title have all of it.
+  function labelled(node, width) {
+    if (node.type === "f") return node.name.slice(1);
+    if (node.type !== "m" && node.type !== "p") return node.name;
+    const parts = node.name.split("/");
+    while (parts.length > 1 && parts.join("/").length * 7 + 10 > width) parts.shift();
+    return (parts.length < node.name.split("/").length ? "…/" : "") + parts.join("/");
+  }
   function paint(element, box, node) {
     element.style.left = box.x + "px"; element.style.top = box.y + "px";
     element.style.width = box.width + "px"; element.style.height = box.height + "px";
@@ -34,7 +42,7 @@
     const hatch = leader(sureness(node));
     if (hatch) element.classList.add(hatch);
     if (box.width > 34 && box.height > 17) {
-      const label = make("b", (node.type === "f" ? node.name.slice(1) : node.name) + " ");
+      const label = make("b", labelled(node, box.width) + " ");
       label.append(make("small", size(node.bytes)));
       element.append(label);
     }

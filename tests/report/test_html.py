@@ -1,196 +1,176 @@
-"""The page of a size document, in a real browser: it opens offline, adds up, is walked by keys, and fits a phone."""
+"""The page: its figures add up, names can do no harm, and a real browser walks it."""
 
 import json
-import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from browser import Browser
-from gobuild import PRINT, go_binary
-from wherry.analysis.mapped import map_elf
-from wherry.analysis.size import (
-    BinarySize,
-    FunctionSize,
-    KindSize,
-    ModuleSize,
-    PackageSize,
-    SectionSize,
-    SizeDocument,
+from size_documents import HOSTILE, big, binary_of, package_of, small
+from webdriver import Browser, browser
+from wherry.analysis.size import SizeDocument
+from wherry.report.html import LARGEST, page_of
+from wherry.report.page_tables import Leak, Leaks
+from wherry.report.page_tree import tree_of, walk
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 1000])
+def test_every_level_adds_up(most: int) -> None:
+    """However many functions are named, children sum to their parent, and the root to the layers."""
+    document = small()
+    root = tree_of(document, most=most)
+
+    assert root.bytes == sum(one.unpacked for one in document.layers)
+    for node in walk(root):
+        assert not node.children or sum(one.bytes for one in node.children) == node.bytes
+
+
+@given(
+    st.lists(st.tuples(st.text(), st.text(), st.dictionaries(st.text(), st.integers(0, 10**6)), st.integers(0, 9))),
+    st.integers(0, 9),
 )
-from wherry.analysis.sizing import Measured, size_of
-from wherry.report.html import page_of
+def test_any_program_adds_up(packages: list[tuple[str, str, dict[str, int], int]], most: int) -> None:
+    """So do programs of any shape."""
+    made = [package_of(path, module, functions, types=types) for path, module, functions, types in packages]
+    document = SizeDocument(name="any", binaries=(binary_of(made),))
+    root = tree_of(document, most=most)
 
-_LARGEST = 3_000_000
-HOSTILE = "</script><script>document.title='taken'</script>\u202eevil\x1b[2J\u2028%DATA%&amp;\"'"
-
-
-def made_up(packages: int, functions: int, name: str = "example.com/big") -> SizeDocument:
-    """Make a document of so many packages, with so many functions in all; its sums hold."""
-    chance = random.Random(7)  # noqa: S311 - the same each time
-    made = []
-    for number in range(packages):
-        module = f"example.com/module{number // 20}"
-        rows = tuple(
-            FunctionSize(
-                name=f"{module}/package{number}.(*Type{at}).Method{chance.randrange(10**6)}", bytes=size, code=size // 2
-            )
-            for at in range(functions // packages)
-            if (size := chance.randrange(40, 6000))
-        )
-        size = sum(one.bytes for one in rows) + 500
-        made.append(
-            PackageSize(
-                path=f"{module}/package{number}",
-                module=module,
-                bytes=size,
-                kinds={"code": size - 500, "data": 500},
-                confidence={"exact": size - 500, "inferred": 500},
-                functions=rows,
-            )
-        )
-    modules: dict[str, int] = {}
-    for one in made:
-        modules[one.module] = modules.get(one.module, 0) + one.bytes
-    whole = sum(modules.values())
-    rows = (ModuleSize(path=path, version="v1", bytes=size, packages=1) for path, size in modules.items())
-    binary = BinarySize(
-        name=name, path="/app/big", platform="linux/amd64", digest="sha256:0", size=whole, format="elf", stripped=True,
-        reading="full", confidence={"exact": whole - 500 * packages, "inferred": 500 * packages},
-        kinds=(KindSize(kind="code", bytes=whole),), sections=(SectionSize(name=".text", kind="code", bytes=whole),),
-        packages=tuple(made), modules=tuple(rows),
-    )  # fmt: skip
-    return SizeDocument(name=name, binaries=(binary,))
+    assert root.bytes == document.binaries[0].size
+    assert all(not one.children or sum(kid.bytes for kid in one.children) == one.bytes for one in walk(root))
 
 
-def tree(page: str) -> list:
-    """Take the tree out of a page."""
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    assert found
-    return json.loads(found[1])["tree"]
+def test_functions_with_bytes_of_other_kinds_are_shown() -> None:
+    """A package whose functions have more than its code and tables still opens into them."""
+    package = package_of("net/http", "std", {"Get": 500, "Do": 300}, types=200)
+    mixed = msgspec.structs.replace(package, kinds={"code": 700, "types": 300})
+    root = tree_of(SizeDocument(name="mixed", binaries=(binary_of([mixed]),)), most=10)
+    found = next(one for one in walk(root) if one.kind == "p")
+
+    assert [(one.kind, one.bytes) for one in found.children] == [("f", 500), ("f", 300), ("x", 200)]
 
 
-def adds_up(node: list) -> None:
-    """Check that children are as large as their parent, all the way down."""
-    if node[4]:
-        assert sum(child[1] for child in node[4]) == node[1], node[0]
-        for child in node[4]:
-            adds_up(child)
+def test_same_document_same_page() -> None:
+    """Nothing of the page is of the moment, and JSON on the way changes nothing."""
+    again = msgspec.json.decode(msgspec.json.encode(small()), type=SizeDocument)
+
+    assert page_of(small()) == page_of(again)
+
+
+def test_hostile_names_are_text() -> None:
+    """A name ends no element, opens none, turns no line around and sends no control character."""
+    leaks = Leaks(findings=(Leak(rule=HOSTILE, severity=HOSTILE, message=HOSTILE),))
+    page = page_of(small(), leaks=leaks).decode()
+
+    assert page.count("</script>") == 2
+    assert "<img" not in page
+    assert "<!--" not in page
+    assert "\u202e" not in page
+    assert "\x1b" not in page
+
+
+@pytest.mark.slow
+def test_a_big_program_is_a_small_page() -> None:
+    """A program of 140 MB and 60,000 functions is a page of under 3 MB whose figures are whole."""
+    document = big()
+    page = page_of(document)
+    found = re.search(rb'id="tree">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    tree = json.loads(found[1])
+
+    assert len(page) < LARGEST
+    assert tree["bytes"][0] == document.binaries[0].size >= 140_000_000
+    assert sum(n for n, kids in zip(tree["bytes"], tree["kids"], strict=True) if not kids) == tree["bytes"][0]
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory) -> Path:
-    """The page of a real program."""
-    binary = size_of(map_elf(go_binary(PRINT, "-trimpath", "-ldflags=-s")), Measured("hello", "sha256:0"))
-    path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(page_of(SizeDocument(name="hello", binaries=(binary,))))
-    return path
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all."""
+    with browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.fixture
+def page(chromium: Browser, tmp_path: Path) -> Browser:
+    """The small page, opened on a desk in the light."""
+    (tmp_path / "page.html").write_bytes(page_of(small()))
+    chromium.screen(1200, 900)
+    chromium.log("browser")
+    chromium.log("performance")
+    chromium.open(tmp_path / "page.html")
+    return chromium
+
+
+def _here(browser: Browser) -> str:
+    return str(browser.run("return document.querySelector('#crumbs [aria-current]').textContent"))
 
 
 @pytest.mark.slow
-def test_a_real_program(real, tmp_path):
-    """No request leaves the page, its console is silent, and what is drawn adds up to what is above it."""
-    adds_up(tree(real.read_text()))
-    with Browser(tmp_path) as browser:
-        browser.open(real)
+def test_opens_alone(page: Browser) -> None:
+    """No error in the console, and no request but for the file itself."""
+    messages = [json.loads(one["message"])["message"] for one in page.log("performance")]
+    asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
 
-        assert [one for one in browser.log("browser") if one["level"] == "SEVERE"] == []
-        asked = [
-            json.loads(one["message"])["message"]["params"]["request"]["url"]
-            for one in browser.log("performance")
-            if '"Network.requestWillBeSent"' in one["message"]
-        ]
-        assert [url for url in asked if not url.startswith(("file:", "data:", "chrome:"))] == []
-        whole, parts = browser.run(
-            "const map = document.getElementById('map');"
-            "return [+map.dataset.bytes, [...map.children].map(one => +one.dataset.bytes)]"
-        )
-        assert sum(parts) == whole == go_binary(PRINT, "-trimpath", "-ldflags=-s").stat().st_size
-        areas = browser.run(
-            "const map = document.getElementById('map').getBoundingClientRect();"
-            "return [...document.getElementById('map').children].slice(0, 5).map(one => {"
-            "const box = one.getBoundingClientRect(); return box.width * box.height / (map.width * map.height)})"
-        )
-        assert areas == pytest.approx([part / whole for part in parts[:5]], abs=0.02)
+    assert page.log("browser") == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert page.run("return document.querySelectorAll('.tile').length") == 2
 
 
 @pytest.mark.slow
-def test_walked_by_keys(real, tmp_path):
-    """To a function and back, and to what is searched for; each step is told."""
-    crumbs = "return [...document.querySelectorAll('#crumbs button')].map(one => one.textContent)"
-    focused = "return document.activeElement.getAttribute('aria-label') || document.activeElement.id"
-    with Browser(tmp_path) as browser:
-        browser.open(real)
-        start = browser.run(crumbs)
-        browser.run("document.querySelector('#map button').focus()")
-        browser.press("Enter")
-        browser.press("Enter")
-        assert len(browser.run(crumbs)) == len(start) + 2
-        assert "bytes" in browser.run(focused)
-        before = browser.run(focused)
-        browser.press("Right")
-        browser.press("Down")
-        assert browser.run(focused) != before
-        browser.press("Backspace")
-        browser.press("Escape")
-        assert browser.run(crumbs) == start
+def test_walks_by_keyboard(page: Browser) -> None:
+    """Enter goes in as far as a function, Escape and Backspace come out; at each step the tiles add up."""
+    sums = """const t = document.getElementById('tiles');
+        return [+t.dataset.bytes, [...t.children].reduce((sum, one) => sum + +one.dataset.bytes, 0)]"""
+    walked = [_here(page)]
+    page.run("document.querySelector('.tile[aria-label^=\"layer 1\"]').focus()")
+    page.run("document.querySelector('.tile').focus()")
+    page.press("ArrowRight")
+    assert page.run("return document.activeElement.dataset.index") == "1"
+    page.run("document.querySelector('.tile[aria-label^=\"layer 2\"]').focus()")
+    for _ in range(4):
+        whole, tiles = page.run(sums)
+        assert whole == tiles
+        page.press("Enter")
+        page.run("document.querySelector('.tile').focus()")
+        walked.append(_here(page))
+    assert walked == ["api:dev", "layer 2", "/app/api", "std", "net/http"]
+    assert "net/http.(*Server).Serve" in page.run("return document.activeElement.getAttribute('aria-label')")
 
-        browser.press("/")
-        assert browser.run(focused).startswith("Search")
-        browser.press(*"printarg", "Enter")
-        assert "printarg" in browser.run(focused).lower()
-        assert "printArg" in browser.run("return document.getElementById('say').textContent")
+    page.press("Escape")
+    assert _here(page) == "std"
+    assert page.run("return document.activeElement.getAttribute('aria-label')").startswith("net/http")
+    page.press("Backspace")
+    assert _here(page) == "/app/api"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
-def test_fits_and_is_light_or_dark(real, tmp_path, width, dark):
-    """Nothing is wider than the window, on a phone too; colours follow the system, and the button changes them."""
+def test_searches(page: Browser) -> None:
+    """A slash, a few letters and Enter lead to a function."""
+    page.press("/", *"serve", "Enter")
+
+    assert _here(page) == "net/http"
+    assert "(*Server).Serve" in page.run("return document.activeElement.getAttribute('aria-label')")
+
+
+@pytest.mark.slow
+def test_dark_and_light(page: Browser) -> None:
+    """The page is as its reader's system is, until the button says otherwise."""
     colour = "return getComputedStyle(document.body).backgroundColor"
-    with Browser(tmp_path, width=width, height=844, dark=dark) as browser:
-        browser.open(real)
+    light = page.run(colour)
+    page.screen(1200, 900, dark=True)
+    dark = page.run(colour)
+    page.run("document.getElementById('theme').click()")
 
-        wide, window = browser.run(
-            "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-        )
-        assert wide <= window
-        assert window <= width
-        first = browser.run(colour)
-        assert (sum(map(int, re.findall(r"\d+", first)[:3])) < 200) == dark
-        browser.run("document.getElementById('theme').click()")
-        assert browser.run(colour) != first
+    assert light != dark
+    assert page.run(colour) == light
 
 
 @pytest.mark.slow
-def test_a_large_program_and_hostile_names(tmp_path):
-    """60,000 functions stay below 3 MB and add up; a name that would end a script is only a name."""
-    page = page_of(made_up(2000, 60_000, HOSTILE))
-    assert len(page.encode()) < _LARGEST
-    adds_up(tree(page))
-    path = tmp_path / "page.html"
-    path.write_text(page)
-    with Browser(tmp_path) as browser:
-        browser.open(path)
+def test_fits_a_phone(page: Browser) -> None:
+    """On 360 pixels nothing is wider than the screen."""
+    page.screen(360, 740)
 
-        assert browser.run("return document.title").startswith("</script><script>")
-        assert [one for one in browser.log("browser") if one["level"] == "SEVERE"] == []
-        assert "\u202e" not in browser.run("return document.body.textContent")
-
-
-@given(st.text(max_size=40))
-@settings(max_examples=50, deadline=None)
-def test_any_name(name):
-    """Whatever things are called, the data is read again and nothing is left of the frame's marks."""
-    page = page_of(made_up(2, 4, name))
-
-    assert page.count("<script") == 2
-    assert "%SECTIONS%" not in page.replace(name, "")
-    adds_up(tree(page))
-
-
-def test_the_same_bytes():
-    """The page has no time and no chance in it."""
-    assert page_of(made_up(3, 9)) == page_of(made_up(3, 9))
+    assert page.run("return document.documentElement.scrollWidth") <= 360

@@ -1,0 +1,218 @@
+"""The page's tables: what is read without a script, and on paper; budgets, routes, slimming, flags, leaks."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+import msgspec
+
+from wherry.analysis.size import SizeDocument
+from wherry.report.content import printable
+from wherry.report.page_tree import CONFIDENCE
+from wherry.report.terminal import size
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Part of another command's document; keys that the page does not show are left."""
+
+
+class Cause(_Part, frozen=True, kw_only=True):
+    """What keeps dead code, and the import routes to it."""
+
+    function: str
+    routes: tuple[tuple[str, ...], ...] = ()
+
+
+class Way(_Part, frozen=True, kw_only=True):
+    """A way out that was tried."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+    drops: str = ""
+    unpacked: int | None = None
+    saved: int = 0
+    problem: str = ""
+
+
+class Slim(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.slim/1"):
+    """What `wherry slim --json` prints of one program."""
+
+    eliminated: bool | None = None
+    told: bool = True
+    causes: tuple[Cause, ...] = ()
+    ways: tuple[Way, ...] = ()
+
+
+class Variant(_Part, frozen=True, kw_only=True):
+    """A build with other flags."""
+
+    name: str
+    unpacked: int | None = None
+    pulled: dict[str, int] | None = None
+    problem: str = ""
+
+
+class Belief(_Part, frozen=True, kw_only=True):
+    """What is said of a flag."""
+
+    claim: str
+    holds: bool
+    evidence: str = ""
+
+
+class Flags(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.flags/1"):
+    """What `wherry flags --json` prints of one program."""
+
+    variants: tuple[Variant, ...] = ()
+    beliefs: tuple[Belief, ...] = ()
+
+
+class Leak(_Part, frozen=True, kw_only=True):
+    """A finding."""
+
+    rule: str
+    severity: str
+    place: str = ""
+    message: str = ""
+    evidence: tuple[str, ...] = ()
+    remedy: str = ""
+
+
+class Leaks(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.leaks/1"):
+    """What `wherry leaks --json` prints."""
+
+    findings: tuple[Leak, ...] = ()
+
+
+class Markup(str):
+    """HTML that is already escaped."""
+
+    __slots__ = ()
+
+
+def text(words: str) -> Markup:
+    """Make text harmless: nothing in it is markup, nothing of it is invisible."""
+    return Markup(escape(printable(words)))
+
+
+Cell = str | int
+_Rows = Sequence[Sequence[Cell]]
+
+
+def tables_of(
+    document: SizeDocument, *, slim: Slim | None = None, flags: Flags | None = None, leaks: Leaks | None = None
+) -> str:
+    """Give the sections below the map; those without anything to say are left out."""
+    parts = [*_budgets(document), *_routes(document)]
+    parts += [] if slim is None else _slim(slim)
+    parts += [] if flags is None else _flags(flags)
+    parts += [] if leaks is None else _leaks(leaks)
+    return "\n".join([*parts, *_figures(document)])
+
+
+def _table(caption: str, head: Sequence[str], rows: _Rows) -> str:
+    right = [any(isinstance(row[column], int) for row in rows) for column in range(len(head))]
+    heads = "".join(
+        f'<th scope="col"{" class=n" * number}>{text(one)}</th>' for one, number in zip(head, right, strict=True)
+    )
+    lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in rows)
+    return (
+        f'<div class="scroll"><table><caption>{text(caption)}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, Markup):
+        return f"<td>{cell}</td>"
+    if isinstance(cell, int):
+        return f'<td class="n" title="{cell:,} B">{size(cell) if cell >= 0 else "-" + size(-cell)}</td>'
+    return f"<td>{text(cell)}</td>"
+
+
+def _budgets(document: SizeDocument) -> Iterator[str]:
+    if document.budgets:
+        rows = [
+            (
+                Markup('<span class="good">✓ holds</span>' if one.ok else '<span class="bad">✗ broken</span>'),
+                one.what, one.limit, one.actual, one.platform, one.detail or one.remedy,
+            )
+            for one in document.budgets
+        ]  # fmt: skip
+        yield '<section id="budgets"><h2>Budgets</h2>'
+        yield _table("", ("", "What", "Limit", "Actual", "Platform", ""), rows)
+        yield "</section>"
+
+
+def _routes(document: SizeDocument) -> Iterator[str]:
+    routed = [(binary, one) for binary in document.binaries for one in binary.modules if one.routes]
+    if routed:
+        yield '<section id="routes"><h2>Import routes</h2>'
+        for binary, module in routed:
+            items = "".join(f"<li>{text(' → '.join(route))}</li>" for route in module.routes)
+            yield f"<h3>{text(module.path)}, in {text(binary.name)}</h3><ol>{items}</ol>"
+        yield "</section>"
+
+
+def _slim(slim: Slim) -> Iterator[str]:
+    yield '<section id="slim"><h2>Slimming</h2>'
+    if slim.eliminated:
+        yield "<p>Dead code is left out: nothing calls methods by a name made at run time.</p>"
+    elif not slim.told:
+        yield "<p>What keeps dead code is not known: this Go's linker does not say it.</p>"
+    for cause in slim.causes:
+        items = "".join(f"<li>{text(' → '.join(route))}</li>" for route in cause.routes)
+        yield f"<p>Dead code is kept by <strong>{text(cause.function)}</strong></p><ol>{items}</ol>"
+    rows = [
+        (way.saved, "" if way.unpacked is None else way.unpacked, ", ".join(way.tags), way.drops or way.problem)
+        for way in sorted(slim.ways, key=lambda way: (-way.saved, way.name))
+    ]
+    if rows:
+        yield _table("Ways out, each tried by a rebuild", ("Saves", "Unpacked", "Tags", "Drops"), rows)
+    yield "</section>"
+
+
+def _flags(flags: Flags) -> Iterator[str]:
+    encodings = list(dict.fromkeys(name for one in flags.variants for name in one.pulled or {}))
+    rows: list[list[Cell]] = [
+        [
+            one.name,
+            "" if one.unpacked is None else one.unpacked,
+            *((one.pulled or {}).get(name, "") for name in encodings),
+            one.problem,
+        ]
+        for one in flags.variants
+    ]
+    yield '<section id="flags"><h2>Flags</h2>'
+    yield _table("What each bought", ("Variant", "Unpacked", *(f"Pulled, {name}" for name in encodings), ""), rows)
+    if flags.beliefs:
+        said = [("holds" if one.holds else "does not hold", one.claim, one.evidence) for one in flags.beliefs]
+        yield _table("What is said", ("", "Claim", "Evidence"), said)
+    yield "</section>"
+
+
+def _leaks(leaks: Leaks) -> Iterator[str]:
+    rows = [
+        (one.severity, one.rule, one.place, "; ".join((one.message, *one.evidence)), one.remedy)
+        for one in leaks.findings
+    ]
+    yield '<section id="leaks"><h2>Leaks</h2>'
+    yield _table("", ("Severity", "Rule", "Place", "What", "Remedy"), rows) if rows else "<p>None found.</p>"
+    yield "</section>"
+
+
+def _figures(document: SizeDocument) -> Iterator[str]:
+    """Give what the map shows down to modules, for those without a script and for paper."""
+    yield '<details id="figures"><summary>The figures as tables</summary>'
+    if document.layers:
+        layers = [(one.platform, one.made_by or one.digest, one.unpacked, one.pulled) for one in document.layers]
+        yield _table("Layers", ("Platform", "Layer", "Unpacked", "Pulled"), layers)
+    for binary in document.binaries:
+        sure = [binary.confidence.get(word, 0) for word in CONFIDENCE]
+        yield _table(f"{binary.name}: how sure", CONFIDENCE, [sure])
+        if binary.modules:
+            modules = [(one.path or "(no package's)", one.version, one.bytes) for one in binary.modules]
+            yield _table(f"{binary.name}: modules", ("Module", "Version", "Bytes"), modules)
+        else:
+            sections = [(one.name or "(in no section)", one.kind, one.bytes) for one in binary.sections]
+            yield _table(f"{binary.name}: sections", ("Section", "Kind", "Bytes"), sections)
+    yield "</details>"

@@ -1,0 +1,229 @@
+"""A size document as the tree that the page walks: platform, layer, file, module, package, function; packed small.
+
+Every node's children add up to it: what a level does not name is one node of its own.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import PurePath
+
+from wherry.analysis.size import BinarySize, LayerSize, ModuleSize, PackageSize, SizeDocument
+from wherry.report.content import printable
+from wherry.report.terminal import size
+
+CONFIDENCE = ("exact", "shared", "inferred", "unknown")
+_OF_FUNCTIONS = frozenset({"code", "pclntab", "funcdata"})
+"""Kinds that functions' own bytes are of; the other kinds of a package are nodes beside its functions."""
+_LONGEST = 240
+"""Characters of a name; an instance of a generic type may have thousands."""
+
+Fact = tuple[str, ...]
+"""A term and its lines, shown beside the map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One rectangle.
+
+    Its kind is a letter: r root, o platform, l layer, i file, b program, m module, p package, f function (its name
+    goes on its package's), F another function, k kind, s section, x a group without a name.
+    """
+
+    kind: str
+    name: str
+    bytes: int
+    children: tuple["Node", ...] = ()
+    sure: tuple[int, ...] = ()
+    """Bytes of each confidence, in the order of CONFIDENCE; empty: its children's."""
+    facts: tuple[Fact, ...] = ()
+
+
+def tree_of(document: SizeDocument, *, most: int) -> Node:
+    """Give the tree of a document.
+
+    Args:
+        document: what was measured.
+        most: functions that are named, the biggest of all; the others of a package are one node.
+    """
+    sizes = sorted((one.bytes for b in document.binaries for p in b.packages for one in p.functions), reverse=True)
+    least = sizes[most] + 1 if most < len(sizes) else 0
+    return _rooted(document, {id(one): _binary(one, least) for one in document.binaries})
+
+
+def _rooted(document: SizeDocument, programs: Mapping[int, Node]) -> Node:
+    placed: set[int] = set()
+    layers: list[tuple[str, Node]] = []
+    for platform, some in groupby(document.layers, key=lambda layer: layer.platform):
+        for number, layer in enumerate(some, 1):
+            inside = [one for one in document.binaries if (one.platform, one.layer) == (platform, number)]
+            layers.append((platform, _layer(number, layer, inside, programs, placed)))
+    loose = tuple(programs[id(one)] for one in document.binaries if id(one) not in placed)
+    by_platform = [
+        (platform, tuple(node for _, node in some)) for platform, some in groupby(layers, key=lambda pair: pair[0])
+    ]
+    if len(by_platform) > 1:
+        tops = tuple(_sum("o", platform, nodes) for platform, nodes in by_platform)
+    else:
+        tops = tuple(node for _, nodes in by_platform for node in nodes)
+    if not tops and len(loose) == 1:
+        return loose[0]
+    return _sum("r", document.name, (*tops, *loose))
+
+
+def _sum(kind: str, name: str, children: tuple[Node, ...]) -> Node:
+    return Node(kind, name, sum(one.bytes for one in children), children)
+
+
+def _layer(
+    number: int, layer: LayerSize, inside: Sequence[BinarySize], programs: Mapping[int, Node], placed: set[int]
+) -> Node:
+    by_path = {one.path: one for one in inside}
+    files = []
+    for file in layer.files:
+        binary = by_path.get(file.path)
+        if binary is not None and binary.size == file.bytes and id(binary) not in placed:
+            placed.add(id(binary))
+            files.append(programs[id(binary)])
+        else:
+            files.append(Node("i", file.path, file.bytes))
+    facts = [
+        ("digest", layer.digest),
+        ("pulled", f"{size(layer.pulled)} ({layer.pulled:,} B)", layer.media_type),
+        ("made by", layer.made_by),
+        ("base", "" if layer.base is None else "of the base" if layer.base else "own"),
+    ]
+    rest = _rest(layer.unpacked, files, "(files without names here)")
+    return Node("l", f"layer {number}", sum(one.bytes for one in (*files, *rest)), (*files, *rest), facts=_told(facts))
+
+
+def _binary(binary: BinarySize, least: int) -> Node:
+    sure = _sure(binary.confidence)
+    facts = _told([
+        ("package", binary.package),
+        ("Go", binary.go),
+        ("platform", binary.platform),
+        ("stripped", "yes" if binary.stripped else "no"),
+        ("digest", binary.digest),
+        ("kinds", *(f"{one.kind} {size(one.bytes)}" for one in binary.kinds)),
+        ("notes", *binary.notes),
+    ])  # fmt: skip
+    name = binary.path or PurePath(binary.name).name or binary.name
+    parts: list[Node]
+    if not binary.packages:
+        parts = [Node("s", one.name or "(in no section)", one.bytes) for one in binary.sections]
+    else:
+        modules = {one.path: one for one in binary.modules}
+        owned = sorted(binary.packages, key=lambda one: one.module)
+        parts = []
+        for path, some in groupby(owned, key=lambda one: one.module):
+            packages = tuple(_package(one, least) for one in some)
+            parts += [_module(modules.get(path), path, packages)] if path else packages
+    parts += _rest(binary.size, parts, "(not told)")
+    return Node("b", name, binary.size, tuple(parts), sure, facts)
+
+
+def _module(module: ModuleSize | None, path: str, packages: tuple[Node, ...]) -> Node:
+    facts: list[Fact] = []
+    if module is not None:
+        facts = [
+            ("version", module.version),
+            ("alone", "" if module.exclusive is None else f"{size(module.exclusive)} ({module.exclusive:,} B)"),
+            ("routes", *(" → ".join(route) for route in module.routes)),
+        ]
+    return Node("m", path, sum(one.bytes for one in packages), packages, facts=_told(facts))
+
+
+def _package(package: PackageSize, least: int) -> Node:
+    named = [one for one in package.functions if one.bytes >= least]
+    small = [one for one in package.functions if one.bytes < least]
+    children = []
+    for one in named:
+        beside = one.name.startswith(f"{package.path}.")
+        facts = _told([("code", f"{one.code:,} B"), ("generic from", one.generic_from)]) if one.generic_from else ()
+        children.append(
+            Node("f" if beside else "F", one.name[len(package.path) :] if beside else one.name, one.bytes, facts=facts)
+        )
+    if small:
+        children.append(Node("x", f"{len(small)} smaller functions", sum(one.bytes for one in small)))
+    children += _beside(package, package.bytes - sum(one.bytes for one in children))
+    if sum(one.bytes for one in children) != package.bytes or len(children) == 1:
+        children = []
+    alone = "" if package.exclusive is None else f"{size(package.exclusive)} ({package.exclusive:,} B)"
+    facts = _told([("alone", alone), ("kinds", *(f"{kind} {size(count)}" for kind, count in package.kinds.items()))])
+    return Node("p", package.path, package.bytes, tuple(children), _sure(package.confidence), facts)
+
+
+def _beside(package: PackageSize, left: int) -> list[Node]:
+    """Give what no function of a package has, by kind.
+
+    Functions may have a few bytes of other kinds, such as tables of jumps; then what is left is told as one.
+    """
+    kinds = [Node("k", kind, count) for kind, count in package.kinds.items() if kind not in _OF_FUNCTIONS and count]
+    if sum(one.bytes for one in kinds) > left:
+        return [Node("x", f"({', '.join(one.name for one in kinds)} of no one function)", left)] if left > 0 else []
+    return [*kinds, *_rest(left, kinds, "(code and tables of no one function)")]
+
+
+def _rest(whole: int, parts: Iterable[Node], name: str) -> list[Node]:
+    left = whole - sum(one.bytes for one in parts)
+    return [Node("x", name, left)] if left > 0 else []
+
+
+def _sure(confidence: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(confidence.get(word, 0) for word in CONFIDENCE) if confidence else ()
+
+
+def _told(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    return tuple(fact for fact in facts if len(fact) > 1 and fact[1])
+
+
+@dataclass(slots=True)
+class _Packer:
+    names: dict[str, int] = field(default_factory=dict)
+    name: list[int] = field(default_factory=list)
+    bytes: list[int] = field(default_factory=list)
+    kids: list[int] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    more: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    def take(self, node: Node) -> None:
+        more: dict[str, object] = {}
+        if node.sure:
+            more["sure"] = node.sure
+        if node.facts:
+            more["facts"] = [[_shown(line) for line in fact] for fact in node.facts]
+        if more:
+            self.more[str(len(self.name))] = more
+        self.name.append(self.names.setdefault(_shown(node.name), len(self.names)))
+        self.bytes.append(node.bytes)
+        self.kids.append(len(node.children))
+        self.types.append(node.kind)
+        for child in node.children:
+            self.take(child)
+
+
+def packed(root: Node) -> dict[str, object]:
+    """Pack a tree: arrays in preorder, each name once; page/model.js reads it."""
+    packer = _Packer()
+    packer.take(root)
+    return {
+        "names": list(packer.names),
+        "name": packer.name,
+        "bytes": packer.bytes,
+        "kids": packer.kids,
+        "types": "".join(packer.types),
+        "more": packer.more,
+    }
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Give a node and all below it."""
+    yield root
+    for child in root.children:
+        yield from walk(child)
+
+
+def _shown(text: str) -> str:
+    text = printable(text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"

@@ -1,0 +1,82 @@
+"""`wherry report` as a user calls it."""
+
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from built_images import file, put_layers
+from cli_shell import Shell
+from gobuild import PRINT, go_binary
+from size_documents import small
+
+
+@pytest.fixture
+def wherry(tmp_path: Path) -> Shell:
+    """A shell with a size document in its folder."""
+    shell = Shell(tmp_path)
+    shell.write("size.json", msgspec.json.encode(small()).decode())
+    return shell
+
+
+def tree_in(page: Path) -> dict[str, list[object]]:
+    """Give the packed tree of a page."""
+    found = re.search(r'id="tree">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert found is not None
+    tree: dict[str, list[object]] = json.loads(found[1])
+    return tree
+
+
+def test_from_a_document(wherry, tmp_path):
+    """What size printed becomes a page; nothing goes to stdout."""
+    assert wherry("report", "--html", "page.html", "--from", "size.json") == []
+
+    assert "net/http" in tree_in(tmp_path / "page.html")["names"]
+
+
+def test_other_documents_are_sections(wherry, tmp_path):
+    """Slimming and flags show where they are given, and only there."""
+    ways = [{"name": "grpc", "tags": ["grpcnotrace"], "unpacked": 5, "saved": 7, "drops": "x/trace"}]
+    wherry.write("slim.json", json.dumps({"schema": "wherry.slim/1", "told": True, "eliminated": False, "ways": ways}))
+    wherry.write("flags.json", json.dumps({"schema": "wherry.flags/1", "variants": [{"name": "-s", "unpacked": 9}]}))
+    wherry("report", "--html", "page.html", "--from", "size.json", "--slim", "slim.json", "--flags", "flags.json")
+    page = (tmp_path / "page.html").read_text()
+
+    assert "grpcnotrace" in page
+    assert 'id="flags"' in page
+    assert 'id="leaks"' not in page
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("size.json", "--from", "size.json"),
+        ("--from", "absent.json"),
+        ("--from", "size.json", "--slim", "size.json"),
+    ],
+)
+def test_refused(wherry, tmp_path, words):
+    """Without a subject, with two, or with a document of another kind there is no page."""
+    with pytest.raises(AssertionError):
+        wherry("report", "--html", "page.html", *words)
+    assert "Traceback" not in wherry.err
+    assert wherry.err
+
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.slow
+def test_of_an_image(wherry, tmp_path):
+    """A program stands in its layer, opened; the root is what the layers hold."""
+    program = go_binary(PRINT, "-trimpath", "-ldflags=-s")
+    layers = [[file("etc/passwd", b"root:x:0:0\n")], [file("app/hello", program.read_bytes(), 0o755)]]
+    wherry.store.tag("hello:dev", put_layers(wherry.store, layers))
+    wherry("report", "--html", "page.html", "hello:dev")
+    tree = tree_in(tmp_path / "page.html")
+
+    assert tree["bytes"][0] == program.stat().st_size + 11
+    assert str(tree["types"]).startswith("rl")
+    assert "b" in tree["types"]

@@ -1,7 +1,7 @@
 """A build's context: a folder under its ignore file, and what is in the files that a step takes from it.
 
 Each file is hashed once and remembered with its stamp (size, times, inode), so that a build that finds nothing changed
-looks at each file and opens none. A stamp that is too young to be trusted is not remembered (see `inputs.py`).
+looks at each file and opens none. A stamp that is too young to be trusted is not remembered (see `stamps.py`).
 
 Source: Dockerfile reference, "COPY"; times don't count.
 """

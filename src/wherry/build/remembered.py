@@ -19,10 +19,8 @@ from typing import IO
 
 import msgspec
 
-from wherry.source.stamps import Stamped, stamp
+from wherry.source.stamps import Stamped, settled, stamp
 
-YOUNG = 2_000_000_000
-"""Nanoseconds: a file that was written less ago could be written again and keep its times."""
 _FORMAT = 2
 _SCHEMA = f"""
 PRAGMA journal_mode = WAL;
@@ -71,9 +69,9 @@ class Hashes:
                 return bytes(content)
         began = time_ns()
         content = read()
-        settled = max(now[1], now[2]) < began - YOUNG
+        build = 0 if settled(now) < began else self._build
         with self._turn:
-            self._folder(folder)[name] = _KNOWN.pack(*now, 0 if settled else self._build, content)
+            self._folder(folder)[name] = _KNOWN.pack(*now, build, content)
             self._changed.add(folder)
         return content
 
@@ -157,7 +155,7 @@ class Looked:
         found = None if status is None else stamp(status)
         with self._turn:
             if found is not None:
-                self._newest = max(self._newest, found[1], found[2])
+                self._newest = max(self._newest, settled(found))
             self._chunk.append((f"{self._folder}/{path}" if path else self._folder, found))
             if len(self._chunk) >= _CHUNK:
                 self._write()
@@ -165,7 +163,7 @@ class Looked:
     @property
     def settled(self) -> bool:
         """Whether everything was so old that whatever is written later gets another stamp."""
-        return self._newest < self._began - YOUNG
+        return self._newest < self._began
 
     def chunks(self) -> Iterator[list[Stamped]]:
         """Give them, some at a time."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import chain
 from urllib.parse import urlsplit
 
-from wherry.build.remembered import YOUNG, Looked
+from wherry.build.remembered import Looked
 from wherry.cli import again
 from wherry.cli.world import World
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.layout import INDEX
 from wherry.oci.reference import Reference
 from wherry.settings.proxies import is_loopback
-from wherry.source.stamps import stamp_of
+from wherry.source.stamps import settled, stamp_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,7 @@ def remember(world: World, given: Given) -> None:
     if not key or again.cache_of(world.environment) != str(world.cache_folder):
         return
     read = [(path, stamp_of(path)) for path in given.paths]
-    settled = given.began * 1e9 - YOUNG
-    if any(found and max(found[1], found[2]) > settled for _, found in read):
+    if any(found and settled(found) > given.began * 1e9 for _, found in read):
         return
     if not all(looked.settled for looked in given.looked):
         return

@@ -2,6 +2,8 @@
 
 import os
 
+_SECOND = 1_000_000_000
+_TICKS = 50_000_000
 Stamp = tuple[int, int, int, int, int]
 """Size, times of change (nanoseconds), inode, mode."""
 Stamped = tuple[str, Stamp | None]
@@ -19,3 +21,13 @@ def stamp_of(path: str) -> "Stamp | None":
         return stamp(os.lstat(path))
     except OSError:
         return None
+
+
+def settled(found: Stamp) -> int:
+    """Say from when on (nanoseconds since the epoch) whatever is written to a file gives it another stamp.
+
+    Each write sets the time of change, by a clock that goes in ticks of up to 10 ms. A file system that keeps whole
+    seconds or less has a zero where others have nanoseconds.
+    """
+    changed = found[2]
+    return changed + (_TICKS if changed % _SECOND else 2 * _SECOND)

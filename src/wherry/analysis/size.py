@@ -33,7 +33,7 @@ class SectionSize(_Document, frozen=True, kw_only=True):
 
 
 class FunctionSize(_Document, frozen=True, kw_only=True):
-    """A function: its code, and what tables keep of it alone."""
+    """A function: its code, what tables keep of it alone, and the strings and data that only it mentions."""
 
     name: str
     bytes: Bytes

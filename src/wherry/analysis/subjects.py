@@ -8,15 +8,15 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wherry.digest import Digest
-from wherry.layer.changes import Tree
-from wherry.layer.decompress import open_layer
-from wherry.layer.entry import Entry, Kind
-from wherry.layer.tar import Body, read_tar
-from wherry.oci.image import Image
-from wherry.store.contract import BlobSource
+
+if TYPE_CHECKING:
+    from wherry.layer.entry import Entry
+    from wherry.layer.tar import Body
+    from wherry.oci.image import Image
+    from wherry.store.contract import BlobSource
 
 MAGICS: Final = (
     b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"MZ",
@@ -75,7 +75,7 @@ def file_subject(path: Path, name: str, *, hashed: bool = True) -> Subject:
     return Subject(name, name, path, Digest(f"sha256:{digest.hexdigest()}"), size, "", "", 0)
 
 
-def image_subjects(source: BlobSource, image: Image, name: str, folder: Path) -> Iterator[Subject]:
+def image_subjects(source: "BlobSource", image: "Image", name: str, folder: Path) -> Iterator[Subject]:
     """Take the programs of an image that a container sees, the biggest first.
 
     Args:
@@ -98,8 +98,13 @@ def image_subjects(source: BlobSource, image: Image, name: str, folder: Path) ->
         yield replace(taken, name=label, path=path, platform=str(image.platform), image=reference, layer=layer + 1)
 
 
-def _programs(source: BlobSource, image: Image) -> list[tuple[str, int, int]]:
+def _programs(source: "BlobSource", image: "Image") -> list[tuple[str, int, int]]:
     """Find path, layer and place of the programs; of a hard-linked one the first name."""
+    from wherry.layer.changes import Tree
+    from wherry.layer.decompress import open_layer
+    from wherry.layer.entry import Kind
+    from wherry.layer.tar import read_tar
+
     tree, marked = Tree(), set[tuple[int, int]]()
     for number, blob in enumerate(image.manifest.stack):
         opened = open_layer(source, blob, image.config.diff_ids[number])
@@ -113,14 +118,16 @@ def _programs(source: BlobSource, image: Image) -> list[tuple[str, int, int]]:
     return [(path, layer, place) for (layer, place), (_, path) in order]
 
 
-def _marking(entries: Iterator[tuple[Entry, Body]], layer: int, marked: set[tuple[int, int]]) -> Iterator[Entry]:
+def _marking(entries: "Iterator[tuple[Entry, Body]]", layer: int, marked: set[tuple[int, int]]) -> "Iterator[Entry]":
+    from wherry.layer.entry import Kind
+
     for place, (entry, body) in enumerate(entries):
         if entry.kind is Kind.FILE and starts_as_program(_start(body)):
             marked.add((layer, place))
         yield entry
 
 
-def _start(body: Body) -> bytes:
+def _start(body: "Body") -> bytes:
     start = b""
     while len(start) < _LONGEST_MAGIC and (chunk := body.read(_LONGEST_MAGIC - len(start))):
         start += chunk
@@ -128,8 +135,11 @@ def _start(body: Body) -> bytes:
 
 
 def _spooled(
-    source: BlobSource, image: Image, found: Sequence[tuple[str, int, int]], folder: Path
+    source: "BlobSource", image: "Image", found: Sequence[tuple[str, int, int]], folder: Path
 ) -> dict[tuple[int, int], Subject]:
+    from wherry.layer.decompress import open_layer
+    from wherry.layer.tar import read_tar
+
     files: dict[tuple[int, int], Subject] = {}
     wanted = {(layer, place) for _, layer, place in found}
     for layer in sorted({layer for layer, _ in wanted}):

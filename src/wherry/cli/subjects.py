@@ -4,14 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from wherry.analysis.subjects import Subject, file_subject, image_subjects, starts_as_program
-from wherry.cli.places import find
 from wherry.cli.world import World
 from wherry.errors import NotFound
-from wherry.oci.image import Image
-from wherry.store.find import Located
-from wherry.store.images import images_of
+
+if TYPE_CHECKING:
+    from wherry.oci.image import Image
+    from wherry.store.find import Located
 
 
 def is_program(path: Path) -> bool:
@@ -52,7 +53,7 @@ def subjects(
         yield found
 
 
-def images_named(world: World, name: str, platform: str | None) -> tuple[Located, tuple[Image, ...]]:
+def images_named(world: World, name: str, platform: str | None) -> "tuple[Located, tuple[Image, ...]]":
     """Find the images of a name: one a platform, or only the one that is meant.
 
     Raises:
@@ -61,6 +62,9 @@ def images_named(world: World, name: str, platform: str | None) -> tuple[Located
     path = world.cwd / name
     if path.is_file() and not _is_archive(name, path):
         raise NotFound(f"{name}: neither a program nor an image", hint="name an ELF, Mach-O or PE file, or an image")
+    from wherry.cli.places import find
+    from wherry.store.images import images_of
+
     located = find(world, name)
     images = images_of(located.source, located.root)
     chosen = tuple(image for image in images if platform in {None, str(image.platform)})

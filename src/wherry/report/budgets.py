@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from wherry.analysis.size import BudgetCheck
-from wherry.report.content import printable
-from wherry.report.terminal import size, table
+from wherry.report.terminal import printable, size, table
 
 
 def lines_of(checks: Iterable[BudgetCheck]) -> list[str]:

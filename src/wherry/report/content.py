@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from wherry.analysis.binary import MEANING, Binary
 from wherry.analysis.content import Content, LayerContent, Program
 from wherry.oci.image import Image
-from wherry.report.terminal import size, table
+from wherry.report.terminal import printable, size, table
 
 _LONGEST_CELL = 76
 """Characters of what made a layer; a RUN instruction can have thousands."""
@@ -214,11 +214,6 @@ def _of_binary(binary: Binary) -> Iterator[str]:
 
 def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else ""
-
-
-def printable(text: str) -> str:
-    """Show control characters and broken bytes of somebody else's text, instead of sending them to the terminal."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _shortened(text: str) -> str:

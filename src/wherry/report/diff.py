@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from wherry.analysis.diff import BinaryDiff, Changed, DiffDocument, ModuleChange, PlatformChange, SettingChange
-from wherry.report.content import printable
-from wherry.report.terminal import size, table
+from wherry.report.terminal import printable, size, table
 
 WAYS: Final = ("module", "package", "function", "kind", "layer")
 """What changes can be listed by."""

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from wherry.lab.flags import Flags, Measured
 from wherry.lab.start import Start
-from wherry.report.content import printable
-from wherry.report.terminal import size, table
+from wherry.report.terminal import printable, size, table
 
 _NOTICEABLE = 0.01
 """A part of the file below which a flag is not worth advice."""

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from wherry.lab.deadcode import Cause, DeadCode
 from wherry.lab.slim import Slimmed, Tried
-from wherry.report.content import printable
-from wherry.report.terminal import size, table
+from wherry.report.terminal import printable, size, table
 
 _MOST_ROUTES = 12
 

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from wherry.analysis.leaks import Leaks
 from wherry.analysis.subjects import Subject
 from wherry.finding import Finding, Severity
-from wherry.report.content import printable
-from wherry.report.terminal import size
+from wherry.report.terminal import printable, size
 
 SCHEMA = "wherry.leaks/1"
 

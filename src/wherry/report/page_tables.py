@@ -6,9 +6,8 @@ from html import escape
 import msgspec
 
 from wherry.analysis.size import SizeDocument
-from wherry.report.content import printable
 from wherry.report.page_tree import CONFIDENCE
-from wherry.report.terminal import size
+from wherry.report.terminal import printable, size
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

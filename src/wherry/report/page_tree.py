@@ -9,8 +9,7 @@ from itertools import groupby
 from pathlib import PurePath
 
 from wherry.analysis.size import BinarySize, LayerSize, ModuleSize, PackageSize, SizeDocument
-from wherry.report.content import printable
-from wherry.report.terminal import size
+from wherry.report.terminal import printable, size
 
 CONFIDENCE = ("exact", "shared", "inferred", "unknown")
 _OF_FUNCTIONS = frozenset({"code", "pclntab", "funcdata"})

@@ -5,8 +5,7 @@ from operator import itemgetter
 from typing import Any
 
 from wherry.analysis.size import BinarySize, FunctionSize, ModuleSize, PackageSize
-from wherry.report.content import printable
-from wherry.report.terminal import size, table
+from wherry.report.terminal import printable, size, table
 
 _OWNERS_NAMED = 3
 _LONGEST_NAME = 72

@@ -33,3 +33,8 @@ def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[s
         ).rstrip()
         for row in rows
     ]
+
+
+def printable(text: str) -> str:
+    """Show control characters and broken bytes of somebody else's text, instead of sending them to the terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

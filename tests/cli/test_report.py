@@ -49,6 +49,19 @@ def test_other_documents_are_sections(wherry, tmp_path):
     assert 'id="leaks"' not in page
 
 
+def test_budgets_that_were_checked(wherry, tmp_path):
+    """What `wherry check --json` printed is shown with what it found."""
+    budgets = [{"what": "module example.com/x", "limit": 1_000_000, "actual": 1_234_567, "ok": False}]
+    wherry.write("budgets.json", json.dumps({"schema": "wherry.budgets/1", "budgets": budgets}))
+
+    wherry("report", "--html", "page.html", "--from", "size.json", "--budgets", "budgets.json")
+
+    page = (tmp_path / "page.html").read_text()
+    assert 'id="budgets"' in page
+    assert "module example.com/x" in page
+    assert "1.2 MB" in page
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -142,6 +142,13 @@ class BudgetCheck(_Document, frozen=True, kw_only=True):
     """Of a broken budget: what to look at."""
 
 
+class Held(_Document, frozen=True, kw_only=True):
+    """What `wherry check --json` prints."""
+
+    schema: str = "wherry.budgets/1"
+    budgets: tuple[BudgetCheck, ...]
+
+
 class SizeDocument(_Document, frozen=True, kw_only=True):
     """The whole answer."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from wherry.analysis.size import BudgetCheck
+from wherry.analysis.size import BudgetCheck, Held
 from wherry.cli.budget_gate import Budgeted, counted_from
 from wherry.cli.budgets import judge, read_figures, reference_of, weigh
 from wherry.cli.chosen import TOML, toml_folder
@@ -107,7 +107,7 @@ def _say(world: World, found: Sequence[BudgetCheck], asked: Sequence[_Asked], op
     from wherry.report.budgets import lines_of
 
     if options["as_json"]:
-        world.say(msgspec.json.encode({"schema": "wherry.budgets/1", "budgets": found}).decode())
+        world.say(msgspec.json.encode(Held(budgets=tuple(found))).decode())
         return
     for line in lines_of(found):
         world.say(line)

@@ -30,6 +30,7 @@ _LARGEST = 1 << 30
 @click.option("--slim", metavar="FILE", help="Show what `wherry slim --json` printed.")
 @click.option("--flags", metavar="FILE", help="Show what `wherry flags --json` printed.")
 @click.option("--leaks", metavar="FILE", help="Show what `wherry leaks --json` printed.")
+@click.option("--budgets", metavar="FILE", help="Show what `wherry check --json` printed.")
 @click.pass_obj
 def command(world: World, /, **options: Any) -> None:
     """Write one page that shows whose bytes an image or a program is made of.
@@ -37,6 +38,9 @@ def command(world: World, /, **options: Any) -> None:
     The page opens offline, in any browser: a map from image to layer to file to package to function, with how sure
     each figure is, and tables for the rest.
     """
+    import msgspec
+
+    from wherry.analysis.size import Held
     from wherry.report.html import page_of
     from wherry.report.page_tables import Flags, Leaks, Slim
     from wherry.store.files import replacing
@@ -44,6 +48,8 @@ def command(world: World, /, **options: Any) -> None:
     if bool(options["subject"]) == bool(options["source_file"]):
         raise InvalidUsage("report takes an image or a program, or --from", hint="name one of them")
     document = _document(world, options)
+    if held := _read(world, options["budgets"], Held):
+        document = msgspec.structs.replace(document, budgets=held.budgets)
     page = page_of(
         document,
         slim=_read(world, options["slim"], Slim),

@@ -182,6 +182,14 @@ def test_command_reference_is_current():
     assert script.TARGET.read_text() == script.reference()
 
 
+def test_pages_that_commands_name_are_there():
+    """What --help sends a user to can be read."""
+    named = set(re.findall(r"\bdocs/[a-z/-]+\.md\b", (ROOT / "docs" / "reference" / "cli.md").read_text()))
+
+    assert named
+    assert [page for page in sorted(named) if not (ROOT / page).is_file()] == []
+
+
 def test_exit_codes_are_documented():
     """docs/reference/exit-codes.md has a row for each code an error of ours has, and for no other from 2 on."""
     for module in pkgutil.walk_packages(wherry.__path__, "wherry."):

@@ -86,6 +86,66 @@ def test_slim_writes_what_pays(wherry):
     assert "nopage" not in [way["name"] for way in json.loads(wherry.out)["ways"]]
 
 
+WAY = '\n[slim.nopage]\ntags = ["nopage"]\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "table"),
+    [
+        ('[build]\nbase = "static"\n\n[services.api]\npackage = "."\ngo-tags = ["own"]\n', "api"),
+        (
+            '[services.one]\npackage = "."\ngo-tags = ["own"]\n\n[services.two]\npackage = "."\ngo-tags = ["own"]\n',
+            "two",
+        ),
+        ('[services.one]\npackage = "."\n\n[services."a.b"]\npackage = "."\n', "a.b"),
+    ],
+)
+def test_slim_writes_for_the_service_that_was_tried(wherry, before, table):
+    """Into its own table, where that has tags or there are others: a tag in [build] would not count, or for all."""
+    wherry.write("wherry.toml", before + WAY)
+
+    wherry("slim", "--apply", table)
+
+    expected = tomllib.loads(before + WAY)
+    service = expected["services"][table]
+    service["go-tags"] = [*service.get("go-tags", ()), "nopage"]
+    assert tomllib.loads((wherry.root / "wherry.toml").read_text()) == expected
+    wherry("slim", "--json", table)
+    assert json.loads(wherry.out)["ways"] == []
+
+
+def test_slim_leaves_a_users_file_theirs(wherry):
+    """A link stays a link; its file keeps its mode and its line ends."""
+    real = wherry.root / "settings" / "wherry.toml"
+    real.parent.mkdir()
+    real.write_bytes(("[build] # everything\r\n" + WAY.replace("\n", "\r\n")).encode())
+    real.chmod(0o640)
+    (wherry.root / "wherry.toml").unlink()
+    (wherry.root / "wherry.toml").symlink_to("settings/wherry.toml")
+
+    wherry("slim", "--apply")
+
+    assert (wherry.root / "wherry.toml").is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert real.read_bytes().startswith(b'[build] # everything\r\ngo-tags = ["nopage"]\r\n\r\n[slim')
+
+
+def test_ways_that_do_not_build_together(wherry):
+    """Each alone is told, and so is why they don't; --apply writes the one that saves most."""
+    wherry.write("more.go", "//go:build !nomore\n\npackage main\n\nvar more = page + `" + "more of it " * 9000 + "`\n")
+    wherry.write("shown.go", "//go:build !nomore\n\npackage main\n\nfunc init() { println(more) }\n")
+    wherry.write("clash.go", "//go:build nopage && nomore\n\npackage main\n\nvar clash int = page\n")
+    wherry.write("wherry.toml", WAY + '\n[slim.nomore]\ntags = ["nomore"]\n')
+
+    wherry("slim", "--apply", "--json")
+
+    found = json.loads(wherry.out)
+    assert found["together"] is None
+    assert "clash.go" in found["problem"]
+    assert found["advised"] == [max(found["ways"], key=lambda way: way["saved"])["name"]]
+    assert tomllib.loads((wherry.root / "wherry.toml").read_text())["build"]["go-tags"] == found["advised"]
+
+
 def test_a_wrong_way_of_ones_own(wherry):
     """A key that is unknown is an error with its line."""
     wherry.write("wherry.toml", '[slim.x]\ntag = ["a"]\n')
@@ -119,3 +179,18 @@ def test_flags_that_can_not_be_started(wherry):
     assert "unpacked" in text
 
     wherry("flags", "--run", "--platform", "linux/s390x", code=64)
+
+
+def test_flags_keep_what_the_program_needs(wherry):
+    """A variant changes what is about sizes: a value that is linked in by -X is there in all of them."""
+    wherry.write(
+        "page.go", 'package main\n\nvar page string\n\nfunc init() {\n\tif page == "" {\n\t\tpanic(0)\n\t}\n}\n'
+    )
+    wherry.write("nopage.go", "package main\n")
+    wherry.write("wherry.toml", "[build]\nldflags = \"-X 'main.page=a page'\"\n")
+
+    text = "\n".join(wherry("flags", "--run", "--runs", "3"))
+
+    assert "did not start" not in text
+    assert "from exec until its end" in text
+    assert "the median of 3 starts" in text

@@ -1,10 +1,14 @@
 """Programs started until they listen or end."""
 
 import os
+import select
 import socket
 import subprocess
 import sys
 import textwrap
+import threading
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +52,43 @@ def test_until_it_answers(tmp_path):
     found = start(python(SERVE, str(port)), os.environ, tmp_path, ready=f"http://127.0.0.1:{port}/")
 
     assert found.listened
+
+
+def test_what_answers_already(tmp_path):
+    """A server that was there before would be timed in the program's place."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        thread = threading.Thread(target=answer_once, args=(other,))
+        thread.start()
+
+        with pytest.raises(DidNotStart, match="before the program is started"):
+            start(["/bin/true"], os.environ, tmp_path, ready=f"http://127.0.0.1:{port}/")
+        thread.join()
+
+
+def answer_once(server: socket.socket) -> None:
+    """Answer one request, whatever it is."""
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.mark.slow
+def test_what_it_started_is_ended_too(tmp_path):
+    """A child that outlives its parent would hold the port that the next run needs."""
+    start(["/bin/sh", "-c", "sleep 300 & echo $! > child"], os.environ, tmp_path)
+
+    child = int((tmp_path / "child").read_text())
+    status = Path(f"/proc/{child}/status")
+    assert not status.exists() or "zombie" in status.read_text() or gone(child)
+
+
+def gone(pid: int) -> bool:
+    """Wait until a process that was sent a signal has ended."""
+    with suppress(ProcessLookupError):
+        select.select([os.pidfd_open(pid)], [], [], 10)[0]
+    return not Path(f"/proc/{pid}").exists() or "zombie" in Path(f"/proc/{pid}/status").read_text()
 
 
 def test_until_it_ends(tmp_path):

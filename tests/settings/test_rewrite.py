@@ -44,6 +44,17 @@ def test_a_table_is_added(text):
     assert tomllib.loads(changed)["build"] == {"go-tags": ["x"]}
 
 
+@pytest.mark.parametrize("table", ["build", "services.api", "services.new", 'services."a.b"'])
+def test_line_ends_stay(table):
+    """A file of another system has one kind of line end afterwards too."""
+    text = (TEXT + '\n[services."a.b"] # of two parts\npackage = "."\n').replace("\n", "\r\n")
+
+    changed = with_list(text, table, "go-tags", ["x"])
+
+    assert "\n" not in changed.replace("\r\n", "")
+    assert changed.replace("\r\n", "\n") == with_list(text.replace("\r\n", "\n"), table, "go-tags", ["x"])
+
+
 @pytest.mark.parametrize("text", ["build = { base = 'static' }\n", "build.base = 'static'\n", "[build]\ngo-tags = 5\n"])
 def test_what_is_not_changed(text):
     """A table that is written in another way is left alone, and what to add is told."""

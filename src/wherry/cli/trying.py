@@ -65,7 +65,7 @@ def bench_of(world: World, program: str, platform: str | None) -> Iterator[Bench
 
 def say_slim(world: World, program: str, platform: str | None, *, apply: bool, as_json: bool) -> int:
     """Carry `wherry slim` out."""
-    from wherry.lab.slim import slim
+    from wherry.lab.slim import slim, tags_of
     from wherry.lab.ways import known_ways, that_apply, way_of
     from wherry.report.lab import slim_document, slim_lines
     from wherry.source.graph import list_imports
@@ -86,9 +86,9 @@ def say_slim(world: World, program: str, platform: str | None, *, apply: bool, a
             for line in slim_lines(found):
                 world.say(line)
         if apply:
-            _apply(world, bench, [tag for one in found.worth for tag in one.way.tags])
-        elif found.worth:
-            world.note(f"--apply writes {', '.join(tag for one in found.worth for tag in one.way.tags)} into {TOML}")
+            _apply(world, bench, tags_of(found.advised))
+        elif found.advised:
+            world.note(f"--apply writes {', '.join(tags_of(found.advised))} into {TOML}")
     return 0
 
 
@@ -129,18 +129,23 @@ def _apply(world: World, bench: Bench, tags: list[str]) -> None:
     """Write tags into wherry.toml, where the program's other tags stand."""
     from wherry.settings.rewrite import with_list
     from wherry.settings.wherry_toml import Settings
-    from wherry.store.files import replacing
+    from wherry.store.files import editing
 
     if not tags:
         world.note("nothing pays without dropping something: wherry.toml stays as it is")
         return
     chosen = bench.chosen
     file = chosen.folder / TOML
-    text = file.read_text() if file.is_file() else ""
-    services = Settings.parse(text).services
-    own = next((name for name, options in services.items() if options.go_tags and options == chosen.options), "")
-    table = f"services.{own}" if own else "build"
+    text = file.read_bytes().decode(errors="surrogateescape") if file.is_file() else ""
+    table = _table_of(chosen.service, Settings.parse(text).services)
     wanted = tuple(dict.fromkeys((*(chosen.options.go_tags or ()), *tags)))
-    with replacing(file) as sink:
-        sink.write(with_list(text, table, "go-tags", wanted).encode())
+    with editing(file) as sink:
+        sink.write(with_list(text, table, "go-tags", wanted).encode(errors="surrogateescape"))
     world.note(f"{file}: [{table}] go-tags = {', '.join(wanted)}")
+
+
+def _table_of(service: str, services: Mapping[str, BuildOptions]) -> str:
+    """Name the table for a service's tags: its own where it has tags, or others are there that nobody tried."""
+    if not service or (len(services) == 1 and services[service].go_tags is None):
+        return "build"
+    return f'services."{service}"' if "." in service else f"services.{service}"

@@ -1,6 +1,6 @@
 """What keeps a program's bytes alive, and what the known ways out are worth: each tried by a rebuild."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wherry.errors import WherryError
@@ -32,7 +32,9 @@ class Slimmed:
     before: Weight
     tried: tuple[Tried, ...]
     together: Weight | None
-    """With all ways that pay and drop nothing; None where there are fewer than two."""
+    """With all ways that pay and drop nothing; None where there are fewer than two, or they don't build together."""
+    problem: str = ""
+    """Why they don't."""
 
     def saved(self, tried: Tried) -> int:
         """Bytes of the file that a way saves; negative where it costs some."""
@@ -43,6 +45,14 @@ class Slimmed:
         """The ways that make the program smaller and drop nothing, most bytes first."""
         paying = (one for one in self.tried if self.saved(one) > 0 and not one.way.drops)
         return tuple(sorted(paying, key=self.saved, reverse=True))
+
+    @property
+    def advised(self) -> tuple[Tried, ...]:
+        """The ways of those that a build with all of them bears out: all, or the one that saves most."""
+        best = self.worth[:1]
+        if len(self.worth) > 1 and self.together:
+            return self.worth if self.before.unpacked - self.together.unpacked > self.saved(best[0]) else best
+        return best
 
 
 def slim(
@@ -69,7 +79,7 @@ def slim(
     say("linking once, to ask what keeps code")
     program, said = compiler.compile(with_linker_flags(recipe, FLAGS), "asked")
     program.unlink()
-    dead_code = read(said.splitlines(), imports, compiler.toolchain.version)
+    dead_code = read(_lines(said), imports, compiler.toolchain.version)
     program, _ = compiler.compile(recipe, "before")
     before = weigh(program, [encoding])
     program.unlink()
@@ -77,11 +87,18 @@ def slim(
     found = Slimmed(dead_code, before, tried, None)
     if len(found.worth) > 1:
         say("building with all that pay")
-        tags = [tag for one in found.worth for tag in one.way.tags]
-        program, _ = compiler.compile(with_tags(recipe, tags), "together")
+        try:
+            program, _ = compiler.compile(with_tags(recipe, tags_of(found.worth)), "together")
+        except WherryError as error:
+            return replace(found, problem=error.message)
         found = replace(found, together=weigh(program, [encoding]))
         program.unlink()
     return found
+
+
+def tags_of(tried: Iterable[Tried]) -> list[str]:
+    """Name the tags of ways, each once."""
+    return list(dict.fromkeys(tag for one in tried for tag in one.way.tags))
 
 
 def _try(compiler: Compiler, recipe: Recipe, way: Way, encoding: Encoding, dead_code: DeadCode, say: Said) -> Tried:
@@ -99,7 +116,16 @@ def _try(compiler: Compiler, recipe: Recipe, way: Way, encoding: Encoding, dead_
 
 
 def _eliminated(compiler: Compiler, said: str) -> bool:
-    return read(said.splitlines(), {}, compiler.toolchain.version).eliminated
+    return read(_lines(said), {}, compiler.toolchain.version).eliminated
+
+
+def _lines(said: str) -> Iterator[str]:
+    """Cut at line ends, one at a time: there are some hundred thousand."""
+    start = 0
+    while (end := said.find("\n", start)) >= 0:
+        yield said[start:end]
+        start = end + 1
+    yield said[start:]
 
 
 def with_linker_flags(recipe: Recipe, more: str) -> Recipe:

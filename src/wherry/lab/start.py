@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +58,21 @@ def start(
         patience: seconds to wait.
 
     Raises:
-        DidNotStart: it ended with an error, or did neither in time; the message has its last words.
+        DidNotStart: it ended with an error, or did neither in time; the message has its last words. Or something
+            else answers at the address already.
     """
+    if ready and answers(ready):
+        raise DidNotStart(f"{ready}: answers before the program is started", hint="end what answers there")
     began = time.perf_counter()
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(  # noqa: S603 - the user's own program, which they asked us to run
-            argv, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            argv,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
         )
     taken, pss, private, listened = 0.0, 0, 0, False
     try:
@@ -77,8 +87,8 @@ def start(
                 break
             time.sleep(_PAUSE)
     finally:
-        if not _ended(process.pid):
-            process.send_signal(signal.SIGKILL)
+        with suppress(PermissionError):  # macOS, of a group that has ended
+            os.killpg(process.pid, signal.SIGKILL)  # what it started too; the group is there until it is waited for
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if not taken or (not listened and process.returncode):

@@ -3,7 +3,8 @@
 Sources: Go 1.20 to 1.27, `go help build`, `go tool link -help`, `go tool compile -help`.
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from wherry.lab.compiling import Recipe
@@ -16,7 +17,7 @@ class Variant:
     name: str
     """As one would write it."""
     ldflags: str | None = None
-    """The linker's flags, all of them; None: as they are."""
+    """The linker's flags that decide on sizes, all of them; None: as they are. Others, such as -X, stay in any case."""
     more: tuple[str, ...] = ()
     """More arguments of `go build`."""
     without: tuple[str, ...] = ()
@@ -30,10 +31,32 @@ class Variant:
         dropped = {*self.without, *(("ldflags",) if self.ldflags is not None else ())}
         dropped |= {_name(flag) for flag in self.more}
         kept = [flag for flag in recipe.flags if _name(flag) not in dropped]
-        linker = (f"-ldflags={self.ldflags}",) if self.ldflags else ()
+        linker = self._linker(recipe.flags)
         return replace(
             recipe, flags=(*kept, *linker, *self.more), environment={**recipe.environment, **self.environment}
         )
+
+    def _linker(self, flags: Sequence[str]) -> tuple[str, ...]:
+        if self.ldflags is None:
+            return ()
+        own = next((flag.partition("=")[2] for flag in flags if _name(flag) == "ldflags"), "")
+        words = " ".join(filter(None, (shlex.join(_needed(shlex.split(own))), self.ldflags)))
+        return (f"-ldflags={words}",) if words else ()
+
+
+_SIZED = frozenset({"s", "w", "compressdwarf"})
+_SIZED_BY_VALUE = frozenset({"B", "buildid"})
+
+
+def _needed(words: Sequence[str]) -> Iterator[str]:
+    """Leave out the linker's flags that variants are about; a program may not start without the others."""
+    rest = iter(words)
+    for word in rest:
+        name = _name(word)
+        if name in _SIZED_BY_VALUE and "=" not in word:
+            next(rest, None)
+        elif name not in _SIZED | _SIZED_BY_VALUE or not word.startswith("-"):
+            yield word
 
 
 def _name(flag: str) -> str:

@@ -16,6 +16,9 @@ def flags_lines(found: Flags) -> list[str]:
     lines = [f"  {line}" for line in table(list(_rows(found.measured)), right=(0, 1, 2, 3, 4, 5, 6, 7))]
     if found.unstarted:
         lines += ["", found.unstarted]
+    elif starts := found.measured[0].starts:
+        until = "it was ready" if starts[0].listened else "its end: it ended by itself, so its memory was not read"
+        lines += ["", f"start is from exec until {until}; the median of {len(starts)} starts"]
     if found.beliefs:
         lines += ["", "what is said, and what was seen here:"]
         for belief in found.beliefs:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from wherry.lab.deadcode import Cause, DeadCode
-from wherry.lab.slim import Slimmed, Tried
+from wherry.lab.slim import Slimmed, Tried, tags_of
 from wherry.report.terminal import printable, size, table
 
 _MOST_ROUTES = 12
@@ -19,10 +19,12 @@ def slim_lines(found: Slimmed) -> list[str]:
     head = ("saves", "unpacked", f"pulled ({pulled})", "tags", "")
     now = ("", size(found.before.unpacked), size(found.before.pulled[pulled]), "(as it is)", "")
     rows = [head, now, *(_row(found, one, pulled) for one in sorted(found.tried, key=lambda one: -found.saved(one)))]
+    tags = ", ".join(tags_of(found.worth))
+    if found.problem:
+        rows.append(("-", "", "", tags, f"together: {_unbuilt(found.problem)}"))
     if found.together:
         both = found.together
         saved = found.before.unpacked - both.unpacked
-        tags = ", ".join(tag for one in found.worth for tag in one.way.tags)
         rows.append((_percent(saved, found), size(both.unpacked), size(both.pulled[pulled]), tags, "together"))
     lines += [f"  {line}" for line in table(rows, right=(0, 1, 2))]
     return [printable(line) for line in lines]
@@ -31,12 +33,16 @@ def slim_lines(found: Slimmed) -> list[str]:
 def _row(found: Slimmed, one: Tried, pulled: str) -> tuple[str, ...]:
     tags = ", ".join(one.way.tags)
     if one.weight is None:
-        return ("-", "", "", tags, f"could not be built: {one.problem.splitlines()[0][:120]}")
+        return ("-", "", "", tags, _unbuilt(one.problem))
     said = f"drops {one.way.drops}" if one.way.drops else "drops nothing"
     if one.eliminated:
         said += "; dead code is left out"
     saved = _percent(found.saved(one), found)
     return (saved, size(one.weight.unpacked), size(one.weight.pulled[pulled]), tags, said)
+
+
+def _unbuilt(problem: str) -> str:
+    return f"could not be built: {problem.splitlines()[0][:120]}"
 
 
 def _percent(saved: int, found: Slimmed) -> str:
@@ -95,4 +101,6 @@ def slim_document(found: Slimmed) -> Mapping[str, object]:
             for one in found.tried
         ],
         "together": found.together and {"unpacked": found.together.unpacked, "pulled": found.together.pulled},
+        "problem": found.problem,
+        "advised": [one.way.name for one in found.advised],
     }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from wherry.errors import InvalidSettings
 
-_HEADER = re.compile(r"^[ \t]*\[(?P<name>[^\[\]\n]+)\][ \t]*(?:#[^\n]*)?$", re.MULTILINE)
+_HEADER = re.compile(r"^[ \t]*\[(?P<name>[^\[\]\r\n]+)\][ \t]*(?:#[^\r\n]*)?(?=\r?$)", re.MULTILINE)
 _ANY_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
@@ -17,8 +17,9 @@ def with_list(text: str, table: str, key: str, words: Sequence[str]) -> str:
     """Set a key to a list of texts.
 
     Args:
-        text: the file; it may be empty.
-        table: the table, such as `build` or `services.api`; it is put at the end where it is not there.
+        text: the file, with its line ends as they are; it may be empty.
+        table: the table as a header has it, such as `build` or `services."api.v2"`; it is put at the end where it is
+            not there.
         key: the key.
         words: the list.
 
@@ -27,12 +28,7 @@ def with_list(text: str, table: str, key: str, words: Sequence[str]) -> str:
     """
     line = f"{key} = [{', '.join(_quoted(word) for word in words)}]"
     changed = _put(text, table, key, line)
-    before, after = tomllib.loads(text), tomllib.loads(changed)
-    place = after
-    for name in table.split("."):
-        place = place.get(name, {})
-    expected = _merged(before, table.split("."), key, list(words))
-    if place.get(key) != list(words) or after != expected:
+    if tomllib.loads(changed) != _merged(tomllib.loads(text), _names(table), key, list(words)):
         raise InvalidSettings(
             f"wherry.toml: [{table}] is written in a way that is not changed here", hint=f"add: {line}"
         )
@@ -40,17 +36,31 @@ def with_list(text: str, table: str, key: str, words: Sequence[str]) -> str:
 
 
 def _put(text: str, table: str, key: str, line: str) -> str:
-    header = next((one for one in _HEADER.finditer(text) if one["name"].replace(" ", "") == table), None)
+    ending = "\r\n" if "\r\n" in text else "\n"
+    header = next((one for one in _HEADER.finditer(text) if _names(one["name"]) == _names(table)), None)
     if header is None:
-        gap = "" if not text or text.endswith("\n\n") else "\n" if text.endswith("\n") else "\n\n"
-        return f"{text}{gap}[{table}]\n{line}\n"
+        gap = "" if not text or text.endswith(2 * ending) else ending if text.endswith("\n") else 2 * ending
+        return f"{text}{gap}[{table}]{ending}{line}{ending}"
     following = _ANY_HEADER.search(text, header.end())
     end = following.start() if following else len(text)
     there = re.search(rf"^[ \t]*{re.escape(key)}[ \t]*=[ \t]*\[", text[header.end() : end], re.MULTILINE)
     if there is None:
-        return f"{text[: header.end()]}\n{line}{text[header.end() :]}"
+        return f"{text[: header.end()]}{ending}{line}{text[header.end() :]}"
     start = header.end() + there.start()
     return text[:start] + line + text[_list_end(text, header.end() + there.end()) :]
+
+
+def _names(table: str) -> list[str]:
+    """Give the names of a header one by one; of what is no header, none."""
+    try:
+        inner = tomllib.loads(f"[{table}]")
+    except tomllib.TOMLDecodeError:
+        return []
+    names = []
+    while inner:
+        name, inner = next(iter(inner.items()))
+        names.append(name)
+    return names
 
 
 def _list_end(text: str, at: int) -> int:

@@ -115,6 +115,11 @@ class Incoming:
         """Let only its owner read it."""
         os.fchmod(self._file, 0o600)
 
+    def keep_mode(self, of: Path) -> None:
+        """Let those read and write it who may read and write another; where there is no other, as it is."""
+        with suppress(FileNotFoundError):
+            os.fchmod(self._file, stat.S_IMODE(of.stat().st_mode))
+
     def move(self, target: Path, *, durable: bool) -> None:
         """Put the file in its place, over whatever was there.
 
@@ -186,6 +191,20 @@ def replacing(path: Path) -> Iterator[ByteSink]:
     with incoming(path.parent, path) as replacement:
         yield replacement
         replacement.move(path, durable=False)
+
+
+@contextmanager
+def editing(path: Path) -> Iterator[ByteSink]:
+    """Write a user's own file as `replacing` does; a link to it stays a link, and its mode what it was.
+
+    Raises:
+        CannotWrite: no space, no folder, or not allowed.
+    """
+    real = Path(os.path.realpath(path))
+    with incoming(real.parent, path) as replacement:
+        replacement.keep_mode(real)
+        yield replacement
+        replacement.move(real, durable=False)
 
 
 class _Device:

@@ -194,3 +194,16 @@ def test_flags_keep_what_the_program_needs(wherry):
     assert "did not start" not in text
     assert "from exec until its end" in text
     assert "the median of 3 starts" in text
+
+
+def test_packing_is_by_the_users_path(wherry):
+    """What packs is looked for where the user's PATH says; one that can't is a row with its words."""
+    wherry.write("bin/upx", "#!/bin/sh\necho cannot pack this >&2\nexit 2\n")
+    (wherry.root / "bin" / "upx").chmod(0o755)
+    wherry.environment["PATH"] = f"{wherry.root / 'bin'}:{wherry.environment['PATH']}"
+
+    wherry("flags", "--json")
+
+    (packed,) = [one for one in json.loads(wherry.out)["variants"] if one["name"].startswith("upx")]
+    assert packed["unpacked"] is None
+    assert "cannot pack this" in packed["problem"]

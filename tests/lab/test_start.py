@@ -2,17 +2,23 @@
 
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
 import textwrap
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from wherry.lab.start import DidNotStart, listens, start
+from needs import need
+from wherry.lab.listening import asked, listens, tabled
+from wherry.lab.start import DidNotStart, start
 
 LISTEN = """
 import socket, time
@@ -114,3 +120,73 @@ def test_others_sockets_do_not_count():
     with subprocess.Popen(["/bin/sleep", "5"]) as child, socket.create_server(("127.0.0.1", 0)):
         assert not listens(child.pid)
         child.kill()
+
+
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_the_kernel_says_what_its_tables_say(family, address):
+    """By sock_diag as by net/tcp, of both families; a socket that is only bound or connected does not count."""
+    try:
+        server = socket.create_server((address, 0), family=family)
+    except OSError:
+        pytest.skip(f"{address} is not here")
+    with server, socket.socket(family) as bound, socket.create_connection(server.getsockname()[:2]) as connected:
+        bound.bind((address, 0))
+        inode, others = inode_of(server), {inode_of(bound), inode_of(connected)}
+        said, tables = asked(), tabled(os.getpid())
+
+    assert inode in said
+    assert inode in tables
+    assert others.isdisjoint(said | tables)
+
+
+def inode_of(of: socket.socket) -> int:
+    """Give a socket's inode."""
+    return os.fstat(of.fileno()).st_ino
+
+
+@pytest.mark.slow
+def test_a_look_is_short(tmp_path):
+    """It is taken again and again while a program starts; reading net/tcp takes up to 9 ms, longer than the start."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        looks = []
+        for _ in range(20):
+            began = time.perf_counter()
+            assert inode_of(server) in asked()
+            looks.append(time.perf_counter() - began)
+
+    assert min(looks) < 0.002
+
+
+@pytest.mark.slow
+def test_pages_of_the_file_are_not_its_own(tmp_path):
+    """A program whose file is in memory, or waits for the disk, has written no more than one that is on it."""
+    on_disk = listener(tmp_path)
+    with on_disk.open("rb") as file:
+        os.fsync(file.fileno())
+    written = start([str(on_disk)], os.environ, tmp_path)
+    with in_memory(on_disk) as program:
+        waits = start([str(program)], os.environ, tmp_path)
+
+    assert 0.7 < waits.private / written.private < 1.4
+
+
+def listener(folder: Path) -> Path:
+    """Link a program of some megabytes that listens."""
+    (folder / "main.go").write_text(
+        'package main\n\nimport "net/http"\n\nfunc main() { http.ListenAndServe("127.0.0.1:0", nil) }\n'
+    )
+    words = [need("go"), "build", "-o", "listener", "main.go"]
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GO111MODULE": "off"}
+    subprocess.run(words, cwd=folder, env=environment, capture_output=True, check=True)
+    return folder / "listener"
+
+
+@contextmanager
+def in_memory(program: Path) -> Iterator[Path]:
+    """Copy a program to where every page waits for ever."""
+    try:
+        folder = TemporaryDirectory(dir="/dev/shm")
+    except OSError:
+        pytest.skip("no /dev/shm")
+    with folder as name:
+        yield Path(shutil.copy(program, name))

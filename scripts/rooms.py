@@ -63,7 +63,7 @@ def picture() -> str:
         "<title>The rooms of wherry, and which imports which</title>",
         f"<style>{_STYLE}</style>",
         (
-            '<defs><marker id="head" viewBox="0 0 6 6" refX="6" refY="3" markerWidth="5" markerHeight="5" orient="auto">'
+            '<defs><marker id="head" viewBox="0 0 6 6" refX="6" refY="3" orient="auto">'
             '<path d="M0 0L6 3L0 6z"/></marker></defs>'
         ),
         f'<rect class="paper" width="{_WIDTH}" height="{height}"/>',

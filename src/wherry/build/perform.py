@@ -36,11 +36,12 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import encode
 from wherry.oci.image import Image
 from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
+from wherry.source.git_status import git_environment
 from wherry.source.inputs import TICK, Input, Kind, Looker, key_of_inputs, record
 from wherry.source.module import Listing, MainPackage, NoMainPackage, find_main, list_inputs
 from wherry.source.published import complete, read_published
 from wherry.source.refs import ref_inputs
-from wherry.source.vcs import Vcs, VcsAbsent, git_environment
+from wherry.source.vcs import Vcs, VcsAbsent
 from wherry.store.contract import BlobStore
 from wherry.store.results import Record
 

@@ -18,22 +18,11 @@ from pathlib import Path
 
 from wherry.errors import HostUnable
 from wherry.host.process import Command, Outcome, Runner, Running
+from wherry.source.git_status import STATUS, checked_out, git_environment
 
-_STATUS = ("git", "status", "--porcelain=v2", "--branch", "-z", "--no-ahead-behind", "--no-renames")
 _LOG = ("git", "log", "-1", "--no-show-signature", "--no-decorate")
 _COMMIT = "--format=%ct%n%(describe:tags=true,abbrev=40)"
 _REMOTES = ("git", "config", "-z", "--get-regexp", r"^remote\..*\.url$")
-_SETTINGS = {
-    "status.showUntrackedFiles": "normal",
-    "core.fsmonitor": "false",
-    "log.showSignature": "false",
-}
-"""What a user may have set for other ends, put back to git's own default; core.fsmonitor can name a program to run."""
-_LOCATORS = (
-    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_EXTERNAL_DIFF",
-)  # fmt: skip
-"""Variables that point git at another repository; git sets them for its hooks, from where a build may be started."""
 _DESCRIBED = re.compile(r"(?P<tag>.+)-(?P<distance>\d+)-g(?P<revision>[0-9a-f]{40,64})")
 _SCP_LIKE = re.compile(r"(?:[^/:]+@)?(?P<host>[\w.-]{2,}):(?!//|:)(?P<path>[^\s]+)")
 _URL = re.compile(
@@ -102,27 +91,6 @@ class VcsQuery:
             self._running.stop()
 
 
-def git_environment(environment: Mapping[str, str], root: Path) -> dict[str, str]:
-    """Give the environment in which git, called by us or by cmd/go, answers for this checkout and nothing else.
-
-    Settings go in as GIT_CONFIG_KEY_n (git 2.31 and later; older ones ignore them), after those that are there:
-    CI systems hand over safe.directory that way.
-    """
-    ours = {name: value for name, value in environment.items() if name not in _LOCATORS}
-    count = ours.get("GIT_CONFIG_COUNT", "")
-    first = int(count) if count.isascii() and count.isdigit() else 0
-    for place, (key, value) in enumerate(_SETTINGS.items(), start=first):
-        ours[f"GIT_CONFIG_KEY_{place}"], ours[f"GIT_CONFIG_VALUE_{place}"] = key, value
-    ours |= {
-        "GIT_CONFIG_COUNT": str(first + len(_SETTINGS)),
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_CEILING_DIRECTORIES": str(root.parent),
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C",
-    }
-    return ours
-
-
 def find_root(folder: Path) -> Path | None:
     """Go up to the first folder that has `.git`, a folder or a file; it is the checkout that contains this one."""
     for candidate in (folder, *folder.parents):
@@ -136,7 +104,7 @@ def start_vcs(folder: Path, runner: Runner, environment: Mapping[str, str]) -> V
     root = find_root(folder)
     if root is None:
         return VcsQuery(folder, VcsAbsent(f"{folder} is in no git checkout"))
-    return VcsQuery(root, _start(runner, _STATUS, root, environment))
+    return VcsQuery(root, _start(runner, STATUS, root, environment))
 
 
 def read_vcs(folder: Path, runner: Runner, environment: Mapping[str, str]) -> Vcs | VcsAbsent:
@@ -210,22 +178,12 @@ def _finish(running: Running | VcsAbsent | None) -> bytes:
 def _read_status(root: Path, outcome: Outcome) -> Vcs | VcsAbsent:
     if outcome.returncode != 0:
         return VcsAbsent(_refusal(root, outcome))
-    headers: dict[bytes, str] = {}
-    modified = False
-    for line in filter(None, outcome.stdout.split(b"\0")):
-        if line.startswith(b"# "):
-            name, _, value = line[2:].partition(b" ")
-            headers[name] = value.decode(errors="replace")
-        else:
-            modified = True
-            break
-    revision = headers.get(b"branch.oid", "")
-    branch = headers.get(b"branch.head", "")
+    revision, branch, modified = checked_out(outcome.stdout)
     return Vcs(
         root=root,
-        revision="" if revision == "(initial)" else revision,
+        revision=revision,
         modified=modified,
-        branch="" if branch == "(detached)" else branch,
+        branch=branch,
         linked=not (root / ".git").is_dir(),
     )
 

@@ -1,9 +1,9 @@
 """The worst bug there could be: "nothing changed" where something had. Random edits against a build without a cache."""
 
-import io
 import os
 import random
 import subprocess
+import sys
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,6 @@ import pytest
 
 from needs import need
 from wherry.build.compile import GoFlags
-from wherry.cli.main import run
-from wherry.cli.world import World
 from wherry.errors import WherryError
 from wherry.host.process import SystemRunner
 from wherry.pipeline import Pipeline, Request
@@ -80,19 +78,26 @@ class Project:
             return type(error).__name__, False
         return report.images[0].root.digest, report.unchanged
 
-    def call(self) -> str:
-        """Call `wherry build`, which remembers whole calls; give the digest, or what is wrong."""
-        out, err = io.StringIO(), io.StringIO()
+    def call(self, *further: str) -> str:
+        """Start `wherry build`, which replays a call where nothing changed; give the digest, or what is wrong."""
         environment = {
             **self.environment,
             "WHERRY_STORE": str(self.root / "store"),
             "WHERRY_CACHE": str(self.root / "cache"),
         }
-        words = ["build", "--base=scratch", "--platform=linux/amd64", "--no-vcs", "-t", "app:test", "-q"]
+        words = ["build", "--base=scratch", "--platform=linux/amd64", "-t", "app:test", "-q", *further]
         if self.flags.ldflags:
             words += ["--ldflags", self.flags.ldflags]
-        code = run(words, World(out, err, environment, self.root / "app"))
-        return out.getvalue().strip() if code == 0 else {65: "CompileFailed", 66: "NoMainPackage"}.get(code, str(code))
+        program = [sys.executable, "-m", "wherry", *words]
+        done = subprocess.run(
+            program, check=False, cwd=self.root / "app", env=environment, capture_output=True, text=True
+        )
+        failures = {65: "CompileFailed", 66: "NoMainPackage"}
+        return done.stdout.strip() if done.returncode == 0 else failures.get(done.returncode, done.stderr)
+
+    def replays(self) -> int:
+        """Count the calls that can be replayed."""
+        return len(list((self.root / "cache" / "calls").iterdir()))
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the project."""
@@ -185,10 +190,48 @@ def test_a_cached_build_is_what_a_fresh_one_is(project, seed):
     project.build(cache=True)
     for name in edits[: len(edits) if seed == 0 else 8]:
         EDITS[name](project, chance)
+        called = project.call("--no-vcs")
         cached, _ = project.build(cache=True)
-        called = project.call()
+        replayed = project.call("--no-vcs")
         fresh, _ = project.build(cache=False)
-        assert cached == called == fresh, f"seed {seed}, after an edit of {name}"
+        assert cached == called == replayed == fresh, f"seed {seed}, after an edit of {name}"
+    assert project.replays()
+
+
+def _git(project: Project, *words: str) -> None:
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-C", str(project.root))
+    subprocess.run([*git, *words], check=True, capture_output=True)
+
+
+COMMITS = {
+    "an untracked file": lambda p: p.write("NOTES", "new"),
+    "a commit": lambda p: (_git(p, "add", "."), _git(p, "commit", "-qm", "two")),
+    "an ignored file": lambda p: p.write("ignored", "new"),
+    "a modified file": lambda p: p.write("NOTES", "newer"),
+    "the file as it was": lambda p: _git(p, "checkout", "-q", "NOTES"),
+    "another branch": lambda p: _git(p, "checkout", "-qb", "other"),
+    "a tag": lambda p: _git(p, "tag", "v1.2.3"),
+    "a remote": lambda p: _git(p, "remote", "add", "origin", "https://git.example.com/a/b"),
+    "a nearer checkout": lambda p: subprocess.run(["git", "init", "-q", str(p.root / "app")], check=True),
+    "no checkout": lambda p: [(p.root / name).rename(p.root / "gone" / str(at)) for at, name in enumerate(CHECKOUTS)],
+}
+CHECKOUTS = (".git", "app/.git")
+
+
+@pytest.mark.slow
+def test_a_replayed_call_says_what_git_says_now(project):
+    """Commits, branches, tags, remotes and other checkouts go to labels: each call gives what a fresh build gives."""
+    need("git")
+    project.write(".gitignore", "store\ncache\nignored\ngone\n")
+    project.write("gone/.keep", "")
+    project.environment["GIT_CONFIG_GLOBAL"] = os.devnull
+    _git(project, "init", "-q")
+    _git(project, "add", ".")
+    _git(project, "commit", "-qm", "one")
+    for name, edit in COMMITS.items():
+        edit(project)
+        assert project.call() == project.call() == project.call("--no-cache"), f"after {name}"
+    assert project.replays()
 
 
 @pytest.mark.slow

@@ -1,16 +1,16 @@
 """The same call of `wherry build` once more: where nothing changed, it is answered before anything heavy is loaded.
 
-Loads nothing but what the interpreter has at hand: a whole answer takes less than loading the rest of us would. A call
-is known by its words, its folder and the environment that counts; its file in the cache has what it printed, and the
-stamp (size, times, inode, mode) of each file and folder that it hung on: the Dockerfile, the ignore file, all that is
-copied, layouts, the store's index and blobs, our own code. Only where none has another stamp, and each tag in a
-registry leads where it led, it is answered from here.
+Loads nothing but what the interpreter has at hand: a whole answer takes less time than loading the rest of wherry. A
+call is known by its words, its folder and the environment that counts; its file in the cache has what it printed, and
+the stamp (size, times, inode, mode) of each file and folder that it depends on: the Dockerfile or the module, all that
+is copied or compiled, layouts, the store's index and blobs, our own code. It is replayed only where none has another
+stamp, git gives the same commit and says the same about changes, and each tag in a registry still resolves to the same
+digest.
 """
 
 import marshal
 import os
 import sys
-from hashlib import sha256
 
 from wherry.source.stamps import stamp_of
 
@@ -21,11 +21,22 @@ if TYPE_CHECKING:
 
     from wherry.source.stamps import Stamped
 
+    Chunk = tuple[int, Sequence[Stamped]]
+    """How the stamps were taken (`LINKS` or `FILES`), and some of them."""
+    Checkout = tuple[str, str, str, bool]
+    """A checkout's root; its commit, its branch, and whether anything is modified."""
+
 FOLDER = "calls"
 """Below the cache."""
-FORMAT = 1
-_NAMES = frozenset({"HOME", "PATH", "SOURCE_DATE_EPOCH", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"})
-_PREFIXES = ("WHERRY_", "XDG_", "LD_", "PYTHON")
+FORMAT = 2
+LINKS = 0
+"""Stamps of the paths themselves (`stamps.stamp_of`)."""
+FILES = 1
+"""Stamps of what the paths lead to (`inputs.stamp_of`: size, mtime, ctime, inode), as a Go build takes them."""
+_NAMES = frozenset(
+    {"HOME", "PATH", "SOURCE_DATE_EPOCH", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "CC", "CXX", "AR", "FC"}
+)
+_PREFIXES = ("WHERRY_", "XDG_", "LD_", "PYTHON", "GO", "CGO_", "KO", "GIT_", "PKG_CONFIG")
 _TIMEOUT = 10.0
 _HEAD = 1 << 14
 """Bytes of the head of an answer that are read at most."""
@@ -69,8 +80,39 @@ class Asked:
         )
 
 
+class Status:
+    """A `git status` at work."""
+
+    def __init__(self, root: str, environment: "Mapping[str, str]") -> None:
+        """Start it in a checkout's root.
+
+        Raises:
+            OSError: it can't be started.
+        """
+        from wherry.source.git_status import STATUS, git_environment
+
+        self._lines, writer = os.pipe()
+        try:
+            actions = [
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, writer, 1),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            ]
+            words = [STATUS[0], "-C", root, *STATUS[1:]]
+            self._pid = os.posix_spawnp(words[0], words, git_environment(environment, root), file_actions=actions)
+        finally:
+            os.close(writer)
+
+    def says(self, checkout: "tuple[str, str, bool]") -> bool:
+        """Wait for it, and tell whether it says the same as it did."""
+        from wherry.source.git_status import checked_out
+
+        answer = b"".join(iter(lambda: os.read(self._lines, 1 << 16), b""))
+        return os.waitpid(self._pid, 0)[1] == 0 and checked_out(answer) == checkout
+
+
 def main() -> int | None:
-    """Answer the call that this process is, if it can be; None: somebody has to work."""
+    """Replay the call that this process is, if that is possible; None: it must run."""
     try:
         if len(sys.argv) < 2 or sys.argv[1] != "build":  # noqa: PLR2004 - the command's name
             return None
@@ -97,23 +139,46 @@ def _answer(file: "BinaryIO", key: str) -> "tuple[str, str]":
     head = marshal.load(file)  # noqa: S302 - our own, from the user's cache, and of this very interpreter
     if head["format"] != FORMAT or head["key"] != key:
         raise LookupError
+    checkout = head["checkout"]
+    status = Status(checkout[0], os.environ) if checkout else None  # it works while we look at files
     for _ in range(head["chunks"]):
-        for path, stamp in marshal.load(file):  # noqa: S302 - as above
-            if stamp_of(path) != stamp:
-                raise LookupError
+        how, entries = marshal.load(file)  # noqa: S302 - as above
+        if not (_files_hold(entries) if how == FILES else _links_hold(entries)):
+            raise LookupError
+    if status is not None and not status.says(tuple(checkout[1:])):
+        raise LookupError
     if not all(Asked(*words).leads() for words in head["asked"]):
         raise LookupError
     return head["printed"], head["noted"]
 
 
-def write(
+def _links_hold(entries: "Iterable[Stamped]") -> bool:
+    return all(stamp_of(path) == stamp for path, stamp in entries)
+
+
+def _files_hold(entries: "Iterable[Stamped]") -> bool:
+    look = os.stat
+    for path, stamp in entries:
+        try:
+            found = look(path)
+        except OSError:
+            if stamp is not None:
+                return False
+        else:
+            if (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino) != stamp:
+                return False
+    return True
+
+
+def write(  # noqa: PLR0913 - each is a part of the record
     cache: str,
     key: str,
-    chunks: "Iterable[Sequence[Stamped]]",
+    chunks: "Iterable[Chunk]",
     *,
     printed: str,
     noted: str,
     asked: "Sequence[tuple[str, int, str, str, str]]",
+    checkout: "Checkout | None" = None,
 ) -> None:
     """Keep what a call gave.
 
@@ -125,11 +190,12 @@ def write(
     parts = f"{place}.{os.getpid()}"
     counted = 0
     with open(parts, "wb") as file:  # noqa: PTH123 - as above
-        for chunk in chunks:
-            marshal.dump(list(chunk), file)
+        for how, entries in chunks:
+            marshal.dump((how, list(entries)), file)
             counted += 1
     head = {
         "format": FORMAT, "key": key, "chunks": counted, "printed": printed, "noted": noted, "asked": list(asked),
+        "checkout": checkout,
     }  # fmt: skip
     try:
         with open(f"{parts}.whole", "wb") as whole, open(parts, "rb") as file:  # noqa: PTH123 - as above
@@ -147,7 +213,15 @@ def key_of(words: "Sequence[str]", environment: "Mapping[str, str]") -> str:
         return ""
     counted = sorted(_counted(words, environment))
     meant = repr((list(words), os.getcwd(), counted, sys.prefix, sys.version, os.geteuid()))  # noqa: PTH109 - as above
-    return sha256(meant.encode(errors="surrogateescape")).hexdigest()  # a proxy's password is no file's business
+    return _hash(meant.encode(errors="surrogateescape"))  # a proxy's password must not be written to a file
+
+
+def _hash(text: bytes) -> str:
+    try:
+        from _blake2 import blake2b  # the module around it loads OpenSSL
+    except ImportError:
+        from hashlib import blake2b
+    return blake2b(text, digest_size=32).hexdigest()
 
 
 def _counted(words: "Sequence[str]", environment: "Mapping[str, str]") -> "Iterator[tuple[str, str]]":

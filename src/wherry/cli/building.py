@@ -139,7 +139,9 @@ def _remember(world: World, call: str, asked: Asked, report: Report, checks: "Se
             printed=tuple(_printed(asked, report, checks, unchanged=True)),
             pushed=asked.push,
             noted=report.notices,
+            quiet=asked.quiet or asked.progress == "quiet",
         ),
+        report.vcs,
     )
 
 

@@ -45,6 +45,8 @@ class Memo(msgspec.Struct, frozen=True):
     pushed: bool
     """Whether the names were pushed, so that they have to be there still."""
     noted: tuple[str, ...]
+    quiet: bool = False
+    """Whether notes are left out."""
 
 
 def may_remember(options: Mapping[str, object]) -> bool:
@@ -81,21 +83,33 @@ def recall(world: World, key: str) -> Memo | None:
             return None
         memo = msgspec.msgpack.decode(record.observed, type=Memo)
         found = Looker().observe(memo.inputs)
-        moved = memo.status and status_of(query.result()) != memo.status
+        vcs = query.result()
+        moved = memo.status and status_of(vcs) != memo.status
         if found.changed or moved or not _in_store(world, memo):
             return None
-        if found.restamped:
-            remember(world, key, msgspec.structs.replace(memo, inputs=found.current))
-        return msgspec.structs.replace(
-            memo, noted=(*memo.noted, f"nothing changed ({found.looked_at} files looked at)")
-        )
+        remember(world, key, msgspec.structs.replace(memo, inputs=found.current), vcs, again=found.restamped)
+        return msgspec.structs.replace(memo, noted=(*memo.noted, unchanged(found.looked_at)))
     finally:
         query.stop()
         results.close()
 
 
-def remember(world: World, key: str, memo: Memo) -> None:
-    """Keep what a call gave."""
+def remember(world: World, key: str, memo: Memo, vcs: Vcs | VcsAbsent, *, again: bool = True) -> None:
+    """Keep what a call gave, and write it down so that the same call can be replayed.
+
+    Args:
+        world: where.
+        key: the call's.
+        memo: what it gave.
+        vcs: what git said.
+        again: whether the memo differs from the one that is kept.
+    """
+    from wherry.cli.recall import remember_module
+
+    noted = "" if memo.quiet else "".join(f"  {line}\n" for line in (*memo.noted, unchanged(len(memo.inputs))))
+    remember_module(world, memo, vcs, noted)
+    if not again:
+        return
     results = Results(world.cache_folder)
     results.put(
         Record(
@@ -109,6 +123,11 @@ def remember(world: World, key: str, memo: Memo) -> None:
         )
     )
     results.close()
+
+
+def unchanged(count: int) -> str:
+    """Say that nothing changed."""
+    return f"nothing changed ({count} files looked at)"
 
 
 def status_of(vcs: Vcs | VcsAbsent) -> str:

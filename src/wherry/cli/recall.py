@@ -1,20 +1,34 @@
-"""What a call gave, written down for `wherry.cli.again`, which answers the same call without us."""
+"""What a call gave, written down for `wherry.cli.again`, which replays the same call without loading wherry."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from wherry.build.remembered import Looked
 from wherry.cli import again
 from wherry.cli.world import World
+from wherry.digest import Digest
 from wherry.oci.descriptor import Descriptor
+from wherry.oci.document import decode
 from wherry.oci.layout import INDEX
 from wherry.oci.reference import Reference
 from wherry.settings.proxies import is_loopback
+from wherry.source.inputs import ABSENT, NO_STAMP, Kind
+from wherry.source.inputs import stamp_of as file_stamp_of
 from wherry.source.stamps import settled, stamp_of
+from wherry.source.vcs import Vcs, VcsAbsent, outside
+
+if TYPE_CHECKING:
+    from wherry.cli.again import Checkout
+    from wherry.cli.memo import Memo
+    from wherry.source.inputs import Input
+    from wherry.source.stamps import Stamped
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +50,108 @@ class Given:
 
 def remember(world: World, given: Given) -> None:
     """Keep it, unless something may change unseen: a file so young that a later write could leave the same stamp."""
-    key = again.key_of(world.call, world.environment) if world.call[:1] == ("build",) else ""
-    if not key or again.cache_of(world.environment) != str(world.cache_folder):
+    key = _key_of(world)
+    if not key:
         return
     read = [(path, stamp_of(path)) for path in given.paths]
     if any(found and settled(found) > given.began * 1e9 for _, found in read):
         return
     if not all(looked.settled for looked in given.looked):
         return
-    asked = list(_asked(world, given.asked))
+    asked = list(_asked(world, {name: root.digest for name, root in given.asked.items()}))
     if None in asked:
         return
     kept = [(path, stamp_of(path)) for path in (*_kept(world, given.blobs), *_our_own())]
-    chunks = chain([read, kept], *(looked.chunks() for looked in given.looked))
+    chunks: Iterator[Sequence[Stamped]] = chain([read, kept], *(looked.chunks() for looked in given.looked))
     places = [one for one in asked if one is not None]
     with suppress(OSError):  # a full disk: the next call does the whole work again
-        again.write(str(world.cache_folder), key, chunks, printed=given.printed, noted=given.noted, asked=places)
+        again.write(
+            str(world.cache_folder),
+            key,
+            ((again.LINKS, chunk) for chunk in chunks),
+            printed=given.printed,
+            noted=given.noted,
+            asked=places,
+        )
 
 
-def _asked(world: World, names: Mapping[str, Descriptor]) -> Iterator[tuple[str, int, str, str, str] | None]:
+def remember_module(world: World, memo: "Memo", vcs: Vcs | VcsAbsent, noted: str) -> None:
+    """Keep what building a module gave, unless something may change unseen.
+
+    Args:
+        world: where it was built.
+        memo: what it gave, and on what that depends.
+        vcs: what git said.
+        noted: what goes to stderr.
+    """
+    key = _key_of(world)
+    files = _stamps(memo.inputs)
+    if not key or files is None or (memo.status and isinstance(vcs, VcsAbsent) and not outside(vcs)):
+        return
+    asked = list(_asked(world, {name: Digest(memo.names[name]) for name in memo.names if memo.pushed}))
+    if None in asked:
+        return
+    checkout: Checkout | None = None
+    if memo.status:
+        files += [(path, None) for path in _no_checkouts(world, vcs)]
+        if isinstance(vcs, Vcs):
+            checkout = str(vcs.root), vcs.revision, vcs.branch, vcs.modified
+    files += _programs("go", world.environment)
+    blobs = [decode(blob, Descriptor, "a remembered blob") for blob in memo.blobs]
+    kept = [(path, stamp_of(path)) for path in _kept(world, blobs)]
+    with suppress(OSError):  # as above
+        again.write(
+            str(world.cache_folder),
+            key,
+            [(again.FILES, files), (again.LINKS, kept)],
+            printed="".join(f"{line}\n" for line in memo.printed),
+            noted=noted,
+            asked=[one for one in asked if one is not None],
+            checkout=checkout,
+        )
+
+
+def _key_of(world: World) -> str:
+    """Name the call; empty where it is not replayed."""
+    if world.call[:1] != ("build",) or again.cache_of(world.environment) != str(world.cache_folder):
+        return ""
+    return again.key_of(world.call, world.environment)
+
+
+def _stamps(inputs: "Sequence[Input]") -> "list[Stamped] | None":
+    """Give paths and stamps; None where one is so young that it has no stamp that could be relied on."""
+    found: list[Stamped] = []
+    for entry in inputs:
+        if entry.stamp != NO_STAMP and entry.kind is not Kind.ABSENT:
+            found.append((entry.path, entry.stamp))
+        elif entry.content == ABSENT and not os.path.lexists(entry.path):
+            found.append((entry.path, None))
+        else:
+            return None
+    return found
+
+
+def _no_checkouts(world: World, vcs: Vcs | VcsAbsent) -> Iterator[str]:
+    """Name what would make git look at another checkout if it were there."""
+    here = Path(os.path.realpath(world.cwd))
+    root = vcs.root if isinstance(vcs, Vcs) else None
+    for folder in takewhile(lambda folder: folder != root, (here, *here.parents)):
+        yield str(folder / ".git")
+
+
+def _programs(name: str, environment: Mapping[str, str]) -> "Iterator[Stamped]":
+    """Give the places where PATH finds a program, up to the first that has it."""
+    for folder in environment.get("PATH", os.defpath).split(os.pathsep):
+        place = str(Path(folder) / name)
+        stamp = file_stamp_of(place)
+        yield place, None if stamp == NO_STAMP else stamp
+        if stamp != NO_STAMP and os.access(place, os.X_OK):
+            return
+
+
+def _asked(world: World, names: Mapping[str, Digest]) -> Iterator[tuple[str, int, str, str, str] | None]:
     """Say where each tag can be asked for by plain words; None of one that can't."""
-    for name, root in names.items():
+    for name, digest in names.items():
         from wherry.registry.repository import Repository  # slow to load, and there as soon as a registry was asked
 
         reference = Reference.parse(name)
@@ -68,7 +163,7 @@ def _asked(world: World, names: Mapping[str, Descriptor]) -> Iterator[tuple[str,
         if not plain or ":" in (place.hostname or ":"):
             yield None
         else:
-            yield place.hostname or "", place.port or 80, reference.repository, reference.tag, str(root.digest)
+            yield place.hostname or "", place.port or 80, reference.repository, reference.tag, str(digest)
 
 
 def _kept(world: World, blobs: Sequence[Descriptor]) -> Iterator[str]:

@@ -1,12 +1,15 @@
 """The `wherry` program: what was answered before is answered at once, else the commands are loaded."""
 
 import os
-from typing import NoReturn
 
 from wherry.cli import again
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
-def main() -> NoReturn:
+
+def main() -> "NoReturn":
     """Be the `wherry` program."""
     code = again.main()
     if code is not None:

@@ -21,6 +21,8 @@ from enum import IntEnum
 
 import msgspec
 
+from wherry.source.stamps import settled
+
 TICK = 20_000_000
 """Nanoseconds that a file system's clock may lag behind ours (the kernel stamps with its tick, 1 to 10 ms)."""
 _YOUNG = 2_000_000_000
@@ -34,7 +36,8 @@ _GO_SUFFIXES = (
 Stamp = tuple[int, int, int, int]
 NO_STAMP: Stamp = (0, 0, 0, 0)
 CHANGED_WHILE_BUILDING = b"changed while building"
-_ABSENT = b"absent"
+ABSENT = b"absent"
+"""The content of what is not there."""
 
 
 class Kind(IntEnum):
@@ -116,7 +119,7 @@ class Looker:
 
     def _settled(self, path: str) -> Stamp:
         before, after = self.stamp(path), stamp_of(path)
-        return after if before == after and after[2] < self.now - _YOUNG else NO_STAMP
+        return after if before == after and settled(after) < self.now else NO_STAMP
 
 
 def stamp_of(path: str) -> Stamp:
@@ -137,10 +140,10 @@ def content_of(path: str, kind: Kind) -> bytes:
                     return b"special"
                 return hashlib.file_digest(file, "sha256").digest()
         if kind is Kind.ABSENT:
-            return b"present" if os.path.lexists(path) else _ABSENT
+            return b"present" if os.path.lexists(path) else ABSENT
         return _names(path, everything=kind is Kind.TREE)
     except FileNotFoundError:
-        return _ABSENT
+        return ABSENT
     except OSError as error:
         return f"unreadable: {error.strerror}".encode()
 
@@ -180,7 +183,7 @@ def record(
         stamp = stamp_of(path)
         if _not_older(stamp, started):
             return Input(path, kind, CHANGED_WHILE_BUILDING)
-        return Input(path, kind, content, stamp if stamp[2] < now - _YOUNG else NO_STAMP)
+        return Input(path, kind, content, stamp if settled(stamp) < now else NO_STAMP)
 
     kept: list[Input] = []
     fresh: list[tuple[str, Kind]] = []

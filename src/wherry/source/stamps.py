@@ -6,8 +6,8 @@ _SECOND = 1_000_000_000
 _TICKS = 50_000_000
 Stamp = tuple[int, int, int, int, int]
 """Size, times of change (nanoseconds), inode, mode."""
-Stamped = tuple[str, Stamp | None]
-"""A path; None: nothing was there."""
+Stamped = tuple[str, tuple[int, ...] | None]
+"""A path and its stamp, or its first figures; None: nothing was there."""
 
 
 def stamp(found: os.stat_result) -> "Stamp":
@@ -23,7 +23,7 @@ def stamp_of(path: str) -> "Stamp | None":
         return None
 
 
-def settled(found: Stamp) -> int:
+def settled(found: tuple[int, ...]) -> int:
     """Say from when on (nanoseconds since the epoch) whatever is written to a file gives it another stamp.
 
     Each write sets the time of change, by a clock that goes in ticks of up to 10 ms. A file system that keeps whole

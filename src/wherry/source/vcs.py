@@ -20,6 +20,7 @@ from wherry.errors import HostUnable
 from wherry.host.process import Command, Outcome, Runner, Running
 from wherry.source.git_status import STATUS, checked_out, git_environment
 
+_OUTSIDE = " is not in a git checkout"
 _LOG = ("git", "log", "-1", "--no-show-signature", "--no-decorate")
 _COMMIT = "--format=%ct%n%(describe:tags=true,abbrev=40)"
 _REMOTES = ("git", "config", "-z", "--get-regexp", r"^remote\..*\.url$")
@@ -103,8 +104,13 @@ def start_vcs(folder: Path, runner: Runner, environment: Mapping[str, str]) -> V
     """Ask git about a folder (absolute) and come back at once; the caller calls `result` or `stop`."""
     root = find_root(folder)
     if root is None:
-        return VcsQuery(folder, VcsAbsent(f"{folder} is in no git checkout"))
+        return VcsQuery(folder, VcsAbsent(f"{folder}{_OUTSIDE}"))
     return VcsQuery(root, _start(runner, STATUS, root, environment))
+
+
+def outside(vcs: VcsAbsent) -> bool:
+    """Tell whether there is no checkout at all, and not one that git can't read."""
+    return vcs.reason.endswith(_OUTSIDE)
 
 
 def read_vcs(folder: Path, runner: Runner, environment: Mapping[str, str]) -> Vcs | VcsAbsent:

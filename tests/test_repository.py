@@ -94,7 +94,7 @@ def test_room_says_what_the_contracts_say(room):
         assert allowed >= set(ROOMS) - {room}
     else:
         named = set() if said[1].startswith("nothing") else set(re.split(r",\s+", said[1]))
-        assert named & set(ROOMS) == allowed
+        assert named & set(ROOMS) == allowed & set(ROOMS)
 
 
 def test_only_cli_reads_the_environment():

@@ -1,4 +1,4 @@
 """Values to something read.
 
-May import: oci, analysis, lab, trust.
+May import: app, oci, analysis, lab, trust.
 """

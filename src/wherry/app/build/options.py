@@ -1,0 +1,225 @@
+"""What a build can be asked for: typed options of both front ends, and the one place that refuses what does not fit.
+
+An option belongs to the class that declares it: what is in `CommonOptions` works for a Go module and for a Dockerfile
+alike. A caller with words (the command line) gives the names of the options that were given to `check_strangers`; a
+caller with values can't mistake them, since there are two classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+from wherry.errors import InvalidUsage
+from wherry.platform import Platform
+from wherry.settings.options import BuildOptions, Pairs
+from wherry.settings.outputs import Output, encoding_of
+from wherry.settings.values import Added
+
+
+class FrontEnd(StrEnum):
+    """What an image is built from."""
+
+    GO = "go"
+    DOCKERFILE = "dockerfile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonOptions:
+    """What both front ends take. None says nothing: then wherry.toml counts, then the default."""
+
+    tags: tuple[str, ...] | None = None
+    """Names in the local store."""
+    platforms: tuple[Platform, ...] | None = None
+    labels: Pairs | None = None
+    annotations: Pairs | None = None
+    """Of the manifest and the index."""
+    env: Pairs | None = None
+    user: str | None = None
+    workdir: str | None = None
+    expose: tuple[str, ...] | None = None
+    """As `8080/tcp`."""
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    add: tuple[Added, ...] | None = None
+    """Files that go into the image; those that are relative start at the session's folder."""
+    compression: str | None = None
+    """`gzip`, `zstd` or `none`."""
+    compression_level: int | None = None
+    release: bool | None = None
+    """Whether the encoding is the smallest that all targets read; excludes the two above."""
+    outputs: tuple[Output, ...] = ()
+    metadata_file: str = ""
+    """Where digests are written as JSON, with buildx's keys; empty: nowhere."""
+    iidfile: str = ""
+    """Where the image ID is written; empty: nowhere."""
+    push: bool = False
+    load: bool = False
+    """Whether the local Docker, Podman or containerd gets the image."""
+    budgets: bool = True
+    """Whether the budgets of wherry.toml hold."""
+    against: str = ""
+    """What growth is counted from, in place of what wherry.toml says."""
+    pull: bool = False
+    """Whether registries are asked for the tags of bases again, and a failure ends the build."""
+    offline: bool = False
+    insecure: bool = False
+    """Whether the registries of the image's names may speak plain HTTP."""
+    no_cache: bool = False
+
+    def settings(self) -> BuildOptions:
+        """Give what is said of the image, to be put over what wherry.toml says."""
+        own = {field.name for field in fields(self)} & {field.name for field in fields(BuildOptions)}
+        return BuildOptions(**{name: getattr(self, name) for name in own})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoOptions(CommonOptions):
+    """What a build of Go modules takes."""
+
+    base: str | None = None
+    ldflags: str | None = None
+    gcflags: str | None = None
+    asmflags: str | None = None
+    go_tags: tuple[str, ...] | None = None
+    go_env: Pairs | None = None
+    go_version: str | None = None
+    trimpath: bool | None = None
+    strip: bool | None = None
+    strip_buildid: bool | None = None
+    debug_info: str | None = None
+    """File for the program with its symbols."""
+    no_vcs: bool = False
+    """Whether facts of version control are left out."""
+    repo: str = ""
+    """Repository that makes the names, as ko has it."""
+    style: str = ""
+    """`preserve`, `base` or `bare`; empty: the program's name and a hash of its import path."""
+    local: bool = False
+    """Whether images are loaded as `ko.local/NAME`."""
+    go: bool = False
+    """Whether the Go module is meant where there is a Dockerfile too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoBuild(GoOptions):
+    """A build of main packages of a Go module."""
+
+    packages: tuple[str, ...] = ()
+    """Folders, services of wherry.toml or PACKAGE@VERSION; empty: the services of wherry.toml, or the one here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerfileOptions(CommonOptions):
+    """What a build of a Dockerfile takes."""
+
+    file: str = ""
+    """The Dockerfile; `-` is standard input, empty the one in the context."""
+    target: str = ""
+    build_args: tuple[str, ...] = ()
+    """As `NAME=VALUE`, or NAME for the value of the session's environment."""
+    build_contexts: tuple[str, ...] = ()
+    """As `NAME=FOLDER`, `NAME=oci-layout://PATH`, `NAME=docker-image://NAME` or a URL."""
+    secrets: tuple[str, ...] = ()
+    """As `id=NAME[,src=FILE|,env=VAR]`."""
+    agents: tuple[str, ...] = ()
+    """As `default` or `NAME=SOCKET`."""
+    no_cache_filter: tuple[str, ...] = ()
+    """Stages to build again."""
+    hosts: tuple[tuple[str, str], ...] = ()
+    """Names and addresses for steps' /etc/hosts."""
+    limits: tuple[tuple[str, int, int], ...] = ()
+    """Names of resources, soft and hard limits of steps."""
+    shm: int = 0
+    """Bytes of steps' /dev/shm; 0: the default, 64 MiB."""
+    network: str = "default"
+    """Of steps: `default`, `host` or `none`."""
+    allow: tuple[str, ...] = ()
+    isolation: str = "auto"
+    """`auto`, `userns` or `chroot`."""
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    check: bool = False
+    """Whether the Dockerfile is only checked."""
+    debug_shell: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerfileBuild(DockerfileOptions):
+    """A build of a Dockerfile."""
+
+    context: str = "."
+    """A folder, a tar or git URL, or `-` for a tar on standard input."""
+
+
+_OWN: Mapping[FrontEnd, frozenset[str]] = {
+    FrontEnd.GO: frozenset(GoOptions.__dataclass_fields__) - frozenset(CommonOptions.__dataclass_fields__),
+    FrontEnd.DOCKERFILE: frozenset(DockerfileOptions.__dataclass_fields__)
+    - frozenset(CommonOptions.__dataclass_fields__),
+}
+"""The options that one front end alone has."""
+_WHOSE = {FrontEnd.GO: "Go modules", FrontEnd.DOCKERFILE: "Dockerfiles"}
+_REMEDIES = {
+    "base": "change FROM in the Dockerfile, or build the Go module with --go",
+    "repo": "name the image with -t REGISTRY/NAME --push",
+    "local": "use --load",
+    "debug_info": "copy the program with its symbols out of a stage with --target and -o",
+}
+
+
+def serves(option: str) -> tuple[FrontEnd, ...]:
+    """Give the front ends that an option works for, by its field's name."""
+    return tuple(front for front in FrontEnd if option not in _OWN[_other(front)])
+
+
+def check_strangers(front_end: FrontEnd, given: Mapping[str, str], why: str) -> None:
+    """Refuse options of the front end that is not used.
+
+    Args:
+        front_end: the one that is.
+        given: options as they were written (`--base`), by their field's name.
+        why: why it is used, such as "this folder is built from its Dockerfile".
+
+    Raises:
+        InvalidUsage: there are some; all are named.
+    """
+    strangers = {name: words for name, words in given.items() if front_end not in serves(name)}
+    if not strangers:
+        return
+    verb = "is" if len(strangers) == 1 else "are"
+    other = "take it out" if len(strangers) == 1 else "take them out"
+    if front_end is FrontEnd.DOCKERFILE:
+        other += ", or build the Go module with --go"
+    remedy = _REMEDIES.get(next(iter(strangers)), "") if len(strangers) == 1 else ""
+    raise InvalidUsage(
+        f"{', '.join(strangers.values())} {verb} for {_WHOSE[_other(front_end)]}; {why}", hint=remedy or other
+    )
+
+
+def check_conflicts(options: CommonOptions) -> None:
+    """Refuse options that exclude each other.
+
+    Raises:
+        InvalidUsage: two do; both are named.
+    """
+    take_out = "take one of them out"
+    compression, level = encoding_of(options.outputs, options.compression, options.compression_level)
+    if options.release and (compression is not None or level is not None):
+        raise InvalidUsage("--release chooses the encoding, and --compression names one", hint=take_out)
+    if options.pull and options.offline:
+        raise InvalidUsage("--pull asks registries, --offline does not", hint=take_out)
+    if isinstance(options, DockerfileOptions) and options.check:
+        written = {
+            "--push": options.push,
+            "--load": options.load,
+            "--output": bool(options.outputs),
+            "--metadata-file": bool(options.metadata_file),
+            "--iidfile": bool(options.iidfile),
+            "--cache-to": bool(options.cache_to),
+        }
+        asked = [words for words, given in written.items() if given]
+        if asked:
+            raise InvalidUsage(f"--check builds nothing, and {asked[0]} needs an image", hint=take_out)
+
+
+def _other(front_end: FrontEnd) -> FrontEnd:
+    return FrontEnd.DOCKERFILE if front_end is FrontEnd.GO else FrontEnd.GO

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherry.app.progress import Event, Kind, Reporter
 from wherry.errors import InvalidUsage
-from wherry.report.progress import Event, Kind, Reporter, progress_for
+from wherry.report.progress import progress_for
 from wherry.report.views import LiveView, MemoryView, PlainView, cut, duration, lasting, plain
 
 BUILD = """

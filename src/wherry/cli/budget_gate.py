@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from wherry.app.progress import Progress
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, WherryError
 from wherry.oci.descriptor import Descriptor
-from wherry.report.progress import Progress
 from wherry.settings.budgets import Budgets
 
 if TYPE_CHECKING:

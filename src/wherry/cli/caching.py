@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from wherry.app.progress import Progress
 from wherry.build.carried import Cargo, Mounted, fields, read_cargo, take_in, write_cargo
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.reference import Reference
-from wherry.report.progress import Progress
 from wherry.sandbox.crew import Crew
 from wherry.sandbox.spec import Tar
 from wherry.store.contract import BlobSource

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from wherry.cli.network import docker_config, keyring_of
+from wherry.app.network import docker_config, keyring_of
 from wherry.cli.world import World
 from wherry.errors import WherryError
 from wherry.host.cgroups import Cgroup, own_cgroup

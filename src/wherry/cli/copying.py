@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from wherry.app.progress import Progress
 from wherry.cli.places import Kind, Place, find, pushable, target_of
 from wherry.cli.shipping import push, telling, told
 from wherry.cli.world import World
@@ -12,7 +13,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.reference import Reference, names_registry
 from wherry.platform import Platform
 from wherry.registry.transfer import Tally, Transfer
-from wherry.report.progress import Progress, progress_for
+from wherry.report.progress import progress_for
 from wherry.store.contract import BlobSource
 from wherry.store.disk import DiskStore
 from wherry.store.over import narrowed

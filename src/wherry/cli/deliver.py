@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from wherry.app.progress import Progress
 from wherry.cli.world import World
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
-from wherry.report.progress import Progress
 from wherry.settings.outputs import Output, OutputType
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _push(world: World, progress: Progress, images: Mapping[str, Descriptor]) ->
 
 
 def _load(world: World, progress: Progress, images: Mapping[str, Descriptor]) -> None:
-    from wherry.cli.network import docker_config
+    from wherry.app.network import docker_config
     from wherry.daemon.find import find_daemon
     from wherry.daemon.give import give
     from wherry.host.kernel import Kernel

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.cli.network import docker_config, keyring_of
+from wherry.app.network import docker_config, keyring_of
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 from wherry.oci.reference import DEFAULT_REGISTRY, Reference

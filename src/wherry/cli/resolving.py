@@ -171,7 +171,7 @@ def _shown(image: Built) -> str:
 
 def _loaded(world: World, naming: Naming, images: Any) -> dict[str, str]:
     """Load images into the Docker here, under a tag that is their digest: a daemon knows no other."""
-    from wherry.cli.network import docker_config
+    from wherry.app.network import docker_config
     from wherry.daemon.find import find_daemon
     from wherry.daemon.give import give
     from wherry.host.kernel import Kernel

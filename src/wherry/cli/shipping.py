@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from wherry.app.progress import Progress, Step
 from wherry.cli.places import pushable
 from wherry.cli.world import World
 from wherry.errors import NotFound
@@ -12,7 +13,6 @@ from wherry.oci.reference import Reference
 from wherry.registry.errors import RegistryError
 from wherry.registry.repository import Repository
 from wherry.registry.transfer import Tally, Transfer
-from wherry.report.progress import Progress, Step
 from wherry.report.terminal import size
 from wherry.store.contract import BlobSource
 from wherry.store.over import Over

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from wherry.app.progress import Progress
 from wherry.build.engine import Outcome
 from wherry.cli.budget_gate import BudgetsBroken, Gate, budgeted_dockerfile
 from wherry.cli.caching import bring, bring_mounts, carrier, packer
@@ -33,7 +34,7 @@ from wherry.plan.stage_steps import Execute, Finish, Furnish, Gather, PackTree
 from wherry.plan.steps import Step
 from wherry.platform import Platform
 from wherry.remote import Policy
-from wherry.report.progress import Progress, progress_for
+from wherry.report.progress import progress_for
 from wherry.report.terminal import size
 from wherry.settings.outputs import Output, encoding_of, parse_outputs
 from wherry.settings.values import parse_epoch, parse_pair, parse_platforms

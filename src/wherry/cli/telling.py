@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+from wherry.app.progress import Progress, Step
 from wherry.bases import Bases
 from wherry.build.engine import Outcome
 from wherry.build.values import Compiled, compiled_of
@@ -9,7 +10,6 @@ from wherry.cli.release import EVERYWHERE, SMALLEST, why_not_zstd
 from wherry.cli.requests import Asked
 from wherry.pipeline import Built, BuiltPlatform, Report
 from wherry.plan.steps import Compile
-from wherry.report.progress import Progress, Step
 from wherry.report.terminal import size
 
 _REASONS = 3

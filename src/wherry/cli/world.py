@@ -1,42 +1,47 @@
-"""All that is outside: stdout, environment, clock, stores. Tests build their own."""
+"""The session of the command line, with its streams and its terminal. Tests build their own."""
 
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self, cast
+from typing import IO, Self, cast
 
+from wherry.app.session import Session
 from wherry.errors import InvalidUsage, WherryError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-    from wherry.host.process import Runner
-    from wherry.oci.descriptor import Descriptor
-    from wherry.registry.open import Registries
-    from wherry.store.disk import DiskStore
+class World(Session):
+    """The session of a command: its process's environment, terminal and clock; their only reader."""
 
+    def __init__(  # noqa: PLR0913 - tests build their own
+        self,
+        stdout: IO[str],
+        stderr: IO[str],
+        environment: Mapping[str, str],
+        cwd: Path,
+        clock: Callable[[], float] = time.time,
+        *,
+        stdin: IO[str] | None = None,
+        call: tuple[str, ...] = (),
+    ) -> None:
+        """Take the streams, the environment and the folder of a process.
 
-@dataclass
-class World:
-    """What a command may touch; the only reader of the process's environment."""
-
-    stdout: IO[str]
-    stderr: IO[str]
-    environment: Mapping[str, str]
-    cwd: Path
-    clock: Callable[[], float] = time.time
-    """Seconds since the epoch, UTC."""
-    stdin: IO[str] = field(default_factory=lambda: sys.stdin)
-    insecure: set[str] = field(default_factory=set)
-    """Registries named by `--insecure`; it counts until `registries` is first asked for."""
-    call: tuple[str, ...] = ()
-    """The words of the command line; empty where there is none."""
-    _store: str | None = field(default=None, init=False)
-    _cache: str | None = field(default=None, init=False)
+        Args:
+            stdout: for results.
+            stderr: for people.
+            environment: the whole of it.
+            cwd: where relative paths start.
+            clock: seconds since the epoch, UTC.
+            stdin: None: this process's.
+            call: the words of the command line; empty where there is none.
+        """
+        self.stdout, self.stderr = stdout, stderr
+        self.stdin: IO[str] = stdin or sys.stdin
+        self.call = call
+        home = Path(environment.get("HOME") or Path.home())
+        super().__init__(store=cwd, cache=cwd, cwd=cwd, environment=environment, home=home, clock=clock)
+        self.configure(store=None, cache=None)
 
     @classmethod
     def of_process(cls) -> Self:
@@ -44,46 +49,10 @@ class World:
         return cls(sys.stdout, sys.stderr, dict(os.environ), Path.cwd(), call=tuple(sys.argv[1:]))
 
     def configure(self, *, store: str | None, cache: str | None) -> None:
-        """Take the places that were named on the command line."""
-        self._store, self._cache = store, cache
-
-    @property
-    def store_folder(self) -> Path:
-        """Where images rest: `--store`, $WHERRY_STORE, or the user's data folder (XDG)."""
-        return self._folder(
-            self._store or self.environment.get("WHERRY_STORE"), "XDG_DATA_HOME", ".local/share", "store"
-        )
-
-    @property
-    def cache_folder(self) -> Path:
-        """Where results and trees rest: `--cache`, $WHERRY_CACHE, or the user's cache folder (XDG)."""
-        return self._folder(self._cache or self.environment.get("WHERRY_CACHE"), "XDG_CACHE_HOME", ".cache", "")
-
-    @cached_property
-    def store(self) -> "DiskStore":
-        """The local store, made when first written."""
-        from wherry.store.disk import DiskStore
-
-        return DiskStore(self.store_folder, fetch=self._fetched)
-
-    @cached_property
-    def registries(self) -> "Registries":
-        """Registries as the environment and the user's files say they are to be reached."""
-        from wherry.cli.network import registries_of
-
-        return registries_of(self, frozenset(self.insecure))
-
-    def _fetched(self, blob: "Descriptor", places: tuple[str, ...]) -> "Iterator[bytes]":
-        from wherry.oci.reference import Reference
-
-        return self.registries.source(Reference.parse(places[0], default_tag="")).read(blob)
-
-    @cached_property
-    def runner(self) -> "Runner":
-        """Whoever starts programs."""
-        from wherry.host.process import SystemRunner
-
-        return SystemRunner()
+        """Take the places that were named on the command line, else those of the environment."""
+        places = Session.of(self.environment, cwd=self.cwd)
+        self.store_folder = (self.cwd / store).absolute() if store else places.store_folder
+        self.cache_folder = (self.cwd / cache).absolute() if cache else places.cache_folder
 
     @property
     def colour(self) -> bool:
@@ -122,7 +91,7 @@ class World:
         return cast("IO[bytes]", binary)
 
     def note(self, line: str) -> None:
-        """Tell a person something."""
+        """Print a line for people."""
         self.stderr.write(line + "\n")
         self.stderr.flush()
 
@@ -140,13 +109,6 @@ class World:
                 stream.flush()
             except BrokenPipeError:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-    def _folder(self, named: str | None, variable: str, default: str, leaf: str) -> Path:
-        if named:
-            return (self.cwd / named).absolute()
-        home = Path(self.environment.get("HOME") or Path.home())
-        root = self.environment.get(variable) or str(home / default)
-        return Path(root) / "wherry" / leaf
 
 
 def _harmless(text: str) -> str:

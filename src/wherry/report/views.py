@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO
 
-from wherry.report.progress import Event, Kind
+from wherry.app.progress import Event, Kind
+from wherry.report.terminal import size as size_of
 
 _TICK = 0.1
 """Seconds between two looks of the live lines: one digit of the time shown."""
@@ -109,7 +110,7 @@ class JsonView:
             document |= {"step": event.step, "name": event.name}
         if event.kind in {Kind.DONE, Kind.FAILED, Kind.PRINTED}:
             document["seconds"] = round(event.seconds, 3)
-        return document | ({"text": event.text} if event.text else {})
+        return document | ({"text": text} if (text := text_of(event)) else {})
 
 
 class LiveView:
@@ -143,7 +144,7 @@ class LiveView:
                 case Kind.STEP:
                     self._running[event.step] = _Live(event.name, self._monotonic() - event.seconds)
                 case Kind.DETAIL | Kind.PRINTED if event.step in self._running:
-                    self._running[event.step].detail = event.text
+                    self._running[event.step].detail = text_of(event)
                     if event.kind is Kind.PRINTED:
                         self._running[event.step].printed.append(_printed(event))
                 case Kind.DONE | Kind.FAILED:
@@ -208,12 +209,26 @@ def lasting(event: Event, *, colour: bool = False) -> list[str]:
             sign = "\x1b[1;33mwarning:\x1b[0m" if colour else "warning:"
             return [f"{sign} {plain(line)}" for line in event.text.splitlines()]
         case Kind.DONE:
-            return [f"  {_fields(event.name, event.text or duration(event.seconds))}"]
+            return [f"  {_fields(event.name, text_of(event) or duration(event.seconds))}"]
         case Kind.FAILED:
             sign = "\x1b[31mfailed\x1b[0m" if colour else "failed"
             return [f"  {plain(event.name)}  {sign} after {duration(event.seconds)}"]
         case _:
             return []
+
+
+def text_of(event: Event) -> str:
+    """Give an event's text; figures of what was moved are written as words."""
+    moved = event.moved
+    if moved is None:
+        return event.text
+    if event.kind is Kind.DETAIL:
+        return f"{size_of(moved.sent)}, {moved.there + moved.mounted} blobs there"
+    words = [f"{size_of(moved.sent)} sent" if moved.blobs else "nothing to send"]
+    words += [f"{moved.mounted} mounted"] if moved.mounted else []
+    words += [f"{moved.there} already there"] if moved.there else []
+    words += [f"{moved.left} foreign layers left out"] if moved.left else []
+    return ", ".join(words)
 
 
 def _printed(event: Event) -> str:

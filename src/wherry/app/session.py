@@ -1,0 +1,126 @@
+"""What a use case is given: places, settings, programs, registries, a clock, and where to report progress."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from wherry.app.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from wherry.host.process import Runner
+    from wherry.oci.descriptor import Descriptor
+    from wherry.registry.keyring import Keyring
+    from wherry.registry.open import Registries
+    from wherry.store.disk import DiskStore
+
+
+class Session:
+    """Everything outside that a use case may touch. Nothing is read from the process; safe to share between threads."""
+
+    def __init__(  # noqa: PLR0913 - all that is outside, each by its name
+        self,
+        *,
+        store: Path,
+        cache: Path,
+        cwd: Path,
+        environment: Mapping[str, str],
+        home: Path | None = None,
+        keyring: "Keyring | None" = None,
+        insecure: frozenset[str] = frozenset(),
+        progress: Progress | None = None,
+        clock: Callable[[], float] = time.time,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Take the values; nothing is opened yet.
+
+        Args:
+            store: folder of the local store, an OCI layout; it is created by the first write.
+            cache: folder of the cache; it can be deleted at any time.
+            cwd: where relative paths start.
+            environment: what programs (go, git) are started with, and where settings of proxies are read from.
+            home: where the files of Docker's and podman's users are; None: none are read.
+            keyring: credentials for registries; None: those of the files below `home`.
+            insecure: registries that may speak plain HTTP, or show certificates that are not trusted.
+            progress: where steps are reported; None: nowhere.
+            clock: seconds since the epoch, UTC.
+            cancelled: asked while programs run; True ends them.
+        """
+        self.store_folder = store
+        self.cache_folder = cache
+        self.cwd = cwd
+        self.environment = environment
+        self.home = home
+        self.keyring = keyring
+        self.insecure = set(insecure)
+        self.progress: Progress = progress or Silent()
+        self.clock = clock
+        self.cancelled = cancelled
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], *, cwd: Path) -> Self:
+        """Make the session that the command line would have in an environment.
+
+        Args:
+            environment: WHERRY_STORE, WHERRY_CACHE, XDG_DATA_HOME, XDG_CACHE_HOME and HOME name the places; the rest
+                is for programs.
+            cwd: where relative paths start.
+        """
+        home = Path(environment.get("HOME") or home_of_user())
+        store = environment.get("WHERRY_STORE")
+        cache = environment.get("WHERRY_CACHE")
+        return cls(
+            store=(cwd / store).absolute() if store else _data(environment, home) / "wherry" / "store",
+            cache=(cwd / cache).absolute() if cache else _cache(environment, home) / "wherry",
+            cwd=cwd,
+            environment=environment,
+            home=home,
+        )
+
+    @cached_property
+    def store(self) -> "DiskStore":
+        """The local store."""
+        from wherry.store.disk import DiskStore
+
+        return DiskStore(self.store_folder, fetch=self._fetched)
+
+    @cached_property
+    def registries(self) -> "Registries":
+        """Registries as the environment and the user's files say they are reached."""
+        from wherry.app.network import registries_of
+
+        return registries_of(self, frozenset(self.insecure))
+
+    @cached_property
+    def runner(self) -> "Runner":
+        """What starts programs."""
+        from wherry.host.process import SystemRunner
+
+        return SystemRunner()
+
+    def note(self, line: str) -> None:
+        """Report a line that belongs to no step."""
+        self.progress.line(line)
+
+    def _fetched(self, blob: "Descriptor", places: tuple[str, ...]) -> "Iterator[bytes]":
+        from wherry.oci.reference import Reference
+
+        return self.registries.source(Reference.parse(places[0], default_tag="")).read(blob)
+
+
+def home_of_user() -> Path:
+    """Give the home folder that the system's accounts name, whatever the environment says."""
+    import pwd
+
+    return Path(pwd.getpwuid(os.getuid()).pw_dir)
+
+
+def _data(environment: Mapping[str, str], home: Path) -> Path:
+    """Give the folder of the user's data (XDG Base Directory Specification 0.8)."""
+    return Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
+
+
+def _cache(environment: Mapping[str, str], home: Path) -> Path:
+    return Path(environment.get("XDG_CACHE_HOME") or home / ".cache")

@@ -67,6 +67,7 @@ class Inside:
                 self.clear(part)
                 os.mkdir(part, 0o755, dir_fd=self.opened)
                 self._down(part)
+                os.fchmod(self.opened, 0o755)  # whatever the caller's umask is
             else:
                 return False
         return True

@@ -73,6 +73,8 @@ def unpack(
 def _opened(folder: Path) -> Iterator[int]:
     with _translated(folder, ""):
         folder.mkdir(parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            folder.chmod(0o755)  # an image's root, whatever the caller's umask is
         top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield top

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Do one job; give the exit code."""
     calls.close_from(FRAMES + 1)
+    os.umask(0o022)  # no mode in a rootfs depends on the caller's
     for descriptor in (JOB, LINE, FRAMES):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - it takes no keyword
     job = _job()

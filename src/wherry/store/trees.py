@@ -217,7 +217,7 @@ class Trees(Generic[E]):
             self._keeper.delete([making], self.folder / "trash")
         try:
             for folder in (making, making / "tree", making / "trash"):
-                folder.mkdir()
+                _make_open(folder)
             depends, size = self._keeper.unpack(entries, making / "tree", making / "trash", below)
             (making / _RECORD).write_bytes(msgspec.json.encode(Record(str(diff_id), size)))
             (making / "trash").rmdir()
@@ -360,7 +360,7 @@ class Hold(Generic[E]):
         try:
             with _writing(trees.folder):
                 for place in (folder, folder / "tree", folder / "work", folder / "full"):
-                    place.mkdir()
+                    _make_open(place)
             making = Making(folder)
             yield making
             with _writing(trees.folder):
@@ -406,6 +406,12 @@ class Making:
     """Has `tree` and `work`, as an overlay wants them for what is written, and `full` where there are no overlays."""
     tree: Tree | None = None
     """Once it is there to stay."""
+
+
+def _make_open(folder: Path) -> None:
+    """Create a folder that is a rootfs's or holds one: its mode does not depend on the caller's umask."""
+    folder.mkdir()
+    folder.chmod(0o755)
 
 
 @contextmanager

@@ -1,19 +1,22 @@
 """What stands in for the images that Dockerfiles name, where no registry can be asked: made once, kept between runs.
 
-`busybox` and `alpine` come from the shared corpus' own script and Debian's busybox-static; `golang` is a Debian root
-with apt and a Go toolchain. Each is an OCI layout that `--build-context NAME=oci-layout://PATH` takes.
+`busybox` and `alpine` are made of Debian's busybox-static, and once more by the shared corpus' own script for its
+cases, which were recorded on those; `golang` is a Debian root with apt and a Go toolchain. Each is an OCI layout that
+`--build-context NAME=oci-layout://PATH` takes.
 """
 
 import fcntl
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,22 @@ from needs import absent, corpus, need
 
 FORMAT = 2
 """Of the folder; a change of how the bases are made raises it."""
-_CREATED = "2024-01-01T00:00:00Z"
+_CREATED, _TIME = "2024-01-01T00:00:00Z", 1_704_067_200
+ACCOUNTS = {
+    "etc/passwd": b"root:x:0:0::/root:/bin/sh\ndaemon:x:1:1::/usr/sbin:/bin/false\nmail:x:8:8::/var/mail:/bin/false\n"
+    b"www-data:x:33:33::/var/www:/bin/false\nnobody:x:65534:65534::/home:/bin/false\n",
+    "etc/group": b"root:x:0:\ndaemon:x:1:\nmail:x:8:\nwheel:x:10:root\nwww-data:x:33:\nstaff:x:50:\nusers:x:100:\n"
+    b"nobody:x:65534:\n",
+    # Debian's busybox has no adduser; builds of small images often call it so: `adduser -D NAME`.
+    "bin/adduser": b"""#!/bin/sh
+for name; do :; done
+id=1000
+while cut -d: -f3 /etc/passwd | grep -qx $id; do id=$((id + 1)); done
+printf '%s:x:%d:%d::/home/%s:/bin/sh\\n' "$name" $id $id "$name" >>/etc/passwd
+printf '%s:x:%d:\\n' "$name" $id >>/etc/group
+mkdir -p "/home/$name" && chown $id:$id "/home/$name"
+""",
+}
 _UNREAD = ("api", "doc", "misc", "test", "pkg/obj")
 """Of a toolchain: what no build reads."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,14 +52,19 @@ def cache() -> Path:
     return Path(root) / "wherry-tests" / "bases"
 
 
+def recorded(name: str) -> Path:
+    """Give the layout of `busybox` or `alpine` on which the corpus' cases were recorded."""
+    return _single(_stand_ins(), f"{name}:latest")
+
+
 def busybox() -> Path:
-    """Give a layout of one image, busybox with the accounts that the real one has."""
-    return _single(_stand_ins(), "busybox:latest")
+    """Give an image with busybox under all its names, a few accounts, and a shell as its command."""
+    return _small("busybox", {})
 
 
 def alpine() -> Path:
-    """Give a layout of one image, the same with alpine's release file."""
-    return _single(_stand_ins(), "alpine:latest")
+    """Give the same with the release file that tells Alpine."""
+    return _small("alpine", {"etc/alpine-release": b"3.19.0\n"})
 
 
 def golang() -> Path:
@@ -93,6 +116,38 @@ def static() -> Path:
     from wherry import __version__
 
     return _kept(f"static-{__version__}", make)
+
+
+def _small(name: str, further: Mapping[str, bytes]) -> Path:
+    binary = Path(need("busybox"))
+    key = hashlib.sha256(binary.read_bytes() + repr((sorted(ACCOUNTS.items()), sorted(further.items()))).encode())
+
+    def make(folder: Path) -> None:
+        layer = _packed(folder, lambda: _small_root(binary, {**ACCOUNTS, **further}))
+        _write_image(folder, [layer], {"Env": [f"PATH={_PATH}"], "Cmd": ["sh"], "WorkingDir": "/"})
+
+    return _kept(f"{name}-own-{key.hexdigest()[:16]}", make)
+
+
+def _small_root(binary: Path, files: Mapping[str, bytes]) -> bytes:
+    """Make a tar of a root: folders, busybox, a hard link for each name of it, and some files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:", format=tarfile.PAX_FORMAT) as tar:
+
+        def add(name: str, kind: bytes, mode: int, content: bytes = b"", target: str = "") -> None:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode, entry.mtime, entry.size, entry.linkname = kind, mode, _TIME, len(content), target
+            tar.addfile(entry, io.BytesIO(content))
+
+        for folder in ("bin", "dev", "etc", "home", "proc", "root", "run", "sys", "usr", "usr/bin", "var", "var/mail"):
+            add(folder, tarfile.DIRTYPE, 0o755)
+        add("tmp", tarfile.DIRTYPE, 0o1777)
+        add("bin/busybox", tarfile.REGTYPE, 0o755, binary.read_bytes())
+        for applet in sorted(set(_output(str(binary), "--list").split()) - {"busybox", "adduser"}):
+            add(f"bin/{applet}", tarfile.LNKTYPE, 0o755, target="bin/busybox")
+        for name, content in sorted(files.items()):
+            add(name, tarfile.REGTYPE, 0o755 if name.startswith("bin/") else 0o644, content)
+    return buffer.getvalue()
 
 
 def _stand_ins() -> Path:

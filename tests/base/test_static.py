@@ -1,11 +1,13 @@
 """The embedded base has what static programs rely on, and is the same everywhere."""
 
+import importlib.util
 import json
 import re
 import ssl
 import time
 import zoneinfo
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import certifi
 import pytest
@@ -158,3 +160,17 @@ def test_scratch(store):
     assert image.manifest.stack == image.config.diff_ids == ()
     assert read_image(store, image.descriptor) == image
     assert json.loads(store.blobs[image.manifest.config.digest])["rootfs"] == {"type": "layers", "diff_ids": []}
+
+
+def test_data_is_made_of_the_named_versions():
+    """The certificates and zones in the package are what `make base-data` would write."""
+    script = Path(__file__).resolve().parents[2] / "scripts" / "base_data.py"
+    spec = importlib.util.spec_from_file_location("base_data", script)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+
+    assert {name: (made.DATA / name).read_bytes() == content for name, content in made.files().items()} == {
+        "certificates.pem": True,
+        "zones.zip": True,
+        "versions.json": True,
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from needs import need
-from wherry.cli.checkup import limits
+from wherry.app.doctor import limits
 from wherry.cli.main import run
 from wherry.cli.world import World
 from wherry.host.cgroups import Cgroup

@@ -4,7 +4,7 @@ import pytest
 
 from built_images import file, put_layers
 from cli_shell import Shell
-from wherry.cli.subjects import subjects
+from wherry.app.subjects import subjects
 from wherry.cli.world import World
 from wherry.digest import Digest
 from wherry.errors import NotFound

@@ -15,6 +15,7 @@ from golden_digests import synthetic
 from needs import need
 from wherry.digest import Digest
 from wherry.errors import InvalidUsage
+from wherry.layer import compress
 from wherry.layer.compress import DEFAULT, Encoding, pack, zstd_workers
 from wherry.layer.decompress import open_layer
 from wherry.layer.entry import Entry, FileContent, Kind
@@ -192,3 +193,15 @@ def test_zstd_s_memory_is_bounded(tmp_path):
         text=True,
     )
     assert int(grown.stdout) << 10 < 320_000_000
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "zstd"])
+def test_another_encoder_is_noticed(algorithm, monkeypatch):
+    """An installed library that this release is not made with is named with the one that is."""
+    encoding = Encoding.default(algorithm)
+    assert encoding.differs == ""
+
+    monkeypatch.setitem(compress.RELEASED, algorithm, "another 9.9")
+
+    assert encoding.library in encoding.differs
+    assert "another 9.9" in encoding.differs

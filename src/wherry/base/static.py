@@ -1,6 +1,6 @@
 """The embedded base: accounts, /tmp, nsswitch, certificates, time zones; enough for a static binary.
 
-It is assembled offline from the certifi and tzdata wheels, in two layers, so that `static-notz` shares the first one.
+It is assembled offline from files of this package (`scripts/base_data.py` makes them), in two layers, so that `static-notz` shares the first one.
 Both are the same blobs for every platform, program and day. What it leaves out, with the reason:
 
 - device nodes, /proc, /sys, /etc/hosts, /etc/resolv.conf: the runtime makes them
@@ -13,16 +13,13 @@ Sources: GoogleContainerTools/distroless for accounts, folders and settings that
 RFC 9636 (TZif), RFC 7468 (PEM).
 """
 
-import re
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 
 from wherry.digest import Digest
-from wherry.errors import HostUnable
 from wherry.layer.compress import Encoding, pack
 from wherry.layer.entry import BytesContent, Entry, Kind, sort_entries, with_parents
 from wherry.oci import media
@@ -43,7 +40,7 @@ _FORM = "1"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 _ZONES = "usr/share/zoneinfo"
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\n.+?-----END CERTIFICATE-----\n", re.DOTALL)
+_DATA = Path(__file__).parent / "data"
 
 _FILES = {
     "etc/passwd": (
@@ -68,9 +65,6 @@ def static_base(sink: BlobSink, platform: Platform, *, zones: bool = True, encod
         zones: with time zones (`static`) or without (`static-notz`).
         encoding: how its layers are compressed.
 
-    Raises:
-        HostUnable: certifi or tzdata is not installed.
-
     Cost: 0.1 s for the first of a process, since the zones are many files.
     """
     parts = ("accounts, certificates", "time zones") if zones else ("accounts, certificates",)
@@ -87,15 +81,12 @@ def scratch_base(sink: BlobSink, platform: Platform) -> Image:
 
 @cache
 def static_base_key() -> Mapping[str, str]:
-    """Name all that decides the bytes of the embedded base.
-
-    Raises:
-        HostUnable: certifi or tzdata is not installed.
-    """
+    """Name all that decides the bytes of the embedded base."""
+    versions = _versions()
     return {
         "form": _FORM,
         "certificates": Digest.of(_bundle()),
-        "zones": _zones_version(),
+        "zones": f"tzdata {versions['tzdata']} ({versions['iana']})",
         "encoder": ENCODING.encoder,
     }
 
@@ -130,7 +121,6 @@ def _step(what: str) -> History:
 
 
 def _accounts_and_certificates() -> Iterable[Entry]:
-    certificates = b"".join(_CERTIFICATE.findall(_bundle()))
     notice = b"# Mozilla's certificate authorities, from the certifi package (MPL-2.0); its comments are left out.\n"
     files = [_file(path, text.encode()) for path, text in _FILES.items()]
     folders = (
@@ -138,7 +128,7 @@ def _accounts_and_certificates() -> Iterable[Entry]:
         Entry(path="root", kind=Kind.FOLDER, mode=0o700),
         Entry(path="tmp", kind=Kind.FOLDER, mode=0o1777),
     )
-    return sort_entries(with_parents([*files, *folders, _file(_CERTIFICATES, notice + certificates)]))
+    return sort_entries(with_parents([*files, *folders, _file(_CERTIFICATES, notice + _bundle())]))
 
 
 def _zones() -> Iterable[Entry]:
@@ -163,28 +153,20 @@ def _likeness(zone: tuple[bytes, list[str]]) -> tuple[bytes, int, list[str]]:
 
 
 def _zone_files() -> Iterator[tuple[str, bytes]]:
-    root = _package("tzdata") / "zoneinfo"
-    for path in root.rglob("*"):
-        if path.is_file() and path.suffix != ".pyc" and (zone := path.read_bytes()).startswith(b"TZif"):
-            yield path.relative_to(root).as_posix(), zone
+    from zipfile import ZipFile
+
+    with ZipFile(_DATA / "zones.zip") as archive:
+        for name in archive.namelist():
+            yield name, archive.read(name)
 
 
-def _zones_version() -> str:
-    _package("tzdata")
-    tzdata = import_module("tzdata")
-    return f"tzdata {tzdata.__version__} ({tzdata.IANA_VERSION})"
+def _versions() -> Mapping[str, str]:
+    found: dict[str, str] = json.loads((_DATA / "versions.json").read_bytes())
+    return found
 
 
 def _bundle() -> bytes:
-    # Its place is known without importing certifi, whose own look-up takes longer than all else here.
-    return (_package("certifi") / "cacert.pem").read_bytes()
-
-
-def _package(name: str) -> Path:
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        raise HostUnable(f"base static: the Python package {name} is missing", hint=f"run `pip install {name}`")
-    return Path(spec.origin).parent
+    return (_DATA / "certificates.pem").read_bytes()
 
 
 def _file(path: str, content: bytes) -> Entry:

@@ -63,7 +63,7 @@ def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:
     call = key_of_call(world, paths, options) if may_remember(options) else ""
     memo = recall(world, call) if call else None
     if memo is not None and memo.pushed:
-        from wherry.cli.shipping import leads_to
+        from wherry.app.transfer import leads_to
 
         if not all(leads_to(world, name, digest) for name, digest in memo.names.items()):
             memo = None

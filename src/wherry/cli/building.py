@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from wherry.app.budget_gate import BudgetsBroken, Gate
+from wherry.app.lockfile import LOCK
+from wherry.app.published import OFFLINE
 from wherry.bases import Bases
 from wherry.build.values import Observed
-from wherry.cli.budget_gate import BudgetsBroken, Gate
 from wherry.cli.deliver import deliver
-from wherry.cli.locking import LOCK
 from wherry.cli.memo import Memo, encoded, our_own_inputs, remember, status_of
-from wherry.cli.published import OFFLINE
 from wherry.cli.release import EVERYWHERE, readable_everywhere
 from wherry.cli.requests import TOML, Asked
 from wherry.cli.telling import Teller
@@ -160,7 +160,7 @@ def _counted_from(world: World, asked: Asked) -> _CountedFrom | None:
     for one in asked.budgeted:
         if not one.budgets.growth:
             continue
-        from wherry.cli.budgets import figures_file
+        from wherry.app.budgets import figures_file
 
         against = one.budgets.against
         if file := figures_file(one.folder, against):

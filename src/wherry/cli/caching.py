@@ -76,9 +76,9 @@ def carrier(world: World, texts: Sequence[str], progress: Progress) -> Callable[
         root = write_cargo(cargo, world.store)
         for kind, place in places:
             if kind == "registry":
-                from wherry.cli.shipping import push
+                from wherry.app.transfer import push_roots
 
-                push(world, progress, world.store, {place: root})
+                push_roots(world, world.store, {place: root}, progress)
             else:
                 from wherry.image.export import export
 
@@ -117,7 +117,7 @@ def _destination(text: str) -> tuple[str, str]:
     if not values.get(key):
         raise InvalidUsage(f"--cache-to {text}: it names no place", hint=f"add {key}=…")
     if values["type"] == "registry":
-        from wherry.cli.places import pushable
+        from wherry.app.places import pushable
 
         pushable(values[key])
     return values["type"], values[key]

@@ -1,5 +1,7 @@
 """`wherry check`: images beside the budgets of wherry.toml."""
 
+import os
+
 import click
 
 from wherry.cli.complete import images
@@ -19,12 +21,29 @@ from wherry.cli.world import World
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each budget and what was measured as JSON.")
 @click.pass_obj
-def command(world: World, /, **options: object) -> int:
+def command(world: World, /, *, names: tuple[str, ...], against: str | None, figures: str | None, as_json: bool) -> int:
     """Check images of services, or any IMAGE, against the budgets of wherry.toml; exit 1 where one is broken.
 
     Without a name: every service's image, under its first tag in the local store. An IMAGE that is no service's is held
     against [budgets]. With --write-figures, growth is not judged: what is measured is what counts from now on.
     """
-    from wherry.cli.checking import check
+    from wherry.app.check import check
 
-    return check(world, options)
+    checked = check(world, names, against=against, figures=figures)
+    if as_json:
+        import msgspec
+
+        from wherry.analysis.size import Held
+
+        world.say(msgspec.json.encode(Held(budgets=checked.budgets)).decode())
+    else:
+        from wherry.report.budgets import lines_of
+
+        for line in lines_of(checked.budgets):
+            world.say(line)
+        for name in checked.free:
+            world.note(f"{name} has no budgets; add some to [budgets] of wherry.toml")
+    if checked.figures:
+        place = os.path.relpath(checked.figures, world.cwd)
+        world.note(f"wrote the figures of {', '.join(checked.measured)} to {place}")
+    return 0 if checked.ok else 1

@@ -5,15 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wherry.app.places import TOML, toml_folder
+from wherry.app.published import find_published, names_published
 from wherry.cli.ko import options_for
-from wherry.cli.published import find_published, names_published
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
 from wherry.settings.budgets import Budgets
 from wherry.settings.options import BuildOptions
 from wherry.source.module import MainPackage, NoMainPackage, find_main
-
-TOML = "wherry.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +55,6 @@ def chosen_of(world: World, paths: Sequence[str], *, offline: bool) -> Iterator[
         yield from (Chosen(package, settings.resolve(name), folder, name, settings.budgets_of(name)) for name in names)
         if not names:
             yield Chosen(package, settings.build, folder, budgets=settings.budgets)
-
-
-def toml_folder(cwd: Path, paths: Sequence[str]) -> Path | None:
-    """Find the folder whose wherry.toml counts, up to the one with go.mod; None: there is none."""
-    start = Path(os.path.realpath(cwd / (paths[0] if paths else ".")))
-    if paths and not start.is_dir():
-        start = Path(os.path.realpath(cwd))
-    for folder in (start, *start.parents):
-        if (folder / TOML).is_file():
-            return folder
-        if (folder / "go.mod").is_file():
-            return None
-    return None
 
 
 def _main(world: World, start: Path, path: str, *, offline: bool) -> MainPackage:

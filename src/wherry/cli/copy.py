@@ -40,17 +40,27 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     (store:api:dev), layout folders (oci:DIR:NAME, ./DIR) or archives (oci-archive:FILE, docker-archive:FILE, FILE.tar).
     A name without a registry is the local store's. Prints TO@DIGEST.
     """
-    from wherry.cli.copying import Asked, copy_all_tags, copy_one, trust
+    from wherry.app.transfer import copy, copy_all_tags, trust
+    from wherry.layer.compress import Encoding
     from wherry.store.over import parse_wanted
 
     if compression_level is not None and not compression:
         raise InvalidUsage("--compression-level without --compression", hint="say --compression zstd, for one")
     if insecure:
         trust(world, source, target)
-    asked = Asked(parse_wanted(platforms), compression, compression_level, quiet)
-    copied = copy_all_tags(world, source, target, asked) if all_tags else [copy_one(world, source, target, asked)]
+    encoding = None
+    if compression:
+        level = compression_level
+        encoding = Encoding.default(compression) if level is None else Encoding(compression, level)
+    wanted = parse_wanted(platforms)
+    with world.reporter("quiet" if quiet else "auto") as progress:
+        copied = (
+            copy_all_tags(world, source, target, platforms=wanted, encoding=encoding, progress=progress)
+            if all_tags
+            else [copy(world, source, target, platforms=wanted, encoding=encoding, progress=progress)]
+        )
     if as_json:
-        world.say(json.dumps([{"name": name, "digest": digest} for name, digest in copied], indent=2))
+        world.say(json.dumps([{"name": one.name, "digest": one.digest} for one in copied], indent=2))
         return
-    for name, digest in copied:
-        world.say(digest if quiet else f"{name}@{digest}")
+    for one in copied:
+        world.say(one.digest if quiet else f"{one.name}@{one.digest}")

@@ -100,9 +100,9 @@ def _form(output: Output) -> "Form":
 
 
 def _push(world: World, progress: Progress, images: Mapping[str, Descriptor]) -> None:
-    from wherry.cli.shipping import push
+    from wherry.app.transfer import push_roots
 
-    push(world, progress, world.store, images)
+    push_roots(world, world.store, images, progress)
 
 
 def _load(world: World, progress: Progress, images: Mapping[str, Descriptor]) -> None:

@@ -1,7 +1,6 @@
 """`wherry doctor`: what this machine can and can't do for wherry, and what to do about it."""
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +8,7 @@ import click
 from wherry.cli.world import World
 
 if TYPE_CHECKING:
-    from wherry.cli.checkup import State
+    from wherry.app.doctor import Check, State
 
 _PAINT = {"ok": 32, "limited": 33, "missing": 31}
 """Green, yellow and red (ECMA-48, SGR)."""
@@ -23,23 +22,33 @@ def command(world: World, /, *, as_json: bool) -> int:
 
     Asks no registry, and shows no secret. Exits 1 where something that building needs is missing.
     """
-    from wherry.cli.checkup import State, checks
+    from wherry.app.doctor import State, doctor
 
-    found = list(checks(world))
+    found = list(doctor(world))
     missing = any(check.state is State.MISSING for check in found)
     if as_json:
-        world.say(json.dumps({"version": 1, "checks": [asdict(check) for check in found]}, indent=2))
+        rows = [{"name": one.name, "state": one.state, "found": _words(one), "remedy": one.remedy} for one in found]
+        world.say(json.dumps({"version": 1, "checks": rows}, indent=2))
         return 1 if missing else 0
     from wherry.report.terminal import table
     from wherry.report.views import plain
 
     for check, line in zip(
-        found, table([(check.state, check.name, plain(check.found)) for check in found]), strict=True
+        found, table([(check.state, check.name, plain(_words(check))) for check in found]), strict=True
     ):
         world.say(_painted(line, check.state) if world.colour_out else line)
         if check.remedy:
             world.say(f"         {plain(check.remedy)}")
     return 1 if missing else 0
+
+
+def _words(check: "Check") -> str:
+    from wherry.report.terminal import size
+
+    found = check.found
+    for name, figure in check.sizes.items():
+        found = found.replace(f"{{{name}}}", size(figure))
+    return found
 
 
 def _painted(line: str, state: "State") -> str:

@@ -67,8 +67,8 @@ def _clean_trees(world: World, unused: float, most: int | None, *, dry_run: bool
     folder = world.cache_folder
     if not (folder / "trees").is_dir():
         return
+    from wherry.app.sandboxes import mapping_of, trees_of
     from wherry.build.caches import unused as unused_caches
-    from wherry.cli.sandboxes import mapping_of, trees_of
     from wherry.report.terminal import size
     from wherry.store.images import images_of
 
@@ -105,7 +105,7 @@ def _clean_cache(world: World) -> None:
         for module in unused_since(folder / "published", world.clock() - _MONTH):
             rmtree(module, ignore_errors=True)
     if (folder / "sizes").is_dir():
-        from wherry.cli.sizing import forget_sizes
+        from wherry.app.sizes import forget_sizes
 
         forget_sizes(folder, world.clock() - _MONTH)
     for file in (path for name in ("locks", "calls", "contexts") for path in (folder / name).glob("*")):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wherry.app.places import find
 from wherry.cli.complete import images, platforms
-from wherry.cli.places import find
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.descriptor import Descriptor

@@ -49,7 +49,7 @@ def command(
     """
     from wherry.analysis.leaks import leaks_of
     from wherry.analysis.mapped import map_file
-    from wherry.cli.subjects import subjects
+    from wherry.app.subjects import subjects
     from wherry.report.leaks import Told, document, lines_of
 
     _check(fail_on, wanted)

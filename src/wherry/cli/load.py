@@ -10,10 +10,8 @@ import click
 from wherry.cli.complete import files
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
-from wherry.store.catalog import bring, names_for
 from wherry.store.contract import CHUNK
 from wherry.store.files import replacing
-from wherry.store.open import open_images
 
 
 @click.command("load")
@@ -29,20 +27,18 @@ def command(world: World, /, *, path: str | None, as_option: str | None, name: s
     if path and as_option:
         raise InvalidUsage("load takes one file", hint="name it once")
     named = path or as_option or "-"
-    with _at_hand(world, named) as place:
-        source, roots = open_images(place, shown="stdin" if named == "-" else named)
-        chosen = names_for(roots, origin="" if named == "-" else place.resolve().name, wanted=name)
-        for given, root in roots.items():
-            if not name and given not in chosen:
-                new = next(new for new, other in chosen.items() if other is root)
-                brings = "no name" if given == root.digest else f"only {given[:100]!r} as a name"
-                world.note(f"named {new}: it brings {brings}")
-        moved = bring(world.store, source, chosen)
+    from wherry.app.transfer import load
     from wherry.report.terminal import size
 
-    world.note(f"{size(moved)} were new")
-    for new, root in chosen.items():
-        world.say(f"{new}@{root.digest}")
+    with _at_hand(world, named) as place:
+        stdin = named == "-"
+        loaded = load(world, place, shown="stdin" if stdin else named, origin="" if stdin else None, name=name)
+    for new, given in loaded.renamed.items():
+        brings = f"only {given[:100]!r} as a name" if given else "no name"
+        world.note(f"named {new}: it brings {brings}")
+    world.note(f"{size(loaded.new)} were new")
+    for one in loaded.images:
+        world.say(f"{one.name}@{one.digest}")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def command(world: World, /, *, bases: tuple[str, ...], check: bool, insecure: b
     Builds below its folder then take the bases by these digests, and ask no registry. `wherry build --pull` does not
     look at it.
     """
-    from wherry.cli.locking import bases_named, lock_file, looked_up, read_lock, write_lock
+    from wherry.app.lockfile import bases_named, lock_file, looked_up, read_lock, write_lock
     from wherry.report.terminal import table
 
     file = lock_file(world.cwd)

@@ -29,7 +29,7 @@ def command(
 
     A helper that the config names keeps them; without one they stand in the file, which is not encrypted.
     """
-    from wherry.cli.logins import keep, registry_named, try_out
+    from wherry.app.credentials import keep, registry_named, try_out
     from wherry.settings.docker_config import Credential
 
     registry = registry_named(registry)

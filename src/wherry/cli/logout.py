@@ -10,7 +10,7 @@ from wherry.cli.world import World
 @click.pass_obj
 def command(world: World, /, *, registry: str) -> None:
     """Take REGISTRY's entry, by default Docker Hub's, out of Docker's config and out of the helper that it names."""
-    from wherry.cli.logins import forget, registry_named
+    from wherry.app.credentials import forget, registry_named
 
     registry = registry_named(registry)
     found = forget(world, registry)

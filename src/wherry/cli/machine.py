@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherry.cli.sandboxes import mapping_of, why_refused
+from wherry.app.sandboxes import mapping_of, why_refused
 from wherry.cli.world import World
 from wherry.dockerfiles import Machine
 from wherry.errors import HostUnable

@@ -124,7 +124,7 @@ def run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retur
         error.show(world.stderr)
         return error.exit_code
     except WherryError as error:
-        world.fail(error)
+        world.fail(_with_figures(error))
         return error.exit_code
     except KeyboardInterrupt:
         world.note("stopped")
@@ -142,6 +142,16 @@ def run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retur
         )
         return 70  # EX_SOFTWARE
     return code if isinstance(code, int) else 0
+
+
+def _with_figures(error: WherryError) -> WherryError:
+    """Add what budgets that are broken were measured to; figures are written for people up here only."""
+    broken = getattr(error, "broken", ())
+    if broken:
+        from wherry.report.budgets import broken_lines
+
+        error.message = "\n  ".join([error.message, *broken_lines(broken)])
+    return error
 
 
 def main() -> NoReturn:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from wherry.app.published import default_name
 from wherry.build.compile import GoFlags
 from wherry.cli.chosen import Chosen
 from wherry.cli.ko import DATA, data_of
-from wherry.cli.published import default_name
 from wherry.cli.release import encoding_for
 from wherry.cli.world import World
 from wherry.oci.config import RuntimeConfig

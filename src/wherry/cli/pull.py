@@ -29,33 +29,19 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
     What is there is not pulled again; a download that is cut goes on where it was. Prints NAME@DIGEST.
     """
-    from wherry.cli.shipping import telling, told
-    from wherry.oci.reference import Reference
-    from wherry.registry.transfer import Tally, Transfer
-    from wherry.report.progress import progress_for
-    from wherry.store.over import narrowed, parse_wanted
+    from wherry.app.transfer import pull, trust
+    from wherry.store.over import parse_wanted
 
     if tag and len(names) > 1:
         raise InvalidUsage(f"-t {tag}: one name, and {len(names)} images", hint="pull them one by one")
-    references = [Reference.parse(name.removeprefix("docker://")) for name in names]
     if insecure:
-        world.insecure |= {reference.registry for reference in references}
-    pulled = []
-    with progress_for("quiet" if quiet else "auto", world.stderr, world.environment, world.clock) as progress:
-        for reference in references:
-            with progress.step(f"pull {reference}") as step, world.store.writing():
-                remote = world.registries.source(reference)
-                found = remote.resolve(str(reference.digest or reference.tag))
-                source, root = narrowed(remote, found, parse_wanted(platforms), str(reference))
-                tally = Tally(telling(step))
-                Transfer(source=source, sink=world.store, tally=tally).move(root)
-                own = tag or f"{reference.name}:{reference.tag or f'sha256-{root.digest.short}'}"
-                world.store.tag(own, root)
-                step.done(told(tally))
-            pulled.append((str(Reference.parse(own)), root))
+        trust(world, *(f"docker://{name.removeprefix('docker://')}" for name in names))
+    wanted = parse_wanted(platforms)
+    with world.reporter("quiet" if quiet else "auto") as progress:
+        pulled = [pull(world, name, tag=tag or "", platforms=wanted, progress=progress) for name in names]
     if as_json:
-        found_all = [{"name": name, "digest": root.digest, "mediaType": root.media_type} for name, root in pulled]
-        world.say(json.dumps(found_all, indent=2))
+        rows = [{"name": one.name, "digest": one.digest, "mediaType": one.root.media_type} for one in pulled]
+        world.say(json.dumps(rows, indent=2))
         return
-    for name, root in pulled:
-        world.say(root.digest if quiet else f"{name}@{root.digest}")
+    for one in pulled:
+        world.say(one.digest if quiet else f"{one.name}@{one.digest}")

@@ -31,19 +31,14 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
     Blobs that are there are not sent again. Prints NAME@DIGEST.
     """
-    from wherry.cli.places import find, pushable
-    from wherry.cli.shipping import push
-    from wherry.report.progress import progress_for
-    from wherry.store.over import narrowed, parse_wanted
+    from wherry.app.transfer import push, trust
+    from wherry.store.over import parse_wanted
 
-    for name in names or (image,):
-        reference = pushable(name)
-        if insecure:
-            world.insecure.add(reference.registry)
-    at = find(world, image)
-    source, root = narrowed(at.source, at.root, parse_wanted(platforms), image)
-    with progress_for("quiet" if quiet else "auto", world.stderr, world.environment, world.clock) as progress:
-        pushed = push(world, progress, source, dict.fromkeys(names or (image,), root))
+    if insecure:
+        trust(world, *(f"docker://{name.removeprefix('docker://')}" for name in names or (image,)))
+    with world.reporter("quiet" if quiet else "auto") as progress:
+        pushed = push(world, image, names, platforms=parse_wanted(platforms), progress=progress)
+    root = pushed[0].root
     if digestfile:
         from wherry.store.files import replacing
 
@@ -54,9 +49,9 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
             "digest": root.digest,
             "mediaType": root.media_type,
             "size": root.size,
-            "names": list(pushed.values()),
+            "names": list(map(str, pushed)),
         }
         world.say(json.dumps(document, indent=2))
         return
-    for line in dict.fromkeys([root.digest] if quiet else pushed.values()):
+    for line in dict.fromkeys([root.digest] if quiet else map(str, pushed)):
         world.say(line)

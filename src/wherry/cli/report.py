@@ -65,8 +65,8 @@ def command(world: World, /, **options: Any) -> None:
 
 def _document(world: World, options: dict[str, Any]) -> "SizeDocument":
     from wherry.analysis.size import SCHEMA, SizeDocument
-    from wherry.cli.sizing import size_document
-    from wherry.cli.source_graph import with_source
+    from wherry.app.imports import with_source
+    from wherry.app.sizes import size_document
 
     if not options["source_file"]:
         measured = size_document(world, options["subject"], options["platform"])

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wherry.cli.budget_gate import Budgeted, counted_from
+from wherry.app.budget_gate import Budgeted, counted_from
 from wherry.cli.chosen import Chosen, chosen_of, door_of
 from wherry.cli.ko import DATA, Naming, naming_of
 from wherry.cli.one_image import request_of
@@ -139,7 +139,7 @@ def _ko_words(requests: tuple[Request, ...], naming: Naming | None, options: Map
 
 
 def _policy(world: World, folder: Path, options: Mapping[str, Any], outputs: Sequence[Output]) -> Policy:
-    from wherry.cli.locking import lock_file, read_lock
+    from wherry.app.lockfile import lock_file, read_lock
 
     if options["pull"] and options["offline"]:
         raise InvalidUsage("--pull asks registries, --offline does not", hint="take one of them out")
@@ -156,7 +156,7 @@ def _check_names(
     world: World, requests: Sequence[Request], outputs: Sequence[Output], options: Mapping[str, Any]
 ) -> None:
     """Refuse names that can't be pushed to before anything is built; let those of `--insecure` be insecure."""
-    from wherry.cli.places import pushable
+    from wherry.app.places import pushable
 
     names = [name for request in requests for name in request.names] if options["push"] else []
     for output in outputs:

@@ -149,7 +149,7 @@ def _check_names(asked: Mapping[str, Asked], wanted: Mapping[str, tuple[str, Fou
     """Refuse to build what could not be pushed."""
     if naming:
         return
-    from wherry.cli.places import pushable
+    from wherry.app.places import pushable
 
     for text, one in asked.items():
         try:

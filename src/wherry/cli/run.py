@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wherry.app.places import find
 from wherry.cli.complete import images, platforms
-from wherry.cli.places import find
 from wherry.cli.world import World
 from wherry.errors import HostUnable, InvalidUsage, NotFound
 from wherry.platform import Platform
@@ -103,7 +103,7 @@ def command(  # noqa: PLR0913 - docker's options, one each
 
 
 def _run(world: World, located: Located, wishes: "Wishes", platform: Platform | None, *, quiet: bool) -> int:
-    from wherry.cli.sandboxes import mapping_of, trees_of, why_refused
+    from wherry.app.sandboxes import mapping_of, trees_of, why_refused
     from wherry.host.kernel import Kernel
     from wherry.runtime.run import Place, prepare, run
     from wherry.sandbox.accounts import read_accounts

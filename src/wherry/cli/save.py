@@ -1,22 +1,11 @@
 """`wherry save IMAGE… -o FILE|DIR|-`: images out of the local store."""
 
-from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from wherry.cli.complete import images, platforms
 from wherry.cli.world import World
-from wherry.errors import InvalidUsage
-from wherry.oci.descriptor import Descriptor
-from wherry.platform import Platform
-from wherry.store.archive import write_docker_archive, write_oci_archive
-from wherry.store.catalog import bring
-from wherry.store.disk import DiskStore
-from wherry.store.files import replacing
-from wherry.store.images import image_for
-from wherry.store.layout import find_name
 
 
 @click.command("save")
@@ -45,40 +34,15 @@ def command(world: World, /, *, images: tuple[str, ...], output: str, form: str,
 
     The same images give the same bytes. Without -o the archive goes to stdout.
     """
-    with world.store.reading():
-        roots = _roots(world, images, platform)
-        target = world.cwd / output
-        if output != "-" and (output.endswith("/") or target.is_dir()):
-            _save_layout(world, roots, target, form)
-            return
-        write = write_oci_archive if form == "oci" else write_docker_archive
-        with nullcontext(world.binary_out) if output == "-" else replacing(target) as out:
-            write(out, world.store, roots)
-    if output != "-":
-        _tell(world, roots, output)
+    from wherry.app.transfer import save
 
-
-def _roots(world: World, images: tuple[str, ...], platform: str | None) -> dict[str, Descriptor]:
-    tags = world.store.tags()
-    roots = {}
-    for image in images:
-        root = world.store.resolve(image)
-        if platform:
-            root = image_for(world.store, root, Platform.parse(platform), image).descriptor
-        roots[find_name(image, tags) or str(root.digest)] = root
-    return roots
-
-
-def _save_layout(world: World, roots: Mapping[str, Descriptor], target: Path, form: str) -> None:
-    if form == "docker":
-        raise InvalidUsage("a layout folder is no archive for Docker", hint="name a file, or leave --format out")
-    nameless = [name for name, root in roots.items() if name == root.digest]
-    if nameless:
-        raise InvalidUsage(f"{nameless[0]}: goes into a layout by a name", hint="give it one with `wherry tag`")
-    bring(DiskStore(target), world.store, roots)
-    _tell(world, roots, str(target))
-
-
-def _tell(world: World, roots: Mapping[str, Descriptor], place: str) -> None:
-    for name, root in roots.items():
-        world.note(f"{name}@{root.digest} saved to {place}" if name != root.digest else f"{name} saved to {place}")
+    folder = output != "-" and output.endswith("/")
+    to = world.binary_out if output == "-" else world.cwd / output
+    saved = save(
+        world, images, to, form="docker" if form == "docker" else "oci", platform=platform or "", layout=folder
+    )
+    if output == "-":
+        return
+    place = str(to) if isinstance(to, Path) and to.is_dir() else output
+    for one in saved:
+        world.note(f"{one} saved to {place}")

@@ -1,9 +1,15 @@
 """`wherry size SUBJECT`: whose bytes."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from wherry.cli.complete import images, platforms
 from wherry.cli.world import World
+from wherry.errors import InvalidUsage
+
+if TYPE_CHECKING:
+    from wherry.analysis.size import BinarySize
 
 _WAYS = ("module", "package", "function", "kind", "section")
 
@@ -35,7 +41,24 @@ _WAYS = ("module", "package", "function", "kind", "section")
     "--json", "as_json", is_flag=True, help="Print the whole document; docs/reference/size.md has its schema."
 )
 @click.pass_obj
-def command(world: World, /, **options: object) -> int:
+def command(  # noqa: PLR0913 - click hands over one argument an option
+    world: World,
+    /,
+    *,
+    subject: str,
+    platform: str | None,
+    by: str,
+    top: int,
+    match: str,
+    sections: bool,
+    full: bool,  # noqa: ARG001 - the default, by its name
+    generics: str,
+    why: str | None,
+    without: str | None,
+    rebuild: bool,
+    source: str | None,
+    as_json: bool,
+) -> None:
     """Say whose each byte of a Go program is: which module, package, function, and what for.
 
     Each byte of the file is counted once. It is exact where a table of the binary says so, shared where several
@@ -43,6 +66,41 @@ def command(world: World, /, **options: object) -> int:
 
     What is `alone` a module's would go if it went: it needs the source, by --source, or here.
     """
-    from wherry.cli.sizing import say_size
+    from wherry.app.sizes import size, size_without
+    from wherry.report.size import lines_of, measured_lines
 
-    return say_size(world, options)
+    wanted = why or without or ""
+    document = size(
+        world, subject, platform=platform, sections=sections, origin=generics == "origin",
+        functions=as_json or by == "function", source=source, routes_to=wanted,
+    )  # fmt: skip
+    if as_json:
+        import msgspec
+
+        world.say(msgspec.json.encode(document).decode())
+        return
+    if rebuild and not without:
+        raise InvalidUsage("--rebuild measures what --without estimates", hint="add --without MODULE")
+    for number, binary in enumerate(document.binaries):
+        lines = (
+            _wanted(binary, wanted, routes=bool(why))
+            if wanted
+            else lines_of(binary, by="section" if sections else by, most=top, match=match)
+        )
+        for line in ([""] * bool(number)) + lines:
+            world.say(line)
+        if rebuild and without:
+            with world.reporter("plain") as progress:
+                found = size_without(world, binary, without, source=source, progress=progress)
+            for line in measured_lines(found.before, found.after, without):
+                world.say(line)
+
+
+def _wanted(binary: "BinarySize", name: str, *, routes: bool) -> list[str]:
+    from wherry.app.sizes import not_in
+    from wherry.report.size import estimate_of, routes_of
+
+    module = next((one for one in binary.modules if one.routes), None)
+    if module is None:
+        raise not_in(binary, name)
+    return routes_of(module) if routes else estimate_of(binary, module, name)

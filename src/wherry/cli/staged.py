@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from wherry.app.budget_gate import BudgetsBroken, Gate, budgeted_dockerfile
 from wherry.app.progress import Progress
 from wherry.build.engine import Outcome
-from wherry.cli.budget_gate import BudgetsBroken, Gate, budgeted_dockerfile
 from wherry.cli.caching import bring, bring_mounts, carrier, packer
 from wherry.cli.deliver import deliver
 from wherry.cli.secrets import agents_of, secrets_of

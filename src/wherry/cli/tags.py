@@ -15,22 +15,19 @@ from wherry.cli.world import World
 @click.pass_obj
 def command(world: World, /, *, repository: str, digests: bool, insecure: bool, as_json: bool) -> None:
     """List the tags of REPOSITORY, such as localhost:5000/api."""
-    from wherry.oci.reference import Reference
+    from wherry.app.transfer import tags, trust
 
-    reference = Reference.parse(repository.removeprefix("docker://"), default_tag="")
     if insecure:
-        world.insecure.add(reference.registry)
-    source = world.registries.source(reference)
-    if not (digests or as_json):
-        for tag in source.tags():
-            world.say(tag)
-        return
-    found = {tag: str(source.resolve(tag).digest) if digests else "" for tag in source.tags()}
+        trust(world, f"docker://{repository.removeprefix('docker://')}")
+    found = tags(world, repository, digests=digests)
     if as_json:
+        from wherry.oci.reference import Reference
+
+        name = Reference.parse(repository.removeprefix("docker://"), default_tag="").name
         listed: object = found if digests else list(found)
-        world.say(json.dumps({"repository": str(source), "tags": listed}, indent=2))
+        world.say(json.dumps({"repository": name, "tags": listed}, indent=2))
         return
     from wherry.report.terminal import table
 
-    for line in table(list(found.items())):
+    for line in table(list(found.items())) if digests else found:
         world.say(line)

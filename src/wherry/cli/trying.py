@@ -8,8 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from wherry.app.places import TOML
 from wherry.build import compile as go
-from wherry.cli.chosen import TOML, Chosen, chosen_of
+from wherry.cli.chosen import Chosen, chosen_of
 from wherry.cli.one_image import request_of
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage

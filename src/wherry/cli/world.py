@@ -5,10 +5,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import IO, TYPE_CHECKING, Self, cast
 
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage, WherryError
+
+if TYPE_CHECKING:
+    from wherry.app.progress import Reporter
 
 
 class World(Session):
@@ -66,6 +69,12 @@ class World(Session):
 
     def _paints(self, stream: IO[str]) -> bool:
         return stream.isatty() and not self.environment.get("NO_COLOR") and self.environment.get("TERM") != "dumb"
+
+    def reporter(self, mode: str = "auto") -> "Reporter":
+        """Give what shows progress on stderr: `auto`, `plain`, `json` or `quiet`; use it in a `with` statement."""
+        from wherry.report.progress import progress_for
+
+        return progress_for(mode, self.stderr, self.environment, self.clock)
 
     def say(self, line: str) -> None:
         """Print a result."""

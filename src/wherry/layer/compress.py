@@ -29,6 +29,8 @@ from wherry.store.contract import BlobSink
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
+RELEASED = {"gzip": "zlib-ng 2.3.3", "zstd": "zstd 1.5.7"}
+"""The encoders that the digests of this release are made with; others are read as well, and give other bytes."""
 _BLOCK = 1 << 20
 _JOB = 4 << 20
 _MOST_THREADS = 8
@@ -82,17 +84,34 @@ class Encoding:
         """All that decides the compressed bytes: library, version, level, cut."""
         match self.algorithm:
             case "gzip":
+                return f"{self.library}, level {self.level}, memory {_MEMORY}, blocks of {_BLOCK >> 20} MiB"
+            case "zstd":
+                return f"{self.library}, level {self.level}, jobs of {_JOB >> 20} MiB"
+            case _:
+                return "none"
+
+    @property
+    def library(self) -> str:
+        """The installed library that compresses, with its version; empty where none does."""
+        match self.algorithm:
+            case "gzip":
                 from zlib_ng import zlib_ng
 
-                library = f"zlib-ng {zlib_ng.ZLIBNG_RUNTIME_VERSION}"
-                return f"{library}, level {self.level}, memory {_MEMORY}, blocks of {_BLOCK >> 20} MiB"
+                return f"zlib-ng {zlib_ng.ZLIBNG_RUNTIME_VERSION}"
             case "zstd":
                 import zstandard
 
-                version = ".".join(map(str, zstandard.ZSTD_VERSION))
-                return f"zstd {version}, level {self.level}, jobs of {_JOB >> 20} MiB"
+                return f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}"
             case _:
-                return "none"
+                return ""
+
+    @property
+    def differs(self) -> str:
+        """Why the digest is another than this release gives elsewhere; empty where it is the same."""
+        released = RELEASED.get(self.algorithm, "")
+        if self.library == released:
+            return ""
+        return f"{self.library} is installed, and this release's digests are made with {released}"
 
 
 DEFAULT = Encoding.default()

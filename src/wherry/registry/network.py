@@ -29,6 +29,8 @@ from wherry.settings.proxies import Proxies
 
 CONNECT, READ = 15.0, 60.0
 """Seconds we wait for a connection, and for the next bytes on one."""
+_EMBEDDED = Path(__file__).parents[1] / "base" / "data" / "certificates.pem"
+"""Mozilla's authorities, for a machine that has none."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -120,9 +122,7 @@ class Connections:
     def _context(self, netloc: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.network.ca_file or None)
         if not context.cert_store_stats()["x509_ca"] and not self.network.ca_file:
-            import certifi
-
-            context.load_verify_locations(certifi.where())
+            context.load_verify_locations(_EMBEDDED)
         for folder in self.network.certificate_folders:
             _add_certificates(context, folder / netloc)
         if netloc in self.network.insecure:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.errors import HostUnable
 from wherry.source.module import MainPackage
 from wherry.source.published import PublishedModules, is_exact, is_published, parse_published
@@ -14,7 +14,7 @@ OFFLINE = {"GOPROXY": "off"}
 """How Go is told to ask nobody."""
 
 
-def find_published(world: World, text: str, *, offline: bool) -> MainPackage:
+def find_published(session: Session, text: str, *, offline: bool) -> MainPackage:
     """Find the program that a text names.
 
     `latest`, a branch and the like mean what they meant last where `--offline` forbids to ask.
@@ -23,12 +23,12 @@ def find_published(world: World, text: str, *, offline: bool) -> MainPackage:
         InvalidUsage, NotFound, NoMainPackage, HostUnable, PackageBroken: as `PublishedModules.find`.
     """
     path, version = parse_published(text)
-    results = Results(world.cache_folder)
+    results = Results(session.cache_folder)
     fact = f"go package {text}"
     try:
         last = "" if is_exact(version) else results.fact(fact) or ""
-        environment = {**world.environment, **(OFFLINE if offline else {})}
-        modules = PublishedModules(world.cache_folder / FOLDER, world.runner, environment)
+        environment = {**session.environment, **(OFFLINE if offline else {})}
+        modules = PublishedModules(session.cache_folder / FOLDER, session.runner, environment)
         if offline and last:
             return modules.find(f"{path}@{last}")
         try:

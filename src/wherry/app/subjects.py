@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from wherry.analysis.subjects import Subject, file_subject, image_subjects, starts_as_program
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.errors import NotFound
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ def is_program(path: Path) -> bool:
 
 @contextmanager
 def subjects(
-    world: World, name: str, *, platform: str | None = None, hashed: bool = True
+    session: Session, name: str, *, platform: str | None = None, hashed: bool = True
 ) -> Iterator[Sequence[Subject]]:
     """Give the programs of a file or an image; their files are there until the block ends.
 
     Args:
-        world: where.
+        session: where.
         name: a path of a program, or an image as `inspect` takes it.
         platform: of an image with several, the one that is meant; None: all.
         hashed: whether a bare file's digest is wanted.
@@ -39,11 +39,11 @@ def subjects(
     Raises:
         NotFound: there is no such thing, or no program in it.
     """
-    path = world.cwd / name
+    path = session.cwd / name
     if is_program(path):
         yield (file_subject(path, name, hashed=hashed),)
         return
-    located, images = images_named(world, name, platform)
+    located, images = images_named(session, name, platform)
     with TemporaryDirectory(prefix="wherry-") as folder:
         found = [one for image in images for one in image_subjects(located.source, image, name, Path(folder))]
         if not found:
@@ -53,19 +53,19 @@ def subjects(
         yield found
 
 
-def images_named(world: World, name: str, platform: str | None) -> "tuple[Located, tuple[Image, ...]]":
+def images_named(session: Session, name: str, platform: str | None) -> "tuple[Located, tuple[Image, ...]]":
     """Find the images of a name: one a platform, or only the one that is meant.
 
     Raises:
         NotFound: there is none; the hint lists the platforms there are.
     """
-    path = world.cwd / name
+    path = session.cwd / name
     if path.is_file() and not _is_archive(name, path):
         raise NotFound(f"{name}: neither a program nor an image", hint="name an ELF, Mach-O or PE file, or an image")
-    from wherry.cli.places import find
+    from wherry.app.places import find
     from wherry.store.images import images_of
 
-    located = find(world, name)
+    located = find(session, name)
     images = images_of(located.source, located.root)
     chosen = tuple(image for image in images if platform in {None, str(image.platform)})
     if not chosen:

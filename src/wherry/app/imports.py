@@ -11,7 +11,7 @@ import msgspec
 from wherry.analysis.exclusive import with_graph
 from wherry.analysis.imports import ImportGraph
 from wherry.analysis.size import BinarySize, SizeDocument
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.errors import InvalidUsage, WherryError
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _MODULE = re.compile(r'^module\s+"?([^\s"]+)', re.MULTILINE)
 
 
-def with_source(world: World, document: SizeDocument, source: str | None, *, wanted: str) -> SizeDocument:
+def with_source(session: Session, document: SizeDocument, source: str | None, *, wanted: str) -> SizeDocument:
     """Add what the source tells: bytes that would go with a module, and routes.
 
     Args:
-        world: where.
+        session: where.
         document: what was measured.
         source: a folder of the module; None: here, if here it is.
         wanted: a module or package whose routes shall be told.
@@ -35,7 +35,7 @@ def with_source(world: World, document: SizeDocument, source: str | None, *, wan
     """
     binaries = []
     for binary in document.binaries:
-        folder = _folder(world, source, binary)
+        folder = _folder(session, source, binary)
         if folder is None:
             if wanted or source:
                 raise InvalidUsage(
@@ -46,7 +46,7 @@ def with_source(world: World, document: SizeDocument, source: str | None, *, wan
             binaries.append(binary)
             continue
         try:
-            graph = _graph(world, folder, binary)
+            graph = _graph(session, folder, binary)
         except WherryError as error:
             if wanted or source:
                 raise
@@ -56,11 +56,11 @@ def with_source(world: World, document: SizeDocument, source: str | None, *, wan
     return msgspec.structs.replace(document, binaries=tuple(binaries))
 
 
-def _folder(world: World, source: str | None, binary: BinarySize) -> Path | None:
+def _folder(session: Session, source: str | None, binary: BinarySize) -> Path | None:
     """Find the folder of the program's module; of another module's folder nothing is said."""
     if not binary.package or not binary.module:
         return None
-    start = (world.cwd / (source or ".")).absolute()
+    start = (session.cwd / (source or ".")).absolute()
     for folder in (start, *start.parents):
         file = folder / "go.mod"
         if file.is_file():
@@ -69,19 +69,19 @@ def _folder(world: World, source: str | None, binary: BinarySize) -> Path | None
     return None
 
 
-def _graph(world: World, folder: Path, binary: BinarySize) -> ImportGraph:
+def _graph(session: Session, folder: Path, binary: BinarySize) -> ImportGraph:
     from wherry.host.toolchain import find_toolchain
     from wherry.source.graph import list_imports
 
-    toolchain = find_toolchain(world.runner, world.environment, folder)
+    toolchain = find_toolchain(session.runner, session.environment, folder)
     goos, _, goarch = binary.platform.partition("/")
     target = {"GOOS": goos, "GOARCH": goarch.partition("/")[0], "CGO_ENABLED": binary.settings.get("CGO_ENABLED", "0")}
     flags = list(_flags(binary))
-    return ImportGraph(list_imports(world.runner, toolchain, folder, binary.package, flags, target))
+    return ImportGraph(list_imports(session.runner, toolchain, folder, binary.package, flags, target))
 
 
 @contextmanager
-def recipe_of(world: World, binary: BinarySize, source: str | None) -> Iterator[tuple["Compiler", "Recipe"]]:
+def recipe_of(session: Session, binary: BinarySize, source: str | None) -> Iterator[tuple["Compiler", "Recipe"]]:
     """Make what builds a program again as its build info says it was built, in a folder of ours.
 
     Raises:
@@ -93,7 +93,7 @@ def recipe_of(world: World, binary: BinarySize, source: str | None) -> Iterator[
     from wherry.lab.compiling import Compiler, Recipe
     from wherry.source.module import MainPackage
 
-    folder = _folder(world, source, binary)
+    folder = _folder(session, source, binary)
     if folder is None:
         raise InvalidUsage(f"{binary.name}: its source is not here", hint="name its folder by --source DIR")
     goos, _, goarch = binary.platform.partition("/")
@@ -103,9 +103,9 @@ def recipe_of(world: World, binary: BinarySize, source: str | None) -> Iterator[
     # Named by its import path, whatever folder we start in.
     package = MainPackage(folder, folder, binary.module, binary.package, "measured")
     with TemporaryDirectory(prefix="wherry-") as place:
-        toolchain = find_toolchain(world.runner, world.environment, folder)
+        toolchain = find_toolchain(session.runner, session.environment, folder)
         recipe = Recipe(package, (*flags, *_flags(binary)), target)
-        yield Compiler(world.runner, toolchain, Path(place)), recipe
+        yield Compiler(session.runner, toolchain, Path(place)), recipe
 
 
 def _flags(binary: BinarySize) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The gate between a build and the world: an image over its budget is stored and named, and goes nowhere."""
+"""The gate between a build and the session: an image over its budget is stored and named, and goes nowhere."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wherry.app.progress import Progress
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.errors import InvalidUsage, WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.settings.budgets import Budgets
 
 if TYPE_CHECKING:
     from wherry.analysis.size import BudgetCheck
-    from wherry.cli.budgets import Reference
+    from wherry.app.budgets import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class BudgetsBroken(WherryError):
     exit_code = 1
 
     def __init__(self, broken: "Sequence[BudgetCheck]", names: Sequence[str], document: str = "") -> None:
-        from wherry.report.budgets import broken_lines
-
         super().__init__(
-            "\n  ".join(["an image is over its budget", *broken_lines(broken)]),
+            "an image is over its budget",
             hint=f"{', '.join(names)}: stored, neither pushed nor written anywhere; --no-budgets lets it pass",
         )
+        self.broken = tuple(broken)
+        """The budgets that do not hold."""
         self.document = document
         """What `--json` prints; empty where it prints nothing."""
 
@@ -59,22 +59,22 @@ class Weighable(Protocol):
 class Gate:
     """Budgets of a build, with what growth is counted from as it was before the build."""
 
-    world: World
+    session: Session
     budgeted: tuple[Budgeted, ...]
     references: "tuple[Reference | None, ...]"
 
     @classmethod
-    def of(cls, world: World, budgeted: tuple[Budgeted, ...]) -> "Gate":
+    def of(cls, session: Session, budgeted: tuple[Budgeted, ...]) -> "Gate":
         """Measure what growth is counted from; the build may give its name to another image.
 
         Raises:
             NotFound, InvalidUsage: it is not there, or nothing is named.
         """
         if not any(one.budgets for one in budgeted):
-            return cls(world, (), ())
-        from wherry.cli.budgets import reference_of
+            return cls(session, (), ())
+        from wherry.app.budgets import reference_of
 
-        return cls(world, budgeted, tuple(reference_of(world, one) for one in budgeted))
+        return cls(session, budgeted, tuple(reference_of(session, one) for one in budgeted))
 
     @property
     def counts_growth(self) -> bool:
@@ -85,20 +85,22 @@ class Gate:
         """Hold images that were built to their budgets, in the order of those; tell what holds."""
         if not self.budgeted:
             return []
-        from wherry.cli.budgets import judge
+        from wherry.app.budgets import judge
 
         found: list[BudgetCheck] = []
         for image, wanted, reference in zip(images, self.budgeted, self.references, strict=True):
             if not wanted.budgets:
                 continue
-            checks = list(judge(self.world, str(image.root.digest), image.names[0], wanted.budgets, reference))
+            checks = list(judge(self.session, str(image.root.digest), image.names[0], wanted.budgets, reference))
             found += checks
             if checks and all(one.ok for one in checks):
-                progress.line(_held(image.names[0], checks))
+                progress.line(f"{image.names[0]}: {_held(checks)}")
         return found
 
 
-def budgeted_dockerfile(world: World, file: Path | None, options: Mapping[str, Any], name: str) -> tuple[Budgeted, ...]:
+def budgeted_dockerfile(
+    session: Session, file: Path | None, options: Mapping[str, Any], name: str
+) -> tuple[Budgeted, ...]:
     """Give the budgets of a Dockerfile's image: those of a wherry.toml that says `front-door = "dockerfile"`."""
     wanted = []
     if file and options["budgets"] and file.is_file():
@@ -107,7 +109,7 @@ def budgeted_dockerfile(world: World, file: Path | None, options: Mapping[str, A
         settings = Settings.parse(file.read_text(errors="replace"), str(file))
         if settings.build.front_door == "dockerfile":
             wanted.append(Budgeted(name, settings.budgets, file.parent))
-    return counted_from(wanted, options["against"], world.cwd)
+    return counted_from(wanted, options["against"], session.cwd)
 
 
 def counted_from(budgeted: Iterable[Budgeted], against: str | None, cwd: Path) -> tuple[Budgeted, ...]:
@@ -126,9 +128,7 @@ def counted_from(budgeted: Iterable[Budgeted], against: str | None, cwd: Path) -
     return tuple(replace(one, budgets=replace(one.budgets, against=against), folder=cwd) for one in found)
 
 
-def _held(name: str, checks: "Sequence[BudgetCheck]") -> str:
-    from wherry.report.terminal import size
-
+def _held(checks: "Sequence[BudgetCheck]") -> str:
     tightest = max(checks, key=lambda one: one.actual / one.limit if one.limit else 1)
-    used = f"{size(tightest.actual)} of {size(tightest.limit)}"
-    return f"{name}: {len(checks)} budgets hold; the tightest is {tightest.what}, {used} ({tightest.platform})"
+    used = f"{tightest.actual / tightest.limit:.0%}" if tightest.limit else "all"
+    return f"{len(checks)} budgets hold; the tightest is {tightest.what}, {used} used ({tightest.platform})"

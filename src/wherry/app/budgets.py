@@ -10,8 +10,8 @@ from pathlib import Path
 from wherry.analysis.budgets import GROWTH, Grown, Limits, Weighed, checks
 from wherry.analysis.figures import Figures, FiguresDocument
 from wherry.analysis.size import BudgetCheck, LayerSize
-from wherry.cli.budget_gate import Budgeted
-from wherry.cli.world import World
+from wherry.app.budget_gate import Budgeted
+from wherry.app.session import Session
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.image import Image
 from wherry.settings.budgets import Budgets
@@ -46,7 +46,7 @@ class Reference:
         return self.figures[platform]
 
 
-def reference_of(world: World, wanted: Budgeted) -> Reference | None:
+def reference_of(session: Session, wanted: Budgeted) -> Reference | None:
     """Measure or read what growth is counted from; None where no budget asks for it.
 
     Raises:
@@ -66,7 +66,7 @@ def reference_of(world: World, wanted: Budgeted) -> Reference | None:
     if file is None:
         path = wanted.folder / against
         name = str(path) if path.exists() else against
-        weighed = weigh(world, name, against, programs=True)
+        weighed = weigh(session, name, against, programs=True)
         return Reference(against, {one.platform: one.figures() for one in weighed}, image=True)
     found = read_figures(file, against)
     if wanted.key not in found.images:
@@ -104,11 +104,11 @@ def read_figures(file: Path, name: str) -> FiguresDocument:
     return FiguresDocument.parse(text, name)
 
 
-def weigh(world: World, name: str, label: str, *, programs: bool) -> Sequence[Weighed]:
+def weigh(session: Session, name: str, label: str, *, programs: bool) -> Sequence[Weighed]:
     """Weigh an image on each of its platforms.
 
     Args:
-        world: where.
+        session: where.
         name: the image, as `inspect` takes it.
         label: what messages call it.
         programs: whether its programs are looked into as well.
@@ -116,30 +116,30 @@ def weigh(world: World, name: str, label: str, *, programs: bool) -> Sequence[We
     Raises:
         NotFound: there is no such image.
     """
-    from wherry.cli.sizing import size_of_any
-    from wherry.cli.subjects import images_named
+    from wherry.app.sizes import size_of_any
+    from wherry.app.subjects import images_named
 
-    located, images = images_named(world, name, None)
-    document = size_of_any(world, name, functions=False) if programs else None
+    located, images = images_named(session, name, None)
+    document = size_of_any(session, name, functions=False) if programs else None
     found = []
     for image in images:
         platform = str(image.platform)
         if document:
             layers = tuple(one for one in document.layers if one.platform == platform)
         else:
-            layers = _layers(world, located.source, image)
+            layers = _layers(session, located.source, image)
         binaries = [one for one in document.binaries if one.platform == platform] if document else []
         inside = tuple(sorted(binaries, key=lambda one: -one.size)) if document else None
         found.append(Weighed(label, platform, layers, level_of(image), inside))
     return found
 
 
-def _layers(world: World, source: BlobSource, image: Image) -> tuple[LayerSize, ...]:
+def _layers(session: Session, source: BlobSource, image: Image) -> tuple[LayerSize, ...]:
     """Measure layers without their files; what one unpacks to is remembered by its digest."""
     from wherry.analysis.layers import layers_weighed, unpacked_of
     from wherry.store.results import Results
 
-    with closing(Results(world.cache_folder)) as results:
+    with closing(Results(session.cache_folder)) as results:
 
         def unpacked(number: int) -> int:
             fact = f"{image.manifest.stack[number].digest} unpacks to"
@@ -164,7 +164,9 @@ def level_of(image: Image) -> int | None:
     return int(match[1]) if match else None
 
 
-def judge(world: World, name: str, label: str, budgets: Budgets, reference: Reference | None) -> Iterator[BudgetCheck]:
+def judge(
+    session: Session, name: str, label: str, budgets: Budgets, reference: Reference | None
+) -> Iterator[BudgetCheck]:
     """Hold the budgets of an image beside what it weighs, on each platform.
 
     Raises:
@@ -172,10 +174,10 @@ def judge(world: World, name: str, label: str, budgets: Budgets, reference: Refe
     """
     plain = Limits(budgets.sizes, budgets.modules, budgets.packages)
     programs = plain.of_programs
-    weighed = weigh(world, name, label, programs=programs)
+    weighed = weigh(session, name, label, programs=programs)
     found = [checks(one, _limits(plain, budgets, reference, one)) for one in weighed]
     if not programs and any(not check.ok for rows in found for check in rows):
-        weighed = weigh(world, name, label, programs=True)  # to say what takes the most
+        weighed = weigh(session, name, label, programs=True)  # to say what takes the most
         found = [checks(one, _limits(plain, budgets, reference, one)) for one in weighed]
     yield from (check for rows in found for check in rows)
 

@@ -4,8 +4,8 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from wherry.app.session import Session
 from wherry.bases import Bases
-from wherry.cli.world import World
 from wherry.digest import Digest, InvalidDigest
 from wherry.errors import InvalidSettings
 from wherry.oci.reference import InvalidReference, Reference
@@ -66,9 +66,9 @@ def write_lock(file: Path, digests: Mapping[str, str]) -> None:
         out.write((_HEAD + "".join(lines)).encode())
 
 
-def bases_named(world: World) -> Iterator[str]:
+def bases_named(session: Session) -> Iterator[str]:
     """Name the bases of the wherry.toml that counts here."""
-    for folder in (world.cwd, *world.cwd.parents):
+    for folder in (session.cwd, *session.cwd.parents):
         if (folder / FILE).is_file():
             settings = Settings.parse((folder / FILE).read_text(errors="replace"), FILE)
             for options in (settings.build, *map(settings.resolve, settings.services)):
@@ -77,19 +77,19 @@ def bases_named(world: World) -> Iterator[str]:
             return
 
 
-def looked_up(world: World, names: Collection[str]) -> dict[str, str]:
+def looked_up(session: Session, names: Collection[str]) -> dict[str, str]:
     """Ask registries for the digests of names; what is embedded, here, or named by a digest is left out.
 
     Raises:
         WherryError: a registry has one not, or can't be reached; nothing was written.
     """
-    from wherry.cli.shipping import remembered
+    from wherry.app.transfer import remembered
 
-    with remembered(world) as results:
-        bases = Bases(world.store, RemoteBases(world.store, lambda: world.registries, results, Policy()))
+    with remembered(session) as results:
+        bases = Bases(session.store, RemoteBases(session.store, lambda: session.registries, results, Policy()))
         there = {name for name in names if bases.is_remote(name)}
     found = {}
     for name in names:
         if name in there and not (reference := reference_of(name)).digest:
-            found[str(reference)] = str(world.registries.source(reference).resolve(reference.tag).digest)
+            found[str(reference)] = str(session.registries.source(reference).resolve(reference.tag).digest)
     return found

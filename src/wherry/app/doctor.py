@@ -1,14 +1,14 @@
-"""What `wherry doctor` looks at, a value a check."""
+"""What this machine can do for wherry: one value for each check."""
 
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from wherry.app.network import docker_config, keyring_of
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.errors import WherryError
 from wherry.host.cgroups import Cgroup, own_cgroup
 from wherry.host.kernel import Ability, Kernel, emulation
@@ -39,39 +39,44 @@ class Check:
     name: str
     state: State
     found: str
-    """What there is, in words."""
+    """What there is, in words; `{free}` and the like stand for a figure of `sizes`."""
     remedy: str = ""
     """What to do about it; empty where nothing is to be done."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes, by name."""
 
 
-def checks(world: World) -> Iterator[Check]:
-    """Look at everything, one after the other."""
+def doctor(session: Session) -> Iterator[Check]:
+    """Check this machine: Go, git, sandboxes, limits, registries' log-ins, daemons, room on the disk.
+
+    No registry is asked, and no secret is in what is found.
+    """
     kernel, root = Kernel.of_host(), os.geteuid() == 0
-    yield _go(world)
-    yield _git(world)
+    yield _go(session)
+    yield _git(session)
     yield _of("sandbox", kernel.sandbox())
-    yield _namespaces(world, kernel, root=root)
-    yield _ids(world)
+    yield _namespaces(session, kernel, root=root)
+    yield _ids(session)
     yield _of("overlay", kernel.overlay(root=root))
-    yield _processors(world, kernel)
+    yield _processors(session, kernel)
     yield _of("binfmt", kernel.own_binfmt())
     yield limits(own_cgroup())
-    yield from _log_ins(world)
-    yield _network(world)
-    yield _daemon(world)
-    yield _room("store", world.store_folder)
-    yield _room("cache", world.cache_folder)
+    yield from _log_ins(session)
+    yield _network(session)
+    yield _daemon(session)
+    yield _room("store", session.store_folder)
+    yield _room("cache", session.cache_folder)
 
 
 def _of(name: str, ability: Ability) -> Check:
     return Check(name, State.FINE if ability.works else State.LIMITED, ability.reason, ability.remedy)
 
 
-def _go(world: World) -> Check:
+def _go(session: Session) -> Check:
     from wherry.host.toolchain import find_toolchain
 
     try:
-        toolchain = find_toolchain(world.runner, world.environment, world.cwd)
+        toolchain = find_toolchain(session.runner, session.environment, session.cwd)
     except WherryError as error:
         return Check("go", State.MISSING, error.message, error.hint)
     return Check(
@@ -79,31 +84,31 @@ def _go(world: World) -> Check:
     )
 
 
-def _git(world: World) -> Check:
-    found = which("git", world.environment.get("PATH", os.defpath))
+def _git(session: Session) -> Check:
+    found = which("git", session.environment.get("PATH", os.defpath))
     if not found:
         return Check("git", State.LIMITED, "not on PATH: images say nothing of their commit", "install git")
-    done = world.runner.run(Command((found, "--version"), Path("/"), world.environment))
+    done = session.runner.run(Command((found, "--version"), Path("/"), session.environment))
     return Check("git", State.FINE, done.words.splitlines()[0] if done.words else found)
 
 
-def _namespaces(world: World, kernel: Kernel, *, root: bool) -> Check:
+def _namespaces(session: Session, kernel: Kernel, *, root: bool) -> Check:
     """Try a user namespace: what the kernel says of itself knows no filter."""
     said = kernel.user_namespaces(root=root)
-    unshare = which("unshare", world.environment.get("PATH", os.defpath))
+    unshare = which("unshare", session.environment.get("PATH", os.defpath))
     if not said.works or not unshare:
         return _of("user namespaces", said)
-    done = world.runner.run(Command((unshare, "--user", "--map-root-user", "true"), Path("/"), world.environment))
+    done = session.runner.run(Command((unshare, "--user", "--map-root-user", "true"), Path("/"), session.environment))
     if done.returncode:
         words = done.words.splitlines()
         return Check("user namespaces", State.LIMITED, f"refused: {words[0] if words else 'no word why'}", said.remedy)
     return Check("user namespaces", State.FINE, "one was made and left")
 
 
-def _ids(world: World) -> Check:
-    from wherry.cli.sandboxes import mapping_of
+def _ids(session: Session) -> Check:
+    from wherry.app.sandboxes import mapping_of
 
-    kind = mapping_of(world).kind
+    kind = mapping_of(session).kind
     if kind == "one":
         return Check(
             "sub-ids",
@@ -114,8 +119,8 @@ def _ids(world: World) -> Check:
     return Check("sub-ids", State.FINE, "root has all ids" if kind == "all" else "newuidmap and a range in /etc/subuid")
 
 
-def _processors(world: World, kernel: Kernel) -> Check:
-    folders = [Path(folder) for folder in world.environment.get("PATH", os.defpath).split(os.pathsep) if folder]
+def _processors(session: Session, kernel: Kernel) -> Check:
+    folders = [Path(folder) for folder in session.environment.get("PATH", os.defpath).split(os.pathsep) if folder]
     platforms = [platform for text in _FOREIGN if not kernel.runs(platform := Platform.parse(text))]
     there = [str(platform) for platform in platforms if emulation(platform, folders)]
     missing = [str(platform) for platform in platforms if not emulation(platform, folders)]
@@ -128,11 +133,9 @@ def _processors(world: World, kernel: Kernel) -> Check:
 
 def limits(own: Cgroup) -> Check:
     """Judge what a control group leaves a build."""
-    from wherry.report.terminal import size
-
     if not own.version:
         return Check("cgroups", State.FINE, "none here: nothing is limited")
-    memory = f"memory {size(own.memory)}" if own.memory else "all memory"
+    memory = "memory {memory}" if own.memory else "all memory"
     processors = f"{own.processors:g} processors" if own.processors else "all processors"
     tight = own.memory is not None and own.memory < _MEMORY
     return Check(
@@ -142,13 +145,14 @@ def limits(own: Cgroup) -> Check:
         "raise the limit of this container or session, or set GOFLAGS=-p=1, so that Go compiles one package at a time"
         if tight
         else "",
+        {"memory": own.memory} if own.memory else {},
     )
 
 
-def _log_ins(world: World) -> Iterator[Check]:
-    path = docker_config(world)
+def _log_ins(session: Session) -> Iterator[Check]:
+    path = docker_config(session)
     try:
-        files = keyring_of(world).files
+        files = keyring_of(session).files
     except WherryError as error:
         yield Check("log-ins", State.LIMITED, error.message, error.hint)
         return
@@ -159,7 +163,7 @@ def _log_ins(world: World) -> Iterator[Check]:
     )
     for helper in helpers:
         program = f"docker-credential-{helper}"
-        found = which(program, world.environment.get("PATH", os.defpath))
+        found = which(program, session.environment.get("PATH", os.defpath))
         if found:
             yield Check("helper", State.FINE, found)
         else:
@@ -167,11 +171,11 @@ def _log_ins(world: World) -> Iterator[Check]:
             yield Check("helper", State.LIMITED, f"{program} is named, and not on PATH", remedy)
 
 
-def _network(world: World) -> Check:
+def _network(session: Session) -> Check:
     names = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "WHERRY_INSECURE_REGISTRIES")
-    said = {name: world.environment.get(name) or world.environment.get(name.lower()) for name in names}
+    said = {name: session.environment.get(name) or session.environment.get(name.lower()) for name in names}
     words = [f"{name}={_without_password(value)}" for name, value in said.items() if value]
-    file = world.environment.get("SSL_CERT_FILE", "")
+    file = session.environment.get("SSL_CERT_FILE", "")
     if file and not Path(file).is_file():
         return Check("network", State.LIMITED, f"SSL_CERT_FILE={file}: not there", "unset it, or name a file")
     return Check("network", State.FINE, ", ".join(words) or "no proxy, the system's certificates")
@@ -182,12 +186,12 @@ def _without_password(value: str) -> str:
     return f"{scheme.partition('://')[0]}://…@{rest}" if at and "://" in value else value
 
 
-def _daemon(world: World) -> Check:
+def _daemon(session: Session) -> Check:
     from wherry.daemon.errors import Forbidden
     from wherry.daemon.find import find_daemon
 
     try:
-        daemon = find_daemon(world.runner, world.environment, docker_config(world).parent)
+        daemon = find_daemon(session.runner, session.environment, docker_config(session).parent)
     except Forbidden as error:
         return Check("--load", State.LIMITED, error.message, error.hint)
     except WherryError as error:
@@ -196,8 +200,6 @@ def _daemon(world: World) -> Check:
 
 
 def _room(name: str, folder: Path) -> Check:
-    from wherry.report.terminal import size
-
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
     writable = os.access(place, os.W_OK)
@@ -206,4 +208,4 @@ def _room(name: str, folder: Path) -> Check:
     state, remedy = (
         (State.FINE, "") if free >= _ROOM else (State.LIMITED, "`wherry gc` and `go clean -cache` make room")
     )
-    return Check(name, state, f"{folder}: {size(free)} free", remedy)
+    return Check(name, state, f"{folder}: {{free}} free", remedy, {"free": free})

@@ -1,4 +1,4 @@
-"""What sandboxes get from the world: the caller's ids, the trees in the cache, why they may be refused."""
+"""What sandboxes get from the session: the caller's ids, the trees in the cache, why they may be refused."""
 
 import os
 import pwd
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.host.kernel import Kernel, id_map, sub_ids
 from wherry.sandbox.ids import Caller, Mapping
 from wherry.sandbox.keeper import Keeper
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from wherry.oci.descriptor import Descriptor
 
 
-def mapping_of(world: World) -> Mapping:
+def mapping_of(session: Session) -> Mapping:
     """Tell which ids a sandbox of this process's user can have."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = ""
-    mappers = [_which(world, "newuidmap"), _which(world, "newgidmap")]
+    mappers = [_which(session, "newuidmap"), _which(session, "newgidmap")]
     caller = Caller(
         uid=uid,
         gid=gid,
@@ -40,11 +40,11 @@ def mapping_of(world: World) -> Mapping:
     return Mapping.of(caller)
 
 
-def trees_of(world: World, mapping: Mapping, source: BlobSource) -> "Trees[tuple[Entry, Body]]":
+def trees_of(session: Session, mapping: Mapping, source: BlobSource) -> "Trees[tuple[Entry, Body]]":
     """Open the trees in the cache.
 
     Args:
-        world: whose cache it is.
+        session: whose cache it is.
         mapping: the ids they are unpacked with.
         source: where layers come from.
     """
@@ -55,7 +55,7 @@ def trees_of(world: World, mapping: Mapping, source: BlobSource) -> "Trees[tuple
 
         return read_tar(open_layer(source, blob, diff_id), f"layer {blob.digest}")
 
-    return Trees(world.cache_folder / "trees", Keeper(mapping, why_refused(mapping)), read)
+    return Trees(session.cache_folder / "trees", Keeper(mapping, why_refused(mapping)), read)
 
 
 def why_refused(mapping: Mapping) -> Callable[[], str]:
@@ -72,10 +72,10 @@ def why_refused(mapping: Mapping) -> Callable[[], str]:
     return why
 
 
-def _which(world: World, program: str) -> str:
+def _which(session: Session, program: str) -> str:
     from wherry.host.process import which
 
-    return which(program, world.environment.get("PATH", os.defpath)) or ""
+    return which(program, session.environment.get("PATH", os.defpath)) or ""
 
 
 def _text(path: str) -> str:

@@ -1,23 +1,24 @@
-"""Sizes for commands: measured once, then remembered by digest; with what the source tells, where it is at hand."""
+"""Sizes: measured once, then remembered by digest; with what the source tells about imports, where it is there."""
 
 import hashlib
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from wherry import __version__
 from wherry.analysis.size import SCHEMA, BinarySize, LayerSize, SizeDocument
-from wherry.cli.world import World
-from wherry.errors import InvalidUsage, NotFound
+from wherry.app.progress import Progress, Silent
+from wherry.app.session import Session
+from wherry.errors import NotFound
 from wherry.store.files import read_regular, replacing
 
 if TYPE_CHECKING:
     from wherry.analysis.subjects import Subject
+    from wherry.lab.without import Without
 
 FOLDER = "sizes"
 """Below the cache: a document a digest, with functions and without."""
@@ -31,7 +32,7 @@ _SETTLED = 2.0
 
 
 def size_document(
-    world: World,
+    session: Session,
     name: str,
     platform: str | None = None,
     *,
@@ -42,7 +43,7 @@ def size_document(
     """Measure a binary, or the programs of an image.
 
     Args:
-        world: where.
+        session: where.
         name: a file, or an image as `inspect` takes it.
         platform: of an image with several, the one that is meant.
         sections: read section tables only; nothing is remembered.
@@ -53,34 +54,34 @@ def size_document(
         NotFound: there is no such thing, or no program in it.
     """
     if sections:
-        return _measured(world, name, platform, sections=True, origin=origin)
-    kept = _Kept(world.cache_folder / FOLDER, f"{_identity(world, name, platform)}{'-origin' * origin}")
+        return _measured(session, name, platform, sections=True, origin=origin)
+    kept = _Kept(session.cache_folder / FOLDER, f"{_identity(session, name, platform)}{'-origin' * origin}")
     found = kept.read(functions=functions)
     if found is None:
-        found = _measured(world, name, platform, sections=False, origin=origin)
+        found = _measured(session, name, platform, sections=False, origin=origin)
         kept.write(found)
     return msgspec.structs.replace(found, name=name) if functions else _without_functions(found, name)
 
 
-def size_of_any(world: World, name: str, platform: str | None = None, *, functions: bool = True) -> SizeDocument:
+def size_of_any(session: Session, name: str, platform: str | None = None, *, functions: bool = True) -> SizeDocument:
     """Measure a binary or an image, also one without programs: then there are only layers.
 
     Raises:
         NotFound: there is no such thing.
     """
     try:
-        return size_document(world, name, platform, functions=functions)
+        return size_document(session, name, platform, functions=functions)
     except NotFound:
-        return SizeDocument(name=name, binaries=(), layers=_layers(world, name, platform))
+        return SizeDocument(name=name, binaries=(), layers=_layers(session, name, platform))
 
 
-def _measured(world: World, name: str, platform: str | None, *, sections: bool, origin: bool) -> SizeDocument:
-    from wherry.cli.subjects import subjects
+def _measured(session: Session, name: str, platform: str | None, *, sections: bool, origin: bool) -> SizeDocument:
+    from wherry.app.subjects import subjects
 
-    with subjects(world, name, platform=platform, hashed=not sections) as found:
+    with subjects(session, name, platform=platform, hashed=not sections) as found:
         binaries = tuple(_binary(subject, sections=sections, origin=origin) for subject in found)
         image = any(subject.image for subject in found)
-    layers = _layers(world, name, platform) if image and not sections else ()
+    layers = _layers(session, name, platform) if image and not sections else ()
     return SizeDocument(name=name, binaries=binaries, layers=layers)
 
 
@@ -103,27 +104,27 @@ def _binary(subject: "Subject", *, sections: bool, origin: bool) -> BinarySize:
     return size_of(Elf.parse(mapped, subject.name), measured, sections_only=sections, origin=origin)
 
 
-def _layers(world: World, name: str, platform: str | None) -> tuple[LayerSize, ...]:
+def _layers(session: Session, name: str, platform: str | None) -> tuple[LayerSize, ...]:
     from wherry.analysis.layers import layer_sizes
-    from wherry.cli.subjects import images_named
+    from wherry.app.subjects import images_named
 
-    located, images = images_named(world, name, platform)
+    located, images = images_named(session, name, platform)
     return tuple(layer for image in images for layer in layer_sizes(located.source, image))
 
 
-def _identity(world: World, name: str, platform: str | None) -> str:
+def _identity(session: Session, name: str, platform: str | None) -> str:
     """Name what is measured by its digest: of the file, or of the image's root."""
-    from wherry.cli.subjects import images_named, is_program
+    from wherry.app.subjects import images_named, is_program
 
-    path = world.cwd / name
+    path = session.cwd / name
     if is_program(path):
-        return _digest_of(world, path)
-    located, _ = images_named(world, name, platform)
+        return _digest_of(session, path)
+    located, _ = images_named(session, name, platform)
     digest = str(located.root.digest).replace(":", "-")
     return f"{digest}-{platform.replace('/', '-')}" if platform else digest
 
 
-def _digest_of(world: World, path: Path) -> str:
+def _digest_of(session: Session, path: Path) -> str:
     """Hash a file; while it is as it was, the hash of last time is taken."""
     status = path.stat()
     facts = (
@@ -134,7 +135,7 @@ def _digest_of(world: World, path: Path) -> str:
         status.st_mtime_ns,
         status.st_ctime_ns,
     )
-    seen = world.cache_folder / FOLDER / f"seen-{hashlib.sha256(repr(facts).encode()).hexdigest()}"
+    seen = session.cache_folder / FOLDER / f"seen-{hashlib.sha256(repr(facts).encode()).hexdigest()}"
     known = read_regular(seen, 128)
     if known:
         return known.decode()
@@ -144,7 +145,7 @@ def _digest_of(world: World, path: Path) -> str:
             digest.update(chunk)
     name = f"sha256-{digest.hexdigest()}"
     # A file that is being written may change within the clock's resolution: its hash is not kept.
-    if world.clock() - status.st_mtime > _SETTLED:
+    if session.clock() - status.st_mtime > _SETTLED:
         seen.parent.mkdir(parents=True, exist_ok=True)
         with replacing(seen) as file:
             file.write(name.encode())
@@ -200,57 +201,72 @@ def forget_sizes(folder: Path, before: float) -> None:
                 path.unlink()
 
 
-def say_size(world: World, options: Mapping[str, Any]) -> int:
-    """Carry `wherry size` out."""
-    from wherry.report.size import lines_of
+def size(  # noqa: PLR0913 - each is named
+    session: Session,
+    name: str,
+    *,
+    platform: str | None = None,
+    sections: bool = False,
+    origin: bool = False,
+    functions: bool = True,
+    source: str | None = None,
+    routes_to: str = "",
+) -> SizeDocument:
+    """Measure a program or an image; attribute every byte of its Go programs to modules, packages and functions.
 
-    name, as_json, by = options["subject"], options["as_json"], options["by"]
-    wanted = options["why"] or options["without"]
-    sections = options["sections"]
-    document = size_document(
-        world, name, options["platform"], sections=sections,
-        origin=options["generics"] == "origin", functions=as_json or by == "function",
-    )  # fmt: skip
-    if not sections:
-        from wherry.cli.source_graph import with_source
+    Args:
+        session: where it is looked for.
+        name: a file, or an image as `find` takes it.
+        platform: of an image with several, the only one to measure; None: all.
+        sections: read section tables only, which takes milliseconds.
+        origin: whether an instance of a generic function counts for the package that wrote it.
+        functions: whether functions are wanted.
+        source: the module's source, which tells what imports what; None: the session's folder, if it is that module.
+        routes_to: a module or package; every import path to it is listed.
 
-        document = with_source(world, document, options["source"], wanted=wanted or "")
-    if as_json:
-        world.say(msgspec.json.encode(document).decode())
-        return 0
-    if options["rebuild"] and not options["without"]:
-        raise InvalidUsage("--rebuild measures what --without estimates", hint="add --without MODULE")
-    for number, binary in enumerate(document.binaries):
-        lines = _wanted(binary, options) if wanted else lines_of(
-            binary, by="section" if sections else by, most=options["top"], match=options["match"]
-        )  # fmt: skip
-        for line in ([""] * bool(number)) + lines:
-            world.say(line)
-        if options["rebuild"]:
-            _measure_without(world, binary, options)
-    return 0
+    Returns:
+        Sizes in bytes; `docs/reference/size.md` describes the document.
+
+    Raises:
+        NotFound: there is no such thing, no program in it, or nothing of `routes_to`.
+        InvalidUsage: the source is needed and is not there.
+    """
+    document = size_document(session, name, platform, sections=sections, origin=origin, functions=functions)
+    if sections:
+        return document
+    from wherry.app.imports import with_source
+
+    return with_source(session, document, source, wanted=routes_to)
 
 
-def _measure_without(world: World, binary: BinarySize, options: Mapping[str, Any]) -> None:
-    """Build a binary again as build info says it was, with the functions of a module left out."""
-    from wherry.cli.source_graph import recipe_of
+def size_without(
+    session: Session,
+    binary: BinarySize,
+    module: str,
+    *,
+    source: str | None = None,
+    progress: Progress | None = None,
+) -> "Without":
+    """Build a binary again as its build info says, with the functions of a module left out.
+
+    Args:
+        session: where Go is.
+        binary: what was measured.
+        module: a module or package.
+        source: the module's source; None: the session's folder.
+        progress: where it is reported.
+
+    Raises:
+        InvalidUsage: the source is not there.
+        WherryError: it can't be compiled.
+
+    Cost: two compilations.
+    """
+    from wherry.app.imports import recipe_of
     from wherry.lab.without import measure_without
-    from wherry.report.size import measured_lines
 
-    with recipe_of(world, binary, options["source"]) as (compiler, recipe):
-        found = measure_without(compiler, recipe, options["without"], lambda line: world.note(f"  {line}"))
-    for line in measured_lines(found.before, found.after, options["without"]):
-        world.say(line)
-
-
-def _wanted(binary: BinarySize, options: Mapping[str, Any]) -> list[str]:
-    from wherry.report.size import estimate_of, routes_of
-
-    name = options["why"] or options["without"]
-    module = next((one for one in binary.modules if one.routes), None)
-    if module is None:
-        raise not_in(binary, name)
-    return routes_of(module) if options["why"] else estimate_of(binary, module, name)
+    with recipe_of(session, binary, source) as (compiler, recipe):
+        return measure_without(compiler, recipe, module, (progress or Silent()).line)
 
 
 def not_in(binary: BinarySize, name: str) -> NotFound:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.app.network import docker_config, keyring_of
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.errors import InvalidUsage
 from wherry.oci.reference import DEFAULT_REGISTRY, Reference
 from wherry.registry.client import Request
@@ -41,7 +41,7 @@ def registry_named(text: str) -> str:
     return host
 
 
-def try_out(world: World, registry: str, credential: Credential) -> None:
+def try_out(session: Session, registry: str, credential: Credential) -> None:
     """Ask the registry whether it knows us.
 
     Raises:
@@ -50,29 +50,29 @@ def try_out(world: World, registry: str, credential: Credential) -> None:
     """
     from wherry.registry.open import Registries
 
-    registries: Registries = world.registries.known_as(_Given(credential))
+    registries: Registries = session.registries.known_as(_Given(credential))
     with registries.client(registry).send(Request(method="GET", url="/v2/", what=f"login to {registry}")):
         pass
 
 
-def keep(world: World, registry: str, credential: Credential) -> str:
+def keep(session: Session, registry: str, credential: Credential) -> str:
     """Keep a credential where docker would; say where that is."""
-    path = docker_config(world)
+    path = docker_config(session)
     config = _read(path)
     if helper := config.helper(registry):
-        keyring_of(world).keep(helper, registry, credential)
+        keyring_of(session).keep(helper, registry, credential)
         _write(path, config.with_helped(registry))
         return f"docker-credential-{helper} keeps the password"
     _write(path, config.with_credential(registry, credential))
     return f"{path} has the password, not encrypted; a credential helper would keep it safer"
 
 
-def forget(world: World, registry: str) -> bool:
+def forget(session: Session, registry: str) -> bool:
     """Forget a registry's credential; tell whether there was one."""
-    path = docker_config(world)
+    path = docker_config(session)
     config = _read(path)
     helper = config.helper(registry)
-    erased = bool(helper) and FileKeyring([config], world.runner, world.environment).forget(helper, registry)
+    erased = bool(helper) and FileKeyring([config], session.runner, session.environment).forget(helper, registry)
     text = config.without(registry)
     if text is not None:
         _write(path, text)

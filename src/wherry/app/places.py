@@ -1,14 +1,17 @@
 """What people call an image, and where one can go: the local store, a registry, a layout, an archive."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.reference import DEFAULT_REGISTRY, SCHEME, Reference, names_registry
 from wherry.store.find import Located, locate
 
+TOML = "wherry.toml"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 
 
@@ -33,11 +36,11 @@ class Place:
     """For a layout or an archive: what the image is called there."""
 
 
-def find(world: World, name: str) -> Located:
+def find(session: Session, name: str) -> Located:
     """Find an image to read.
 
     Args:
-        world: where.
+        session: where.
         name: what `locate` takes; where that has none, or after `docker://`, a reference to a registry. `oci:PATH`,
             `oci-archive:PATH` and `docker-archive:PATH` are taken too, `store:NAME` is the local store only.
 
@@ -45,24 +48,24 @@ def find(world: World, name: str) -> Located:
         NotFound, RegistryError, InvalidReference: there is none.
     """
     if name.startswith(SCHEME):
-        return _remote(world, name.removeprefix(SCHEME))
+        return _remote(session, name.removeprefix(SCHEME))
     kind, colon, rest = name.partition(":")
-    if colon and kind in {"oci", "oci-archive", "docker-archive"} and not (world.cwd / name).exists():
+    if colon and kind in {"oci", "oci-archive", "docker-archive"} and not (session.cwd / name).exists():
         path = rest if rest.startswith(("/", "./", "../")) else f"./{rest}"
-        return replace(locate(path, world.store, world.cwd), name=name)
+        return replace(locate(path, session.store, session.cwd), name=name)
     if colon and kind == "store":
-        return Located(rest, world.store, world.store.resolve(rest))
+        return Located(rest, session.store, session.store.resolve(rest))
     try:
-        return locate(name, world.store, world.cwd)
+        return locate(name, session.store, session.cwd)
     except NotFound:
         if not names_registry(name) or name.startswith((".", "/")):
             raise
-    return _remote(world, name)
+    return _remote(session, name)
 
 
-def _remote(world: World, text: str) -> Located:
+def _remote(session: Session, text: str) -> Located:
     reference = Reference.parse(text)
-    source = world.registries.source(reference)
+    source = session.registries.source(reference)
     return Located(str(reference), source, source.resolve(str(reference.digest or reference.tag)))
 
 
@@ -109,3 +112,16 @@ def pushable(text: str) -> Reference:
             hint=f"name one, such as localhost:5000/{reference.name}:{reference.tag} or docker.io/YOU/{reference.name}",
         )
     return reference
+
+
+def toml_folder(cwd: Path, paths: Sequence[str]) -> Path | None:
+    """Find the folder of the wherry.toml that counts, up to the one with go.mod; None: there is none."""
+    start = Path(os.path.realpath(cwd / (paths[0] if paths else ".")))
+    if paths and not start.is_dir():
+        start = Path(os.path.realpath(cwd))
+    for folder in (start, *start.parents):
+        if (folder / TOML).is_file():
+            return folder
+        if (folder / "go.mod").is_file():
+            return None
+    return None

@@ -1,0 +1,505 @@
+"""Images between registries, the local store, layouts and archives: push, pull, copy, save, load, tags.
+
+All of them move blobs by `Transfer` or `store.contract.copy`; what is there already is not moved again.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from wherry.app.places import Kind, Place, find, pushable, target_of
+from wherry.app.progress import Moved, Progress, Silent, Step
+from wherry.app.session import Session
+from wherry.errors import InvalidUsage, NotFound
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.reference import SCHEME, Reference, names_registry
+from wherry.platform import Platform
+from wherry.registry.errors import RegistryError
+from wherry.registry.repository import Repository
+from wherry.registry.transfer import Tally, Transfer
+from wherry.store.contract import BlobSource
+from wherry.store.disk import DiskStore
+from wherry.store.over import Over, narrowed
+
+if TYPE_CHECKING:
+    from wherry.layer.compress import Encoding
+    from wherry.store.files import ByteSink
+    from wherry.store.results import Results
+
+Form = Literal["oci", "docker"]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedImage:
+    """An image under a name."""
+
+    name: str
+    """Where it is now: a reference, or a path with a name."""
+    root: Descriptor
+    """Of the manifest, or of the index where it has several platforms."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of the manifest or index."""
+        return str(self.root.digest)
+
+    def __str__(self) -> str:
+        """Give `NAME@DIGEST`; a name that has the digest already stays alone."""
+        return self.name if self.digest in self.name else f"{self.name}@{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was brought into the local store."""
+
+    images: tuple[NamedImage, ...]
+    new: int
+    """Bytes that the store did not have."""
+    renamed: Mapping[str, str]
+    """Names made for images that bring none that can be kept; by these, what they bring."""
+
+
+def trust(session: Session, *names: str) -> None:
+    """Let the registries of some names speak plain HTTP, or show certificates that are not trusted.
+
+    It counts until the session first reaches a registry.
+    """
+    for name in names:
+        if name.startswith(SCHEME) or names_registry(name):
+            session.insecure.add(Reference.parse(name.removeprefix(SCHEME), default_tag="").registry)
+
+
+def push(
+    session: Session,
+    image: str,
+    names: Sequence[str] = (),
+    *,
+    platforms: tuple[Platform, ...] = (),
+    progress: Progress | None = None,
+) -> tuple[NamedImage, ...]:
+    """Push an image to registries.
+
+    Args:
+        session: where the image is, and who the user is.
+        image: of the local store, a layout or an archive.
+        names: where to; empty: its own name.
+        platforms: the only ones to push; empty: all.
+        progress: where steps are reported.
+
+    Raises:
+        InvalidUsage: a name has no registry; nothing was pushed.
+        NotFound: there is no such image, or it has not these platforms.
+        AccessDenied, RegistryError: a registry refused one; images before it are there.
+    """
+    wanted = tuple(names) or (image,)
+    for name in wanted:
+        pushable(name)
+    at = find(session, image)
+    source, root = narrowed(at.source, at.root, platforms, image)
+    return push_roots(session, source, dict.fromkeys(wanted, root), progress or Silent())
+
+
+def push_roots(
+    session: Session, source: BlobSource, images: Mapping[str, Descriptor], progress: Progress
+) -> tuple[NamedImage, ...]:
+    """Push images by their roots.
+
+    Args:
+        session: who the user is.
+        source: where the images are.
+        images: roots by the names they are pushed to.
+        progress: where steps are reported.
+
+    Raises:
+        InvalidUsage: a name has no registry; nothing was pushed.
+        AccessDenied, RegistryError: a registry refused one; images before it are there.
+    """
+    references = {name: pushable(name) for name in images}
+    for place, tags in _by_repository(references).items():
+        roots = {images[name].digest: images[name] for name in tags}
+        for digest, root in roots.items():
+            wanted = [references[name] for name in tags if images[name].digest == digest]
+            _push_one(session, progress, source, root, wanted, place)
+    return tuple(
+        NamedImage(f"{reference.name}:{reference.tag}", images[name]) for name, reference in references.items()
+    )
+
+
+def pull(
+    session: Session,
+    name: str,
+    *,
+    tag: str = "",
+    platforms: tuple[Platform, ...] = (),
+    progress: Progress | None = None,
+) -> NamedImage:
+    """Pull an image of a registry into the local store; a download that was cut is resumed.
+
+    Args:
+        session: where the store is, and who the user is.
+        name: such as `debian:12` or `localhost:5000/api@sha256:…`.
+        tag: its name in the local store; empty: the same.
+        platforms: the only ones to pull; empty: all.
+        progress: where steps are reported.
+
+    Raises:
+        InvalidReference: the name is none.
+        NotFound, AccessDenied, RegistryError: the registry has it not, or not for this user, or fails.
+    """
+    reference = Reference.parse(name.removeprefix(SCHEME))
+    with (progress or Silent()).step(f"pull {reference}") as step, session.store.writing():
+        remote = session.registries.source(reference)
+        found = remote.resolve(str(reference.digest or reference.tag))
+        source, root = narrowed(remote, found, platforms, str(reference))
+        tally = Tally(_told(step))
+        Transfer(source=source, sink=session.store, tally=tally).move(root)
+        own = tag or f"{reference.name}:{reference.tag or f'sha256-{root.digest.short}'}"
+        session.store.tag(own, root)
+        step.moved(_amounts(tally), last=True)
+    return NamedImage(str(Reference.parse(own)), root)
+
+
+def copy(
+    session: Session,
+    source: str,
+    target: str,
+    *,
+    platforms: tuple[Platform, ...] = (),
+    encoding: "Encoding | None" = None,
+    progress: Progress | None = None,
+) -> NamedImage:
+    """Copy an image between registries, the local store, layout folders and archives.
+
+    Args:
+        session: where the store is, and who the user is.
+        source: an image as `find` takes it.
+        target: a place as `target_of` takes it.
+        platforms: the only ones to copy; empty: all.
+        encoding: compresses the layers again, which changes the digest; None: they stay as they are.
+        progress: where steps are reported.
+
+    Raises:
+        WherryError: what stopped it; no name resolves to half an image.
+    """
+    progress = progress or Silent()
+    place = target_of(target)
+    if place.kind is Kind.REGISTRY:
+        pushable(place.name)
+    at = find(session, source)
+    blobs, root = narrowed(at.source, at.root, platforms, source)
+    if encoding is None:
+        return _put(session, progress, blobs, root, place, at.name)
+    with session.store.writing():
+        root = _encoded(session, progress, blobs, root, encoding)
+        return _put(session, progress, session.store, root, place, at.name)
+
+
+def copy_all_tags(
+    session: Session,
+    source: str,
+    target: str,
+    *,
+    platforms: tuple[Platform, ...] = (),
+    encoding: "Encoding | None" = None,
+    progress: Progress | None = None,
+) -> tuple[NamedImage, ...]:
+    """Copy every tag of one repository of a registry to another; otherwise as `copy`.
+
+    Raises:
+        InvalidUsage: one end is no repository of a registry, or has a tag.
+    """
+    place = target_of(target)
+    repository = Reference.parse(source.removeprefix(SCHEME), default_tag="")
+    onto = Reference.parse(place.name, default_tag="") if place.kind is Kind.REGISTRY else None
+    if onto is None or repository.tag or onto.tag:
+        raise InvalidUsage(
+            "--all-tags copies one repository of a registry to another",
+            hint="name both without tags, such as localhost:5000/api",
+        )
+    return tuple(
+        copy(
+            session,
+            f"{SCHEME}{repository.name}:{tag}",
+            f"{SCHEME}{onto.name}:{tag}",
+            platforms=platforms,
+            encoding=encoding,
+            progress=progress,
+        )
+        for tag in session.registries.source(repository).tags()
+    )
+
+
+def save(
+    session: Session,
+    images: Sequence[str],
+    to: "Path | ByteSink",
+    *,
+    form: Form = "oci",
+    platform: str = "",
+    layout: bool = False,
+) -> tuple[NamedImage, ...]:
+    """Write images of the local store to an archive, a stream, or a layout folder that is there.
+
+    Args:
+        session: where the store is.
+        images: names or digests of the store.
+        to: a folder gets a layout; another path is an archive; a stream gets an archive.
+        form: `docker` for what any `docker load` takes, of one platform.
+        platform: of images with several, the one to save; empty: all.
+        layout: whether the path is a folder that may not be there yet.
+
+    Raises:
+        NotFound: an image is not there; nothing was written.
+        InvalidUsage: what does not fit into the form.
+    """
+    from wherry.store.archive import write_docker_archive, write_oci_archive
+    from wherry.store.catalog import bring
+    from wherry.store.files import replacing
+
+    with session.store.reading():
+        roots = dict(_roots(session, images, platform))
+        if isinstance(to, Path) and (layout or to.is_dir()):
+            bring(DiskStore(to), session.store, _for_layout(roots, form))
+        else:
+            write = write_oci_archive if form == "oci" else write_docker_archive
+            if isinstance(to, Path):
+                with replacing(to) as out:
+                    write(out, session.store, roots)
+            else:
+                write(to, session.store, roots)
+    return tuple(NamedImage(name, root) for name, root in roots.items())
+
+
+def load(session: Session, path: Path, *, shown: str = "", origin: str | None = None, name: str = "") -> Loaded:
+    """Bring the images of an archive or a layout folder into the local store.
+
+    Args:
+        session: where the store is.
+        path: a layout folder, an OCI archive, or what `docker save` writes; gzip and zstd are read too.
+        shown: how messages call it; empty: its path.
+        origin: what a name is made of for an image that brings none; None: the file's name.
+        name: of the one image; empty: what the archive says.
+
+    Raises:
+        NotFound, InvalidDocument, InvalidUsage: it is not there, is no archive, or has not one image to be named.
+    """
+    from wherry.store.catalog import bring, names_for
+    from wherry.store.open import open_images
+
+    source, roots = open_images(path, shown=shown or str(path))
+    chosen = names_for(roots, origin=path.resolve().name if origin is None else origin, wanted=name)
+    renamed = {
+        next(new for new, other in chosen.items() if other is root): "" if given == root.digest else given
+        for given, root in roots.items()
+        if not name and given not in chosen
+    }
+    moved = bring(session.store, source, chosen)
+    return Loaded(tuple(NamedImage(new, root) for new, root in chosen.items()), moved, renamed)
+
+
+def tags(session: Session, repository: str, *, digests: bool = False) -> dict[str, str]:
+    """List the tags of a repository.
+
+    Args:
+        session: who the user is.
+        repository: such as `localhost:5000/api`.
+        digests: whether each tag is resolved, one request a tag; else digests are empty.
+
+    Raises:
+        NotFound, AccessDenied, RegistryError: as the registry answers.
+    """
+    reference = Reference.parse(repository.removeprefix(SCHEME), default_tag="")
+    source = session.registries.source(reference)
+    return {tag: str(source.resolve(tag).digest) if digests else "" for tag in source.tags()}
+
+
+def _roots(session: Session, images: Sequence[str], platform: str) -> Iterator[tuple[str, Descriptor]]:
+    from wherry.store.images import image_for
+    from wherry.store.layout import find_name
+
+    tagged = session.store.tags()
+    for image in images:
+        root = session.store.resolve(image)
+        if platform:
+            root = image_for(session.store, root, Platform.parse(platform), image).descriptor
+        yield find_name(image, tagged) or str(root.digest), root
+
+
+def _for_layout(roots: dict[str, Descriptor], form: Form) -> dict[str, Descriptor]:
+    if form == "docker":
+        raise InvalidUsage("a layout folder is no archive for Docker", hint="name a file, or leave --format out")
+    nameless = [name for name, root in roots.items() if name == root.digest]
+    if nameless:
+        raise InvalidUsage(f"{nameless[0]}: goes into a layout by a name", hint="give it one with `wherry tag`")
+    return roots
+
+
+def _encoded(
+    session: Session, progress: Progress, blobs: BlobSource, root: Descriptor, encoding: "Encoding"
+) -> Descriptor:
+    from wherry.image.recompress import recompress
+
+    with progress.step(f"encode {encoding.algorithm}") as step:
+        left: list[Descriptor] = []
+        new = recompress(root, blobs, session.store, encoding, threads=4, left_out=left.append)
+        if left:
+            progress.line(f"{len(left)} attestations speak of the old digest: left out")
+        step.done(f"the digest changes: {root.digest.short} → {new.digest.short}")
+    return new
+
+
+def _put(
+    session: Session, progress: Progress, blobs: BlobSource, root: Descriptor, place: Place, own: str
+) -> NamedImage:
+    match place.kind:
+        case Kind.REGISTRY:
+            return push_roots(session, blobs, {place.name: root}, progress)[0]
+        case Kind.STORE:
+            name = _local(str(Reference.parse(place.name)))
+            _into(session.store, "the store", progress, blobs, root, name)
+        case Kind.LAYOUT:
+            name = _local(place.tag or own)
+            store = DiskStore(session.cwd / place.name)
+            _into(store, str(store.folder), progress, blobs, root, name)
+        case Kind.ARCHIVE | Kind.DOCKER_ARCHIVE:
+            name = f"{place.name}:{_archive(session, progress, blobs, root, place, own)}"
+    return NamedImage(name, root)
+
+
+def _into(store: DiskStore, shown: str, progress: Progress, blobs: BlobSource, root: Descriptor, name: str) -> None:
+    with progress.step(f"copy to {shown}") as step, store.writing():
+        tally = Tally(_told(step))
+        Transfer(source=blobs, sink=store, tally=tally).move(root)
+        store.tag(name, root)
+        step.moved(_amounts(tally), last=True)
+
+
+def _archive(session: Session, progress: Progress, blobs: BlobSource, root: Descriptor, place: Place, own: str) -> str:
+    from wherry.store.archive import write_docker_archive, write_oci_archive
+    from wherry.store.files import replacing
+
+    name = place.tag or _local(own)
+    with progress.step(f"write {place.name}"), replacing(session.cwd / place.name) as out:
+        if place.kind is Kind.ARCHIVE:
+            write_oci_archive(out, blobs, {name: root})
+        else:
+            write_docker_archive(out, blobs, {name: root})
+    return name
+
+
+def _local(name: str) -> str:
+    """Give a name that a layout can keep: without a digest."""
+    reference = Reference.parse(name)
+    return f"{reference.name}:{reference.tag or 'latest'}"
+
+
+def _by_repository(references: Mapping[str, Reference]) -> dict[str, list[str]]:
+    places: dict[str, list[str]] = {}
+    for name, reference in references.items():
+        places.setdefault(reference.name, []).append(name)
+    return places
+
+
+def _push_one(
+    session: Session,
+    progress: Progress,
+    source: BlobSource,
+    root: Descriptor,
+    references: Sequence[Reference],
+    place: str,
+) -> None:
+    repository = session.registries.repository(references[0])
+    with progress.step(f"push {place}") as step, remembered(session) as results:
+        tally = Tally(_told(step))
+        ship(
+            Transfer(
+                source=_streaming(session, source),
+                sink=repository,
+                tally=tally,
+                mount_from=lambda blob: _known_place(session, results, blob, source, repository),
+            ),
+            root,
+            tuple(reference.tag for reference in references),
+            results,
+        )
+        step.moved(_amounts(tally), last=True)
+
+
+def ship(transfer: Transfer, root: Descriptor, tags: tuple[str, ...], results: "Results") -> None:
+    """Move an image to a repository, and remember that its blobs are there now, for mounts to come."""
+    transfer.move(root, tags)
+    if isinstance(transfer.sink, Repository) and (transfer.tally.blobs or transfer.tally.mounted):
+        from wherry.store.contract import walk
+
+        registry, name = transfer.sink.client.registry, transfer.sink.name
+        results.put_facts({_fact(registry, blob): name for blob in walk([root], transfer.source)})
+
+
+def leads_to(session: Session, name: str, digest: str) -> bool:
+    """Ask a registry whether a tag resolves to a digest; False where it can't be reached."""
+    reference = Reference.parse(name)
+    try:
+        return session.registries.repository(reference).resolve(reference.tag).digest == digest
+    except (NotFound, RegistryError):
+        return False
+
+
+def remembered(session: Session) -> "closing[Results]":
+    """Open what is remembered between calls."""
+    from wherry.store.results import Results
+
+    return closing(Results(session.cache_folder))
+
+
+def _told(step: Step) -> Callable[[Tally], None]:
+    """Make what reports how far a running step is."""
+    return lambda tally: step.moved(_amounts(tally))
+
+
+def _amounts(tally: Tally) -> Moved:
+    return Moved(sent=tally.sent, blobs=tally.blobs, there=tally.there, mounted=tally.mounted, left=tally.left)
+
+
+def _fact(registry: str, blob: Descriptor) -> str:
+    return f"{blob.digest} at {registry}"
+
+
+def _known_place(session: Session, results: "Results", blob: Descriptor, source: BlobSource, sink: Repository) -> str:
+    """Name a repository of the same registry that has, or had, a blob."""
+    candidates = [results.fact(_fact(sink.client.registry, blob)) or ""]
+    origin = source.source if isinstance(source, Over) else source
+    if isinstance(origin, Repository) and origin.client.registry == sink.client.registry:
+        candidates.insert(0, origin.name)
+    for place in session.store.elsewhere.places(blob.digest):
+        reference = Reference.parse(place, default_tag="")
+        if reference.registry == sink.client.registry:
+            candidates.insert(0, reference.repository)
+    return next((name for name in candidates if name and name != sink.name), "")
+
+
+def _streaming(session: Session, source: BlobSource) -> BlobSource:
+    return Streaming(session) if source is session.store else source
+
+
+class Streaming:
+    """The local store, whose blobs that live elsewhere pass by and are not kept."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._store = session.store
+
+    def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """See `BlobSource.read`."""
+        return self._passing(blob, offset) or self._store.read(blob, offset)
+
+    def chunks(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """See `LayoutFolder.chunks`."""
+        return self._passing(blob, offset) or self._store.chunks(blob, offset)
+
+    def _passing(self, blob: Descriptor, offset: int) -> Iterator[bytes] | None:
+        places = () if self._store.has(blob) else self._store.elsewhere.places(blob.digest)
+        if not places:
+            return None
+        return self._session.registries.source(Reference.parse(places[0], default_tag="")).read(blob, offset)

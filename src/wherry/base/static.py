@@ -1,6 +1,7 @@
 """The embedded base: accounts, /tmp, nsswitch, certificates, time zones; enough for a static binary.
 
-It is assembled offline from files of this package (`scripts/base_data.py` makes them), in two layers, so that `static-notz` shares the first one.
+It is assembled offline from files of this package (`scripts/base_data.py` makes them), in two layers, so that
+`static-notz` shares the first one.
 Both are the same blobs for every platform, program and day. What it leaves out, with the reason:
 
 - device nodes, /proc, /sys, /etc/hosts, /etc/resolv.conf: the runtime makes them

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.analysis.leak_records import recorded, x_values
+from wherry.analysis.leak_records import recorded
 from wherry.finding import Severity
 from wherry.golang.buildinfo import BuildInfo, Module
 
@@ -13,19 +13,6 @@ def told(**settings: str) -> dict[str, Severity]:
     """Judge settings; give the rules that say something."""
     named = {name.replace("_", "-", 1) if name.startswith("_") else name: text for name, text in settings.items()}
     return {one.rule: one.severity for one in recorded(BuildInfo(settings=named))}
-
-
-@pytest.mark.parametrize(("text", "expected"), [
-    ("-s -w", []),
-    ("-X main.a=b -X=main.c=d", [("main.c", "d"), ("main.a", "b")]),
-    ("-X 'main.a=b c' -s", [("main.a", "b c")]),
-    ('-X main.a="x=y"', [("main.a", "x=y")]),
-    ("-X main.a", []),
-    ("-X 'main.a=b", []),
-])  # fmt: skip
-def test_x_values(text, expected):
-    """Read as a shell splits words; a text whose quotes do not close has none."""
-    assert x_values(text) == expected
 
 
 @pytest.mark.parametrize(("name", "rule"), [

@@ -4,14 +4,14 @@ Sources: Go 1.26, cmd/go/internal/load/pkg.go (`setBuildInfo`: with -trimpath ne
 cmd/link -X.
 """
 
-import itertools
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from wherry.analysis.leak_paths import is_local, listed, short
+from wherry.analysis.secrets import named_like_a_secret
 from wherry.finding import Finding, Severity
 from wherry.golang.buildinfo import BuildInfo
+from wherry.golang.ldflags import with_values_hidden, x_values
 
 PLACE = "build info"
 _FLAGS = (
@@ -20,12 +20,7 @@ _FLAGS = (
 )  # fmt: skip
 _KEPT = frozenset(("-gcflags", "-asmflags", "-gccgoflags", "-tags"))
 """Those that are recorded with -trimpath too."""
-_SET = frozenset(("-X", "--X"))
 _PATH = re.compile(r"(?:(?<![\w.$})/-])|(?<=-[ILF]))(?:(?:/[\w.@+~-]+){2,}|[A-Za-z]:\\[\w.\\-]+)")
-_TELLING = re.compile(
-    r"(?i)(?!.*(?:ur[il]|path|file|dir|name|endpoint|host|header|ttl|timeout|expiry|type|prefix|length|env)$)"
-    r".*(?:passw|passphrase|secret|token|api_?key|private_?key|credential|dsn$)"
-)
 
 
 def recorded(info: BuildInfo) -> Iterator[Finding]:
@@ -36,17 +31,9 @@ def recorded(info: BuildInfo) -> Iterator[Finding]:
     yield from _revision(info)
 
 
-def x_values(ldflags: str) -> list[tuple[str, str]]:
-    """Read the variables that -X sets, each with its value."""
-    words = _words(ldflags)
-    told = [word.partition("=")[2] if word.startswith(("-X=", "--X=")) else "" for word in words]
-    told += [word for before, word in itertools.pairwise(words) if before in _SET]
-    return [(name, value) for name, equals, value in (text.partition("=") for text in told) if equals]
-
-
 def values(pairs: Sequence[tuple[str, str]], place: str) -> Iterator[Finding]:
     """Judge what -X put into variables."""
-    secret = [(name, value) for name, value in pairs if value and _TELLING.match(name)]
+    secret = [(name, value) for name, value in pairs if value and named_like_a_secret(name)]
     if secret:
         yield Finding(
             "x-secret",
@@ -101,22 +88,7 @@ def _flags(settings: Mapping[str, str]) -> Iterator[Finding]:
 
 def _without_values(text: str) -> str:
     """Leave out what -X sets: that is judged by its names."""
-    if "-X" not in text:
-        return text
-    words = _words(text)
-    for place, word in enumerate(words):
-        if word.startswith(("-X=", "--X=")) or (place and words[place - 1] in _SET):
-            name, equals, _ = word.removeprefix("-").removeprefix("-X=").partition("=")
-            words[place] = f"{'-X=' * word.startswith('-')}{name.removeprefix('X=')}{equals}…"
-    return " ".join(words) or "(its quotes do not close)"
-
-
-def _words(text: str) -> list[str]:
-    """Split a flag's text as a shell does; nothing where its quotes do not close."""
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return []
+    return (with_values_hidden(text) or "(its quotes do not close)") if "-X" in text else text
 
 
 def _replaced(info: BuildInfo) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ class SecretRule:
         """Tell whether it is a secret rather than an example of one."""
         if secret.lower() in _PLACEHOLDERS or _EXAMPLE.search(secret):
             return False
-        return _chance(secret) >= self.chance
+        return chance_of(secret) >= self.chance
 
 
 def _rule(name: str, anchors: str, shape: str, what: str, source: str, **more: float) -> SecretRule:
@@ -171,6 +171,31 @@ def shown(found: re.Match[bytes]) -> bytes:
     return before + f"…({len(found.group(1))} characters)".encode() + behind
 
 
-def _chance(secret: bytes) -> float:
+def token_in(text: str) -> str:
+    """Name the kind of secret that a text has by its form, such as `a token of GitHub`; empty where it has none."""
+    blob = text.encode(errors="surrogateescape")
+    for rule in RULES:
+        for anchor in rule.anchors:
+            at = blob.find(anchor)
+            while at >= 0:
+                if rule.found(blob, at):
+                    return rule.what
+                at = blob.find(anchor, at + 1)
+    return ""
+
+
+_TELLING = re.compile(
+    r"(?i)(?!.*(?:ur[il]|path|file|dir|name|endpoint|host|header|ttl|timeout|expiry|type|prefix|length|env)$)"
+    r".*(?:passw|passphrase|secret|token|api_?key|private_?key|credential|dsn$)"
+)
+
+
+def named_like_a_secret(name: str) -> bool:
+    """Tell whether a variable is named as secrets are: `main.apiToken`, `DB_PASSWORD`; `TOKEN_URL` is not."""
+    return bool(_TELLING.match(name))
+
+
+def chance_of(secret: bytes) -> float:
+    """Measure bits a character (Shannon), by the text's own letters."""
     counts = Counter(secret).values()
     return -sum(count / len(secret) * math.log2(count / len(secret)) for count in counts)

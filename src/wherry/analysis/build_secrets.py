@@ -1,0 +1,59 @@
+"""What a build is about to publish and should not: secrets in `-X`, build arguments, environment and labels.
+
+An image keeps all of these for everybody who can pull it. A known form of a token, or a name that secrets have, is an
+error; a value that merely looks random is a warning, since commits and public keys look random too.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from wherry.analysis.secrets import chance_of, named_like_a_secret, token_in
+from wherry.finding import Finding, Severity
+
+_RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
+_LEAST_CHANCE = 3.7
+"""Bits a character (Shannon): above words and names, at or below what base64 of random bytes has."""
+_HEX = re.compile(r"[0-9a-f]{7,64}")
+
+
+def judge_x_values(pairs: Sequence[tuple[str, str]], public: Collection[str]) -> Iterator[Finding]:
+    """Judge the values that -X puts into a program.
+
+    Args:
+        pairs: variables and values.
+        public: variables whose values come from version control; they are not judged.
+    """
+    remedy = "read it at run time, from a file or a variable of the environment (a Secret in Kubernetes)"
+    for name, value in pairs:
+        if name not in public:
+            yield from _judged("x", f"-X {name}", name, value, remedy, by_name=Severity.ERROR)
+
+
+def judge_arguments(arguments: Mapping[str, str], where: str) -> Iterator[Finding]:
+    """Judge build arguments, variables or labels of a Dockerfile's image.
+
+    Args:
+        arguments: values by name.
+        where: such as `--build-arg` or `ENV`.
+    """
+    remedy = "give it to the step that needs it by RUN --mount=type=secret, which leaves nothing behind"
+    for name, value in arguments.items():
+        yield from _judged("build", f"{where} {name}", name, value, remedy, by_name=Severity.WARNING)
+
+
+def _judged(kind: str, place: str, name: str, value: str, remedy: str, *, by_name: Severity) -> Iterator[Finding]:
+    if what := token_in(value):
+        text = f"has {what}, and everybody who has the image could read it"
+        yield Finding(f"{kind}-token", Severity.ERROR, place, text, (), remedy)
+    elif value and named_like_a_secret(name):
+        text = "is named as secrets are, and everybody who has the image could read it"
+        yield Finding(f"{kind}-secret", by_name, place, text, (), remedy)
+    elif _looks_random(value):
+        text = f"looks random ({len(value)} characters); if it is a secret, everybody who has the image can read it"
+        yield Finding(f"{kind}-random", Severity.WARNING, place, text, (), remedy)
+
+
+def _looks_random(value: str) -> bool:
+    if not _RANDOM.fullmatch(value) or _HEX.fullmatch(value):
+        return False
+    return chance_of(value.encode()) >= _LEAST_CHANCE

@@ -42,7 +42,8 @@ _MOST_TRIED = 8
 _PCLNTAB = re.compile(rb"(?:\xf1\xff\xff\xff\0\0|\xff\xff\xff\xf1\0\0)[\x01\x02\x04][\x04\x08]")
 RULE_NAMES: Final = (
     "untrimmed-paths", "line-paths", "c-paths", "data-paths", "run-path", "flag-paths", "flag-text",
-    "x-secret", "x-values", "replaced-by-folder", "revision", "looked-for", "unread", *(rule.name for rule in RULES),
+    "x-secret", "x-values", "replaced-by-folder", "revision", "looked-for", "unread",
+    "image-token", "image-secret", *(rule.name for rule in RULES),
 )  # fmt: skip
 
 
@@ -54,6 +55,8 @@ class Leaks:
     """Its Go's version; empty where that is not known."""
     findings: tuple[Finding, ...]
     """The worst first."""
+    unseen: tuple[str, ...] = ()
+    """What could be there and can't be found."""
 
 
 def leaks_of(buffer: Buffer, name: str, wanted: tuple[str, ...] = ()) -> Leaks:
@@ -80,7 +83,7 @@ def leaks_of(buffer: Buffer, name: str, wanted: tuple[str, ...] = ()) -> Leaks:
     )
     findings = [*found, *search.unread()]
     worst_first = sorted(findings, key=lambda one: list(Severity).index(one.severity), reverse=True)
-    return Leaks(info.go_version if info else "", tuple(worst_first))
+    return Leaks(info.go_version if info else "", tuple(worst_first), tuple(search.unseen))
 
 
 @dataclass
@@ -93,6 +96,7 @@ class _Search:
     """The same file where it is a map, so that what was read can be let go."""
     problems: list[str] = field(default_factory=list)
     """What could not be read, and why."""
+    unseen: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.elf = self._elf()
@@ -189,7 +193,13 @@ class _Search:
         Source: Go 1.26, cmd/link/internal/ld/data.go (`addstrdata`: the text of VARIABLE is named VARIABLE.str).
         """
         section = self.elf.section(".strtab") if self.elf else None
-        if self.elf is None or section is None or recorded:
+        if self.elf is None or recorded:
+            return
+        if section is None:
+            if self.info:
+                self.unseen.append(
+                    "values that -X set: the program is trimmed and stripped, so they look like any text"
+                )
             return
         wanted = _variables(bytes(self.elf.content(section)))
         if wanted:

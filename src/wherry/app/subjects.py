@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from wherry.analysis.subjects import Subject, file_subject, image_subjects, starts_as_program
 from wherry.app.session import Session
 from wherry.errors import NotFound
+from wherry.finding import Severity
 
 if TYPE_CHECKING:
+    from wherry.analysis.leaks import Leaks
     from wherry.oci.image import Image
     from wherry.store.find import Located
 
@@ -22,6 +24,33 @@ def is_program(path: Path) -> bool:
             return path.is_file() and starts_as_program(file.read(4))
     except OSError:
         return False
+
+
+class NoProgram(NotFound):
+    """An image has no program."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: no program is in it", hint="an ELF, Mach-O or PE file that may be run is looked for")
+
+
+def documents_of(session: Session, name: str, platform: str | None) -> "Iterator[tuple[Subject, Leaks]]":
+    """Judge what an image's documents publish, one entry a platform; nothing of a file that is a program.
+
+    Raises:
+        NotFound: there is no such thing.
+    """
+    if is_program(session.cwd / name):
+        return
+    from wherry.analysis.leak_image import published
+    from wherry.analysis.leaks import Leaks
+
+    _, images = images_named(session, name, platform)
+    for image in images:
+        config, label = image.manifest.config, f"{name} {image.platform} config and manifest"
+        reference = f"{name.partition('@')[0]}@{image.descriptor.digest}"
+        subject = Subject(label, "", Path(), config.digest, config.size, str(image.platform), reference, 0)
+        worst_first = sorted(published(image), key=lambda one: list(Severity).index(one.severity), reverse=True)
+        yield subject, Leaks("", tuple(worst_first))
 
 
 @contextmanager
@@ -37,7 +66,8 @@ def subjects(
         hashed: whether a bare file's digest is wanted.
 
     Raises:
-        NotFound: there is no such thing, or no program in it.
+        NotFound: there is no such thing.
+        NoProgram: there is no program in it.
     """
     path = session.cwd / name
     if is_program(path):
@@ -47,9 +77,7 @@ def subjects(
     with TemporaryDirectory(prefix="wherry-") as folder:
         found = [one for image in images for one in image_subjects(located.source, image, name, Path(folder))]
         if not found:
-            raise NotFound(
-                f"{name}: no program is in it", hint="an ELF, Mach-O or PE file that may be run is looked for"
-            )
+            raise NoProgram(name)
         yield found
 
 

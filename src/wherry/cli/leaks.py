@@ -44,17 +44,23 @@ def command(
 ) -> int:
     """Find what a program tells of the machine that built it: paths, flags, values, secrets.
 
-    It looks into build info, Go's table of files, DWARF, the dynamic section and all strings. Each finding says where
-    it is, what put it there and what to do. Secrets are never printed whole.
+    It looks into build info, Go's table of files, DWARF, the dynamic section and all strings; of an image also into
+    labels, annotations, environment, history and commands. Each finding says where it is, what put it there and what
+    to do. Secrets are never printed whole.
     """
     from wherry.analysis.leaks import leaks_of
     from wherry.analysis.mapped import map_file
-    from wherry.app.subjects import subjects
+    from wherry.app.subjects import NoProgram, documents_of, subjects
     from wherry.report.leaks import Told, document, lines_of
 
     _check(fail_on, wanted)
-    with subjects(world, subject, platform=platform, hashed=as_json) as found:
-        told = [Told(one, leaks_of(map_file(one.file, one.name), one.name, wanted)) for one in found]
+    told = [Told(one, leaks) for one, leaks in documents_of(world, subject, platform)]
+    try:
+        with subjects(world, subject, platform=platform, hashed=as_json) as found:
+            told += [Told(one, leaks_of(map_file(one.file, one.name), one.name, wanted)) for one in found]
+    except NoProgram:
+        if not told:
+            raise
     if as_json:
         world.say(json.dumps(document(subject, told), indent=2))
     else:

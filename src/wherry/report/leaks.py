@@ -29,6 +29,7 @@ def lines_of(told: Told) -> Iterator[str]:
         yield from (printable(line) for line in _finding(finding))
     yield ""
     yield f"  {_summary(findings)}"
+    yield from (printable(f"  can't see {text}") for text in told.leaks.unseen)
 
 
 def document(name: str, programs: Sequence[Told]) -> Mapping[str, object]:
@@ -46,8 +47,10 @@ def document(name: str, programs: Sequence[Told]) -> Mapping[str, object]:
                 "digest": str(one.subject.digest or ""),
                 "size": one.subject.size,
                 "go": one.leaks.go,
+                "unseen": one.leaks.unseen,
             }
             for one in programs
+            if one.subject.path
         ],
         "findings": [
             {"binary": one.subject.name, **asdict(finding)} for one in programs for finding in one.leaks.findings

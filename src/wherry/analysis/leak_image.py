@@ -1,0 +1,116 @@
+"""What an image's documents publish: labels, annotations, environment, history, commands; and the recipe in them.
+
+Sources: OCI image-spec v1.1.1, config.md and manifest.md; BuildKit writes the build arguments of a RUN into its history
+as `|N NAME=VALUE … COMMAND` (Docker's classic builder began it).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from wherry.analysis import leak_records
+from wherry.analysis.leak_paths import short
+from wherry.analysis.secrets import masked, named_like_a_secret, token_in
+from wherry.finding import Finding, Severity
+from wherry.golang.ldflags import x_values
+from wherry.oci.image import Image
+
+RULES = ("image-token", "image-secret")
+_RECIPE = "dev.wherry.recipe"
+_ARGUMENTS = re.compile(r"\|(\d{1,3}) ")
+_PLACEHOLDER = re.compile(r"(?i)|true|false|\d{1,6}|\$\{?\w+\}?|/[\w./-]*")
+"""Values that hide nothing: none, a switch, a number, another variable, a path."""
+
+
+def published(image: Image) -> Iterator[Finding]:
+    """Judge what one image of one platform publishes beside its files."""
+    runtime = image.config.runtime
+    yield from _pairs("config, Env", runtime.environment)
+    yield from _pairs("config, Labels", _plain(runtime.labels))
+    yield from _pairs("manifest, annotations", _plain(image.manifest.annotations))
+    words = {"Entrypoint": runtime.entrypoint, "Cmd": runtime.cmd, "OnBuild": runtime.on_build, "Shell": runtime.shell}
+    for name, texts in words.items():
+        yield from _tokens(f"config, {name}", " ".join(texts or ()))
+    if runtime.healthcheck:
+        yield from _tokens("config, Healthcheck", " ".join(runtime.healthcheck.test or ()))
+    for number, step in enumerate(image.config.history or (), start=1):
+        place = f"config, history {number}"
+        yield from _tokens(place, f"{step.created_by} {step.comment} {step.author}")
+        yield from _named(place, _arguments(step.created_by))
+    yield from _recipe((runtime.labels or {}).get(_RECIPE) or (image.manifest.annotations or {}).get(_RECIPE) or "")
+
+
+def _plain(labels: Mapping[str, str] | None) -> dict[str, str]:
+    return {name: value for name, value in (labels or {}).items() if name != _RECIPE}
+
+
+def _pairs(place: str, pairs: Mapping[str, str]) -> Iterator[Finding]:
+    for name, value in pairs.items():
+        yield from _tokens(f"{place}, {name}", value)
+    yield from _named(place, pairs)
+
+
+def _tokens(place: str, text: str) -> Iterator[Finding]:
+    if what := token_in(text):
+        yield Finding(
+            "image-token",
+            Severity.ERROR,
+            place,
+            f"{what} is in the image's documents, for everybody who can pull it",
+            (short(masked(text)),),
+            "revoke it; give it to the step that needs it by RUN --mount=type=secret, or to the container at its start",
+        )
+
+
+def _named(place: str, pairs: Mapping[str, str]) -> Iterator[Finding]:
+    found = [
+        (name, value)
+        for name, value in pairs.items()
+        if named_like_a_secret(name) and not _PLACEHOLDER.fullmatch(value) and not token_in(value)
+    ]
+    if found:
+        yield Finding(
+            "image-secret",
+            Severity.WARNING,
+            place,
+            "a value is named as secrets are, and everybody who can pull the image can read it",
+            tuple(f"{name}=…({len(value)} characters)" for name, value in found),
+            "if it is one, change it, and give it to the container when it starts",
+        )
+
+
+def _arguments(created_by: str) -> dict[str, str]:
+    """Read the build arguments that a step was run with; a value that has spaces is cut at the first."""
+    counted = _ARGUMENTS.search(created_by)
+    if not counted:
+        return {}
+    words = created_by[counted.end() :].split(" ")[: int(counted[1])]
+    return {name: value for name, equals, value in (word.partition("=") for word in words) if equals}
+
+
+class _Go(msgspec.Struct):
+    flags: str = ""
+
+
+class _Recipe(msgspec.Struct):
+    go: _Go = msgspec.field(default_factory=_Go)
+
+
+def _recipe(text: str) -> Iterator[Finding]:
+    """Judge the values of -X in a recipe: one of version 1 has all of them."""
+    try:
+        flags = msgspec.json.decode(text, type=_Recipe).go.flags if text else ""
+    except (msgspec.DecodeError, RecursionError):
+        return
+    start = flags.find("-ldflags=")
+    if start >= 0:
+        yield from leak_records.values(x_values(_linker_flags(flags[start + len("-ldflags=") :])), "recipe, -ldflags")
+
+
+_NEXT_FLAG = re.compile(r" -(?:gcflags|asmflags|tags|mod|buildmode|pgo|overlay|modfile|race|trimpath)\b")
+
+
+def _linker_flags(text: str) -> str:
+    """Cut a recipe's flags, which are joined by spaces, where the linker's end."""
+    return _NEXT_FLAG.split(text, maxsplit=1)[0]

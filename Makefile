@@ -64,7 +64,7 @@ bench-ship: peers ## Measure pushes, pulls and copies beside crane, skopeo and k
 bench-dockerfile: peers ## Build Dockerfiles beside BuildKit, buildah and kaniko; writes docs/benchmarks-dockerfile.md.
 	$(PYTHON) bench/dockerfiles.py $(ARGS)
 
-bench-size: setup ## Measure whose-bytes: time, memory, and how right owners are by Go; writes docs/benchmarks-size.md.
+bench-size: setup ## Measure `wherry size`: time, memory, and how right owners are by Go; writes docs/benchmarks-size.md.
 	$(PYTHON) bench/size.py $(ARGS)
 
 load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.

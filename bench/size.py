@@ -104,8 +104,8 @@ def _times(folder: Path, runs: int) -> Iterator[str]:
 
     cases: dict[str, Callable[[Program], Sample]] = {
         "`--sections`": lambda program: run(program, "--sections"),
-        "whose bytes, first time": first,
-        "whose bytes, again": run,
+        "all, first time": first,
+        "all, again": run,
     }
     yield f"| program | bytes | {' | '.join(cases)} |"
     yield f"|---|---|{'---|' * len(cases)}"

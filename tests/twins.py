@@ -3,6 +3,7 @@
 Both are used by the tests and by bench/size.py.
 """
 
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ import numpy as np
 from gobuild import go_module
 from wherry.analysis.attribution import Attribution, attribute
 from wherry.analysis.mapped import map_elf
+from wherry.analysis.named_data import named_data
 from wherry.analysis.program import Program
 from wherry.analysis.spans import Confidence
 from wherry.elf.symbols import Symbols
@@ -86,15 +88,60 @@ type row struct { id int; text string; more []string }
 """,
     "right/files/big.txt": "a file that is embedded\n" * 500,
 }  # fmt: skip
+UNITS = """package main
+
+import (
+	"bufio"
+	"debug/dwarf"
+	"debug/elf"
+	"fmt"
+	"os"
+)
+
+// Prints a line for each range of a compile unit of Go or of its assembler: package, first address, end.
+func main() {
+	file, err := elf.Open(os.Args[1])
+	check(err)
+	data, err := file.DWARF()
+	check(err)
+	out := bufio.NewWriter(os.Stdout)
+	defer out.Flush()
+	for reader := data.Reader(); ; reader.SkipChildren() {
+		entry, err := reader.Next()
+		check(err)
+		if entry == nil {
+			return
+		}
+		language, name := entry.Val(dwarf.AttrLanguage), entry.Val(dwarf.AttrName)
+		if entry.Tag != dwarf.TagCompileUnit || language != int64(0x16) && language != int64(0x8001) {
+			continue
+		}
+		ranges, err := data.Ranges(entry)
+		check(err)
+		for _, one := range ranges {
+			fmt.Fprintf(out, "%s\\t%d\\t%d\\n", name, one[0], one[1])
+		}
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+"""
+"""Source: DWARF 5, 3.1 (compilation units); 0x16 is DW_LANG_Go, 0x8001 what the assembler has."""
 LEFT_TEXTS = [f"a text of the left package, number {number * 7919}" for number in range(400)]
 HARD_TEXTS = [f"{number}: {'abcdefghijklmnop' * (number % 5)} of the hard package" for number in range(600)]
 BOTH_TEXT = "two packages say this, and the linker keeps it once"
 RIGHT_TEXT = "".join(f"part {number * 104729} " for number in range(300))
 
 
-def attributed(path: Path, *, origin: bool = False) -> Attribution:
-    """Settle a binary."""
-    return attribute(Program.of(map_elf(path), origin=origin))
+def attributed(path: Path, *, origin: bool = False, twin: Path | None = None) -> Attribution:
+    """Settle a binary, by the symbols of its twin where one is given."""
+    symbols = named_data(map_elf(twin)) if twin else None
+    return attribute(Program.of(map_elf(path), origin=origin, symbols=symbols))
 
 
 def share(found: Attribution, confidence: Confidence) -> float:
@@ -139,6 +186,40 @@ def judged(stripped: Path, twin: Path) -> dict[str, float]:
     return {section: right[section] / all_[section] for section in all_}
 
 
+def units_of(twin: Path) -> list[tuple[int, int, str]]:
+    """Give the ranges of code that DWARF's compile units have: first address, end, package; sorted."""
+    words = [go_module({"main.go": UNITS}, module="example.com/units"), twin]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    rows = (line.split("\t") for line in said.splitlines())
+    return sorted((int(start), int(end), package) for package, start, end in rows)
+
+
+def judged_by_units(stripped: Path, twin: Path) -> tuple[float, Counter[tuple[str, str]]]:
+    """Compare owners of code with DWARF's compile units.
+
+    Returns:
+        The part of the code that has another owner, and its bytes by owner and unit, where the owner is said to be
+        exact. Code that is in no unit is C's, or
+        marks of the linker.
+    """
+    program, units = Program.of(map_elf(stripped)), units_of(twin)
+    main = program.info.path if program.info else ""
+    starts = np.array([start for start, _, _ in units])
+    wrong, exactly = 0, Counter[tuple[str, str]]()
+    rows = zip(
+        (program.functions.starts[:-1] + program.text).tolist(), program.functions.sizes.tolist(),
+        program.function_owners.tolist(), program.guessed.tolist(), strict=True,
+    )  # fmt: skip
+    for address, size, owner, guessed in rows:
+        start, end, package = units[int(np.searchsorted(starts, address, side="right")) - 1]
+        unit = ("main" if package == main else package) if start <= address < end else ""
+        own = program.owners.names[owner]
+        if own != unit and not (not unit and own.startswith("(")):
+            wrong += size
+            exactly[own, unit] += 0 if guessed else size
+    return wrong / int(program.functions.sizes.sum()), +exactly
+
+
 def hard_code() -> str:
     """Write Go that has strings wherever they can be: in code, tables, maps, errors, formats, cases."""
     texts = [f'"{text}"' for text in HARD_TEXTS]
@@ -162,20 +243,21 @@ def hard_code() -> str:
     ])  # fmt: skip
 
 
-def planted_module(arch: str = "amd64", toolchain: str = "local") -> Path:
-    """Build the planted packages, stripped."""
+def planted_module(arch: str = "amd64", toolchain: str = "local", *, strip: bool = True) -> Path:
+    """Build the planted packages, stripped or not."""
     left = ", ".join(f'"{text}"' for text in LEFT_TEXTS)
     texts = {"%LEFT%": left, "%RIGHT%": f'"{RIGHT_TEXT}"', "%HARD%": hard_code(), "%BOTH%": BOTH_TEXT}
     files = dict(PLANTED)
     for mark, written in texts.items():
         files = {name: text.replace(mark, written) for name, text in files.items()}
-    return go_module(files, *STRIPPED, arch=arch, module="example.com/planted", go="1.21", toolchain=toolchain)
+    flags = STRIPPED if strip else STRIPPED[:1]
+    return go_module(files, *flags, arch=arch, module="example.com/planted", go="1.21", toolchain=toolchain)
 
 
-def planted_strings(binary: Path) -> float:
-    """Give what part of the planted packages' strings is said to be theirs."""
-    found, content = attributed(binary), binary.read_bytes()
-    right = all_ = 0
+def planted_strings(binary: Path, twin: Path | None = None) -> tuple[float, float]:
+    """Give what part of the planted packages' strings is said to be theirs, and what part another package's."""
+    found, content = attributed(binary, twin=twin), binary.read_bytes()
+    right = wrong = all_ = 0
     for package, texts in (("left", LEFT_TEXTS), ("right", [RIGHT_TEXT]), ("hard", HARD_TEXTS)):
         # Some compilers compare a case by numbers in the code, so that its text is nowhere.
         there = [text for text in texts if text.encode() in content]
@@ -183,5 +265,6 @@ def planted_strings(binary: Path) -> float:
         for text in there:
             counts = owner_of(found, content, text.encode())
             right += counts[f"example.com/planted/{package}"]
+            wrong += sum(size for owner, size in counts.items() if not owner.startswith("("))
             all_ += counts.total()
-    return right / all_
+    return right / all_, (wrong - right) / all_

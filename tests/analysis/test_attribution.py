@@ -1,4 +1,4 @@
-"""Whose bytes: sums that are the file, and owners that symbols and planted packages agree with."""
+"""Attribution: sums that are the file, and owners that symbols and planted packages agree with."""
 
 import subprocess
 from collections import Counter
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gobuild import PRINT, USER, go_binary, go_module, go_said
+from owned_data import planted_owners, planted_program, planted_right
 from twins import (
     BOTH_TEXT,
     PLANTED,
@@ -16,6 +17,7 @@ from twins import (
     TOOLCHAINS,
     attributed,
     judged,
+    judged_by_units,
     owner_of,
     planted_module,
     planted_strings,
@@ -24,12 +26,30 @@ from twins import (
 from wherry.analysis.attribution import Attribution
 from wherry.analysis.data_claims import code_mentions, data_sections, ranges_of
 from wherry.analysis.mapped import map_elf
+from wherry.analysis.named_data import NamedData, named_data
 from wherry.analysis.program import Program
 from wherry.analysis.spans import Confidence, Kind, unique
 from wherry.analysis.type_claims import type_claims
+from wherry.errors import InvalidDocument
 from wherry.golang.names import package_of
 
 _FAR = ("arm", "riscv64", "ppc64le", "loong64", "mips64")
+ANONYMOUS = """package main
+
+import ("bytes"; "io"; "os")
+
+type counted struct { n int }
+
+//go:noinline
+func (c *counted) Count() int { c.n++; return c.n }
+
+type both interface { io.Writer; Count() int; Len() int }
+
+//go:noinline
+func use(b both) { b.Write([]byte("x")); println(b.Count(), b.Len()) }
+
+func main() { use(struct { *counted; *bytes.Buffer }{&counted{len(os.Args)}, &bytes.Buffer{}}) }
+"""
 ARCHITECTURES = ["amd64", "arm64", "386", "s390x", *(pytest.param(arch, marks=pytest.mark.peers) for arch in _FAR)]
 """32 bits and the other byte order are in the first ring; the rest costs a standard library compiled for each."""
 
@@ -79,9 +99,33 @@ def test_symbols_agree(arch):
 
     right = judged(stripped, go_binary(SERVER, "-trimpath", arch=arch))
 
-    assert right[".text"] == 1
+    assert right[".text"] >= 0.98  # symbols name assembly and linknamed functions after others than their unit
     assert right["variables"] >= 0.95
     assert right[".data"] >= 0.94
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["amd64", "arm64", "s390x"])
+def test_units_agree(arch):
+    """Code belongs to the package of its DWARF compile unit: wrappers of anonymous structs and assembly, too."""
+    for source in (SERVER, ANONYMOUS):
+        stripped = go_binary(source, *STRIPPED, arch=arch)
+
+        wrong, exactly = judged_by_units(stripped, go_binary(source, "-trimpath", arch=arch))
+
+        assert wrong < 0.0001
+        assert not exactly
+
+
+@pytest.mark.slow
+def test_wrappers_of_anonymous_structs():
+    """They bear no package's name, and are of the package that has the struct, not of the runtime."""
+    program = Program.of(map_elf(go_binary(ANONYMOUS, *STRIPPED)))
+    names, owners = program.functions.names, program.function_owners.tolist()
+
+    found = {program.owners.names[owner] for name, owner in zip(names, owners, strict=True) if "go:struct {" in name}
+
+    assert found == {"main"}
 
 
 @pytest.mark.peers
@@ -102,9 +146,13 @@ def test_every_go(toolchain, arch):
     assert share(found, Confidence.EXACT) >= 0.85
     assert share(found, Confidence.UNKNOWN) <= 0.02
     types_adjoin(found.program)
-    assert toolchain < "go1.21" or planted_strings(planted_module(arch, toolchain)) >= 0.95
+    if toolchain >= "go1.21":
+        planted_twins(arch, toolchain)
+    wrong, exactly = judged_by_units(stripped, twin)
+    assert wrong <= 0.001
+    assert not exactly
     old = toolchain < "go1.22"
-    assert right[".text"] >= (0.999 if old else 1)
+    assert right[".text"] >= 0.98
     assert right["variables"] >= (0.9 if old else 0.95)
 
 
@@ -155,31 +203,80 @@ def planted(request) -> Path:
     return planted_module(request.param)
 
 
+def planted_twins(arch: str, toolchain: str = "local") -> None:
+    """Check strings: what only variables have is open in a stripped program, right by symbols, and never another's."""
+    stripped, twin = (planted_module(arch, toolchain, strip=strip) for strip in (True, False))
+    right, wrong = planted_strings(stripped)
+    assert right >= 0.5
+    assert wrong == 0
+    right, wrong = planted_strings(stripped, twin)
+    assert right >= 0.99
+    assert wrong == 0
+
+
 @pytest.mark.slow
-def test_planted_strings(planted):
-    """Of the strings of planted packages, 95 of 100 bytes are given to them."""
-    assert planted_strings(planted) >= 0.95
+@pytest.mark.parametrize("arch", ["amd64", "arm64"])
+def test_planted_strings(arch):
+    """Strings of planted packages are given to them, or to none; one that two packages have is shared."""
+    planted_twins(arch)
+    planted = planted_module(arch)
     shared = owner_of(attributed(planted), planted.read_bytes(), BOTH_TEXT.encode())
     assert shared == {"(shared)": len(BOTH_TEXT)}
 
 
 @pytest.mark.slow
 def test_planted_files_types_and_code(planted):
-    """An embedded file is exactly its package's, and so are a type and a function."""
-    found = attributed(planted)
+    """By symbols an embedded file is exactly its package's; a type and a function are without them, too."""
+    arch = "amd64" if planted.read_bytes()[18:20] == b"\x3e\x00" else "arm64"
+    found, plain = attributed(planted, twin=planted_module(arch, strip=False)), attributed(planted)
     spans, names = found.spans, found.owners.names
 
     content = PLANTED["right/files/big.txt"].encode()
     assert owner_of(found, planted.read_bytes(), content) == {"example.com/planted/right": len(content)}
+    assert owner_of(plain, planted.read_bytes(), content) == {"(unknown)": len(content)}
     right = names.index("example.com/planted/right")
     embedded = (spans.owner == right) & (spans.kind == Kind.EMBED)
     assert int(spans.sizes[embedded].sum()) == len(content)
     assert set(spans.confidence[embedded].tolist()) == {Confidence.EXACT}
-    left = names.index("example.com/planted/left")
+    spans, left = plain.spans, plain.owners.names.index("example.com/planted/left")
     for kind in (Kind.CODE, Kind.PCLNTAB):
         own = (spans.owner == left) & (spans.kind == kind)
         assert int(spans.sizes[own].sum()) > 0
         assert set(spans.confidence[own].tolist()) == {Confidence.EXACT}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("arch", "cgo"), [("amd64", False), ("arm64", False), ("amd64", True)])
+def test_data_that_others_use(arch, cgo):
+    """Embeds, tables and texts that only other packages mention: open when stripped, right by symbols of a twin."""
+    stripped, twin = (planted_program(strip=strip, cgo=cgo, arch=arch) for strip in (True, False))
+    content = stripped.read_bytes()
+
+    plain = planted_owners(attributed(stripped), content, cgo=cgo)
+    exact = planted_owners(attributed(stripped, twin=twin), content, cgo=cgo)
+
+    assert planted_right(plain)[1] == 0, plain
+    assert planted_right(exact) == (1, 0), exact
+
+
+@pytest.mark.slow
+def test_a_record_of_names_is_a_few_bytes_a_variable():
+    """It gives back what it was made of, and takes little; of another program it is refused."""
+    twin = planted_program(strip=False)
+    names = named_data(map_elf(twin))
+
+    record = names.encoded("sha256:abc")
+
+    assert len(record) < 5000 * twin.stat().st_size / 1e6
+    read = NamedData.parse(record, "sha256:abc", "record")
+    assert (read.start == names.start).all()
+    assert (read.size == names.size).all()
+    assert [read.packages[at] for at in read.package] == [names.packages[at] for at in names.package]
+    with pytest.raises(InvalidDocument, match="expected sha256:def"):
+        NamedData.parse(record, "sha256:def", "record")
+    for broken in (b"", record[:-9], record[:40] + bytes(20) + record[60:]):
+        with pytest.raises(InvalidDocument):
+            NamedData.parse(broken, "sha256:abc", "record")
 
 
 ODD = {

@@ -1,4 +1,4 @@
-"""Whose bytes: every byte of an executable with its owner, its kind, and how the owner is known.
+"""Attribution: every byte of an executable with its owner, its kind, and how the owner is known.
 
 Imported late: it needs numpy. The sums are the file's size, always: what nothing tells is `(unknown)`.
 """
@@ -22,7 +22,7 @@ from wherry.analysis.function_claims import code_spans, table_spans
 from wherry.analysis.mapped import forget
 from wherry.analysis.owners import DEBUG, FILE, LINKER, SYMBOLS, UNKNOWN, C, Owners
 from wherry.analysis.program import Program
-from wherry.analysis.spans import Confidence, Kind, Spans, concatenated, settle, unique
+from wherry.analysis.spans import NOBODY, Confidence, Kind, Spans, concatenated, settle, unique
 from wherry.analysis.type_claims import TypeClaims, type_claims
 from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, Elf, Section
 from wherry.golang import pclntab
@@ -34,6 +34,8 @@ _LINKERS = (
 _DEBUG = (".debug_", ".zdebug_", ".gnu_debug")
 _LONGEST_PADDING = 64
 _WINDOW = 1 << 16
+_UNCLAIMED = NOBODY - 1
+"""The function of bytes that nothing claims, until padding is told from the rest."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ def _default(elf: Elf, address: int, size: int) -> Spans:
             owner, kind, confidence = _by_section(section)
             rows.append((section.address, section.address + section.stored, owner, kind, confidence))
     rows.append((address, address + size, FILE, Kind.HEADERS, Confidence.EXACT))
-    return _table(address, address + size, rows)
+    found = _table(address, address + size, rows)
+    function = np.where(found.confidence == Confidence.UNKNOWN, _UNCLAIMED, NOBODY)
+    return Spans(found.start, found.end, found.owner, found.kind, found.confidence, function)
 
 
 def _by_section(section: Section) -> tuple[int, int, int]:
@@ -177,10 +181,10 @@ def _table(low: int, high: int, rows: list[tuple[int, int, int, int, int]]) -> S
 def _padding(elf: Elf, spans: Spans) -> Spans:
     """Tell alignment from what is unknown: a few zero bytes between things that are known."""
     owner, kind, confidence = spans.owner.copy(), spans.kind.copy(), spans.confidence.copy()
-    some = np.flatnonzero((confidence == Confidence.UNKNOWN) & (spans.sizes < _LONGEST_PADDING))
+    some = np.flatnonzero((spans.function == _UNCLAIMED) & (spans.sizes < _LONGEST_PADDING))
     some = np.union1d(some, np.flatnonzero((owner == FILE) & (kind == Kind.HEADERS)))
     for row in some.tolist():
         start, end = int(spans.start[row]), int(spans.end[row])
         if not any(any(elf.view[at : min(at + _WINDOW, end)]) for at in range(start, end, _WINDOW)):
             owner[row], kind[row], confidence[row] = FILE, Kind.PADDING, Confidence.EXACT
-    return Spans(spans.start, spans.end, owner, kind, confidence, spans.function)
+    return Spans(spans.start, spans.end, owner, kind, confidence, np.maximum(spans.function, NOBODY))

@@ -1,4 +1,4 @@
-"""Whose bytes: an executable's file, every byte of it counted once.
+"""Sizes: an executable's file, every byte of it counted once.
 
 Sources: System V gABI, "Sections"; Go 1.26, cmd/link/internal/ld/data.go (names of sections).
 """

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wherry.analysis.owners import LINKER, SHARED
+from wherry.analysis.owners import LINKER, SHARED, STANDARD, UNKNOWN, Modules
 from wherry.analysis.program import Program
 from wherry.analysis.references import References, code_references, pointers
 from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, Kind, Spans, unique
-from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, Section
-from wherry.elf.symbols import STT_FUNC, Symbols
+from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, Section
 from wherry.golang import pclntab
-from wherry.golang.names import package_of
 
 _NOT_DATA = (*pclntab.SECTIONS, ".rel", ".dyn", ".interp", ".hash", ".gnu.", ".got", ".plt", ".eh_frame", ".note")
 _FUNCTION_VALUES = ".go.func"
@@ -24,7 +23,6 @@ _ROUNDS = 8
 """How many steps are followed from data to the data it points at."""
 _TASK_FIXED = 8
 _MOST_TASKS = 1 << 16
-_NO_OBJECT = (".*", "·f")
 _LINKERS = ("gcdata", "gcbss", "textsections", "pkghashes")
 """Fields of the module data that point at tables whose size it does not tell."""
 
@@ -120,22 +118,14 @@ def function_values(program: Program, low: int, high: int) -> Spans:
 
 
 def symbol_spans(program: Program) -> Spans:
-    """Claim data by symbols, where the binary has them."""
-    symbols = Symbols.of(program.elf)
-    sections = ranges_of(data_sections(program))
-    some = np.flatnonzero((symbols.size > 0) & (symbols.type != STT_FUNC))
-    inside = np.zeros(len(some), dtype=bool)
-    for low, high in sections.tolist():
-        inside |= (symbols.value[some] >= low) & (symbols.value[some] < high)
-    some = some[inside & (symbols.size[some] < len(program.elf.view))]
-    owner = np.fromiter((_owner_of_symbol(program, symbols.text(row)) for row in some.tolist()), np.int64, len(some))
-    some, owner = some[owner >= 0], owner[owner >= 0]
-    return Spans.of(symbols.value[some], symbols.value[some] + symbols.size[some], owner, Kind.DATA)
-
-
-def _owner_of_symbol(program: Program, name: str) -> int:
-    package = "" if name.endswith(_NO_OBJECT) else package_of(name)
-    return program.package_owner(package) if package else NOBODY
+    """Claim data by symbols, where the binary or its twin has them."""
+    named = program.named
+    numbers = np.array([program.package_owner(package) for package in named.packages], np.int64)
+    some = np.zeros(len(named), dtype=bool)
+    for low, high in ranges_of(data_sections(program)).tolist():
+        some |= (named.start >= low) & (named.start < high)
+    start = named.start[some]
+    return Spans.of(start, start + named.size[some], numbers[named.package[some]], Kind.DATA)
 
 
 def mentioned_spans(
@@ -165,14 +155,46 @@ def mentioned_spans(
     )
     # An object that nothing mentions yet is taken for the end of the one before it. So each round starts anew from what
     # code mentions, with the borders that the last one found.
+    room = _Room.of(program, taken, links_.target[_pointing(links_.place, taken, named)], named=bool(len(named)))
     mentions = mentions.joined(_followed(named, links_))
-    objects = _objects(program, mentions, taken, targets, strings)
+    objects = _objects(program, mentions, room, strings)
     for _ in range(_ROUNDS):
         before = objects
-        objects = _objects(program, mentions.joined(_followed(objects, links_)), taken, targets, strings)
+        objects = _objects(program, mentions.joined(_followed(objects, links_)), room, strings)
         if len(before) == len(objects) and (before.owner == objects.owner).all():
             break
-    return objects
+    return _measured(program, objects, named, links_, strings)
+
+
+def _pointing(places: Ints, taken: Spans, named: Spans) -> NDArray[np.bool_]:
+    """Tell which words may be pointers: those in types and embedded files are others' business, or none."""
+    return ~_inside(taken, places) | _inside(named, places)
+
+
+def _inside(spans: Spans, addresses: Ints) -> NDArray[np.bool_]:
+    if not len(spans):
+        return np.zeros(len(addresses), dtype=bool)
+    row = np.searchsorted(spans.start, addresses, side="right") - 1
+    found: NDArray[np.bool_] = (row >= 0) & (spans.end[row] > addresses)
+    return found
+
+
+def _measured(program: Program, objects: Spans, named: Spans, links: References, strings: tuple[int, int]) -> Spans:
+    """Give strings that variables with a name point at the length that is beside the pointer: then they are exact."""
+    text = (links.target >= strings[0]) & (links.target < strings[1]) & _inside(named, links.place)
+    place, target = links.place[text], links.target[text]
+    if not len(target) or not len(objects):
+        return objects
+    length = program.words(place + program.functions.table.pointer)
+    row = np.searchsorted(objects.start, target, side="right") - 1
+    row = np.maximum(row, 0)
+    fits = (objects.start[row] == target) & (length > 0) & (length <= objects.end[row] - target)
+    fits &= objects.owner[row] != SHARED
+    end, confidence = objects.end.copy(), objects.confidence.copy()
+    end[row[fits]] = 0
+    np.maximum.at(end, row[fits], target[fits] + length[fits])
+    confidence[row[fits]] = Confidence.EXACT
+    return Spans(objects.start, end, objects.owner, objects.kind, confidence, objects.function)
 
 
 def _followed(objects: Spans, links: References) -> Mentions:
@@ -184,21 +206,65 @@ def _followed(objects: Spans, links: References) -> Mentions:
     return Mentions(links.target[inside], owner, function)
 
 
-def _objects(program: Program, mentions: Mentions, taken: Spans, ranges: Ints, strings: tuple[int, int]) -> Spans:
-    """Make objects of mentions: each reaches to the next one, to what is taken, or to the end of its section."""
-    _, ends = ranges.T if len(ranges) else (np.zeros(0, np.int64),) * 2
-    row = np.searchsorted(taken.start, mentions.target, side="right") - 1
-    free = ~((row >= 0) & (taken.end[row] > mentions.target)) if len(taken) else np.ones(len(row), dtype=bool)
-    limit = int(ends.max(initial=0))
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Where objects that are mentioned can be."""
+
+    taken: Spans
+    written: Ints
+    """First and end address of sections with variables that no symbol names, two columns."""
+    borders: Ints
+    """Where an object ends that no mention ends: at what is taken, at what some data points at, at a section's end."""
+
+    @classmethod
+    def of(cls, program: Program, taken: Spans, pointed: Ints, *, named: bool) -> "_Room":
+        sections = data_sections(program)
+        written = [
+            one for one in sections if one.flags & SHF_WRITE and not one.name.startswith(".data.rel.ro") and not named
+        ]
+        ends = ranges_of(sections)[:, 1]
+        borders = np.append(unique(np.concatenate([taken.start, ends, pointed])), np.iinfo(np.int64).max)
+        return cls(taken, ranges_of(written), borders)
+
+    def free(self, addresses: Ints) -> NDArray[np.bool_]:
+        """Tell which addresses are of no object yet."""
+        return ~_inside(self.taken, addresses)
+
+    def variables(self, addresses: Ints) -> NDArray[np.bool_]:
+        """Tell which addresses are of variables."""
+        found = np.zeros(len(addresses), dtype=bool)
+        for low, high in self.written.tolist():
+            found |= (addresses >= low) & (addresses < high)
+        return found
+
+
+def _objects(program: Program, mentions: Mentions, room: _Room, strings: tuple[int, int]) -> Spans:
+    """Make objects of mentions: each reaches to the next one, or to a border."""
+    free = room.free(mentions.target)
     target, owner = mentions.target[free], mentions.owner[free]
-    blobs = Blobs.used(target, owner, mentions.function[free], limit, SHARED)
+    blobs = Blobs.used(target, owner, mentions.function[free], int(room.borders[-2:][0]), SHARED)
     ranks = program.ranks
-    first = Blobs.lowest(target, ranks[owner])
-    borders = np.append(unique(np.concatenate([taken.start, ends])), np.iinfo(np.int64).max)
-    stops = np.minimum(blobs.end, borders[np.searchsorted(borders, blobs.start, side="right")])
+    first = np.argsort(ranks)[Blobs.lowest(target, ranks[owner])]
+    stops = np.minimum(blobs.end, room.borders[np.searchsorted(room.borders, blobs.start, side="right")])
+    variables = room.variables(blobs.start)
     # Who else mentions a variable imports the package that has it. Of equal strings the linker keeps one for all.
     written = ~((blobs.start >= strings[0]) & (blobs.start < strings[1]))
-    owners = np.where((blobs.owner == SHARED) & written, np.argsort(ranks)[first], blobs.owner)
+    owners = np.where((blobs.owner == SHARED) & written, first, blobs.owner)
+    # A package mentions variables of those that it imports, too, and its code does not tell which are its own. Go's own
+    # packages import none but one another, so there the module is sure.
+    foreign = variables & ~_go_own(program)[first]
+    owners = np.where(foreign, np.where(blobs.owner == SHARED, SHARED, UNKNOWN), owners)
     confidence = np.where(owners == SHARED, Confidence.SHARED, Confidence.INFERRED).astype(np.int64)
-    function = np.where(owners == SHARED, NOBODY, blobs.function)
+    confidence[owners == UNKNOWN] = Confidence.UNKNOWN
+    function = np.where((owners == SHARED) | (owners == UNKNOWN), NOBODY, blobs.function)
     return Spans.of(blobs.start, stops, owners, Kind.DATA, confidence, function)
+
+
+def _go_own(program: Program) -> NDArray[np.bool_]:
+    """Tell by owner which are packages of Go's own, or no packages."""
+    modules = Modules.of(program.info)
+    names = program.owners.names
+    own = (name.startswith("(") or modules.module_of(name) == STANDARD for name in names)
+    found = np.fromiter(own, bool, len(names))
+    found[[SHARED, UNKNOWN]] = False
+    return found

@@ -10,7 +10,7 @@ import numpy as np
 
 from wherry.analysis.owners import LINKER, SHARED
 from wherry.analysis.program import Program
-from wherry.analysis.spans import NOBODY, Blobs, Confidence, Kind, Spans, concatenated
+from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, Kind, Spans, concatenated
 from wherry.golang.functions import Uses
 
 _PCHEADER = 8
@@ -22,9 +22,14 @@ _NO_FILE = 0xFFFFFFFF
 def code_spans(program: Program) -> Spans:
     """Claim the machine code, a span a function; the alignment behind a function is its own."""
     starts = program.functions.starts + program.text
+    confidence = _known(program)
     return Spans.of(
-        starts[:-1], starts[1:], program.function_owners, Kind.CODE, function=np.arange(len(program.functions))
+        starts[:-1], starts[1:], program.function_owners, Kind.CODE, confidence, np.arange(len(program.functions))
     )
+
+
+def _known(program: Program) -> Ints:
+    return np.where(program.guessed, Confidence.INFERRED, Confidence.EXACT).astype(np.int64)
 
 
 def table_spans(program: Program) -> Iterator[Spans]:
@@ -77,7 +82,7 @@ def _by_folder(program: Program, blobs: Blobs) -> Blobs:
     owner, confidence = blobs.owner.copy(), blobs.confidence.copy()
     for row, (start, end) in enumerate(zip(blobs.start.tolist(), blobs.end.tolist(), strict=True)):
         folder = bytes(names[start:end]).rstrip(b"\0").decode(errors="replace").rpartition("/")[0]
-        found = program.package_of_folder(folder)
+        found = program.folders.package(folder)
         if found is not None:
             owner[row], confidence[row] = found, Confidence.EXACT
     return Blobs(blobs.start, blobs.end, owner, confidence, blobs.function)
@@ -90,7 +95,7 @@ def _row_spans(program: Program) -> Spans:
     # A row reaches to the next one: what is between them is alignment.
     ends = np.append(functions.rows[1:], functions.end) + at
     return concatenated(
-        Spans.of(starts, stops, program.function_owners, Kind.PCLNTAB, function=numbers)
+        Spans.of(starts, stops, program.function_owners, Kind.PCLNTAB, _known(program), numbers)
         for starts, stops in ((entries, entries + 8), (functions.rows + at, ends))
     )
 

@@ -1,42 +1,40 @@
 """A Go program, read: its memory, its functions with their owners, and where its tables are.
 
 Imported late: it needs numpy. Sources: those of `golang/pclntab.py`, `golang/functions.py` and `golang/moduledata.py`;
-Go 1.26, cmd/compile/internal/noder/reader.go (in which unit a generic function's instance is compiled).
+those of `units.py`.
 """
 
-import re
-from collections import Counter
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wherry.analysis.binary import build_info
+from wherry.analysis.folders import Folders
+from wherry.analysis.named_data import NamedData, named_data
 from wherry.analysis.owners import LINKER, Owners
 from wherry.analysis.spans import NOBODY, Ints
+from wherry.analysis.units import function_owners, unit_owners
 from wherry.elf.machine import architecture
 from wherry.elf.reader import Elf
 from wherry.elf.space import AddressSpace
 from wherry.errors import InvalidDocument
 from wherry.golang import moduledata, pclntab
 from wherry.golang.buildinfo import BuildInfo
-from wherry.golang.functions import Functions
+from wherry.golang.functions import NOTHING, Functions
 from wherry.golang.moduledata import ModuleData
-from wherry.golang.names import is_instance, package_of, without_promoted
+from wherry.golang.names import package_of, without_promoted
 from wherry.golang.pclntab import Pclntab
 
-_VERSION = re.compile(r"@[^/]+")
 _PACKED = b"UPX!"
 """What UPX marks its header and its trailer with. Source: UPX 4.2, src/conf.h (`UPX_MAGIC_LE32`)."""
 _PACKED_WITHIN = 4096
-_DEEPEST_FOLDER = 64
-_LONGEST_FOLDER = 4096
-"""Linux' PATH_MAX."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """What whose-bytes asks of a Go program."""
+    """What attribution asks of a Go program."""
 
     elf: Elf
     space: AddressSpace
@@ -47,20 +45,24 @@ class Program:
     """The address of the pclntab."""
     owners: Owners
     function_owners: Ints
-    """Who has each function's bytes."""
+    """The package that compiled each function."""
     name_owners: Ints
     """The same for every name in the table, those of functions that were only inlined too."""
     unit_owners: dict[int, int]
-    """Whose functions each compilation unit has."""
+    """The package of each compilation unit."""
+    folders: Folders
+    named: NamedData
+    """Variables that symbols name: its own, or those of the same program linked with them."""
 
     @classmethod
-    def of(cls, elf: Elf, *, origin: bool = False) -> Self:
+    def of(cls, elf: Elf, *, origin: bool = False, symbols: NamedData | None = None) -> Self:
         """Read a program.
 
         Args:
             elf: the file.
             origin: whether instances of generic functions are of the package that wrote them, and not of the one
                 that compiled them.
+            symbols: variables of the same program linked with symbols, where it has none itself.
 
         Raises:
             InvalidDocument: it has no pclntab, or a broken one.
@@ -73,15 +75,37 @@ class Program:
         module = moduledata.find(space, functions, address, info.go_version if info else "")
         space.read(module["text"], int(functions.starts[-1]))
         owners = Owners()
-        names, units = _name_owners(functions, owners), dict[int, int]()
-        own = names[functions.name_numbers]
-        units.update(_unit_owners(functions, own))
-        if not origin:
-            _give_instances(functions, own, units)
-        first = np.full(len(names), -1)
+        named = _name_owners(functions, owners)
+        folders = Folders(owners, info.path if info else "")
+        units = unit_owners(functions, named[functions.name_numbers], folders.package)
+        own = function_owners(functions, named[functions.name_numbers], units, origin=origin)
+        first = np.full(len(named), -1)
         first[functions.name_numbers[::-1]] = np.arange(len(functions))[::-1]
-        names = np.where(first >= 0, own[first], names)
-        return cls(elf, space, info, functions, module, address, owners, own, names, units)
+        # What was only inlined is of the package in its name; what has none there is assembly of the runtime.
+        inlined = np.where(named == NOBODY, owners.number("runtime"), named)
+        names = np.where(first >= 0, own[first], inlined)
+        return cls(
+            elf,
+            space,
+            info,
+            functions,
+            module,
+            address,
+            owners,
+            own,
+            names,
+            units,
+            folders,
+            named_data(elf) if symbols is None else symbols,
+        )
+
+    @property
+    def guessed(self) -> NDArray[np.bool_]:
+        """Tell which functions have their owner by their name alone: nothing tells of their unit."""
+        units = self.functions.units
+        known = np.isin(units, np.fromiter(self.unit_owners, np.int64, len(self.unit_owners)))
+        guessed: NDArray[np.bool_] = ~known & (units != NOTHING)
+        return guessed
 
     @property
     def ranks(self) -> Ints:
@@ -126,20 +150,9 @@ class Program:
         name = np.searchsorted(self.functions.all_names[1], inlined.name[row], side="right") - 1
         return np.where(inside, self.name_owners[name], owners)
 
-    def package_of_folder(self, folder: str) -> int | None:
-        """Find the package whose source is in a folder, as the pclntab names it: trimmed, or from somebody's disk."""
-        path = _VERSION.sub("", folder[:_LONGEST_FOLDER])
-        found = self.package_owner(path) if self.info and path == self.info.path else self.owners.known(path)
-        for _ in range(_DEEPEST_FOLDER):
-            if found is not None or "/" not in path:
-                break
-            path = path.partition("/")[2]
-            found = self.owners.known(path) if path else None
-        return found
-
     def package_owner(self, path: str) -> int:
         """Number a package by its import path; the main package has another name in symbols."""
-        return self.owners.number("main" if self.info and path == self.info.path else path)
+        return self.folders.number(path)
 
     def words(self, addresses: Ints) -> Ints:
         """Read an address at each of some; 0 where the file has none, -1 where it is of no program."""
@@ -171,28 +184,9 @@ def _no_pclntab(elf: Elf) -> tuple[str, str]:
 
 
 def _name_owners(functions: Functions, owners: Owners) -> Ints:
-    """Number the package of each name; of an instance, the package that wrote it."""
+    """Number the package in each name, of an instance the package that wrote it; `NOBODY` where there is none."""
     texts = functions.all_names[0]
-    number = owners.number
-    # What belongs to no package is assembly of the runtime and wrappers that the linker or cgo made.
-    runtime = number("runtime")
     packages = [package_of(text) for text in texts]
     known = dict.fromkeys(packages)
-    real = {package: number(without_promoted(package, known)) if package else runtime for package in known}
+    real = {package: owners.number(without_promoted(package, known)) if package else NOBODY for package in known}
     return np.fromiter((real[package] for package in packages), np.int64, len(packages))
-
-
-def _unit_owners(functions: Functions, own: Ints) -> dict[int, int]:
-    """Find whose functions each compilation unit has, by those that no other package can have asked for."""
-    instances = np.fromiter((is_instance(name) or name.startswith("type:") for name in functions.names), bool)
-    counts: dict[int, Counter[int]] = {}
-    for unit, owner in zip(functions.units[~instances].tolist(), own[~instances].tolist(), strict=True):
-        counts.setdefault(unit, Counter())[owner] += 1
-    return {unit: found.most_common(1)[0][0] for unit, found in counts.items()}
-
-
-def _give_instances(functions: Functions, own: Ints, units: dict[int, int]) -> None:
-    """Give instances of generic functions to the package of the unit they were compiled in."""
-    for place, name in enumerate(functions.names):
-        if is_instance(name):
-            own[place] = units.get(int(functions.units[place]), own[place])

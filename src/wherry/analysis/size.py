@@ -1,4 +1,4 @@
-"""Whose bytes, as a document: what `wherry size --json` prints, what is kept by digest, what reports are made of.
+"""Attribution of bytes, as a document: what `wherry size --json` prints, what is kept by digest, what reports show.
 
 The sums of kinds, confidence, sections, modules and packages are each the file's size. `docs/reference/size.md`
 describes the schema; a change of what is there raises its number.

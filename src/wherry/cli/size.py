@@ -1,4 +1,4 @@
-"""`wherry size SUBJECT`: whose bytes."""
+"""`wherry size SUBJECT`: attribution of bytes."""
 
 from typing import TYPE_CHECKING
 

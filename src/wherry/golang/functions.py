@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wherry.errors import InvalidDocument
 from wherry.golang.columns import Ints, members
 from wherry.golang.pclntab import Pclntab
-from wherry.golang.pcvalue import decode
+from wherry.golang.pcvalue import decode, first_values
 
 INLINE_TREE: Final = 3
 """FUNCDATA_InlTree: the slot of a function's funcdata that tells what was inlined into it."""
@@ -30,6 +30,8 @@ _INLINE_INDEX = 2
 """PCDATA_InlTreeIndex: the table that tells which code is of which call in the inline tree."""
 _NAME_OFFSET, _PCSP, _PCFILE, _PCLINE, _PCDATA_COUNT, _UNIT = 1, 4, 5, 6, 7, 8
 _FUNCDATA_COUNT = 43
+_LONGEST_PATH = 4096
+"""Linux' PATH_MAX."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Functions:
     row_ends: Ints
     name_offsets: Ints
     units: Ints
-    """The compilation unit: where its files begin in their table. Functions of one package share it."""
+    """The compilation unit: where its list of files begins. Go code of a package is one, each assembly file another;
+    `NOTHING` for what the linker made."""
     pcdata_counts: Ints
     funcdata_counts: Ints
 
@@ -127,6 +130,28 @@ class Functions:
         offsets = words[places].astype(np.int64)
         used = (offsets > 0) & (offsets < self.table.functab_at - self.table.pcs_at)
         return Uses(functions[used], offsets[used])
+
+    @cached_property
+    def files(self) -> Ints:
+        """Give the file of each function's first instruction, by its number in the unit's list; -1: none."""
+        words = _words(self.table, self.table.functab_at)
+        offsets = words[(self.rows - self.table.functab_at) // 4 + _PCFILE].astype(np.int64)
+        return first_values(self.table.content[self.table.pcs_at : self.table.functab_at], offsets)
+
+    def file_names(self) -> list[str]:
+        """Give the path of the file in which each function begins; empty where the table has none."""
+        table = self.table
+        count = (table.files_at - table.units_at) // 4
+        lists = np.frombuffer(table.content[table.units_at :], dtype=f"{table.order}u4", count=count).astype(np.int64)
+        place = np.where(self.files >= 0, self.units + self.files, count)
+        # One more row stands for whatever has no file.
+        offsets = np.append(lists, NOTHING)[np.minimum(place, count)]
+        texts: dict[int, str] = {}
+        for offset in np.unique(offsets).tolist():
+            if 0 <= offset < len(table.filenames):
+                content = bytes(table.filenames[offset : offset + _LONGEST_PATH])
+                texts[offset] = content.partition(b"\0")[0].decode(errors="replace")
+        return [texts.get(offset, "") for offset in offsets.tolist()]
 
     @cached_property
     def funcdata(self) -> tuple[Uses, Ints]:

@@ -66,6 +66,19 @@ def decode(content: memoryview, offsets: Ints, quantum: int) -> Runs:
     return Runs(*(np.concatenate(column) for column in zip((none,) * 4, *rows, strict=True)))
 
 
+def first_values(content: memoryview, offsets: Ints) -> Ints:
+    """Read the first value of each table: what holds at a function's start; -1 where there is no table.
+
+    Args:
+        content: the bytes that tables lie in.
+        offsets: where each begins; 0 is no table.
+    """
+    octets = np.concatenate([np.frombuffer(content, dtype=np.uint8), np.zeros(2 * _LONGEST_VARINT, np.uint8)])
+    inside = (offsets > 0) & (offsets < len(content))
+    delta, _ = _varint(octets, np.where(inside, offsets, 0).astype(np.int64))
+    return np.where(inside, np.where(delta & 1, ~(delta >> 1), delta >> 1) - 1, -1)
+
+
 def _varint(octets: NDArray[np.uint8], at: Ints) -> tuple[Ints, Ints]:
     result = np.zeros(len(at), np.int64)
     more = np.ones(len(at), dtype=bool)

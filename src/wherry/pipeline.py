@@ -5,16 +5,18 @@ source (what the user has) → plan (steps with keys) → build (do what is not 
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wherry.analysis.build_secrets import AT_START, judge_arguments, judge_x_values
 from wherry.bases import Bases
 from wherry.build.compile import GoFlags
 from wherry.build.engine import Engine, Outcome
 from wherry.build.perform import ImagePerformer
+from wherry.build.recipe import refuse_secrets
 from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
 from wherry.checkout import Checkout, Released, VcsFacts, rfc3339
 from wherry.errors import WherryError
@@ -184,6 +186,7 @@ class Pipeline:
             scratch=self.cache / "link",
             vcs=lambda: vcs.status,
             judge=judge,
+            judge_values=judge_x_values,
             base=bases.take,
             folders=lambda name, image, parents: bases.folders(name, image, parents, self.results),
             holds_layer=bases.holds,
@@ -251,6 +254,8 @@ class Pipeline:
             if request.level is not None
             else Encoding.default(request.algorithm)
         )
+        for warning in refuse_secrets(_published(request), allowed=request.flags.secrets_allowed):
+            self.warned(warning)
         epoch = parse_epoch(self.environment.get("SOURCE_DATE_EPOCH", ""))
         release = request.package.release
         vcs = Released(release, self.environment) if release else checkout
@@ -261,6 +266,8 @@ class Pipeline:
             package=request.package,
             platforms=order(request.platforms),
             flags=(*published.FLAGS, *flags) if release else flags,
+            public=request.flags.public,
+            secrets_allowed=request.flags.secrets_allowed,
             environment={
                 "CGO_ENABLED": "0",
                 **self._go_environment(),
@@ -401,6 +408,12 @@ def _configured(request: Request, facts: VcsFacts) -> RuntimeConfig:
         entrypoint=config.entrypoint or (path,),
         labels={name: value for name, value in labels.items() if value},
     )
+
+
+def _published(request: Request) -> Iterator[Finding]:
+    yield from judge_arguments(request.config.environment, "env", AT_START)
+    yield from judge_arguments(request.config.labels or {}, "label", AT_START)
+    yield from judge_arguments(request.annotations, "annotation", AT_START)
 
 
 def _recipe(request: Request, facts: VcsFacts, epoch: int | None, encoder: str, *, remote: bool) -> dict[str, str]:

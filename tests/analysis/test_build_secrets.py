@@ -2,7 +2,7 @@
 
 import pytest
 
-from wherry.analysis.build_secrets import judge_arguments, judge_x_values
+from wherry.analysis.build_secrets import judge_arguments, judge_x_values, shown_flags
 from wherry.finding import Severity
 
 TOKEN = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
@@ -55,3 +55,16 @@ def test_no_finding_shows_a_value():
 def test_arguments(name, value, expected):
     """A name alone is a warning, as BuildKit has it: the argument may be meant for a secret's name."""
     assert [(one.rule, one.severity) for one in judge_arguments({name: value}, "--build-arg")] == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        ("-trimpath -ldflags=-s -X main.apiToken=abc -X=b=c -w", "-trimpath -ldflags=-s -X main.apiToken=… -X=b=… -w"),
+        ("-ldflags=-X main.apiToken=abc", "-ldflags=-X main.apiToken=…"),
+        ("-trimpath -ldflags=-s", "-trimpath -ldflags=-s"),
+    ],
+)
+def test_flags_of_an_old_recipe(flags, shown):
+    """A recipe of version 1 is shown without values."""
+    assert shown_flags(flags) == shown

@@ -132,7 +132,7 @@ def test_the_config_says_what_was_asked_for(wherry):
     assert config.labels["team"] == "media"
     assert image.manifest.annotations["org.example"] == "1"
     recipe = json.loads(config.labels["dev.wherry.recipe"])
-    assert recipe["version"] == 1
+    assert recipe["version"] == 2
     assert recipe["go"]["flags"].startswith("-trimpath -ldflags=-s")
     assert json.loads(image.manifest.annotations["dev.wherry.recipe"]) == recipe
 

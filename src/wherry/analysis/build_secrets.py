@@ -9,11 +9,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from wherry.analysis.secrets import chance_of, named_like_a_secret, token_in
 from wherry.finding import Finding, Severity
+from wherry.golang.ldflags import with_values_hidden
 
 _RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 _LEAST_CHANCE = 3.7
 """Bits a character (Shannon): above words and names, at or below what base64 of random bytes has."""
 _HEX = re.compile(r"[0-9a-f]{7,64}")
+
+
+AT_START = "give it to the container when it starts, as a file or a variable (a Secret in Kubernetes)"
+_IN_A_STEP = "give it to the step that needs it by RUN --mount=type=secret, which leaves nothing behind"
 
 
 def judge_x_values(pairs: Sequence[tuple[str, str]], public: Collection[str]) -> Iterator[Finding]:
@@ -29,16 +34,24 @@ def judge_x_values(pairs: Sequence[tuple[str, str]], public: Collection[str]) ->
             yield from _judged("x", f"-X {name}", name, value, remedy, by_name=Severity.ERROR)
 
 
-def judge_arguments(arguments: Mapping[str, str], where: str) -> Iterator[Finding]:
+def judge_arguments(arguments: Mapping[str, str], where: str, remedy: str = _IN_A_STEP) -> Iterator[Finding]:
     """Judge build arguments, variables or labels of a Dockerfile's image.
 
     Args:
         arguments: values by name.
         where: such as `--build-arg` or `ENV`.
+        remedy: what to do in place of it.
     """
-    remedy = "give it to the step that needs it by RUN --mount=type=secret, which leaves nothing behind"
     for name, value in arguments.items():
         yield from _judged("build", f"{where} {name}", name, value, remedy, by_name=Severity.WARNING)
+
+
+def shown_flags(flags: str) -> str:
+    """Hide the values of -X in a recipe's flags: one of version 1 has all of them, secrets among them."""
+    if "-X" not in flags:
+        return flags
+    before, linker, text = flags.partition("-ldflags=")
+    return f"{before}{linker}{with_values_hidden(text)}"
 
 
 def _judged(kind: str, place: str, name: str, value: str, remedy: str, *, by_name: Severity) -> Iterator[Finding]:

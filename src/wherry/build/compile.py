@@ -38,6 +38,10 @@ class GoFlags:
     strip: bool = True
     strip_buildid: bool = False
     trimpath: bool = True
+    public: tuple[str, ...] = ()
+    """Variables that `-X` in `ldflags` sets to what is public anyway; the image names values of no others."""
+    secrets_allowed: bool = False
+    """Whether `-X` may set what looks like a secret."""
 
     def arguments(self) -> tuple[str, ...]:
         """Write them as arguments of `go build`."""

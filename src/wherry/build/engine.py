@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from wherry.errors import WherryError
-from wherry.plan.steps import Plan, Step, key_of
+from wherry.plan.steps import VALUES, Plan, Step, key_of
 from wherry.store.locks import alone
 from wherry.store.results import Record, Results
 
@@ -202,7 +202,9 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str
         old, new = before.get(name), after.get(name)
         if old == new or name.endswith(".count"):
             continue
-        if old is None:
+        if name == VALUES:
+            yield f"{name} changed"
+        elif old is None:
             yield f"{name} is new: {new}"
         elif new is None:
             yield f"{name} is gone (was {old})"

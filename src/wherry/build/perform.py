@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,7 @@ import msgspec
 
 from wherry.build import compile as go
 from wherry.build.engine import Outcome, Seen
-from wherry.build.recipe import RECIPE, recipe_of, recipe_text
+from wherry.build.recipe import RECIPE, recipe_of, recipe_text, refuse_secrets, values_of
 from wherry.build.values import (
     Compiled,
     Facts,
@@ -29,6 +29,7 @@ from wherry.build.values import (
 )
 from wherry.digest import Digest
 from wherry.errors import NotFound
+from wherry.finding import Finding
 from wherry.host.process import Runner
 from wherry.host.toolchain import Toolchain, find_toolchain
 from wherry.oci.config import History, RuntimeConfig
@@ -60,6 +61,8 @@ class ImagePerformer:
     """A folder for programs between link and layer."""
     vcs: Callable[[], Vcs | VcsAbsent]
     judge: Callable[[Path], Facts]
+    judge_values: Callable[[Sequence[tuple[str, str]], Collection[str]], Iterable[Finding]]
+    """Judges variables and values of -X; the second are variables with values that are public anyway."""
     base: Callable[[TakeBase], Image]
     folders: Callable[[str, Image, tuple[str, ...]], frozenset[str]]
     """Tells which of some folders a base has, by its name and its image."""
@@ -191,6 +194,9 @@ class ImagePerformer:
         toolchain = self._toolchain(action, package)
         goflags = go.words_of(toolchain.settings.get("GOFLAGS", ""))
         flags = go.merged(action.flags, goflags)
+        values, public = values_of(action, goflags)
+        for warning in refuse_secrets(self.judge_values(values, public), allowed=action.secrets_allowed):
+            self.said(name, f"warning: {warning}")
         before = msgspec.msgpack.decode(known.observed, type=Observed) if known else Observed()
         wants_stamp = action.stamp and "-buildvcs=false" not in goflags and _seen_by_go(self.vcs())
         stamp = wants_stamp and bool(before.stamped)

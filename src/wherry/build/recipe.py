@@ -1,25 +1,41 @@
-"""The recipe that travels with an image: all that a rebuild has to know, as one JSON document.
+"""The recipe that travels with an image: all that a rebuild has to know and everybody may know, as one JSON document.
 
-`-trimpath` makes Go leave `-ldflags` out of what it records in a program, so the program alone does not tell.
+`-trimpath` makes Go leave `-ldflags` out of what it records in a program, so the program alone does not tell. Everybody
+who can pull the image reads its recipe, so of values that `-X` sets it has only those that are public anyway; it names
+the other variables, without a hash (a short secret is guessed from one), and a rebuild has to be given their values.
+
+Version 2 leaves values out, names them in `go.withheld`, and quotes `go.flags` and `go.goflags` as a shell does.
 """
 
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from wherry.errors import WherryError
+from wherry.finding import Finding, Severity
+from wherry.golang.ldflags import without_values, x_values
 from wherry.host.toolchain import Toolchain
 from wherry.plan.steps import Compile
 from wherry.source.module import MainPackage
 
 RECIPE = "dev.wherry.recipe"
 """Label and annotation that carry the recipe."""
+VERSION = 2
+_LINKER = "-ldflags="
+
+
+class SecretPublished(WherryError):
+    """A build is about to put into an image what looks like a secret."""
+
+    exit_code = 65  # EX_DATAERR
 
 
 def recipe_text(recipe: Mapping[str, str]) -> str:
     """Write a recipe as its versioned JSON document: dotted names become nested objects."""
-    document: dict[str, object] = {"version": 1}
+    document: dict[str, object] = {"version": VERSION}
     for name, value in recipe.items():
         *outer, last = name.split(".")
         here = document
@@ -41,6 +57,8 @@ def recipe_of(
     stamped: bool,
 ) -> dict[str, str]:
     """Name what a program was compiled of and how, by dotted names; no path of this machine is in it."""
+    _, public = values_of(action, goflags)
+    flags, withheld = _without_secrets(flags, public)
     target = {name: value for name, value in action.environment.items() if name in _TARGET}
     vendored = (package.module / "vendor" / "modules.txt").is_file() and "-mod=mod" not in goflags
     return {
@@ -49,8 +67,9 @@ def recipe_of(
         **({"module.version": package.release.version} if package.release else {}),
         "module.source": "vendor" if vendored else "module cache",
         "go.version": toolchain.version,
-        "go.flags": " ".join(map(_pathless, flags)),
-        "go.goflags": " ".join(_pathless(flag) for flag in goflags if flag.lstrip("-").partition("=")[0] not in _TOLD),
+        "go.flags": shlex.join(map(_pathless, flags)),
+        **({"go.withheld": " ".join(withheld)} if withheld else {}),
+        "go.goflags": shlex.join(_pathless(flag) for flag in goflags if _name(flag) not in _TOLD),
         "go.experiment": toolchain.settings.get("GOEXPERIMENT", ""),
         "go.buildvcs": str(stamped).lower(),
         **{f"go.{name}": value for name, value in target.items()},
@@ -60,6 +79,50 @@ def recipe_of(
 _TOLD = frozenset({"ldflags", "tags", "trimpath", "buildvcs", "p", "v", "x", "modcacherw"})
 """Flags of GOFLAGS that are joined with ours, told elsewhere in the recipe, or change no byte."""
 _TARGET = ("GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "CGO_ENABLED")
+
+
+def values_of(action: Compile, goflags: Sequence[str]) -> tuple[list[tuple[str, str]], frozenset[str]]:
+    """Give what -X sets, and the variables with values that may be published.
+
+    A variable that GOFLAGS sets too is none of them: nothing tells where GOFLAGS has its value from.
+    """
+    theirs = [pair for flag in goflags if _name(flag) == "ldflags" for pair in x_values(flag.partition("=")[2])]
+    ours = [pair for flag in action.flags if flag.startswith(_LINKER) for pair in x_values(flag[len(_LINKER) :])]
+    return [*theirs, *ours], frozenset(action.public) - {name for name, _ in theirs}
+
+
+def refuse_secrets(findings: Iterable[Finding], *, allowed: bool) -> Iterator[str]:
+    """Stop at what must not be published; yield the rest as warnings.
+
+    Raises:
+        SecretPublished: something is an error, and errors are not allowed.
+    """
+    for finding in findings:
+        if finding.severity is Severity.ERROR and not allowed:
+            raise SecretPublished(
+                f"{finding.place}: {finding.message}",
+                hint=f"{finding.remedy}; if it is no secret, say --allow-secret-ldflags",
+            )
+        yield f"{finding.place}: {finding.message}"
+
+
+def _without_secrets(flags: Sequence[str], public: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Take values that are not public out of flags; name their variables."""
+    kept: list[str] = []
+    gone: list[str] = []
+    for flag in flags:
+        if not flag.startswith(_LINKER):
+            kept.append(flag)
+            continue
+        text, names = without_values(flag[len(_LINKER) :], public)
+        gone += names
+        if text:
+            kept.append(f"{_LINKER}{text}")
+    return tuple(kept), tuple(dict.fromkeys(gone))
+
+
+def _name(flag: str) -> str:
+    return flag.lstrip("-").partition("=")[0]
 
 
 def _pathless(flag: str) -> str:

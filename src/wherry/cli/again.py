@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FOLDER = "calls"
 """Below the cache."""
-FORMAT = 2
+FORMAT = 3
 LINKS = 0
 """Stamps of the paths themselves (`stamps.stamp_of`)."""
 FILES = 1

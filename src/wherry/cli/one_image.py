@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from wherry.app.build.published_values import public_variables
 from wherry.app.published import default_name
 from wherry.build.compile import GoFlags
 from wherry.cli.chosen import Chosen
@@ -63,6 +64,7 @@ def request_of(
 
 def _flags(options: BuildOptions) -> GoFlags:
     return GoFlags(
+        public=tuple(sorted(public_variables(options.ldflags or "", "--ldflags"))),
         ldflags=options.ldflags or "",
         gcflags=options.gcflags or "",
         asmflags=options.asmflags or "",

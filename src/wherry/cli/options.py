@@ -27,6 +27,11 @@ HOW = (
     click.option(
         "--ldflags", metavar="FLAGS", help="Linker flags, added to -s; {{.Version}} and the like are replaced."
     ),
+    click.option(
+        "--allow-secret-ldflags",
+        is_flag=True,
+        help="Build although -X sets what looks like a secret: everybody who has the image can read it.",
+    ),
     click.option("--tags", "go_tags", multiple=True, metavar="LIST", help="Go build tags."),
     click.option("--gcflags", metavar="FLAGS", help="Compiler flags."),
     click.option("--asmflags", metavar="FLAGS", help="Assembler flags."),

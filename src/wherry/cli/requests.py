@@ -84,6 +84,8 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
     platforms = _here() if above.platforms is None else above.platforms
     make = partial(request_of, world, above, platforms, stamp=not options["no_vcs"], outputs=outputs)
     requests = tuple(make(one) for one in chosen)
+    if options["allow_secret_ldflags"]:
+        requests = tuple(replace(one, flags=replace(one.flags, secrets_allowed=True)) for one in requests)
     if naming:
         requests, options = _named(requests, chosen, naming, options)
     _refuse_early(requests, outputs)

@@ -29,6 +29,10 @@ class Target:
     platforms: tuple[Platform, ...]
     flags: tuple[str, ...]
     """Arguments of `go build`."""
+    public: tuple[str, ...]
+    """Variables with values of `-X` that the recipe may have."""
+    secrets_allowed: bool
+    """Whether `-X` may set what looks like a secret."""
     environment: Mapping[str, str]
     """What the user's environment says to Go, and CGO_ENABLED."""
     overrides: Mapping[str, str]
@@ -87,6 +91,8 @@ def _steps(target: Target, platform: Platform) -> Iterator[Step]:
             environment={**target.environment, **platform.go_environment(), **target.overrides},
             go=target.go,
             stamp=target.stamp,
+            public=target.public,
+            secrets_allowed=target.secrets_allowed,
             published=target.package.release is not None,
         ),
     )

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from wherry.golang.ldflags import with_values_hidden
 from wherry.oci.config import RuntimeConfig
 from wherry.plan.stage_steps import Execute, Finish, Furnish, Gather, PackTree
 from wherry.platform import Platform
@@ -29,6 +30,10 @@ class Compile:
     """The `go` command, and a version if one is pinned."""
     stamp: bool
     """Whether the program may record the state of version control, where it reads it."""
+    public: tuple[str, ...] = ()
+    """Variables with values of `-X` that the recipe may have."""
+    secrets_allowed: bool = False
+    """Whether `-X` may set what looks like a secret."""
     published: bool = False
     """Whether the folder is one that `source/published.py` keeps, and the package another module's."""
 
@@ -96,8 +101,9 @@ class Step:
     needs: tuple[str, ...] = ()
 
     def definition(self) -> Mapping[str, str]:
-        """Name everything known beforehand that can change the outcome."""
-        return {"action": type(self.action).__name__, **dict(_fields("", self.action))}
+        """Name everything known beforehand that can change the outcome; `--explain` may print all but `VALUES`."""
+        fields = {"action": type(self.action).__name__, **dict(_fields("", self.action))}
+        return _without_values(fields) if isinstance(self.action, Compile) else fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +134,24 @@ def key_of(fields: Mapping[str, str]) -> str:
             encoded = word.encode(errors="surrogateescape")
             state.update(len(encoded).to_bytes(8, "big") + encoded)
     return state.hexdigest()
+
+
+VALUES = "values of -X"
+"""The field of a definition that stands for values which may be secrets; it changes where one of them does."""
+
+
+def _without_values(fields: dict[str, str]) -> dict[str, str]:
+    """Hide what -X sets in the flags and GOFLAGS of a compile step."""
+    told = {name: text for name, text in fields.items() if name.startswith(("flags.", "environment.GOFLAGS"))}
+    hidden = {name: _hidden(text) for name, text in told.items() if "-X" in text}
+    return {**fields, **hidden, VALUES: key_of({name: told[name] for name in hidden})} if hidden else fields
+
+
+def _hidden(flags: str) -> str:
+    option, equals, text = flags.partition("=")
+    if option.lstrip("-") != "ldflags":
+        return "…"  # GOFLAGS, which quotes in its own way
+    return f"{option}{equals}{with_values_hidden(text)}"
 
 
 def _fields(prefix: str, value: object) -> Iterator[tuple[str, str]]:

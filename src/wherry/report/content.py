@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wherry.analysis.binary import MEANING, Binary
+from wherry.analysis.build_secrets import shown_flags
 from wherry.analysis.content import Content, LayerContent, Program
 from wherry.oci.image import Image
 from wherry.report.terminal import printable, size, table
@@ -157,10 +158,11 @@ def _recipe(recipe: Mapping[str, object]) -> list[str]:
             here = here.get(name) if isinstance(here, dict) else None
         return here if isinstance(here, str) else ""
 
-    go = [said("go", "version"), said("go", "flags"), said("module", "package")]
+    go = [said("go", "version"), shown_flags(said("go", "flags")), said("module", "package")]
+    withheld = [f"values of -X left out: {said('go', 'withheld')}" if said("go", "withheld") else ""]
     base = [f"base {said('base', 'name')}" if said("base", "name") else "", said("base", "digest")]
     made = [f"wherry {said('wherry')}" if said("wherry") else "", said("layers", "encoder")]
-    return ["  ".join(filter(None, line)) for line in (go, base, made)]
+    return ["  ".join(filter(None, line)) for line in (go, withheld, base, made)]
 
 
 def _bytes(content: Content) -> Iterator[tuple[str, str, str, str]]:

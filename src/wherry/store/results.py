@@ -13,7 +13,7 @@ import msgspec
 
 from wherry.errors import CannotWrite
 
-_FORMAT = 1
+_FORMAT = 2
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS results (
     definition TEXT NOT NULL,

@@ -78,6 +78,8 @@ class GoOptions(CommonOptions):
 
     base: str | None = None
     ldflags: str | None = None
+    allow_secret_ldflags: bool = False
+    """Whether `-X` may set what looks like a secret."""
     gcflags: str | None = None
     asmflags: str | None = None
     go_tags: tuple[str, ...] | None = None

@@ -1,3 +1,143 @@
-"""wherry: a Go module, or a Dockerfile, to the smallest image that works, and the proof of it."""
+"""wherry: a Go module, or a Dockerfile, to the smallest image that works, and the proof of it.
+
+`import wherry` offers the verbs of docs/reference/api.md, each loaded when it is first used:
+
+    import wherry
+
+    result = wherry.build(wherry.GoBuild(packages=("./cmd/api",), tags=("api:dev",)))
+    print(result.images[0].reference)
+"""
+
+import sys
+from types import ModuleType
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    "wherry.app.api": (
+        "Cancel", "Credentials", "check", "copy", "diff", "leaks", "load", "open_image", "pull", "push", "save", "size",
+        "tags", "tree",
+    ),
+    "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
+    "wherry.app.build.result": ("BuildResult", "BuiltImage"),
+    "wherry.app.images": ("OpenImage",),
+    "wherry.app.progress": ("Event", "Kind", "Moved"),
+    "wherry.app.session": ("Session",),
+    "wherry.app.transfer": ("Loaded", "NamedImage"),
+    "wherry.app.tree": ("Node",),
+    "wherry.errors": ("Cancelled", "InvalidUsage", "NotFound", "WherryError"),
+    "wherry.finding": ("Finding", "Severity"),
+    "wherry.layer.compress": ("Encoding",),
+    "wherry.platform": ("Platform",),
+    "wherry.report.page": ("report",),
+}  # fmt: skip
+_PLACE = {name: place for place, names in _PLACES.items() for name in names}
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.app.api import (
+        Cancel,
+        Credentials,
+        check,
+        copy,
+        diff,
+        leaks,
+        load,
+        open_image,
+        pull,
+        push,
+        save,
+        size,
+        tags,
+        tree,
+    )
+    from wherry.app.build.options import DockerfileBuild, GoBuild
+    from wherry.app.build.result import BuildResult, BuiltImage
+    from wherry.app.images import OpenImage
+    from wherry.app.progress import Event, Kind, Moved
+    from wherry.app.session import Session
+    from wherry.app.transfer import Loaded, NamedImage
+    from wherry.app.tree import Node
+    from wherry.errors import Cancelled, InvalidUsage, NotFound, WherryError
+    from wherry.finding import Finding, Severity
+    from wherry.layer.compress import Encoding
+    from wherry.platform import Platform
+    from wherry.report.page import report
+
+__all__ = [
+    "BuildResult",
+    "BuiltImage",
+    "Cancel",
+    "Cancelled",
+    "Credentials",
+    "DockerfileBuild",
+    "Encoding",
+    "Event",
+    "Finding",
+    "GoBuild",
+    "InvalidUsage",
+    "Kind",
+    "Loaded",
+    "Moved",
+    "NamedImage",
+    "Node",
+    "NotFound",
+    "OpenImage",
+    "Platform",
+    "Session",
+    "Severity",
+    "WherryError",
+    "__version__",
+    "check",
+    "copy",
+    "diff",
+    "leaks",
+    "load",
+    "open_image",
+    "pull",
+    "push",
+    "report",
+    "save",
+    "size",
+    "tags",
+    "tree",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a name of the API when it is first used."""
+    if name not in _PLACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PLACE[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the API."""
+    return __all__
+
+
+class _Api(ModuleType):
+    """This module: two of its verbs have the names of rooms, which importing a room would set in their place."""
+
+    @property
+    def build(self) -> object:
+        """The verb, and not the room."""
+        return __getattr__("build")
+
+    @build.setter
+    def build(self, room: ModuleType) -> None:
+        """Take no room; the import system finds it in `sys.modules`."""
+
+    @property
+    def report(self) -> object:
+        """The verb, and not the room."""
+        return __getattr__("report")
+
+    @report.setter
+    def report(self, room: ModuleType) -> None:
+        """See above."""
+
+
+sys.modules[__name__].__class__ = _Api

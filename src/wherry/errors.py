@@ -20,6 +20,15 @@ class WherryError(Exception):
         """The step of a build that it stopped, where there is one."""
 
 
+class Cancelled(WherryError):
+    """The caller asked for it to stop; nothing is left half done."""
+
+    exit_code = 130  # 128 and SIGINT, as shells have it
+
+    def __init__(self, what: str = "cancelled") -> None:
+        super().__init__(what)
+
+
 class InvalidUsage(WherryError):
     """The command was called with words that do not fit together."""
 

@@ -1,7 +1,8 @@
 """wherry.lock: which digest each base's tag had when somebody looked."""
 
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.app.session import Session
@@ -64,6 +65,45 @@ def write_lock(file: Path, digests: Mapping[str, str]) -> None:
     lines = [f'"{name}" = "{digests[name]}"\n' for name in sorted(digests)]
     with replacing(file) as out:
         out.write((_HEAD + "".join(lines)).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What bases' tags resolve to."""
+
+    file: Path
+    before: Mapping[str, str]
+    """Digests by name, as the file had them."""
+    now: Mapping[str, str]
+
+    @property
+    def changed(self) -> bool:
+        """Whether any digest is new."""
+        return any(self.before.get(name) != digest for name, digest in self.now.items())
+
+
+def lock(session: Session, bases: Sequence[str] = (), *, write: bool = True, insecure: bool = False) -> Locked:
+    """Resolve the bases of wherry.toml, of wherry.lock and some more, and write their digests to wherry.lock.
+
+    Args:
+        session: its folder, or one above, has wherry.toml or go.mod.
+        bases: further ones.
+        write: whether the file is written where a digest is new.
+        insecure: whether their registries may speak plain HTTP.
+
+    Raises:
+        InvalidSettings: wherry.lock is none.
+        WherryError: a registry does not have one, or can't be reached; nothing was written.
+    """
+    file = lock_file(session.cwd)
+    before = read_lock(file)
+    named = dict.fromkeys((*bases_named(session), *bases, *before))
+    if insecure:
+        session.insecure |= {Reference.parse(name).registry for name in named}
+    found = Locked(file, before, looked_up(session, named))
+    if write and found.changed:
+        write_lock(file, found.now)
+    return found
 
 
 def bases_named(session: Session) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -32,7 +33,7 @@ class Session:
         insecure: frozenset[str] = frozenset(),
         progress: Progress | None = None,
         clock: Callable[[], float] = time.time,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancelled: Callable[[], bool] | None = None,
     ) -> None:
         """Take the values; nothing is opened yet.
 
@@ -46,7 +47,7 @@ class Session:
             insecure: registries that may speak plain HTTP, or show certificates that are not trusted.
             progress: where steps are reported; None: nowhere.
             clock: seconds since the epoch, UTC.
-            cancelled: asked while programs run; True ends them.
+            cancelled: asked while programs run; True ends them. None: nothing ends them.
         """
         self.store_folder = store
         self.cache_folder = cache
@@ -79,6 +80,27 @@ class Session:
             home=home,
         )
 
+    @classmethod
+    def of_user(cls) -> Self:
+        """Make a session in the home folder of this process's user, whatever the environment says.
+
+        The store is ~/.local/share/wherry/store, the cache ~/.cache/wherry; programs are looked for in the system's
+        folders, /usr/local/go/bin, and ~/go/bin.
+        """
+        home = home_of_user()
+        path = f"{os.defpath}:/usr/local/bin:/usr/local/go/bin:{home}/go/bin"
+        return cls.of({"HOME": str(home), "PATH": path}, cwd=Path.cwd())
+
+    def derived(self, *, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None) -> Self:
+        """Give a session of the same places and registries that reports elsewhere, or can be cancelled."""
+        made = copy(self)
+        if progress is not None:
+            made.progress = progress
+        if cancelled is not None:
+            made.cancelled = cancelled
+            made.__dict__.pop("runner", None)
+        return made
+
     @cached_property
     def store(self) -> "DiskStore":
         """The local store."""
@@ -98,7 +120,7 @@ class Session:
         """What starts programs."""
         from wherry.host.process import SystemRunner
 
-        return SystemRunner()
+        return SystemRunner(self.cancelled)
 
     def note(self, line: str) -> None:
         """Report a line that belongs to no step."""

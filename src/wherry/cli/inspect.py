@@ -2,20 +2,17 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from wherry.app.places import find
+from wherry.app.images import OpenImage, open_image, recipe_of
 from wherry.cli.complete import images, platforms
 from wherry.cli.world import World
-from wherry.errors import InvalidUsage, NotFound
-from wherry.oci.descriptor import Descriptor
+from wherry.errors import NotFound
 from wherry.oci.image import Image
 from wherry.platform import Platform
-from wherry.store.contract import BlobSource, read_whole
 
 if TYPE_CHECKING:
     from wherry.report.content import Inspected
@@ -44,11 +41,10 @@ def command(
     IMAGE is a name or digest of the local store, a layout folder or an archive; PATH:NAME names one of several
     images in those. A name with a registry that is not in the store is read from there; docker:// asks only there.
     """
-    at = find(world, image)
-    found = Found(at.name, at.source, at.root)
+    found = open_image(world, image)
     wanted = Platform.parse(platform) if platform else None
     if raw:
-        world.stdout.write(found.document(raw, wanted).decode(errors="replace"))
+        world.stdout.write(found.document("config" if raw == "config" else "manifest", wanted).decode(errors="replace"))
     elif as_json:
         world.say(json.dumps(_document(found, found.images(wanted), files), indent=2))
     else:
@@ -56,60 +52,14 @@ def command(
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An image under the name it was asked for."""
-
-    name: str
-    source: BlobSource
-    root: Descriptor
-
-    def images(self, platform: Platform | None) -> tuple[Image, ...]:
-        """Read the images of all platforms, or the one that is wanted.
-
-        Raises:
-            NotFound: there is none of the platform.
-        """
-        from wherry.store.images import image_for, images_of
-
-        if platform:
-            return (image_for(self.source, self.root, platform, self.name),)
-        return images_of(self.source, self.root)
-
-    def document(self, kind: str, platform: Platform | None) -> bytes:
-        """Read a document as it is stored: the root, or one platform's manifest or config.
-
-        Raises:
-            InvalidUsage: a config is asked for, and there are several.
-        """
-        if kind == "manifest" and platform is None:
-            return read_whole(self.source, self.root)
-        images = self.images(platform)
-        if len(images) != 1:
-            there = ", ".join(str(image.platform) for image in images) or "none"
-            raise InvalidUsage(f"{self.name} has {len(images)} configs", hint=f"choose by --platform; it has: {there}")
-        return read_whole(self.source, images[0].descriptor if kind == "manifest" else images[0].manifest.config)
-
-
-def _inspected(found: Found, image: Image, files: int | None) -> "Inspected":
-    from wherry.analysis.content import content_of
+def _inspected(found: OpenImage, image: Image, files: int | None) -> "Inspected":
+    from wherry.analysis.judges import judge
     from wherry.report.content import Inspected
 
-    return Inspected(image, content_of(found.source, image, biggest=files), _recipe(image))
+    return Inspected(image, found.content(image, biggest=files), recipe_of(image), tuple(judge(image)))
 
 
-def _recipe(image: Image) -> Mapping[str, object]:
-    from wherry.build.recipe import RECIPE
-
-    text = (image.config.runtime.labels or {}).get(RECIPE, "{}")
-    try:
-        recipe = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return recipe if isinstance(recipe, dict) else {}
-
-
-def _show(world: World, found: Found, platform: Platform | None, files: int | None) -> None:
+def _show(world: World, found: OpenImage, platform: Platform | None, files: int | None) -> None:
     from wherry.report.content import details, overview
 
     images = found.images(platform)
@@ -135,7 +85,7 @@ def _chosen(images: Sequence[Image]) -> Image:
     return next((image for image in images if image.platform == here), images[0])
 
 
-def _document(found: Found, images: Sequence[Image], files: int | None) -> dict[str, object]:
+def _document(found: OpenImage, images: Sequence[Image], files: int | None) -> dict[str, object]:
     from wherry.report.content import document
 
     return {

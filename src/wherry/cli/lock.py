@@ -17,30 +17,22 @@ def command(world: World, /, *, bases: tuple[str, ...], check: bool, insecure: b
     Builds below its folder then take the bases by these digests, and ask no registry. `wherry build --pull` does not
     look at it.
     """
-    from wherry.app.lockfile import bases_named, lock_file, looked_up, read_lock, write_lock
+    from wherry.app.lockfile import lock
     from wherry.report.terminal import table
 
-    file = lock_file(world.cwd)
-    before = read_lock(file)
-    named = dict.fromkeys((*bases_named(world), *bases, *before))
-    if insecure:
-        from wherry.oci.reference import Reference
-
-        world.insecure |= {Reference.parse(name).registry for name in named}
-    now = looked_up(world, named)
-    if not now:
+    locked = lock(world, bases, write=not check, insecure=insecure)
+    if not locked.now:
         world.note("no base is in a registry: nothing to lock")
         return 0
-    changed = {name for name in now if before.get(name) != now[name]}
-    for line in table([(name, now[name], _word(name, before, now)) for name in sorted(now)]):
+    rows = [(name, digest, _word(locked.before.get(name, ""), digest)) for name, digest in sorted(locked.now.items())]
+    for line in table(rows):
         world.say(line)
-    if changed and not check:
-        write_lock(file, now)
-        world.note(f"wrote {file.name}")
-    return 1 if changed and check else 0
+    if locked.changed and not check:
+        world.note(f"wrote {locked.file.name}")
+    return 1 if locked.changed and check else 0
 
 
-def _word(name: str, before: dict[str, str], now: dict[str, str]) -> str:
-    if name not in before:
+def _word(before: str, now: str) -> str:
+    if not before:
         return "new"
-    return "as before" if before[name] == now[name] else f"was {before[name]}"
+    return "as before" if before == now else f"was {before}"

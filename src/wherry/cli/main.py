@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "Run an image here, rootless.",
     "images": "List the images of the local store.",
     "inspect": "Show what an image is made of.",
+    "tree": "Show an image's manifests, layers and attachments as a tree.",
     "report": "Write a page that shows whose bytes an image or a program is made of.",
     "size": "Say whose each byte of a Go program is.",
     "diff": "Say what grew between two programs or images.",

@@ -3,22 +3,13 @@
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from wherry.app.places import find
 from wherry.cli.complete import images, platforms
 from wherry.cli.world import World
 from wherry.errors import HostUnable, InvalidUsage, NotFound
 from wherry.platform import Platform
-from wherry.store.find import Located
-from wherry.store.images import image_for, images_of
-
-if TYPE_CHECKING:
-    from wherry.oci.image import Image
-    from wherry.runtime.run import Wishes
-    from wherry.sandbox.spec import Emulator
 
 _LARGEST_LIST = 1 << 20
 
@@ -84,6 +75,7 @@ def command(  # noqa: PLR0913 - docker's options, one each
             f"{image} can't be run: containers need Linux, and this is {sys.platform}",
             hint="run it on Linux; building, storing and inspecting images works here",
         )
+    from wherry.app.containers import run
     from wherry.runtime.run import Wishes, parse_volume
 
     wishes = Wishes(
@@ -98,67 +90,13 @@ def command(  # noqa: PLR0913 - docker's options, one each
         stdin=interactive,
         terminal=tty and _has_terminal(world, quiet=quiet),
     )
-    located = find(world, image)
-    return _run(world, located, wishes, Platform.parse(platform) if platform else None, quiet=quiet)
-
-
-def _run(world: World, located: Located, wishes: "Wishes", platform: Platform | None, *, quiet: bool) -> int:
-    from wherry.app.sandboxes import mapping_of, trees_of, why_refused
-    from wherry.host.kernel import Kernel
-    from wherry.runtime.run import Place, prepare, run
-    from wherry.sandbox.accounts import read_accounts
 
     def notice(line: str) -> None:
         if not quiet:
             world.note(f"  {line}")
 
-    kernel = Kernel.of_host()
-    image = _choose(located, platform, kernel.platform)
-    emulator = None if kernel.runs(image.platform) else _emulator(world, image.platform, located.name)
-    mapping = mapping_of(world)
-    overlay = kernel.overlay(root=mapping.kind == "all")
-    trees = trees_of(world, mapping, located.source)
-    with trees.hold(image) as layers:
-        spec = prepare(image.config.runtime, wishes, read_accounts(layers), located.name)
-        if mapping.kind == "one":
-            notice(f"one user only, {spec.account.uid}: all files are its own (/etc/subuid has no more ids for you)")
-        if not overlay.works:
-            notice(f"layers are copied together, which takes longer: {overlay.reason}")
-        notice("network: this machine's own")
-        place = Place(layers, trees.stage, mapping, emulator, overlay.works)
-        world.stdout.flush()
-        return run(spec, place, notice=notice, why=why_refused(mapping))
-
-
-def _choose(located: Located, wanted: Platform | None, here: Platform) -> "Image":
-    """Take the image of the platform that is wanted, else this machine's, else the only one there is."""
-    if wanted is not None:
-        return image_for(located.source, located.root, wanted, located.name)
-    images = images_of(located.source, located.root)
-    same = [
-        image for image in images if (image.platform.os, image.platform.architecture) == ("linux", here.architecture)
-    ]
-    own = [image for image in same if image.platform == here] or same or (images if len(images) == 1 else [])
-    if own:
-        return own[0]
-    there = ", ".join(str(image.platform) for image in images) or "none"
-    raise NotFound(f"{located.name} has no image for {here}", hint=f"choose with --platform; it has: {there}")
-
-
-def _emulator(world: World, platform: Platform, name: str) -> "Emulator":
-    from wherry.host.kernel import emulation
-    from wherry.sandbox.spec import Emulator
-
-    if platform.os != "linux":
-        raise HostUnable(f"{name} is made for {platform}", hint="choose an image for linux with --platform")
-    folders = [Path(folder) for folder in world.environment.get("PATH", "").split(":") if folder]
-    found = emulation(platform, folders)
-    if found is None:
-        raise HostUnable(
-            f"{name} is made for {platform}, and no emulator for it is installed",
-            hint="install qemu-user-static (its programs are named qemu-ARCH-static), or choose another --platform",
-        )
-    return Emulator(path=found.path, magic=found.magic, mask=found.mask)
+    world.stdout.flush()
+    return run(world, image, wishes, platform=Platform.parse(platform) if platform else None, notice=notice)
 
 
 def _has_terminal(world: World, *, quiet: bool) -> bool:

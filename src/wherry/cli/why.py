@@ -1,11 +1,8 @@
 """`wherry why [STEP]`: why a step of a Dockerfile was done, and not taken from the cache."""
 
-import os
-
 import click
 
 from wherry.cli.world import World
-from wherry.errors import NotFound
 
 
 @click.command("why")
@@ -21,26 +18,12 @@ def command(world: World, /, *, step: str, context: str, dockerfile: str, as_jso
 
     STEP is part of a step's name, such as "COPY go.mod" or "builder 4/7"; without it, all steps are told.
     """
-    import msgspec
+    from wherry.app.why import why
 
-    from wherry.dockerfiles import noted_steps
-    from wherry.store.results import Results
-
-    folder = world.cwd / context
-    name = dockerfile or os.path.relpath(folder / "Dockerfile", world.cwd)
-    results = Results(world.cache_folder)
-    try:
-        steps = noted_steps(results, f"{os.path.realpath(folder)} {name}")
-    finally:
-        results.close()
-    if not steps:
-        raise NotFound(
-            f"{name}: no build of it is remembered here", hint="build it first, in this folder and with this -f"
-        )
-    told = {key: one for key, one in steps.items() if step.lower() in key.lower() and key.startswith("[")}
-    if not told:
-        raise NotFound(f"{step}: no step of {name} is called so", hint="`wherry why` lists them all")
+    told = why(world, step, context=context, file=dockerfile)
     if as_json:
+        import msgspec
+
         world.say(msgspec.json.encode({"version": 1, "steps": told}).decode())
         return
     for key, one in told.items():

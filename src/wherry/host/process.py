@@ -2,11 +2,12 @@
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from wherry.errors import HostUnable
+from wherry.errors import Cancelled, HostUnable
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,16 @@ class Runner(Protocol):
         """
 
 
+_LOOK = 0.1
+"""Seconds between two looks whether a program is to be ended."""
+
+
 class SystemRunner:
     """Starts real programs. They die with us on Ctrl-C, since they share our process group."""
+
+    def __init__(self, cancelled: Callable[[], bool] | None = None) -> None:
+        """Take what says that programs are to be ended, where something may."""
+        self._cancelled = cancelled
 
     def run(self, command: Command) -> Outcome:
         """Run a program to its end, its output captured."""
@@ -85,27 +94,44 @@ class SystemRunner:
                 f"{command.argv[0]}: {error.strerror or error}",
                 hint=f"install {Path(command.argv[0]).name}, or put it on PATH",
             ) from error
-        return RunningProcess(process, command.stdin)
+        return RunningProcess(process, command.stdin, self._cancelled)
 
 
 class RunningProcess:
     """A real program at work."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", stdin: bytes = b"") -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", stdin: bytes = b"", cancelled: Callable[[], bool] | None = None
+    ) -> None:
         self._process = process
+        self._cancelled = cancelled
         self._stdin = stdin
         self._outcome: Outcome | None = None
 
     def finish(self) -> Outcome:
-        """Wait for its end; where the wait is interrupted, the program is ended first."""
+        """Wait for its end; where the wait is interrupted, the program is ended first.
+
+        Raises:
+            Cancelled: it was to be ended.
+        """
         if self._outcome is None:
             try:
-                stdout, stderr = self._process.communicate(self._stdin or None)
+                stdout, stderr = self._output()
             except BaseException:
                 self.stop()
                 raise
             self._outcome = Outcome(self._process.returncode, stdout, stderr)
         return self._outcome
+
+    def _output(self) -> tuple[bytes, bytes]:
+        if self._cancelled is None:
+            return self._process.communicate(self._stdin or None)
+        stdin = self._stdin or None
+        while not self._cancelled():
+            with suppress(subprocess.TimeoutExpired):
+                return self._process.communicate(stdin, timeout=_LOOK)
+            stdin = None  # Popen keeps what is not written yet, and takes it once only
+        raise Cancelled
 
     def stop(self) -> None:
         """End it and collect what it leaves to the system."""

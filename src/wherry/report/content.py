@@ -1,11 +1,12 @@
 """An image for a person at a prompt: what it is, its layers, where its bytes went."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from wherry.analysis.binary import MEANING, Binary
 from wherry.analysis.build_secrets import shown_flags
 from wherry.analysis.content import Content, LayerContent, Program
+from wherry.finding import Finding
 from wherry.oci.image import Image
 from wherry.report.terminal import printable, size, table
 
@@ -22,6 +23,8 @@ class Inspected:
     content: Content
     recipe: Mapping[str, object] = field(default_factory=dict)
     """What wherry wrote down of its making; empty for the images of others."""
+    findings: tuple[Finding, ...] = ()
+    """What is questionable in it."""
 
 
 def overview(images: Sequence[Image]) -> list[str]:
@@ -46,6 +49,7 @@ def details(inspected: Inspected) -> list[str]:
         "",
         *_indented(table(list(_bytes(content)), right=(0, 1))),
         *([f"  {size(hidden)} of what is unpacked is hidden by later layers"] if hidden > 0 else []),
+        *_indented(_judged(inspected.findings)),
     ]
 
 
@@ -75,7 +79,14 @@ def document(inspected: Inspected) -> dict[str, object]:
         "biggest": [{"path": file.path, "size": file.size, "layer": file.layer + 1} for file in content.biggest],
         "folders": [{"path": folder.path, "files": folder.files, "size": folder.size} for folder in content.folders],
         "programs": [_program_document(program) for program in content.programs],
+        "findings": [asdict(finding) for finding in inspected.findings],
     }
+
+
+def _judged(findings: Iterable[Finding]) -> Iterator[str]:
+    for finding in findings:
+        yield printable(f"{finding.severity}: {finding.rule}: {finding.message} ({'; '.join(finding.evidence)})")
+        yield printable(f"  remedy: {finding.remedy}")
 
 
 def _layer_document(layer: LayerContent) -> dict[str, object]:

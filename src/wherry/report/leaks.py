@@ -1,25 +1,16 @@
 """What a program tells, for a person at a prompt and for a machine."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
-from wherry.analysis.leaks import Leaks
-from wherry.analysis.subjects import Subject
+from wherry.app.leaks import ProgramLeaks
 from wherry.finding import Finding, Severity
 from wherry.report.terminal import printable, size
 
 SCHEMA = "wherry.leaks/1"
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One program, and what it tells."""
-
-    subject: Subject
-    leaks: Leaks
-
-
-def lines_of(told: Told) -> Iterator[str]:
+def lines_of(told: ProgramLeaks) -> Iterator[str]:
     """Write the findings of one program."""
     subject, findings = told.subject, told.leaks.findings
     words = (size(subject.size), subject.name, told.leaks.go)
@@ -32,7 +23,7 @@ def lines_of(told: Told) -> Iterator[str]:
     yield from (printable(f"  can't see {text}") for text in told.leaks.unseen)
 
 
-def document(name: str, programs: Sequence[Told]) -> Mapping[str, object]:
+def document(name: str, programs: Sequence[ProgramLeaks]) -> Mapping[str, object]:
     """Give the values of docs/reference/leaks.md."""
     return {
         "schema": SCHEMA,

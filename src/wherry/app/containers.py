@@ -1,0 +1,93 @@
+"""One container of an image, run rootless on this machine."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wherry.app.places import find
+from wherry.app.session import Session
+from wherry.errors import HostUnable, NotFound
+from wherry.platform import Platform
+from wherry.store.find import Located
+from wherry.store.images import image_for, images_of
+
+if TYPE_CHECKING:
+    from wherry.oci.image import Image
+    from wherry.runtime.run import Wishes
+    from wherry.sandbox.spec import Emulator
+
+
+def run(
+    session: Session,
+    name: str,
+    wishes: "Wishes",
+    *,
+    platform: Platform | None = None,
+    notice: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Run a container and give its exit code; its standard streams are this process's.
+
+    Args:
+        session: where the image and the unpacked layers are.
+        name: an image as `find` takes it.
+        wishes: what is to be other than the image says.
+        platform: of an image with several, the one to run; None: this machine's.
+        notice: called with each limit of this machine that counts here.
+
+    Raises:
+        NotFound: there is no such image.
+        HostUnable: this machine can't run it.
+    """
+    located = find(session, name)
+    from wherry.app.sandboxes import mapping_of, trees_of, why_refused
+    from wherry.host.kernel import Kernel
+    from wherry.runtime.run import Place, prepare
+    from wherry.runtime.run import run as start
+    from wherry.sandbox.accounts import read_accounts
+
+    kernel = Kernel.of_host()
+    image = _choose(located, platform, kernel.platform)
+    emulator = None if kernel.runs(image.platform) else _emulator(session, image.platform, located.name)
+    mapping = mapping_of(session)
+    overlay = kernel.overlay(root=mapping.kind == "all")
+    trees = trees_of(session, mapping, located.source)
+    with trees.hold(image) as layers:
+        spec = prepare(image.config.runtime, wishes, read_accounts(layers), located.name)
+        if mapping.kind == "one":
+            notice(f"one user only, {spec.account.uid}: all files are its own (/etc/subuid has no more ids for you)")
+        if not overlay.works:
+            notice(f"layers are copied together, which takes longer: {overlay.reason}")
+        notice("network: this machine's own")
+        place = Place(layers, trees.stage, mapping, emulator, overlay.works)
+        return start(spec, place, notice=notice, why=why_refused(mapping))
+
+
+def _choose(located: Located, wanted: Platform | None, here: Platform) -> "Image":
+    """Take the image of the platform that is wanted, else this machine's, else the only one there is."""
+    if wanted is not None:
+        return image_for(located.source, located.root, wanted, located.name)
+    images = images_of(located.source, located.root)
+    same = [
+        image for image in images if (image.platform.os, image.platform.architecture) == ("linux", here.architecture)
+    ]
+    own = [image for image in same if image.platform == here] or same or (images if len(images) == 1 else [])
+    if own:
+        return own[0]
+    there = ", ".join(str(image.platform) for image in images) or "none"
+    raise NotFound(f"{located.name} has no image for {here}", hint=f"choose with --platform; it has: {there}")
+
+
+def _emulator(session: Session, platform: Platform, name: str) -> "Emulator":
+    from wherry.host.kernel import emulation
+    from wherry.sandbox.spec import Emulator
+
+    if platform.os != "linux":
+        raise HostUnable(f"{name} is made for {platform}", hint="choose an image for linux with --platform")
+    folders = [Path(folder) for folder in session.environment.get("PATH", "").split(":") if folder]
+    found = emulation(platform, folders)
+    if found is None:
+        raise HostUnable(
+            f"{name} is made for {platform}, and no emulator for it is installed",
+            hint="install qemu-user-static (its programs are named qemu-ARCH-static), or choose another --platform",
+        )
+    return Emulator(path=found.path, magic=found.magic, mask=found.mask)

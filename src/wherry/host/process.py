@@ -1,11 +1,12 @@
 """The one door for starting programs; the fake beside it."""
 
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from wherry.errors import Cancelled, HostUnable
 
@@ -126,11 +127,13 @@ class RunningProcess:
     def _output(self) -> tuple[bytes, bytes]:
         if self._cancelled is None:
             return self._process.communicate(self._stdin or None)
-        stdin = self._stdin or None
+        if self._process.stdin is not None:
+            # After a timeout, Python 3.11 no longer writes what `communicate` was given: so a thread of ours does.
+            threading.Thread(target=_feed, args=(self._process.stdin, self._stdin), daemon=True).start()
+            self._process.stdin = None
         while not self._cancelled():
             with suppress(subprocess.TimeoutExpired):
-                return self._process.communicate(stdin, timeout=_LOOK)
-            stdin = None  # Popen keeps what is not written yet, and takes it once only
+                return self._process.communicate(timeout=_LOOK)
         raise Cancelled
 
     def stop(self) -> None:
@@ -141,6 +144,11 @@ class RunningProcess:
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def _feed(pipe: IO[bytes], text: bytes) -> None:
+    with suppress(OSError), pipe:
+        pipe.write(text)
 
 
 @dataclass(frozen=True, slots=True)

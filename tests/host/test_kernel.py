@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from needs import need
+from wherry.cli.machine import isolation_of
 from wherry.host.kernel import Kernel, emulation, id_map, sub_ids
 from wherry.platform import ALL, Platform
 
@@ -146,3 +147,38 @@ def test_id_maps():
     assert id_map("         0          0 4294967295\n") == ((0, 0, 4294967295),)
     assert id_map(Path("/proc/self/uid_map").read_text())[0][2] > 0
     assert os.geteuid() >= 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "inside"),
+    [
+        ("etc__hostname", "host", False),
+        (".dockerenv", "", True),
+        ("run__.containerenv", "", True),
+        ("run__systemd__container", "podman", True),
+        ("proc__1__environ", "PATH=/bin\0container=lxc\0", True),
+        ("proc__1__environ", "PATH=/bin\0uncontainer=x\0", False),
+    ],
+)
+def test_tells_a_container_from_a_host(tmp_path, name, text, inside):
+    """What container managers leave says that this is one."""
+    assert machine(tmp_path, **{name: text}).in_container() is inside
+
+
+@pytest.mark.parametrize(("number", "inside"), [(4026531836, False), (4026532201, True)])
+def test_a_process_namespace_of_its_own_is_a_containers(tmp_path, number, inside):
+    """The first namespace of processes has a fixed number."""
+    kernel = machine(tmp_path)
+    (tmp_path / "proc/self/ns/pid").symlink_to(f"pid:[{number}]")
+
+    assert kernel.in_container() is inside
+
+
+def test_a_chroot_is_never_chosen_on_a_host(tmp_path):
+    """`auto` means namespaces or nothing there, and the remedy names the choice; a container's `auto` stays."""
+    host, pod = machine(tmp_path / "host"), machine(tmp_path / "pod", **{".dockerenv": ""})
+
+    assert isolation_of("auto", host, lambda: "remedy")[0] == "userns"
+    assert "--isolation chroot" in isolation_of("auto", host, lambda: "remedy")[1]()
+    assert isolation_of("chroot", host, lambda: "remedy")[0] == "chroot"
+    assert isolation_of("auto", pod, lambda: "remedy")[0] == "auto"

@@ -53,13 +53,14 @@ def machine_of(
     kernel = Kernel.of_host()
     mapping = mapping_of(world)
     _say_of_ids(mapping, notice)
+    isolation, refused = isolation_of(isolation, kernel, why_refused(mapping))
     if isolation == "chroot" and mapping.kind != "all":
         raise HostUnable(
             "--isolation chroot: only root may change its root, and this user is none",
             hint="leave it out: a plain user's steps run in a user namespace",
         )
     overlay = kernel.overlay(root=mapping.kind == "all").works and isolation != "chroot"
-    crew = Crew(mapping, why_refused(mapping), isolation)
+    crew = Crew(mapping, refused, isolation)
     return Machine(
         crew=crew,
         trees=Trees(world.cache_folder / "trees", crew, _reader(world)),
@@ -71,6 +72,25 @@ def machine_of(
         outside=outside_of(world),
         resolv_conf=_RESOLV.read_bytes() if _RESOLV.is_file() else b"",
         failed=_Shell(world, mapping, notice).open if debug_shell else lambda _job, _code: None,
+    )
+
+
+def isolation_of(asked: str, kernel: Kernel, why: Callable[[], str]) -> tuple[str, Callable[[], str]]:
+    """Decide how steps are kept apart: on a host itself, a chroot is what only the user can choose.
+
+    Args:
+        asked: `auto`, `userns` or `chroot`.
+        kernel: of this machine.
+        why: gives the remedy where namespaces are refused.
+
+    Returns:
+        The same or a stricter one, and what gives the remedy for it.
+    """
+    if asked != "auto" or kernel.in_container():
+        return asked, why
+    return (
+        "userns",
+        lambda: f"{why()}; or accept that steps share this host's processes and network: --isolation chroot",
     )
 
 
@@ -146,11 +166,11 @@ def _account(layers: Sequence[str], user: str) -> Account:
 def _emulator(world: World, kernel: Kernel, platform: Platform) -> Emulator | None:
     if kernel.runs(platform):
         return None
-    if registered(platform):
-        return None
     path = world.environment.get("PATH", os.defpath)
     found = emulation(platform, [Path(folder) for folder in path.split(os.pathsep) if folder.startswith("/")])
     own = kernel.own_binfmt()
+    if (found is None or not own.works) and registered(platform):
+        return Emulator(path="", magic=b"", mask=b"")
     if found is None or not own.works:
         why = own.reason if found else "no emulator for it is installed"
         raise HostUnable(

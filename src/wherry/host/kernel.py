@@ -51,6 +51,9 @@ _MACHINES = {
 }  # fmt: skip
 """Go's name for a processor: qemu's name, ELF class (1: 32 bits), byte order, e_machine."""
 
+_FIRST = {"user": 4026531837, "pid": 4026531836, "cgroup": 4026531835}
+"""The numbers of a machine's first namespaces."""
+
 _ALSO_NATIVE = {"amd64": {"386"}, "arm64": {"arm"}}
 _MASK = bytes.fromhex("ffffffffffffff00fffffffffffffffffeffffff")
 """All but the ABI byte; and of e_type the bit that tells executables (2) from position-independent ones (3)."""
@@ -146,6 +149,26 @@ class Kernel:
         return platform.os == "linux" and (
             platform.architecture == own or platform.architecture in _ALSO_NATIVE.get(own, ())
         )
+
+    def in_container(self) -> bool:
+        """Tell whether we are in a container or pod: what can be reached from here is not the whole of a machine.
+
+        A virtual machine is none. Container managers leave a file, a variable of process 1, or a namespace other than
+        the first, which has a fixed number (Linux 6.18, include/uapi/linux/nsfs.h `enum init_ns_ino`).
+        """
+        marks = (".dockerenv", "run/.containerenv", "run/systemd/container", "var/run/secrets/kubernetes.io")
+        if any((self.root / mark).exists() for mark in marks):
+            return True
+        variables = _text(self.root / "proc/1/environ").split("\0")
+        if any(variable.startswith("container=") for variable in variables):
+            return True
+        return any(self._namespace(kind) not in ("", f"{kind}:[{number}]") for kind, number in _FIRST.items())
+
+    def _namespace(self, kind: str) -> str:
+        try:
+            return str((self.root / "proc/self/ns" / kind).readlink())
+        except OSError:
+            return ""
 
     def _since(self, version: tuple[int, int], what: str, remedy: str) -> Ability:
         works = self.version >= version

@@ -8,6 +8,7 @@ scripts/syscall.tbl; man-pages 6.9, sections 2 and 7.
 """
 
 import ctypes
+import errno
 import os
 import struct
 
@@ -24,6 +25,9 @@ NO_DEVICES = 0x4
 NO_EXEC = 0x8
 """MOUNT_ATTR_… of mount_setattr(2)."""
 
+NO_MAGIC_LINKS, NO_LINKS, BENEATH, IN_ROOT = 0x02, 0x04, 0x08, 0x10
+"""RESOLVE_… of openat2(2)."""
+
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _MNT_DETACH = 2
 _EMPTY_PATH = 0x1000  # AT_EMPTY_PATH
@@ -37,7 +41,10 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR
 _PR_SET_CHILD_SUBREAPER = 36
 _AMBIENT_CLEAR_ALL = 4  # PR_CAP_AMBIENT_CLEAR_ALL
 _KEYCTL_JOIN_SESSION = 1
-_CLOSE_RANGE = 436
+_CLOSE_RANGE, _OPENAT2 = 436, 437
+_CLOSE_ON_EXEC = 4  # CLOSE_RANGE_CLOEXEC
+_PATIENCE = 128
+_PROC_SUPER_MAGIC = 0x9FA0
 _KEYCTL = {"x86_64": 250, "i686": 288, "armv7l": 311, "ppc64le": 271, "s390x": 280}
 _KEYCTL_GENERIC = 219
 _MIPS_LIKE = os.uname().machine.startswith(("mips", "ppc", "sparc", "alpha"))
@@ -59,6 +66,12 @@ class _Attributes(ctypes.Structure):
         ("propagation", ctypes.c_uint64),
         ("userns", ctypes.c_uint64),
     )
+
+
+class _OpenHow(ctypes.Structure):
+    """`struct open_how`."""
+
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
 def unshare(flags: int) -> None:
@@ -172,6 +185,11 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def allow_inspection() -> None:
+    """Take that back, for as long as this process needs what it owns in /proc."""
+    _prctl(_PR_SET_DUMPABLE, 1)
+
+
 def forbid_inspection() -> None:
     """Keep others of the same user out of this process's memory and /proc entry."""
     _prctl(_PR_SET_DUMPABLE, 0)
@@ -210,7 +228,48 @@ def keep_capabilities(kept: "tuple[int, ...]") -> None:
 
 def close_from(first: int) -> None:
     """Close every descriptor from a number on."""
-    _libc.syscall(ctypes.c_long(_CLOSE_RANGE), ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(0))
+    _close_range(first, 0)
+
+
+def close_on_exec_from(first: int) -> None:
+    """Have every descriptor from a number on closed by the next exec (Linux 5.11)."""
+    _close_range(first, _CLOSE_ON_EXEC)
+
+
+def open_below(root: int, path: str, flags: int, *, resolve: int) -> int:
+    """Open a path by openat2(2), which refuses what `resolve` (RESOLVE_…) says.
+
+    Raises:
+        OSError: it is not there, or leads elsewhere (ELOOP, EXDEV); ENOSYS or EPERM where a filter or an old kernel
+            does not know the call.
+    """
+    how = _OpenHow(flags=flags | os.O_CLOEXEC, mode=0, resolve=resolve)
+    for _ in range(_PATIENCE):  # EAGAIN: something was renamed meanwhile
+        opened: int = _libc.syscall(
+            ctypes.c_long(_OPENAT2), ctypes.c_int(root), os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)
+        )
+        if opened >= 0 or ctypes.get_errno() != errno.EAGAIN:
+            break
+    return _checked(opened, path)
+
+
+def is_on_proc(opened: int) -> bool:
+    """Tell whether what is open belongs to a proc file system."""
+    answer = (ctypes.c_long * 32)()  # struct statfs begins with its kind, a long on the processors that wherry runs on
+    return _libc.fstatfs(ctypes.c_int(opened), answer) == 0 and answer[0] == _PROC_SUPER_MAGIC
+
+
+def _close_range(first: int, flags: int) -> None:
+    words = (ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(flags))
+    if _libc.syscall(ctypes.c_long(_CLOSE_RANGE), *words) == 0:
+        return
+    for name in os.listdir("/proc/self/fd"):  # an older kernel, or a filter that does not know the call
+        if int(name) < first:
+            continue
+        try:
+            os.set_inheritable(int(name), False) if flags else os.close(int(name))  # noqa: FBT003 - it takes no keyword
+        except OSError:
+            continue  # the listing's own
 
 
 def _prctl(option: int, value: int) -> None:

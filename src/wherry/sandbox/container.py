@@ -12,12 +12,12 @@ import marshal
 import os
 import select
 import signal
-import stat
 import sys
 
-from wherry.sandbox import calls, identity, seccomp
-from wherry.sandbox.line import FAILED, LINE, describe, tell
-from wherry.sandbox.places import Misplaced
+from wherry.sandbox import calls, identity, private, seccomp
+from wherry.sandbox.devices import replace_null
+from wherry.sandbox.line import FAILED, LINE, STREAMS, describe, tell
+from wherry.sandbox.places import Misplaced, open_inside, take_away
 from wherry.sandbox.rootfs import MountRefused, Rootfs
 
 TYPE_CHECKING = False
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from wherry.sandbox.spec import Container
 
 _CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _KILL, _SETGID, _SETUID, _SETPCAP = 0, 1, 3, 4, 5, 6, 7, 8
-_NET_BIND_SERVICE, _NET_RAW, _SYS_CHROOT, _MKNOD, _AUDIT_WRITE, _SETFCAP = 10, 13, 18, 27, 29, 31
+_NET_BIND_SERVICE, _NET_RAW, SYS_CHROOT, MKNOD, _AUDIT_WRITE, _SETFCAP = 10, 13, 18, 27, 29, 31
 ROOTS = (
     _CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _KILL, _SETGID, _SETUID, _SETPCAP,
-    _NET_BIND_SERVICE, _NET_RAW, _SYS_CHROOT, _MKNOD, _AUDIT_WRITE, _SETFCAP,
+    _NET_BIND_SERVICE, _NET_RAW, SYS_CHROOT, MKNOD, _AUDIT_WRITE, _SETFCAP,
 )  # fmt: skip
 """What user 0 of a sandbox may do in it; other users may nothing of this."""
 
@@ -40,8 +40,13 @@ NOT_FOUND, NOT_STARTED = 127, 126
 """Exit codes for a program that is missing, and for one that can't be started, as shells have them."""
 
 
-def run(job: "Container") -> int:
-    """Be the launcher: start the init, wait for it, and end it when the caller is gone; give the exit code."""
+def run(job: "Container", nodes: int) -> int:
+    """Be the launcher: start the init, wait for it, and end it when the caller is gone; give the exit code.
+
+    Args:
+        job: what to run.
+        nodes: a filesystem of device nodes, not attached yet; -1: none could be made.
+    """
     calls.unshare(calls.CLONE_NEWPID)
     alive, ours = os.pipe()
     stubs, said = os.pipe()
@@ -50,10 +55,12 @@ def run(job: "Container") -> int:
         os.close(ours)
         os.close(stubs)
         calls.die_with_parent()
-        os._exit(_guarded(job, alive, said))
+        os._exit(_guarded(job, nodes, alive, said))
     os.close(alive)
     os.close(said)
-    _let_go_of_streams()
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    _let_go_of_streams(null)
+    os.close(null)
     watched = os.pidfd_open(init)
     poll = select.poll()
     poll.register(watched, select.POLLIN)
@@ -64,30 +71,13 @@ def run(job: "Container") -> int:
     if job["writable"]:
         with os.fdopen(stubs, "rb") as stream:
             made = stream.read()
-        _take_away(f"{job['writable']}/{'tree' if job['overlay'] else 'full'}", marshal.loads(made) if made else [])  # noqa: S302 - our own process wrote it
+        take_away(f"{job['writable']}/{'tree' if job['overlay'] else 'full'}", marshal.loads(made) if made else [])  # noqa: S302 - our own process wrote it
     return _BY_SIGNAL - code if code < 0 else code
 
 
-def _take_away(tree: str, made: "list[tuple[str, int, int]]") -> None:
-    """Take away what was made to mount on and is still empty, and the traces of that in the folders above."""
-    for path, before, after in reversed(made):
-        whole = f"{tree}/{path}"
-        above = whole.rpartition("/")[0]
-        try:
-            times, status = os.lstat(above), os.lstat(whole)
-            if stat.S_ISDIR(status.st_mode):
-                os.rmdir(whole)
-            elif stat.S_ISREG(status.st_mode) and not status.st_size:
-                os.unlink(whole)
-        except OSError:
-            continue  # the program has made something of it, so it stays
-        if times.st_mtime_ns == after:
-            os.utime(above, ns=(times.st_atime_ns, before), follow_symlinks=False)
-
-
-def _guarded(job: "Container", alive: int, stubs: int) -> int:
+def _guarded(job: "Container", nodes: int, alive: int, stubs: int) -> int:
     try:
-        return _Init(job, alive, stubs).run()
+        return _Init(job, nodes, alive, stubs).run()
     except Misplaced as error:
         tell({"error": describe(error), "stage": "image"})
     except MountRefused as error:
@@ -100,8 +90,9 @@ def _guarded(job: "Container", alive: int, stubs: int) -> int:
 class _Init:
     """The first process of the pid namespace."""
 
-    def __init__(self, job: "Container", alive: int, stubs: int) -> None:
+    def __init__(self, job: "Container", nodes: int, alive: int, stubs: int) -> None:
         self._job = job
+        self._nodes = nodes
         self._stubs = stubs
         """Where goes what was made to mount on."""
         self._alive = alive
@@ -118,8 +109,10 @@ class _Init:
             calls.raise_loopback()
         if job["hostname"]:
             calls.set_hostname(job["hostname"])
-        emulator = os.open(job["emulator"]["path"], os.O_RDONLY | os.O_CLOEXEC) if job["emulator"] else -1
-        rootfs = Rootfs(job, lambda words: tell({"notice": words}))
+        emulator = -1
+        if job["emulator"] and job["emulator"]["path"]:
+            emulator = private.private_copy(job["emulator"]["path"], "emulator")
+        rootfs = Rootfs(job, self._nodes, emulator, lambda words: tell({"notice": words}))
         try:
             rootfs.build()
         finally:
@@ -127,13 +120,14 @@ class _Init:
             os.close(self._stubs)
         slave = self._terminal(rootfs) if job["terminal"] else -1
         sys.meta_path.clear()  # from here on an import would find the image's files
+        proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         rootfs.enter()
         if emulator >= 0 and rootfs.emulated:
             os.close(emulator)
             emulator = -1
         if emulator >= 0:
             tell({"notice": "what the program starts itself is not emulated: the kernel gives users no binfmt_misc"})
-        return self._watch(Payload(job, emulator, slave))
+        return self._watch(Payload(job, emulator, slave, null=rootfs.null, proc=proc))
 
     def _terminal(self, rootfs: Rootfs) -> int:
         import fcntl  # here, and before the root changes: few need them
@@ -164,11 +158,10 @@ class _Init:
             signal.set_wakeup_fd(-1)
             os._exit(payload.start())
         tell({"started": True})
-        calls.forbid_inspection()
         calls.keep_capabilities((_KILL,))
         calls.die_with_parent()
+        _let_go_of_streams(payload.null)
         payload.close()
-        _let_go_of_streams()
         poll = select.poll()
         poll.register(self._alive, 0)
         poll.register(LINE, select.POLLIN | select.POLLRDHUP)
@@ -186,14 +179,29 @@ class _Init:
 class Payload:
     """What the user asked for; `start` turns this process into it."""
 
-    def __init__(self, job: "Container", emulator: int, slave: int) -> None:
+    def __init__(
+        self, job: "Container", emulator: int, slave: int, *, null: int, proc: int = -1, kept: "tuple[int, ...]" = ROOTS
+    ) -> None:
+        """Take the job and what was opened for it; -1: nothing.
+
+        Args:
+            job: what to run.
+            emulator: a private copy of the emulator.
+            slave: of the terminal.
+            null: the sandbox's own null device.
+            proc: the host's /proc.
+            kept: the capabilities that user 0 keeps.
+        """
         self._job = job
         self._emulator = emulator
         self._slave = slave
+        self._proc = proc
+        self._kept = kept
+        self.null = null
 
     def close(self) -> None:
         """Close what only the payload needs."""
-        for opened in (self._emulator, self._slave):
+        for opened in (self._emulator, self._slave, self._proc, self.null):
             if opened >= 0:
                 os.close(opened)
 
@@ -208,6 +216,7 @@ class Payload:
 
     def _become(self) -> None:
         job = self._job
+        calls.close_on_exec_from(len(STREAMS))
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -216,19 +225,20 @@ class Payload:
             calls.control_terminal(self._slave)
             for stream in range(3):
                 os.dup2(self._slave, stream)
+        replace_null(self.null)
         calls.new_session_keyring()
         os.umask(0o022)
-        kept: tuple[int, ...] = ROOTS if job["uid"] == 0 else ()
+        kept = self._kept if job["uid"] == 0 else ()
         docker = job["privileges"] == "docker"
         single = job["ids"] is not None and job["ids"]["single"]
         if single and (job["uid"], job["gid"]) != (0, 0):
-            identity.rename(job["uid"], job["gid"])
+            identity.rename(job["uid"], job["gid"], self._proc)
         for limit in job["limits"]:
             _set_limit(*limit)
         if job["privileges"] == "all":
             kept = EVERY if job["uid"] == 0 else ()
         else:
-            calls.bound_capabilities(ROOTS if docker else kept)
+            calls.bound_capabilities(self._kept if docker else kept)
         if docker:
             seccomp.refuse_calls()
         if not single:
@@ -238,7 +248,7 @@ class Payload:
         calls.keep_capabilities(kept)
         if job["privileges"] == "none":
             calls.forbid_new_privileges()
-        os.chdir(job["folder"])
+        _change_folder(job["folder"])
 
     def _exec(self) -> int:
         program = self._job["argv"][0]
@@ -313,9 +323,16 @@ def _reap(child: int, woken: int) -> "int | None":
             return None
 
 
-def _let_go_of_streams() -> None:
+def _change_folder(path: str) -> None:
+    """Go to the working directory by names and links alone: /proc/self/fd/7 is one of ours (CVE-2024-21626)."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = open_inside(root, path)
+    os.fchdir(folder)
+    os.close(folder)
+    os.close(root)
+
+
+def _let_go_of_streams(null: int) -> None:
     """Leave the caller's input and output to the payload alone, so that their other ends see it close them."""
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for stream in (0, 1):
         os.dup2(null, stream)
-    os.close(null)

@@ -32,6 +32,14 @@ def enter(ids: "Ids | None", meanwhile: "Callable[[], object] | None" = None) ->
     """
     if ids is None:
         return False
+    calls.allow_inspection()  # else /proc/self is root's, and so are the maps in it
+    try:
+        return _enter(ids, meanwhile)
+    finally:
+        calls.forbid_inspection()
+
+
+def _enter(ids: "Ids", meanwhile: "Callable[[], object] | None") -> bool:
     writer = _Writer(ids)
     try:
         calls.unshare(calls.CLONE_NEWUSER)
@@ -50,14 +58,27 @@ def enter(ids: "Ids | None", meanwhile: "Callable[[], object] | None" = None) ->
     return True
 
 
-def rename(uid: int, gid: int) -> None:
+def rename(uid: int, gid: int, proc: int) -> None:
     """Move into a namespace in which our only id, root's, has other numbers.
+
+    Args:
+        uid: the user's.
+        gid: the group's.
+        proc: the host's /proc, open: what is at that path in a container may be a trap (CVE-2019-16884, 2025-52881).
 
     Raises:
         NoNamespace: the kernel refuses.
     """
     single: Ids = {"uids": [(uid, 0, 1)], "gids": [(gid, 0, 1)], "mappers": [], "single": True, "optional": False}
-    enter(single)
+    calls.allow_inspection()
+    try:
+        calls.unshare(calls.CLONE_NEWUSER)
+    except OSError as error:
+        raise NoNamespace(error.errno, f"a user namespace is refused: {error.strerror}") from error
+    problem = _write_own(single, proc)
+    calls.forbid_inspection()
+    if problem:
+        raise NoNamespace(0, f"the ids can't be mapped: {problem}")
 
 
 class _Writer:
@@ -100,11 +121,12 @@ class _Writer:
             os.waitpid(self._child, 0)
 
 
-def _write_own(ids: "Ids") -> str:
+def _write_own(ids: "Ids", proc: "int | None" = None) -> str:
+    process = "/proc/self" if proc is None else "self"
     try:
-        _put("/proc/self/setgroups", "deny")  # needed to map groups without privilege, and inherited
-        _put("/proc/self/uid_map", _lines(ids["uids"]))
-        _put("/proc/self/gid_map", _lines(ids["gids"]))
+        _put(f"{process}/setgroups", "deny", proc)  # needed to map groups without privilege, and inherited
+        _put(f"{process}/uid_map", _lines(ids["uids"]), proc)
+        _put(f"{process}/gid_map", _lines(ids["gids"]), proc)
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
     return ""
@@ -139,8 +161,8 @@ def _lines(runs: "list[tuple[int, int, int]]") -> str:
     return "".join(f"{inside} {outside} {count}\n" for inside, outside, count in runs)
 
 
-def _put(path: str, text: str) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+def _put(path: str, text: str, folder: "int | None" = None) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=folder)
     try:
         os.write(file, text.encode())
     except OSError as error:

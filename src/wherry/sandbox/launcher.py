@@ -11,7 +11,7 @@ import sys
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from wherry.sandbox import calls, identity
+from wherry.sandbox import calls, identity, private
 from wherry.sandbox.line import FAILED, FRAMES, JOB, LINE, describe, tell
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
@@ -32,7 +32,10 @@ def main() -> int:
     os.umask(0o022)  # no mode in a rootfs depends on the caller's
     for descriptor in (JOB, LINE, FRAMES):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - it takes no keyword
+    if not private.is_private():
+        raise RuntimeError("the launcher has to be executed from a copy of its interpreter")
     job = _job()
+    calls.forbid_inspection()
     if job["task"] == "serve":
         return _guarded(lambda: _serve(job), "namespace")
     if job["task"] == "run":
@@ -65,9 +68,13 @@ def _enter(job: "Job") -> int:
 
 
 def _run(job: "Container") -> int:
+    from wherry.sandbox import binfmt, devices
+
+    binfmt.look()
+    nodes = devices.own_nodes()
     identity.enter(job["ids"], _container)
     os.close(FRAMES)
-    code: int = _container().run(job)
+    code: int = _container().run(job, nodes)
     return code
 
 
@@ -95,15 +102,17 @@ def _perform() -> int:
 
 
 def _step(job: "Container") -> int:
-    if job["ids"] and job["ids"]["optional"]:
-        identity.enter(job["ids"])  # root's, who has none so far: for an emulator that only this step shall have
-    from wherry.sandbox import workshop
+    from wherry.sandbox import binfmt, devices, workshop
 
     if workshop.plain:
         from wherry.sandbox import chrooted
 
         return chrooted.run(job)
-    code: int = _container().run(job)
+    nodes = devices.own_nodes()
+    ids = job["ids"] or (binfmt.own_namespace() if job["privileges"] != "all" else None)
+    if ids and ids["optional"]:
+        identity.enter(ids)  # root's, who has none so far: for emulators that only this step has
+    code: int = _container().run(job, nodes)
     return code
 
 

@@ -26,5 +26,5 @@ def tell(event: "Event") -> None:
 
 def describe(error: OSError) -> str:
     """Say what an error is about and what it is."""
-    name = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    name = f"{os.fsdecode(error.filename)}: " if error.filename and not isinstance(error.filename, int) else ""
     return f"{name}{error.strerror or error}"

@@ -9,6 +9,7 @@ import os
 import stat
 
 _LINKS = 40  # as many as Linux follows (path_resolution(7))
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +56,76 @@ def make_file(root: int, path: str, *, made: "Made | None" = None) -> int:
         os.close(place)
         raise Misplaced(path, "is a folder, and a file has to be there")
     return place
+
+
+def open_real(root: int, path: str, flags: int = os.O_RDONLY | os.O_DIRECTORY) -> int:
+    """Open what is at a path that has no link in it, for a tree in which a program was at work.
+
+    Raises:
+        OSError: it is not there, or a link is on the way, or its end is one: then it is not what it was.
+    """
+    from wherry.sandbox import calls  # the caller's side, which needs no system calls, imports this module too
+
+    names = path.strip("/")
+    if not names:
+        return os.open(".", flags | os.O_CLOEXEC, dir_fd=root)
+    try:
+        return calls.open_below(root, names, flags, resolve=calls.BENEATH | calls.NO_LINKS | calls.NO_MAGIC_LINKS)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
+    return _open_by_steps(root, names, flags)
+
+
+def _open_by_steps(root: int, names: str, flags: int) -> int:
+    """Open it name by name, as strictly as openat2(2) would."""
+    *above, last = names.split("/")
+    here = os.open(".", _PLACE, dir_fd=root)
+    try:
+        for name in above:
+            if name == "..":
+                raise Misplaced(names, "leads out of the tree")
+            below = os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=here)
+            os.close(here)
+            here = below
+        if last == "..":
+            raise Misplaced(names, "leads out of the tree")
+        return os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def take_away(tree: str, made: "Made") -> None:
+    """Take away what was made to mount on and is still empty, and the traces of that in the folders above.
+
+    What a program has moved or replaced by a link since then stays (CVE-2024-23652).
+    """
+    root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        for path, before, after in reversed(made):
+            _take_one_away(root, path, before, after)
+    finally:
+        os.close(root)
+
+
+def _take_one_away(root: int, path: str, before: int, after: int) -> None:
+    above, _, name = path.rpartition("/")
+    try:
+        folder = open_real(root, above)
+    except OSError:
+        return  # the program has made something else of it
+    try:
+        times, status = os.fstat(folder), os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            os.rmdir(name, dir_fd=folder)
+        elif stat.S_ISREG(status.st_mode) and not status.st_size:
+            os.unlink(name, dir_fd=folder)
+        if times.st_mtime_ns == after:
+            os.utime(folder, ns=(times.st_atime_ns, before))
+    except OSError:
+        return  # the program has made something of it, so it stays
+    finally:
+        os.close(folder)
 
 
 def resolve(root: int, path: str, *, last: bool = True, hidden: "Callable[[str], bool] | None" = None) -> "list[str]":
@@ -117,8 +188,7 @@ def _walk(root: int, path: str, *, make: "str | None", links: bool, made: "Made 
             kind = ("folder" if todo else make) if make else None
             place = _step(trail[-1], name, path, make=kind, made=made, above=names)
             if stat.S_ISLNK(os.fstat(place).st_mode):
-                target = os.readlink("", dir_fd=place)
-                os.close(place)
+                target = _target(place, name, path)
                 followed += 1
                 if not links or followed > _LINKS:
                     raise Misplaced(
@@ -134,6 +204,19 @@ def _walk(root: int, path: str, *, make: "str | None", links: bool, made: "Made 
         return trail.pop()
     finally:
         _close(trail, keep=0)
+
+
+def _target(place: int, name: str, path: str) -> str:
+    """Read a link, and close it; what /proc shows of an open file is none (CVE-2024-21626)."""
+    from wherry.sandbox import calls  # as above
+
+    try:
+        target = os.readlink("", dir_fd=place)
+        if (target.startswith("/") or ":" in target) and calls.is_on_proc(place):
+            raise Misplaced(path, f"{name} is an open file of a process, and no path")
+    finally:
+        os.close(place)
+    return target
 
 
 def _step(folder: int, name: str, path: str, *, make: "str | None", made: "Made | None", above: "list[str]") -> int:

@@ -10,7 +10,8 @@ import errno
 import os
 import stat
 
-from wherry.sandbox import calls
+from wherry.sandbox import binfmt, calls
+from wherry.sandbox.devices import NODES, Devices, opened
 from wherry.sandbox.flatten import flatten
 from wherry.sandbox.places import Misplaced, make_file, make_folder, open_inside
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from wherry.sandbox.places import Made
     from wherry.sandbox.spec import Container, Emulator, Mount, Volume
 
-_NODES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = (
     ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"),
@@ -37,6 +37,12 @@ _BINFMT = "/proc/sys/fs/binfmt_misc"
 _MOST_LAYERS = 500  # OVL_MAX_STACK in Linux, fs/overlayfs/params.h
 
 
+_HELD = (
+    "programs of other processors run by the host's emulators, whose files a program that is root could change: "
+    "Linux 6.7 and qemu-user-static give it one of its own"
+)
+
+
 class MountRefused(OSError):
     """The kernel does not mount what the sandbox needs."""
 
@@ -44,10 +50,22 @@ class MountRefused(OSError):
 class Rootfs:
     """A rootfs being put together; `enter` makes it the root of this process."""
 
-    def __init__(self, job: "Container", say: "Callable[[str], None]") -> None:
-        """Take the job, and whom to tell what a person should know."""
+    def __init__(self, job: "Container", nodes: int, emulator: int, say: "Callable[[str], None]") -> None:
+        """Take the job, and whom to tell what a person should know.
+
+        Args:
+            job: what the sandbox is for.
+            nodes: the mount of `devices.own_nodes`; -1: there is none.
+            emulator: a private copy of the job's, open; -1: there is none.
+            say: told notices.
+        """
         self._job = job
+        self._nodes = nodes
+        self._emulator = emulator
         self._say = say
+        self._opened_terminal = (-1, -1)
+        self.null = -1
+        """The sandbox's null device, open."""
         self._root = -1
         self.made: Made = []
         """What was made to mount on."""
@@ -63,29 +81,27 @@ class Rootfs:
         """
         calls.unshare(calls.CLONE_NEWNS)
         calls.make_private()
-        devices = [calls.clone_mount(f"/dev/{name}", recursive=False) for name in _NODES]
         volumes = [(volume, self._source(volume)) for volume in self._job["volumes"]]
         mounts = [(mount, self._shown(mount)) for mount in self._job["mounts"] if mount["kind"] == "folder"]
         system = calls.clone_mount("/sys", recursive=True)
         self._join()
         self._kernel(system)
+        devices = Devices(self._nodes, self._job["stage"])
         self._devices(devices)
+        if self._job["privileges"] != "all":
+            self._protect(devices)  # before anything that others may change meanwhile is mounted
         if self._job["own_tmp"] and self._there("/tmp"):  # noqa: S108 - the image's own, covered by one that nobody else sees
             self._mount("tmpfs", [("mode", "1777")], "/tmp", _QUIET)  # noqa: S108 - as above
         for volume, mount in volumes:
             self._bind(volume["destination"], mount, provided=volume["provided"])
         self._mounts(mounts)
         os.close(make_folder(self._root, self._job["folder"]))
-        if self._job["privileges"] != "all":
-            self._protect()
+        if self._job["read_only"] and self._job["privileges"] != "all":
+            calls.restrict(self._root, calls.READ_ONLY, recursive=False)
 
     def terminal(self) -> "tuple[int, int]":
-        """Open a new terminal of the sandbox: master and slave."""
-        master = os.open("dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=self._root)
-        calls.unlock_terminal(master)
-        number = calls.terminal_number(master)
-        slave = os.open(f"dev/pts/{number}", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=self._root)
-        return master, slave
+        """Give the new terminal of the sandbox: master and slave."""
+        return self._opened_terminal
 
     def enter(self) -> None:
         """Make it the root; nothing of the host's is left in sight."""
@@ -125,24 +141,30 @@ class Rootfs:
         calls.restrict(system, calls.READ_ONLY | _QUIET | calls.NO_EXEC, recursive=True)
         self._put(system, "/sys")
         emulator = self._job["emulator"]
-        if emulator is not None:
-            self.emulated = self._register(emulator)
+        if emulator is not None and emulator["path"]:
+            kept_away = self.emulated = self._register(emulator)
+        else:
+            kept_away = emulator is None and (not binfmt.held or binfmt.hide())
+        if binfmt.held and not kept_away:
+            self._say(_HELD)
 
-    def _devices(self, nodes: "list[int]") -> None:
+    def _devices(self, devices: Devices) -> None:
         # The nodes are mounts of their own: of those that a program makes in /dev itself, none can be opened.
         self._mount("tmpfs", [("mode", "755"), ("size", "65536k")], "/dev", _QUIET | calls.NO_EXEC)
-        for name, mount in zip(_NODES, nodes, strict=True):
+        for name in NODES:
+            mount = devices.node(name)
+            if name == "null":
+                self.null = opened(mount)
             place = make_file(self._root, f"/dev/{name}")
             calls.attach(mount, place)
             os.close(place)
         for name, target in _LINKS:
             os.symlink(target, f"dev/{name}", dir_fd=self._root)
-        self._mount(
-            "devpts",
-            [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")],
-            "/dev/pts",
-            calls.NO_SET_UID | calls.NO_EXEC,
-        )
+        options: list[tuple[str, str | None]] = [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")]
+        terminals = calls.new_filesystem("devpts", options, calls.NO_SET_UID | calls.NO_EXEC)
+        if self._job["terminal"]:
+            self._opened_terminal = _open_terminal(terminals)
+        self._put(terminals, "/dev/pts")
         most: list[tuple[str, str | None]] = [("size", str(self._job["shm"]))] if self._job["shm"] else []
         self._mount("tmpfs", [("mode", "1777"), *most], "/dev/shm", _QUIET | calls.NO_EXEC)  # noqa: S108 - the sandbox's own
 
@@ -165,11 +187,11 @@ class Rootfs:
 
     def _shown(self, mount: "Mount") -> int:
         """Give what a mount of a folder of the host shows."""
-        top = os.open(mount["source"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        if mount["mode"] and not os.listdir(mount["source"]):
+        top = os.open(mount["source"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if mount["mode"] and not os.listdir(top):
             if self._job["ids"] is None or not self._job["ids"]["single"]:
-                os.chown(mount["source"], mount["uid"], mount["gid"])
-            os.chmod(mount["source"], mount["mode"])
+                os.fchown(top, mount["uid"], mount["gid"])
+            os.fchmod(top, mount["mode"])
         return self._part(top, mount)
 
     def _part(self, top: int, mount: "Mount") -> int:
@@ -220,22 +242,20 @@ class Rootfs:
             flatten(mount["layers"], f"{own}/root")
         return self._part(os.open(f"{own}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), mount)
 
-    def _protect(self) -> None:
+    def _protect(self, devices: Devices) -> None:
         for path in _MASKED:
-            self._cover(path)
+            self._cover(path, devices)
         for path in _FIXED:
             self._fix(path)
-        if self._job["read_only"]:
-            calls.restrict(self._root, calls.READ_ONLY, recursive=False)
 
-    def _cover(self, path: str) -> None:
+    def _cover(self, path: str, devices: Devices) -> None:
         if not self._there(path):
             return
         place = open_inside(self._root, path)
         if stat.S_ISDIR(os.fstat(place).st_mode):
             mount = calls.new_filesystem("tmpfs", [("size", "0"), ("mode", "555")], calls.READ_ONLY | _QUIET)
         else:
-            mount = calls.clone_mount("/dev/null", recursive=False)
+            mount = devices.mask()
         calls.attach(mount, place)
         os.close(place)
 
@@ -257,7 +277,7 @@ class Rootfs:
             entry = b":wherry:M::%s:%s:%s:F" % (
                 _hex(emulator["magic"]),
                 _hex(emulator["mask"]),
-                os.fsencode(emulator["path"]),
+                b"/proc/self/fd/%d" % self._emulator,
             )
             register = os.open(f"root{_BINFMT}/register", os.O_WRONLY | os.O_CLOEXEC)
             try:
@@ -292,6 +312,15 @@ class Rootfs:
         except OSError:
             return False
         return True
+
+
+def _open_terminal(terminals: int) -> "tuple[int, int]":
+    """Open a new terminal through its file system alone: names in the sandbox may lead elsewhere (CVE-2025-52565)."""
+    master = os.open("ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=terminals)
+    calls.unlock_terminal(master)
+    number = calls.terminal_number(master)
+    slave = os.open(str(number), os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=terminals)
+    return master, slave
 
 
 def overlay(layers: "list[str]", writable: str) -> int:

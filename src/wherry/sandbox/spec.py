@@ -35,6 +35,7 @@ class Emulator(TypedDict):
     """A program that runs another processor's programs."""
 
     path: str
+    """Empty: the kernel holds one for all of the machine, and that one is used."""
     magic: bytes
     mask: bytes
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from wherry.errors import CannotWrite, HostUnable, WherryError
 from wherry.sandbox.line import FAILED, FRAMES, JOB, LINE
+from wherry.sandbox.private import private_copy
 from wherry.sandbox.spec import Container, Delete, Event, Serve, Unpack, Weigh
 
 _LARGEST_EVENT = 1 << 16
@@ -129,9 +130,9 @@ def _spawn(handed: dict[int, int], *, stdin: bool) -> int:
     actions += [(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in safe.items()]
     script = str(Path(__file__).with_name("launcher.py"))
     try:
-        return os.posix_spawn(
-            sys.executable, [sys.executable, "-I", "-S", script], {}, file_actions=actions, setsid=True
-        )
+        argv = [sys.executable, "-I", "-S", script]
+        environment = _interpreter.environment()
+        return os.posix_spawn(_interpreter.path(), argv, environment, file_actions=actions, setsid=True)
     except OSError as error:
         raise HostUnable(
             f"{sys.executable}: {error.strerror}", hint="reinstall wherry, its interpreter can't be started"
@@ -139,3 +140,38 @@ def _spawn(handed: dict[int, int], *, stdin: bool) -> int:
     finally:
         for descriptor in safe.values():
             os.close(descriptor)
+
+
+class _Interpreter:
+    """A private copy of our interpreter, made once: 1 ms for 5 MB."""
+
+    def __init__(self) -> None:
+        self._copy = -1
+        self._made = (0, 0)
+
+    def path(self) -> str:
+        """Give a path to execute it by, from this process."""
+        if not self._still_open():
+            first = private_copy(sys.executable, "wherry-launcher")
+            self._copy = fcntl.fcntl(first, fcntl.F_DUPFD_CLOEXEC, _FREE)
+            os.close(first)
+            status = os.fstat(self._copy)
+            self._made = (status.st_dev, status.st_ino)
+        return f"/proc/self/fd/{self._copy}"
+
+    def environment(self) -> dict[str, str]:
+        """Name the folder of its library: `$ORIGIN` in a run path means nothing to a copy without a name."""
+        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as lines:
+            library = next((line[line.index("/") :].rpartition("/")[0] for line in lines if "/libpython" in line), "")
+        return {"LD_LIBRARY_PATH": library} if library and ":" not in library else {}
+
+    def _still_open(self) -> bool:
+        """Tell whether the descriptor still is the copy: a program that uses us may have closed it."""
+        try:
+            status = os.fstat(self._copy)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._made
+
+
+_interpreter = _Interpreter()

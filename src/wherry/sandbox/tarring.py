@@ -11,6 +11,7 @@ import stat
 
 from wherry.layer.header import BLOCK, Header, encode
 from wherry.sandbox.owners import read_owner
+from wherry.sandbox.places import open_real
 from wherry.sandbox.view import View, is_opaque, is_whiteout
 
 TYPE_CHECKING = False
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _STDOUT = 1
 _BUFFER = 1 << 18
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FLAGS = {stat.S_IFREG: b"0", stat.S_IFLNK: b"2", stat.S_IFCHR: b"3", stat.S_IFBLK: b"4", stat.S_IFIFO: b"6"}
 _SECOND = 1_000_000_000
@@ -42,7 +42,9 @@ class _Layer:
     """A layer on its way out."""
 
     def __init__(self, job: "Tar") -> None:
-        self._root = os.open(job["folder"], _FOLDER)
+        self._root = os.open(job["folder"], os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._here = -1
+        """The folder that is being written, open: a name in it is looked up there, never by a path."""
         self._below = View(job["below"])
         self._latest = job["latest"]
         self._first: dict[tuple[int, int], bytes] = {}
@@ -54,32 +56,39 @@ class _Layer:
     def folder(self, names: "list[str]") -> None:
         """Write what is in a folder."""
         path = "/".join(names)
-        opened = os.open(path or ".", _FOLDER, dir_fd=self._root)
+        self._here = open_real(self._root, path)
         try:
-            found = sorted(os.listdir(opened), key=os.fsencode)
-            if names and is_opaque(opened):
+            found = sorted(os.listdir(self._here), key=os.fsencode)
+            if names and is_opaque(self._here):
                 self._entry(Header(os.fsencode(f"{path}/.wh..wh..opq"), b"0", 0o644))
+            for name in found:
+                self._one([*names, name])
         finally:
-            os.close(opened)
-        for name in found:
-            self._one([*names, name])
+            os.close(self._here)
 
     def _one(self, names: "list[str]") -> None:
-        path = "/".join(names)
-        status = os.stat(path, dir_fd=self._root, follow_symlinks=False)
+        path, name = "/".join(names), names[-1]
+        status = os.stat(name, dir_fd=self._here, follow_symlinks=False)
         if is_whiteout(status):
-            above = "".join(f"{name}/" for name in names[:-1])
-            self._entry(Header(os.fsencode(f"{above}.wh.{names[-1]}"), b"0", 0o644))
+            above = "".join(f"{above}/" for above in names[:-1])
+            self._entry(Header(os.fsencode(f"{above}.wh.{name}"), b"0", 0o644))
         elif stat.S_ISDIR(status.st_mode):
             self._inner(names, path, status)
         elif stat.S_ISREG(status.st_mode):
             self._file(path, status)
         elif not stat.S_ISSOCK(status.st_mode):
-            target = os.fsencode(os.readlink(path, dir_fd=self._root)) if stat.S_ISLNK(status.st_mode) else b""
+            target = os.fsencode(os.readlink(name, dir_fd=self._here)) if stat.S_ISLNK(status.st_mode) else b""
             self._entry(self._header(path, status, _FLAGS[stat.S_IFMT(status.st_mode)], target=target))
 
     def _inner(self, names: "list[str]", path: str, status: os.stat_result) -> None:
         block = self._encoded(self._header(f"{path}/", status, b"5"), path)
+        os.close(self._here)  # one folder is open at a time, however deep they are
+        try:
+            self._below_it(names, path, status, block)
+        finally:
+            self._here = open_real(self._root, "/".join(names[:-1]))
+
+    def _below_it(self, names: "list[str]", path: str, status: os.stat_result, block: bytes) -> None:
         depth = len(self._waiting)
         if self._unchanged(path, status):
             self._waiting.append(block)
@@ -101,7 +110,7 @@ class _Layer:
             if first != os.fsencode(path):
                 self._entry(self._header(path, status, b"1", target=first))
                 return
-        opened = os.open(path, _FILE, dir_fd=self._root)
+        opened = os.open(path.rpartition("/")[2], _FILE, dir_fd=self._here)
         try:
             self._out(self._encoded(self._header(path, status, b"0", size=status.st_size), path))
             self._body(opened, path, status.st_size)
@@ -125,7 +134,7 @@ class _Layer:
         self.put(bytes(-size % BLOCK))
 
     def _header(self, path: str, status: os.stat_result, flag: bytes, *, target: bytes = b"", size: int = 0) -> Header:
-        uid, gid = read_owner(self._root, path, status)
+        uid, gid = read_owner(self._here, path.rstrip("/").rpartition("/")[2], status)
         mtime = max(status.st_mtime_ns // _SECOND, 0)
         return Header(
             path=os.fsencode(path),
@@ -141,7 +150,8 @@ class _Layer:
 
     def _encoded(self, header: Header, path: str) -> bytes:
         try:
-            capability = os.getxattr(f"/proc/self/fd/{self._root}/{path}", _CAPABILITY, follow_symlinks=False)
+            place = f"/proc/self/fd/{self._here}/{path.rpartition('/')[2]}"
+            capability = os.getxattr(place, _CAPABILITY, follow_symlinks=False)
         except OSError:
             return encode(header, {})
         return encode(header, {_CAPABILITY: capability})

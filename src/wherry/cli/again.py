@@ -12,6 +12,11 @@ import marshal
 import os
 import sys
 
+try:
+    from _blake2 import blake2b  # the module around it loads OpenSSL
+except ImportError:
+    from hashlib import blake2b
+
 from wherry.source.stamps import stamp_of
 
 TYPE_CHECKING = False
@@ -37,6 +42,8 @@ _NAMES = frozenset(
     {"HOME", "PATH", "SOURCE_DATE_EPOCH", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "CC", "CXX", "AR", "FC"}
 )
 _PREFIXES = ("WHERRY_", "XDG_", "LD_", "PYTHON", "GO", "CGO_", "KO", "GIT_", "PKG_CONFIG")
+_CHECK = 16
+"""Bytes of the checksum that a record starts with."""
 _TIMEOUT = 10.0
 _HEAD = 1 << 14
 """Bytes of the head of an answer that are read at most."""
@@ -136,6 +143,10 @@ def _answer(file: "BinaryIO", key: str) -> "tuple[str, str]":
     Raises:
         LookupError: it does not hold any more.
     """
+    check = file.read(_CHECK)
+    if check != _check_of(file):  # marshal may crash on other bytes than it wrote
+        raise LookupError
+    file.seek(_CHECK)
     head = marshal.load(file)  # noqa: S302 - our own, from the user's cache, and of this very interpreter
     if head["format"] != FORMAT or head["key"] != key:
         raise LookupError
@@ -198,10 +209,15 @@ def write(  # noqa: PLR0913 - each is a part of the record
         "checkout": checkout,
     }  # fmt: skip
     try:
-        with open(f"{parts}.whole", "wb") as whole, open(parts, "rb") as file:  # noqa: PTH123 - as above
+        with open(f"{parts}.whole", "w+b") as whole, open(parts, "rb") as file:  # noqa: PTH123 - as above
+            whole.write(bytes(_CHECK))
             marshal.dump(head, whole)
             while block := file.read(1 << 20):
                 whole.write(block)
+            whole.seek(_CHECK)
+            check = _check_of(whole)
+            whole.seek(0)
+            whole.write(check)
         os.replace(f"{parts}.whole", place)  # noqa: PTH105 - as above
     finally:
         os.unlink(parts)  # noqa: PTH108 - as above
@@ -217,11 +233,15 @@ def key_of(words: "Sequence[str]", environment: "Mapping[str, str]") -> str:
 
 
 def _hash(text: bytes) -> str:
-    try:
-        from _blake2 import blake2b  # the module around it loads OpenSSL
-    except ImportError:
-        from hashlib import blake2b
     return blake2b(text, digest_size=32).hexdigest()
+
+
+def _check_of(file: "BinaryIO") -> bytes:
+    """Hash a file from here on."""
+    state = blake2b(digest_size=_CHECK)
+    while block := file.read(1 << 20):
+        state.update(block)
+    return state.digest()
 
 
 def _counted(words: "Sequence[str]", environment: "Mapping[str, str]") -> "Iterator[tuple[str, str]]":

@@ -48,7 +48,7 @@ def acquire(path: Path, *, alone: bool, wait: bool = True) -> Lock | None:
         ) from error
     mode = (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        file = _opened(path)
     except OSError as error:
         raise _cannot(path, error) from error
     try:
@@ -63,6 +63,15 @@ def acquire(path: Path, *, alone: bool, wait: bool = True) -> Lock | None:
         os.close(file)
         raise
     return _FileLock(file)
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o666)
+    except IsADirectoryError:
+        path.rmdir()  # an empty folder that something else left in a lock's place
+        return os.open(path, flags, 0o666)
 
 
 @contextmanager

@@ -1,13 +1,19 @@
 """Which step gave which result, in SQLite. It is a cache: it can be deleted at any time.
 
-A damaged or foreign file is put aside and a new one begun.
+A damaged or foreign file is set aside and a new one begun. Damage that SQLite does not see, within a value, is found
+by a checksum that each row carries; such a row is deleted.
+
+Source: sqlite.org, "Result and Error Codes"; "How To Corrupt An SQLite Database File".
 """
 
+import hashlib
+import shutil
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
+from typing import TypeVar
 
 import msgspec
 
@@ -47,13 +53,25 @@ class Record(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = "definition, content, slot, used, defined, observed, result"
+_DAMAGED = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH))
+"""What SQLite says of a file with other bytes than it wrote; SQLITE_ERROR where the damage is in the schema."""
+_CHECK = 8
+"""Bytes of a checksum: against damage, not against an attacker, who could write the whole file."""
+T = TypeVar("T")
 
 
 class Results:
     """The records and small facts of a cache folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warned: Callable[[str], None] | None = None) -> None:
+        """Take the folder; the file in it is made when first used.
+
+        Args:
+            folder: the cache.
+            warned: is given a line where the file was damaged and is set aside.
+        """
         self._path = folder / "results.sqlite"
+        self._warned = warned or (lambda _line: None)
         self._database: sqlite3.Connection | None = None
         self._turn = RLock()  # steps run on threads, and they share one connection
 
@@ -71,21 +89,25 @@ class Results:
 
     def put(self, record: Record) -> None:
         """Remember an outcome; a cache that cannot be written is no error."""
-        self._write(
-            f"INSERT OR REPLACE INTO results ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
-            *msgspec.structs.astuple(record),
-        )
+        values = (*msgspec.structs.astuple(record)[:-1], record.result + _check_of(record))
+        statement = f"INSERT OR REPLACE INTO results ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+        self._write(lambda database: database.execute(statement, values))
 
     def forget_unused(self, before: float) -> int:
         """Drop records not used since a moment (seconds since the epoch); give how many."""
-        with self._turn, self._open() as database:
-            return database.execute("DELETE FROM results WHERE used < ?", (before,)).rowcount
+
+        def forget(database: sqlite3.Connection) -> int:
+            with database:
+                return database.execute("DELETE FROM results WHERE used < ?", (before,)).rowcount
+
+        return self._do(forget)
 
     def fact(self, name: str) -> str | None:
         """Give a fact that never changes once known, such as a commit's time."""
-        with self._turn:
-            row = self._open().execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return str(row[0]) if row else None
+        statement = "SELECT value FROM facts WHERE name = ?"
+        row = self._do(lambda database: database.execute(statement, (name,)).fetchone())
+        value, _, check = str(row[0]).rpartition("\n") if row else ("", "", "")
+        return value if row and check == _check_of_fact(name, value) else None
 
     def put_fact(self, name: str, value: str) -> None:
         """Remember such a fact."""
@@ -93,8 +115,8 @@ class Results:
 
     def put_facts(self, facts: Mapping[str, str]) -> None:
         """Remember several, all of them or none."""
-        with self._turn, suppress(sqlite3.OperationalError), self._open() as database:
-            database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+        rows = [(name, f"{value}\n{_check_of_fact(name, value)}") for name, value in facts.items()]
+        self._write(lambda database: database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -103,18 +125,46 @@ class Results:
             self._database = None
 
     def _one(self, condition: str, *values: str) -> Record | None:
-        with (
-            self._turn,
-            closing(
-                self._open().execute(f"SELECT {_COLUMNS} FROM results {condition}", values)  # noqa: S608 - constants
-            ) as rows,
-        ):
-            row = rows.fetchone()
-        return Record(*row) if row else None
+        statement = f"SELECT {_COLUMNS} FROM results {condition}"  # noqa: S608 - constants
+        row = self._do(lambda database: database.execute(statement, values).fetchone())
+        record = _record_of(row) if row else None
+        if row and record is None:
+            self._write(lambda it: it.execute("DELETE FROM results WHERE definition = ? AND content = ?", row[:2]))
+        return record
 
-    def _write(self, statement: str, *values: object) -> None:
-        with self._turn, suppress(sqlite3.OperationalError), self._open() as database:
-            database.execute(statement, values)
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Change something; a cache that can't be written (read-only, full, locked for long) is no error."""
+
+        def write(database: sqlite3.Connection) -> None:
+            try:
+                with database:
+                    work(database)
+            except sqlite3.OperationalError as error:
+                if _is_damage(error):
+                    raise
+
+        self._do(write)
+
+    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the database; one that proves to be damaged is set aside, and a new one begun."""
+        with self._turn:
+            try:
+                return work(self._open())
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._set_aside(error)
+                return work(self._open())
+
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        self.close()
+        aside = self._path.with_name(f"{self._path.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        with suppress(OSError):
+            self._path.replace(aside)
+        for leftover in self._path.parent.glob(f"{self._path.name}-*"):
+            leftover.unlink(missing_ok=True)
+        self._warned(f"{self._path} is damaged ({error}); it was set aside as {aside.name}, and steps are done again")
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
@@ -131,19 +181,18 @@ class Results:
         try:
             return self._prepared()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and not self._path.is_file():
+            if not self._path.is_dir() and not (self._path.exists() and _is_damage(error)):
                 raise CannotWrite(
                     f"{self._path}: {error}", hint="name another folder with --cache or $WHERRY_CACHE"
                 ) from error
-            for leftover in (self._path, *self._path.parent.glob("results.sqlite-*")):
-                leftover.unlink(missing_ok=True)
+            self._set_aside(error)
             return self._prepared()
 
     def _prepared(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=30, check_same_thread=False)
         try:
             if database.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
-                database.execute("DROP TABLE IF EXISTS results")
+                database.executescript("DROP TABLE IF EXISTS results; DROP TABLE IF EXISTS facts;")
                 database.execute("PRAGMA journal_mode = WAL")
                 database.executescript(_SCHEMA)
             database.execute("PRAGMA synchronous = NORMAL")
@@ -151,3 +200,28 @@ class Results:
             database.close()
             raise
         return database
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # raised by Python's module itself, such as for text that is no UTF-8
+        return "decode" in str(error)
+    return code & 0xFF in _DAMAGED
+
+
+def _record_of(row: tuple[object, ...]) -> Record | None:
+    """Make a record of a row; None where it is not as it was written."""
+    try:
+        found = msgspec.convert(dict(zip(Record.__struct_fields__, row, strict=True)), Record)
+    except msgspec.ValidationError:
+        return None
+    record = msgspec.structs.replace(found, result=found.result[:-_CHECK])
+    return record if found.result[-_CHECK:] == _check_of(record) else None
+
+
+def _check_of(record: Record) -> bytes:
+    return hashlib.blake2b(msgspec.msgpack.encode(record), digest_size=_CHECK).digest()
+
+
+def _check_of_fact(name: str, value: str) -> str:
+    return hashlib.blake2b(f"{name}\0{value}".encode(errors="surrogateescape"), digest_size=_CHECK).hexdigest()

@@ -1,13 +1,29 @@
-"""Write docs/reference/cli.md from the commands themselves; `make docs` calls it, and a test that it is current."""
+"""Write docs/reference/cli.md from the commands, and api.md from the docstrings of the Python API.
 
+`make docs` calls it, and a test that both are current.
+"""
+
+import dataclasses
+import inspect
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+import wherry as library
 from wherry.cli.main import COMMANDS, wherry
 
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "reference" / "cli.md"
+PAGES = Path(__file__).resolve().parents[1] / "docs" / "reference"
+TARGET = PAGES / "cli.md"
+API = PAGES / "api.md"
+_API_HEAD = """# The Python API
+
+Made from the docstrings by `make docs`. Sizes are bytes;
+relative paths start at the session's folder.
+
+"""
 _HEAD = """# The command line
 
 Made from the commands by `make docs`. See also the [exit codes](exit-codes.md) and the settings file,
@@ -49,8 +65,85 @@ def _row(parameter: click.Parameter, context: click.Context) -> str | None:
     return f"| `{option}` | {meaning} |"
 
 
+def api() -> str:
+    """Give the page of the Python API: its verbs first, then its values."""
+    intro = inspect.getdoc(sys.modules[library.push.__module__]) or ""
+    found = {name: getattr(library, name) for name in library.__all__ if not name.startswith("_")}
+    verbs = [(name, one) for name, one in found.items() if inspect.isfunction(one)]
+    values = [(name, one) for name, one in found.items() if inspect.isclass(one)]
+    parts = [_API_HEAD + intro.partition("\n\n")[2]]
+    parts += ["## Verbs", *(f"### `{name}`\n\n{_called(name, one)}\n\n{_prose(one)}" for name, one in verbs)]
+    parts += ["## Values", *(f"### `{name}`\n\n{_value(name, one)}" for name, one in values)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _called(name: str, one: object) -> str:
+    signature = inspect.signature(one)  # type: ignore[arg-type]  # only what can be called is asked
+    words = [_plain(str(parameter)) for parameter in signature.parameters.values()]
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        words.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
+    given = "" if signature.return_annotation in {inspect.Signature.empty, None} else f" -> {_type(signature)}"
+    return "```python\n" + f"{name}(\n" + "".join(f"    {word},\n" for word in words) + f"){given}\n```"
+
+
+def _type(signature: inspect.Signature) -> str:
+    return _plain(inspect.formatannotation(signature.return_annotation))
+
+
+def _plain(text: str) -> str:
+    """Write types by their own names, as a caller imports them."""
+    return re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Z])", "", text.replace("'", ""))
+
+
+def _prose(one: object) -> str:
+    """Give a docstring as Markdown: its sections become lists."""
+    lines, section = [], ""
+    for line in (inspect.getdoc(one) or "").splitlines():
+        if line.rstrip(":") in {"Args", "Returns", "Raises", "Cost", "Source"} and line.endswith(":"):
+            section = line
+            lines += [f"**{line[:-1]}**", ""]
+        elif section in {"Args:", "Raises:"} and line.startswith("    ") and not line.startswith("     "):
+            name, colon, text = line.strip().partition(": ")
+            lines.append(f"- `{name}`: {text}" if colon else line.strip())
+        else:
+            lines.append(line.strip() if section else line)
+    return "\n".join(lines).strip()
+
+
+def _value(name: str, one: type) -> str:
+    parts = [_prose(one)]
+    if dataclasses.is_dataclass(one):
+        rows = [
+            f"| `{field.name}` | `{str(field.type).replace('|', chr(92) + '|')}` |" for field in dataclasses.fields(one)
+        ]
+        parts.append("\n".join(["| field | type |", "|---|---|", *rows]) if rows else "")
+    elif name == "Session":
+        parts.append(f"{_called(name, one)}\n\n{_prose(one.__init__)}")  # type: ignore[misc]  # its docstring is read
+    parts += [f"- `{member}`: {_first(inspect.getdoc(what))}" for member, what in _members(one)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _field_type(field: "dataclasses.Field[object]") -> str:
+    kind = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
+    return _plain(kind).replace("|", "\\|")
+
+
+def _members(one: type) -> Iterator[tuple[str, object]]:
+    for member, what in vars(one).items():
+        if isinstance(what, property):
+            yield member, what
+        elif isinstance(what, classmethod) or (inspect.isfunction(what) and not member.startswith("_")):
+            yield f"{member}()", getattr(one, member)
+
+
+def _first(text: str | None) -> str:
+    return (text or "").partition("\n\n")[0].replace("\n", " ")
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
         TARGET.write_text(reference())
+        API.write_text(api())
     else:
         print(reference(), end="")

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import graphlib
 import importlib
 import importlib.util
 import os
@@ -149,6 +150,110 @@ def test_programs_start_through_one_door():
     assert found == []
 
 
+TWICE = frozenset(
+    [
+        "Account",
+        "Accounts",
+        "Asked",
+        "Belief",
+        "Body",
+        "BuiltPlatform",
+        "CannotCopy",
+        "Cause",
+        "Changed",
+        "Chosen",
+        "Command",
+        "Content",
+        "Copy",
+        "Draft",
+        "Engine",
+        "Entry",
+        "Event",
+        "Flags",
+        "Given",
+        "Healthcheck",
+        "Keeper",
+        "Kind",
+        "Leaks",
+        "Limits",
+        "Listing",
+        "Measured",
+        "Mount",
+        "Mounted",
+        "Node",
+        "Origin",
+        "Outcome",
+        "Owners",
+        "Packing",
+        "Part",
+        "Place",
+        "PlatformDocument",
+        "Program",
+        "Record",
+        "Reference",
+        "Request",
+        "Running",
+        "Runs",
+        "State",
+        "Step",
+        "Teller",
+        "Toolchain",
+        "Tree",
+        "Variant",
+        "View",
+        "Volume",
+        "Way",
+        "Wishes",
+    ]
+)
+"""Names of classes that still stand in more than one module; names only leave this list."""
+
+
+def test_a_class_name_stands_once():
+    """A name means one thing in the house; what is said twice so far is listed, and nothing is added."""
+    places: dict[str, set[Path]] = {}
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, set()).add(path)
+
+    assert {name for name, found in places.items() if len(found) > 1} <= TWICE
+
+
+def imports_of(path: Path) -> set[str]:
+    """Give the modules of ours that a module imports at any time, but for types only."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=otherwise):
+                for child in otherwise:
+                    visit(child)
+                return
+            case ast.ImportFrom(module=str(module)) if module.startswith("wherry."):
+                found.update({module, *(f"{module}.{alias.name}" for alias in node.names)})
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Neither when they are loaded nor later: each module can be read after those it imports."""
+    names = {
+        path: ".".join(("wherry", *path.relative_to(SOURCE).with_suffix("").parts)) for path in SOURCE.rglob("*.py")
+    }
+    imports = {name.removesuffix(".__init__"): imports_of(path) for path, name in names.items()}
+    graph = {name: found & imports.keys() for name, found in imports.items()}
+
+    try:
+        order = list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" → ".join(reversed(error.args[1])))
+    assert set(order) == set(graph)
+
+
 def test_what_is_linux_only_is_imported_late():
     """Loading any other module needs neither the Linux rooms nor a module that only POSIX systems have."""
     own = [*modules("sandbox", "runtime"), SOURCE / "app" / "sandboxes.py", *(SOURCE / path for path in STEPS)]
@@ -175,12 +280,13 @@ def test_what_speaks_http_is_imported_late(module):
 
 
 def test_command_reference_is_current():
-    """docs/reference/cli.md is what `make docs` would write."""
+    """docs/reference/cli.md and api.md are what `make docs` would write."""
     spec = importlib.util.spec_from_file_location("reference", ROOT / "scripts" / "reference.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
 
     assert script.TARGET.read_text() == script.reference()
+    assert script.API.read_text() == script.api()
 
 
 def test_pages_that_commands_name_are_there():

@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wherry.analysis.budgets import GROWTH, Grown, Limits, Weighed, checks
 from wherry.analysis.figures import Figures, FiguresDocument
 from wherry.analysis.size import BudgetCheck, LayerSize
-from wherry.app.budget_gate import Budgeted
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.image import Image
 from wherry.settings.budgets import Budgets
 from wherry.store.contract import BlobSource
 from wherry.store.files import read_regular
+
+if TYPE_CHECKING:
+    from wherry.app.budget_gate import Budgeted
 
 _LARGEST = 4 << 20
 _LEVEL = re.compile(r"\blevel (\d+)\b")
@@ -46,7 +49,7 @@ class Reference:
         return self.figures[platform]
 
 
-def reference_of(session: Session, wanted: Budgeted) -> Reference | None:
+def reference_of(session: Session, wanted: "Budgeted") -> Reference | None:
     """Measure or read what growth is counted from; None where no budget asks for it.
 
     Raises:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from wherry.app.session import Session
 from wherry.errors import NotFound, NotPermitted
 from wherry.registry.keyring import FileKeyring
 from wherry.registry.network import Network
@@ -14,11 +13,14 @@ from wherry.settings.proxies import Proxies
 from wherry.settings.registries_conf import RegistrySettings
 from wherry.store.files import read_regular
 
+if TYPE_CHECKING:
+    from wherry.app.session import Session
+
 _LARGEST = 4 << 20
 T = TypeVar("T")
 
 
-def registries_of(session: Session, insecure: frozenset[str]) -> Registries:
+def registries_of(session: "Session", insecure: frozenset[str]) -> Registries:
     """Make the registries of a session.
 
     Raises:
@@ -37,13 +39,13 @@ def registries_of(session: Session, insecure: frozenset[str]) -> Registries:
     return Registries(network, session.keyring or keyring_of(session), settings)
 
 
-def keyring_of(session: Session) -> FileKeyring:
+def keyring_of(session: "Session") -> FileKeyring:
     """Read the credentials of Docker's and podman's users."""
     files = [_parsed(path, DockerConfig.parse) for path in _logins(session)]
     return FileKeyring([file for file in files if file], session.runner, session.environment)
 
 
-def docker_config(session: Session) -> Path:
+def docker_config(session: "Session") -> Path:
     """Name the place of Docker's `config.json`, whether it is there or not.
 
     Raises:
@@ -56,7 +58,7 @@ def docker_config(session: Session) -> Path:
     return session.home / ".docker" / "config.json"
 
 
-def _logins(session: Session) -> Iterator[Path]:
+def _logins(session: "Session") -> Iterator[Path]:
     if session.home or session.environment.get("DOCKER_CONFIG"):
         yield docker_config(session)
     if file := session.environment.get("REGISTRY_AUTH_FILE"):
@@ -66,7 +68,7 @@ def _logins(session: Session) -> Iterator[Path]:
     yield from (folder / "containers" / "auth.json" for folder in _config_home(session))
 
 
-def _settings(session: Session) -> Iterator[RegistrySettings]:
+def _settings(session: "Session") -> Iterator[RegistrySettings]:
     named = session.environment.get("CONTAINERS_REGISTRIES_CONF")
     own = tuple(_config_home(session))
     places = (
@@ -83,7 +85,7 @@ def _settings(session: Session) -> Iterator[RegistrySettings]:
             yield said
 
 
-def _certificates(session: Session) -> Iterator[Path]:
+def _certificates(session: "Session") -> Iterator[Path]:
     if session.home:
         yield session.home / ".docker/certs.d"
     yield from (folder / "containers/certs.d" for folder in _config_home(session))
@@ -91,7 +93,7 @@ def _certificates(session: Session) -> Iterator[Path]:
     yield Path("/etc/docker/certs.d")
 
 
-def _config_home(session: Session) -> Iterator[Path]:
+def _config_home(session: "Session") -> Iterator[Path]:
     """Give the folder of the user's settings, where one is known."""
     if named := session.environment.get("XDG_CONFIG_HOME"):
         yield Path(named)

@@ -15,6 +15,7 @@ import msgspec
 
 from wherry.errors import WherryError
 from wherry.plan.steps import VALUES, Plan, Step, key_of
+from wherry.source.git_address import without_credentials
 from wherry.store.locks import alone
 from wherry.store.results import Record, Results
 
@@ -202,6 +203,7 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str
         old, new = before.get(name), after.get(name)
         if old == new or name.endswith(".count"):
             continue
+        old, new = (None if text is None else without_credentials(text) for text in (old, new))
         if name == VALUES:
             yield f"{name} changed"
         elif old is None:

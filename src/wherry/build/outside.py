@@ -7,30 +7,26 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Lock
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from wherry.build.gather import Fetched, name_in
+from wherry.build.git import CannotFetch, Credentials, Git, LogIn, log_in_for
+from wherry.build.submodules import check_out_submodules
 from wherry.digest import Digest
-from wherry.errors import DigestMismatch, NotFound, WherryError
-from wherry.host.process import Command, Runner
+from wherry.errors import DigestMismatch, NotFound
+from wherry.host.process import Runner
+from wherry.source.git_address import GitAddress, is_commit, without_credentials
 from wherry.store.files import replacing
 
 _CHUNK = 1 << 20
 _UNCHANGED, _FINE = 304, 200
 _TIMEOUT = 60
-
-
-class CannotFetch(WherryError):
-    """A URL gives nothing."""
-
-    exit_code = 69  # EX_UNAVAILABLE
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -49,8 +45,11 @@ class Fetcher:
     folder: Path
     runner: Runner
     environment: Mapping[str, str]
+    credentials: Credentials = field(default_factory=Credentials)
+    """What may log in to hosts of git repositories."""
 
     def __post_init__(self) -> None:
+        self._git_program = Git(self.runner, self.environment)
         self._turn = Lock()
         self._http: dict[tuple[str, str], Fetched] = {}
         self._git: dict[tuple[str, str, bool], Fetched] = {}
@@ -82,7 +81,7 @@ class Fetcher:
         if kept is None or not checksum or kept.digest != checksum:
             kept = self._ask(url, place, name, kept)
         if checksum and kept.digest != checksum:
-            raise DigestMismatch(url, expected=checksum, actual=kept.digest)
+            raise DigestMismatch(without_credentials(url), expected=checksum, actual=kept.digest)
         return Fetched(place / "files", name, f"{kept.digest} {kept.mtime} {name}")
 
     def _ask(self, url: str, place: Path, name: str, kept: Kept | None) -> Kept:
@@ -97,18 +96,21 @@ class Fetcher:
         try:
             answer = pool.request("GET", url, headers=headers, preload_content=False)
         except urllib3.exceptions.HTTPError as error:
-            raise CannotFetch(f"{url}: {error}", hint="check the address and the network, and build again") from error
+            raise CannotFetch(
+                without_credentials(f"{url}: {error}"), hint="check the address and the network, and build again"
+            ) from error
         try:
             if answer.status == _UNCHANGED and kept is not None:
                 return kept
             if answer.status != _FINE:
                 raise CannotFetch(
-                    f"{url}: the server answers {answer.status} {answer.reason or ''}".rstrip(),
+                    f"{without_credentials(url)}: the server answers {answer.status} {answer.reason or ''}".rstrip(),
                     hint="check the address; ADD takes what is there without logging in",
                 )
             return self._keep(answer, place, name)
         finally:
-            answer.release_conn()
+            answer.close()
+            pool.clear()
 
     def _keep(self, answer: "object", place: Path, name: str) -> Kept:
         files = place / "files"
@@ -129,45 +131,52 @@ class Fetcher:
         return kept
 
     def _commit(self, url: str, checksum: str, *, keep_git_dir: bool) -> Fetched:
-        remote, ref, inner, wanted = git_parts(url)
-        checksum = checksum or wanted
-        commit = self._resolve(remote, ref, checksum)
-        if checksum and not commit.startswith(checksum):
-            raise DigestMismatch(url, expected=checksum, actual=commit)
-        place = self.folder / "git" / hashlib.sha256(f"{remote} {commit} {keep_git_dir}".encode()).hexdigest()
+        address = GitAddress.parse(url, checksum)
+        log_in = log_in_for(address, self.credentials)
+        commit = self._resolve(address, log_in)
+        if not commit.startswith(address.checksum):
+            raise DigestMismatch(without_credentials(url), expected=address.checksum, actual=commit)
+        words = f"{address.remote} {commit} {keep_git_dir}" + (f" {log_in.identity}" if log_in.identity else "")
+        place = self.folder / "git" / hashlib.sha256(words.encode()).hexdigest()
         if not place.is_dir():
-            self._check_out(remote, ref, commit, place, keep_git_dir=keep_git_dir)
+            self._check_out(address, log_in, commit, place, keep_git_dir=keep_git_dir)
+        inner = address.folder
         folder = place / inner if inner else place
         if not folder.resolve().is_relative_to(place.resolve()) or not folder.is_dir():
-            raise NotFound(f"{url}: {inner} is no folder of it", hint="name one that is there behind the colon")
+            shown = without_credentials(url)
+            raise NotFound(f"{shown}: {inner} is no folder of it", hint="name one that is there behind the colon")
         return Fetched(folder, "", f"git {commit} {inner} {keep_git_dir}")
 
-    def _resolve(self, remote: str, ref: str, checksum: str) -> str:
-        if len(ref) == 40 and all(letter in "0123456789abcdef" for letter in ref):  # noqa: PLR2004 - digits of a commit
-            return ref
-        wanted = ref or "HEAD"
-        lines = self._ask_git("ls-remote", "--", remote, wanted, f"{wanted}^{{}}").splitlines()
-        found = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
+    def _resolve(self, address: GitAddress, log_in: LogIn) -> str:
+        if is_commit(address.ref):
+            return address.ref
+        wanted = address.ref or "HEAD"
+        said = self._git_program.ask(
+            "ls-remote", "--end-of-options", address.remote, wanted, f"{wanted}^{{}}", log_in=log_in
+        )
+        found = {name: commit for commit, _, name in (line.partition("\t") for line in said.splitlines())}
         for name in (f"refs/tags/{wanted}^{{}}", f"refs/heads/{wanted}", f"refs/tags/{wanted}", wanted, "HEAD"):
-            if name in found:
+            if is_commit(found.get(name, "")):
                 return found[name]
-        if checksum:
-            return checksum
-        raise NotFound(f"{remote}: it has no {wanted}", hint="name a branch, a tag or a commit behind #")
+        if is_commit(address.checksum):
+            return address.checksum
+        raise NotFound(f"{address.remote}: it has no {wanted}", hint="name a branch, a tag or a commit behind #")
 
-    def _check_out(self, remote: str, ref: str, commit: str, place: Path, *, keep_git_dir: bool) -> None:
+    def _check_out(self, address: GitAddress, log_in: LogIn, commit: str, place: Path, *, keep_git_dir: bool) -> None:
+        git = self._git_program
         place.parent.mkdir(parents=True, exist_ok=True)
         making = Path(mkdtemp(dir=place.parent))
         try:
-            self._ask_git("init", "-q", str(making))
-            inside = ("-C", str(making))
-            self._ask_git(*inside, "remote", "add", "origin", remote)
+            git.ask("init", "-q", "--end-of-options", str(making))
+            git.ask("remote", "add", "--", "origin", address.remote, folder=making)
+            fetch = ("fetch", "-q", "--no-recurse-submodules")
             try:
-                self._ask_git(*inside, "fetch", "-q", "--depth=1", "origin", commit)
+                git.ask(*fetch, "--depth=1", "--end-of-options", "origin", commit, log_in=log_in, folder=making)
             except CannotFetch:
-                self._ask_git(*inside, "fetch", "-q", "origin", ref or "HEAD")
-            self._ask_git(*inside, "checkout", "-q", commit)
-            self._ask_git(*inside, "submodule", "update", "-q", "--init", "--recursive", "--depth=1")
+                ref = address.ref or "HEAD"
+                git.ask(*fetch, "--end-of-options", "origin", ref, log_in=log_in, folder=making)
+            git.ask("checkout", "-q", "--detach", commit, "--", folder=making)
+            check_out_submodules(git, making, replace(log_in, own=False))
             if not keep_git_dir:
                 shutil.rmtree(making / ".git")
             making.chmod(0o755)
@@ -175,32 +184,6 @@ class Fetcher:
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
             raise
-
-    def _ask_git(self, *words: str) -> str:
-        environment = {name: value for name, value in self.environment.items() if not name.startswith("GIT_")}
-        environment["GIT_TERMINAL_PROMPT"] = "0"
-        done = self.runner.run(Command(("git", *words), Path("/"), environment))
-        if done.returncode:
-            raise CannotFetch(f"git {words[0]}: {done.words}", hint="check the address, and that git may read it")
-        return done.stdout.decode(errors="replace")
-
-
-def git_parts(url: str) -> tuple[str, str, str, str]:
-    """Cut a git URL: the remote, the ref, the folder in it, the commit it has to be.
-
-    Source: docker buildx, "Git repositories": `URL#REF:FOLDER` and `URL?branch=…&tag=…&ref=…&subdir=…&checksum=…`.
-    """
-    address, _, fragment = url.partition("#")
-    ref, _, inner = fragment.partition(":")
-    checksum = ""
-    if "?" in address and "://" in address:
-        query = parse_qs(urlsplit(address).query)
-        address = address.partition("?")[0]
-        chosen = {name: values[-1] for name, values in query.items()}
-        ref = chosen.get("ref") or chosen.get("tag") or chosen.get("branch") or ref
-        inner = chosen.get("subdir", inner)
-        checksum = chosen.get("checksum", chosen.get("commit", ""))
-    return address, ref, inner.strip("/"), checksum
 
 
 def _seconds(modified: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.app.sandboxes import mapping_of, why_refused
+from wherry.build.git import Credentials
 from wherry.cli.world import World
 from wherry.dockerfiles import Machine
 from wherry.errors import HostUnable
@@ -69,7 +70,7 @@ def machine_of(
         emulator=lambda platform: _emulator(world, kernel, platform),
         secrets=secrets,
         agents=agents,
-        outside=outside_of(world),
+        outside=outside_of(world, Credentials(secrets, str(agents.get("default", "")))),
         resolv_conf=_RESOLV.read_bytes() if _RESOLV.is_file() else b"",
         failed=_Shell(world, mapping, notice).open if debug_shell else lambda _job, _code: None,
     )
@@ -132,11 +133,11 @@ class _Shell:
         run_container(shell, stdin=True, notice=self._notice, why=why_refused(self._mapping))
 
 
-def outside_of(world: World) -> "Fetcher":
+def outside_of(world: World, credentials: Credentials) -> "Fetcher":
     """Give whoever fetches URLs."""
     from wherry.build.outside import Fetcher
 
-    return Fetcher(world.cache_folder / "fetched", world.runner, world.environment)
+    return Fetcher(world.cache_folder / "fetched", world.runner, world.environment, credentials)
 
 
 def _say_of_ids(mapping: Ids, notice: Callable[[str], None]) -> None:

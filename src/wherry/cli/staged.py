@@ -38,6 +38,7 @@ from wherry.report.progress import progress_for
 from wherry.report.terminal import size
 from wherry.settings.outputs import Output, encoding_of, parse_outputs
 from wherry.settings.values import parse_epoch, parse_pair, parse_platforms
+from wherry.source.git_address import without_credentials
 
 _FRONTENDS = re.compile(
     r"(docker\.io/)?docker/dockerfile(-upstream)?(:1(\.\d+){0,2}|:latest|:labs|:1-labs|:1\.\d+-labs)?(@.*)?"
@@ -92,7 +93,7 @@ def build(world: World, paths: Sequence[str], options: Mapping[str, Any]) -> int
                 return check(world, source, options)
             return _build(world, source, options, stack, began)
         except DockerfileError as error:
-            shown = error.shown(source.name, source.text)
+            shown = error.shown(source.name, without_credentials(source.text))
             shown.exit_code = error.exit_code
             raise shown from error
 

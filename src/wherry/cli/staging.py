@@ -16,6 +16,7 @@ from wherry.dockerfiles import DOCKER, LAYOUT
 from wherry.errors import InvalidUsage, NotFound
 from wherry.plan.from_dockerfile import familiar
 from wherry.plan.stage import is_git
+from wherry.source.git_address import without_credentials
 
 _LARGEST = 64 << 20
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
@@ -120,10 +121,14 @@ def _from_input(world: World, file: str, stack: ExitStack) -> Source:
 
 
 def _remote(world: World, address: str, stack: ExitStack) -> Path:
+    from wherry.build.git import Credentials
     from wherry.cli.machine import outside_of
 
-    outside = outside_of(world)
+    outside = outside_of(world, Credentials(own=True))
     if is_git(address):
+        shown = without_credentials(address)
+        used = "those in the address" if shown != address else "your own of git (configuration, helpers, keys)"
+        world.note(f"context {shown}: fetched with credentials, where it needs any: {used}; submodules with none")
         fetched = outside.git(address, "", keep_git_dir=False)
         return fetched.folder / fetched.name
     fetched = outside.http(address, "")

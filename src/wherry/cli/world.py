@@ -121,7 +121,10 @@ class World(Session):
 
 
 def _harmless(text: str) -> str:
-    """Take out what a terminal would obey; a message may quote what somebody else wrote."""
+    """Take out what a terminal would obey, and users and passwords of URLs: a message may quote what others wrote."""
+    from wherry.source.git_address import without_credentials
+
     return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
+        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for letter in without_credentials(text)
     )

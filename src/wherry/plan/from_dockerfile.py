@@ -26,6 +26,7 @@ from wherry.plan.stage import Dispatcher, Place, State, Wishes
 from wherry.plan.stage_steps import Finish, Gather, Origin, PackTree, Taking
 from wherry.plan.steps import Action, Plan, Step, TakeBase, key_of
 from wherry.platform import Platform
+from wherry.source.git_address import without_credentials
 
 SCRATCH = "scratch"
 _COMMON = ("alpine", "busybox", "debian", "golang", "ubuntu", "fedora", "scratch")
@@ -437,7 +438,7 @@ class _Labels:
         self.at += 1
         stage = "" if self.alone else f"{self.stage.base.name or f'stage-{self.number}'} "
         first, _, rest = instruction.text.partition(" ")
-        return f"[{stage}{self.at}/{self.total}] {first.upper()} {rest.strip()}"
+        return f"[{stage}{self.at}/{self.total}] {first.upper()} {without_credentials(rest.strip())}"
 
 
 def _rfc3339(epoch: int | None) -> str:

@@ -22,6 +22,7 @@ from wherry.plan.draft import Draft, below, clean, health_words, plain_list, por
 from wherry.plan.stage_steps import Execute, Furnish, Gather, Origin, StepMount, Taking
 from wherry.plan.steps import Action
 from wherry.platform import Platform
+from wherry.source.git_address import without_credentials
 
 _PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"})
 _SHORTEST = 3
@@ -213,7 +214,9 @@ class Dispatcher:
         for source in sources:
             if is_git(source) or is_url(source):
                 kind = "a git ref" if is_git(source) else "a URL"
-                raise DockerfileError(f"source can't be {kind} for COPY: {source}", hint="ADD takes it")
+                raise DockerfileError(
+                    f"source can't be {kind} for COPY: {without_credentials(source)}", hint="ADD takes it"
+                )
         takings = [_parents(source, place) if instruction.parents else _plain(source, place) for source in sources]
         flags = "--parents" if instruction.parents else ""
         self._gather(instruction, takings, place, flags)
@@ -262,7 +265,7 @@ class Dispatcher:
         self._layer(action, instruction, place.stack)
         words = [instruction.word.upper(), flags]
         words += [f"--chown={chown}" if chown else "", f"--chmod={chmod}" if chmod else ""]
-        words += [self._expand(source) for source in instruction.sources]
+        words += [without_credentials(self._expand(source)) for source in instruction.sources]
         words += [f"<<{one.name}" for one in contents]
         draft.note(f"{' '.join(filter(None, words))} {destination} # buildkit", layer=True)
 

@@ -107,6 +107,8 @@ class DockerfileBuilder:
     finished: Callable[[Outcome], None] = field(default=lambda _: None)
     said: Callable[[str, str], None] = field(default=lambda _step, _text: None)
     begins: Callable[[Planned], None] = field(default=lambda _: None)
+    judge: Callable[[Planned], None] = field(default=lambda _: None)
+    """Stops what must not be published, before a step is done."""
     bring: Callable[[Results], None] = field(default=lambda _: None)
     """Brings in caches of other machines, before anything is looked up."""
     carry: Callable[[Cargo], None] | None = None
@@ -146,6 +148,7 @@ class DockerfileBuilder:
             images = StageImages(self.store, remote)
             self.bring(results)
             planned = plan_dockerfile(request, images)
+            self.judge(planned)
             hold = stack.enter_context(self.machine.trees.work())
             performer = self._performer(request, results, hold, images, context)
             outcomes, unchanged = self._carry_out(planned, performer, results)

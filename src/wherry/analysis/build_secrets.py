@@ -7,13 +7,15 @@ error; a value that merely looks random is a warning, since commits and public k
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from wherry.analysis.secrets import chance_of, named_like_a_secret, token_in
+from wherry.analysis.secrets import RULES, chance_of, named_like_a_secret, token_in
 from wherry.finding import Finding, Severity
 from wherry.golang.ldflags import with_values_hidden
 
 _RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 _LEAST_CHANCE = 3.7
 """Bits a character (Shannon): above words and names, at or below what base64 of random bytes has."""
+_BY_CONTEXT = frozenset(rule.what for rule in RULES if rule.name in ("secret-url", "secret-password"))
+"""Kinds that are known by what stands around them, not by their own form: a default for development looks the same."""
 _HEX = re.compile(r"[0-9a-f]{7,64}")
 
 
@@ -46,6 +48,14 @@ def judge_arguments(arguments: Mapping[str, str], where: str, remedy: str = _IN_
         yield from _judged("build", f"{where} {name}", name, value, remedy, by_name=Severity.WARNING)
 
 
+def judge_text(text: str, place: str) -> Iterator[Finding]:
+    """Judge a line of history: only a known form of a secret is looked for."""
+    if what := token_in(text):
+        said = f"has {what}, and everybody who has the image could read it"
+        severity = Severity.WARNING if what in _BY_CONTEXT else Severity.ERROR
+        yield Finding("build-token", severity, place, said, (), _IN_A_STEP)
+
+
 def shown_flags(flags: str) -> str:
     """Hide the values of -X in a recipe's flags: one of version 1 has all of them, secrets among them."""
     if "-X" not in flags:
@@ -57,7 +67,8 @@ def shown_flags(flags: str) -> str:
 def _judged(kind: str, place: str, name: str, value: str, remedy: str, *, by_name: Severity) -> Iterator[Finding]:
     if what := token_in(value):
         text = f"has {what}, and everybody who has the image could read it"
-        yield Finding(f"{kind}-token", Severity.ERROR, place, text, (), remedy)
+        severity = by_name if what in _BY_CONTEXT else Severity.ERROR
+        yield Finding(f"{kind}-token", severity, place, text, (), remedy)
     elif value and named_like_a_secret(name):
         text = "is named as secrets are, and everybody who has the image could read it"
         yield Finding(f"{kind}-secret", by_name, place, text, (), remedy)

@@ -91,8 +91,13 @@ def values_of(action: Compile, goflags: Sequence[str]) -> tuple[list[tuple[str, 
     return [*theirs, *ours], frozenset(action.public) - {name for name, _ in theirs}
 
 
-def refuse_secrets(findings: Iterable[Finding], *, allowed: bool) -> Iterator[str]:
+def refuse_secrets(findings: Iterable[Finding], *, allowed: bool, way: str = "--allow-secret-ldflags") -> Iterator[str]:
     """Stop at what must not be published; yield the rest as warnings.
+
+    Args:
+        findings: of what will be published.
+        allowed: whether errors are warnings.
+        way: the option that allows them.
 
     Raises:
         SecretPublished: something is an error, and errors are not allowed.
@@ -101,7 +106,7 @@ def refuse_secrets(findings: Iterable[Finding], *, allowed: bool) -> Iterator[st
         if finding.severity is Severity.ERROR and not allowed:
             raise SecretPublished(
                 f"{finding.place}: {finding.message}",
-                hint=f"{finding.remedy}; if it is no secret, say --allow-secret-ldflags",
+                hint=f"{finding.remedy}; if it is no secret, say {way}",
             )
         yield f"{finding.place}: {finding.message}"
 

@@ -126,7 +126,10 @@ DOCKERFILE = (
         help="Dockerfile: steps' network; default is this machine's.",
     ),
     click.option(
-        "--allow", multiple=True, metavar="security.insecure", help="Dockerfile: let steps have all privileges."
+        "--allow",
+        multiple=True,
+        metavar="WHAT",
+        help="Dockerfile: security.insecure lets steps have all privileges; published.secret, an image have secrets.",
     ),
     click.option(
         "--isolation",

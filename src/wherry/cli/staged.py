@@ -5,12 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from wherry.app.budget_gate import BudgetsBroken, Gate, budgeted_dockerfile
+from wherry.app.build.published_values import ALLOWED, refuse_published
 from wherry.app.progress import Progress
 from wherry.build.engine import Outcome
 from wherry.cli.caching import bring, bring_mounts, carrier, packer
@@ -147,6 +149,7 @@ def _build(world: World, source: Source, options: Mapping[str, Any], stack: Exit
         finished=teller.finished,
         said=teller.said,
         begins=teller.begins,
+        judge=partial(refuse_published, allowed=ALLOWED in options["allow"], warn=progress.warn),
         bring=lambda results: bring(world, options["cache_from"], results, progress),
         carry=carrier(world, options["cache_to"], progress),
         caches=packer(options["cache_to"]),

@@ -92,6 +92,10 @@ class Planned:
     """The instruction that each step is of."""
     renewed: frozenset[str]
     """Steps that are done whether or not they are cached."""
+    published: tuple[tuple[str, str, str], ...] = ()
+    """Instruction or option, name and value of what images keep for everybody who can pull them."""
+    history: tuple[str, ...] = ()
+    """Lines of the images' own history."""
 
 
 def plan_dockerfile(request: Request, images: Images) -> Planned:
@@ -107,7 +111,8 @@ def plan_dockerfile(request: Request, images: Images) -> Planned:
         stages = _Stages(request, images, weaver, platform)
         found[platform] = stages.finish()
     plan = Plan(tuple(weaver.steps.values()), request.slot)
-    return Planned(plan, found, weaver.texts, frozenset(weaver.renewed))
+    published, history = tuple(dict.fromkeys(weaver.published)), tuple(dict.fromkeys(weaver.history))
+    return Planned(plan, found, weaver.texts, frozenset(weaver.renewed), published, history)
 
 
 @dataclass
@@ -117,6 +122,8 @@ class _Weaver:
     steps: dict[str, Step] = field(default_factory=dict)
     texts: dict[str, of.Instruction] = field(default_factory=dict)
     renewed: set[str] = field(default_factory=set)
+    published: list[tuple[str, str, str]] = field(default_factory=list)
+    history: list[str] = field(default_factory=list)
     _names: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, action: Action, needs: tuple[str, ...], platform: Platform) -> str:
@@ -158,6 +165,10 @@ class _Stages:
         state = self._planned(self._target()).child()
         if request.labels:
             state.draft.labels = {**(state.draft.labels or {}), **request.labels}
+        self._weaver.published += state.published
+        self._weaver.published += [("--label", name, value) for name, value in request.labels.items()]
+        self._weaver.published += [("--annotation", name, value) for name, value in request.annotations]
+        self._weaver.history += [entry.words for entry in state.draft.history]
         packing = request.packing
         epoch = self._epoch()
         latest = epoch if epoch is not None and packing.rewrite else -1

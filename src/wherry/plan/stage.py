@@ -80,11 +80,18 @@ class State:
     arguments: list[of.Argument] = field(default_factory=list)
     """Build arguments that were declared, for history."""
     cmd_set: bool = False
+    published: list[tuple[str, str, str]] = field(default_factory=list)
+    """Instruction, name and value of what the image keeps for everybody who can pull it."""
 
     def child(self) -> "State":
         """Begin a stage on this one."""
         return replace(
-            self, draft=self.draft.copied(), env=dict(self.env), arguments=list(self.arguments), cmd_set=False
+            self,
+            draft=self.draft.copied(),
+            env=dict(self.env),
+            arguments=list(self.arguments),
+            cmd_set=False,
+            published=list(self.published),
         )
 
 
@@ -187,6 +194,8 @@ class Dispatcher:
             if value is not None and argument.name not in NOT_IN_ENVIRONMENT:
                 self.state.env[argument.name] = value
             self.state.arguments.append(of.Argument(argument.name, value))
+            given = argument.name in self.wishes.arguments
+            self.state.published.append(("--build-arg" if given else "ARG", argument.name, value or ""))
             shown.append(argument.name if value is None else f"{argument.name}={value}")
         self.state.draft.note(f"ARG {' '.join(shown)}")
 
@@ -199,6 +208,7 @@ class Dispatcher:
         else:
             draft.labels = {**(draft.labels or {}), **dict(pairs)}
         word = type(instruction).__name__.upper()
+        self.state.published += [(word, name, value) for name, value in pairs]
         draft.note(" ".join([word, *(f"{name}={value}" for name, value in pairs)]))
 
     def _copy(self, instruction: of.Copy) -> None:

@@ -1,14 +1,21 @@
-"""Which values of `-X` may be published: those that a template makes of what is public anyway.
+"""What an image may publish: values of `-X` that a template makes of what is public anyway; no secrets of a Dockerfile.
 
 A label of the image has the commit, the tag and the dates. What a variable of the environment or a literal text puts
 into a program may be a secret, so neither counts as public, whatever it looks like.
 """
 
 import re
+from collections.abc import Callable, Iterator
 
+from wherry.analysis.build_secrets import judge_arguments, judge_text
+from wherry.build.recipe import refuse_secrets
+from wherry.finding import Finding
 from wherry.golang.ldflags import x_values
+from wherry.plan.from_dockerfile import Planned
 from wherry.settings.template import names
 
+ALLOWED = "published.secret"
+"""What `--allow` says where a Dockerfile's image may hold what looks like a secret."""
 _ACTION = re.compile(r"\{\{\s*(\.[\w.]+)\s*\}\}")
 _BETWEEN = re.compile(r"[v.+\-_/: ]*")
 """What may stand around a public value: no letters that somebody could have chosen."""
@@ -34,3 +41,31 @@ def _public(template: str, where: str) -> bool:
     if not asked or any(name.startswith("Env.") for name in asked):
         return False
     return bool(_BETWEEN.fullmatch(_ACTION.sub("", template)))
+
+
+def refuse_published(planned: Planned, *, allowed: bool, warn: Callable[[str], None]) -> None:
+    """Judge arguments, variables, labels and history of a Dockerfile's images before a step is done.
+
+    Args:
+        planned: what will be done.
+        allowed: whether a secret only warns.
+        warn: hears what may be one.
+
+    Raises:
+        SecretPublished: a value has the form of a secret.
+    """
+    for warning in refuse_secrets(_judged(planned), allowed=allowed, way=f"--allow {ALLOWED}"):
+        warn(warning)
+
+
+def _judged(planned: Planned) -> Iterator[Finding]:
+    reported = set()
+    for word, name, value in planned.published:
+        for finding in judge_arguments({name: value}, word):
+            if (finding.place, finding.rule) not in reported:
+                reported.add((finding.place, finding.rule))
+                yield finding
+    for line in planned.history:
+        word = line.partition(" ")[0]
+        if word not in ("ARG", "ENV", "LABEL"):
+            yield from judge_text(line, word)

@@ -15,6 +15,7 @@ from wherry.analysis.build_secrets import AT_START, judge_arguments, judge_x_val
 from wherry.bases import Bases
 from wherry.build.compile import GoFlags
 from wherry.build.engine import Engine, Outcome
+from wherry.build.origins import note_origins
 from wherry.build.perform import ImagePerformer
 from wherry.build.recipe import refuse_secrets
 from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
@@ -199,6 +200,7 @@ class Pipeline:
                 targets = [self._target(request, vcs, bases) for request in requests]
                 plan = plan_images(targets, slot=str(requests[0].package.module))
                 outcomes, unchanged = self._carry_out(plan, performer)
+                note_origins(self.results, outcomes.values())
                 built = tuple(self._finish(*pair, outcomes) for pair in zip(requests, targets, strict=True))
                 for image in built:
                     self._write_twins(plan, image, performer)

@@ -45,6 +45,8 @@ class Attribution:
     program: Program
     spans: Spans
     """By offset in the file, from 0 to its end without a hole."""
+    objects: Spans
+    """Variables, tables, texts and embedded files one by one, by address; neighbours of one owner are not joined."""
 
     @property
     def owners(self) -> Owners:
@@ -57,13 +59,13 @@ def attribute(program: Program) -> Attribution:
 
     Cost: a second for 100 MB; memory for the spans, not for the file.
     """
-    loaded = _loaded(program)
+    loaded, objects = _loaded(program)
     parts: list[Spans] = []
     for one in program.space.ranges:
         settled = settle(one.address, one.address + one.size, [*loaded, _default(program.elf, one.address, one.size)])
         parts.append(settled.moved(one.offset - one.address))
     whole = settle(0, len(program.elf.view), [*map(_sorted, [concatenated(parts)]), _unloaded(program.elf)])
-    return Attribution(program, _padding(program.elf, whole))
+    return Attribution(program, _padding(program.elf, whole), objects)
 
 
 def _sorted(spans: Spans) -> Spans:
@@ -75,7 +77,8 @@ def _sorted(spans: Spans) -> Spans:
     )
 
 
-def _loaded(program: Program) -> list[Spans]:
+def _loaded(program: Program) -> tuple[list[Spans], Spans]:
+    """Give all claims on memory, those first that count, and the objects among them."""
     sections = data_sections(program)
     mentions = code_mentions(program, ranges_of(sections))
     _forget(program.elf, lambda section: bool(section.flags & SHF_EXECINSTR))
@@ -90,7 +93,18 @@ def _loaded(program: Program) -> list[Spans]:
     found = mentioned_spans(program, mentions, taken, strings, symbols)
     if not len(symbols):
         embedded = embedded_spans(files, found)
-    return [*known, embedded, _kinds(program, symbols, strings), _kinds(program, found, strings)]
+    data = [embedded, _kinds(program, symbols, strings), _kinds(program, found, strings)]
+    return [*known, *data], _one_by_one(data)
+
+
+def _one_by_one(layers: list[Spans]) -> Spans:
+    """Put spans into one list; what lies over one that begins before it begins behind that one."""
+    every = concatenated(layers)
+    reach = np.maximum.accumulate(np.concatenate(([np.iinfo(np.int64).min], every.end[:-1])))[: len(every)]
+    start = np.maximum(every.start, reach)
+    some = every.end > start
+    owner, kind, confidence, function = (column[some] for column in every.columns()[2:])
+    return Spans(start[some], every.end[some], owner, kind, confidence, function)
 
 
 def _forget(elf: Elf, which: Callable[[Section], bool]) -> None:

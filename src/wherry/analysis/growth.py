@@ -20,6 +20,7 @@ from wherry.analysis.diff import (
     Toolchain,
 )
 from wherry.analysis.owners import STANDARD
+from wherry.analysis.same_data import matched
 from wherry.analysis.size import BinarySize, ModuleSize
 
 C = TypeVar("C", bound=Changed)
@@ -43,6 +44,8 @@ def compare(before: BinarySize | None, after: BinarySize | None) -> BinaryDiff:
     one = after or before
     if one is None:
         raise ValueError("nothing to compare")
+    if before and after:
+        before, after = matched(before, after)
     settings = _settings(before, after) if before and after else ()
     functions = _Functions.of(before, after)
     another = _another(before, after, settings) if before and after else ""

@@ -42,6 +42,18 @@ class FunctionSize(_Document, frozen=True, kw_only=True):
     """The package that wrote the generic function this is an instance of; empty where it is none."""
 
 
+class ObjectSize(_Document, frozen=True, kw_only=True):
+    """A variable, table, text or embedded file of 256 bytes or more, in the order of addresses."""
+
+    hash: str
+    """BLAKE2b of its bytes, 12 bytes in hex."""
+    package: str
+    """Its owner, as in `packages`."""
+    kind: str
+    confidence: str
+    bytes: Bytes
+
+
 class PackageSize(_Document, frozen=True, kw_only=True):
     """All bytes of one owner: a package, or what stands for none, in parentheses."""
 
@@ -92,6 +104,9 @@ class BinarySize(_Document, frozen=True, kw_only=True):
     stripped: bool
     reading: str
     """`full`, or `sections`: then only sections and kinds are known."""
+    owners: str = ""
+    """What owners of variables rest on: `symbols` of the file, `relink` (symbols of the same program linked again),
+    `record` (kept by `build --size-record`), or `tables`: then those that only code mentions are unknown or shared."""
     notes: tuple[str, ...] = ()
     """What could not be read, and why."""
     confidence: dict[str, int]
@@ -99,6 +114,7 @@ class BinarySize(_Document, frozen=True, kw_only=True):
     sections: tuple[SectionSize, ...]
     modules: tuple[ModuleSize, ...] = ()
     packages: tuple[PackageSize, ...] = ()
+    objects: tuple[ObjectSize, ...] = ()
 
 
 class FileSize(_Document, frozen=True, kw_only=True):

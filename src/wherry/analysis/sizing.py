@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wherry.analysis.objects import ObjectFile, elf_object, sections_of
-from wherry.analysis.size import BinarySize, FunctionSize, KindSize, ModuleSize, PackageSize, SectionSize
+from wherry.analysis.size import BinarySize, FunctionSize, KindSize, ModuleSize, ObjectSize, PackageSize, SectionSize
 from wherry.elf.reader import Elf
 from wherry.errors import InvalidDocument, WherryError
 
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wherry.analysis.attribution import Attribution
+    from wherry.analysis.named_data import NamedData
     from wherry.analysis.owners import Modules
 
 FULL, SECTIONS = "full", "sections"
+TABLES, SYMBOLS, RELINK, RECORD = "tables", "symbols", "relink", "record"
+"""What owners of variables rest on."""
+_LEAST_OBJECT = 256
+"""Bytes of data from which on it is listed with its hash."""
 _FORMATS = {"macho": "Mach-O", "pe": "PE"}
 
 
@@ -35,7 +40,18 @@ class Measured:
     layer: int = 0
 
 
-def size_of(elf: Elf, measured: Measured, *, sections_only: bool = False, origin: bool = False) -> BinarySize:
+@dataclass(frozen=True, slots=True)
+class NamedBy:
+    """Variables of a stripped program, and where their names are from."""
+
+    named: "NamedData"
+    by: str
+    """`relink` or `record`."""
+
+
+def size_of(
+    elf: Elf, measured: Measured, *, sections_only: bool = False, origin: bool = False, names: "NamedBy | None" = None
+) -> BinarySize:
     """Measure a binary.
 
     Args:
@@ -44,6 +60,7 @@ def size_of(elf: Elf, measured: Measured, *, sections_only: bool = False, origin
         sections_only: leave owners out, which takes milliseconds.
         origin: whether instances of generic functions are of the package that wrote them, and not of the one that
             compiled them.
+        names: variables of the same program linked with symbols, where it has none itself.
 
     Returns:
         Owners too, where the binary's tables can be read; otherwise a note says why they can't.
@@ -52,7 +69,7 @@ def size_of(elf: Elf, measured: Measured, *, sections_only: bool = False, origin
     if sections_only:
         return plain
     try:
-        return _with_owners(elf, plain, origin=origin)
+        return _with_owners(elf, plain, origin=origin, names=names)
     except WherryError as error:
         import msgspec
 
@@ -106,7 +123,7 @@ def _note(elf: Elf, error: WherryError) -> str:
     return f"{said}; {error.hint}" if error.hint else said
 
 
-def _with_owners(elf: Elf, plain: BinarySize, *, origin: bool) -> BinarySize:
+def _with_owners(elf: Elf, plain: BinarySize, *, origin: bool, names: "NamedBy | None") -> BinarySize:
     import msgspec
 
     from wherry.analysis.attribution import attribute
@@ -114,7 +131,7 @@ def _with_owners(elf: Elf, plain: BinarySize, *, origin: bool) -> BinarySize:
     from wherry.analysis.program import Program
     from wherry.analysis.spans import Confidence, Kind
 
-    attribution = attribute(Program.of(elf, origin=origin))
+    attribution = attribute(Program.of(elf, origin=origin, symbols=names.named if names else None))
     modules = Modules.of(attribution.program.info)
     sums = _Sums.of(attribution)
     packages = tuple(sorted(_packages(attribution, modules, sums), key=lambda one: (-one.bytes, one.path)))
@@ -122,6 +139,8 @@ def _with_owners(elf: Elf, plain: BinarySize, *, origin: bool) -> BinarySize:
     return msgspec.structs.replace(
         plain,
         reading=FULL,
+        owners=names.by if names else TABLES if plain.stripped else SYMBOLS,
+        objects=tuple(_objects(attribution)),
         confidence={one.name.lower(): int(sums.confidence[:, one].sum()) for one in Confidence},
         kinds=tuple(sorted((one for one in kinds if one.bytes), key=lambda one: -one.bytes)),
         packages=packages,
@@ -146,6 +165,31 @@ def modules_of(packages: tuple[PackageSize, ...], modules: "Modules") -> tuple[M
         for path, (size, count) in sums.items()
     )
     return tuple(sorted(rows, key=lambda one: (-one.bytes, one.path)))
+
+
+def _objects(attribution: "Attribution") -> Iterator[ObjectSize]:
+    """Give data of some size with the hash of its bytes, so that two programs can be compared by content."""
+    import hashlib
+
+    import numpy as np
+
+    from wherry.analysis.spans import Confidence, Kind
+
+    program, names = attribution.program, attribution.owners.names
+    kinds, confidences = [one.name.lower() for one in Kind], [one.name.lower() for one in Confidence]
+    objects = attribution.objects
+    large = np.flatnonzero(objects.sizes >= _LEAST_OBJECT)
+    for row in large.tolist():
+        start, size = int(objects.start[row]), int(objects.sizes[row])
+        content = program.space.read_on(start)[:size]
+        if len(content) == size:
+            yield ObjectSize(
+                hash=hashlib.blake2b(content, digest_size=12).hexdigest(),
+                package=names[int(objects.owner[row])],
+                kind=kinds[int(objects.kind[row])],
+                confidence=confidences[int(objects.confidence[row])],
+                bytes=size,
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,14 +58,17 @@ def with_source(session: Session, document: SizeDocument, source: str | None, *,
 
 def _folder(session: Session, source: str | None, binary: BinarySize) -> Path | None:
     """Find the folder of the program's module; of another module's folder nothing is said."""
-    if not binary.package or not binary.module:
-        return None
+    return module_folder(session, source, binary.module) if binary.package and binary.module else None
+
+
+def module_folder(session: Session, source: str | None, module: str) -> Path | None:
+    """Give the folder that was named, or the session's, if it is in the module; None if it is not."""
     start = (session.cwd / (source or ".")).absolute()
     for folder in (start, *start.parents):
         file = folder / "go.mod"
         if file.is_file():
             found = _MODULE.search(file.read_text(errors="replace"))
-            return start if found and found[1] == binary.module else None
+            return start if found and found[1] == module else None
     return None
 
 

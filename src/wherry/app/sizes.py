@@ -18,6 +18,7 @@ from wherry.store.files import read_regular, replacing
 
 if TYPE_CHECKING:
     from wherry.analysis.subjects import Subject
+    from wherry.app.owners import Naming
     from wherry.lab.without import Without
 
 FOLDER = "sizes"
@@ -31,7 +32,7 @@ _SETTLED = 2.0
 """Seconds after which a file that was written is taken to be whole."""
 
 
-def size_document(
+def size_document(  # noqa: PLR0913 - each is named
     session: Session,
     name: str,
     platform: str | None = None,
@@ -39,8 +40,12 @@ def size_document(
     sections: bool = False,
     origin: bool = False,
     functions: bool = True,
+    source: str | None = None,
 ) -> SizeDocument:
     """Measure a binary, or the programs of an image.
+
+    A stripped program that this store built from source that has not changed is linked again with symbols, since only
+    they tell which package has a variable; a record that its build kept has the same.
 
     Args:
         session: where.
@@ -49,6 +54,7 @@ def size_document(
         sections: read section tables only; nothing is remembered.
         origin: whether instances of generic functions are of the package that wrote them.
         functions: whether functions are wanted: a remembered document without them is read in no time.
+        source: folder of the module, from which stripped programs are linked again with symbols.
 
     Raises:
         NotFound: there is no such thing, or no program in it.
@@ -57,10 +63,22 @@ def size_document(
         return _measured(session, name, platform, sections=True, origin=origin)
     kept = _Kept(session.cache_folder / FOLDER, f"{_identity(session, name, platform)}{'-origin' * origin}")
     found = kept.read(functions=functions)
-    if found is None:
-        found = _measured(session, name, platform, sections=False, origin=origin)
+    if found is None or _can_be_better(session, found, source):
+        found = _measured(session, name, platform, sections=False, origin=origin, source=source)
         kept.write(found)
     return msgspec.structs.replace(found, name=name) if functions else _without_functions(found, name)
+
+
+def _can_be_better(session: Session, found: SizeDocument, source: str | None) -> bool:
+    """Tell whether owners of a remembered document rest on less than they could."""
+    from wherry.analysis.sizing import TABLES
+    from wherry.app.owners import at_hand
+
+    open_ = [one for one in found.binaries if one.owners == TABLES]
+    if source is not None:
+        return bool(open_)
+    # What was tried and gave another program is not tried again without being asked for.
+    return any(not one.notes and at_hand(session, one.digest) for one in open_)
 
 
 def size_of_any(session: Session, name: str, platform: str | None = None, *, functions: bool = True) -> SizeDocument:
@@ -75,19 +93,30 @@ def size_of_any(session: Session, name: str, platform: str | None = None, *, fun
         return SizeDocument(name=name, binaries=(), layers=_layers(session, name, platform))
 
 
-def _measured(session: Session, name: str, platform: str | None, *, sections: bool, origin: bool) -> SizeDocument:
+def _measured(
+    session: Session,
+    name: str,
+    platform: str | None,
+    *,
+    sections: bool,
+    origin: bool,
+    source: str | None = None,
+) -> SizeDocument:
+    from wherry.app.owners import Naming
     from wherry.app.subjects import subjects
 
     with subjects(session, name, platform=platform, hashed=not sections) as found:
-        binaries = tuple(_binary(subject, sections=sections, origin=origin) for subject in found)
+        naming = None if sections else Naming.of(session, name, platform, source)
+        binaries = tuple(_binary(subject, naming, origin=origin) for subject in found)
         image = any(subject.image for subject in found)
     layers = _layers(session, name, platform) if image and not sections else ()
     return SizeDocument(name=name, binaries=binaries, layers=layers)
 
 
-def _binary(subject: "Subject", *, sections: bool, origin: bool) -> BinarySize:
+def _binary(subject: "Subject", naming: "Naming | None", *, origin: bool) -> BinarySize:
+    """Measure a program; without what finds names only its sections."""
     from wherry.analysis.mapped import map_file
-    from wherry.analysis.sizing import Measured, size_of, size_of_foreign
+    from wherry.analysis.sizing import Measured, NamedBy, size_of, size_of_foreign
     from wherry.elf.reader import MAGIC, Elf
 
     measured = Measured(
@@ -101,7 +130,12 @@ def _binary(subject: "Subject", *, sections: bool, origin: bool) -> BinarySize:
     mapped = map_file(subject.file, subject.name)
     if mapped[: len(MAGIC)] != MAGIC:
         return size_of_foreign(memoryview(mapped), measured)
-    return size_of(Elf.parse(mapped, subject.name), measured, sections_only=sections, origin=origin)
+    elf = Elf.parse(mapped, subject.name)
+    if naming is None:
+        return size_of(elf, measured, sections_only=True)
+    found = naming.names(subject, elf)
+    size = size_of(elf, measured, origin=origin, names=NamedBy(found.named, found.owners) if found.named else None)
+    return msgspec.structs.replace(size, notes=(*size.notes, found.problem)) if found.problem else size
 
 
 def _layers(session: Session, name: str, platform: str | None) -> tuple[LayerSize, ...]:
@@ -187,7 +221,7 @@ class _Kept:
 def _without_functions(document: SizeDocument, name: str) -> SizeDocument:
     replace = msgspec.structs.replace
     binaries = (
-        replace(one, packages=tuple(replace(package, functions=()) for package in one.packages))
+        replace(one, packages=tuple(replace(package, functions=()) for package in one.packages), objects=())
         for one in document.binaries
     )
     return replace(document, name=name, binaries=tuple(binaries))
@@ -221,7 +255,8 @@ def size(  # noqa: PLR0913 - each is named
         sections: read section tables only, which takes milliseconds.
         origin: whether an instance of a generic function counts for the package that wrote it.
         functions: whether functions are wanted.
-        source: the module's source, which tells what imports what; None: the session's folder, if it is that module.
+        source: the module's source, which tells what imports what, and from which a stripped program is linked again
+            with symbols; None: for imports the session's folder, if it is that module.
         routes_to: a module or package; every import path to it is listed.
 
     Returns:
@@ -231,7 +266,9 @@ def size(  # noqa: PLR0913 - each is named
         NotFound: there is no such thing, no program in it, or nothing of `routes_to`.
         InvalidUsage: the source is needed and is not there.
     """
-    document = size_document(session, name, platform, sections=sections, origin=origin, functions=functions)
+    document = size_document(
+        session, name, platform, sections=sections, origin=origin, functions=functions, source=source
+    )
     if sections:
         return document
     from wherry.app.imports import with_source

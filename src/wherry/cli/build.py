@@ -22,6 +22,11 @@ from wherry.cli.world import World
 @click.option("--go", "go_door", is_flag=True, help="Build the Go module, also where there is a Dockerfile.")
 @click.option("--debug-info", metavar="FILE", help="Also write the program with symbols and DWARF.")
 @click.option(
+    "--size-record",
+    is_flag=True,
+    help="Keep the owners of variables in the store, so that `wherry size` is exact later, without the source.",
+)
+@click.option(
     "-o",
     "--output",
     "outputs",

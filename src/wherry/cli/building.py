@@ -90,6 +90,8 @@ def carry_out(world: World, asked: Asked, gate: Gate | None = None) -> tuple[Ask
         )
         report = pipeline.build(asked.requests)
         teller.end(report)
+        if asked.size_record:
+            _keep_records(world, report)
         checks = gate.judge(report.images, progress)
         broken = [one for one in checks if not one.ok]
         try:
@@ -106,6 +108,13 @@ def carry_out(world: World, asked: Asked, gate: Gate | None = None) -> tuple[Ask
     if refused:
         return carry_out(world, readable_everywhere(asked), gate)
     return asked, report, checks
+
+
+def _keep_records(world: World, report: Report) -> None:
+    from wherry.app.owners import keep_records
+
+    size = keep_records(world, [f"{image.names[0]}@{image.root.digest}" for image in report.images])
+    world.note(f"  owners of variables kept: {size:,} bytes")
 
 
 def _remember(world: World, call: str, asked: Asked, report: Report, checks: "Sequence[BudgetCheck]") -> None:

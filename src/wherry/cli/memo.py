@@ -27,7 +27,18 @@ _PREFIXES = ("GO", "CGO_", "KO", "GIT_", "WHERRY_", "XDG_", "PKG_CONFIG")
 _NAMES = frozenset({"HOME", "PATH", "CC", "CXX", "AR", "FC", "SOURCE_DATE_EPOCH"})
 _OUR_PACKAGES = ("zlib_ng", "zstandard", "isal", "msgspec", "click")
 """Whose version can change an image's bytes, or what is printed."""
-_NEVER = ("outputs", "metadata_file", "iidfile", "debug_info", "add", "no_cache", "explain", "dockerfile", "load")
+_NEVER = (
+    "outputs",
+    "metadata_file",
+    "iidfile",
+    "debug_info",
+    "size_record",
+    "add",
+    "no_cache",
+    "explain",
+    "dockerfile",
+    "load",
+)
 """Options that ask for more than the store and a line."""
 
 

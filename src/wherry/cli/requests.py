@@ -60,6 +60,8 @@ class Asked:
     """Of each request, whether its encoding was chosen by `--release`."""
     budgeted: tuple[Budgeted, ...] = ()
     """What the image of each request may weigh."""
+    size_record: bool = False
+    """Whether the owners of variables are kept, for `size`."""
 
 
 def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) -> Asked:
@@ -108,6 +110,7 @@ def requests_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) 
         budgeted=counted_from(
             (_budgeted(*pair, options) for pair in zip(chosen, requests, strict=True)), options["against"], world.cwd
         ),
+        size_record=options["size_record"],
     )
 
 

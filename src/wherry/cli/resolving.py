@@ -22,6 +22,7 @@ _OF_A_BUILD: Mapping[str, object] = {
     "dockerfile": None,
     "go_door": False,
     "debug_info": None,
+    "size_record": False,
     "outputs": (),
     "metadata_file": None,
     "iidfile": None,

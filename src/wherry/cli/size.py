@@ -35,7 +35,10 @@ _WAYS = ("module", "package", "function", "kind", "section")
 @click.option("--without", metavar="MODULE", help="Estimate what would go without MODULE, or without a package.")
 @click.option("--rebuild", is_flag=True, help="With --without: measure it, by a build with its functions left out.")
 @click.option(
-    "--source", metavar="DIR", help="The module's source, for what imports tell. [default: here, if it is it]"
+    "--source",
+    metavar="DIR",
+    help="Module source directory: for imports, and to link a stripped program again with symbols. "
+    "[imports default to the current directory if it is that module]",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the whole document; docs/reference/size.md has its schema."

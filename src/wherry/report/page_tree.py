@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import PurePath
 
 from wherry.analysis.size import BinarySize, LayerSize, ModuleSize, PackageSize, SizeDocument
+from wherry.report.size import OWNERS
 from wherry.report.terminal import printable, size
 
 CONFIDENCE = ("exact", "shared", "inferred", "unknown")
@@ -103,6 +104,7 @@ def _binary(binary: BinarySize, least: int) -> Node:
         ("Go", binary.go),
         ("platform", binary.platform),
         ("stripped", "yes" if binary.stripped else "no"),
+        ("owners", OWNERS.get(binary.owners, "")),
         ("digest", binary.digest),
         ("kinds", *(f"{one.kind} {size(one.bytes)}" for one in binary.kinds)),
         ("notes", *binary.notes),

@@ -10,6 +10,12 @@ from wherry.report.terminal import printable, size, table
 _OWNERS_NAMED = 3
 _LONGEST_NAME = 72
 
+OWNERS = {
+    "relink": "owners by its symbols (linked again)",
+    "record": "owners by its symbols (kept by --size-record)",
+    "tables": "variables open (see --source)",
+}
+"""What owners of variables rest on, where the file has no symbols."""
 Row = tuple[str, ...]
 WAYS = ("module", "package", "function", "kind", "section")
 """How bytes can be listed."""
@@ -42,6 +48,7 @@ def _indented(lines: Sequence[str]) -> list[str]:
 
 def _head(binary: BinarySize) -> str:
     traits = [binary.go or binary.format, "stripped" if binary.stripped else "with symbols"]
+    traits += [OWNERS[binary.owners]] if binary.owners in OWNERS else []
     words = [size(binary.size), binary.platform, binary.name if not binary.path else binary.path, ", ".join(traits)]
     return "  ".join(filter(None, words))
 

@@ -90,6 +90,8 @@ class GoOptions(CommonOptions):
     strip_buildid: bool | None = None
     debug_info: str | None = None
     """File for the program with its symbols."""
+    size_record: bool = False
+    """Whether the owners of variables are kept, for `size`."""
     no_vcs: bool = False
     """Whether facts of version control are left out."""
     repo: str = ""
@@ -164,6 +166,7 @@ _REMEDIES = {
     "base": "change FROM in the Dockerfile, or build the Go module with --go",
     "repo": "name the image with -t REGISTRY/NAME --push",
     "local": "use --load",
+    "size_record": "use `wherry size --source DIR`",
     "debug_info": "copy the program with its symbols out of a stage with --target and -o",
 }
 

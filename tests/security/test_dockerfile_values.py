@@ -1,6 +1,6 @@
 """Secrets that a Dockerfile would publish: build arguments, variables, labels, commands.
 
-The attack: pull the image and read its config and history. What has a token's form stops the build before a step is done;
+The attack: pull the image and read its config and history. A known form of a token stops the build before any step;
 a name alone warns, as BuildKit's check SecretsUsedInArgOrEnv does, since Docker builds such files.
 """
 

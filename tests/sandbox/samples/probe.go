@@ -177,6 +177,10 @@ func try(what string) string {
 		return say(os.WriteFile(path, []byte("written"), 0o644))
 	case "mkdir":
 		return say(os.Mkdir(path, 0o755))
+	case "chmod":
+		return say(os.Chmod(path, 0o600))
+	case "chown":
+		return say(os.Chown(path, 1, 1))
 	case "remove":
 		return say(os.RemoveAll(path))
 	case "rename":

@@ -8,8 +8,8 @@ from wherry.registry.client import Client
 from wherry.registry.keyring import NoKeyring
 from wherry.registry.network import Connections, Network
 from wherry.registry.repository import Repository
-from wherry.registry.transfer import Transfer
 from wherry.settings.docker_config import Credential
+from wherry.store.copy import Transfer
 from wherry.store.memory import MemoryStore
 
 BLOB = bytes(range(256)) * 4096

@@ -15,7 +15,7 @@ from wherry.oci.image import Image
 from wherry.oci.reference import SCHEME, names_registry
 from wherry.plan.steps import TakeBase
 from wherry.remote import RemoteBases, reference_of
-from wherry.store.contract import copy
+from wherry.store.copy import copy
 from wherry.store.disk import DiskStore
 from wherry.store.find import Located, locate
 from wherry.store.images import image_for

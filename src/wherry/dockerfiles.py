@@ -32,7 +32,8 @@ from wherry.platform import Platform
 from wherry.remote import Policy, RemoteBases
 from wherry.sandbox.crew import Crew
 from wherry.sandbox.spec import Container, Emulator
-from wherry.store.contract import copy, write_document
+from wherry.store.contract import write_document
+from wherry.store.copy import copy
 from wherry.store.disk import DiskStore
 from wherry.store.find import locate
 from wherry.store.images import image_for, read_image

@@ -136,7 +136,7 @@ class RemoteBases:
                 self._store.elsewhere.note(layer.digest, f"{reference.registry}/{reference.repository}")
 
     def _pull(self, image: Image, reference: Reference) -> None:
-        from wherry.registry.transfer import Transfer
+        from wherry.store.copy import Transfer
 
         if all(map(self._store.has, image.manifest.stack)):
             return

@@ -24,11 +24,11 @@ from wherry.store.contract import (
     DEEPEST,
     BlobStore,
     children,
-    copy,
     read_whole,
     walk,
     write_document,
 )
+from wherry.store.copy import copy
 from wherry.store.disk import DiskStore
 from wherry.store.memory import MemoryStore
 
@@ -232,14 +232,14 @@ def test_copy_writes_children_first(store: BlobStore):
     assert not store.has(root)
 
 
-def test_a_thorough_copy_mends(store: BlobStore):
+def test_a_copy_mends(store: BlobStore):
     """It finds the child that a sink lost, below the parent it has."""
     source = MemoryStore()
     root = put_image(source)
     store.write(root, source.read(root))
 
+    assert copy(root, source, store) > 0
     assert copy(root, source, store) == 0
-    assert copy(root, source, store, thorough=True) > 0
     assert all(store.has(blob) for blob in walk([root], source))
 
 
@@ -272,8 +272,8 @@ def test_a_web_of_indexes_is_walked_once(store: BlobStore):
     for _ in range(DEEPEST - 1):
         root = write_document(source, media.OCI_INDEX, Index.of((root,) * 100).encoded())
 
-    copy(root, source, store, thorough=True)
-    copy(root, source, store, thorough=True)
+    copy(root, source, store)
+    copy(root, source, store)
 
     assert len(list(walk([root], store))) == DEEPEST + 2
 

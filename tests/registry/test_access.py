@@ -7,8 +7,8 @@ from registries import token_server
 from repositories import BLOB, DESCRIBED, OTHER, Keyring, Slept, repository, whole
 from wherry.registry.client import ATTEMPTS
 from wherry.registry.errors import AccessDenied, RegistryBusy, RegistryError
-from wherry.registry.upload import Opener
 from wherry.settings.docker_config import Credential
+from wherry.store.copy import Opener
 
 
 class TestBusy:

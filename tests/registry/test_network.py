@@ -15,9 +15,9 @@ from wherry.registry.errors import AccessDenied, RegistryError
 from wherry.registry.keyring import NoKeyring
 from wherry.registry.network import Network
 from wherry.registry.open import Registries
-from wherry.registry.transfer import Transfer
 from wherry.settings.proxies import Proxies
 from wherry.settings.registries_conf import RegistrySettings
+from wherry.store.copy import Transfer
 from wherry.store.memory import MemoryStore
 
 NAME = "registry.invalid"

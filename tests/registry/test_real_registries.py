@@ -11,8 +11,8 @@ from wherry.registry.keyring import NoKeyring
 from wherry.registry.network import Network
 from wherry.registry.open import Registries
 from wherry.registry.repository import Repository
-from wherry.registry.transfer import Tally, Transfer
 from wherry.settings.docker_config import Credential
+from wherry.store.copy import Tally, Transfer
 from wherry.store.memory import MemoryStore
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,8 @@ from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.registry.client import ATTEMPTS
 from wherry.registry.errors import NotInRegistry, RegistryError
-from wherry.registry.transfer import Tally, Transfer
 from wherry.settings.docker_config import Credential
+from wherry.store.copy import Tally, Transfer
 from wherry.store.memory import MemoryStore
 
 

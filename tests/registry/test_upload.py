@@ -11,9 +11,8 @@ from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.registry.client import ATTEMPTS
 from wherry.registry.errors import RegistryBusy, RegistryError
-from wherry.registry.transfer import Transfer
-from wherry.registry.upload import How, Opener
 from wherry.settings.docker_config import Credential
+from wherry.store.copy import How, Opener, Transfer
 from wherry.store.memory import MemoryStore
 
 

@@ -32,7 +32,8 @@ from wherry.oci.document import LARGEST
 from wherry.oci.layout import LAYOUT
 from wherry.oci.manifest import Index, Manifest
 from wherry.store.archive import ArchiveSource, write_docker_archive, write_oci_archive
-from wherry.store.contract import children, copy, read_whole, walk, write_document
+from wherry.store.contract import children, read_whole, walk, write_document
+from wherry.store.copy import copy
 from wherry.store.disk import DiskStore
 from wherry.store.files import replacing
 from wherry.store.images import images_of

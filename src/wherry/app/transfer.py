@@ -18,8 +18,8 @@ from wherry.oci.reference import SCHEME, Reference, names_registry
 from wherry.platform import Platform
 from wherry.registry.errors import RegistryError
 from wherry.registry.repository import Repository
-from wherry.registry.transfer import Tally, Transfer
 from wherry.store.contract import BlobSource
+from wherry.store.copy import Tally, Transfer
 from wherry.store.disk import DiskStore
 from wherry.store.over import Over, narrowed
 

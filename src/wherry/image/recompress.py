@@ -27,7 +27,8 @@ from wherry.oci.config import ImageConfig
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.manifest import Index, Manifest
-from wherry.store.contract import CHUNK, BlobSink, BlobSource, copy, read_whole, write_document
+from wherry.store.contract import CHUNK, BlobSink, BlobSource, read_whole, write_document
+from wherry.store.copy import copy
 
 _ATTESTED = "vnd.docker.reference.digest"
 """Annotation by which BuildKit says which manifest of an index another one speaks of."""

@@ -18,8 +18,9 @@ from wherry.registry.answers import DOCUMENTS, described, document_in, hashed, r
 from wherry.registry.client import ATTEMPTS, Answer, Client, Request, origin
 from wherry.registry.errors import NotInRegistry, RegistryError
 from wherry.registry.network import CutOff
-from wherry.registry.upload import How, Opener, Upload, checked
+from wherry.registry.upload import Upload, checked
 from wherry.store.contract import CHUNK, verified
+from wherry.store.copy import How, Opener
 from wherry.store.layout import media_type_of
 
 _ACCEPT = ", ".join([*sorted(DOCUMENTS), "application/json;q=0.1"])

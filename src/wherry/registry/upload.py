@@ -5,7 +5,6 @@ Source: OCI distribution-spec v1.1.1, "Pushing blobs" and "Mounting a blob from 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from wherry.digest import Digest
@@ -14,6 +13,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.registry.client import Answer, Client, Request
 from wherry.registry.errors import AccessDenied, LoggedOut, NotInRegistry, RegistryBusy, RegistryError
 from wherry.registry.network import CutOff
+from wherry.store.copy import How, Opener
 
 _PIECE = 16 << 20
 """Bytes of a chunk where the registry asks for chunks and not for a size."""
@@ -23,26 +23,6 @@ _OK, _NOT_IN_RANGE = 200, 416
 _NOT_WHOLE = frozenset({405, 413, _NOT_IN_RANGE})
 """What registries, and the proxies before them, answer to a blob in one piece that would come through in chunks."""
 _BYTES = {"Content-Type": "application/octet-stream"}
-
-
-@dataclass(frozen=True, slots=True)
-class Opener:
-    """Gives a blob's bytes from an offset on, as often as it is asked."""
-
-    open: Callable[[int], Iterator[bytes]]
-
-    @classmethod
-    def once(cls, chunks: Iterable[bytes]) -> "Opener":
-        """Make one of chunks that can be taken once."""
-        return cls(lambda _: iter(chunks))
-
-
-class How(StrEnum):
-    """How a blob came to be where it is."""
-
-    SENT = "sent"
-    MOUNTED = "mounted"
-    THERE = "there"
 
 
 @dataclass(frozen=True, slots=True)

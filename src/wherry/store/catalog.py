@@ -8,7 +8,8 @@ from wherry.errors import InvalidUsage, WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.reference import InvalidReference, Reference
-from wherry.store.contract import BlobSource, copy
+from wherry.store.contract import BlobSource
+from wherry.store.copy import copy
 from wherry.store.disk import DiskStore
 from wherry.store.images import images_of
 from wherry.store.layout import LayoutFolder
@@ -55,7 +56,7 @@ def bring(store: DiskStore, source: BlobSource, roots: Mapping[str, Descriptor])
     moved = 0
     with store.writing():
         for name, root in roots.items():
-            moved += copy(root, source, store, thorough=True)
+            moved += copy(root, source, store)
             store.tag(name, root)
     return moved
 

@@ -1,4 +1,4 @@
-"""What every store promises, and `copy`: push, pull, save and mirror in one."""
+"""What every store promises; `store.copy` moves blobs from one to another."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -140,35 +140,6 @@ def walk(roots: Iterable[Descriptor], source: BlobSource, *, sparse: bool = Fals
                 raise
             continue
         waiting.extend((child, depth + 1) for child in reversed(below))
-
-
-def copy(root: Descriptor, source: BlobSource, sink: BlobSink, *, thorough: bool = False) -> int:
-    """Copy a blob and all it points at; return the bytes moved.
-
-    Push, pull, save and mirror are this function with other ends. Children go
-    first, so whoever reads the sink never meets a pointer to nothing.
-
-    Args:
-        root: what to copy.
-        source: where it is.
-        sink: where it shall be.
-        thorough: look for children even where the sink has their parent; this mends a sink that lost some.
-    """
-    seen: set[tuple[str, str]] = set()
-
-    def take(blob: Descriptor, depth: int) -> int:
-        here = sink.has(blob)
-        if (here and not thorough) or (blob.digest, blob.media_type) in seen:
-            return 0
-        seen.add((blob.digest, blob.media_type))
-        _refuse_depth(blob, depth)
-        moved = sum(take(child, depth + 1) for child in children(blob, source))
-        if here:
-            return moved
-        sink.write(blob, source.read(blob))
-        return moved + blob.size
-
-    return take(root, 0)
 
 
 def _refuse_depth(blob: Descriptor, depth: int) -> None:

@@ -1,20 +1,75 @@
-"""Images from one store to another, side by side: `copy` of the stores' contract with threads, mounts and a tally."""
+"""The one copy: images from one store to another. Push, pull, copy, save, load and bases are this with other ends.
+
+Blobs move side by side, children before what points at them, so whoever reads the sink never meets a pointer to
+nothing. A sink may also be a `Mounter` (it can take a blob from elsewhere, and sends one again where it was cut) and a
+`Tagger` (a root is stored under its tags).
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from enum import StrEnum
 from threading import Lock
+from typing import Protocol, runtime_checkable
 
-from wherry.errors import InvalidDocument
+from wherry.errors import InvalidDocument, NotFound
+from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
-from wherry.registry.answers import DOCUMENTS
-from wherry.registry.repository import Repository
-from wherry.registry.upload import How, Opener
 from wherry.store.contract import DEEPEST, BlobSink, BlobSource, children, read_whole
 
 THREADS = 8
 """Blobs on their way at a time."""
+_DOCUMENTS = media.INDEXES | media.MANIFESTS
 _FOREIGN = ("foreign", "nondistributable")
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Gives a blob's bytes from an offset on, as often as it is asked."""
+
+    open: Callable[[int], Iterator[bytes]]
+
+    @classmethod
+    def once(cls, chunks: Iterable[bytes]) -> "Opener":
+        """Make one of chunks that can be taken once."""
+        return cls(lambda _: iter(chunks))
+
+
+class How(StrEnum):
+    """How a blob came to be where it is."""
+
+    SENT = "sent"
+    MOUNTED = "mounted"
+    THERE = "there"
+
+
+@runtime_checkable
+class Mounter(Protocol):
+    """A sink that can have a blob without its bytes, and refuses a document whose children it does not have."""
+
+    def upload(self, blob: Descriptor, opener: Opener, *, mount_from: str = "") -> How:
+        """Store a blob that can be read again from any offset, unless it is there; tell how.
+
+        Args:
+            blob: no manifest or index.
+            opener: gives its bytes from an offset on.
+            mount_from: a place of the same kind that may have it; empty: none is known.
+        """
+
+
+@runtime_checkable
+class Tagger(Protocol):
+    """A sink that stores documents under tags."""
+
+    def put(self, blob: Descriptor, document: bytes, tag: str = "") -> None:
+        """Store a manifest or an index, under a tag or under its digest."""
+
+    def resolve(self, reference: str) -> Descriptor:
+        """Find what a tag or a digest stands for now.
+
+        Raises:
+            NotFound: nothing.
+        """
 
 
 @dataclass
@@ -56,6 +111,8 @@ class Transfer:
     sink: BlobSink
     tally: Tally = field(default_factory=Tally)
     threads: int = THREADS
+    thorough: bool = False
+    """Whether children are looked for below a document that a `Mounter` has too: it mends one that lost some."""
     mount_from: Callable[[Descriptor], str] = field(default=lambda _: "")
     """Names a repository of the sink's registry that may have a blob; empty where none is known."""
 
@@ -66,7 +123,7 @@ class Transfer:
 
         Args:
             root: a manifest or an index, or a blob.
-            tags: for a `Repository`; the root comes last and under them, so no tag leads to what is not there.
+            tags: for a `Tagger`; the root comes last and under them, so no tag leads to what is not there.
         """
         leaves, documents = self._missing(root)
         self._side_by_side(self._leaf, leaves)
@@ -74,13 +131,13 @@ class Transfer:
         for level in _levels(below, self.source):
             self._side_by_side(self._document, level)
         names = tuple(tags)
-        if isinstance(self.sink, Repository) and names:
+        if isinstance(self.sink, Tagger) and names:
             self._tag(self.sink, root, names, new=bool(top))
             return
         for blob in top:
             self._document(blob)
 
-    def _tag(self, sink: Repository, root: Descriptor, tags: tuple[str, ...], *, new: bool) -> None:
+    def _tag(self, sink: Tagger, root: Descriptor, tags: tuple[str, ...], *, new: bool) -> None:
         document = read_whole(self.source, root)
         for tag in tags:
             if new or not _leads(sink, tag, root):
@@ -92,7 +149,7 @@ class Transfer:
 
         A registry checks what a document points at, so one that is there is whole; on a disk, children are looked for.
         """
-        trusting = isinstance(self.sink, Repository)
+        trusting = isinstance(self.sink, Mounter) and not self.thorough
         leaves: dict[str, Descriptor] = {}
         documents: dict[str, Descriptor] = {}
         waiting = [(root, 0)]
@@ -104,7 +161,7 @@ class Transfer:
             seen.add(blob.digest)
             if depth > DEEPEST:
                 raise InvalidDocument(str(blob.digest), f"lies more than {DEEPEST} documents deep")
-            if blob.media_type not in DOCUMENTS:
+            if blob.media_type not in _DOCUMENTS:
                 leaves[blob.digest] = blob
                 continue
             here = self.sink.has(blob)
@@ -129,7 +186,7 @@ class Transfer:
                 self.tally.add(there=1)
 
     def _how(self, blob: Descriptor) -> How:
-        if isinstance(self.sink, Repository):
+        if isinstance(self.sink, Mounter):
             return self.sink.upload(blob, Opener(self._opened(blob)), mount_from=self.mount_from(blob))
         if self.sink.has(blob):
             return How.THERE
@@ -143,7 +200,7 @@ class Transfer:
 
     def _document(self, blob: Descriptor) -> None:
         document = read_whole(self.source, blob)
-        if isinstance(self.sink, Repository):
+        if isinstance(self.sink, Tagger):
             self.sink.put(blob, document)
         else:
             self.sink.write(blob, [document])
@@ -165,6 +222,25 @@ class Transfer:
                     future.result()
 
 
+def copy(root: Descriptor, source: BlobSource, sink: BlobSink, *, threads: int = 1) -> int:
+    """Copy a blob and all it points at; return the bytes moved.
+
+    Args:
+        root: what to copy; where the sink has it, its children are looked for all the same, which mends a sink that
+            lost some.
+        source: where it is.
+        sink: where it is to be.
+        threads: how many blobs move at a time.
+
+    Raises:
+        InvalidDocument: documents are none, or point at each other too deep.
+        BlobMissing, DigestMismatch, SizeMismatch: as `BlobSource.read`.
+    """
+    tally = Tally()
+    Transfer(source=source, sink=sink, tally=tally, threads=threads, thorough=True).move(root)
+    return tally.sent
+
+
 def _levels(documents: list[Descriptor], source: BlobSource) -> Iterator[list[Descriptor]]:
     """Group documents so that each comes after what it points at."""
     depths: dict[str, int] = {}
@@ -180,9 +256,7 @@ def _levels(documents: list[Descriptor], source: BlobSource) -> Iterator[list[De
         yield [blob for blob in documents if depth(blob) == level]
 
 
-def _leads(sink: Repository, tag: str, root: Descriptor) -> bool:
-    from wherry.errors import NotFound
-
+def _leads(sink: Tagger, tag: str, root: Descriptor) -> bool:
     try:
         return sink.resolve(tag).digest == root.digest
     except NotFound:

@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "wherry.app.api": (
-        "Cancel", "Credentials", "check", "copy", "diff", "leaks", "load", "open_image", "pull", "push", "save", "size",
+        "Cancel", "Logins", "check", "copy", "diff", "leaks", "load", "open_image", "pull", "push", "save", "size",
         "tags", "tree",
     ),
     "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
@@ -37,7 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.app.api import (
         Cancel,
-        Credentials,
+        Logins,
         check,
         copy,
         diff,
@@ -69,7 +69,6 @@ __all__ = [
     "BuiltImage",
     "Cancel",
     "Cancelled",
-    "Credentials",
     "DockerfileBuild",
     "Encoding",
     "Event",
@@ -78,6 +77,7 @@ __all__ = [
     "InvalidUsage",
     "Kind",
     "Loaded",
+    "Logins",
     "Moved",
     "NamedImage",
     "Node",

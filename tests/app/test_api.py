@@ -192,7 +192,7 @@ def test_threads_share_a_session(stored, tmp_path):
 
 def test_credentials_are_not_shown():
     """A value that is printed or logged has no password in it."""
-    credentials = wherry.Credentials({"localhost:5000": ("me", "hidden word")})
+    credentials = wherry.Logins({"localhost:5000": ("me", "hidden word")})
 
     assert "hidden" not in repr(credentials)
     assert credentials.credential("localhost:5000", "x").password.startswith("hidden")

@@ -45,7 +45,7 @@ class Cancel(Protocol):
 
 
 @dataclass(frozen=True)
-class Credentials:
+class Logins:
     """Names and passwords by registry, given by the caller; no file and no helper program is asked."""
 
     by_registry: Mapping[str, tuple[str, str]] = field(repr=False)

@@ -114,9 +114,7 @@ def _prose(one: object) -> str:
 def _value(name: str, one: type) -> str:
     parts = [_prose(one)]
     if dataclasses.is_dataclass(one):
-        rows = [
-            f"| `{field.name}` | `{str(field.type).replace('|', chr(92) + '|')}` |" for field in dataclasses.fields(one)
-        ]
+        rows = [f"| `{field.name}` | `{_field_type(field)}` |" for field in dataclasses.fields(one)]
         parts.append("\n".join(["| field | type |", "|---|---|", *rows]) if rows else "")
     elif name == "Session":
         parts.append(f"{_called(name, one)}\n\n{_prose(one.__init__)}")  # type: ignore[misc]  # its docstring is read

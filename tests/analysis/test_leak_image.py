@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wherry.analysis.leak_image import published
+from wherry.analysis.leak_image import published, published_elsewhere
 from wherry.digest import Digest
 from wherry.oci.config import History, ImageConfig, RootFS, RuntimeConfig
 from wherry.oci.descriptor import Descriptor
@@ -80,3 +80,55 @@ def test_a_recipe_of_old():
     recipe = json.dumps({"version": 1, "go": {"flags": "-trimpath -ldflags=-s -X main.apiToken=abc -tags=x"}})
 
     assert judged(labels={"dev.wherry.recipe": recipe}) == [("x-secret", "recipe, -ldflags")]
+
+
+@pytest.mark.parametrize(
+    ("go", "found"),
+    [
+        ({"flags": "-trimpath '-ldflags=-s -X main.apiToken=a -w'"}, [("x-secret", "recipe, -ldflags")]),
+        ({"flags": "-ldflags=-s", "withheld": "main.apiToken"}, [("x-secret", "recipe, withheld")]),
+        ({"flags": "-ldflags=-s", "withheld": "main.mode"}, [("x-values", "recipe, withheld")]),
+        ({"flags": "'-ldflags=-s -X main.version=1.2'"}, [("x-values", "recipe, -ldflags")]),
+        ({"flags": "'-ldflags=-s"}, []),
+    ],
+)
+def test_a_recipe_of_today(go, found):
+    """Version 2 quotes flags, and names what it leaves out: the program has it all the same."""
+    assert judged(labels={"dev.wherry.recipe": json.dumps({"version": 2, "go": go})}) == found
+
+
+@pytest.mark.parametrize(
+    ("document", "name", "found"),
+    [
+        ({"annotations": {"a": TOKEN}}, "index", [("image-token", "index, annotations.a")]),
+        (
+            {"manifests": [{"annotations": {"a": TOKEN}}]},
+            "index",
+            [("image-token", "index, manifests.0.annotations.a")],
+        ),
+        (
+            {"layers": [{"annotations": {"a": TOKEN}}]},
+            "manifest",
+            [("image-token", "manifest, layers.0.annotations.a")],
+        ),
+        ({"container_config": {"Cmd": ["x", TOKEN]}}, "config", [("image-token", "config, container_config.Cmd.1")]),
+        (
+            {"container_config": {"Env": ["API_TOKEN=abc-def"]}},
+            "config",
+            [("image-secret", "config, container_config.Env.0")],
+        ),
+        ({"config": {"Env": [TOKEN]}, "history": [{"created_by": TOKEN}]}, "config", []),
+    ],
+)
+def test_elsewhere(document, name, found):
+    """Docker's old `container_config`, an index, annotations of blobs; not twice what is judged already."""
+    findings = list(published_elsewhere(json.dumps(document).encode(), name))
+
+    assert [(one.rule, one.place) for one in findings] == found
+    assert TOKEN[4:] not in repr(findings)
+
+
+def test_no_document_at_all():
+    """Bytes that are no JSON, or nest without an end, are somebody else's to complain of."""
+    for document in (b"", b"[" * 100_000, b"\xff"):
+        assert list(published_elsewhere(document, "config")) == []

@@ -142,3 +142,13 @@ def test_no_value_in_the_cache_or_an_explanation(wherry):
     cached = b"".join(file.read_bytes() for file in (wherry.root / "cache").rglob("results.sqlite*"))
     assert b"main.mode" in cached
     assert VALUE.encode() not in cached
+
+
+def test_leaks_names_what_the_recipe_leaves_out(wherry):
+    """The program is trimmed and stripped, so only the recipe can say that a value is in it."""
+    wherry("build", "-t", "app", "--allow-secret-ldflags", "--ldflags", f"-X main.apiToken={VALUE}")
+
+    wherry("leaks", "app")
+
+    assert "main.apiToken" in wherry.out
+    assert VALUE not in wherry.out

@@ -5,7 +5,8 @@ as `|N NAME=VALUE … COMMAND` (Docker's classic builder began it).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -89,28 +90,93 @@ def _arguments(created_by: str) -> dict[str, str]:
     return {name: value for name, equals, value in (word.partition("=") for word in words) if equals}
 
 
+def published_elsewhere(document: bytes, name: str) -> Iterator[Finding]:
+    """Judge what a document has where `published` does not look: an index, a builder's own keys, annotations of blobs.
+
+    Args:
+        document: an index, a manifest or a config, as it is stored.
+        name: what the reader knows it by, such as `index`.
+    """
+    try:
+        read = msgspec.json.decode(document)
+    except (msgspec.DecodeError, RecursionError):
+        return
+    for path, text in _texts("", read):
+        if not path.startswith(_JUDGED[name]):
+            yield from _tokens(f"{name}, {path}", text)
+            if ".Env." in f".{path}":
+                variable, _, value = text.partition("=")
+                yield from _named(f"{name}, {path}", {variable: value})
+
+
+_JUDGED = {"index": (), "manifest": ("annotations.",), "config": ("config.", "history.")}
+"""Where `published` looks."""
+_DEEPEST = 64
+
+
+def _texts(path: str, value: object, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Give every text of a document with its path."""
+    inner: Iterable[tuple[object, object]] = ()
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    if depth < _DEEPEST:
+        for key, one in inner:
+            yield from _texts(f"{path}.{key}" if path else str(key), one, depth + 1)
+
+
 class _Go(msgspec.Struct):
     flags: str = ""
+    withheld: str = ""
 
 
 class _Recipe(msgspec.Struct):
+    version: int = 1
     go: _Go = msgspec.field(default_factory=_Go)
 
 
 def _recipe(text: str) -> Iterator[Finding]:
-    """Judge the values of -X in a recipe: one of version 1 has all of them."""
+    """Judge the values of -X in a recipe: one of version 1 has all of them, a later one names those it left out."""
     try:
-        flags = msgspec.json.decode(text, type=_Recipe).go.flags if text else ""
+        recipe = msgspec.json.decode(text, type=_Recipe) if text else _Recipe()
     except (msgspec.DecodeError, RecursionError):
         return
-    start = flags.find("-ldflags=")
-    if start >= 0:
-        yield from leak_records.values(x_values(_linker_flags(flags[start + len("-ldflags=") :])), "recipe, -ldflags")
+    yield from leak_records.values(x_values(_linker_flags(recipe)), "recipe, -ldflags")
+    names = recipe.go.withheld.split()
+    if secret := tuple(filter(named_like_a_secret, names)):
+        yield Finding(
+            "x-secret",
+            Severity.ERROR,
+            "recipe, withheld",
+            "-X put a value into a variable that is called as secrets are; only the recipe leaves it out",
+            secret,
+            "change that secret, and let the program read it from a file or the environment when it starts",
+        )
+    if rest := tuple(name for name in names if name not in secret):
+        yield Finding(
+            "x-values",
+            Severity.NOTE,
+            "recipe, withheld",
+            f"-X set {', '.join(rest)}; the program has the values, the recipe does not",
+            rest,
+            "fine where everybody may read the values",
+        )
 
 
 _NEXT_FLAG = re.compile(r" -(?:gcflags|asmflags|tags|mod|buildmode|pgo|overlay|modfile|race|trimpath)\b")
 
 
-def _linker_flags(text: str) -> str:
-    """Cut a recipe's flags, which are joined by spaces, where the linker's end."""
-    return _NEXT_FLAG.split(text, maxsplit=1)[0]
+def _linker_flags(recipe: _Recipe) -> str:
+    """Give the linker's flags: version 1 joins all flags by spaces, a later one quotes as a shell does."""
+    flags = recipe.go.flags
+    if recipe.version > 1:
+        try:
+            words = shlex.split(flags)
+        except ValueError:
+            return ""
+        return next((word.removeprefix("-ldflags=") for word in words if word.startswith("-ldflags=")), "")
+    _, found, text = flags.partition("-ldflags=")
+    return _NEXT_FLAG.split(text, maxsplit=1)[0] if found else ""

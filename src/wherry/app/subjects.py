@@ -41,15 +41,23 @@ def documents_of(session: Session, name: str, platform: str | None) -> "Iterator
     """
     if is_program(session.cwd / name):
         return
-    from wherry.analysis.leak_image import published
+    from wherry.analysis.leak_image import published, published_elsewhere
     from wherry.analysis.leaks import Leaks
 
-    _, images = images_named(session, name, platform)
+    located, images = images_named(session, name, platform)
+    seen = set()
     for image in images:
+        documents = {"index": located.root, "manifest": image.descriptor, "config": image.manifest.config}
+        if located.root.digest == image.descriptor.digest or located.root.digest in seen:
+            del documents["index"]
+        seen.add(located.root.digest)
+        found = list(published(image))
+        for kind, blob in documents.items():
+            found += published_elsewhere(b"".join(located.source.read(blob)), kind)
         config, label = image.manifest.config, f"{name} {image.platform} config and manifest"
         reference = f"{name.partition('@')[0]}@{image.descriptor.digest}"
         subject = Subject(label, "", Path(), config.digest, config.size, str(image.platform), reference, 0)
-        worst_first = sorted(published(image), key=lambda one: list(Severity).index(one.severity), reverse=True)
+        worst_first = sorted(found, key=lambda one: list(Severity).index(one.severity), reverse=True)
         yield subject, Leaks("", tuple(worst_first))
 
 

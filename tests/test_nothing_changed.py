@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from needs import need
+from wherry.app.build.go_work import GoRequest, GoRequests
 from wherry.build.compile import GoFlags
 from wherry.errors import WherryError
 from wherry.host.process import SystemRunner
-from wherry.pipeline import Pipeline, Request
+from wherry.pipeline import BuildSetup, build
 from wherry.platform import Platform
 from wherry.source.module import find_main
 from wherry.store.disk import DiskStore
@@ -65,15 +66,19 @@ class Project:
 
     def build(self, *, cache: bool) -> tuple[str, bool]:
         """Build it; give the digest (or what is wrong) and whether nothing had changed."""
-        pipeline = Pipeline(
-            DiskStore(self.root / "store"), self.root / "cache", SystemRunner(), self.environment, use_cache=cache
+        line = BuildSetup(
+            store=DiskStore(self.root / "store"),
+            cache=self.root / "cache",
+            runner=SystemRunner(),
+            environment=self.environment,
+            use_cache=cache,
         )
         try:
-            request = Request(
+            request = GoRequest(
                 package=find_main(self.root / "app"), names=("app:test",), platforms=(Platform("linux", "amd64"),),
                 base="scratch", flags=self.flags, stamp=False,
             )  # fmt: skip
-            report = pipeline.build([request])
+            report = build(line, GoRequests((request,))).result
         except WherryError as error:
             return type(error).__name__, False
         return report.images[0].root.digest, report.unchanged
@@ -258,12 +263,17 @@ def test_an_edit_while_the_compiler_runs_is_seen_next_time(project, monkeypatch)
                 project.write("app/inner/inner.go", "package inner\n\nvar A = 77\n")
             return outcome
 
-    pipeline = Pipeline(DiskStore(project.root / "store"), project.root / "cache", Editing(), project.environment)
-    request = Request(
+    line = BuildSetup(
+        store=DiskStore(project.root / "store"),
+        cache=project.root / "cache",
+        runner=Editing(),
+        environment=project.environment,
+    )
+    request = GoRequest(
         package=find_main(project.root / "app"), names=("app:test",), platforms=(Platform("linux", "amd64"),),
         base="scratch", stamp=False,
     )  # fmt: skip
-    pipeline.build([request])
+    build(line, GoRequests((request,)))
 
     cached, unchanged = project.build(cache=True)
 
@@ -290,16 +300,19 @@ def test_a_commit_changes_only_a_program_that_reads_it(project):
             project.write("NOTES", commit)
             subprocess.run([*git, "add", "."], check=True)
             subprocess.run([*git, "commit", "-qm", commit], check=True)
-            pipeline = Pipeline(
-                DiskStore(project.root / "store"), project.root / "cache", SystemRunner(), project.environment
+            line = BuildSetup(
+                store=DiskStore(project.root / "store"),
+                cache=project.root / "cache",
+                runner=SystemRunner(),
+                environment=project.environment,
             )
-            request = Request(
+            request = GoRequest(
                 package=find_main(project.root / "app"),
                 names=("app:test",),
                 platforms=(Platform("linux", "amd64"),),
                 base="scratch",
             )
-            image = pipeline.build([request]).images[0].platforms[0]
+            image = build(line, GoRequests((request,))).result.images[0].platforms[0]
             labels = image.image.config.runtime.labels
             assert labels["org.opencontainers.image.revision"] in image.image.config.runtime.labels["dev.wherry.recipe"]
             layers.append(image.own[-1].diff_id)

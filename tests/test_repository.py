@@ -26,7 +26,8 @@ ROOMS = sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
 FORMATS = ("oci", "golang", "elf")
 STEPS = (
     "build/context.py", "build/caches.py", "build/gather.py", "build/running.py", "build/stages.py", "build/outside.py",
-    "cli/caching.py", "cli/linting.py", "cli/machine.py", "cli/staged.py", "cli/staging.py", "dockerfiles.py",
+    "app/build/cache_export.py", "app/build/dockerfile.py", "app/build/dockerfile_work.py", "app/build/machine.py",
+    "app/build/sources.py", "app/lint.py", "cli/debug_shell.py", "cli/lint_lines.py",
 )  # fmt: skip
 """What only a Dockerfile's steps need, and they need Linux."""
 LINUX_ONLY = (
@@ -271,7 +272,7 @@ def test_what_is_linux_only_is_imported_late():
     assert found == []
 
 
-@pytest.mark.parametrize("module", ["building", "requests", "memo", "run", "inspect"])
+@pytest.mark.parametrize("module", ["building", "words", "memo", "run", "inspect"])
 def test_what_speaks_http_is_imported_late(module):
     """A build, a run or a look that needs no registry loads nothing that could ask one."""
     heavy = "urllib3", "yaml", "ssl"

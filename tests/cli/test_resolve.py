@@ -12,7 +12,7 @@ import yaml
 from cli_shell import Shell
 from needs import need
 from registries import distribution
-from wherry.cli.ko import Naming
+from wherry.app.build.ko import Naming
 from wherry.store.images import images_of
 
 pytestmark = pytest.mark.slow

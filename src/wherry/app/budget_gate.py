@@ -1,9 +1,9 @@
 """The gate between a build and the session: an image over its budget is stored and named, and goes nowhere."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from wherry.app.progress import Progress
 from wherry.app.session import Session
@@ -32,15 +32,13 @@ class BudgetsBroken(WherryError):
 
     exit_code = 1
 
-    def __init__(self, broken: "Sequence[BudgetCheck]", names: Sequence[str], document: str = "") -> None:
+    def __init__(self, broken: "Sequence[BudgetCheck]", names: Sequence[str]) -> None:
         super().__init__(
             "an image is over its budget",
             hint=f"{', '.join(names)}: stored, neither pushed nor written anywhere; --no-budgets lets it pass",
         )
         self.broken = tuple(broken)
         """The budgets that do not hold."""
-        self.document = document
-        """What `--json` prints; empty where it prints nothing."""
 
 
 class Weighable(Protocol):
@@ -96,20 +94,6 @@ class Gate:
             if checks and all(one.ok for one in checks):
                 progress.line(f"{image.names[0]}: {_held(checks)}")
         return found
-
-
-def budgeted_dockerfile(
-    session: Session, file: Path | None, options: Mapping[str, Any], name: str
-) -> tuple[Budgeted, ...]:
-    """Give the budgets of a Dockerfile's image: those of a wherry.toml that says `front-door = "dockerfile"`."""
-    wanted = []
-    if file and options["budgets"] and file.is_file():
-        from wherry.settings.wherry_toml import Settings
-
-        settings = Settings.parse(file.read_text(errors="replace"), str(file))
-        if settings.build.front_door == "dockerfile":
-            wanted.append(Budgeted(name, settings.budgets, file.parent))
-    return counted_from(wanted, options["against"], session.cwd)
 
 
 def counted_from(budgeted: Iterable[Budgeted], against: str | None, cwd: Path) -> tuple[Budgeted, ...]:

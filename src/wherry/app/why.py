@@ -9,7 +9,7 @@ from wherry.errors import NotFound
 from wherry.store.results import Results
 
 if TYPE_CHECKING:
-    from wherry.dockerfiles import Noted
+    from wherry.app.build.step_notes import Noted
 
 
 def why(session: Session, step: str = "", *, context: str = ".", file: str = "") -> "dict[str, Noted]":
@@ -27,7 +27,7 @@ def why(session: Session, step: str = "", *, context: str = ".", file: str = "")
     Raises:
         NotFound: no build is remembered, or it has no such step.
     """
-    from wherry.dockerfiles import noted_steps
+    from wherry.app.build.step_notes import noted_steps
 
     folder = session.cwd / context
     name = file or os.path.relpath(folder / "Dockerfile", session.cwd)

@@ -130,11 +130,30 @@ def main() -> int | None:
         with open(f"{cache}/{file_of(key)}", "rb") as file:  # noqa: PTH123 - pathlib takes longer to load than all this
             printed, noted = _answer(file, key)
         os.utime(f"{cache}/{file_of(key)}")  # tells the collector that it is in use
-        os.write(2, noted.encode(errors="surrogateescape"))
-        os.write(1, printed.encode(errors="surrogateescape"))
     except (OSError, ValueError, EOFError, TypeError, LookupError):
         return None
+    return _print(printed.encode(errors="surrogateescape"), noted.encode(errors="surrogateescape"))
+
+
+def _print(printed: bytes, noted: bytes) -> int:
+    """Write an answer; what can't be written is handled as `console` handles it."""
+    _note(noted)
+    try:
+        while printed:
+            printed = printed[os.write(1, printed) :]
+    except BrokenPipeError:
+        return 141
+    except OSError as error:
+        _note(f"error: write failure on standard output: {error.strerror}\n".encode())
+        return 128
     return 0
+
+
+def _note(text: bytes) -> None:
+    try:
+        os.write(2, text)
+    except OSError:  # for people, and there are none
+        return
 
 
 def _answer(file: "BinaryIO", key: str) -> "tuple[str, str]":

@@ -13,14 +13,14 @@ from wherry.cli.world import World
 @click.option(
     "-t",
     "--tag",
-    "names",
+    "tags",
     multiple=True,
     metavar="NAME",
-    help="Name in the local store; repeatable. [default: the program's name]",
+    help="Name in the local store; repeatable. [default: the program's name, or the folder's]",
 )
-@click.option("-f", "--file", "dockerfile", metavar="FILE", help="Build this Dockerfile; - reads it.")
-@click.option("--go", "go_door", is_flag=True, help="Build the Go module, also where there is a Dockerfile.")
-@click.option("--debug-info", metavar="FILE", help="Also write the program with symbols and DWARF.")
+@click.option("-f", "--file", metavar="FILE", help="Build this Dockerfile; - reads it from standard input.")
+@click.option("--go", is_flag=True, help="Build the Go module, also where there is a Dockerfile.")
+@click.option("--debug-info", metavar="FILE", help="Go: also write the program with symbols and DWARF.")
 @click.option(
     "--size-record",
     is_flag=True,
@@ -40,32 +40,42 @@ from wherry.cli.world import World
 @click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 @click.option("--push", is_flag=True, help="Push the image under its names.")
-@click.option("--load", is_flag=True, help="Load the image into the Docker, podman or containerd that is here.")
+@click.option("--load", is_flag=True, help="Load the image into the local Docker, Podman or containerd.")
 @click.option(
     "--budgets/--no-budgets",
     default=True,
-    help="Hold the budgets of wherry.toml; where one is broken, exit 1 and push nothing. [default: budgets]",
+    help="Check the budgets of wherry.toml; if one is broken, exit 1 and push nothing. [default: budgets]",
 )
 @click.option("--against", metavar="IMAGE|FILE", help="What growth is counted from, in place of what wherry.toml says.")
 @with_options(HOW, NAMING, DOCKERFILE)
-@click.pass_obj
-def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:
+@click.pass_context
+def command(context: click.Context, /, paths: tuple[str, ...], **words: object) -> int:
     """Build each PATH, a main package of a Go module, into an image in the local store, and push it if asked to.
 
     Without PATH: the services of wherry.toml, or the main package here. Prints NAME@DIGEST for each image.
 
     With -f, or where PATH has a Dockerfile and no main package, it is the context of a Dockerfile: a folder, a tar or
-    git URL, or - for a tar on standard input.
+    git URL, or - for a tar on standard input. Options of the other front end are refused.
     """
-    from wherry.cli.doors import wants_dockerfile
+    from wherry.app.build.frontend import choose
+    from wherry.app.build.options import DockerfileBuild, check_conflicts, check_strangers
+    from wherry.cli.words import build_of, check_voice, given_words, voice_of
 
-    if wants_dockerfile(world, paths, options):
-        from wherry.cli.staged import build as build_stages
+    world: World = context.obj
+    given = given_words(context)
+    file = words["file"]
+    chosen = choose(world.cwd, paths, given, file=str(file or ""), go=bool(words["go"]))
+    check_strangers(chosen.front_end, given, chosen.why)
+    wanted, voice = build_of(chosen.front_end, paths, words), voice_of(words)
+    check_conflicts(wanted)
+    check_voice(voice, wanted)
+    if isinstance(wanted, DockerfileBuild):
+        from wherry.cli.building import build
 
-        return build_stages(world, paths, options)
+        return build(world, wanted, voice)
     from wherry.cli.memo import key_of_call, may_remember, recall
 
-    call = key_of_call(world, paths, options) if may_remember(options) else ""
+    call = key_of_call(world, wanted, voice) if may_remember(wanted, voice) else ""
     memo = recall(world, call) if call else None
     if memo is not None and memo.pushed:
         from wherry.app.transfer import leads_to
@@ -74,10 +84,9 @@ def command(world: World, /, paths: tuple[str, ...], **options: object) -> int:
             memo = None
     if memo is None:
         from wherry.cli.building import build
-        from wherry.cli.requests import requests_of
 
-        return build(world, requests_of(world, paths, options), call)
-    if not options["quiet"] and options["progress"] != "quiet":
+        return build(world, wanted, voice, call)
+    if voice.mode != "quiet":
         for line in memo.noted:
             world.note(f"  {line}")
     for line in memo.printed:

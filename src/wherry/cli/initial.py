@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.cli.ko import options_for
+from wherry.app.build.ko import options_for
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound
 from wherry.settings.options import BuildOptions

@@ -22,7 +22,18 @@ from wherry.cli.world import World
 @click.option("--target", default="", metavar="STAGE", help="Check what STAGE needs. [default: all stages]")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
-def command(world: World, /, file: str, context: str | None, **options: object) -> int:
+def command(  # noqa: PLR0913 - click hands over one argument an option
+    world: World,
+    /,
+    *,
+    file: str,
+    context: str | None,
+    build_args: tuple[str, ...],
+    build_contexts: tuple[str, ...],
+    platforms: tuple[str, ...],
+    target: str,
+    as_json: bool,
+) -> int:
     """Check a Dockerfile by the rules of docker build --check, and build nothing.
 
     No registry is asked: of a base that is not in the local store only the name is known. `# check=skip=RULE` at the
@@ -30,10 +41,18 @@ def command(world: World, /, file: str, context: str | None, **options: object) 
 
     Exits 1 where something was found, notes apart.
     """
-    from wherry.cli.linting import check
-    from wherry.cli.staging import source_of
+    from wherry.app.build.options import DockerfileBuild
+    from wherry.cli.lint_lines import check
+    from wherry.settings.values import parse_platforms
 
     folder = file != "-" and (world.cwd / file).is_dir()
     place = context or (file if folder else "." if file == "-" else str(Path(file).parent))
-    with source_of(world, (place,), {"dockerfile": None if folder else file}) as source:
-        return check(world, source, options)
+    wanted = DockerfileBuild(
+        context=place,
+        file="" if folder else file,
+        build_args=build_args,
+        build_contexts=build_contexts,
+        platforms=parse_platforms(platforms) or None,
+        target=target,
+    )
+    return check(world, wanted, as_json=as_json)

@@ -109,12 +109,17 @@ def wherry(ctx: click.Context, store: str | None, cache: str | None) -> None:
     world.configure(store=store, cache=cache)
 
 
-def run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one return a kind of end
+def run(arguments: list[str], world: World) -> int:
     """Run one command line in a world; give the exit code.
 
     What the command returns is the code (None is 0); a `WherryError` is printed as
-    `error:` and `hint:` on the world's stderr and gives its own code.
+    `error:` and `hint:` on the world's stderr and gives its own code. Results that can't be
+    written are an error too, see `console`.
     """
+    return world.close(_run(arguments, world))
+
+
+def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one return a kind of end
     try:
         code = wherry.main(arguments, prog_name="wherry", obj=world, standalone_mode=False)
     except click.exceptions.Exit as leaving:
@@ -130,9 +135,11 @@ def run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retur
     except KeyboardInterrupt:
         world.note("stopped")
         return 130
-    except BrokenPipeError:
-        return 141
+    except SystemExit as leaving:  # click's answer to a reader that went away; `World.close` knows better
+        return leaving.code if isinstance(leaving.code, int) else 1
     except Exception as error:
+        if isinstance(error, OSError) and (code := world.close(0)):
+            return code  # stdout was what could not be written
         if world.environment.get("WHERRY_DEBUG"):
             raise
         world.fail(
@@ -158,6 +165,4 @@ def _with_figures(error: WherryError) -> WherryError:
 def main() -> NoReturn:
     """Be the `wherry` program."""
     world = World.of_process()
-    code = run(sys.argv[1:], world)
-    world.close()
-    sys.exit(code)
+    sys.exit(run(sys.argv[1:], world))

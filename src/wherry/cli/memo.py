@@ -7,13 +7,15 @@ were; a call that names files to write or to add is never remembered.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from os.path import realpath
 from pathlib import Path
 
 import msgspec
 
+from wherry.app.build.options import GoBuild
+from wherry.cli.words import Voice
 from wherry.cli.world import World
 from wherry.host.toolchain import locate
 from wherry.oci.descriptor import Descriptor
@@ -27,18 +29,7 @@ _PREFIXES = ("GO", "CGO_", "KO", "GIT_", "WHERRY_", "XDG_", "PKG_CONFIG")
 _NAMES = frozenset({"HOME", "PATH", "CC", "CXX", "AR", "FC", "SOURCE_DATE_EPOCH"})
 _OUR_PACKAGES = ("zlib_ng", "zstandard", "isal", "msgspec", "click")
 """Whose version can change an image's bytes, or what is printed."""
-_NEVER = (
-    "outputs",
-    "metadata_file",
-    "iidfile",
-    "debug_info",
-    "size_record",
-    "add",
-    "no_cache",
-    "explain",
-    "dockerfile",
-    "load",
-)
+_NEVER = ("outputs", "metadata_file", "iidfile", "debug_info", "size_record", "add", "no_cache", "load")
 """Options that ask for more than the store and a line."""
 
 
@@ -60,12 +51,12 @@ class Memo(msgspec.Struct, frozen=True):
     """Whether notes are left out."""
 
 
-def may_remember(options: Mapping[str, object]) -> bool:
+def may_remember(wanted: GoBuild, voice: Voice) -> bool:
     """Tell whether a call is of the kind that is remembered."""
-    return not any(options[name] for name in _NEVER) and options["progress"] != "json"
+    return not any(getattr(wanted, name) for name in _NEVER) and not voice.explain and voice.progress != "json"
 
 
-def key_of_call(world: World, paths: Sequence[str], options: Mapping[str, object]) -> str:
+def key_of_call(world: World, wanted: GoBuild, voice: Voice) -> str:
     """Name a call by all that may decide what it means."""
     environment = {
         f"env {name}": value
@@ -75,7 +66,7 @@ def key_of_call(world: World, paths: Sequence[str], options: Mapping[str, object
     return key_of(
         {
             **environment,
-            "call": repr((tuple(paths), sorted(options.items()))),
+            "call": repr((wanted, voice)),
             "cwd": realpath(world.cwd),
             "store": str(world.store_folder),
             "go": str(locate(world.environment)),

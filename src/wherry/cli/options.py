@@ -22,7 +22,7 @@ HOW = (
         "--base",
         metavar="BASE",
         shell_complete=bases,
-        help="static, static-notz, scratch, an image of a registry or of the local store, a layout, an archive.",
+        help="Go: static, static-notz, scratch, an image of a registry or of the local store, a layout, an archive.",
     ),
     click.option(
         "--ldflags", metavar="FLAGS", help="Linker flags, added to -s; {{.Version}} and the like are replaced."
@@ -70,7 +70,7 @@ HOW = (
     click.option(
         "--release/--no-release",
         default=None,
-        help="The smallest encoding that everybody concerned reads: zstd 19, or gzip 9 and why.",
+        help="Compress for release: zstd -19, or gzip -9 if a target can't read zstd (prints why).",
     ),
     click.option(
         "--progress",
@@ -118,7 +118,9 @@ DOCKERFILE = (
         "--add-host", "hosts", multiple=True, metavar="NAME:IP", help="Dockerfile: a line in steps' /etc/hosts."
     ),
     click.option("--ulimit", "limits", multiple=True, metavar="NAME=SOFT[:HARD]", help="Dockerfile: a limit of steps."),
-    click.option("--shm-size", default="", metavar="SIZE", help="Dockerfile: of steps' /dev/shm. [default: 64m]"),
+    click.option(
+        "--shm-size", "shm", default="", metavar="SIZE", help="Dockerfile: of steps' /dev/shm. [default: 64m]"
+    ),
     click.option(
         "--network",
         type=click.Choice(["default", "host", "none"]),
@@ -157,7 +159,7 @@ MANIFESTS = (
     click.option("-f", "--filename", "files", multiple=True, required=True, metavar="FILE|DIR|-", help="Manifests."),
     click.option("-R", "--recursive", is_flag=True, help="Look into folders below, too."),
     click.option("-l", "--selector", default="", metavar="KEY=VALUE,…", help="Only documents with these labels."),
-    click.option("-t", "--tag", "names", multiple=True, metavar="TAG", help="Tags of the images. [default: latest]"),
+    click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="Tags of the images. [default: latest]"),
 )
 """Which manifests are read, and what their images are tagged."""
 

@@ -1,39 +1,29 @@
 """Manifests with references to programs, to manifests with images: what `resolve`, `apply` and `create` share."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wherry.cli.building import carry_out
-from wherry.cli.ko import LOCAL, Naming, naming_of
-from wherry.cli.requests import Asked, requests_of
+from wherry.app.build.build import carry_out
+from wherry.app.build.call import Call, Streams
+from wherry.app.build.go import go_call, joined_calls
+from wherry.app.build.go_work import GoRequest, GoRequests
+from wherry.app.build.ko import LOCAL, Naming, naming_of
+from wherry.app.build.options import GoBuild, check_conflicts
+from wherry.app.build.result import BuiltImage
+from wherry.cli.telling import Teller
+from wherry.cli.words import go_build, voice_of
 from wherry.cli.world import World
 from wherry.cluster.manifests import Found, joined, references, replaced, selected
 from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.oci.reference import Reference
-from wherry.pipeline import Built
+from wherry.report.progress import progress_for
 from wherry.store.files import read_regular
 
 _ENDINGS = (".yaml", ".yml", ".json")
 _LARGEST = 64 << 20
-_OF_A_BUILD: Mapping[str, object] = {
-    "dockerfile": None,
-    "go_door": False,
-    "debug_info": None,
-    "size_record": False,
-    "outputs": (),
-    "metadata_file": None,
-    "iidfile": None,
-    "quiet": False,
-    "as_json": False,
-    "push": False,
-    "load": False,
-    "budgets": True,
-    "against": None,
-}
-"""What `wherry build` can be told, and a manifest can't."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +48,7 @@ def resolved(world: World, names: Sequence[str], options: Mapping[str, Any]) -> 
         _read(name, text, options["selector"]) for name, text in _texts(world, names, recursive=options["recursive"])
     ]
     wanted = {found.text: (file.name, found) for file in files for found in file.found}
-    images = _images(world, wanted, {**_OF_A_BUILD, **options}) if wanted else {}
+    images = _images(world, wanted, options) if wanted else {}
     return joined([replaced(file.text, file.found, images) for file in files])
 
 
@@ -95,49 +85,47 @@ def _text(file: Path) -> str:
 
 
 def _images(world: World, wanted: Mapping[str, tuple[str, Found]], options: Mapping[str, Any]) -> dict[str, str]:
-    naming = naming_of(world, options)
-    asked = {text: _asked(world, text, where, options) for text, where in wanted.items()}
-    requests = {request.package.import_path: request for one in asked.values() for request in one.requests}
-    _check_names(asked, wanted, naming)
-    first = next(iter(asked.values()))
-    budgeted = {
-        request.package.import_path: budget
-        for one in asked.values()
-        for request, budget in zip(one.requests, one.budgeted, strict=True)
-    }
-    whole = replace(
-        first,
-        requests=tuple(requests.values()),
-        budgeted=tuple(budgeted.values()),
-        load=False,
-        push=not (naming and naming.local),
-    )
-    _, report, _ = carry_out(world, whole)
-    built = {image.request.package.import_path: image for image in report.images}
+    build, voice = go_build((), options), voice_of(options)
+    check_conflicts(build)
+    naming = naming_of(world, build)
+    calls = {text: _call(world, text, where, build) for text, where in wanted.items()}
+    _check_names(calls, wanted, naming)
+    whole = joined_calls(calls.values())
+    delivery = replace(whole.delivery, load=False, push=not (naming and naming.local))
+    with progress_for(voice.mode, world.stderr, world.environment, world.clock) as progress:
+        world.progress = progress
+        call = replace(whole, delivery=delivery)
+        done = carry_out(world, call, Streams(), lambda call: Teller(progress, call, voice))
+    built = {image.package: image for image in done.result.images}
     loaded = _loaded(world, naming, built.values()) if naming and naming.local else {}
     return {
         text: loaded.get(path) or _shown(built[path])
-        for text, one in asked.items()
-        for path in [one.requests[0].package.import_path]
+        for text, call in calls.items()
+        for path in [_requests(call)[0].package.import_path]
     }
 
 
-def _asked(world: World, text: str, where: tuple[str, Found], options: Mapping[str, Any]) -> Asked:
+def _requests(call: Call) -> tuple[GoRequest, ...]:
+    assert isinstance(call.request, GoRequests)  # noqa: S101 - manifests name programs
+    return call.request.images
+
+
+def _call(world: World, text: str, where: tuple[str, Found], build: GoBuild) -> Call:
     scheme, _, name = text.partition("://")
     file, found = where
     try:
         path = _path(world, name) if scheme == "ko" and not name.startswith(".") else name
-        asked = requests_of(world, (path,), options)
+        call = go_call(world, replace(build, packages=(path,)))
     except WherryError as error:
         error.message = f"{file}:{found.line}:{found.column}: {text}: {error.message}"
         raise
-    if len(asked.requests) > 1:
-        services = ", ".join(request.names[0] for request in asked.requests)
+    if len(_requests(call)) > 1:
+        services = ", ".join(request.names[0] for request in _requests(call))
         raise InvalidUsage(
             f"{file}:{found.line}:{found.column}: {text}: several services are made of it: {services}",
             hint="name the service: wherry://NAME",
         )
-    return asked
+    return call
 
 
 def _path(world: World, import_path: str) -> str:
@@ -146,15 +134,15 @@ def _path(world: World, import_path: str) -> str:
     return os.path.relpath(folder_of(import_path, world.cwd), world.cwd)
 
 
-def _check_names(asked: Mapping[str, Asked], wanted: Mapping[str, tuple[str, Found]], naming: Naming | None) -> None:
+def _check_names(calls: Mapping[str, Call], wanted: Mapping[str, tuple[str, Found]], naming: Naming | None) -> None:
     """Refuse to build what could not be pushed."""
     if naming:
         return
     from wherry.app.places import pushable
 
-    for text, one in asked.items():
+    for text, call in calls.items():
         try:
-            pushable(one.requests[0].names[0])
+            pushable(_requests(call)[0].names[0])
         except WherryError as error:
             file, found = wanted[text]
             raise InvalidUsage(
@@ -163,14 +151,14 @@ def _check_names(asked: Mapping[str, Asked], wanted: Mapping[str, tuple[str, Fou
             ) from error
 
 
-def _shown(image: Built) -> str:
+def _shown(image: BuiltImage) -> str:
     """Write an image as a manifest names it: a tag that says nothing is left out."""
-    reference = Reference.parse(image.request.names[0])
+    reference = Reference.parse(image.names[0])
     tag = f":{reference.tag}" if reference.tag != "latest" else ""
     return f"{reference.registry}/{reference.repository}{tag}@{image.root.digest}"
 
 
-def _loaded(world: World, naming: Naming, images: Any) -> dict[str, str]:
+def _loaded(world: World, naming: Naming, images: Iterable[BuiltImage]) -> dict[str, str]:
     """Load images into the Docker here, under a tag that is their digest: a daemon knows no other."""
     from wherry.app.network import docker_config
     from wherry.daemon.find import find_daemon
@@ -180,7 +168,7 @@ def _loaded(world: World, naming: Naming, images: Any) -> dict[str, str]:
     daemon = find_daemon(world.runner, world.environment, docker_config(world).parent)
     names = {}
     for image in images:
-        path = image.request.package.import_path
+        path = image.package
         names[path] = f"{naming.repository(path).removeprefix(f'{LOCAL}/')}:{image.root.digest.encoded}"
         give(daemon, world.store, {f"{LOCAL}/{names[path]}": image.root}, Kernel.of_host().platform)
         names[path] = f"{LOCAL}/{names[path]}"

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 def main() -> "NoReturn":
     """Be the `wherry` program."""
+    for stream in range(3):
+        try:
+            os.fstat(stream)
+        except OSError:  # closed: the next file that is opened would be taken for it
+            os.open(os.devnull, os.O_RDWR)
     code = again.main()
     if code is not None:
         os._exit(code)  # nothing was opened that would have to be closed

@@ -1,81 +1,82 @@
-"""What a build tells on stderr, step by step or in one line where nothing changed."""
+"""What a build tells people on stderr: the steps, and in the end one line a platform, or that nothing changed."""
 
-from contextlib import ExitStack
-
-from wherry.app.progress import Progress, Step
+from wherry.app.build.call import Call
+from wherry.app.build.encoding import release_line
+from wherry.app.build.go_work import GoRequests
+from wherry.app.build.progress import BuildProgress
+from wherry.app.build.result import BuildResult, BuiltImage, BuiltPlatform
+from wherry.app.progress import Progress
 from wherry.bases import Bases
 from wherry.build.engine import Outcome
 from wherry.build.values import Compiled, compiled_of
-from wherry.cli.release import EVERYWHERE, SMALLEST, why_not_zstd
-from wherry.cli.requests import Asked
-from wherry.pipeline import Built, BuiltPlatform, Report
-from wherry.plan.steps import Compile
+from wherry.cli.words import Voice
+from wherry.plan.stage_steps import Finish, PackTree
+from wherry.plan.steps import Assemble, Compile, Pack, Plan, TakeBase
 from wherry.report.terminal import size
 
 _REASONS = 3
-"""How many reasons of one step are told; the first say most."""
+"""How many reasons of one step are shown; the first say most."""
 
 
-class Teller:
-    """Says on stderr what a build does, step by step or in one line where nothing changed."""
+class Teller(BuildProgress):
+    """Shows what a build does, for both front ends."""
 
-    def __init__(self, progress: Progress, asked: Asked, stack: ExitStack) -> None:
-        self._progress = progress
-        self._asked = asked
-        self._stack = stack
-        self._told: set[str] = set()
-        self._running: Step | None = None
+    def __init__(self, progress: Progress, call: Call, voice: Voice) -> None:
+        """Take what is built, and how it is shown."""
+        super().__init__(progress)
+        self._call = call
+        self._voice = voice
+        self._shown: set[str] = set()
 
-    def begin(self) -> None:
-        """Tell which front door was taken, and that work begins."""
-        for request in self._asked.requests:
-            self._progress.line(f"{request.package.import_path}  {self._asked.door}")
-        count = len(self._asked.requests) * len(self._asked.requests[0].platforms)
-        self._running = self._stack.enter_context(self._progress.step("building"))
-        if count > 1:
-            self._running.detail(f"{count} programs")
-
-    def said(self, step: str, text: str) -> None:
-        """Pass on what the compiler had to say."""
-        for line in text.splitlines():
-            self._progress.line(f"  {step}: {line}")
+    def begins(self, plan: Plan) -> None:
+        """Show which front end was taken."""
+        del plan
+        if isinstance(self._call.request, GoRequests):
+            for request in self._call.request.images:
+                self.progress.line(f"{request.package.import_path}  {self._call.why}")
 
     def finished(self, outcome: Outcome) -> None:
-        """Tell of a program that was compiled, and, asked for it, of each step and why it was done."""
-        if self._asked.explain:
-            self._progress.line(_explained(outcome))
-        if not isinstance(outcome.step.action, Compile):
-            return
-        compiled = compiled_of(outcome.result)
-        package = "@".join(filter(None, map(compiled.recipe.get, ("module.package", "module.version"))))
-        program = f"{compiled.go.replace('go', 'go ', 1)} ({compiled.origin})  {package}"
-        self._once(f"{program}  {_traits(compiled)}")
-        if self._running and not outcome.cached:
-            self._running.detail(f"{outcome.step.action.platform} compiled in {outcome.seconds:.1f} s")
+        """Show a program that was compiled, and, if asked for, each step and why it was done."""
+        super().finished(outcome)
+        if self._voice.explain and not isinstance(outcome.step.action, Finish | PackTree) and not _shown(outcome):
+            self.progress.line(_explained(outcome))
+        if isinstance(outcome.step.action, Compile):
+            compiled = compiled_of(outcome.result)
+            package = "@".join(filter(None, map(compiled.recipe.get, ("module.package", "module.version"))))
+            program = f"{compiled.go.replace('go', 'go ', 1)} ({compiled.origin})  {package}"
+            self._once(f"{program}  {_traits(compiled)}")
 
-    def end(self, report: Report) -> None:
-        """Tell what came out."""
-        for notice in report.notices:
+    def ended(self, result: BuildResult) -> None:
+        """Show what came out."""
+        for notice in result.notices:
             self._once(notice)
-        if report.unchanged:
-            self._progress.line(f"nothing changed ({report.looked_at} files looked at)")
+        if result.unchanged:
+            self.progress.line(f"nothing changed ({result.looked_at} files looked at)")
             return
-        if any(self._asked.releases):
-            self._once(_released(self._asked))
-        for image in report.images:
-            self._once(_based(image))
+        if self._call.fallback is not None:
+            self._once(release_line(self._call.delivery.outputs))
+        for image in result.images:
+            if image.base:
+                self._once(_based(image))
             for platform in image.platforms:
-                self._progress.line(_figures(platform))
-        if self._running:
-            self._running.done(f"stored in {report.seconds:.1f} s")
+                self.progress.line(_figures(platform))
+        self.progress.line(f"stored in {result.seconds:.1f} s")
 
     def _once(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            self._progress.line(line)
+        if line not in self._shown:
+            self._shown.add(line)
+            self.progress.line(line)
+
+
+def _shown(outcome: Outcome) -> bool:
+    """Tell whether a step of a Dockerfile is shown as cached already."""
+    return outcome.cached and not isinstance(outcome.step.action, Compile | Pack | Assemble | TakeBase)
 
 
 def _explained(outcome: Outcome) -> str:
+    label, bracket, words = outcome.step.name.partition("] ")
+    if bracket and label.startswith("["):
+        return f"  {words} missed: {'; '.join(outcome.reasons)}"
     if outcome.cached:
         return f"{outcome.step.name}: cached"
     shown = outcome.reasons[:_REASONS]
@@ -96,25 +97,18 @@ def _traits(compiled: Compiled) -> str:
     return ", ".join(traits)
 
 
-def _released(asked: Asked) -> str:
-    reason = why_not_zstd(asked.outputs)
-    if reason:
-        return f"release: {' '.join(map(str, EVERYWHERE))}, since {reason}"
-    return f"release: {' '.join(map(str, SMALLEST))}, which Docker before 23 and containerd before 1.5 can't unpack"
-
-
-def _based(image: Built) -> str:
-    name = image.request.base
-    words = Bases.EMBEDDED.get(name, "")
+def _based(image: BuiltImage) -> str:
+    words = Bases.EMBEDDED.get(image.base, "")
     first = image.platforms[0]
     below = first.image.manifest.stack[: len(first.image.manifest.stack) - len(first.own)]
     pulled = size(sum(layer.size for layer in below))
-    return f"base {name}  {words + f' ({pulled} pulled; embedded)' if words else f'{pulled} pulled'}"
+    return f"base {image.base}  {words + f' ({pulled} pulled; embedded)' if words else f'{pulled} pulled'}"
 
 
 def _figures(built: BuiltPlatform) -> str:
-    compiled = built.compile_outcome
-    how = "cached" if compiled.cached else f"compiled in {compiled.seconds:.1f} s"
+    if built.program is None:
+        count = len(built.image.manifest.stack)
+        return f"{built.platform}  {count} layer{'s' * (count != 1)}  {size(built.pulled)} pulled"
+    how = "cached  " if built.program.cached else ""
     unpacked = sum(layer.size for layer in built.own)
-    pulled = sum(layer.size for layer in built.image.manifest.stack)
-    return f"{built.platform}  {how}  {size(unpacked)} unpacked above the base  {size(pulled)} pulled"
+    return f"{built.platform}  {how}{size(unpacked)} unpacked above the base  {size(built.pulled)} pulled"

@@ -8,16 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from wherry.app.build.go_request import request_of
+from wherry.app.build.go_work import GO_VARIABLES, GoRequest
+from wherry.app.build.programs import Chosen, chosen_of
 from wherry.app.places import TOML
 from wherry.build import compile as go
-from wherry.cli.chosen import Chosen, chosen_of
-from wherry.cli.one_image import request_of
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 from wherry.host.toolchain import find_toolchain
 from wherry.lab.compiling import Compiler, Recipe
 from wherry.layer.compress import Encoding
-from wherry.pipeline import GO_VARIABLES, Request
 from wherry.platform import Platform
 from wherry.settings.options import BuildOptions
 from wherry.settings.values import parse_platforms
@@ -28,7 +28,7 @@ class Bench:
     """A program that can be compiled in any way."""
 
     chosen: Chosen
-    request: Request
+    request: GoRequest
     platform: Platform
     compiler: Compiler
     recipe: Recipe

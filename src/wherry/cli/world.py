@@ -40,6 +40,7 @@ class World(Session):
             call: the words of the command line; empty where there is none.
         """
         self.stdout, self.stderr = stdout, stderr
+        self.failed = False
         self.stdin: IO[str] = stdin or sys.stdin
         self.call = call
         home = Path(environment.get("HOME") or Path.home())
@@ -49,7 +50,9 @@ class World(Session):
     @classmethod
     def of_process(cls) -> Self:
         """The world this process was started in."""
-        return cls(sys.stdout, sys.stderr, dict(os.environ), Path.cwd(), call=tuple(sys.argv[1:]))
+        from wherry.cli.console import open_streams
+
+        return cls(*open_streams(), dict(os.environ), Path.cwd(), call=tuple(sys.argv[1:]))
 
     def configure(self, *, store: str | None, cache: str | None) -> None:
         """Take the places that were named on the command line, else those of the environment."""
@@ -106,18 +109,27 @@ class World(Session):
 
     def fail(self, error: WherryError) -> None:
         """Print an error and what to do about it."""
+        self.failed = True
         red, bold, plain = ("\x1b[31m", "\x1b[1m", "\x1b[0m") if self.colour else ("", "", "")
         self.note(f"{red}{bold}error:{plain} {_harmless(error.message)}")
         if error.hint:
             self.note(f"{bold}hint:{plain} {_harmless(error.hint)}")
 
-    def close(self) -> None:
-        """Flush what is left; a reader that went away is no error."""
-        for stream in (self.stdout, self.stderr):
-            try:
-                stream.flush()
-            except BrokenPipeError:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    def close(self, code: int) -> int:
+        """Write out the results that are left; give the exit code.
+
+        Args:
+            code: what the command ended with; it stands where the results are written.
+        """
+        from wherry.cli.console import FULL, GONE, close_results
+
+        error = close_results(self.stdout)
+        if isinstance(error, BrokenPipeError):
+            return GONE
+        if error is not None and not self.failed:
+            self.fail(WherryError(f"write failure on standard output: {error.strerror}"))
+            return FULL
+        return code
 
 
 def _harmless(text: str) -> str:

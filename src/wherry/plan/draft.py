@@ -86,6 +86,21 @@ class Draft:
             history=list(self.history),
         )
 
+    def change(self, changes: RuntimeConfig) -> None:
+        """Set what the user sets; an empty field leaves what is there, and an entry point takes the command away."""
+        self.user = changes.user or self.user
+        self.folder = changes.working_dir or self.folder
+        self.env |= changes.environment
+        if changes.exposed_ports:
+            self.ports = {**(self.ports or {}), **changes.exposed_ports}
+        if changes.labels:
+            self.labels = {**(self.labels or {}), **changes.labels}
+        if changes.entrypoint is not None:
+            self.entrypoint, self.cmd = changes.entrypoint, None
+            self.args_escaped = False
+        if changes.cmd is not None:
+            self.cmd = changes.cmd
+
     def config(self) -> RuntimeConfig:
         """Give it as the image has it."""
         return RuntimeConfig(

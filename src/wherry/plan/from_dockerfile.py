@@ -19,6 +19,7 @@ from wherry.dockerfile.parser import parse_trigger
 from wherry.dockerfile.stages import Graph
 from wherry.dockerfile.words import Style, expand
 from wherry.errors import WherryError
+from wherry.oci.config import RuntimeConfig
 from wherry.oci.image import Image
 from wherry.oci.reference import InvalidReference, Reference
 from wherry.plan.draft import DEFAULT_PATH, Draft
@@ -74,7 +75,10 @@ class Request:
     """Whether nobody asked for a platform: then a base's may differ in its variant."""
     target: str
     wishes: Wishes
-    labels: Mapping[str, str]
+    changes: RuntimeConfig
+    """What the user sets of the config, above the Dockerfile; an empty field leaves its."""
+    added: tuple[Gather, ...]
+    """Files of the user's that go on top of the target."""
     annotations: tuple[tuple[str, str], ...]
     packing: Packing
     no_cache: frozenset[str]
@@ -163,10 +167,14 @@ class _Stages:
         """Plan the target, with its layers and its image; give the last step's name."""
         request = self._request
         state = self._planned(self._target()).child()
-        if request.labels:
-            state.draft.labels = {**(state.draft.labels or {}), **request.labels}
+        for gather in request.added:
+            name = self._weaver.add(f"[add] {gather.destination}", gather, state.stack, self._platform)
+            state.stack, state.own = (*state.stack, name), (*state.own, name)
+            state.draft.note(f"wherry build --add {gather.destination}", layer=True)
+        state.draft.change(request.changes)
         self._weaver.published += state.published
-        self._weaver.published += [("--label", name, value) for name, value in request.labels.items()]
+        self._weaver.published += [("--env", name, value) for name, value in request.changes.environment.items()]
+        self._weaver.published += [("--label", name, value) for name, value in (request.changes.labels or {}).items()]
         self._weaver.published += [("--annotation", name, value) for name, value in request.annotations]
         self._weaver.history += [entry.words for entry in state.draft.history]
         packing = request.packing

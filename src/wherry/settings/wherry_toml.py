@@ -90,12 +90,14 @@ class Settings:
     """Ways to a smaller program that the user knows (`lab/ways.py`): tables by name."""
 
     @classmethod
-    def parse(cls, text: str, name: str = FILE) -> Self:
+    def parse(cls, text: str, name: str = FILE, front_end: str = "go") -> Self:
         """Read a wherry.toml.
 
         Args:
             text: the whole file.
             name: what the reader knows the file by; it starts the message.
+            front_end: what is built, `go` or `dockerfile`; keys that it has no use for are errors, unless the file
+                says by `front-door` that it is for the other.
 
         Raises:
             WrongSyntax: it is no TOML; line and column are named.
@@ -107,6 +109,8 @@ class Settings:
             if key not in _TABLES:
                 raise _top_level(place.below(key))
         build = _options(place.below("build"), document.get("build", {}), _BUILD_KEYS)
+        if front_end == DOCKERFILE and build.front_door != "go":
+            _check_suitable(place.below("build"), document)
         services: dict[str, BuildOptions] = {}
         own: dict[str, Budgets] = {}
         for service, options, budgets in _services(place.below("services"), document.get("services", {})):
@@ -190,6 +194,9 @@ def _services(place: Place, value: object) -> Iterator[tuple[str, BuildOptions, 
         said = dict(read_table(below, table, f"[services.{name}]"))
         budgets = read_budgets(below.below("budgets"), said.pop("budgets", {}))
         options = _options(below, said, _SERVICE_KEYS)
+        if options.front_door == DOCKERFILE:
+            hint = f'put front-door = "{DOCKERFILE}" below [build], in the folder of the Dockerfile'
+            raise below.below("front-door").wrong("of a service is always go: it is made of a Go package", hint)
         if options.package is None:
             raise below.wrong("has no package", f'add a line package = "./cmd/{name}" below [services.{name}]')
         yield name, options, budgets
@@ -252,6 +259,24 @@ def _options(place: Place, value: object, keys: Mapping[str, _Key]) -> BuildOpti
     return options
 
 
+def _check_suitable(place: Place, document: Mapping[str, object]) -> None:
+    """Refuse keys of `[build]` that a Dockerfile has no use for."""
+    for key in read_table(place, document.get("build", {}), "[build]"):
+        if key in GO_KEYS:
+            raise place.below(key).wrong(
+                "is for Go modules; this folder is built from its Dockerfile",
+                'take it out, or say front-door = "go" if the file is for Go modules alone',
+            )
+
+
+DOCKERFILE = "dockerfile"
+GO_KEYS = frozenset(
+    {
+        "base", "ldflags", "gcflags", "asmflags", "go-tags", "go-env", "go-version", "trimpath", "strip",
+        "strip-buildid", "debug-info",
+    }
+)  # fmt: skip
+"""Keys of `[build]` that images of Go modules alone have a use for."""
 _BUILD_KEYS: Mapping[str, _Key] = {
     "front-door": _Key("front_door", choice(("go", "dockerfile")), 'front-door = "go"'),
     "platforms": _Key("platforms", read_platforms, 'platforms = ["linux/amd64", "linux/arm64"]'),

@@ -1,5 +1,6 @@
 """Which front end a build means, a Go module or a Dockerfile, and why."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,14 @@ _SAYS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class FrontEndChoice:
     """A front end, and the reason for it as an error message gives it."""
 
     front_end: FrontEnd
     why: str
 
 
-def choose(cwd: Path, paths: Sequence[str], given: Collection[str], *, file: str, go: bool) -> Chosen:
+def choose(cwd: Path, paths: Sequence[str], given: Collection[str], *, file: str, go: bool) -> FrontEndChoice:
     """Choose the front end: a Dockerfile where one is named, or is in a folder without a main package.
 
     Args:
@@ -38,35 +39,35 @@ def choose(cwd: Path, paths: Sequence[str], given: Collection[str], *, file: str
     if file and go:
         raise InvalidUsage("-f names a Dockerfile, and --go asks for the Go module", hint="take one of them out")
     if file:
-        return Chosen(FrontEnd.DOCKERFILE, f"-f {file} names a Dockerfile")
+        return FrontEndChoice(FrontEnd.DOCKERFILE, f"-f {file} names a Dockerfile")
     if go:
-        return Chosen(FrontEnd.GO, "--go asks for the Go module")
+        return FrontEndChoice(FrontEnd.GO, "--go asks for the Go module")
     if len(paths) > 1:
-        return Chosen(FrontEnd.GO, f"{len(paths)} paths are main packages")
+        return FrontEndChoice(FrontEnd.GO, f"{len(paths)} paths are main packages")
     path = paths[0] if paths else "."
     if path == "-" or path.startswith(REMOTE):
-        return Chosen(FrontEnd.DOCKERFILE, f"{path} is the context of a Dockerfile")
-    return _in_folder(cwd / path, given)
+        return FrontEndChoice(FrontEnd.DOCKERFILE, f"{path} is the context of a Dockerfile")
+    return _in_folder(cwd, cwd / path, given)
 
 
-def _in_folder(folder: Path, given: Collection[str]) -> Chosen:
+def _in_folder(cwd: Path, folder: Path, given: Collection[str]) -> FrontEndChoice:
     from_dockerfile = "this folder is built from its Dockerfile"
     if not any((folder / name).is_file() for name in ("Dockerfile", "dockerfile")):
-        return Chosen(FrontEnd.GO, "this folder has no Dockerfile, and is built as a Go module")
-    said = _said(folder)
+        return FrontEndChoice(FrontEnd.GO, "this folder has no Dockerfile, and is built as a Go module")
+    said = _said(cwd, folder)
     if said is FrontEnd.DOCKERFILE:
-        return Chosen(FrontEnd.DOCKERFILE, f"{from_dockerfile}, as wherry.toml says")
+        return FrontEndChoice(FrontEnd.DOCKERFILE, f"{from_dockerfile}, as wherry.toml says")
     if not any(folder.glob("*.go")) or _SAYS & set(given):
-        return Chosen(FrontEnd.DOCKERFILE, from_dockerfile)
-    return Chosen(FrontEnd.GO, "this folder has a main package, and is built as a Go module")
+        return FrontEndChoice(FrontEnd.DOCKERFILE, from_dockerfile)
+    return FrontEndChoice(FrontEnd.GO, "this folder has a main package, and is built as a Go module")
 
 
-def _said(folder: Path) -> FrontEnd | None:
+def _said(cwd: Path, folder: Path) -> FrontEnd | None:
     """Give the `front-end` that the wherry.toml of a folder names."""
     file = folder / "wherry.toml"
     if not file.is_file():
         return None
     from wherry.settings.wherry_toml import Settings
 
-    said = Settings.parse(file.read_text(errors="replace"), str(file)).build.front_door
+    said = Settings.parse(file.read_text(errors="replace"), os.path.relpath(file, cwd)).build.front_door
     return FrontEnd(said) if said else None

@@ -78,8 +78,6 @@ class GoOptions(CommonOptions):
 
     base: str | None = None
     ldflags: str | None = None
-    allow_secret_ldflags: bool = False
-    """Whether `-X` may set what looks like a secret."""
     gcflags: str | None = None
     asmflags: str | None = None
     go_tags: tuple[str, ...] | None = None
@@ -92,6 +90,8 @@ class GoOptions(CommonOptions):
     """File for the program with its symbols."""
     size_record: bool = False
     """Whether the owners of variables are kept, for `size`."""
+    allow_secret_ldflags: bool = False
+    """Whether what is published (`-X`, env, labels, annotations) may look like a secret."""
     no_vcs: bool = False
     """Whether facts of version control are left out."""
     repo: str = ""
@@ -164,6 +164,7 @@ _OWN: Mapping[FrontEnd, frozenset[str]] = {
 _WHOSE = {FrontEnd.GO: "Go modules", FrontEnd.DOCKERFILE: "Dockerfiles"}
 _REMEDIES = {
     "base": "change FROM in the Dockerfile, or build the Go module with --go",
+    "allow_secret_ldflags": "say --allow published.secret",
     "repo": "name the image with -t REGISTRY/NAME --push",
     "local": "use --load",
     "size_record": "use `wherry size --source DIR`",

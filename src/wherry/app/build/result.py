@@ -33,6 +33,8 @@ class Program:
     """Such as `go1.26.8`."""
     cached: bool
     """Whether it was not compiled again."""
+    seconds: float = 0.0
+    """How long it was compiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,7 @@ class ProgramDocument(msgspec.Struct, frozen=True, rename="camel"):
     cached: bool
 
 
-class PlatformDocument(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class BuiltPlatformDocument(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One platform of an image."""
 
     platform: str
@@ -169,7 +171,7 @@ class ImageDocument(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     names: tuple[str, ...]
     digest: str
     media_type: str
-    platforms: tuple[PlatformDocument, ...]
+    platforms: tuple[BuiltPlatformDocument, ...]
     package: str = ""
     """Of a Go module."""
     base: str = ""
@@ -221,9 +223,9 @@ def _image(image: BuiltImage) -> ImageDocument:
     )
 
 
-def _platform(built: BuiltPlatform) -> PlatformDocument:
+def _platform(built: BuiltPlatform) -> BuiltPlatformDocument:
     manifest, program = built.image.manifest, built.program
-    return PlatformDocument(
+    return BuiltPlatformDocument(
         platform=str(built.platform),
         digest=str(built.image.descriptor.digest),
         config=str(manifest.config.digest),

@@ -5,12 +5,13 @@ Source: ko v0.18, docs/configuration.md, docs/features/static-assets.md and pkg/
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wherry.cli.world import World
+from wherry.app.build.options import GoOptions
+from wherry.app.session import Session
 from wherry.errors import InvalidSettings, InvalidUsage
 from wherry.plan.steps import AddedFile
 from wherry.settings.ko_yaml import FILE, KoConfig
@@ -58,7 +59,7 @@ class Naming:
         return tuple(f"{self.repository(import_path)}:{tag}" for tag in self.tags)
 
 
-def naming_of(world: World, options: Mapping[str, Any]) -> Naming | None:
+def naming_of(session: Session, wanted: GoOptions) -> Naming | None:
     """Read what the images of a call shall be called, where it is left to us.
 
     `--repo` and `--local` say so; KO_DOCKER_REPO does where the call names no image and no other place for it. A tag
@@ -67,31 +68,31 @@ def naming_of(world: World, options: Mapping[str, Any]) -> Naming | None:
     Raises:
         InvalidUsage: words for names, and no repository for them.
     """
-    named = options["names"]
+    named = wanted.tags or ()
     bare = all(":" not in name and "/" not in name for name in named)
-    repo = LOCAL if options["local"] else options["repo"] or ""
+    repo = LOCAL if wanted.local else wanted.repo
     if repo and not bare:
         raise InvalidUsage(
             f"-t {named[0]}: --repo makes the name", hint="give a tag alone, such as -t v1, or no --repo"
         )
-    elsewhere = options["outputs"] or options["load"] or not bare
-    repo = repo or ("" if elsewhere else world.environment.get("KO_DOCKER_REPO", ""))
-    if options["style"] and not repo:
+    elsewhere = wanted.outputs or wanted.load or not bare
+    repo = repo or ("" if elsewhere else session.environment.get("KO_DOCKER_REPO", ""))
+    if wanted.style and not repo:
         raise InvalidUsage(
             "a way to name images, and no repository to put them into", hint="give --repo, or set KO_DOCKER_REPO"
         )
-    return Naming(repo.rstrip("/"), options["style"] or "", tuple(named) or (_LATEST,)) if repo else None
+    return Naming(repo.rstrip("/"), wanted.style, tuple(named) or (_LATEST,)) if repo else None
 
 
-def options_for(world: World, package: MainPackage) -> BuildOptions:
+def options_for(session: Session, package: MainPackage) -> BuildOptions:
     """Read what `.ko.yaml` and ko's variables say of a package; nothing where there are none.
 
     Raises:
         InvalidSettings: the file says what it may not, or what we can't do; line and key are named.
     """
-    found = _file(world, package)
-    base = world.environment.get("KO_DEFAULTBASEIMAGE", "")
-    platforms = world.environment.get("KO_DEFAULTPLATFORMS", "")
+    found = _file(session, package)
+    base = session.environment.get("KO_DEFAULTBASEIMAGE", "")
+    platforms = session.environment.get("KO_DEFAULTPLATFORMS", "")
     if found is None:
         return BuildOptions(base=base or None, platforms=parse_platforms((platforms,)) if platforms else None)
     file, config = found
@@ -126,13 +127,13 @@ def data_of(package: MainPackage) -> Iterator[AddedFile]:
             yield AddedFile(source=str(path), path=f"{DATA}/{path.relative_to(top)}", mode=None)
 
 
-def _file(world: World, package: MainPackage) -> tuple[Path, KoConfig] | None:
-    named = world.environment.get("KO_CONFIG_PATH")
-    places = [world.cwd / named] if named else [world.cwd, package.module]
+def _file(session: Session, package: MainPackage) -> tuple[Path, KoConfig] | None:
+    named = session.environment.get("KO_CONFIG_PATH")
+    places = [session.cwd / named] if named else [session.cwd, package.module]
     for place in places:
         file = place if named and place.is_file() else place / FILE
         if file.is_file():
-            shown = os.path.relpath(file, world.cwd)
+            shown = os.path.relpath(file, session.cwd)
             return file, KoConfig.parse(file.read_text(errors="replace"), shown)
     return None
 

@@ -2,24 +2,24 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import IO
 
+from wherry.app.build.frontend import REMOTE
+from wherry.app.build.named_images import DOCKER, LAYOUT
+from wherry.app.session import Session
 from wherry.build.context import LocalContext
-from wherry.cli.world import World
 from wherry.dockerfile.ignore import read_ignore_file
-from wherry.dockerfiles import DOCKER, LAYOUT
 from wherry.errors import InvalidUsage, NotFound
 from wherry.plan.from_dockerfile import familiar
 from wherry.plan.stage import is_git
 from wherry.source.git_address import without_credentials
 
 _LARGEST = 64 << 20
-_REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,50 +40,64 @@ class Source:
     """The wherry.toml of a context that is a folder here, whether it is there or not."""
     local: bool = False
     """Whether it is a folder of this machine, so that what changes has another stamp."""
+    folder: Path = Path()
+    """The context, where it is a folder."""
 
 
 @contextmanager
-def source_of(world: World, paths: Sequence[str], options: Mapping[str, Any]) -> Iterator[Source]:
+def source_of(session: Session, place: str, file: str, stdin: "Callable[[], IO[bytes]]") -> Iterator[Source]:
     """Open a Dockerfile and its context.
 
+    Args:
+        session: where.
+        place: the context: a folder, a URL, or `-` for standard input.
+        file: the Dockerfile; `-` is standard input, empty the one in the context.
+        stdin: opens standard input.
+
     Raises:
-        InvalidUsage, NotFound: they are not to be had.
+        InvalidUsage, NotFound: they can't be had.
     """
-    if len(paths) > 1:
-        raise InvalidUsage(f"{len(paths)} contexts: a Dockerfile has one", hint="give one folder")
-    place = paths[0] if paths else "."
-    file = options["dockerfile"] or ""
     with ExitStack() as stack:
         if place == "-":
             if file == "-":
                 raise InvalidUsage("- is both the Dockerfile and the context", hint="give one of them as a path")
-            yield _from_input(world, file, stack)
+            yield _from_input(session, file, stack, stdin)
             return
-        if place.startswith(_REMOTE):
-            folder = _remote(world, place, stack)
+        if place.startswith(REMOTE):
+            folder = _remote(session, place, stack)
             title = place.rstrip("/").rpartition("/")[2].partition("#")[0].removesuffix(".git")
         else:
-            folder = world.cwd / place
+            folder = session.cwd / place
             title = Path(os.path.realpath(folder)).name
         if not folder.is_dir():
             raise NotFound(f"{place}: no such folder", hint="give the folder that is the build's context")
-        yield _in_folder(world, folder, file, title, local=not place.startswith(_REMOTE))
+        yield _in_folder(session, folder, file, title, stdin, local=not place.startswith(REMOTE))
 
 
-def _in_folder(world: World, folder: Path, file: str, title: str, *, local: bool) -> Source:
+def _in_folder(
+    session: Session, folder: Path, file: str, title: str, stdin: "Callable[[], IO[bytes]]", *, local: bool
+) -> Source:
     if file == "-":
-        text, name, beside = _input(world).decode("utf-8", "surrogateescape"), "-", None
+        text, name, beside = stdin().read().decode("utf-8", "surrogateescape"), "-", None
     else:
-        path = (world.cwd / file if local else folder / file) if file else _usual(folder)
-        name = file or os.path.relpath(path, world.cwd) if local else file or "Dockerfile"
+        path = (session.cwd / file if local else folder / file) if file else _usual(folder)
+        name = file or os.path.relpath(path, session.cwd) if local else file or "Dockerfile"
         text, beside = _read(path, name), path
     slot = f"{os.path.realpath(folder)} {name}"
-    memory = _memory(world, folder) if local else None
+    memory = _memory(session, folder) if local else None
     files = _ignore_files(folder, beside)
     settings = folder / "wherry.toml" if local else None
     read = (*((beside,) if beside else ()), *files, *((settings,) if settings else ()))
     return Source(
-        name, text, lambda: LocalContext(folder, _patterns(files), memory), title, slot, read, settings, local
+        name,
+        text,
+        lambda: LocalContext(folder, _patterns(files), memory),
+        title,
+        slot,
+        read,
+        settings,
+        local,
+        folder,
     )
 
 
@@ -105,9 +119,9 @@ def _patterns(files: Sequence[Path]) -> tuple[str, ...]:
     return ()
 
 
-def _from_input(world: World, file: str, stack: ExitStack) -> Source:
-    content = _input(world)
-    folder = _scratch(world, stack)
+def _from_input(session: Session, file: str, stack: ExitStack, stdin: "Callable[[], IO[bytes]]") -> Source:
+    content = stdin().read()
+    folder = _scratch(session, stack)
     archive = folder / "context.tar"
     archive.write_bytes(content)
     from wherry.build.archives import is_archive
@@ -117,24 +131,24 @@ def _from_input(world: World, file: str, stack: ExitStack) -> Source:
         return Source("-", text, None, "image", "standard input")
     inner = folder / "context"
     _unpack(archive, inner)
-    return _in_folder(world, inner, file, "image", local=False)
+    return _in_folder(session, inner, file, "image", stdin, local=False)
 
 
-def _remote(world: World, address: str, stack: ExitStack) -> Path:
+def _remote(session: Session, address: str, stack: ExitStack) -> Path:
+    from wherry.app.build.machine import outside_of
     from wherry.build.git import Credentials
-    from wherry.cli.machine import outside_of
 
-    outside = outside_of(world, Credentials(own=True))
+    outside = outside_of(session, Credentials(own=True))
     if is_git(address):
         shown = without_credentials(address)
         used = "those in the address" if shown != address else "your own of git (configuration, helpers, keys)"
-        world.note(f"context {shown}: fetched with credentials, where it needs any: {used}; submodules with none")
+        session.note(f"context {shown}: fetched with credentials, where it needs any: {used}; submodules with none")
         fetched = outside.git(address, "", keep_git_dir=False)
         return fetched.folder / fetched.name
     fetched = outside.http(address, "")
     from wherry.build.archives import is_archive
 
-    folder = _scratch(world, stack) / "context"
+    folder = _scratch(session, stack) / "context"
     file = fetched.folder / fetched.name
     if is_archive(file):
         _unpack(file, folder)
@@ -159,18 +173,18 @@ def ignored_by(source: Source) -> tuple[str, ...]:
     return _patterns([file for file in source.read if file.name.endswith(".dockerignore")])
 
 
-def arguments_of(world: World, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+def arguments_of(session: Session, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Read `--build-arg NAME=VALUE`, or NAME for what the environment has."""
     for text in texts:
         name, equals, value = text.partition("=")
         if equals:
             yield name, value
-        elif name in world.environment:
-            yield name, world.environment[name]
+        elif name in session.environment:
+            yield name, session.environment[name]
 
 
 def named_contexts(
-    world: World, texts: Sequence[str], stack: ExitStack
+    session: Session, texts: Sequence[str], stack: ExitStack
 ) -> tuple[dict[str, str], dict[str, str], dict[str, Callable[[], LocalContext]]]:
     """Read `--build-context NAME=VALUE`.
 
@@ -190,25 +204,25 @@ def named_contexts(
         name = familiar(given.lower()) if given == given.lower() else given
         if value.startswith(LAYOUT):
             path = value.removeprefix(LAYOUT)
-            kinds[name], images[name] = "image", f"{LAYOUT}{path if path.startswith('/') else world.cwd / path}"
+            kinds[name], images[name] = "image", f"{LAYOUT}{path if path.startswith('/') else session.cwd / path}"
         elif value.startswith(DOCKER):
             kinds[name], images[name] = "image", value
         else:
             kinds[name] = "files"
-            folders[name] = _opener(world, value, stack)
+            folders[name] = _opener(session, value, stack)
     return kinds, images, folders
 
 
-def _opener(world: World, value: str, stack: ExitStack) -> Callable[[], LocalContext]:
-    if value.startswith(_REMOTE):
-        return lambda: LocalContext(_remote(world, value, stack))
-    folder = world.cwd / value
+def _opener(session: Session, value: str, stack: ExitStack) -> Callable[[], LocalContext]:
+    if value.startswith(REMOTE):
+        return lambda: LocalContext(_remote(session, value, stack))
+    folder = session.cwd / value
     if not folder.is_dir():
         raise NotFound(
             f"--build-context {value}: no such folder",
             hint="give a folder, oci-layout://PATH, docker-image://NAME or a URL",
         )
-    return lambda: LocalContext(folder, _patterns(_ignore_files(folder, None)), _memory(world, folder))
+    return lambda: LocalContext(folder, _patterns(_ignore_files(folder, None)), _memory(session, folder))
 
 
 def _read(path: Path, name: str) -> str:
@@ -222,20 +236,16 @@ def _read(path: Path, name: str) -> str:
     return content.decode("utf-8", "surrogateescape")
 
 
-def _input(world: World) -> bytes:
-    return world.binary_in.read()
-
-
-def _scratch(world: World, stack: ExitStack) -> Path:
-    world.cache_folder.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(prefix="context-", dir=world.cache_folder))
+def _scratch(session: Session, stack: ExitStack) -> Path:
+    session.cache_folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix="context-", dir=session.cache_folder))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
-def _memory(world: World, folder: Path) -> Path:
+def _memory(session: Session, folder: Path) -> Path:
     """Say where hashes of a folder's files are kept between builds."""
     import hashlib
 
     name = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
-    return world.cache_folder / "contexts" / f"{name}.sqlite"
+    return session.cache_folder / "contexts" / f"{name}.sqlite"

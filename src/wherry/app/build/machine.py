@@ -1,23 +1,21 @@
 """What this machine gives to the steps of a Dockerfile."""
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wherry.app.build.dockerfile_work import Machine
 from wherry.app.sandboxes import mapping_of, why_refused
+from wherry.app.session import Session
 from wherry.build.git import Credentials
-from wherry.cli.world import World
-from wherry.dockerfiles import Machine
 from wherry.errors import HostUnable
 from wherry.host.kernel import Kernel, emulation
-from wherry.host.process import which
 from wherry.platform import Platform
 from wherry.sandbox.accounts import Account, read_accounts
 from wherry.sandbox.crew import Crew
 from wherry.sandbox.ids import Mapping as Ids
-from wherry.sandbox.spec import Container, Emulator, Volume
+from wherry.sandbox.spec import Container, Emulator
 from wherry.store.trees import Trees
 
 if TYPE_CHECKING:
@@ -33,26 +31,34 @@ _RESOLV = Path("/etc/resolv.conf")
 
 
 def machine_of(
-    world: World,
+    session: Session,
     *,
     isolation: str,
     secrets: Mapping[str, bytes],
     agents: Mapping[str, Path],
-    debug_shell: bool,
+    shell: Callable[[Ids], Callable[[Container, int], None]] | None = None,
     notice: Callable[[str], None],
 ) -> Machine:
     """Describe it.
 
+    Args:
+        session: where.
+        isolation: how steps are kept apart from this machine: `auto`, `userns` or `chroot`.
+        secrets: what steps may ask for, by id.
+        agents: sockets of agents, by name.
+        notice: hears what the user should know.
+        shell: opens a shell where a step failed; None: none is opened.
+
     Raises:
         HostUnable: it can't run steps as they are asked for.
     """
-    if not sys.platform.startswith("linux"):
+    if (system := os.uname().sysname) != "Linux":
         raise HostUnable(
-            f"a Dockerfile can't be built: its steps need Linux, and this is {sys.platform}",
+            f"a Dockerfile can't be built: its steps need Linux, and this is {system}",
             hint="build it on Linux; Go modules are built here without one",
         )
     kernel = Kernel.of_host()
-    mapping = mapping_of(world)
+    mapping = mapping_of(session)
     _say_of_ids(mapping, notice)
     isolation, refused = isolation_of(isolation, kernel, why_refused(mapping))
     if isolation == "chroot" and mapping.kind != "all":
@@ -64,15 +70,15 @@ def machine_of(
     crew = Crew(mapping, refused, isolation)
     return Machine(
         crew=crew,
-        trees=Trees(world.cache_folder / "trees", crew, _reader(world)),
+        trees=Trees(session.cache_folder / "trees", crew, _reader(session)),
         overlay=overlay,
         account=_account,
-        emulator=lambda platform: _emulator(world, kernel, platform),
+        emulator=lambda platform: _emulator(session, kernel, platform),
         secrets=secrets,
         agents=agents,
-        outside=outside_of(world, Credentials(secrets, str(agents.get("default", "")))),
+        outside=outside_of(session, Credentials(secrets, str(agents.get("default", "")))),
         resolv_conf=_RESOLV.read_bytes() if _RESOLV.is_file() else b"",
-        failed=_Shell(world, mapping, notice).open if debug_shell else lambda _job, _code: None,
+        failed=shell(mapping) if shell else lambda _job, _code: None,
     )
 
 
@@ -95,49 +101,11 @@ def isolation_of(asked: str, kernel: Kernel, why: Callable[[], str]) -> tuple[st
     )
 
 
-class _Shell:
-    """A shell where a step failed: in its rootfs, as it left it, with its mounts, as its user."""
-
-    def __init__(self, world: World, mapping: Ids, notice: Callable[[str], None]) -> None:
-        self._world = world
-        self._mapping = mapping
-        self._notice = notice
-
-    def open(self, job: Container, code: int) -> None:
-        """Open one; what is written in it is kept nowhere."""
-        from wherry.sandbox.attend import run_container
-        from wherry.sandbox.view import View
-
-        argv, volumes = ["/bin/sh"], job["volumes"]
-        if View([*job["layers"], f"{job['writable']}/tree"]).status("/bin/sh") is None:
-            busybox = which("busybox", self._world.environment.get("PATH", os.defpath))
-            if busybox is None:
-                self._notice("--debug-shell: the root has no shell, and there is no busybox here to bring along")
-                return
-            argv = ["/.wherry/busybox", "sh"]
-            program: Volume = {
-                "source": busybox, "destination": "/.wherry/busybox", "read_only": True, "provided": False,
-            }  # fmt: skip
-            volumes = [*volumes, program]
-        self._notice(f"the step ended with {code}; this is a shell in its place, `exit` leaves it")
-        shell: Container = {
-            **job,
-            "argv": argv,
-            "volumes": volumes,
-            "ids": self._mapping.for_user(job["uid"], job["gid"]),
-            "layers": [*job["layers"], f"{job['writable']}/tree"],
-            "writable": "",
-            "own_tmp": False,
-            "terminal": sys.stdin.isatty() and self._world.stdout.isatty(),
-        }
-        run_container(shell, stdin=True, notice=self._notice, why=why_refused(self._mapping))
-
-
-def outside_of(world: World, credentials: Credentials) -> "Fetcher":
-    """Give whoever fetches URLs."""
+def outside_of(session: Session, credentials: Credentials) -> "Fetcher":
+    """Give what fetches URLs."""
     from wherry.build.outside import Fetcher
 
-    return Fetcher(world.cache_folder / "fetched", world.runner, world.environment, credentials)
+    return Fetcher(session.cache_folder / "fetched", session.runner, session.environment, credentials)
 
 
 def _say_of_ids(mapping: Ids, notice: Callable[[str], None]) -> None:
@@ -148,12 +116,12 @@ def _say_of_ids(mapping: Ids, notice: Callable[[str], None]) -> None:
         )
 
 
-def _reader(world: World) -> "Callable[[Descriptor, Digest], Iterator[tuple[Entry, Body]]]":
+def _reader(session: Session) -> "Callable[[Descriptor, Digest], Iterator[tuple[Entry, Body]]]":
     def read(blob: "Descriptor", diff_id: "Digest") -> "Iterator[tuple[Entry, Body]]":
         from wherry.layer.decompress import open_layer
         from wherry.layer.tar import read_tar
 
-        return read_tar(open_layer(world.store, blob, diff_id), f"layer {blob.digest}")
+        return read_tar(open_layer(session.store, blob, diff_id), f"layer {blob.digest}")
 
     return read
 
@@ -164,10 +132,10 @@ def _account(layers: Sequence[str], user: str) -> Account:
     return Account(found.uid, found.gid, tuple(dict.fromkeys((found.gid, *found.groups))), found.home)
 
 
-def _emulator(world: World, kernel: Kernel, platform: Platform) -> Emulator | None:
+def _emulator(session: Session, kernel: Kernel, platform: Platform) -> Emulator | None:
     if kernel.runs(platform):
         return None
-    path = world.environment.get("PATH", os.defpath)
+    path = session.environment.get("PATH", os.defpath)
     found = emulation(platform, [Path(folder) for folder in path.split(os.pathsep) if folder.startswith("/")])
     own = kernel.own_binfmt()
     if (found is None or not own.works) and registered(platform):

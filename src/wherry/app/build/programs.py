@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wherry.app.build.ko import options_for
 from wherry.app.places import TOML, toml_folder
 from wherry.app.published import find_published, names_published
-from wherry.cli.ko import options_for
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.errors import InvalidUsage, NotFound
 from wherry.settings.budgets import Budgets
 from wherry.settings.options import BuildOptions
@@ -28,42 +28,42 @@ class Chosen:
     budgets: Budgets = field(default_factory=Budgets)
 
 
-def chosen_of(world: World, paths: Sequence[str], *, offline: bool) -> Iterator[Chosen]:
+def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Iterator[Chosen]:
     """Find the programs that a command line names; without a name the services of wherry.toml, or the one here.
 
     Raises:
         InvalidUsage, InvalidSettings, NotFound: with what to write instead.
     """
-    folder = toml_folder(world.cwd, paths)
+    folder = toml_folder(session.cwd, paths)
     if folder is None:
         for path in paths or (".",):
-            package = _main(world, world.cwd, path, offline=offline)
-            yield Chosen(package, options_for(world, package), world.cwd)
+            package = _main(session, session.cwd, path, offline=offline)
+            yield Chosen(package, options_for(session, package), session.cwd)
         return
     from wherry.settings.wherry_toml import Settings
 
     file = folder / TOML
-    settings = Settings.parse(file.read_text(errors="replace"), os.path.relpath(file, world.cwd))
+    settings = Settings.parse(file.read_text(errors="replace"), os.path.relpath(file, session.cwd))
     for path in paths or tuple(settings.services) or (".",):
-        if path in settings.services and not (world.cwd / path / "go.mod").exists():
+        if path in settings.services and not (session.cwd / path / "go.mod").exists():
             options = settings.resolve(path)
-            package = _main(world, folder, options.package or ".", offline=offline)
+            package = _main(session, folder, options.package or ".", offline=offline)
             yield Chosen(package, options, folder, path, settings.budgets_of(path))
             continue
-        package = _main(world, world.cwd, path, offline=offline)
+        package = _main(session, session.cwd, path, offline=offline)
         names = settings.services_of(os.path.relpath(package.folder, os.path.realpath(folder)))
         yield from (Chosen(package, settings.resolve(name), folder, name, settings.budgets_of(name)) for name in names)
         if not names:
             yield Chosen(package, settings.build, folder, budgets=settings.budgets)
 
 
-def _main(world: World, start: Path, path: str, *, offline: bool) -> MainPackage:
+def _main(session: Session, start: Path, path: str, *, offline: bool) -> MainPackage:
     if "://" in path:
         raise InvalidUsage(
             f"{path}: an address is not what is built", hint="give a folder such as ./cmd/api, or PACKAGE@VERSION"
         )
     if names_published(start, path):
-        return find_published(world, path, offline=offline)
+        return find_published(session, path, offline=offline)
     try:
         return find_main(start / path)
     except NoMainPackage as error:
@@ -72,7 +72,7 @@ def _main(world: World, start: Path, path: str, *, offline: bool) -> MainPackage
         raise NotFound(error.message.replace(str(start / path), path), hint=error.hint) from error
 
 
-def door_of(world: World, first: Chosen, *, asked: bool) -> str:
+def door_of(session: Session, first: Chosen, *, asked: bool) -> str:
     """Say which front door was taken, and why."""
     if release := first.package.release:
         return f"{release.version}{f' ({release.query})' * (release.query != release.version)}, as published"
@@ -80,6 +80,6 @@ def door_of(world: World, first: Chosen, *, asked: bool) -> str:
         return "Go module, as --go says"
     if first.options.front_door:
         return "Go module, as wherry.toml says"
-    if any((folder / "Dockerfile").is_file() for folder in (first.package.folder, world.cwd)):
+    if any((folder / "Dockerfile").is_file() for folder in (first.package.folder, session.cwd)):
         return "Go module: there is a main package (the Dockerfile beside it is not read)"
     return "Go module: there is a main package"

@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from wherry.app.progress import Progress
+from wherry.app.session import Session
 from wherry.build.carried import Cargo, Mounted, fields, read_cargo, take_in, write_cargo
-from wherry.cli.world import World
 from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.reference import Reference
@@ -21,37 +21,37 @@ _TO = ("type", "ref", "dest", "mode", "mounts", "registry.insecure")
 _NAME = "cache"
 
 
-def bring(world: World, texts: Sequence[str], results: Results, progress: Progress) -> None:
+def bring(session: Session, texts: Sequence[str], results: Results, progress: Progress) -> None:
     """Bring the records of caches in; one that is not there, or can't be read, is told of and passed over."""
-    for text, source, root, place in _found(world, texts, progress):
+    for text, source, root, place in _found(session, texts, progress):
         try:
             cargo = read_cargo(source, root)
         except WherryError as error:
             progress.warn(f"--cache-from {text}: {error.message}")
             continue
-        new = take_in(cargo, results, world.clock())
+        new = take_in(cargo, results, session.clock())
         for layer in cargo.layers:
-            if world.store.has(layer.blob):
+            if session.store.has(layer.blob):
                 continue
             if place:
-                world.store.elsewhere.note(layer.blob.digest, place)
+                session.store.elsewhere.note(layer.blob.digest, place)
             else:
-                world.store.write(layer.blob, source.read(layer.blob))
+                session.store.write(layer.blob, source.read(layer.blob))
         progress.line(f"cache from {text}: {new} of {len(cargo.records)} steps are new here")
 
 
-def bring_mounts(world: World, texts: Sequence[str], crew: Crew, progress: Progress) -> None:
+def bring_mounts(session: Session, texts: Sequence[str], crew: Crew, progress: Progress) -> None:
     """Fill caches of mounts that are not there yet with what a cache carries."""
     from wherry.build.caches import cache_folder
     from wherry.layer.decompress import open_layer
     from wherry.layer.tar import read_tar
 
-    for _, source, root, _place in _found(world, texts, progress):
+    for _, source, root, _place in _found(session, texts, progress):
         mounts: tuple[Mounted, ...] = ()
         with suppress(WherryError):  # it is told of where the records are brought in
             mounts = read_cargo(source, root).mounts
         for one in mounts:
-            with cache_folder(world.cache_folder / "mounts", one.name, "locked") as folder:
+            with cache_folder(session.cache_folder / "mounts", one.name, "locked") as folder:
                 if any(folder.iterdir()):
                     continue
                 trash = folder.with_suffix(".trash")
@@ -62,7 +62,7 @@ def bring_mounts(world: World, texts: Sequence[str], crew: Crew, progress: Progr
                 progress.line(f"cache mount {one.name} filled")
 
 
-def carrier(world: World, texts: Sequence[str], progress: Progress) -> Callable[[Cargo], None] | None:
+def carrier(session: Session, texts: Sequence[str], progress: Progress) -> Callable[[Cargo], None] | None:
     """Give whoever takes a build's cache where the user wants it; None: nowhere.
 
     Raises:
@@ -73,17 +73,17 @@ def carrier(world: World, texts: Sequence[str], progress: Progress) -> Callable[
         return None
 
     def carry(cargo: Cargo) -> None:
-        root = write_cargo(cargo, world.store)
+        root = write_cargo(cargo, session.store)
         for kind, place in places:
             if kind == "registry":
                 from wherry.app.transfer import push_roots
 
-                push_roots(world, world.store, {place: root}, progress)
+                push_roots(session, session.store, {place: root}, progress)
             else:
                 from wherry.image.export import export
 
-                folder = world.cwd / place
-                export("oci", {_NAME: root}, world.store, folder, tar=False)
+                folder = session.cwd / place
+                export("oci", {_NAME: root}, session.store, folder, tar=False)
                 progress.line(f"cache with {len(cargo.records)} steps written to {place}")
 
     return carry
@@ -123,7 +123,9 @@ def _destination(text: str) -> tuple[str, str]:
     return values["type"], values[key]
 
 
-def _found(world: World, texts: Sequence[str], progress: Progress) -> Iterator[tuple[str, BlobSource, Descriptor, str]]:
+def _found(
+    session: Session, texts: Sequence[str], progress: Progress
+) -> Iterator[tuple[str, BlobSource, Descriptor, str]]:
     """Open caches: the words, where it is read from, its root, and the repository that has its blobs."""
     for text in texts:
         values = fields(text, _FROM, "--cache-from")
@@ -133,13 +135,13 @@ def _found(world: World, texts: Sequence[str], progress: Progress) -> Iterator[t
         try:
             if key == "ref":
                 reference = Reference.parse(values[key])
-                repository = world.registries.source(reference)
+                repository = session.registries.source(reference)
                 root = repository.resolve(str(reference.digest) if reference.digest else reference.tag)
                 yield text, repository, root, f"{reference.registry}/{reference.repository}"
             else:
                 from wherry.store.layout import LayoutFolder
 
-                folder = world.cwd / values[key]
+                folder = session.cwd / values[key]
                 if not folder.is_dir():
                     raise NotFound(f"{values[key]}: not there", hint="the first build writes it")
                 layout = LayoutFolder(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Self
 
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.errors import InvalidUsage, NotFound
 
 _LARGEST = 500 << 10
@@ -17,16 +17,16 @@ _LONGEST = 80
 """Letters of a folder whose sockets still have addresses (unix(7): 108 bytes)."""
 
 
-def secrets_of(world: World, texts: Sequence[str]) -> dict[str, bytes]:
+def secrets_of(session: Session, texts: Sequence[str]) -> dict[str, bytes]:
     """Read secrets: `id=NAME`, with `src=FILE` or `env=VAR`; alone, the variable of that name, else the file.
 
     Raises:
         InvalidUsage, NotFound: one can't be had.
     """
-    return dict(_secret(world, text) for text in texts)
+    return dict(_secret(session, text) for text in texts)
 
 
-def _secret(world: World, text: str) -> tuple[str, bytes]:
+def _secret(session: Session, text: str) -> tuple[str, bytes]:
     fields = dict(field.partition("=")[::2] for field in text.split(","))
     unknown = fields.keys() - {"id", "src", "source", "env", "type"}
     name = fields.get("id", "") or Path(fields.get("src", fields.get("source", ""))).name
@@ -39,15 +39,15 @@ def _secret(world: World, text: str) -> tuple[str, bytes]:
     variable = fields.get("env", "")
     if fields.get("type") == "env" and file and not variable:
         variable, file = file, ""
-    if not file and not variable and name in world.environment:
+    if not file and not variable and name in session.environment:
         variable = name
     if variable:
-        if variable not in world.environment:
+        if variable not in session.environment:
             raise NotFound(
                 f"--secret id={name}: the variable {variable} is not set", hint="set it, or name a file with src="
             )
-        return name, world.environment[variable].encode(errors="surrogateescape")
-    return name, _content(world.cwd / Path(file or name).expanduser(), name)
+        return name, session.environment[variable].encode(errors="surrogateescape")
+    return name, _content(session.cwd / Path(file or name).expanduser(), name)
 
 
 def _content(path: Path, name: str) -> bytes:
@@ -63,7 +63,7 @@ def _content(path: Path, name: str) -> bytes:
     return content
 
 
-def agents_of(world: World, texts: Sequence[str], stack: ExitStack) -> dict[str, Path]:
+def agents_of(session: Session, texts: Sequence[str], stack: ExitStack) -> dict[str, Path]:
     """Open a door to each agent: a socket of ours that passes on, since a step's users can't use the user's own.
 
     Raises:
@@ -72,18 +72,18 @@ def agents_of(world: World, texts: Sequence[str], stack: ExitStack) -> dict[str,
     agents = {}
     for text in texts:
         name, _, path = text.partition("=")
-        place = path or world.environment.get("SSH_AUTH_SOCK", "")
+        place = path or session.environment.get("SSH_AUTH_SOCK", "")
         if not place:
             raise InvalidUsage(
                 f"--ssh {text}: no agent is running", hint="start one with ssh-agent, or give NAME=SOCKET"
             )
-        target = world.cwd / place
+        target = session.cwd / place
         if not target.is_socket():
             raise NotFound(
                 f"--ssh {text}: {place} is no agent's socket",
                 hint="give the socket of an agent; a key is added to one with ssh-add",
             )
-        agents[name or "default"] = stack.enter_context(_Door(target, world.cache_folder)).path
+        agents[name or "default"] = stack.enter_context(_Door(target, session.cache_folder)).path
     return agents
 
 

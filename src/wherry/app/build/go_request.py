@@ -3,36 +3,32 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from wherry.app.build.config import config_of
+from wherry.app.build.encoding import encoding_for
+from wherry.app.build.go_work import GoRequest
+from wherry.app.build.ko import DATA, data_of
+from wherry.app.build.programs import Chosen
 from wherry.app.build.published_values import public_variables
 from wherry.app.published import default_name
+from wherry.app.session import Session
 from wherry.build.compile import GoFlags
-from wherry.cli.chosen import Chosen
-from wherry.cli.ko import DATA, data_of
-from wherry.cli.release import encoding_for
-from wherry.cli.world import World
-from wherry.oci.config import RuntimeConfig
 from wherry.oci.reference import Reference
-from wherry.pipeline import Request
 from wherry.plan.steps import AddedFile
 from wherry.platform import Platform
 from wherry.settings.options import BuildOptions
 from wherry.settings.outputs import Output
-from wherry.settings.values import (
-    Added,
-)
-
-TOML = "wherry.toml"
+from wherry.settings.values import Added
 
 
 def request_of(
-    world: World,
+    session: Session,
     above: BuildOptions,
     platforms: tuple[Platform, ...],
     chosen: Chosen,
     *,
     stamp: bool,
     outputs: Sequence[Output],
-) -> Request:
+) -> GoRequest:
     """Put the command line over what files say of one image."""
     below = chosen.options
     options = below.under(above)
@@ -40,25 +36,25 @@ def request_of(
         platforms = below.platforms
     algorithm, level = encoding_for(options, outputs)
     data = tuple(data_of(chosen.package))
-    return Request(
+    return GoRequest(
         package=chosen.package,
         names=tuple(str(Reference.parse(name)) for name in options.tags or (default_name(chosen.package),)),
         platforms=platforms,
-        base=_base(options.base or "static", world.cwd if above.base else chosen.folder),
+        base=_base(options.base or "static", session.cwd if above.base else chosen.folder),
         flags=_flags(options),
         go_version=options.go_version or "",
         go_environment=dict(options.go_env or ()),
         stamp=stamp,
-        config=_config(options, data=bool(data)),
+        config=config_of(options, {"KO_DATA_PATH": DATA} if data else {}),
         added=(
             *(_added(file, chosen.folder) for file in below.add or () if above.add is None),
-            *(_added(file, world.cwd) for file in above.add or ()),
+            *(_added(file, session.cwd) for file in above.add or ()),
             *data,
         ),
         annotations=dict(options.annotations or ()),
         algorithm=algorithm,
         level=level,
-        debug_info=_debug_info(world, above, chosen),
+        debug_info=_debug_info(session, above, chosen),
     )
 
 
@@ -72,19 +68,6 @@ def _flags(options: BuildOptions) -> GoFlags:
         strip=options.strip is not False,
         strip_buildid=options.strip_buildid is True,
         trimpath=options.trimpath is not False,
-    )
-
-
-def _config(options: BuildOptions, *, data: bool) -> RuntimeConfig:
-    env = {**({"KO_DATA_PATH": DATA} if data else {}), **dict(options.env or ())}
-    return RuntimeConfig(
-        user=options.user or "",
-        exposed_ports={port: {} for port in options.expose} if options.expose else None,
-        env=tuple(f"{name}={value}" for name, value in env.items()) or None,
-        entrypoint=options.entrypoint,
-        cmd=options.cmd,
-        working_dir=options.workdir or "",
-        labels=dict(options.labels) if options.labels else None,
     )
 
 
@@ -102,7 +85,7 @@ def _added(file: Added, folder: Path) -> AddedFile:
     return AddedFile(source=source, path=file.path, mode=file.mode, uid=file.uid, gid=file.gid)
 
 
-def _debug_info(world: World, above: BuildOptions, chosen: Chosen) -> Path | None:
+def _debug_info(session: Session, above: BuildOptions, chosen: Chosen) -> Path | None:
     if above.debug_info:
-        return world.cwd / above.debug_info
+        return session.cwd / above.debug_info
     return chosen.folder / chosen.options.debug_info if chosen.options.debug_info else None

@@ -1,0 +1,145 @@
+"""The one build: what is asked for → the line of `pipeline.py` → budgets → delivery."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from wherry import pipeline
+from wherry.app.budget_gate import BudgetsBroken, Gate
+from wherry.app.build.call import Call, Streams
+from wherry.app.build.deliver import deliver
+from wherry.app.build.encoding import EVERYWHERE
+from wherry.app.build.options import DockerfileBuild, GoBuild, check_conflicts
+from wherry.app.build.progress import BuildProgress
+from wherry.app.build.result import BuildResult
+from wherry.app.published import OFFLINE
+from wherry.app.session import Session
+from wherry.registry.errors import NotTaken
+
+if TYPE_CHECKING:
+    from wherry.analysis.size import BudgetCheck
+    from wherry.app.build.sources import Source
+
+Listening = Callable[[Call], BuildProgress]
+"""Makes what hears of a build, once it is known what is built."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedBuild:
+    """A build that is done, with all that it depends on."""
+
+    result: BuildResult
+    built: pipeline.LineResult
+    call: Call
+    gate: Gate
+    source: "Source | None" = None
+    """Of a Dockerfile."""
+    images: frozenset[str] = frozenset()
+    """Images that named contexts of a Dockerfile are."""
+
+
+class OverBudget(BudgetsBroken):
+    """An image weighs more than it may; it is stored under its names."""
+
+    def __init__(self, broken: "Sequence[BudgetCheck]", result: BuildResult) -> None:
+        """Take the budgets that do not hold, and what was built."""
+        super().__init__(broken, [name for image in result.images for name in image.names])
+        self.result = result
+
+
+def build(session: Session, wanted: GoBuild | DockerfileBuild, *, streams: Streams | None = None) -> BuildResult:
+    """Build images, check their budgets, and deliver them.
+
+    Args:
+        session: where, and where progress is reported.
+        wanted: what; everything it does not say is read from wherry.toml, or has a default.
+        streams: what `-` stands for; None: it is refused.
+
+    Raises:
+        InvalidUsage, InvalidSettings, NotFound: with what to write instead.
+        OverBudget: everything is stored and named, and nothing was delivered.
+        WherryError: whatever else stopped it; nothing was named.
+    """
+    return finish(session, wanted, streams or Streams(), lambda _: BuildProgress(session.progress)).result
+
+
+def finish(
+    session: Session, wanted: GoBuild | DockerfileBuild, streams: Streams, listening: Listening
+) -> FinishedBuild:
+    """Do the same, and give what it depends on too, so that it can be replayed."""
+    check_conflicts(wanted)
+    if isinstance(wanted, GoBuild):
+        from wherry.app.build.go import go_call
+
+        return carry_out(session, go_call(session, wanted), streams, listening)
+    from wherry.app.build.dockerfile import dockerfile_call, open_source
+    from wherry.app.lint import refuse
+
+    with open_source(session, wanted, streams) as source, ExitStack() as stack:
+        refuse(session, source, wanted)
+        found = stack.enter_context(dockerfile_call(session, wanted, source, streams, session.progress))
+        done = carry_out(session, found.call, streams, listening)
+        return replace(done, source=source, images=frozenset(found.images.values()))
+
+
+def carry_out(session: Session, call: Call, streams: Streams, listening: Listening) -> FinishedBuild:
+    """Build what a call asks for; once more in another encoding, where a registry refuses the first.
+
+    Raises:
+        OverBudget: everything is stored and named, and nothing was delivered.
+    """
+    gate = Gate.of(session, call.budgeted)
+    done = _once(session, call, streams, gate, listening)
+    if done is None:
+        assert call.fallback is not None  # noqa: S101 - only then it is given up
+        done = _once(session, replace(call, request=call.fallback, fallback=None), streams, gate, listening)
+        assert done is not None  # noqa: S101 - as above
+    return done
+
+
+def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening: Listening) -> FinishedBuild | None:
+    """Build, check and deliver; None where a registry refuses the encoding and there is another to try."""
+    with _heard(listening(call)) as heard:
+        built = pipeline.build(_line(session, call, heard), call.request)
+        heard.ended(built.result)
+        if call.size_record:
+            from wherry.app.owners import keep_records
+
+            size = keep_records(session, [image.reference for image in built.result.images])
+            heard.progress.line(f"owners of variables kept: {size:,} bytes")
+        checks = tuple(gate.judge(built.result.images, heard.progress))
+        result = replace(built.result, budgets=checks)
+        broken = [one for one in checks if not one.ok]
+        if broken:
+            raise OverBudget(broken, result)
+        try:
+            deliver(session, call.delivery, result.images, heard.progress, streams.stdout)
+        except NotTaken as error:
+            if call.fallback is None:
+                raise
+            heard.warn(f"{error.message}; encoded with {' '.join(map(str, EVERYWHERE))} instead of zstd")
+            return None
+    return FinishedBuild(result=result, built=built, call=call, gate=gate)
+
+
+@contextmanager
+def _heard(heard: BuildProgress) -> Iterator[BuildProgress]:
+    try:
+        yield heard
+    finally:
+        heard.close()
+
+
+def _line(session: Session, call: Call, heard: BuildProgress) -> pipeline.BuildSetup:
+    return pipeline.BuildSetup(
+        store=session.store,
+        cache=session.cache_folder,
+        environment={**session.environment, **(OFFLINE if call.policy.offline else {})},
+        runner=session.runner,
+        registries=lambda: session.registries,
+        policy=call.policy,
+        clock=session.clock,
+        use_cache=call.use_cache,
+        listener=heard,
+    )

@@ -1,0 +1,52 @@
+"""A build as the pipeline is asked for it, with what comes behind the pipeline: budgets and delivery."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from wherry.app.budget_gate import Budgeted
+from wherry.app.build.deliver import Delivery
+from wherry.errors import InvalidUsage
+from wherry.pipeline import Request
+from wherry.remote import Policy
+
+if TYPE_CHECKING:
+    from wherry.sandbox.ids import Mapping as Ids
+    from wherry.sandbox.spec import Container
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A whole build, of either front end."""
+
+    request: Request
+    why: str
+    """Which front end was taken, and why, as progress shows it."""
+    delivery: Delivery
+    policy: Policy
+    """How fresh bases have to be."""
+    fallback: Request | None = None
+    """The same in the encoding that every registry reads, where `--release` chose the encoding."""
+    use_cache: bool = True
+    size_record: bool = False
+    """Whether the owners of variables are kept, for `size`."""
+    budgeted: tuple[Budgeted, ...] = ()
+    """What each image may weigh."""
+
+
+def _no_stdin() -> IO[bytes]:
+    raise InvalidUsage("-: there is no standard input", hint="name a file or a folder")
+
+
+def _no_stdout() -> IO[bytes]:
+    raise InvalidUsage("an output goes to standard output, and there is none", hint="give it a dest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """What a build reads and writes that has no path; none of it where nothing is given."""
+
+    stdin: Callable[[], IO[bytes]] = field(default=_no_stdin)
+    stdout: Callable[[], IO[bytes]] = field(default=_no_stdout)
+    shell: "Callable[[Ids], Callable[[Container, int], None]] | None" = None
+    """Opens a shell where a step failed."""

@@ -1,0 +1,290 @@
+"""A Dockerfile to images: the front end's half of the line that `pipeline.py` shows."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wherry.app.build.named_images import NamedImages
+from wherry.app.build.options import FrontEnd
+from wherry.app.build.published_values import refuse_published
+from wherry.app.build.result import BuiltImage, BuiltPlatform
+from wherry.app.build.step_notes import note_steps
+from wherry.build.carried import Cargo, Mounted
+from wherry.build.context import LocalContext
+from wherry.build.engine import Outcome
+from wherry.build.running import Accounts, Runs
+from wherry.build.stages import Packed, StagePerformer
+from wherry.dockerfile.errors import DockerfileError
+from wherry.errors import NotFound, WherryError
+from wherry.oci import media
+from wherry.oci.descriptor import Descriptor
+from wherry.oci.document import decode
+from wherry.oci.manifest import Index
+from wherry.plan.from_dockerfile import Planned, Request, plan_dockerfile
+from wherry.plan.stage_steps import PackTree
+from wherry.plan.steps import Plan
+from wherry.platform import Platform
+from wherry.sandbox.crew import Crew
+from wherry.sandbox.spec import Container, Emulator
+from wherry.store.contract import write_document
+from wherry.store.disk import DiskStore
+from wherry.store.images import read_image
+from wherry.store.results import Results
+from wherry.store.trees import Trees
+
+if TYPE_CHECKING:
+    from wherry.build.gather import Outside
+    from wherry.pipeline import BuildSetup
+
+
+@dataclass
+class Machine:
+    """What this machine gives to steps."""
+
+    crew: Crew
+    trees: Trees  # type: ignore[type-arg] # what it unpacks is nobody's business here
+    overlay: bool
+    account: Accounts
+    emulator: Callable[[Platform], Emulator | None]
+    secrets: Mapping[str, bytes]
+    agents: Mapping[str, Path]
+    outside: "Outside"
+    resolv_conf: bytes = b""
+    failed: Callable[[Container, int], None] = field(default=lambda _job, _code: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caches:
+    """Caches that are imported before a build, and exported after it."""
+
+    bring: Callable[[Results], None] = field(default=lambda _: None)
+    """Imports the records of other machines, before anything is looked up."""
+    mounts: "Callable[[Crew], None]" = field(default=lambda _: None)
+    """Imports the caches of mounts."""
+    carry: Callable[[Cargo], None] | None = None
+    """Exports the cache of this build."""
+    pack: "Callable[[Crew, Path, DiskStore], tuple[Mounted, ...]]" = field(default=lambda _crew, _folder, _store: ())
+    """Packs the caches of mounts, to be exported too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerfileRequest:
+    """An image of a Dockerfile that a user asks for."""
+
+    plan: Request
+    names: tuple[str, ...]
+    """Tags in the local store."""
+    machine: Callable[[], Machine]
+    """Makes what steps need of this machine; a build ends it."""
+    contexts: Mapping[str, Callable[[], LocalContext]]
+    """By name; empty: the build's own."""
+    caches: Caches = field(default_factory=Caches)
+    secrets_allowed: bool = False
+    """Whether what looks like a secret may be published."""
+    front_end = FrontEnd.DOCKERFILE
+
+    @contextmanager
+    def open(self, setup: "BuildSetup", results: Results) -> Iterator["DockerfileImages"]:
+        """See `pipeline.Request`."""
+        with ExitStack() as stack:
+            machine = self.machine()
+            stack.callback(machine.crew.close)
+            self.caches.mounts(machine.crew)
+            yield DockerfileImages(setup, self, machine, results, stack)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What the images of a Dockerfile depend on."""
+
+    planned: Planned
+    contexts: Mapping[str, LocalContext]
+    """Those that were opened, by name."""
+    asked: Mapping[str, Descriptor]
+    """Names that a registry was asked for, and what they resolved to."""
+
+
+class DockerfileImages:
+    """See `pipeline.Work`."""
+
+    notices: tuple[str, ...] = ()
+
+    def __init__(
+        self, setup: "BuildSetup", request: DockerfileRequest, machine: Machine, results: Results, stack: ExitStack
+    ) -> None:
+        """Take what is needed; nothing is read yet."""
+        self._machine = machine
+        self.setup = setup
+        self._request = request
+        self._results = results
+        self._stack = stack
+        self._opened: dict[str, LocalContext] = {}
+        self._named = NamedImages(setup.store, setup.remote(results))
+        self._planned: Planned | None = None
+        self._performer: StagePerformer | None = None
+
+    @property
+    def performer(self) -> StagePerformer:
+        """See `pipeline.Work`."""
+        assert self._performer is not None  # noqa: S101 - it is made with the plan
+        return self._performer
+
+    @property
+    def planned(self) -> Planned:
+        """The plan, with its places in the file."""
+        assert self._planned is not None  # noqa: S101 - as above
+        return self._planned
+
+    @property
+    def renewed(self) -> frozenset[str]:
+        """See `pipeline.Work`."""
+        return self.planned.renewed
+
+    @property
+    def looked_at(self) -> int:
+        """See `pipeline.Work`."""
+        return sum(one.looked_at for one in self._opened.values())
+
+    def plan(self) -> Plan:
+        """See `pipeline.Work`.
+
+        Raises:
+            DockerfileError: the file asks for what can't be.
+            SecretPublished: a value that the image would keep has the form of a secret.
+        """
+        self._request.caches.bring(self._results)
+        self._planned = plan_dockerfile(self._request.plan, self._named)
+        refuse_published(self._planned, allowed=self._request.secrets_allowed, warn=self.setup.listener.warn)
+        self._performer = self._perform(self._stack.enter_context(self._machine.trees.work()))
+        return self._planned.plan
+
+    def images(self, outcomes: Mapping[str, Outcome]) -> list[BuiltImage]:
+        """See `pipeline.Work`."""
+        platforms = tuple(
+            BuiltPlatform(
+                platform=image.platform,
+                image=image,
+                own=tuple(
+                    decode(outcomes[need].result, Packed, "a layer just written").layer
+                    for need in outcomes[step].step.needs
+                    if isinstance(outcomes[need].step.action, PackTree)
+                ),
+            )
+            for step in self.planned.images.values()
+            for image in [
+                read_image(self.setup.store, decode(outcomes[step].result, Descriptor, "a manifest just written"))
+            ]
+        )
+        root = platforms[0].image.descriptor
+        if len(platforms) > 1:
+            index = Index.of(tuple(built.image.descriptor for built in platforms), dict(self._request.plan.annotations))
+            root = write_document(self.setup.store, media.OCI_INDEX, index.encoded())
+        return [BuiltImage(names=self._request.names, title=self._request.names[0], root=root, platforms=platforms)]
+
+    def keep(self, outcomes: Mapping[str, Outcome], *, unchanged: bool) -> None:
+        """Remember what was read and why steps were done; export the cache."""
+        request = self._request.plan
+        for one in self._opened.values():
+            one.remember()
+        if self._request.caches.carry is not None:
+            packing = request.packing
+            action = PackTree(packing.algorithm, packing.level, packing.encoder)
+            cargo = self.performer.carry(outcomes, request.slot, action)
+            mounts = self._request.caches.pack(self._machine.crew, self.setup.cache / "mounts", self.setup.store)
+            self._request.caches.carry(msgspec.structs.replace(cargo, mounts=mounts))
+        if not unchanged:
+            note_steps(self._results, request.slot, outcomes, self.setup.clock())
+
+    def abandon(self) -> None:
+        """See `pipeline.Work`."""
+        self._machine.crew.kill()
+
+    def placed(self, error: WherryError) -> WherryError:
+        """Say where in the Dockerfile a step is that failed."""
+        instruction = self.planned.texts.get(getattr(error, "step", ""))
+        if instruction is None:
+            return error
+        placed = DockerfileError(error.message, instruction.lines, hint=error.hint)
+        placed.exit_code = error.exit_code
+        return placed
+
+    def trace(self) -> Trace:
+        """See `pipeline.Work`."""
+        return Trace(self.planned, self._opened, self._named.asked)
+
+    def _context(self, name: str) -> LocalContext:
+        if name not in self._opened:
+            if name not in self._request.contexts:
+                raise NotFound(
+                    "no build context: the Dockerfile was read from standard input",
+                    hint="give a folder too, with -f - for the Dockerfile",
+                )
+            self._opened[name] = self._request.contexts[name]()
+        return self._opened[name]
+
+    def _perform(self, hold: object) -> StagePerformer:
+        machine, setup = self._machine, self.setup
+
+        def owner(layers: Sequence[str], text: str) -> tuple[int, int]:
+            """Resolve `--chown` or WORKDIR's user; as for BuildKit, an unknown name is root."""
+            warn = setup.listener.warn
+            user, _, group = text.partition(":")
+            uid, gid = (int(user), int(user)) if user.isdecimal() else _named(machine, layers, user, warn)
+            if group:
+                gid = int(group) if group.isdecimal() else _named(machine, layers, f"0:{group}", warn)[1]
+            return uid, gid
+
+        runs = Runs(
+            crew=machine.crew,
+            accounts=machine.account,
+            emulator=machine.emulator,
+            secrets=machine.secrets,
+            agents=machine.agents,
+            caches=setup.cache / "mounts",
+            said=setup.listener.printed,
+            proxies=self._request.plan.wishes.proxies,
+            resolv_conf=machine.resolv_conf,
+            failed=machine.failed,
+        )
+        return StagePerformer(
+            store=setup.store,
+            results=self._results,
+            hold=hold,  # type: ignore[arg-type] # it is the trees' own
+            crew=machine.crew,
+            stage=machine.trees.stage,
+            overlay=machine.overlay,
+            take=self._named.take,
+            holds_layer=self._named.holds,
+            contexts=self._context,
+            outside=machine.outside,
+            runs=runs,
+            account=owner,
+            threads=setup.threads,
+            clock=setup.clock,
+            reachable=self._reachable,
+        )
+
+    def _reachable(self, blob: Descriptor) -> bool:
+        """Fetch a blob that is known to be elsewhere."""
+        if not self.setup.store.elsewhere.places(blob.digest):
+            return False
+        try:
+            for _ in self.setup.store.read(blob):
+                pass
+        except WherryError as error:
+            self.setup.listener.warn(f"{error.message}; what needs it is done again")
+            return False
+        return True
+
+
+def _named(machine: Machine, layers: Sequence[str], name: str, warned: Callable[[str], None]) -> tuple[int, int]:
+    try:
+        found = machine.account(layers, name)
+    except WherryError as error:
+        warned(f"{error.message}; what is made for it is root's")
+        return 0, 0
+    return found.uid, found.gid

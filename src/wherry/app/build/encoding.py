@@ -1,0 +1,44 @@
+"""What both front ends ask of encodings and of registries: `--release`, `--pull` and `--offline`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wherry.app.build.options import CommonOptions
+from wherry.remote import Policy
+from wherry.settings.options import BuildOptions
+from wherry.settings.outputs import Output, OutputType
+
+SMALLEST = ("zstd", 19)
+EVERYWHERE = ("gzip", 9)
+
+
+def encoding_for(options: BuildOptions, outputs: Sequence[Output]) -> tuple[str, int | None]:
+    """Choose algorithm and level of an image's own layers; None is the algorithm's default."""
+    if not options.release:
+        return options.compression or "gzip", options.compression_level
+    return EVERYWHERE if why_not_zstd(outputs) else SMALLEST
+
+
+def why_not_zstd(outputs: Sequence[Output]) -> str:
+    """Say which output keeps a release from zstd; empty where none does."""
+    if any(output.type is OutputType.DOCKER and not output.loads for output in outputs):
+        return "a Docker older than 23 would not load it from type=docker"
+    return ""
+
+
+def release_line(outputs: Sequence[Output]) -> str:
+    """Say which encoding a release has, and why."""
+    reason = why_not_zstd(outputs)
+    if reason:
+        return f"release: {' '.join(map(str, EVERYWHERE))}, since {reason}"
+    return f"release: {' '.join(map(str, SMALLEST))}, which Docker before 23 and containerd before 1.5 can't unpack"
+
+
+def policy_of(wanted: CommonOptions, *folders: Path) -> Policy:
+    """Give how fresh bases have to be, with the digests of the wherry.lock that counts for each folder."""
+    from wherry.app.lockfile import lock_file, read_lock
+
+    locked: dict[str, str] = {}
+    for folder in folders:
+        locked |= read_lock(lock_file(folder))
+    return Policy(offline=wanted.offline, pull=wanted.pull, locked=locked)

@@ -1,0 +1,128 @@
+"""A build of Go modules, as the pipeline is asked for it: the caller's options over wherry.toml and .ko.yaml."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+
+from wherry.app.budget_gate import Budgeted, counted_from
+from wherry.app.build.call import Call
+from wherry.app.build.deliver import Delivery, check_names, check_platforms
+from wherry.app.build.encoding import EVERYWHERE, policy_of
+from wherry.app.build.go_request import request_of
+from wherry.app.build.go_work import GoRequest, GoRequests
+from wherry.app.build.ko import DATA, Naming, naming_of
+from wherry.app.build.options import GoBuild
+from wherry.app.build.programs import Chosen, chosen_of, door_of
+from wherry.app.session import Session
+from wherry.errors import InvalidUsage
+from wherry.oci.reference import Reference, names_registry
+from wherry.pipeline import Request
+from wherry.platform import Platform
+from wherry.settings.budgets import Budgets
+from wherry.settings.outputs import encoding_of
+
+
+def go_call(session: Session, wanted: GoBuild) -> Call:
+    """Read what a build asks for, and the files that say more of it.
+
+    Raises:
+        InvalidUsage, InvalidSettings, NotFound: with what to write instead.
+    """
+    naming = naming_of(session, wanted)
+    above = wanted.settings()
+    if naming:
+        above = replace(above, tags=None)
+    compression, level = encoding_of(wanted.outputs, above.compression, above.compression_level)
+    above = replace(above, compression=compression, compression_level=level)
+    chosen = tuple(chosen_of(session, wanted.packages, offline=wanted.offline))
+    if len(chosen) > 1 and (above.tags or above.debug_info or wanted.iidfile):
+        raise InvalidUsage(
+            f"{len(chosen)} images are built; -t, --debug-info and --iidfile are for one",
+            hint="build them one by one, or write the names into wherry.toml",
+        )
+    platforms = _here() if above.platforms is None else above.platforms
+    make = partial(request_of, session, above, platforms, stamp=not wanted.no_vcs, outputs=wanted.outputs)
+    requests = tuple(make(one) for one in chosen)
+    if wanted.allow_secret_ldflags:
+        requests = tuple(replace(one, flags=replace(one.flags, secrets_allowed=True)) for one in requests)
+    delivery = Delivery.of(session.cwd, wanted)
+    if naming:
+        requests, delivery = _named(requests, chosen, naming, wanted, delivery)
+    for request in requests:
+        check_platforms(request.platforms, wanted.outputs)
+    check_names(session, [name for request in requests for name in request.names], delivery, insecure=wanted.insecure)
+    if wanted.insecure:
+        remote = [request.base for request in requests if names_registry(request.base)]
+        session.insecure |= {Reference.parse(base.removeprefix("docker://")).registry for base in remote}
+    pushed = delivery.push or any(output.push for output in wanted.outputs)
+    budgeted = (_budgeted(*pair, budgets=wanted.budgets) for pair in zip(chosen, requests, strict=True))
+    releases = [bool(one.options.under(above).release) for one in chosen]
+    return Call(
+        request=GoRequests(requests),
+        fallback=GoRequests(tuple(map(_readable_everywhere, requests, releases))) if any(releases) else None,
+        why=door_of(session, chosen[0], asked=wanted.go) + _ko_words(requests, naming, wanted),
+        delivery=delivery,
+        use_cache=not wanted.no_cache,
+        size_record=wanted.size_record,
+        policy=replace(
+            policy_of(wanted, session.cwd, chosen[0].package.folder),
+            lazy=pushed and not delivery.load and all(output.push for output in wanted.outputs),
+        ),
+        budgeted=counted_from(budgeted, wanted.against, session.cwd),
+    )
+
+
+def joined_calls(calls: Iterable[Call]) -> Call:
+    """Join builds of single images to one; each program is built once, as the last call asks for it."""
+    found = list(calls)
+    kept = {one.images[0].package.import_path: (one, call) for call in found for one in [_requests(call.request)]}
+    fallbacks = [_requests(call.fallback or call.request) for _, call in kept.values()]
+    some = any(call.fallback for _, call in kept.values())
+    return replace(
+        found[0],
+        request=GoRequests(tuple(image for one, _ in kept.values() for image in one.images)),
+        fallback=GoRequests(tuple(image for one in fallbacks for image in one.images)) if some else None,
+        budgeted=tuple(budget for _, call in kept.values() for budget in call.budgeted),
+    )
+
+
+def _requests(request: Request) -> GoRequests:
+    assert isinstance(request, GoRequests)  # noqa: S101 - calls of this module have no other
+    return request
+
+
+def _readable_everywhere(request: GoRequest, released: bool) -> GoRequest:  # noqa: FBT001 - one of a pair of lists
+    return replace(request, algorithm=EVERYWHERE[0], level=EVERYWHERE[1]) if released else request
+
+
+def _budgeted(chosen: Chosen, request: GoRequest, *, budgets: bool) -> Budgeted:
+    return Budgeted(chosen.service or request.names[0], chosen.budgets if budgets else Budgets(), chosen.folder)
+
+
+def _named(
+    requests: tuple[GoRequest, ...], chosen: tuple[Chosen, ...], naming: Naming, wanted: GoBuild, delivery: Delivery
+) -> tuple[tuple[GoRequest, ...], Delivery]:
+    """Give images the names that a repository makes; without --repo, those that wherry.toml names keep theirs."""
+    said = wanted.repo or wanted.local
+    named = tuple(
+        request if one.options.tags and not said else replace(request, names=naming.names(request.package.import_path))
+        for request, one in zip(requests, chosen, strict=True)
+    )
+    if named == requests:
+        return requests, delivery
+    return named, replace(delivery, load=True) if naming.local else replace(delivery, push=True)
+
+
+def _ko_words(requests: tuple[GoRequest, ...], naming: Naming | None, wanted: GoBuild) -> str:
+    """Say what was done for ko's sake without an option that asks for it."""
+    words = ""
+    if naming and not (wanted.repo or wanted.local):
+        words += f"; KO_DOCKER_REPO is set: {'loaded' if naming.local else 'pushed'} as ko would, -t NAME keeps it here"
+    if any(file.path.startswith(f"{DATA}/") for request in requests for file in request.added):
+        words += f"; kodata/ goes to {DATA}"
+    return words
+
+
+def _here() -> tuple[Platform, ...]:
+    return (Platform.of("linux", os.uname().machine),)

@@ -1,0 +1,347 @@
+"""Go modules to images: the front end's half of the line that `pipeline.py` shows.
+
+Here, since only here both ends are known: the rooms that make images and the module that asks for them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wherry.analysis.build_secrets import judge_x_values
+from wherry.app.build.config import judge_config
+from wherry.app.build.options import FrontEnd
+from wherry.app.build.result import BuiltImage, BuiltPlatform, Program
+from wherry.bases import Bases
+from wherry.build.compile import GoFlags
+from wherry.build.engine import Outcome
+from wherry.build.origins import note_origins
+from wherry.build.perform import ImagePerformer
+from wherry.build.recipe import refuse_secrets
+from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
+from wherry.checkout import Checkout, Released, VcsFacts, rfc3339
+from wherry.errors import WherryError
+from wherry.finding import Finding, Severity
+from wherry.host.toolchain import locate
+from wherry.oci import media
+from wherry.oci.config import RuntimeConfig
+from wherry.oci.image import Image
+from wherry.oci.manifest import Index
+from wherry.plan.from_module import Packing, Target, plan_images
+from wherry.plan.steps import AddedFile, Plan
+from wherry.platform import Platform, order
+from wherry.settings.values import parse_epoch
+from wherry.source import published
+from wherry.source.module import MainPackage
+from wherry.source.vcs import Vcs, VcsAbsent
+from wherry.store.contract import write_document
+
+if TYPE_CHECKING:
+    from wherry.pipeline import BuildSetup
+    from wherry.store.results import Results
+
+GO_VARIABLES = ("GO", "CGO_")
+"""Prefixes of what the environment says to Go."""
+_NOT_GO = frozenset({"GOPATH_BACKUP", "GOOGLE_APPLICATION_CREDENTIALS", "GOTELEMETRYDIR", "GOPROXY"})
+"""GOPROXY cannot change a build: go.sum fixes the content."""
+
+
+class CannotStart(WherryError):
+    """The program would not start on the base; nothing was stored under a name."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoRequest:
+    """One image that a user asks for."""
+
+    package: MainPackage
+    names: tuple[str, ...]
+    """Tags in the local store."""
+    platforms: tuple[Platform, ...]
+    base: str
+    flags: GoFlags = field(default_factory=GoFlags)
+    go_version: str = ""
+    go_environment: Mapping[str, str] = field(default_factory=dict)
+    stamp: bool = True
+    """Whether facts of version control go into labels, and into a program that reads them."""
+    config: RuntimeConfig = field(default_factory=RuntimeConfig)
+    path: str = ""
+    """Where the program lies in the image; empty: /app/NAME."""
+    added: tuple[AddedFile, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    algorithm: str = "gzip"
+    level: int | None = None
+    debug_info: Path | None = None
+    """Where the program with its symbols goes; with several platforms, one file each (`.linux-arm64`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoRequests:
+    """Several images, built side by side."""
+
+    images: tuple[GoRequest, ...]
+    front_end = FrontEnd.GO
+
+    @contextmanager
+    def open(self, setup: "BuildSetup", results: "Results") -> Iterator["GoImages"]:
+        """See `pipeline.Request`."""
+        own = next((one.package for one in self.images if not one.package.release), None)
+        vcs = Checkout(own.module, setup.runner, setup.environment) if own else Released(None, setup.environment)
+        bases = Bases(setup.store, setup.remote(results))
+        performer = ImagePerformer(
+            store=setup.store,
+            runner=setup.runner,
+            environment=setup.environment,
+            scratch=setup.cache / "link",
+            vcs=lambda: vcs.status,
+            judge=judge,
+            judge_values=judge_x_values,
+            base=bases.take,
+            folders=lambda name, image, parents: bases.folders(name, image, parents, results),
+            holds_layer=bases.holds,
+            refuse=lambda compiled, program, image: refuse_if_it_cannot_start(compiled, program, image, bases),
+            threads=setup.threads,
+            said=setup.listener.printed,
+        )
+        try:
+            yield GoImages(setup, self.images, vcs, bases, performer, results)
+        finally:
+            vcs.stop()
+            performer.close()
+
+
+@dataclass
+class GoImages:
+    """See `pipeline.Work`."""
+
+    setup: "BuildSetup"
+    requests: Sequence[GoRequest]
+    vcs: Checkout | Released
+    bases: Bases
+    performer: ImagePerformer
+    results: "Results"
+    renewed: frozenset[str] = frozenset()
+    _targets: list[Target] = field(default_factory=list)
+    _plan: Plan | None = None
+
+    def plan(self) -> Plan:
+        """See `pipeline.Work`."""
+        self._targets = [self._target(request) for request in self.requests]
+        self._plan = plan_images(self._targets, slot=str(self.requests[0].package.module))
+        return self._plan
+
+    def images(self, outcomes: Mapping[str, Outcome]) -> list[BuiltImage]:
+        """See `pipeline.Work`."""
+        note_origins(self.results, outcomes.values())
+        return [self._finish(*pair, outcomes) for pair in zip(self.requests, self._targets, strict=True)]
+
+    def keep(self, outcomes: Mapping[str, Outcome], *, unchanged: bool) -> None:
+        """Write the programs with their symbols."""
+        del unchanged
+        for request, target in zip(self.requests, self._targets, strict=True):
+            self._write_debug_info(request, target, outcomes)
+
+    def abandon(self) -> None:
+        """Leave the compiler alone: it ends by itself, and its cache is of use."""
+
+    def placed(self, error: WherryError) -> WherryError:
+        """Leave it: the compiler names the place."""
+        return error
+
+    def trace(self) -> Vcs | VcsAbsent:
+        """Give what git says."""
+        return self.vcs.status
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What git and published modules have to say."""
+        releases = [request.package.release for request in self.requests if request.package.release]
+        return (*self.vcs.notices, *(warning for release in releases for warning in release.warnings))
+
+    @property
+    def looked_at(self) -> int:
+        """See `pipeline.Work`."""
+        return self.performer.looked_at
+
+    def _target(self, request: GoRequest) -> Target:
+        from wherry.layer.compress import Encoding
+
+        encoding = (
+            Encoding(request.algorithm, request.level)
+            if request.level is not None
+            else Encoding.default(request.algorithm)
+        )
+        for warning in refuse_secrets(
+            judge_config(request.config, request.annotations), allowed=request.flags.secrets_allowed
+        ):
+            self.setup.listener.warn(warning)
+        epoch = parse_epoch(self.setup.environment.get("SOURCE_DATE_EPOCH", ""))
+        release, bases = request.package.release, self.bases
+        vcs = Released(release, self.setup.environment) if release else self.vcs
+        facts = vcs.facts() if request.stamp else VcsFacts()
+        flags = replace(request.flags, ldflags=vcs.expanded(request.flags.ldflags, "--ldflags")).arguments()
+        created = epoch if epoch is not None else facts.committed
+        return Target(
+            package=request.package,
+            platforms=order(request.platforms),
+            flags=(*published.FLAGS, *flags) if release else flags,
+            public=request.flags.public,
+            secrets_allowed=request.flags.secrets_allowed,
+            environment={
+                "CGO_ENABLED": "0",
+                **self._go_environment(),
+                **(published.ENVIRONMENT if release else {}),
+            },
+            overrides=request.go_environment,
+            go=self._go(request),
+            stamp=request.stamp and not release,
+            base=request.base,
+            base_content=bases.content(request.base),
+            path=request.path or f"/app/{request.package.name}",
+            added=request.added,
+            changes=_configured(request, facts),
+            created=rfc3339(created),
+            annotations={**bases.annotations(request.base), **request.annotations},
+            recipe=_recipe(request, facts, epoch, encoding.encoder, remote=bases.is_remote(request.base)),
+            packing=Packing(
+                algorithm=encoding.algorithm, level=encoding.level, encoder=encoding.encoder, mtime=epoch or 0
+            ),
+        )
+
+    def _finish(self, request: GoRequest, target: Target, outcomes: Mapping[str, Outcome]) -> BuiltImage:
+        platforms = tuple(self._platform(target, platform, outcomes) for platform in target.platforms)
+        root = platforms[0].image.descriptor
+        if len(platforms) > 1:
+            index = Index.of(tuple(built.image.descriptor for built in platforms), dict(request.annotations))
+            root = write_document(self.setup.store, media.OCI_INDEX, index.encoded())
+        return BuiltImage(
+            names=request.names,
+            title=request.package.name,
+            root=root,
+            platforms=platforms,
+            base=request.base,
+            package=request.package.import_path,
+        )
+
+    def _platform(self, target: Target, platform: Platform, outcomes: Mapping[str, Outcome]) -> BuiltPlatform:
+        from wherry.store.images import read_image
+
+        manifest = descriptor_of(outcomes[target.step("assemble", platform)].result)
+        outcome = outcomes[target.step("compile", platform)]
+        compiled = compiled_of(outcome.result)
+        packs = [target.step(what, platform) for what in ("pack files of", "pack")]
+        return BuiltPlatform(
+            platform=platform,
+            image=read_image(self.setup.store, manifest),
+            own=tuple(layer_of(outcomes[pack].result) for pack in packs if pack in outcomes),
+            program=Program(compiled.digest, compiled.size, compiled.go, outcome.cached, outcome.seconds),
+        )
+
+    def _write_debug_info(self, request: GoRequest, target: Target, outcomes: Mapping[str, Outcome]) -> None:
+        from wherry.store.files import replacing
+
+        if request.debug_info is None:
+            return
+        for platform in target.platforms:
+            outcome = outcomes[target.step("compile", platform)]
+            compiled = compiled_of(outcome.result)
+            place = debug_path(request.debug_info, platform, many=len(target.platforms) > 1)
+            if compiled.build_id and _build_id(place) == compiled.build_id:
+                continue
+            twin = self.performer.link_twin(outcome.step, compiled)
+            with replacing(place) as copy, twin.open("rb") as source:
+                while chunk := source.read(1 << 20):
+                    copy.write(chunk)
+            place.chmod(0o755)
+
+    def _go(self, request: GoRequest) -> str:
+        located = locate(self.setup.environment)
+        return f"{located[0] if located else ''}" + (f"@{request.go_version}" if request.go_version else "")
+
+    def _go_environment(self) -> dict[str, str]:
+        return {
+            name: value
+            for name, value in self.setup.environment.items()
+            if (name.startswith(GO_VARIABLES) and name not in _NOT_GO)
+            or name in {"HOME", "XDG_CONFIG_HOME", "CC", "CXX", "AR"}
+        }
+
+
+def debug_path(file: Path, platform: Platform, *, many: bool) -> Path:
+    """Say where the program with symbols of a platform goes."""
+    return file.with_name(f"{file.name}.{str(platform).replace('/', '-')}") if many else file
+
+
+def _build_id(program: Path) -> str:
+    from wherry.analysis.mapped import map_elf
+
+    return map_elf(program).gnu_build_id if program.is_file() else ""
+
+
+def judge(program: Path) -> Facts:
+    """Read of a fresh program what the line has to know."""
+    from wherry.analysis.closure import needs_of, reads_build_info
+
+    needs = needs_of(program)
+    return Facts(needs.interpreter, tuple(needs.libraries), reads_build_info(program), _build_id(program))
+
+
+def refuse_if_it_cannot_start(compiled: Compiled, program: Callable[[], Path], base: Image, bases: Bases) -> None:
+    """Stop where the program asks for what its base has not.
+
+    Raises:
+        CannotStart: with what it asks for.
+    """
+    if not compiled.interpreter and not compiled.libraries:
+        return
+    from wherry.analysis.closure import start_findings
+
+    findings = start_findings(program(), has=bases.root(base).has, platform=base.platform)
+    fatal = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if fatal:
+        raise CannotStart(_why(compiled, fatal), hint=fatal[0].remedy)
+
+
+def _why(compiled: Compiled, findings: Iterable[Finding]) -> str:
+    lines = [f"{compiled.recipe['module.package']} can't start on its base"]
+    for finding in findings:
+        lines.append(f"  {finding.message}")
+        lines.extend(f"    {evidence}" for evidence in finding.evidence)
+    return "\n".join(lines)
+
+
+def _configured(request: GoRequest, facts: VcsFacts) -> RuntimeConfig:
+    import msgspec
+
+    path = request.path or f"/app/{request.package.name}"
+    config = request.config
+    labels = {
+        "org.opencontainers.image.title": request.package.name,
+        "org.opencontainers.image.revision": facts.revision,
+        "org.opencontainers.image.version": facts.version,
+        "org.opencontainers.image.source": facts.source,
+        **(config.labels or {}),
+    }
+    return msgspec.structs.replace(
+        config,
+        entrypoint=config.entrypoint or (path,),
+        labels={name: value for name, value in labels.items() if value},
+    )
+
+
+def _recipe(request: GoRequest, facts: VcsFacts, epoch: int | None, encoder: str, *, remote: bool) -> dict[str, str]:
+    from wherry import __version__
+
+    recipe = {
+        "wherry": __version__,
+        "base.name": request.base if request.base in Bases.EMBEDDED or remote else "external",
+        "layers.encoder": encoder,
+        "layers.mtime": str(epoch or 0),
+        "module.revision": facts.revision,
+    }
+    if epoch is not None:
+        recipe["sourceDateEpoch"] = str(epoch)
+    return recipe

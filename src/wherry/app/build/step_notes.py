@@ -1,0 +1,41 @@
+"""Why each step of a Dockerfile was done, remembered for `wherry why`."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from wherry.build.engine import Outcome
+from wherry.store.results import Results
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """What is remembered of a step for `wherry why`."""
+
+    cached: bool
+    """In the last build that did anything."""
+    missed: float
+    """When it was done last, seconds since the epoch; 0: never here."""
+    seconds: float
+    """How long that took."""
+    reasons: tuple[str, ...]
+    """Why it was done."""
+
+
+def note_steps(results: Results, slot: str, outcomes: Mapping[str, Outcome], now: float) -> None:
+    """Remember why each step was done."""
+    before = noted_steps(results, slot)
+    steps = {}
+    for name, outcome in outcomes.items():
+        if outcome.cached and name in before:
+            steps[name] = msgspec.structs.replace(before[name], cached=True)
+        elif outcome.cached:
+            steps[name] = Noted(cached=True, missed=0.0, seconds=0.0, reasons=())
+        else:
+            steps[name] = Noted(cached=False, missed=now, seconds=outcome.seconds, reasons=outcome.reasons)
+    results.put_fact(f"steps of {slot}", msgspec.json.encode(steps).decode())
+
+
+def noted_steps(results: Results, slot: str) -> dict[str, Noted]:
+    """Give what is remembered of a build's steps, in their order."""
+    known = results.fact(f"steps of {slot}")
+    return msgspec.json.decode(known, type=dict[str, Noted]) if known else {}

@@ -1,0 +1,87 @@
+"""A Dockerfile's build checks: for `wherry lint`, `wherry build --check`, and for builds that ask for them."""
+
+import os
+from contextlib import ExitStack
+
+from wherry.app.build.named_images import DOCKER, NamedImages
+from wherry.app.build.options import DockerfileBuild
+from wherry.app.build.sources import Source, arguments_of, ignored_by, named_contexts
+from wherry.app.session import Session
+from wherry.dockerfile.checks import CHECK, CHECK_ARGUMENT, Checks
+from wherry.dockerfile.errors import DockerfileError, Lines
+from wherry.dockerfile.lint import Linted, lint
+from wherry.dockerfile.notes import Around, Base
+from wherry.errors import WherryError
+from wherry.oci.reference import Reference
+from wherry.plan.from_dockerfile import familiar
+from wherry.platform import Platform
+
+
+def lint_source(session: Session, source: Source, wanted: DockerfileBuild) -> Linted:
+    """Check a Dockerfile; an error that ends the check is in the result, after what was found before it."""
+    with ExitStack() as stack:
+        return lint(source.name, source.text, _around(session, source, wanted, stack))
+
+
+def refuse(session: Session, source: Source, wanted: DockerfileBuild) -> None:
+    """Stop a build if its file says `# check=error=true`, and something was found.
+
+    Raises:
+        DockerfileError: something was; all of it was reported as progress.
+    """
+    if CHECK not in source.text and not any(text.startswith(CHECK_ARGUMENT) for text in wanted.build_args):
+        return
+    if not Checks.of(source.text, dict(arguments_of(session, wanted.build_args))).fail:
+        return
+    linted = lint_source(session, source, wanted)
+    if not linted.findings:
+        return
+    for finding in linted.findings:
+        session.progress.warn(f"{finding.place}: {finding.rule}: {finding.message}")
+    first = int(linted.findings[0].place.rpartition(":")[2])
+    rules = ", ".join(dict.fromkeys(finding.rule for finding in linted.findings))
+    raise DockerfileError(
+        f"lint violation found for rules: {rules}",
+        Lines(first, first),
+        hint="correct them, or leave rules out with # check=skip=RULE above an instruction",
+    )
+
+
+def _around(session: Session, source: Source, wanted: DockerfileBuild, stack: ExitStack) -> Around:
+    here = Platform.of("linux", os.uname().machine)
+    kinds, names, _ = named_contexts(session, wanted.build_contexts, stack)
+    images = NamedImages(session.store, None)
+
+    def base(name: str, platform: Platform) -> Base | None:
+        name = familiar(name)
+        if kinds.get(name) == "files" or names.get(name) == f"{DOCKER}scratch":
+            return Base(platform=platform, env={}, own_shell=False)
+        image = images.at_hand(names.get(name, name), platform)
+        if image is None:
+            return None
+        settings = image.config.runtime
+        return Base(
+            platform=image.platform,
+            env=settings.environment,
+            own_shell=bool(settings.shell),
+            triggers=settings.on_build or (),
+        )
+
+    return Around(
+        platform=wanted.platforms[0] if wanted.platforms else here,
+        build_platform=here,
+        arguments=dict(arguments_of(session, wanted.build_args)),
+        target=wanted.target,
+        ignored=ignored_by(source),
+        contexts=frozenset(kinds),
+        base=base,
+        valid=_valid,
+    )
+
+
+def _valid(name: str) -> bool:
+    try:
+        Reference.parse(name)
+    except WherryError:
+        return False
+    return True

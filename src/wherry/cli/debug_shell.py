@@ -1,0 +1,49 @@
+"""`wherry build --debug-shell`: a shell where a step failed."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from wherry.app.sandboxes import why_refused
+from wherry.cli.world import World
+from wherry.host.process import which
+from wherry.sandbox.ids import Mapping as Ids
+from wherry.sandbox.spec import Container, Volume
+
+
+class DebugShell:
+    """A shell where a step failed: in its rootfs, as it left it, with its mounts, as its user."""
+
+    def __init__(self, world: World, mapping: Ids, notice: Callable[[str], None]) -> None:
+        self._world = world
+        self._mapping = mapping
+        self._notice = notice
+
+    def open(self, job: Container, code: int) -> None:
+        """Open one; what is written in it is kept nowhere."""
+        from wherry.sandbox.attend import run_container
+        from wherry.sandbox.view import View
+
+        argv, volumes = ["/bin/sh"], job["volumes"]
+        if View([*job["layers"], f"{job['writable']}/tree"]).status("/bin/sh") is None:
+            busybox = which("busybox", self._world.environment.get("PATH", os.defpath))
+            if busybox is None:
+                self._notice("--debug-shell: the root has no shell, and there is no busybox here to bring along")
+                return
+            argv = ["/.wherry/busybox", "sh"]
+            program: Volume = {
+                "source": busybox, "destination": "/.wherry/busybox", "read_only": True, "provided": False,
+            }  # fmt: skip
+            volumes = [*volumes, program]
+        self._notice(f"the step ended with {code}; this is a shell in its place, `exit` leaves it")
+        shell: Container = {
+            **job,
+            "argv": argv,
+            "volumes": volumes,
+            "ids": self._mapping.for_user(job["uid"], job["gid"]),
+            "layers": [*job["layers"], f"{job['writable']}/tree"],
+            "writable": "",
+            "own_tmp": False,
+            "terminal": sys.stdin.isatty() and self._world.stdout.isatty(),
+        }
+        run_container(shell, stdin=True, notice=self._notice, why=why_refused(self._mapping))

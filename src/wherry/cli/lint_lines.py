@@ -1,0 +1,40 @@
+"""What build checks found, printed: for `wherry lint`, and for `wherry build --check`."""
+
+import json
+from dataclasses import asdict
+
+from wherry.app.build.dockerfile import open_source
+from wherry.app.build.options import DockerfileBuild
+from wherry.app.lint import lint_source
+from wherry.cli.streams import streams_of
+from wherry.cli.world import World
+from wherry.dockerfile.lint import Linted
+from wherry.finding import Severity
+from wherry.report.views import plain
+
+
+def check(world: World, wanted: DockerfileBuild, *, as_json: bool) -> int:
+    """Check a Dockerfile and print what was found; give the exit code.
+
+    Raises:
+        DockerfileError: it can't be understood; what was found before that is printed.
+    """
+    with open_source(world, wanted, streams_of(world)) as source:
+        linted = lint_source(world, source, wanted)
+        _say(world, linted, as_json=as_json)
+        if linted.error is not None:
+            raise linted.error
+        if not linted.findings and not as_json:
+            world.note(f"{source.name}: nothing found")
+    return 1 if any(finding.severity is not Severity.NOTE for finding in linted.findings) else 0
+
+
+def _say(world: World, linted: Linted, *, as_json: bool) -> None:
+    if as_json:
+        world.say(json.dumps([asdict(finding) for finding in linted.findings], indent=2))
+        return
+    for finding in linted.findings:
+        world.say(plain(f"{finding.place}: {finding.rule}: {finding.message}"))
+        for evidence in finding.evidence:
+            world.say(f"  {plain(evidence)}")
+        world.say(f"  remedy: {plain(finding.remedy)}")

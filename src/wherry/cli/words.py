@@ -1,0 +1,237 @@
+"""The words of a command line, as the typed options of a build."""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from wherry.app.build.options import CommonOptions, DockerfileBuild, FrontEnd, GoBuild
+from wherry.app.build.result import BuildResult
+from wherry.errors import InvalidUsage
+from wherry.platform import Platform
+from wherry.settings.outputs import parse_outputs
+from wherry.settings.values import (
+    Added,
+    check_go_variable,
+    check_user,
+    check_workdir,
+    parse_pair,
+    parse_platforms,
+    parse_ports,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """How a build speaks: the command line's own options, for both front ends."""
+
+    quiet: bool = False
+    """Whether the digest alone is printed."""
+    as_json: bool = False
+    progress: str = "auto"
+    """One of `report.progress.MODES`."""
+    explain: bool = False
+
+    @property
+    def mode(self) -> str:
+        """How progress is shown."""
+        return "quiet" if self.quiet and self.progress == "auto" else self.progress
+
+
+VOICE = frozenset(Voice.__dataclass_fields__)
+"""Options that no build sees."""
+
+
+def given_words(context: click.Context) -> dict[str, str]:
+    """Give the options of a call that were written out, each as it was written, by the name it is handed over by."""
+    given = {}
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if not isinstance(parameter, click.Option) or context.get_parameter_source(name) is not _WRITTEN:
+            continue
+        value = context.params[name]
+        spelt = [*parameter.secondary_opts] if value is False and parameter.secondary_opts else [*parameter.opts]
+        if parameter.is_flag and isinstance(parameter.flag_value, str) and parameter.flag_value != value:
+            continue
+        given[name] = max(spelt, key=len)
+    return given
+
+
+_WRITTEN = ParameterSource.COMMANDLINE
+
+
+def voice_of(words: Mapping[str, Any]) -> Voice:
+    """Read how the build speaks."""
+    return Voice(**{name: words[name] for name in VOICE if name in words})
+
+
+def go_build(packages: Sequence[str], words: Mapping[str, Any]) -> GoBuild:
+    """Read a build of Go modules; a command may lack some of the options.
+
+    Raises:
+        InvalidUsage: a word is not of the form it should have.
+    """
+    go_env = _pairs(words, "go_env", "--go-env")
+    for name, _ in go_env or ():
+        check_go_variable(name)
+    return GoBuild(
+        packages=tuple(packages),
+        base=words["base"],
+        ldflags=words["ldflags"],
+        gcflags=words["gcflags"],
+        asmflags=words["asmflags"],
+        go_tags=tuple(tag for text in words["go_tags"] for tag in text.replace(",", " ").split()) or None,
+        go_env=go_env,
+        go_version=words["go_version"],
+        trimpath=words["trimpath"],
+        strip=words["strip"],
+        strip_buildid=words["strip_buildid"],
+        debug_info=words.get("debug_info"),
+        no_vcs=words["no_vcs"],
+        allow_secret_ldflags=words["allow_secret_ldflags"],
+        size_record=words.get("size_record", False),
+        repo=words["repo"] or "",
+        style=words["style"] or "",
+        local=words["local"],
+        go=words.get("go", False),
+        **_common(words, parse_platforms(words["platforms"]) or None),
+    )
+
+
+def dockerfile_build(context: str, words: Mapping[str, Any]) -> DockerfileBuild:
+    """Read a build of a Dockerfile.
+
+    Raises:
+        InvalidUsage: a word is not of the form it should have.
+    """
+    from wherry.dockerfile.mounts import parse_size
+
+    return DockerfileBuild(
+        context=context,
+        file=words["file"] or "",
+        target=words["target"],
+        build_args=words["build_args"],
+        build_contexts=words["build_contexts"],
+        secrets=words["secrets"],
+        agents=words["agents"],
+        no_cache_filter=tuple(name.strip() for text in words["no_cache_filter"] for name in text.split(",")),
+        hosts=tuple(map(_host, words["hosts"])),
+        limits=tuple(map(_limit, words["limits"])),
+        shm=parse_size(words["shm"]) if words["shm"] else 0,
+        network=words["network"],
+        allow=words["allow"],
+        isolation=words["isolation"],
+        cache_from=words["cache_from"],
+        cache_to=words["cache_to"],
+        check=words["check"],
+        debug_shell=words["debug_shell"],
+        **_common(words, _as_asked(words["platforms"]) or None),
+    )
+
+
+def check_voice(voice: Voice, options: CommonOptions) -> None:
+    """Refuse to print two things on stdout.
+
+    Raises:
+        InvalidUsage: an output goes there, and a document would.
+    """
+    if voice.as_json and any(output.stdout for output in options.outputs):
+        raise InvalidUsage("--json prints to stdout, and an --output goes there too", hint="give the output a dest")
+
+
+def _common(words: Mapping[str, Any], platforms: tuple[Platform, ...] | None) -> dict[str, Any]:
+    return {
+        "tags": words["tags"] or None,
+        "platforms": platforms,
+        "labels": _pairs(words, "labels", "--label"),
+        "annotations": _pairs(words, "annotations", "--annotation"),
+        "env": _pairs(words, "env", "--env"),
+        "user": check_user(words["user"]) if words["user"] else None,
+        "workdir": check_workdir(words["workdir"]) if words["workdir"] else None,
+        "expose": tuple(port for text in words["expose"] for port in parse_ports(text)) or None,
+        "entrypoint": _argv("--entrypoint", words["entrypoint"]),
+        "cmd": _argv("--cmd", words["cmd"]),
+        "add": tuple(Added.parse(text) for text in words["add"]) or None,
+        "compression": words["compression"],
+        "compression_level": words["compression_level"],
+        "release": words["release"],
+        "outputs": parse_outputs(words.get("outputs", ())),
+        "metadata_file": words.get("metadata_file") or "",
+        "iidfile": words.get("iidfile") or "",
+        "push": words.get("push", False),
+        "load": words.get("load", False),
+        "budgets": words.get("budgets", True),
+        "against": words.get("against") or "",
+        "pull": words["pull"],
+        "offline": words["offline"],
+        "insecure": words["insecure"],
+        "no_cache": words["no_cache"],
+    }
+
+
+def _pairs(words: Mapping[str, Any], name: str, option: str) -> tuple[tuple[str, str], ...] | None:
+    return tuple(parse_pair(text, option) for text in words[name]) or None
+
+
+def _argv(option: str, text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    try:
+        argv = json.loads(text) if text.lstrip().startswith("[") else shlex.split(text)
+    except ValueError as error:
+        raise InvalidUsage(
+            f"{option} {text!r}: {error}", hint='write words, or a JSON list such as ["/app/api", "-v"]'
+        ) from error
+    if not all(isinstance(word, str) for word in argv):
+        raise InvalidUsage(f"{option} {text!r}: a word is no text", hint='write a JSON list such as ["/app/api", "-v"]')
+    return tuple(argv)
+
+
+def _as_asked(texts: Sequence[str]) -> tuple[Platform, ...]:
+    """Read platforms in the order they were given, which is that of a Dockerfile's index."""
+    words = [word.strip() for text in texts for word in text.split(",")]
+    if "all" in words:
+        return parse_platforms(texts)
+    return tuple(dict.fromkeys(map(Platform.parse, words)))
+
+
+def _host(text: str) -> tuple[str, str]:
+    mark = "=" if "=" in text else ":"
+    name, found, address = text.partition(mark)
+    if not found or not name or not address:
+        raise InvalidUsage(f"--add-host {text}: no name and address", hint="write it as NAME:IP")
+    return name, address.strip("[]")
+
+
+def _limit(text: str) -> tuple[str, int, int]:
+    name, _, values = text.partition("=")
+    soft, _, hard = values.partition(":")
+    numbers = [int(value) if re.fullmatch(r"-?\d+", value) else None for value in (soft, hard or soft)]
+    if None in numbers or not name:
+        raise InvalidUsage(f"--ulimit {text}: invalid limit", hint="write it as nofile=1024 or nofile=1024:2048")
+    return name, numbers[0] or 0, numbers[1] or 0
+
+
+def build_of(front_end: FrontEnd, paths: Sequence[str], words: Mapping[str, Any]) -> GoBuild | DockerfileBuild:
+    """Read a build with a front end.
+
+    Raises:
+        InvalidUsage: a word is not of the form it should have, or a Dockerfile has several contexts.
+    """
+    if front_end is FrontEnd.GO:
+        return go_build(paths, words)
+    if len(paths) > 1:
+        raise InvalidUsage(f"{len(paths)} contexts: a Dockerfile has one", hint="give one folder")
+    return dockerfile_build(paths[0] if paths else ".", words)
+
+
+def printed(result: BuildResult, voice: Voice) -> list[str]:
+    """Give the lines of stdout."""
+    if voice.as_json:
+        return [result.document().decode()]
+    return [image.digest if voice.quiet else image.reference for image in result.images]

@@ -1,0 +1,82 @@
+"""A standard stream that is closed, full or not read: exit code and message as git has them, for every command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wherry.cli.main import COMMANDS
+
+FULL = "error: write failure on standard output: No space left on device\n"
+pytestmark = pytest.mark.slow
+
+
+def called(folder: Path, words: list[str], redirections: str) -> subprocess.CompletedProcess[str]:
+    """Call wherry through a shell that redirects its streams."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("WHERRY")},
+        "WHERRY_STORE": str(folder / "store"),
+        "WHERRY_CACHE": str(folder / "cache"),
+    }
+    program = [sys.executable, "-m", "wherry", *words]
+    return subprocess.run(
+        ["/bin/sh", "-c", f'"$@" {redirections}', "sh", *program],
+        check=False, cwd=folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["images", "--json"], ["doctor"], ["completion", "bash"]])
+def test_a_full_disk_is_told_once(tmp_path, words):
+    """Git ends with 128 and one line."""
+    done = called(tmp_path, words, ">/dev/full")
+
+    assert (done.returncode, done.stderr.count("write failure")) == (128, 1)
+    assert done.stderr.endswith(FULL)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_writes_to_the_same_stdout(tmp_path, command):
+    """Its help is written as all results are."""
+    done = called(tmp_path, [command, "--help"], ">/dev/full")
+
+    assert (done.returncode, done.stderr) == (128, FULL)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["images", "--json"]])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_none(tmp_path, words, closed):
+    """Git takes /dev/null in its place."""
+    done = called(tmp_path, words, closed)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_stderr_that_is_full_loses_words_alone(tmp_path):
+    """The exit code is that of the error."""
+    assert called(tmp_path, ["rm", "nothing:here"], "2>/dev/full").returncode == 66
+
+
+def test_a_reader_that_went_away(tmp_path):
+    """128 and SIGPIPE, without a word."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as out:
+        program = [sys.executable, "-m", "wherry", "--help"]
+        done = subprocess.run(program, check=False, cwd=tmp_path, stdout=out, stderr=subprocess.PIPE)
+
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_build_and_its_replay(tmp_path):
+    """Both write the reference; no file of the store gets its bytes where stdout is closed."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    words = ["build", "-t", "x:1", "--progress", "quiet"]
+    for _ in range(2):
+        assert called(tmp_path, words, ">/dev/full").stderr == FULL
+        closed = called(tmp_path, words, ">&-")
+        assert (closed.returncode, closed.stderr) == (0, "")
+
+    assert called(tmp_path, words, "").stdout.startswith("x:1@sha256:")
+    assert called(tmp_path, ["verify-store"], "").returncode == 0

@@ -90,3 +90,14 @@ def test_what_stays_in_another_stage_is_not_published(wherry):
 
     wherry("inspect", "app", "--json")
     assert TOKEN not in wherry.out
+
+
+def test_a_token_in_what_a_url_asks_for(wherry):
+    """ADD's source stays in the history, query and all; nothing answers here, and the warning comes before that."""
+    wherry.write("Dockerfile", "FROM scratch\nADD http://127.0.0.1:9/x.tar?v=1&access_token=correct-horse /x\n")
+
+    wherry("build", "-f", "Dockerfile", ".", code=69)
+
+    assert "access_token: is named as secrets are" in wherry.err
+    wherry.write("Dockerfile", f"FROM scratch\nADD http://127.0.0.1:9/x.tar?v={TOKEN} /x\n")
+    wherry("build", "-f", "Dockerfile", ".", code=65)

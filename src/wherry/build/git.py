@@ -1,6 +1,6 @@
 """git, started so that nothing of the user's, of the machine's or of a repository decides what it does.
 
-Whoever writes a Dockerfile names repositories. git would take the user's credentials for them, run the user's hooks and
+The author of a Dockerfile names repositories. git would take the user's credentials for them, run the user's hooks and
 helpers, and follow what a repository says of submodules. So it gets an environment of ours: no configuration of the
 user or the system, no home, no hooks, filters, templates and helpers, no prompts, and only protocols that reach a
 network. What may log in is named: secrets `GIT_AUTH_HEADER[.HOST]` and `GIT_AUTH_TOKEN[.HOST]`, and the agent of
@@ -92,7 +92,7 @@ class LogIn:
 
     @property
     def identity(self) -> str:
-        """Name whose view of a repository this is, so that a cache never shows one's files to another."""
+        """Name who sees a repository this way, so that the cache never gives one user's files to another's build."""
         if self.header:
             return hashlib.sha256(self.header.encode()).hexdigest()
         return "own" if self.own else f"agent {bool(self.agent)}" if self.agent else ""

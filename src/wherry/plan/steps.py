@@ -142,9 +142,9 @@ VALUES = "values of -X"
 
 def _without_values(fields: dict[str, str]) -> dict[str, str]:
     """Hide what -X sets in the flags and GOFLAGS of a compile step."""
-    told = {name: text for name, text in fields.items() if name.startswith(("flags.", "environment.GOFLAGS"))}
-    hidden = {name: _hidden(text) for name, text in told.items() if "-X" in text}
-    return {**fields, **hidden, VALUES: key_of({name: told[name] for name in hidden})} if hidden else fields
+    texts = {name: text for name, text in fields.items() if name.startswith(("flags.", "environment.GOFLAGS"))}
+    hidden = {name: _hidden(text) for name, text in texts.items() if "-X" in text}
+    return {**fields, **hidden, VALUES: key_of({name: texts[name] for name in hidden})} if hidden else fields
 
 
 def _hidden(flags: str) -> str:

@@ -1,6 +1,6 @@
 """Addresses of git repositories as ADD and contexts name them, checked before git sees any part of one.
 
-Whoever writes a Dockerfile chooses the address, and git takes words that begin with a dash as options, names with `:`
+The author of a Dockerfile chooses the address, and git takes words that begin with a dash as options, names with `:`
 as paths in a commit, and hosts as words for ssh. So each part has to be what it stands for, or nothing is started.
 
 Sources: docker buildx, "Git repositories" (`URL#REF:FOLDER`, `URL?ref=…&tag=…&branch=…&subdir=…&checksum=…`);
@@ -11,7 +11,7 @@ git 2.39, git-check-ref-format(1), gitrevisions(7), gitnamespaces(7); RFC 3986, 
 import re
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from wherry.errors import InvalidUsage
 
@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _CHECKSUM = re.compile(r"[0-9a-f]{7,64}")
 _NO_REF = re.compile(r"^[-/.]|\.\.|//|/\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.lock(?:/|$)|[/.]$|^@?$")
-_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/?#@:]*)(?P<password>:[^\s/?#]*)?@")
+_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<userinfo>[^\s/?#\"]*)@")
 SCHEMES = ("https", "http", "ssh", "git")
 
 
@@ -60,7 +60,7 @@ class GitAddress:
         address, _, fragment = text.partition("#")
         ref, _, folder = fragment.partition(":")
         if "?" in address and "://" in address:
-            chosen = {name: values[-1] for name, values in parse_qs(urlsplit(address).query).items()}
+            chosen = {name: values[-1] for name, values in parse_qs(address.partition("?")[2]).items()}
             address = address.partition("?")[0]
             ref = chosen.get("ref") or chosen.get("tag") or chosen.get("branch") or ref
             folder = chosen.get("subdir", folder)
@@ -92,9 +92,9 @@ def without_credentials(text: str) -> str:
 
 
 def _hidden(found: re.Match[str]) -> str:
-    if found["scheme"] in ("ssh://", "git+ssh://"):
-        return f"{found['scheme']}{found['user']}{':xxxxx' if found['password'] else ''}@"
-    return f"{found['scheme']}xxxxx{':xxxxx' if found['password'] else ''}@"
+    user, colon, _ = found["userinfo"].partition(":")
+    shown = user if found["scheme"] in ("ssh://", "git+ssh://") and "@" not in user else "xxxxx"
+    return f"{found['scheme']}{shown}{':xxxxx' if colon else ''}@"
 
 
 def _remote(address: str, shown: str) -> tuple[str, str, str, str]:

@@ -17,6 +17,7 @@ from wherry.settings.template import names
 ALLOWED = "published.secret"
 """What `--allow` says where a Dockerfile's image may hold what looks like a secret."""
 _ACTION = re.compile(r"\{\{\s*(\.[\w.]+)\s*\}\}")
+_QUERY = re.compile(r"[?&]([\w.-]+)=([^&#\s]+)")
 _BETWEEN = re.compile(r"[v.+\-_/: ]*")
 """What may stand around a public value: no letters that somebody could have chosen."""
 
@@ -69,3 +70,5 @@ def _judged(planned: Planned) -> Iterator[Finding]:
         word = line.partition(" ")[0]
         if word not in ("ARG", "ENV", "LABEL"):
             yield from judge_text(line, word)
+        if word == "ADD":  # a URL stays in the history whole, but for its user and password
+            yield from judge_arguments(dict(_QUERY.findall(line)), "ADD, in a URL:")

@@ -24,7 +24,7 @@ def wherry(tmp_path):
 
 def write(folder: Path, *, more: bool = False) -> None:
     """Write the module."""
-    for name, text in {"go.mod": f"module {MODULE}\n\ngo 1.22\n", **planted_files(more=more)}.items():
+    for name, text in {"go.mod": f"module {MODULE}\n\ngo 1.20\n", **planted_files(more=more)}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
 

@@ -215,7 +215,7 @@ def test_keys_tell_fields_apart():
 def test_every_field_of_an_action_is_in_its_definition():
     """A field left out would be a wrong hit."""
     pack = Pack(files=(), mtime=0, algorithm="gzip", level=5, encoder="x", created_by="y")
-    assert {*Pack.__slots__} == {name.partition(".")[0] for name in Step("p", pack).definition()} - {"action"}
+    assert {*Pack.__slots__} == {name.partition(".")[0] for name in Step("p", pack).definition()} - {"op"}
 
 
 def test_changes_name_what_came_and_went():

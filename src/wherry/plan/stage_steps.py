@@ -1,6 +1,7 @@
 """What the steps of a Dockerfile do, as values: whatever they say can change what comes of them."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from wherry.platform import Platform
 
@@ -39,6 +40,8 @@ class Taking:
 class Gather:
     """COPY and ADD: put files into a rootfs."""
 
+    op: ClassVar[str] = "copy"
+
     takings: tuple[Taking, ...]
     destination: str
     but: tuple[str, ...] = ()
@@ -54,6 +57,8 @@ class Gather:
 @dataclass(frozen=True, slots=True)
 class Furnish:
     """WORKDIR: see to it that a folder is there."""
+
+    op: ClassVar[str] = "mkdir"
 
     path: str
     owner: str
@@ -89,6 +94,8 @@ class StepMount:
 class Execute:
     """RUN: a program in a rootfs."""
 
+    op: ClassVar[str] = "run"
+
     argv: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
     folder: str
@@ -106,6 +113,8 @@ class Execute:
 @dataclass(frozen=True, slots=True)
 class PackTree:
     """Make a layer of what a step changed; it needs that step, then those below it."""
+
+    op: ClassVar[str] = "layer"
 
     algorithm: str
     level: int
@@ -126,6 +135,8 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Finish:
     """Write an image's config and manifest; it needs the base, then the layers in order."""
+
+    op: ClassVar[str] = "image"
 
     platform: Platform
     config: str

@@ -8,6 +8,7 @@ comparison of two mappings.
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from wherry.golang.ldflags import with_values_hidden
 from wherry.oci.config import RuntimeConfig
@@ -18,6 +19,8 @@ from wherry.platform import Platform
 @dataclass(frozen=True, slots=True)
 class Compile:
     """Make a program of a Go package, on this machine, for a platform."""
+
+    op: ClassVar[str] = "compile"
 
     package: str
     """Folder of the package, absolute."""
@@ -54,6 +57,8 @@ class AddedFile:
 class Pack:
     """Make a layer: of the program of a compile step, or of files."""
 
+    op: ClassVar[str] = "layer of files"
+
     files: tuple[AddedFile, ...]
     """A source of "" stands for the program."""
     mtime: int
@@ -69,6 +74,8 @@ class Pack:
 class TakeBase:
     """Have a base image of one platform in the store."""
 
+    op: ClassVar[str] = "base"
+
     base: str
     platform: Platform
     content: Mapping[str, str]
@@ -78,6 +85,8 @@ class TakeBase:
 @dataclass(frozen=True, slots=True)
 class Assemble:
     """Make a config and a manifest of a base and layers."""
+
+    op: ClassVar[str] = "image of a program"
 
     platform: Platform
     changes: RuntimeConfig
@@ -98,11 +107,12 @@ class Step:
 
     name: str
     action: Action
+    """Its class has a name, `op`, that stands in every key: it stays when the class is renamed."""
     needs: tuple[str, ...] = ()
 
     def definition(self) -> Mapping[str, str]:
         """Name everything known beforehand that can change the outcome; `--explain` may print all but `VALUES`."""
-        fields = {"action": type(self.action).__name__, **dict(_fields("", self.action))}
+        fields = {"op": self.action.op, **dict(_fields("", self.action))}
         return _without_values(fields) if isinstance(self.action, Compile) else fields
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from wherry.errors import CannotWrite
 
-_FORMAT = 2
+_FORMAT = 3
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS results (
     definition TEXT NOT NULL,

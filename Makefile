@@ -6,12 +6,15 @@ PYTHON := .venv/bin/python
 PYTHON_CODE := src tests bench scripts
 # More words for pytest, such as ARGS="tests/store -k gc".
 ARGS ?=
+# Of `make fuzz`: which targets (all where none is named), and how long for each.
+FUZZ ?=
+SECONDS ?= 600
 
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
 .PHONY: help demo test test-quick check format setup tools peers test-peers bench bench-ship bench-dockerfile bench-size load \
-  bench-parse docs base-data clean
+  bench-parse fuzz docs base-data clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -35,6 +38,10 @@ check: setup ## Formatting, lint, types, and the arrows of docs/layout.md.
 format: setup ## Put the code into the house's form.
 	.venv/bin/ruff format $(PYTHON_CODE)
 	.venv/bin/ruff check --fix $(PYTHON_CODE)
+
+fuzz: setup ## Feed the readers with atheris, SECONDS (600) a target, all of them or FUZZ="tars elf".
+	$(PYTHON) -m pip install --quiet atheris==3.0.0 || uv pip install --quiet --python $(PYTHON) atheris==3.0.0
+	$(PYTHON) tests/fuzzing/run.py $(FUZZ) --seconds $(SECONDS)
 
 docs: setup ## Write the parts of docs/ that are made from the code.
 	$(PYTHON) scripts/reference.py --write

@@ -110,7 +110,7 @@ class Bases:
 
     def holds(self, layer: Descriptor) -> bool:
         """Tell whether a base's layer is where this build wants it."""
-        return self._remote.holds(layer) if self._remote else self._store.has(layer)
+        return self._remote.holds(layer) if self._remote else self._store.sound(layer)
 
     def take(self, action: TakeBase) -> Image:
         """Have the base of one platform in the store."""

@@ -145,8 +145,9 @@ def build(setup: BuildSetup, request: Request) -> LineResult:
         WherryError: whatever stopped it; the store is unchanged, but for blobs that no name resolves to.
     """
     began, began_ns = setup.clock(), time.time_ns()
+    setup.store.warned = setup.listener.warn
     with ExitStack() as stack:
-        results = Results(setup.cache)
+        results = Results(setup.cache, setup.listener.warn)
         stack.callback(results.close)
         work = stack.enter_context(request.open(setup, results))
         stack.enter_context(setup.store.writing())

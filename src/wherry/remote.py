@@ -89,7 +89,7 @@ class RemoteBases:
 
     def holds(self, layer: Descriptor) -> bool:
         """Tell whether a layer is where this build wants it."""
-        return self._store.has(layer) or (self.policy.lazy and bool(self._store.elsewhere.places(layer.digest)))
+        return self._store.sound(layer) or (self.policy.lazy and bool(self._store.elsewhere.places(layer.digest)))
 
     def _root(self, reference: Reference) -> Descriptor:
         locked = "" if self.policy.pull else self.policy.locked.get(str(reference), "")

@@ -98,6 +98,8 @@ def push(
         pushable(name)
     at = find(session, image)
     source, root = narrowed(at.source, at.root, platforms, image)
+    if at.source is session.store:
+        session.store.require_sound(at.root if source is not at.source else root, image)
     return push_roots(session, source, dict.fromkeys(wanted, root), progress or Silent())
 
 
@@ -260,6 +262,8 @@ def save(
 
     with session.store.reading():
         roots = dict(_roots(session, images, platform))
+        for name, root in roots.items():
+            session.store.require_sound(root, name)
         if isinstance(to, Path) and (layout or to.is_dir()):
             bring(DiskStore(to), session.store, _for_layout(roots, form))
         else:

@@ -238,9 +238,14 @@ class _Looking:
         self._state.update(f"{begun}{below}\0{words}\0".encode(errors="surrogateescape"))
         self.count += 1
         if self.count <= _FEW:
-            self._files[path] = words
+            self._files[_shown(path)] = _shown(words)
         if path.rpartition("/")[2] in _LISTS and stat.S_ISREG(status.st_mode) and status.st_size <= _LONGEST_LIST:
-            self._texts[path] = zlib.compress(self._context.read(path, _LONGEST_LIST))
+            self._texts[_shown(path)] = zlib.compress(self._context.read(path, _LONGEST_LIST))
+
+
+def _shown(name: str) -> str:
+    """Write bytes that are no UTF-8 in hexadecimal: a name is any bytes, what is remembered and printed is text."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _left_out(tops: Tops, patterns: Patterns) -> Iterable[str]:

@@ -6,7 +6,7 @@ The engine knows nothing of Go or layers: a `Performer` that it is handed looks 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -175,7 +175,7 @@ class Engine:
                 content=content,
                 slot=_slot(plan, step),
                 used=self.clock(),
-                defined=msgspec.msgpack.encode(defined),
+                defined=_packed(defined),
                 observed=observed,
                 result=result,
             )
@@ -183,7 +183,10 @@ class Engine:
 
     def _lock(self, step: Step) -> Path:
         self.locks.mkdir(parents=True, exist_ok=True)
-        return self.locks / key_of(step.definition())[:32]
+        place = self.locks / key_of(step.definition())[:32]
+        with suppress(OSError):
+            place.rmdir()  # a folder in a lock's place is nobody's
+        return place
 
     def _reasons(
         self, step: Step, defined: Mapping[str, str], known: Record | None, seen: Seen | None
@@ -193,7 +196,8 @@ class Engine:
         if known is None:
             return ("built here for the first time",)
         before: dict[str, str] = msgspec.msgpack.decode(known.defined, type=dict[str, str])
-        changed = tuple(changes(before, defined))
+        now = {name: _shown(value) for name, value in defined.items()}
+        changed = tuple(changes(before, now))
         return changed or self.performer.explain(step, known, seen) or ("what it made is no longer there",)
 
 
@@ -228,3 +232,15 @@ def _slot(plan: Plan, step: Step) -> str:
     """Name a step's place: of a Dockerfile's, its stage and number, so that one with other words is compared too."""
     label, bracket, _ = step.name.partition("] ")
     return f"{plan.slot} {label if bracket and label.startswith('[') else step.name}"
+
+
+def _packed(defined: Mapping[str, str]) -> bytes:
+    """Write fields down for people who ask why a step missed; bytes that are no UTF-8 are shown in hexadecimal."""
+    try:
+        return msgspec.msgpack.encode(defined)
+    except UnicodeEncodeError:
+        return msgspec.msgpack.encode({name: _shown(value) for name, value in defined.items()})
+
+
+def _shown(text: str) -> str:
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")

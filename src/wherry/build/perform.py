@@ -43,7 +43,7 @@ from wherry.source.module import Listing, MainPackage, NoMainPackage, find_main,
 from wherry.source.published import complete, read_published
 from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs, VcsAbsent
-from wherry.store.contract import BlobStore
+from wherry.store.contract import SoundStore
 from wherry.store.results import Record
 
 _FOREIGN = "the plan of a Go module has no such step"
@@ -53,7 +53,7 @@ _FOREIGN = "the plan of a Go module has no such step"
 class ImagePerformer:
     """Does the steps of a plan; made anew for each build, closed at its end."""
 
-    store: BlobStore
+    store: SoundStore
     runner: Runner
     environment: Mapping[str, str]
     """The user's, whole."""
@@ -125,13 +125,13 @@ class ImagePerformer:
             case Compile():
                 return True
             case Pack():
-                return self.store.has(layer_of(result).blob)
+                return self.store.sound(layer_of(result).blob)
             case TakeBase():
                 image = image_of(result)
                 documents = image.descriptor, image.manifest.config
-                return all(map(self.store.has, documents)) and all(map(self.holds_layer, image.manifest.stack))
+                return all(map(self.store.sound, documents)) and all(map(self.holds_layer, image.manifest.stack))
             case Assemble():
-                return self.store.has(descriptor_of(result))
+                return self.store.sound_image(descriptor_of(result))
             case _:
                 raise TypeError(_FOREIGN)
 

@@ -7,6 +7,7 @@ Sources: sqlite.org, "WAL" and "PRAGMA synchronous": what is lost by a kill is a
 
 import marshal
 import os
+import re
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ _CHUNK = 1024
 _KNOWN = struct.Struct("<qqqQIQ32s")
 """A file as it was: its stamp, which build hashed it if no other may trust that (else 0), and the hash. Packed, since
 one folder may have very many."""
+_LONE = re.compile("[\udc80-\udcff]")
+"""A byte of a name that is no UTF-8, as Python has it in text (PEP 383)."""
 _decode = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 
 
@@ -104,7 +107,7 @@ class Hashes:
         if path in self._changed:
             self._changed.discard(path)
             with suppress(sqlite3.Error):  # another build writes, or the disk is full: it is hashed again next time
-                values = _bytes(path), msgspec.msgpack.encode(known)
+                values = _bytes(path), msgspec.msgpack.encode(_named_in_text(known))
                 self._open().execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", values)
 
     def _open(self) -> sqlite3.Connection:
@@ -131,6 +134,11 @@ def _opened(file: Path | None) -> sqlite3.Connection:
             for name in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
                 name.unlink(missing_ok=True)
     return sqlite3.connect("", isolation_level=None, check_same_thread=False)
+
+
+def _named_in_text(known: dict[str, bytes]) -> dict[str, bytes]:
+    """Leave out names that are no UTF-8: these files are hashed by every build."""
+    return known if "".join(known).isascii() else {name: known[name] for name in known if not _LONE.search(name)}
 
 
 def _bytes(path: str) -> bytes:

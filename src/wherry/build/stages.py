@@ -28,7 +28,7 @@ from wherry.plan.stage_steps import Execute, Finish, Furnish, Gather, PackTree
 from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
 from wherry.sandbox.crew import Crew
 from wherry.sandbox.spec import Change, Measure, Tar
-from wherry.store.contract import BlobStore, write_document
+from wherry.store.contract import SoundStore, write_document
 from wherry.store.results import Record, Results
 from wherry.store.trees import Hold, Making, Tree
 
@@ -70,7 +70,7 @@ class Read(msgspec.Struct, frozen=True):
 class StagePerformer:
     """Does the steps of a Dockerfile's plan; made anew for each build."""
 
-    store: BlobStore
+    store: SoundStore
     results: Results
     hold: Hold  # type: ignore[type-arg] # what it unpacks is nobody's business here
     crew: Crew
@@ -114,7 +114,7 @@ class StagePerformer:
             case TakeBase():
                 image = image_of(result)
                 documents = image.descriptor, image.manifest.config
-                return all(map(self.store.has, documents)) and all(map(self.holds_layer, image.manifest.stack))
+                return all(map(self.store.sound, documents)) and all(map(self.holds_layer, image.manifest.stack))
             case Gather() | Furnish() | Execute():
                 changed = _changed(result)
                 if changed.tree and self.hold.find(changed.tree) is not None:
@@ -123,7 +123,7 @@ class StagePerformer:
             case PackTree():
                 return self._reachable(_packed(result).layer.blob)
             case _:
-                return self.store.has(decode(result, Descriptor, "a remembered image"))
+                return self.store.sound_image(decode(result, Descriptor, "a remembered image"))
 
     def do(self, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> tuple[bytes, Seen | None]:
         """See `Performer.do`."""
@@ -285,7 +285,7 @@ class StagePerformer:
         return making.tree
 
     def _reachable(self, blob: Descriptor) -> bool:
-        return self.store.has(blob) or self.reachable(blob)
+        return self.store.sound(blob) or self.reachable(blob)
 
     def carry(self, outcomes: Mapping[str, Outcome], slot: str, packing: PackTree) -> Cargo:
         """Make a cache to be carried elsewhere of all steps, their layers packed."""
@@ -365,7 +365,9 @@ def _history(
     lines = list(before)
     for entry in action.history:
         when = action.created or (_rfc3339(next(times)) if entry.layer else None)
-        lines.append(History(created=when, created_by=entry.words, comment=COMMENT, empty_layer=not entry.layer))
+        lines.append(
+            History(created=when, created_by=_as_json(entry.words), comment=COMMENT, empty_layer=not entry.layer)
+        )
     last: str | None = None
     missing = False
     for line in lines:
@@ -389,6 +391,11 @@ def _rfc3339(seconds: float) -> str:
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _as_json(words: str) -> str:
+    """Write bytes that are no UTF-8 as BuildKit does, since Go's encoding/json does: as U+FFFD."""
+    return words.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _packing(step: Step, action: PackTree) -> Step:

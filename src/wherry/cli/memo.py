@@ -77,7 +77,8 @@ def key_of_call(world: World, wanted: GoBuild, voice: Voice) -> str:
 
 def recall(world: World, key: str) -> Memo | None:
     """Give what a call gave, if it would give the same again."""
-    results = Results(world.cache_folder)
+    results = Results(world.cache_folder, world.note)
+    world.store.warned = world.note
     query = start_vcs(Path(realpath(world.cwd)), world.runner, world.environment)
     try:
         record = results.latest(key)
@@ -153,7 +154,7 @@ def _in_store(world: World, memo: Memo) -> bool:
     tags = world.store.tags()
     if any(name not in tags or tags[name].digest != digest for name, digest in memo.names.items()):
         return False
-    return all(world.store.has(decode(blob, Descriptor, "a remembered blob")) for blob in memo.blobs)
+    return all(world.store.sound(decode(blob, Descriptor, "a remembered blob")) for blob in memo.blobs)
 
 
 def encoded(blobs: Sequence[Descriptor]) -> tuple[bytes, ...]:

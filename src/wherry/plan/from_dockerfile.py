@@ -131,7 +131,8 @@ class _Weaver:
     _names: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, action: Action, needs: tuple[str, ...], platform: Platform) -> str:
-        """Have a step; give its name."""
+        """Have a step; give its name; bytes of the file that are no UTF-8 are shown in hexadecimal."""
+        name = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
         step = Step(name, action, needs)
         key = key_of({**step.definition(), "needs": "\0".join(needs)})
         if key in self._names:

@@ -56,6 +56,8 @@ def bring(store: DiskStore, source: BlobSource, roots: Mapping[str, Descriptor])
     moved = 0
     with store.writing():
         for name, root in roots.items():
+            if store.has(root):
+                store.sound_image(root)  # what is damaged goes, so that it comes again
             moved += copy(root, source, store)
             store.tag(name, root)
     return moved

@@ -63,6 +63,16 @@ class BlobStore(BlobSource, BlobSink, Protocol):
     """Both."""
 
 
+class SoundStore(BlobStore, Protocol):
+    """One that can tell what its disk has done to it."""
+
+    def sound(self, blob: Descriptor) -> bool:
+        """Tell whether the blob is here and is what its name says; one that is not is deleted, to be made again."""
+
+    def sound_image(self, root: Descriptor) -> bool:
+        """Tell the same of all that a root leads to; what is known to live elsewhere counts as sound."""
+
+
 def verified(blob: Descriptor, chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """Pass a blob's chunks on, and end normally only if they hash to its digest.
 

@@ -19,7 +19,7 @@ Sources: OCI image-spec v1.1.1, image-layout.md; `docs/explanation/store.md`.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wherry.digest import Digest
-from wherry.errors import CannotWrite, DigestMismatch, InvalidUsage, NotFound, SizeMismatch
+from wherry.errors import (
+    CannotWrite,
+    DigestMismatch,
+    InvalidDocument,
+    InvalidUsage,
+    NotFound,
+    SizeMismatch,
+    WherryError,
+)
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST
 from wherry.oci.layout import BLOBS, INDEX, LAYOUT, MARKER, name_of, named
@@ -38,6 +46,7 @@ from wherry.store.elsewhere import Elsewhere
 from wherry.store.files import Incoming, cannot_write, incoming, sync
 from wherry.store.layout import EMPTY, LayoutFolder, find_name
 from wherry.store.locks import Lock, acquire, alone
+from wherry.store.soundness import Soundness, hurt
 
 if TYPE_CHECKING:
     from wherry.finding import Finding
@@ -66,6 +75,9 @@ class DiskStore(LayoutFolder):
         self._fetch = fetch
         self._own = folder / OWN
         self.elsewhere = Elsewhere(self._own / "elsewhere", self._own)
+        self._soundness = Soundness(self._own / "verified")
+        self.warned: Callable[[str], None] = lambda _: None
+        """Is given the line that says which images a damaged blob belonged to."""
         self._mutex = threading.Lock()
         self._writers = 0
         self._lock: Lock | None = None
@@ -118,6 +130,49 @@ class DiskStore(LayoutFolder):
         self._have(blob)
         return super().chunks(blob, offset)
 
+    def sound(self, blob: Descriptor) -> bool:
+        """Tell whether the blob is here and is what its name says: hashed once a boot, then known by its stamp.
+
+        One that is not is deleted, so that it is built or fetched again, and `warned` is given the images it hurt.
+        """
+        if not self.has(blob):
+            return False
+        path = Path(self.path_of(blob.digest))
+        try:
+            before = path.lstat()
+            if self._soundness.verified(blob.digest, before):
+                return True
+            for _ in super().read(blob):
+                pass
+        except (DigestMismatch, SizeMismatch, InvalidDocument, OSError):
+            self._discard(blob, path)
+            return False
+        self._soundness.note(blob.digest, before)
+        return True
+
+    def sound_image(self, root: Descriptor) -> bool:
+        """Tell whether all that a root leads to is sound, or is known to live elsewhere."""
+        try:
+            found = [self.sound(blob) or bool(self.elsewhere.places(blob.digest)) for blob in walk([root], self)]
+        except WherryError:
+            return False
+        return all(found)
+
+    def require_sound(self, root: Descriptor, name: str) -> None:
+        """Make sure that an image is whole before it leaves.
+
+        Raises:
+            DamagedImage: part of it is damaged or missing; what was damaged is deleted, and all images it hurt named.
+        """
+        said: list[str] = []
+        before, self.warned = self.warned, said.append
+        try:
+            sound = self.sound_image(root)
+        finally:
+            self.warned = before
+        if not sound:
+            raise DamagedImage(name, said)
+
     def write(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
         """Store the blob whole or not at all.
 
@@ -127,7 +182,7 @@ class DiskStore(LayoutFolder):
         """
         state = blob.digest.hasher()
         with self.writing():
-            if self.has(blob):
+            if self.sound(blob):
                 return
             with incoming(self._own, self.folder, flush=True) as file:
                 size = 0
@@ -241,12 +296,20 @@ class DiskStore(LayoutFolder):
         if digest.algorithm != "sha256":
             _make_folder(target.parent)
         file.move(target, durable=False)
+        with suppress(OSError):
+            self._soundness.note(digest, target.lstat())
+
+    def _discard(self, blob: Descriptor, path: Path) -> None:
+        names = ", ".join(hurt(self, blob.digest)) or "no image that has a name"
+        with suppress(OSError):
+            path.unlink()
+        self.warned(f"{blob.digest.short}: damaged in {self.folder}, and deleted; it belongs to {names}")
 
     def _settle(self, root: Descriptor) -> None:
         """Make sure that all a root leads to is here, and wait until it would survive a loss of power."""
         paths = []
         for blob in walk([root], self):
-            if not self.has(blob):
+            if not self.sound(blob):
                 if self.elsewhere.places(blob.digest):
                     continue
                 next(self.read(blob), b"")  # says what is wrong with it
@@ -309,6 +372,18 @@ class DiskStore(LayoutFolder):
             )
 
 
+class DamagedImage(WherryError):
+    """Part of an image is not what its digest says, or is missing."""
+
+    exit_code = 65  # EX_DATAERR
+
+    def __init__(self, name: str, lines: Sequence[str]) -> None:
+        super().__init__(
+            "; ".join((f"{name}: the image is damaged or not whole", *lines)),
+            hint="build it again, or pull or load it again: what is missing is made or fetched",
+        )
+
+
 class DiskDraft:
     """A blob on its way in, whose digest is known only at its end."""
 
@@ -331,7 +406,7 @@ class DiskDraft:
     def commit(self, media_type: str) -> Descriptor:
         """Name the bytes by their digest and store them."""
         blob = Descriptor(media_type=media_type, digest=Digest.from_hash(self._state), size=self._size)
-        if not self._store.has(blob):
+        if not self._store.sound(blob):
             self._store._place(self._file, blob.digest)  # noqa: SLF001 - a draft is the store's other half
         return blob
 

@@ -85,10 +85,11 @@ class Results:
 
     def previous(self, slot: str) -> Record | None:
         """Give the record last used in a slot, whatever its keys."""
-        return self._one("WHERE slot = ? ORDER BY used DESC LIMIT 1", slot)
+        return self._one("WHERE slot = ? ORDER BY used DESC LIMIT 1", _text(slot))
 
     def put(self, record: Record) -> None:
         """Remember an outcome; a cache that cannot be written is no error."""
+        record = msgspec.structs.replace(record, slot=_text(record.slot))
         values = (*msgspec.structs.astuple(record)[:-1], record.result + _check_of(record))
         statement = f"INSERT OR REPLACE INTO results ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
         self._write(lambda database: database.execute(statement, values))
@@ -225,3 +226,8 @@ def _check_of(record: Record) -> bytes:
 
 def _check_of_fact(name: str, value: str) -> str:
     return hashlib.blake2b(f"{name}\0{value}".encode(errors="surrogateescape"), digest_size=_CHECK).hexdigest()
+
+
+def _text(slot: str) -> str:
+    """Write a slot as UTF-8; a Dockerfile may name a step by other bytes."""
+    return slot.encode(errors="surrogateescape").decode(errors="backslashreplace")

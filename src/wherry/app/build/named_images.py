@@ -65,7 +65,7 @@ class NamedImages:
 
     def holds(self, layer: Descriptor) -> bool:
         """Tell whether a layer is where this build wants it."""
-        return self._remote.holds(layer) if self._remote else self._store.has(layer)
+        return self._remote.holds(layer) if self._remote else self._store.sound(layer)
 
     def _image(self, name: str, platform: Platform) -> Image:
         if name.startswith(LAYOUT):

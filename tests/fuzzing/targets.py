@@ -1,0 +1,100 @@
+"""What `make fuzz` feeds bytes to: each reader ends with a value or an error of ours, soon and in little memory."""
+
+import io
+from collections.abc import Callable
+from contextlib import suppress
+
+from wherry.analysis.program import Program
+from wherry.dockerfile.ignore import Patterns, read_ignore_file
+from wherry.dockerfile.lint import lint
+from wherry.dockerfile.notes import Around
+from wherry.dockerfile.parser import parse
+from wherry.dockerfile.words import expand
+from wherry.elf.dynamic import Dynamic
+from wherry.elf.reader import Elf, _notes
+from wherry.elf.space import AddressSpace
+from wherry.elf.symbols import Symbols
+from wherry.errors import WherryError
+from wherry.golang.buildinfo import BuildInfo, parse_modinfo
+from wherry.layer.changes import flatten
+from wherry.layer.entry import Limits
+from wherry.layer.tar import read_tar
+from wherry.oci.config import ImageConfig
+from wherry.oci.layout import Layout
+from wherry.oci.manifest import Index, Manifest
+from wherry.oci.reference import Reference
+from wherry.platform import Platform
+from wherry.registry.challenge import challenges
+from wherry.settings.docker_config import DockerConfig
+
+_LIMITS = Limits(entries=1000, size=1 << 20)
+_AMD64 = Platform("linux", "amd64")
+_AROUND = Around(platform=_AMD64, build_platform=_AMD64)
+
+
+def documents(blob: bytes) -> None:
+    """Read bytes as each document that comes from elsewhere."""
+    for reader in (Manifest.parse, Index.parse, ImageConfig.parse, Layout.parse):
+        with suppress(WherryError):
+            reader(blob, "it")
+    text = blob.decode(errors="replace")
+    with suppress(WherryError):
+        DockerConfig.parse(text, "it")
+    with suppress(WherryError):
+        Reference.parse(text)
+    challenges([text])
+
+
+def tars(blob: bytes) -> None:
+    """Read bytes as a layer, and as a stack of two of them."""
+    with suppress(WherryError):
+        for _, body in read_tar(io.BytesIO(blob), "it", _LIMITS):
+            body.read()
+    with suppress(WherryError):
+        for _, readable in flatten([lambda: io.BytesIO(blob), lambda: io.BytesIO(blob)], _LIMITS):
+            readable.read(1 << 16)
+
+
+def dockerfiles(blob: bytes) -> None:
+    """Read bytes as a Dockerfile, lint them, and read them as an ignore file and as a word."""
+    text = blob.decode(errors="replace")
+    with suppress(WherryError):
+        parse(text)
+    with suppress(WherryError):
+        lint("Dockerfile", text, _AROUND)
+    with suppress(WherryError):
+        Patterns(read_ignore_file(text)).judge("a/b", [])
+    with suppress(WherryError):
+        expand(text[:200], {"a": "1", "B": ""})
+
+
+def elf(blob: bytes) -> None:
+    """Read bytes as a program: tables, symbols, notes, what it needs, and what Go left in it."""
+    with suppress(WherryError):
+        found = Elf.parse(blob, "it")
+        for read in (_words, Dynamic.of, Symbols.of, AddressSpace.of, Program.of):
+            with suppress(WherryError):
+                read(found)
+
+
+def notes(blob: bytes) -> None:
+    """Read bytes as ELF notes of either order, and as Go's build info."""
+    for order, alignment in (("<", 4), (">", 4), ("<", 8)):
+        list(_notes(memoryview(blob), order, alignment))
+    with suppress(WherryError):
+        BuildInfo.parse(blob, "it")
+    with suppress(WherryError):
+        parse_modinfo(blob.decode(errors="replace"), "it")
+
+
+def _words(found: Elf) -> None:
+    _ = found.interpreter, found.notes, found.go_build_id, found.gnu_build_id
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "documents": documents,
+    "tars": tars,
+    "dockerfiles": dockerfiles,
+    "elf": elf,
+    "notes": notes,
+}

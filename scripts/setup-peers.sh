@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 ko=v0.19.1
 buildkit=v0.34.2
 kaniko=v1.24.0
+govulncheck=v1.9.0
 tools=$PWD/.cache/tools/bin
 
 say() { printf '%s\n' "$*" >&2; }
@@ -20,6 +21,16 @@ install_ko() {
         return 0
     fi
     printf '%s\n' "$ko" >"$tools/.ko"
+}
+
+install_govulncheck() {
+    [ -x "$tools/govulncheck" ] && [ "$(cat "$tools/.govulncheck" 2>/dev/null)" = "$govulncheck" ] && return 0
+    say "installing govulncheck $govulncheck with $(go env GOVERSION)"
+    if ! GOBIN=$tools GOFLAGS="$(go env GOFLAGS) -modcacherw" CGO_ENABLED=0 go install "golang.org/x/vuln/cmd/govulncheck@$govulncheck"; then
+        say "notice: govulncheck $govulncheck could not be installed; its test is skipped"
+        return 0
+    fi
+    printf '%s\n' "$govulncheck" >"$tools/.govulncheck"
 }
 
 # build NAME VERSION MODULE PACKAGE…: a module with `exclude` or `replace` can't be installed by `go install`, but
@@ -68,6 +79,7 @@ install_docker() {
 PATH=$tools:/usr/sbin:/sbin:$PATH
 mkdir -p "$tools"
 install_ko
+install_govulncheck
 build buildkit "$buildkit" github.com/moby/buildkit ./cmd/buildkitd ./cmd/buildctl
 build kaniko "$kaniko" github.com/GoogleContainerTools/kaniko ./cmd/executor
 install_builders

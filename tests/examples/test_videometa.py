@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from cli_shell import Shell
-from needs import need
+from needs import need, need_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVICE = REPOSITORY / "examples" / "videometa"
 TAGS = {"tuned": "grpcnotrace", "baseline": "grpcnotrace,baseline"}
-MOST_UNPACKED, MOST_PULLED = 16_000_000, 5_500_000
+MOST_UNPACKED, MOST_PULLED = 15_500_000, 5_500_000
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +62,36 @@ def test_no_race():
     """The race detector finds nothing."""
     need("gcc")
     go("test", "-race", f"-tags={TAGS['tuned']}", "./...", CGO_ENABLED="1")
+
+
+@pytest.mark.peers
+def test_what_takes_long():
+    """An instance is back in time after an outage of a minute, and a container of 128 MiB survives 512 large bodies."""
+    need("etcd")
+    need_root()
+    go("test", f"-tags={TAGS['tuned']}", "-run", "BackWithin", "./internal/discovery", LONG="60s")
+    go("test", f"-tags={TAGS['tuned']}", "-run", "ManyLarge", "./cmd/videometa", VIDEOMETA_HEAVY="1")
+
+
+@pytest.mark.peers
+def test_breakers_are_compared():
+    """A day of each shape gives the table of breakers that is in the README."""
+    subprocess.run([need("go"), "test", "-run", "TestTheTableOfBreakers", "."], cwd=SERVICE / "bench", check=True)
+
+
+@pytest.mark.peers
+def test_no_known_vulnerability(tmp_path):
+    """Govulncheck finds nothing that is called, by the database whose archive the environment names."""
+    archive = os.environ.get("WHERRY_TEST_VULNDB")
+    if not archive:
+        pytest.skip("WHERRY_TEST_VULNDB does not name an archive of the Go vulnerability database")
+    govulncheck = need("govulncheck")
+    subprocess.run([need("tar"), "--zstd", "-xf", archive, "-C", str(tmp_path)], check=True)
+    for tags in TAGS.values():
+        words = [govulncheck, "-db", (tmp_path / "data" / "osv").as_uri(), f"-tags={tags}", "./..."]
+        done = subprocess.run(words, cwd=SERVICE, capture_output=True, text=True, check=False)
+
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_no_package_is_large():

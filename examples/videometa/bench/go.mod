@@ -7,6 +7,7 @@ replace example.com/videometa => ../
 require (
 	example.com/videometa v0.0.0-00010101000000-000000000000
 	github.com/bytedance/sonic v1.15.5
+	github.com/sony/gobreaker/v2 v2.4.0
 	github.com/tidwall/gjson v1.20.1
 )
 

@@ -87,6 +87,25 @@ func trusting() []way {
 func BenchmarkValidating(b *testing.B) { each(b, append(validating(), v2()...)) }
 func BenchmarkTrusting(b *testing.B)   { each(b, trusting()) }
 
+// BenchmarkTitles is of a hundred documents of 4 kB, of which a part has its title in escapes.
+func BenchmarkTitles(b *testing.B) {
+	for _, percent := range []int{0, 10, 100} {
+		documents := make([][]byte, 100)
+		for i := range documents {
+			documents[i] = rawdoc.Make(rand.New(rand.NewPCG(uint64(i), 2)), "v000001", 4_000)
+			if i*percent%100 < percent {
+				documents[i] = rawdoc.Escaped(documents[i])
+			}
+		}
+		for _, w := range validating() {
+			b.Run(fmt.Sprintf("%s/%d", w.name, percent), func(b *testing.B) {
+				i := 0
+				measure(b, documents[0], func([]byte) error { i++; return w.pick(documents[i%len(documents)]) })
+			})
+		}
+	}
+}
+
 func each(b *testing.B, ways []way) {
 	for _, size := range sizes {
 		raw := rawdoc.Make(rand.New(rand.NewPCG(1, 2)), "v000001", size)

@@ -33,8 +33,12 @@ func main() {
 	options.Level = c.LogLevel
 	logs := logging.New(os.Stderr, options)
 	slog.SetDefault(slog.New(logs))
-	if err := run(c, logs); err != nil {
+	err = run(c, logs)
+	if err != nil {
 		slog.Error("stopped", "error", err)
+	}
+	logs.Flush(c.Limits.Flush)
+	if err != nil {
 		os.Exit(1)
 	}
 }
@@ -46,7 +50,11 @@ func run(c config.Config, logs *logging.Handler) error {
 	counted := metrics.New(version, build)
 	counted.Logs(logs.Dropped)
 	brokenPipes(ctx, counted)
-	slog.Info("configuration", "version", version, "build", build, "memory_limit", memoryLimit(), "flags", c)
+	limit := memoryLimit()
+	if limit > 0 {
+		c.Limits.Held = min(c.Limits.Held, limit/4)
+	}
+	slog.Info("configuration", "version", version, "build", build, "memory_limit", limit, "held", c.Limits.Held, "flags", c)
 	service, err := serve.Start(c, version, slog.Default(), counted)
 	if err != nil {
 		return err

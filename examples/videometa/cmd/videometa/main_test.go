@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // asService makes the test's own program the service.
@@ -43,15 +45,16 @@ type entry struct {
 	Flags   map[string]string `json:"flags"`
 }
 
-func startProcess(t *testing.T) *process {
+func startProcess(t *testing.T, before []string, flags ...string) *process {
 	t.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer writer.Close()
+	words := append(append(before, os.Args[0], "-http", "127.0.0.1:0", "-admin", "127.0.0.1:0", "-notice", "0s"), flags...)
 	p := &process{
-		Cmd: exec.Command(os.Args[0], "-http", "127.0.0.1:0", "-admin", "127.0.0.1:0", "-notice", "0s"),
+		Cmd: exec.Command(words[0], words[1:]...),
 		log: reader, lines: bufio.NewScanner(reader), ended: make(chan error, 1), listen: map[string]string{},
 	}
 	p.Env, p.Stderr = append(os.Environ(), asService+"=1"), writer
@@ -110,7 +113,7 @@ func (p *process) end(t *testing.T) error {
 }
 
 func TestItTellsHowItRunsAndEndsWhenAsked(t *testing.T) {
-	p := startProcess(t)
+	p := startProcess(t, nil)
 	first := p.listening(t)
 	if first.Message != "configuration" || first.Build != build || first.Flags["admin"] != "127.0.0.1:0" {
 		t.Errorf("the first line is %+v", first)
@@ -125,7 +128,7 @@ func TestItTellsHowItRunsAndEndsWhenAsked(t *testing.T) {
 
 // A service whose log nobody reads any more goes on; the baseline dies of it, as Go has it.
 func TestTheReaderOfTheLogGoes(t *testing.T) {
-	p := startProcess(t)
+	p := startProcess(t, nil)
 	p.listening(t)
 	p.log.Close()
 	_, asked := p.ask("http", "/v1/videos/none") // what it logs of this, it can't write
@@ -150,6 +153,30 @@ func TestTheReaderOfTheLogGoes(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("no broken pipe was counted within 10 s")
 		}
+	}
+	_ = p.Process.Signal(syscall.SIGTERM)
+	if err := p.end(t); err != nil {
+		t.Errorf("asked to end: %v", err)
+	}
+}
+
+// A reader of the log that stops reading stops nothing: not a request, and not the end.
+func TestTheReaderOfTheLogStandsStill(t *testing.T) {
+	if build == "baseline" {
+		t.Skip("the baseline waits for it, as Go has it")
+	}
+	p := startProcess(t, nil)
+	if _, err := unix.FcntlInt(p.log.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Fatal(err)
+	}
+	p.listening(t)
+	client := http.Client{Timeout: 10 * time.Second}
+	for range 100 { // some 25 kB of log
+		response, err := client.Get("http://" + p.listen["http"] + "/v1/videos/none")
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
 	}
 	_ = p.Process.Signal(syscall.SIGTERM)
 	if err := p.end(t); err != nil {

@@ -4,10 +4,13 @@ package api
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
+	"example.com/videometa/internal/budget"
 	"example.com/videometa/internal/limits"
 	"example.com/videometa/internal/parse"
 	"example.com/videometa/internal/store"
@@ -15,9 +18,17 @@ import (
 
 // Peers are other instances, which may have a video that ours hasn't.
 type Peers interface {
-	// Find asks for a video; found is false where nobody has it, or nobody could be asked in time.
-	Find(ctx context.Context, id string) (video parse.Video, found bool)
+	// Find asks for a video; found is false where all said that they have it not, and err is an [Unanswered] where
+	// one that may have it could not be asked.
+	Find(ctx context.Context, id string) (video parse.Video, found bool, err error)
 }
+
+// Unanswered says that it is not known whether there is a video.
+type Unanswered struct {
+	After time.Duration // when it may be known; 0 where that can't be said
+}
+
+func (u Unanswered) Error() string { return "an instance that may have the video could not be asked" }
 
 // FromPeer marks a request of another instance: it is answered from the store alone, or the question could go round.
 const FromPeer = "X-Videometa-Peer"
@@ -27,10 +38,14 @@ type API struct {
 	store  store.Store
 	peers  Peers // nil where there are none
 	limits limits.Table
+	bodies *budget.Budget
+	turns  turns
 }
 
-// New answers from a store, and from peers where there are any.
-func New(videos store.Store, peers Peers, table limits.Table) *API { return &API{videos, peers, table} }
+// New answers from a store, and from peers where there are any; bodies of requests, and answers to them, share a budget.
+func New(videos store.Store, peers Peers, table limits.Table, bodies *budget.Budget) *API {
+	return &API{videos, peers, table, bodies, newTurns()}
+}
 
 // Register adds the routes.
 func (a *API) Register(mux *http.ServeMux) {
@@ -71,7 +86,13 @@ func (a *API) video(w http.ResponseWriter, r *http.Request) {
 // elsewhere asks the peers.
 func (a *API) elsewhere(w http.ResponseWriter, r *http.Request, fields fieldSet) {
 	if a.peers != nil && r.Header.Get(FromPeer) == "" {
-		if video, found := a.peers.Find(r.Context(), r.PathValue("id")); found {
+		video, found, err := a.peers.Find(r.Context(), r.PathValue("id"))
+		var unanswered Unanswered
+		switch {
+		case errors.As(err, &unanswered):
+			busy(w, r, unanswered.After, unanswered.Error())
+			return
+		case found:
 			w.Header().Set("Cache-Control", "public, max-age=60")
 			send(w, r, fields, &video)
 			return

@@ -11,7 +11,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
+	"example.com/videometa/internal/budget"
 	"example.com/videometa/internal/limits"
 	"example.com/videometa/internal/parse"
 	"example.com/videometa/internal/store"
@@ -31,24 +34,26 @@ func videos() store.Memory {
 	return all
 }
 
-// known is a peer that has one video.
-type known struct{ asked int }
+// known is a peer that has one video, and of another can't say.
+type known struct{}
 
-func (k *known) Find(_ context.Context, id string) (parse.Video, bool) {
-	k.asked++
-	return parse.Video{ID: id, Title: "from afar", Tags: []string{}}, id == "v900000"
+func (known) Find(_ context.Context, id string) (parse.Video, bool, error) {
+	if id == "v900002" {
+		return parse.Video{}, false, Unanswered{1500 * time.Millisecond}
+	}
+	return parse.Video{ID: id, Title: "from afar", Tags: []string{}}, id == "v900000", nil
 }
 
 func small() limits.Table {
 	table := limits.Default()
-	table.Body, table.Plain, table.Batch = 2000, 4000, 3
+	table.Body, table.Plain, table.Batch, table.Document = 2000, 4000, 3, 1800
 	return table
 }
 
 func ask(t *testing.T, method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	mux := http.NewServeMux()
-	New(videos(), &known{}, small()).Register(mux)
+	New(videos(), known{}, small(), budget.New(1<<20)).Register(mux)
 	request := httptest.NewRequest(method, path, strings.NewReader(body))
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
@@ -139,6 +144,9 @@ func TestOthersAreAskedForWhatIsMissing(t *testing.T) {
 	}
 	if got := ask(t, "GET", "/v1/videos/v900001", ""); got.Code != 404 {
 		t.Errorf("nobody has it: %d", got.Code)
+	}
+	if got := ask(t, "GET", "/v1/videos/v900002", ""); got.Code != 503 || got.Header().Get("Retry-After") != "2" {
+		t.Errorf("unknown is not absent: %d, after %q", got.Code, got.Header().Get("Retry-After"))
 	}
 	if got := ask(t, "GET", "/v1/videos/v900000", "", FromPeer+": 1"); got.Code != 404 {
 		t.Errorf("a peer's question went on: %d", got.Code)
@@ -256,6 +264,7 @@ func TestABatchIsRefused(t *testing.T) {
 		"too deep":           {"[" + strings.Repeat("[", 1500) + "]", "", 400},
 		"too large":          {"[" + long + "]", "", 413},
 		"too large unpacked": {zipped("[" + long + "]"), "gzip", 413},
+		"a long document":    {`[{"id":"` + long[:1900] + `"}]`, "", 413},
 		"too many":           {`[{"id":"a"},{"id":"a"},{"id":"a"},{"id":"a"}]`, "", 413},
 		"not gzip":           {"[]", "gzip", 400},
 		"half of gzip":       {zipped("[]")[:15], "gzip", 400},
@@ -296,7 +305,7 @@ func FuzzSplit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var want []json.RawMessage
 		valid := json.Unmarshal(body, &want) == nil && want != nil
-		pieces, err := split(body, 1<<30)
+		pieces, err := split(body)
 		whole := err == nil
 		for _, piece := range pieces {
 			whole = whole && json.Valid(piece)
@@ -305,19 +314,62 @@ func FuzzSplit(f *testing.F) {
 			t.Fatalf("taken: %t, valid: %t, pieces %q", whole, valid, pieces)
 		}
 		for i := range want {
-			if valid && !bytes.Equal(trimmed(pieces[i]), want[i]) {
+			if valid && compact(t, pieces[i]) != compact(t, want[i]) {
 				t.Errorf("piece %d is %s, should be %s", i, pieces[i], want[i])
 			}
 		}
 	})
 }
 
+// split reads a list to its end, a few bytes at a time.
+func split(body []byte) (pieces [][]byte, err error) {
+	hold := budget.New(1 << 30).Hold()
+	defer hold.Release()
+	documents := newDocuments(iotest.OneByteReader(bytes.NewReader(body)), 1<<30, 1<<30, hold)
+	defer documents.release()
+	for {
+		piece, err := documents.next()
+		if err == io.EOF {
+			return pieces, nil
+		}
+		if err != nil {
+			return pieces, err
+		}
+		pieces = append(pieces, bytes.Clone(piece))
+	}
+}
+
+func compact(t *testing.T, raw []byte) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := json.Compact(&text, raw); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
 func BenchmarkVideo(b *testing.B) {
 	mux := http.NewServeMux()
-	New(videos(), nil, small()).Register(mux)
+	New(videos(), nil, small(), budget.New(1<<20)).Register(mux)
 	request := httptest.NewRequest("GET", "/v1/videos/v000001", nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		mux.ServeHTTP(httptest.NewRecorder(), request)
+	}
+}
+
+func BenchmarkSpaces(b *testing.B) {
+	mux := http.NewServeMux()
+	New(videos(), nil, limits.Default(), budget.New(64<<20)).Register(mux)
+	body := zipped("[" + strings.Repeat(" ", 15<<20) + `{"id":"a"}]`)
+	b.ReportAllocs()
+	for b.Loop() {
+		request := httptest.NewRequest("POST", "/v1/videos:parse", strings.NewReader(body))
+		request.Header.Set("Content-Encoding", "gzip")
+		recorder := httptest.NewRecorder()
+		mux.ServeHTTP(recorder, request)
+		if recorder.Code != 200 {
+			b.Fatal(recorder.Body)
+		}
 	}
 }

@@ -1,31 +1,33 @@
 package api
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+
+	"example.com/videometa/internal/budget"
+	"example.com/videometa/internal/parse"
 )
 
-// parse answers what the documents of a batch say, in their order and with all fields.
+// parse answers what the documents of a batch say, in their order and with all fields. One of them is held at a time.
 func (a *API) parse(w http.ResponseWriter, r *http.Request) {
-	raw, body := bodies.get(), buffers.get()
+	hold := a.bodies.Hold()
+	defer hold.Release()
+	body := buffers.get()
 	defer func() {
-		if raw.Cap() <= mostKept && cap(*body) <= mostKept {
-			bodies.put(raw)
+		if cap(*body) <= mostKept {
 			buffers.put(body)
 		}
 	}()
-	raw.Reset()
-	err := a.read(w, r, raw)
-	if err == nil {
-		*body, err = a.pickAll((*body)[:0], raw.Bytes())
-	}
+	err := a.pickAll(w, r, body, hold)
 	var told failure
 	switch {
 	case err == nil:
 		w.Header().Set("Cache-Control", "no-store")
 		reply(w, r, http.StatusOK, *body)
+	case errors.As(err, &told) && told.status == http.StatusServiceUnavailable:
+		busy(w, r, 0, told.reason)
 	case errors.As(err, &told):
 		refuse(w, r, told.status, told.reason)
 	default:
@@ -33,32 +35,85 @@ func (a *API) parse(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (a *API) pickAll(body, raw []byte) ([]byte, error) {
-	documents, err := split(raw, a.limits.Batch)
-	if err != nil {
-		return body, err
+func (a *API) pickAll(w http.ResponseWriter, r *http.Request, body *[]byte, hold *budget.Hold) error {
+	if !hold.Enter(int64(cap(*body))) {
+		return errFull
 	}
-	body = append(body, '[')
+	from, err := a.body(w, r, hold)
+	if err != nil {
+		return err
+	}
+	defer from.release()
+	documents := newDocuments(from, a.limits.Batch, a.limits.Document, hold)
+	defer documents.release()
+	*body = append((*body)[:0], '[')
 	picker := pickers.get()
 	defer pickers.put(picker)
-	for i, document := range documents {
+	for i := 0; ; i++ {
+		document, err := documents.next()
+		if err == io.EOF {
+			*body = append(*body, "]\n"...)
+			return nil
+		}
+		if err == nil && r.Context().Err() != nil {
+			err = errLate
+		}
+		if err != nil {
+			return err
+		}
 		video, err := picker.Pick(document)
 		if err != nil {
-			return body, fmt.Errorf("document %d: %w", i, err)
+			return fmt.Errorf("document %d: %w", i, err)
+		}
+		if int64(len(*body)+longestForm(video)) > a.limits.Plain {
+			return failure{http.StatusRequestEntityTooLarge, fmt.Sprintf("the answer should be at most %d bytes", a.limits.Plain)}
+		}
+		if err := grow(body, longestForm(video), hold); err != nil {
+			return err
 		}
 		if i > 0 {
-			body = append(body, ',')
+			*body = append(*body, ',')
 		}
-		body = fieldSets[0].append(body, video)
+		*body = fieldSets[0].append(*body, video)
 	}
-	return append(body, "]\n"...), nil
 }
 
-// errNotAList says what a batch should be.
-var errNotAList = errors.New("the body should be a JSON list of documents")
-
-func tooMany(most int) error {
-	return failure{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body should have at most %d documents", most)}
+// longestForm is how long a video's answer may be at most.
+func longestForm(video *parse.Video) int {
+	length := 256
+	for _, text := range [...]string{video.ID, video.Title, video.Author, video.Codec, video.PublishedAt} {
+		length += longest(text)
+	}
+	for _, tag := range video.Tags {
+		length += longest(tag) + len(`"",`)
+	}
+	return length
 }
 
-func trimmed(raw []byte) []byte { return bytes.Trim(raw, " \t\r\n") }
+// longest is how long a string may become: an escape makes six bytes of one.
+func longest(text string) int {
+	length := len(text)
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			length += 5
+		}
+	}
+	return length
+}
+
+// grow makes room for more of an answer.
+func grow(body *[]byte, more int, hold *budget.Hold) error {
+	before := cap(*body)
+	if len(*body)+more <= before {
+		return nil
+	}
+	after := max(len(*body)+more, before+before/2)
+	if !hold.Grow(int64(after)) {
+		return errFull
+	}
+	larger := make([]byte, len(*body), after)
+	copy(larger, *body)
+	*body = larger
+	hold.Shrink(int64(before))
+	return nil
+}

@@ -4,12 +4,17 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // schema is the version of what answers mean: a member may be added to a form, none may change or go.
 const schema = "1"
+
+// SchemaHeader has the schema, in every answer: what has it not isn't ours.
+const SchemaHeader = "X-Schema"
 
 // worthwhile is how long an answer has to be to be compressed: a shorter one fits into one packet either way.
 const worthwhile = 1200
@@ -18,18 +23,27 @@ const worthwhile = 1200
 func reply(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
-	header.Set("X-Schema", schema)
+	header.Set(SchemaHeader, schema)
 	header.Set("Vary", "Accept-Encoding, "+hinted)
 	if len(body) >= worthwhile && takesGzip(r.Header.Get("Accept-Encoding")) {
-		header.Set("Content-Encoding", "gzip")
-		w.WriteHeader(status)
-		compress(w, body)
-		return
+		select {
+		case compressing <- struct{}{}:
+			defer func() { <-compressing }()
+			header.Set("Content-Encoding", "gzip")
+			w.WriteHeader(status)
+			compress(w, body)
+			return
+		default: // as it is, rather than late
+		}
 	}
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client may have gone away, and nobody else is to be told
 }
+
+// compressing are the answers that are being compressed. A compressor takes most of a megabyte, for as long as the client
+// takes to read.
+var compressing = make(chan struct{}, 16)
 
 func compress(w io.Writer, body []byte) {
 	to := compressors.get()
@@ -47,6 +61,12 @@ var compressors = newPool(func() *gzip.Writer {
 	}
 	return to
 })
+
+// busy says that there is no answer now, and when there may be one: in a second, at the least.
+func busy(w http.ResponseWriter, r *http.Request, after time.Duration, reason string) {
+	w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(after.Seconds())))))
+	refuse(w, r, http.StatusServiceUnavailable, reason)
+}
 
 // refuse says why there is no answer.
 func refuse(w http.ResponseWriter, r *http.Request, status int, reason string) {

@@ -97,29 +97,111 @@ func TestRecovers(t *testing.T) {
 	}
 }
 
-func TestHalfOpenLetsAFewThrough(t *testing.T) {
-	w := newWorld(1)
+// halfOpen gives a breaker's probes, all begun.
+func (w *world) halfOpen(t *testing.T) []func(error) {
+	t.Helper()
 	w.calls(50, 60, 0, time.Millisecond)
 	w.calls(50, 5, 1, time.Millisecond)
 	w.now = w.now.Add(time.Minute)
 	var began []func(error)
-	for range 20 {
+	for range 30 {
 		if done, err := w.breaker.Allow(); err == nil {
 			began = append(began, done)
 		}
 	}
-	if len(began) != 5 {
-		t.Fatalf("%d probes at a time, not 5", len(began))
+	if len(began) != 10 {
+		t.Fatalf("%d probes at a time, not 10", len(began))
 	}
-	began[0](errBad)
-	if state := w.breaker.Snapshot().State; state != Open {
-		t.Errorf("a bad probe left it %s", state)
+	return began
+}
+
+func (w *world) expect(t *testing.T, want State, after string) {
+	t.Helper()
+	if state := w.breaker.Snapshot().State; state != want {
+		t.Errorf("%s it is %s", after, state)
 	}
-	for _, done := range began[1:] {
-		done(nil) // late ones change nothing
+}
+
+func TestHalfOpenLetsAFewThrough(t *testing.T) {
+	w := newWorld(1)
+	probes := w.halfOpen(t)
+	probes[0](errBad)
+	w.expect(t, HalfOpen, "after one bad probe")
+	probes[1](errBad)
+	w.expect(t, Open, "after two bad probes")
+	for _, done := range probes[2:] {
+		done(nil)
 	}
-	if state := w.breaker.Snapshot().State; state != Open {
-		t.Errorf("late probes made it %s", state)
+	w.expect(t, Open, "after late probes")
+}
+
+// A call counts in the half-open in which it began, and in no later one.
+func TestLateAnswersOfAnEarlierHalfOpen(t *testing.T) {
+	w := newWorld(1)
+	late := w.halfOpen(t)
+	late[0](errBad)
+	late[1](errBad)
+	w.now = w.now.Add(time.Minute)
+	now, err := w.breaker.Allow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	late[2](errBad)
+	late[3](errBad)
+	w.expect(t, HalfOpen, "after bad answers of an earlier half-open")
+	for _, done := range late[4:] {
+		done(nil)
+	}
+	now(nil)
+	w.expect(t, HalfOpen, "after one good probe and others' good answers")
+}
+
+// Callers that leave say nothing of the dependency, and their probes are made again.
+func TestAbandonedCallsCountForNothing(t *testing.T) {
+	w := newWorld(1)
+	for range 200 {
+		done, err := w.breaker.Allow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		done(ErrAbandoned)
+	}
+	if got := w.breaker.Snapshot(); got.Calls != 0 || got.State != Closed {
+		t.Errorf("they counted: %+v", got)
+	}
+	for _, done := range w.halfOpen(t) {
+		done(ErrAbandoned)
+	}
+	w.expect(t, HalfOpen, "after probes that were abandoned")
+	for range 10 {
+		done, err := w.breaker.Allow()
+		if err != nil {
+			t.Fatal("their places were not given back")
+		}
+		done(nil)
+	}
+	w.expect(t, Closed, "after ten good probes")
+}
+
+// A rate that is new, and stays, is usual after some minutes, although most of the calls that would show it are rejected.
+func TestANewRateIsLearntWhileOpen(t *testing.T) {
+	w := newWorld(1)
+	w.calls(20, 3600, 0.01, time.Millisecond)
+	if opened := w.calls(20, 60, 0.25, time.Millisecond); opened == 0 {
+		t.Error("it did not open")
+	}
+	w.calls(20, 30*60, 0.25, time.Millisecond)
+	if opened := w.calls(20, 6*3600, 0.25, time.Millisecond); opened != 0 {
+		t.Errorf("after half an hour it opened %d times more", opened)
+	}
+}
+
+func TestAnOutageTeachesNothing(t *testing.T) {
+	w := newWorld(1)
+	w.calls(20, 3600, 0.01, time.Millisecond)
+	w.calls(20, 3600, 0.9, time.Millisecond)
+	if usual := w.breaker.Snapshot().Usual; usual > 0.03 {
+		t.Errorf("an hour's outage taught %.3f", usual)
 	}
 }
 

@@ -7,18 +7,27 @@ type bucket struct {
 	calls, bad int
 }
 
-// window counts calls of the last while, in buckets of time that are used again.
+type outcome struct {
+	at  time.Time
+	bad bool
+}
+
+// window counts calls of the last while, in buckets of time that are used again. Where calls are rare it takes the last
+// few, however long ago, so that a dependency that is seldom asked is judged too.
 type window struct {
 	buckets []bucket
 	size    time.Duration
-	since   time.Time // when counting began
+	last    []outcome // a ring
+	next    int
+	stale   time.Duration
+}
+
+func newWindow(c Config) window {
+	return window{buckets: make([]bucket, c.Buckets), size: c.Bucket, last: make([]outcome, c.MinCalls), stale: c.Stale}
 }
 
 func (w *window) add(now time.Time, bad bool) {
 	begin := now.Truncate(w.size)
-	if w.since.IsZero() {
-		w.since = begin
-	}
 	place := &w.buckets[int(begin.UnixNano()/int64(w.size))%len(w.buckets)]
 	if !place.begin.Equal(begin) {
 		*place = bucket{begin: begin}
@@ -27,6 +36,8 @@ func (w *window) add(now time.Time, bad bool) {
 	if bad {
 		place.bad++
 	}
+	w.last[w.next] = outcome{now, bad}
+	w.next = (w.next + 1) % len(w.last)
 }
 
 func (w *window) sum(now time.Time) (calls, bad int) {
@@ -37,15 +48,22 @@ func (w *window) sum(now time.Time) (calls, bad int) {
 			bad += one.bad
 		}
 	}
+	if calls >= len(w.last) {
+		return calls, bad
+	}
+	calls, bad = 0, 0
+	for _, one := range w.last {
+		if now.Sub(one.at) <= w.stale {
+			calls++
+			if one.bad {
+				bad++
+			}
+		}
+	}
 	return calls, bad
-}
-
-// full tells whether there was a whole window's time to count.
-func (w *window) full(now time.Time) bool {
-	return !w.since.IsZero() && now.Sub(w.since) >= w.size*time.Duration(len(w.buckets))
 }
 
 func (w *window) clear() {
 	clear(w.buckets)
-	w.since = time.Time{}
+	clear(w.last)
 }

@@ -87,6 +87,8 @@ func (c *Config) define(flags *flag.FlagSet) {
 	flags.StringVar(&c.Snapshot, "snapshot", "", "`file` that keeps what was last known of other instances")
 	flags.BoolVar(&c.Peers, "peers", false, "ask other instances for a video that isn't in the store")
 	flags.IntVar(&c.Limits.InFlight, "in-flight", c.Limits.InFlight, "requests at once; more are shed")
+	flags.IntVar(&c.Limits.Bodies, "bodies", c.Limits.Bodies, "requests at once that have a body")
+	flags.Float64Var(&c.Limits.Share, "share", c.Limits.Share, "part of either that one address may have; 1 behind a proxy")
 	flags.DurationVar(&c.Limits.Notice, "notice", c.Limits.Notice, "how long to serve on after SIGTERM, unready, until balancers know")
 	flags.DurationVar(&c.Limits.Grace, "grace", c.Limits.Grace, "how long the platform waits from SIGTERM to SIGKILL")
 }

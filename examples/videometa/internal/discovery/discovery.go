@@ -6,13 +6,8 @@
 package discovery
 
 import (
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"time"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 )
 
 // Instance is one process that serves.
@@ -38,31 +33,4 @@ func parse(value []byte) (Instance, error) {
 		return Instance{}, fmt.Errorf("an instance without id or address: %s", value)
 	}
 	return instance, nil
-}
-
-// Access is how etcd is reached.
-type Access struct {
-	Endpoints []string
-	TLS       *tls.Config
-	User      string
-	Password  string
-	Timeout   time.Duration // of a connection, and of a silent one
-}
-
-// Dial opens a client. It doesn't wait for etcd to be there, but for a user's login, which etcd has to answer.
-func Dial(access Access) (*clientv3.Client, error) {
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints:            access.Endpoints,
-		TLS:                  access.TLS,
-		Username:             access.User,
-		Password:             access.Password,
-		DialTimeout:          access.Timeout,
-		DialKeepAliveTime:    access.Timeout,
-		DialKeepAliveTimeout: access.Timeout,
-		Logger:               zap.NewNop(), // what goes wrong is told by whoever called
-	})
-	if err != nil {
-		return nil, fmt.Errorf("etcd at %v: %w", access.Endpoints, err)
-	}
-	return client, nil
 }

@@ -3,86 +3,22 @@ package discovery
 import (
 	"context"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"example.com/videometa/internal/discovery/etcdtest"
 	"example.com/videometa/internal/limits"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// etcd is a real one, of this test alone.
-type etcd struct {
-	t       *testing.T
-	folder  string
-	address string
-	peer    string
-	flags   []string
-	scheme  string
-	process *exec.Cmd
-}
-
-func startEtcd(t *testing.T, scheme string, flags ...string) *etcd {
-	t.Helper()
-	if _, err := exec.LookPath("etcd"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("CI has to have etcd")
-		}
-		t.Skip("etcd is not installed")
-	}
-	e := &etcd{t: t, folder: t.TempDir(), address: freePort(t), peer: freePort(t), flags: flags, scheme: scheme}
-	e.start()
-	t.Cleanup(e.stop)
-	return e
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
-func (e *etcd) start() {
-	e.t.Helper()
-	client, peer := e.scheme+"://"+e.address, "http://"+e.peer
-	e.process = exec.Command("etcd", append([]string{
-		"--data-dir", filepath.Join(e.folder, "data"), "--listen-client-urls", client, "--advertise-client-urls", client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer,
-		"--log-level", "error", "--heartbeat-interval", "50", "--election-timeout", "250",
-	}, e.flags...)...)
-	e.process.Env = append(os.Environ(), "ETCD_UNSUPPORTED_ARCH=arm64")
-	if err := e.process.Start(); err != nil {
-		e.t.Fatal(err)
-	}
-	eventually(e.t, "etcd listens", func() bool {
-		connection, err := net.Dial("tcp", e.address)
-		if err == nil {
-			connection.Close()
-		}
-		return err == nil
-	})
-}
-
-func (e *etcd) stop() {
-	if e.process != nil {
-		_ = e.process.Process.Kill()
-		_ = e.process.Wait()
-		e.process = nil
-	}
-}
-
 // proxy stands between a client and etcd, and can be cut.
 type proxy struct {
 	listener net.Listener
-	to       string
 	mu       sync.Mutex
+	to       string
 	cut      bool
 	open     map[net.Conn]bool
 }
@@ -105,7 +41,10 @@ func (p *proxy) serve() {
 		if err != nil {
 			return
 		}
-		theirs, err := net.Dial("tcp", p.to)
+		p.mu.Lock()
+		to := p.to
+		p.mu.Unlock()
+		theirs, err := net.Dial("tcp", to)
 		if err != nil {
 			ours.Close()
 			continue
@@ -158,7 +97,7 @@ func (p *proxy) set(cut bool) {
 
 func dial(t *testing.T, address string) *clientv3.Client {
 	t.Helper()
-	client, err := Dial(Access{Endpoints: []string{address}, Timeout: 2 * time.Second})
+	client, err := Dial(Access{Endpoints: []string{address}, Timeout: 2 * time.Second, Retry: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +107,7 @@ func dial(t *testing.T, address string) *clientv3.Client {
 
 func quick() limits.Table {
 	table := limits.Default()
-	table.Lease, table.Heartbeat, table.Beat = 2*time.Second, 200*time.Millisecond, 200*time.Millisecond
+	table.Lease, table.Heartbeat, table.Beat = 3*time.Second, 200*time.Millisecond, 500*time.Millisecond
 	return table
 }
 
@@ -215,9 +154,9 @@ func ids(r *Resolver) string {
 }
 
 func TestInstancesComeAndGo(t *testing.T) {
-	e := startEtcd(t, "http")
-	client := dial(t, e.address)
-	resolver := NewResolver(client, "videos", "", 50*time.Millisecond)
+	e := etcdtest.Start(t, "http")
+	client := dial(t, e.Address)
+	resolver := NewResolver(client, "videos", "", quick())
 	run(t, resolver.Run)
 	table := quick()
 	table.Lease = 20 * time.Second // long, so that a lease that ran out is told from one that was taken back
@@ -240,8 +179,8 @@ func TestInstancesComeAndGo(t *testing.T) {
 }
 
 func TestALostLeaseIsMadeAgain(t *testing.T) {
-	e := startEtcd(t, "http")
-	client := dial(t, e.address)
+	e := etcdtest.Start(t, "http")
+	client := dial(t, e.Address)
 	r := registrar(t, client, "a")
 	run(t, r.Run)
 	eventually(t, "it is registered", func() bool { return r.Standing().Registered })
@@ -258,16 +197,20 @@ func TestALostLeaseIsMadeAgain(t *testing.T) {
 }
 
 func TestEtcdMayBeAway(t *testing.T) {
-	for name, cut := range map[string]func(*etcd, *proxy) (heal func()){
-		"stopped":     func(e *etcd, _ *proxy) func() { e.stop(); return e.start },
-		"partitioned": func(_ *etcd, p *proxy) func() { p.set(true); return func() { p.set(false) } },
+	for name, cut := range map[string]func(*etcdtest.Etcd, *proxy) (heal func()){
+		"stopped": func(e *etcdtest.Etcd, _ *proxy) func() { e.Stop(); return e.Start },
+		"hanging": func(e *etcdtest.Etcd, _ *proxy) func() {
+			_ = e.Process.Process.Signal(syscall.SIGSTOP)
+			return func() { _ = e.Process.Process.Signal(syscall.SIGCONT) }
+		},
+		"partitioned": func(_ *etcdtest.Etcd, p *proxy) func() { p.set(true); return func() { p.set(false) } },
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := startEtcd(t, "http")
-			p := startProxy(t, e.address)
+			e := etcdtest.Start(t, "http")
+			p := startProxy(t, e.Address)
 			client := dial(t, p.listener.Addr().String())
 			file := filepath.Join(t.TempDir(), "instances.json")
-			resolver := NewResolver(client, "videos", file, 50*time.Millisecond)
+			resolver := NewResolver(client, "videos", file, quick())
 			run(t, resolver.Run)
 			r := registrar(t, client, "a")
 			run(t, r.Run)
@@ -275,29 +218,31 @@ func TestEtcdMayBeAway(t *testing.T) {
 
 			heal := cut(e, p)
 			eventually(t, "beats fail", func() bool { return r.Standing().Failures > 2 })
+			eventually(t, "it is known that etcd is away", func() bool { return resolver.Knowledge().Away })
 			time.Sleep(quick().Lease) // nothing else tells that the lease has ended
 
 			if ids(resolver) != "a" {
 				t.Error("what was known is gone")
 			}
-			if later := NewResolver(client, "videos", file, time.Second); ids(later) != "a" {
+			if later := NewResolver(client, "videos", file, quick()); ids(later) != "a" {
 				t.Error("a start without etcd knows nothing")
 			}
 			heal()
-			other := registrar(t, dial(t, e.address), "b")
+			other := registrar(t, dial(t, e.Address), "b")
 			run(t, other.Run)
 			eventually(t, "it is registered again", func() bool {
-				answer, err := dial(t, e.address).Get(context.Background(), key("videos", "a"))
+				answer, err := dial(t, e.Address).Get(context.Background(), key("videos", "a"))
 				return err == nil && answer.Count == 1
 			})
 			eventually(t, "others are seen again", func() bool { return ids(resolver) == "ab" })
+			eventually(t, "it is known that etcd is back", func() bool { return !resolver.Knowledge().Away })
 		})
 	}
 }
 
 func TestUsersAndPasswords(t *testing.T) {
-	e := startEtcd(t, "http")
-	root := dial(t, e.address)
+	e := etcdtest.Start(t, "http")
+	root := dial(t, e.Address)
 	ctx := context.Background()
 	for _, err := range []error{
 		second(root.UserAdd(ctx, "root", "secret")), second(root.UserGrantRole(ctx, "root", "root")), second(root.AuthEnable(ctx)),
@@ -307,7 +252,7 @@ func TestUsersAndPasswords(t *testing.T) {
 		}
 	}
 
-	known, err := Dial(Access{Endpoints: []string{e.address}, User: "root", Password: "secret", Timeout: 2 * time.Second})
+	known, err := Dial(Access{Endpoints: []string{e.Address}, User: "root", Password: "secret", Timeout: 2 * time.Second, Retry: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +260,7 @@ func TestUsersAndPasswords(t *testing.T) {
 	r := registrar(t, known, "a")
 	run(t, r.Run)
 	eventually(t, "who logs in is registered", func() bool { return r.Standing().Registered })
-	if _, err := Dial(Access{Endpoints: []string{e.address}, User: "root", Password: "wrong", Timeout: 2 * time.Second}); err == nil {
+	if _, err := Dial(Access{Endpoints: []string{e.Address}, User: "root", Password: "wrong", Timeout: 2 * time.Second, Retry: time.Second}); err == nil {
 		t.Error("a wrong password was taken")
 	}
 }
@@ -323,7 +268,7 @@ func TestUsersAndPasswords(t *testing.T) {
 func second[T any](_ T, err error) error { return err }
 
 func TestPickGoesByWeightAndZone(t *testing.T) {
-	r := NewResolver(nil, "videos", "", time.Second)
+	r := NewResolver(nil, "videos", "", quick())
 	r.instances.Store(&[]Instance{
 		{ID: "a", Zone: "x", Weight: 3}, {ID: "b", Zone: "x", Weight: 1}, {ID: "c", Zone: "y", Weight: 9}, {ID: "d", Zone: "x"},
 	})
@@ -340,31 +285,9 @@ func TestPickGoesByWeightAndZone(t *testing.T) {
 	}
 }
 
-func TestBeatsAreSpread(t *testing.T) {
-	table := quick()
-	table.Heartbeat, table.Jitter = 20*time.Millisecond, 0.5
-	r := &Registrar{limits: table}
-	var least, most time.Duration = time.Hour, 0
-	for range 30 {
-		began := time.Now()
-		r.wait(context.Background())
-		took := time.Since(began)
-		least, most = min(least, took), max(most, took)
-	}
-	if least < 10*time.Millisecond || most-least < 5*time.Millisecond {
-		t.Errorf("beats were %v to %v apart", least, most)
-	}
-}
-
 func BenchmarkBeat(b *testing.B) {
-	t := &testing.T{}
-	if _, err := exec.LookPath("etcd"); err != nil {
-		b.Skip("etcd is not installed")
-	}
-	e := &etcd{t: t, folder: b.TempDir(), address: "127.0.0.1:23791", peer: "127.0.0.1:23801", scheme: "http"}
-	e.start()
-	defer e.stop()
-	client, err := Dial(Access{Endpoints: []string{e.address}, Timeout: 2 * time.Second})
+	e := etcdtest.Start(b, "http")
+	client, err := Dial(Access{Endpoints: []string{e.Address}, Timeout: 2 * time.Second, Retry: time.Second})
 	if err != nil {
 		b.Fatal(err)
 	}

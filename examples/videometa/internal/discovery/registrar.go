@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +21,8 @@ type Registrar struct {
 	instance Instance
 	value    string
 	limits   limits.Table
+
+	lease clientv3.LeaseID // the last one, which etcd may have still; 0: none
 
 	registered    atomic.Bool
 	registrations atomic.Uint64
@@ -57,45 +58,57 @@ func (r *Registrar) Standing() Standing {
 // Run registers, keeps the lease, registers again when it is lost, and takes it back once ctx is done.
 func (r *Registrar) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		lease, err := r.register(ctx)
-		if err != nil {
+		if err := r.register(ctx); err != nil {
 			r.failed(ctx, "register", err)
 			r.wait(ctx)
 			continue
 		}
-		r.keep(ctx, lease)
+		r.keep(ctx)
 		r.registered.Store(false)
-		if ctx.Err() != nil {
-			r.deregister(lease)
-		}
+	}
+	if r.lease != 0 {
+		r.deregister()
 	}
 }
 
-func (r *Registrar) register(ctx context.Context) (clientv3.LeaseID, error) {
+// register puts what we offer under a lease. One that was made before is used if etcd has it still: attempts of which
+// only the half succeeds, or whose answer is lost, would otherwise leave a lease each.
+func (r *Registrar) register(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.limits.Beat)
 	defer cancel()
+	if r.lease != 0 {
+		err := r.put(ctx)
+		if !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			return err
+		}
+	}
 	lease, err := r.client.Grant(ctx, int64(r.limits.Lease/time.Second))
 	if err != nil {
-		return 0, fmt.Errorf("lease: %w", err)
+		return fmt.Errorf("lease: %w", err)
 	}
+	r.lease = lease.ID
+	return r.put(ctx)
+}
+
+func (r *Registrar) put(ctx context.Context) error {
 	puts := make([]clientv3.Op, len(r.services))
 	for i, service := range r.services {
-		puts[i] = clientv3.OpPut(key(service, r.instance.ID), r.value, clientv3.WithLease(lease.ID))
+		puts[i] = clientv3.OpPut(key(service, r.instance.ID), r.value, clientv3.WithLease(r.lease))
 	}
 	if _, err := r.client.Txn(ctx).Then(puts...).Commit(); err != nil {
-		return 0, fmt.Errorf("put: %w", err)
+		return fmt.Errorf("put: %w", err)
 	}
 	r.registrations.Add(1)
 	r.registered.Store(true)
-	return lease.ID, nil
+	return nil
 }
 
 // keep beats until the lease is lost or ctx is done. A beat that fails is tried again sooner: the lease outlives two.
-func (r *Registrar) keep(ctx context.Context, lease clientv3.LeaseID) {
+func (r *Registrar) keep(ctx context.Context) {
 	expires := time.Now().Add(r.limits.Lease)
 	for r.wait(ctx) {
 		beat, cancel := context.WithTimeout(ctx, r.limits.Beat)
-		answer, err := r.client.KeepAliveOnce(beat, lease)
+		answer, err := r.client.KeepAliveOnce(beat, r.lease)
 		cancel()
 		switch {
 		case err == nil && answer.TTL > 0:
@@ -115,8 +128,7 @@ func (r *Registrar) keep(ctx context.Context, lease clientv3.LeaseID) {
 
 // wait waits for a beat's distance, more or less; it tells whether to go on.
 func (r *Registrar) wait(ctx context.Context) bool {
-	spread := 1 + r.limits.Jitter*(2*rand.Float64()-1)
-	timer := time.NewTimer(time.Duration(float64(r.limits.Heartbeat) * spread))
+	timer := time.NewTimer(r.limits.NextBeat())
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -126,10 +138,10 @@ func (r *Registrar) wait(ctx context.Context) bool {
 	}
 }
 
-func (r *Registrar) deregister(lease clientv3.LeaseID) {
+func (r *Registrar) deregister() {
 	ctx, cancel := context.WithTimeout(context.Background(), r.limits.Deregister)
 	defer cancel()
-	if _, err := r.client.Revoke(ctx, lease); err != nil {
+	if _, err := r.client.Revoke(ctx, r.lease); err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		slog.Warn("not deregistered; the lease ends by itself", "after", r.limits.Lease, "error", err)
 	}
 }

@@ -6,19 +6,20 @@ import (
 
 	"example.com/videometa/internal/certs"
 	"example.com/videometa/internal/certs/certstest"
+	"example.com/videometa/internal/discovery/etcdtest"
 )
 
 // An etcd that takes nobody without a certificate: who has one is registered, who has none, or trusts another, is not.
 func TestCertificatesOfBothSides(t *testing.T) {
 	cert, key := certstest.Write(t, t.TempDir(), "etcd")
-	e := startEtcd(t, "https", "--cert-file", cert, "--key-file", key, "--client-cert-auth", "--trusted-ca-file", cert)
-	address := "https://" + e.address
+	e := etcdtest.Start(t, "https", "--cert-file", cert, "--key-file", key, "--client-cert-auth", "--trusted-ca-file", cert)
+	address := "https://" + e.Address
 
 	secure, err := certs.Client(cert, cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	known, err := Dial(Access{Endpoints: []string{address}, TLS: secure, Timeout: 2 * time.Second})
+	known, err := Dial(Access{Endpoints: []string{address}, TLS: secure, Timeout: 2 * time.Second, Retry: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func TestCertificatesOfBothSides(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stranger, err := Dial(Access{Endpoints: []string{address}, TLS: secure, Timeout: 2 * time.Second})
+		stranger, err := Dial(Access{Endpoints: []string{address}, TLS: secure, Timeout: 2 * time.Second, Retry: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"example.com/videometa/internal/limits"
 )
 
 // Recorder hears of requests, for metrics. Route is the pattern that matched, "" where none did.
@@ -23,20 +25,21 @@ type Guard struct {
 	next     http.Handler
 	recorder Recorder
 	log      *slog.Logger
-	deadline time.Duration
-	free     chan struct{} // one for each request that may still begin
+	limits   limits.Table
+	plain    *places // of requests that are all here
+	bodies   *places // of those whose body is still to come: they can't take the places of the others
 }
 
-// New guards next: no request takes longer than deadline, and no more than inFlight are served at once.
-func New(next http.Handler, recorder Recorder, log *slog.Logger, deadline time.Duration, inFlight int) *Guard {
-	return &Guard{next, recorder, log, deadline, make(chan struct{}, inFlight)}
+// New guards next: no request takes longer than Request of the limits, and no more than InFlight and Bodies are at work.
+func New(next http.Handler, recorder Recorder, log *slog.Logger, table limits.Table) *Guard {
+	return &Guard{next, recorder, log, table, newPlaces(table.InFlight, table.Share), newPlaces(table.Bodies, table.Share)}
 }
 
 // ServeHTTP serves a request.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	trace := traceOf(r.Header)
-	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), traceKey{}, trace), g.deadline)
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), traceKey{}, trace), g.limits.Request)
 	defer cancel()
 	r = r.WithContext(ctx)
 	answer := &answer{ResponseWriter: w}
@@ -62,15 +65,25 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusTooEarly, "early data may be a replay: send it again after the handshake")
 		return
 	}
-	select {
-	case g.free <- struct{}{}:
-		defer func() { <-g.free }()
-		g.next.ServeHTTP(w, r)
-	default:
+	places := g.plain
+	if hasBody(r) {
+		places = g.bodies
+		body := &paced{ReadCloser: r.Body, control: http.NewResponseController(w), limits: g.limits}
+		body.ends, _ = r.Context().Deadline()
+		r.Body = body
+	}
+	leave, ok := places.take(r.RemoteAddr)
+	if !ok {
 		g.recorder.Shed()
 		w.Header().Set("Retry-After", "1")
+		if r.ProtoMajor == 1 && hasBody(r) {
+			w.Header().Set("Connection", "close") // or net/http would read the body before it answers
+		}
 		refuse(w, http.StatusServiceUnavailable, "too many requests at once")
+		return
 	}
+	defer leave()
+	g.next.ServeHTTP(w, r)
 }
 
 // tooEarly tells whether a request came as TLS early data, which others can replay, although it may change something.
@@ -104,7 +117,7 @@ func (g *Guard) ended(r *http.Request, w *answer, trace Trace, took time.Duratio
 	g.recorder.Ended(r.Pattern, r.Method, r.Proto, status, took)
 	level := slog.LevelInfo
 	if status >= http.StatusInternalServerError {
-		level = slog.LevelWarn
+		level = slog.LevelError // which is never sampled away
 	}
 	g.log.LogAttrs(r.Context(), level, "request",
 		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("proto", r.Proto),

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/quick"
 	"time"
+
+	"example.com/videometa/internal/limits"
 )
 
 // counts is a recorder of these tests.
@@ -33,7 +35,9 @@ func guarded(handler http.HandlerFunc, inFlight int) (*Guard, *counts, *bytes.Bu
 	mux := http.NewServeMux()
 	mux.HandleFunc("/x/{id}", handler)
 	log, seen := &bytes.Buffer{}, &counts{}
-	return New(mux, seen, slog.New(slog.NewJSONHandler(log, nil)), time.Minute, inFlight), seen, log
+	table := limits.Default()
+	table.Request, table.InFlight, table.Bodies = time.Minute, inFlight, inFlight
+	return New(mux, seen, slog.New(slog.NewJSONHandler(log, nil)), table), seen, log
 }
 
 func ask(g http.Handler, request *http.Request) *httptest.ResponseRecorder {
@@ -165,6 +169,59 @@ func TestEarlyDataMayOnlyAsk(t *testing.T) {
 		}
 		if got := ask(g, request).Code; got != c.want {
 			t.Errorf("%+v: answered %d", c, got)
+		}
+	}
+}
+
+func TestABodyTakesNoPlaceOfOthers(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	g, seen, _ := guarded(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method == "POST" {
+			entered <- struct{}{}
+			<-leave
+		}
+	}, 1)
+	post := func() *http.Request { return httptest.NewRequest(http.MethodPost, "/x/1", strings.NewReader("body")) }
+	done := make(chan struct{})
+	go func() { defer close(done); ask(g, post()) }()
+	<-entered
+	if got := ask(g, post()); got.Code != 503 || seen.shed.Load() != 1 {
+		t.Errorf("a second body: %d", got.Code)
+	}
+	if got := ask(g, httptest.NewRequest(http.MethodGet, "/x/1", nil)); got.Code != 200 {
+		t.Errorf("a question: %d", got.Code)
+	}
+	close(leave)
+	<-done
+}
+
+func TestAnAddressHasAPartOfThePlaces(t *testing.T) {
+	p := newPlaces(4, 0.5)
+	var leave []func()
+	for _, c := range []struct {
+		from string
+		want bool
+	}{
+		{"192.0.2.1:1", true}, {"192.0.2.1:2", true}, {"[::ffff:192.0.2.1]:3", false}, {"192.0.2.2:1", true},
+		{"[2001:db8::1]:1", true}, {"[2001:db8::2]:1", false}, {"192.0.2.3:1", false},
+	} {
+		done, ok := p.take(c.from)
+		if ok != c.want {
+			t.Errorf("%s: %t", c.from, ok)
+		}
+		if ok {
+			leave = append(leave, done)
+		}
+	}
+	for _, done := range leave {
+		done()
+	}
+	if p.taken != 0 || len(p.by) != 0 {
+		t.Errorf("left over: %d, %v", p.taken, p.by)
+	}
+	for _, from := range []string{"[2001:db8::1%eth0]:1", "[2001:db8:0:0:1::]:1"} {
+		if got := prefixOf(from).String(); got != "2001:db8::/64" {
+			t.Errorf("%s is %s", from, got)
 		}
 	}
 }

@@ -2,6 +2,9 @@
 //
 // Each level has a rate and a burst, and so has each message of a level: one that repeats doesn't push out the others.
 // Errors are always written. What was dropped is counted, and told with the next line that is written.
+//
+// Nothing that logs waits for the writer: lines are kept until it takes them, half of the room for errors alone, and what
+// finds none is dropped and counted too.
 package logging
 
 import (
@@ -23,13 +26,15 @@ type Options struct {
 	Level    slog.Leveler
 	Levels   map[slog.Level]Rule
 	Messages map[slog.Level]Rule // for each message of that level
+	Buffer   int                 // bytes that are kept while the writer is slow; 0: whoever logs writes, and waits
 	Now      func() time.Time
 }
 
 // Usual is what a service writes by default: all warnings up to a hundred a second, a taste of the rest.
 func Usual() Options {
 	return Options{
-		Level: slog.LevelInfo,
+		Level:  slog.LevelInfo,
+		Buffer: 1 << 20,
 		Levels: map[slog.Level]Rule{
 			slog.LevelDebug: {Rate: 10, Burst: 50},
 			slog.LevelInfo:  {Rate: 50, Burst: 200},
@@ -51,6 +56,7 @@ type Handler struct {
 
 type shared struct {
 	options Options
+	buffer  *buffer // nil: lines are written at once
 	mu      sync.Mutex
 	levels  map[slog.Level]*bucket
 	lines   map[line]*bucket
@@ -71,10 +77,16 @@ func New(out io.Writer, options Options) *Handler {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	var kept *buffer
+	if options.Buffer > 0 {
+		kept = &buffer{out: out, most: options.Buffer}
+		out = kept
+	}
 	return &Handler{
 		inner: slog.NewJSONHandler(out, &slog.HandlerOptions{Level: options.Level}),
 		shared: &shared{
 			options: options,
+			buffer:  kept,
 			levels:  map[slog.Level]*bucket{},
 			lines:   map[line]*bucket{},
 			dropped: map[slog.Level]uint64{},
@@ -110,6 +122,11 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	return &Handler{h.inner.WithGroup(name), h.shared}
 }
 
+// Flush waits until what was kept is written; false: it was not within the time.
+func (h *Handler) Flush(within time.Duration) bool {
+	return h.shared.buffer == nil || h.shared.buffer.flush(within)
+}
+
 // Dropped tells how many lines of each level were not written, since the start.
 func (h *Handler) Dropped() map[slog.Level]uint64 {
 	h.shared.mu.Lock()
@@ -124,7 +141,7 @@ func (h *Handler) Dropped() map[slog.Level]uint64 {
 func (s *shared) take(level slog.Level, message string) (kept bool, untold uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if level < slog.LevelError && !s.allowed(level, message) {
+	if level < slog.LevelError && !s.allowed(level, message) || s.buffer != nil && !s.buffer.room(level) {
 		s.dropped[level]++
 		s.untold++
 		return false, 0

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -91,6 +92,54 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	}
 	if got := len(handler.shared.lines); got > mostMessages {
 		t.Errorf("%d messages are remembered", got)
+	}
+}
+
+// stuck is a writer that stands still until it is let go.
+type stuck struct {
+	free chan struct{}
+	mu   sync.Mutex
+	bytes.Buffer
+}
+
+func (s *stuck) Write(line []byte) (int, error) {
+	<-s.free
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Buffer.Write(line)
+}
+
+// A reader that stops reading stops nobody else: what there is no room for is counted, and errors have the most room.
+func TestAWriterThatStandsStill(t *testing.T) {
+	out := &stuck{free: make(chan struct{})}
+	handler := New(out, Options{Buffer: 8 << 10})
+	log := slog.New(handler)
+	log.Info("the first is being written")
+	for range 1000 {
+		log.Info("information")
+	}
+	for range 1000 {
+		log.Error("error")
+	}
+	if handler.Flush(time.Millisecond) {
+		t.Error("it was flushed")
+	}
+	close(out.free)
+	if !handler.Flush(10 * time.Second) {
+		t.Fatal("it was not flushed")
+	}
+	dropped := handler.Dropped()
+	infos, errors := strings.Count(out.String(), `"INFO"`), strings.Count(out.String(), `"ERROR"`)
+	if infos+int(dropped[slog.LevelInfo]) != 1001 || errors+int(dropped[slog.LevelError]) != 1000 {
+		t.Errorf("%d and %d were written, %v dropped", infos, errors, dropped)
+	}
+	if errors < 20 || infos < 20 {
+		t.Errorf("%d errors and %d others were kept", errors, infos)
+	}
+	log.Info("and it goes on")
+	handler.Flush(10 * time.Second)
+	if !strings.Contains(out.String(), "and it goes on") {
+		t.Error("it does not go on")
 	}
 }
 

@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"bytes"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -12,7 +13,6 @@ import (
 	"example.com/videometa/internal/discovery"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 const namespace = "videometa"
@@ -65,7 +65,15 @@ func New(version, build string) *Metrics {
 
 // Handler answers /metrics.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		var page bytes.Buffer
+		if err := write(&page, m.registry); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", contentType)
+		_, _ = page.WriteTo(w) // who asked may have gone
+	})
 }
 
 // Began counts a request in.
@@ -139,9 +147,15 @@ func (m *Metrics) Resolver(service string, knowledge func() discovery.Knowledge)
 	m.gauge("instances_age_seconds", "Since etcd last said something.", labels, func() float64 { return knowledge().Age.Seconds() })
 }
 
+// Bodies shows what requests' bodies, and answers to them, hold of the memory that they may.
+func (m *Metrics) Bodies(used func() int64, refused func() uint64) {
+	m.gauge("bodies_bytes", "Memory that bodies and answers to them hold.", nil, func() float64 { return float64(used()) })
+	m.counter("bodies_refused_total", "Times that there was no memory left for them.", nil, func() float64 { return float64(refused()) })
+}
+
 // Logs shows what was not written.
 func (m *Metrics) Logs(dropped func() map[slog.Level]uint64) {
-	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		m.counter("log_lines_dropped_total", "Log lines that were not written.", prometheus.Labels{"level": level.String()},
 			func() float64 { return float64(dropped()[level]) })
 	}

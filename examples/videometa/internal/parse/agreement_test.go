@@ -29,7 +29,8 @@ func FuzzAgree(f *testing.F) {
 		f.Add(rawdoc.Make(rand.New(rand.NewPCG(seed, 0)), "v000001", 400))
 	}
 	for _, raw := range []string{
-		`{"id":null}`, `{"id":"a","tags":null}`, `{"id":"a","tags":[null,""]}`, `{"id":"a","author":null,"video":null}`,
+		`{"id":"a","title":"\u0061bcde","author":{"n\u0061me":"\"\\\/\b\f\n\r\t"},"tags":["\u0078","y\u007a"]}`,
+		`{"t\u0069tle":"\ud83d\ude00\ud83d\ude00","\u0074itl":"x","id":"\u0061"}`, `{"id":null}`, `{"id":"a","tags":null}`, `{"id":"a","tags":[null,""]}`, `{"id":"a","author":null,"video":null}`,
 		`{"id":"a","duration_ms":-0}`, `{"id":"a","duration_ms":1e3}`, `{"id":"a","duration_ms":"1"}`, `{"id":"a","video":{"width":null}}`,
 		"{\"id\" :\t\"\\u00e9\\ud83d\\ude00\\/\" ,\r\n\"i\\u0064x\":{}}", `{"i\u0064":"escaped name"}`, `[{"id":"a"}]`, `"id"`, `{"":{"id":"a"}}`,
 	} {

@@ -14,8 +14,8 @@ import (
 //
 // The video has no byte of raw, so raw may go back to its pool at once.
 //
-// Cost: one pass to validate, one to pick; two allocations, the text of the strings and the list of tags, and one more
-// for every string with an escape among the members of the objects it enters.
+// Cost: one pass to validate, one to pick; two allocations, the text of the strings and the list of tags, and a few more
+// where strings that it enters have escapes.
 func Pick(raw []byte) (Video, error) {
 	if tooDeep(raw) || !gjson.ValidBytes(raw) {
 		return Video{}, ErrNotJSON
@@ -37,8 +37,8 @@ func PickTrusted(raw []byte) (Video, error) {
 
 // Picker picks without an allocation, for whoever is done with a video before its document is gone.
 //
-// The strings of a video are part of the document it was picked from, and the list of tags is the picker's: both are
-// valid until the document is written to and until the picker picks again.
+// The strings of a video are part of the document it was picked from, or of the picker's buffer where they had escapes, and
+// the list of tags is the picker's: all are valid until the document is written to and until the picker picks again.
 type Picker struct {
 	found finder
 	many  []string // The tags, where there are more than the finder has room for.
@@ -55,7 +55,7 @@ func (p *Picker) Pick(raw []byte) (*Video, error) {
 // PickTrusted is the function [PickTrusted], but for what the video is made of.
 func (p *Picker) PickTrusted(raw []byte) (*Video, error) {
 	f := &p.found
-	*f = finder{rest: f.rest[:0]}
+	*f = finder{rest: f.rest[:0], walker: walker{plain: kept(f.walker.plain)}}
 	f.walk(raw)
 	if f.err != nil {
 		return nil, f.err
@@ -71,6 +71,14 @@ func (p *Picker) PickTrusted(raw []byte) (*Video, error) {
 	return &f.video, nil
 }
 
+// kept is a buffer to use again; one that a large document has blown up isn't kept.
+func kept(buffer []byte) []byte {
+	if cap(buffer) > 64<<10 {
+		return nil
+	}
+	return buffer[:0]
+}
+
 // finder has the fields found so far, their strings still part of the document.
 type finder struct {
 	video Video
@@ -78,83 +86,86 @@ type finder struct {
 	count int
 	rest  []string // The tags for which the array has no room.
 	err   error
+
+	walker walker
 }
 
 // walk finds the fields, in one pass.
 func (f *finder) walk(raw []byte) {
-	// gjson.ParseBytes would copy the document; ours isn't written to while what was found is in use.
-	root := gjson.Parse(unsafe.String(unsafe.SliceData(raw), len(raw)))
-	if !root.IsObject() {
+	root, _ := next(raw, space(raw, 0))
+	if root.kind != isObject {
 		f.err = wrong("document", "an object")
 		return
 	}
-	root.ForEach(func(key, value gjson.Result) bool {
-		f.member(key.Str, value)
+	f.walker.members(root.raw, func(name string, v value) bool {
+		f.member(name, v)
 		return f.err == nil
 	})
 }
 
-func (f *finder) member(key string, value gjson.Result) {
-	switch key {
+func (f *finder) member(name string, v value) {
+	switch name {
 	case "id":
-		f.text(&f.video.ID, "id", value)
+		f.text(&f.video.ID, "id", v)
 	case "title":
-		f.text(&f.video.Title, "title", value)
+		f.text(&f.video.Title, "title", v)
 	case "published_at":
-		f.text(&f.video.PublishedAt, "published_at", value)
+		f.text(&f.video.PublishedAt, "published_at", v)
 	case "duration_ms":
-		f.video.DurationMS = f.whole(f.video.DurationMS, 64, "duration_ms", value)
+		f.video.DurationMS = f.whole(f.video.DurationMS, 64, "duration_ms", v)
 	case "author":
-		f.author(value)
+		f.author(v)
 	case "video":
-		f.format(value)
+		f.format(v)
 	case "tags":
-		f.list(value)
+		f.list(v)
 	}
 }
 
-func (f *finder) author(author gjson.Result) {
-	f.object("author", author, func(key, value gjson.Result) bool {
-		if key.Str == "name" {
-			f.text(&f.video.Author, "author.name", value)
+func (f *finder) author(author value) {
+	f.object("author", author, func(name string, v value) bool {
+		if name == "name" {
+			f.text(&f.video.Author, "author.name", v)
 		}
 		return f.err == nil
 	})
 }
 
-func (f *finder) format(video gjson.Result) {
-	f.object("video", video, func(key, value gjson.Result) bool {
-		switch key.Str {
+func (f *finder) format(video value) {
+	f.object("video", video, func(name string, v value) bool {
+		switch name {
 		case "width":
-			f.video.Width = int(f.whole(int64(f.video.Width), strconv.IntSize, "video.width", value))
+			f.video.Width = int(f.whole(int64(f.video.Width), strconv.IntSize, "video.width", v))
 		case "height":
-			f.video.Height = int(f.whole(int64(f.video.Height), strconv.IntSize, "video.height", value))
+			f.video.Height = int(f.whole(int64(f.video.Height), strconv.IntSize, "video.height", v))
 		case "codec":
-			f.text(&f.video.Codec, "video.codec", value)
+			f.text(&f.video.Codec, "video.codec", v)
 		}
 		return f.err == nil
 	})
 }
 
-func (f *finder) object(field string, value gjson.Result, member func(key, value gjson.Result) bool) {
-	switch {
-	case value.IsObject():
-		value.ForEach(member)
-	case value.Type != gjson.Null:
+func (f *finder) object(field string, v value, member func(name string, v value) bool) {
+	switch v.kind {
+	case isObject:
+		f.walker.members(v.raw, member)
+	case isNull:
+	default:
 		f.err = wrong(field, "an object")
 	}
 }
 
-func (f *finder) list(value gjson.Result) {
+func (f *finder) list(v value) {
 	f.count, f.rest = 0, f.rest[:0]
-	if value.Type != gjson.Null && !value.IsArray() {
+	switch v.kind {
+	case isNull:
+		return
+	case isList:
+	default:
 		f.err = wrong("tags", "a list of strings")
 		return
 	}
-	if value.Type == gjson.Null {
-		return
-	}
-	value.ForEach(func(_, tag gjson.Result) bool {
+	f.walker.elements(v.raw, func(tag value) bool {
 		var word string
 		f.text(&word, "tags", tag)
 		if f.count < len(f.tags) {
@@ -168,23 +179,23 @@ func (f *finder) list(value gjson.Result) {
 }
 
 // text leaves the field as it is where the value is null, as encoding/json does.
-func (f *finder) text(field *string, name string, value gjson.Result) {
-	switch value.Type {
-	case gjson.String:
-		*field = value.Str
-	case gjson.Null:
+func (f *finder) text(field *string, name string, v value) {
+	switch v.kind {
+	case isText:
+		*field = f.walker.text(v.raw)
+	case isNull:
 	default:
 		f.err = wrong(name, "a string")
 	}
 }
 
-// whole reads the number's own digits: gjson's float64 would round what is above 2^53, and take 1.5 for 1.
-func (f *finder) whole(before int64, bits int, name string, value gjson.Result) int64 {
-	if value.Type == gjson.Null {
+// whole reads a number's digits; 1.5 and 1e3 are none.
+func (f *finder) whole(before int64, bits int, name string, v value) int64 {
+	if v.kind == isNull {
 		return before
 	}
-	number, err := strconv.ParseInt(value.Raw, 10, bits)
-	if value.Type != gjson.Number || err != nil {
+	number, err := strconv.ParseInt(unsafe.String(unsafe.SliceData(v.raw), len(v.raw)), 10, bits)
+	if v.kind != isNumber || err != nil {
 		f.err = wrong(name, "a whole number of "+strconv.Itoa(bits)+" bits")
 	}
 	return number

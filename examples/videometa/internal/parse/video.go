@@ -1,6 +1,7 @@
 // Package parse picks the fields of a video that the service serves out of the raw metadata document of its upload.
 //
-// [Pick] is gjson in the tuned build and encoding/json under the build tag baseline; [Standard] is the latter in both.
+// [Pick] validates by gjson and walks by itself in the tuned build; under the build tag baseline it is encoding/json, as
+// [Standard] is in both.
 package parse
 
 import (

@@ -20,17 +20,21 @@ var (
 	threshold = describe("breaker_threshold_ratio", "Part above which it opens.")
 	opened    = describe("breaker_opened_total", "How often it opened.")
 	rejected  = describe("breaker_rejected_total", "Calls not made.")
+
+	unanswered = prometheus.NewDesc("videometa_peer_unanswered_total",
+		"Videos that were neither found nor known to be absent, since an instance could not be asked.", nil, nil)
 )
 
 // Describe is prometheus.Collector's.
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{state, bad, threshold, opened, rejected} {
+	for _, desc := range []*prometheus.Desc{state, bad, threshold, opened, rejected, unanswered} {
 		to <- desc
 	}
 }
 
 // Collect is prometheus.Collector's.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
+	to <- prometheus.MustNewConstMetric(unanswered, prometheus.CounterValue, float64(c.client.Unanswered()))
 	for _, one := range c.client.Standings() {
 		gauge := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64) {
 			to <- prometheus.MustNewConstMetric(desc, kind, value, one.Instance)

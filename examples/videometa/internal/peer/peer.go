@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"example.com/videometa/internal/api"
 	"example.com/videometa/internal/breaker"
@@ -22,8 +24,7 @@ import (
 )
 
 const (
-	asked   = 2        // instances for one video, at most
-	tries   = 8        // picks for an instance that we may ask and have not asked
+	atOnce  = 8        // instances that are asked for one video side by side, where the first has not got it
 	longest = 64 << 10 // bytes of an answer
 )
 
@@ -34,6 +35,7 @@ var errNone = errors.New("no such video")
 type Source interface {
 	Pick(zone string) (discovery.Instance, bool)
 	Instances() []discovery.Instance
+	Known() bool // false: nothing was heard of instances yet, so there may be any number of them
 }
 
 // Client asks; it is an api.Peers.
@@ -44,6 +46,8 @@ type Client struct {
 	http   *http.Client
 	limits limits.Table
 	config breaker.Config
+
+	unanswered atomic.Uint64
 
 	mu       sync.Mutex
 	breakers map[string]*breaker.Breaker // by id; those of instances that are known
@@ -57,62 +61,98 @@ func New(source Source, self discovery.Instance, table limits.Table, config brea
 	transport.Proxy = nil // instances are near
 	transport.IdleConnTimeout = table.PeerIdle
 	transport.MaxIdleConnsPerHost = 16
+	if config.SlowCeiling == 0 {
+		config.SlowCeiling = table.Peer / 2
+	}
 	return &Client{
-		source: source, self: self.ID, zone: self.Zone, http: &http.Client{Transport: transport}, limits: table,
-		config: config, breakers: map[string]*breaker.Breaker{},
+		source: source, self: self.ID, zone: self.Zone, http: &http.Client{Transport: transport, CheckRedirect: never},
+		limits: table, config: config, breakers: map[string]*breaker.Breaker{},
 	}
 }
 
-// Find asks up to two instances, one after the other.
-func (c *Client) Find(ctx context.Context, id string) (parse.Video, bool) {
-	var before []string
-	for range asked {
-		instance, ok := c.pick(before)
-		if !ok {
-			break
-		}
-		before = append(before, instance.ID)
-		if video, err := c.ask(ctx, instance, id); err == nil {
-			return video, true
-		}
-	}
-	return parse.Video{}, false
-}
+// never keeps to the instance that was asked: one that sends us elsewhere is none of ours.
+func never(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// pick chooses one that is neither we nor was asked before.
-func (c *Client) pick(before []string) (discovery.Instance, bool) {
-	for range tries {
-		instance, ok := c.source.Pick(c.zone)
-		if !ok {
-			break
-		}
-		if instance.ID != c.self && !slices.Contains(before, instance.ID) {
-			return instance, true
-		}
+// Find asks one instance, and if that has it not all others: a video is absent only where each of them said so.
+func (c *Client) Find(ctx context.Context, id string) (video parse.Video, found bool, err error) {
+	if !c.source.Known() {
+		c.unanswered.Add(1)
+		return video, false, api.Unanswered{}
 	}
-	// By chance, or because in our zone there is nobody else: take any.
-	for _, instance := range c.source.Instances() {
-		if instance.Weight > 0 && instance.ID != c.self && !slices.Contains(before, instance.ID) {
-			return instance, true
-		}
+	first, others := c.order()
+	if first == nil {
+		return video, false, nil
 	}
-	return discovery.Instance{}, false
-}
-
-func (c *Client) ask(ctx context.Context, instance discovery.Instance, id string) (video parse.Video, err error) {
-	done, err := c.breaker(instance.ID).Allow()
-	if err != nil {
-		return video, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.limits.Peer)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	video, err = c.get(ctx, instance, id)
-	if errors.Is(err, errNone) {
+	answers := make(chan answer, len(others)+1)
+	go func() { answers <- c.ask(ctx, *first, id) }()
+	var unanswered api.Unanswered
+	missing := 0
+	for waiting, next := 1, 0; waiting > 0; waiting-- {
+		one := <-answers
+		if one.err == nil {
+			return one.video, true, nil // the calls still on their way end with ctx
+		}
+		if !errors.Is(one.err, errNone) {
+			missing++
+			unanswered.After = max(unanswered.After, one.after)
+		}
+		for ; next < len(others) && waiting <= atOnce; next, waiting = next+1, waiting+1 {
+			instance := others[next]
+			go func() { answers <- c.ask(ctx, instance, id) }()
+		}
+	}
+	if missing > 0 {
+		c.unanswered.Add(1)
+		return video, false, unanswered
+	}
+	return video, false, nil
+}
+
+// order gives the instance to ask first, by weight and zone, and all others that get calls at all; nil: there is none.
+func (c *Client) order() (first *discovery.Instance, others []discovery.Instance) {
+	picked, ok := c.source.Pick(c.zone)
+	for _, instance := range c.source.Instances() {
+		switch {
+		case instance.ID == c.self || instance.Weight < 1:
+		case ok && instance.ID == picked.ID:
+			first = &instance
+		default:
+			others = append(others, instance)
+		}
+	}
+	if first == nil && len(others) > 0 { // we picked ourselves, or one that left in between
+		first, others = &others[0], others[1:]
+	}
+	return first, others
+}
+
+// answer is an instance's; after is when it may be asked again, where that is known.
+type answer struct {
+	video parse.Video
+	err   error
+	after time.Duration
+}
+
+func (c *Client) ask(ctx context.Context, instance discovery.Instance, id string) answer {
+	guard := c.breaker(instance.ID)
+	done, err := guard.Allow()
+	if err != nil {
+		return answer{err: err, after: guard.RetryAfter()}
+	}
+	limited, cancel := context.WithTimeout(ctx, c.limits.Peer)
+	defer cancel()
+	video, err := c.get(limited, instance, id)
+	switch {
+	case err == nil || errors.Is(err, errNone):
 		done(nil)
-	} else {
+	case ctx.Err() != nil: // who asked us has gone, or waits no longer: that says nothing of the instance
+		done(breaker.ErrAbandoned)
+	default:
 		done(err)
 	}
-	return video, err
+	return answer{video: video, err: err}
 }
 
 func (c *Client) get(ctx context.Context, instance discovery.Instance, id string) (video parse.Video, err error) {
@@ -128,9 +168,10 @@ func (c *Client) get(ctx context.Context, instance discovery.Instance, id string
 		return video, err
 	}
 	defer answer.Body.Close()
-	switch answer.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound:
+	ours := answer.Header.Get(api.SchemaHeader) != "" // another server may have got the address, and knows no video at all
+	switch {
+	case ours && answer.StatusCode == http.StatusOK:
+	case ours && answer.StatusCode == http.StatusNotFound:
 		return video, errNone
 	default:
 		return video, fmt.Errorf("%s answers %s", instance.ID, answer.Status)
@@ -175,6 +216,9 @@ func (c *Client) forget() {
 		}
 	}
 }
+
+// Unanswered is how often a video could be neither found nor said to be absent.
+func (c *Client) Unanswered() uint64 { return c.unanswered.Load() }
 
 // Standing is how the breaker of an instance stands.
 type Standing struct {

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -22,6 +23,19 @@ type discovered struct {
 	client   *clientv3.Client
 	resolver *discovery.Resolver
 	instance discovery.Instance
+	stop     context.CancelFunc // of our registration
+	stopped  chan struct{}      // closed when it is taken back
+}
+
+// withdraw takes our registration back, and waits until those who watch know it.
+func (d *discovered) withdraw(ctx context.Context) bool {
+	d.stop()
+	select {
+	case <-d.stopped:
+	case <-ctx.Done():
+		return false
+	}
+	return d.resolver.WaitGone(ctx, d.instance.ID)
 }
 
 func (s *Service) discover() error {
@@ -38,8 +52,9 @@ func (s *Service) discover() error {
 		return err
 	}
 	instance := discovery.Instance{ID: c.ID, Address: c.Advertise, Zone: c.Zone, Weight: c.Weight, Version: s.version}
-	resolver := discovery.NewResolver(client, service, c.Snapshot, c.Limits.Beat)
-	s.discovery = &discovered{client, resolver, instance}
+	resolver := discovery.NewResolver(client, service, c.Snapshot, c.Limits)
+	d := &discovered{client: client, resolver: resolver, instance: instance, stopped: make(chan struct{})}
+	s.discovery = d
 	registrar, err := discovery.NewRegistrar(client, instance, c.Limits, service)
 	if err != nil {
 		return err
@@ -47,14 +62,16 @@ func (s *Service) discover() error {
 	s.health.standing = registrar.Standing
 	s.metrics.Registrar(registrar.Standing)
 	s.metrics.Resolver(service, resolver.Knowledge)
-	s.beside.Go(func() { registrar.Run(s.ctx) })
+	ctx, stop := context.WithCancel(s.ctx)
+	d.stop = stop
+	s.beside.Go(func() { defer close(d.stopped); registrar.Run(ctx) })
 	s.beside.Go(func() { resolver.Run(s.ctx) })
 	return nil
 }
 
 func (s *Service) access() (discovery.Access, error) {
 	c := s.config
-	access := discovery.Access{Endpoints: c.Etcd, User: c.EtcdUser, Timeout: c.Limits.Lease}
+	access := discovery.Access{Endpoints: c.Etcd, User: c.EtcdUser, Timeout: c.Limits.Lease, Retry: c.Limits.Reconnect}
 	if c.EtcdPasswordFile != "" {
 		password, err := os.ReadFile(c.EtcdPasswordFile)
 		if err != nil {

@@ -8,18 +8,22 @@ import (
 	"time"
 )
 
-// Drain ends the service so that no request is lost: it says that it isn't ready and serves on until balancers know,
-// closes the listeners, lets requests end, takes its registration back, and lets go of the rest.
+// Drain ends the service so that no request is lost: it says that it isn't ready and takes its registration back, serves
+// on until balancers and other instances know, closes the listeners, lets requests end, and lets go of the rest.
 //
-// It takes no longer than Notice, Finish and Deregister of the limits together.
+// It takes no longer than Deregister, Notice and Finish of the limits together.
 func (s *Service) Drain() error {
 	table := s.config.Limits
 	s.health.draining.Store(true)
+	notice := time.After(table.Notice)
 	s.log.Info("draining", "notice", table.Notice, "finish", table.Finish)
-	time.Sleep(table.Notice)
+	if s.discovery != nil {
+		within, cancel := context.WithTimeout(context.Background(), table.Deregister)
+		s.log.Info("withdrawn", "seen", s.discovery.withdraw(within))
+		cancel()
+	}
+	<-notice
 	finished := s.finish(table.Finish)
-	s.cancel() // deregisters
-	s.beside.Wait()
 	err := errors.Join(finished, s.release())
 	s.log.Info("drained", "whole", err == nil)
 	return err

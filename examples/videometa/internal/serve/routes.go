@@ -2,12 +2,10 @@ package serve
 
 import "net/http"
 
-// public is what everybody may ask. Health and metrics pass no guard: they are asked most urgently when there is too
-// much to do.
+// public is what everybody may ask. Health passes no guard: it is asked most urgently when there is too much to do.
 func (s *Service) public(api http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	s.health.register(mux)
-	mux.Handle("GET /metrics", s.metrics.Handler())
 	mux.Handle("/", api)
 	return s.leaving(mux)
 }
@@ -23,7 +21,8 @@ func (s *Service) leaving(next http.Handler) http.Handler {
 	})
 }
 
-// admin is for operators: it has profiles, which show what is in memory and cost a lot.
+// admin is for operators: it has metrics, which tell what others ask and how we are built, and profiles, which show what
+// is in memory and cost a lot.
 func (s *Service) admin() http.Handler {
 	mux := http.NewServeMux()
 	s.health.register(mux)

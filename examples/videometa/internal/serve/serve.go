@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/videometa/internal/api"
+	"example.com/videometa/internal/budget"
 	"example.com/videometa/internal/certs"
 	"example.com/videometa/internal/config"
 	"example.com/videometa/internal/guard"
@@ -75,8 +76,10 @@ func (s *Service) open() error {
 		return err
 	}
 	mux := http.NewServeMux()
-	api.New(s.videos, s.peers(), s.config.Limits).Register(mux)
-	guarded := guard.New(mux, s.metrics, s.log, s.config.Limits.Request, s.config.Limits.InFlight)
+	bodies := budget.New(s.config.Limits.Held)
+	s.metrics.Bodies(bodies.Used, bodies.Refused)
+	api.New(s.videos, s.peers(), s.config.Limits, bodies).Register(mux)
+	guarded := guard.New(mux, s.metrics, s.log, s.config.Limits)
 	return s.listen(s.public(guarded))
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"example.com/videometa/internal/certs/certstest"
 	"example.com/videometa/internal/config"
+	"example.com/videometa/internal/limits"
 	"example.com/videometa/internal/metrics"
 	"example.com/videometa/internal/store"
 )
@@ -27,6 +28,11 @@ type started struct {
 
 func start(t *testing.T, flags ...string) started {
 	t.Helper()
+	return startWith(t, func(*limits.Table) {}, flags...)
+}
+
+func startWith(t *testing.T, change func(*limits.Table), flags ...string) started {
+	t.Helper()
 	certFile, keyFile := certstest.Write(t, t.TempDir(), "videometa")
 	all := append([]string{
 		"-http", "127.0.0.1:0", "-https", "127.0.0.1:0", "-h3", "-tls-cert", certFile, "-tls-key", keyFile,
@@ -36,6 +42,7 @@ func start(t *testing.T, flags ...string) started {
 	if err != nil {
 		t.Fatal(err)
 	}
+	change(&c.Limits)
 	s, err := Start(c, "v1", slog.New(slog.DiscardHandler), metrics.New("v1", "test"))
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +148,7 @@ func TestOperatorsSeeHealthMetricsAndProfiles(t *testing.T) {
 			t.Errorf("admin %s: %d, no %q", path, response.StatusCode, word)
 		}
 	}
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/debug/pprof/heap": 404} {
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 404, "/debug/pprof/heap": 404} {
 		if response, _ := get(t, client, s.url("http", path)); response.StatusCode != want {
 			t.Errorf("public %s: %d, want %d", path, response.StatusCode, want)
 		}
@@ -152,7 +159,7 @@ func TestOperatorsSeeHealthMetricsAndProfiles(t *testing.T) {
 }
 
 func TestADrainLosesNoRequest(t *testing.T) {
-	s := start(t, "-notice", "100ms")
+	s := startWith(t, func(table *limits.Table) { table.Stall, table.Request = time.Minute, time.Minute }, "-notice", "100ms")
 	client := s.client(t, (*http.Protocols).SetHTTP1)
 	// A request whose body isn't all here is in flight for as long as we like.
 	reader, writer := io.Pipe()

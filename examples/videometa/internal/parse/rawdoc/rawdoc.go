@@ -35,6 +35,21 @@ func Make(random *rand.Rand, id string, size int) []byte {
 	return doc.Bytes()
 }
 
+// Escaped is a document with its title in escapes alone, as writers of ASCII write every title that isn't English.
+func Escaped(doc []byte) []byte {
+	before, rest, _ := bytes.Cut(doc, []byte(`"title":"`))
+	title, after, _ := bytes.Cut(rest, []byte(`"`))
+	var out bytes.Buffer
+	out.Write(before)
+	out.WriteString(`"title":"`)
+	for _, c := range string(title) {
+		fmt.Fprintf(&out, `\u%04x`, c)
+	}
+	out.WriteByte('"')
+	out.Write(after)
+	return out.Bytes()
+}
+
 const rendition = `{"height":%d,"bitrate":%d,"score":%.4f,"url":"https://cdn.example/%016x.m4s","ready":true}`
 
 func end(random *rand.Rand) string {

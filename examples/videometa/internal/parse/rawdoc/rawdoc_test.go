@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"example.com/videometa/internal/parse/rawdoc"
@@ -19,6 +20,18 @@ func TestMakesTheSameDocumentOfTheSameSeed(t *testing.T) {
 		if off := float64(len(doc))/float64(size) - 1; off < -0.2 || off > 0.2 {
 			t.Errorf("asked for %d bytes, got %d", size, len(doc))
 		}
+	}
+}
+
+func TestAnEscapedDocumentSaysTheSame(t *testing.T) {
+	doc := rawdoc.Make(rand.New(rand.NewPCG(1, 0)), "v000001", 400)
+	escaped := rawdoc.Escaped(doc)
+	var want, got any
+	if json.Unmarshal(doc, &want) != nil || json.Unmarshal(escaped, &got) != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%s", escaped)
+	}
+	if bytes.Count(escaped, []byte(`\u`)) < 10 {
+		t.Errorf("not escaped: %s", escaped)
 	}
 }
 

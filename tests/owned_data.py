@@ -18,7 +18,7 @@ NAMES = [f"name {number * 15485863} in a table of pointers" for number in range(
 WORDS = [f"word {number * 32452843} of a package that one other uses" for number in range(300)]
 KINDS = [f"kind {number * 49979687} beside a generic function" for number in range(200)]
 C_TEXT = [f"text {number * 86028121} of a package with cgo" for number in range(200)]
-_EXTRA = 'func extra(n int) int { s := 0; for i := range n { s += i * n }; println("more of main", s); return s }'
+_EXTRA = 'func extra(n int) int { s := 0; for i := 0; i < n; i++ { s += i * n }; println("more of main", s); return s }'
 
 
 def _quoted(texts: list[str]) -> str:
@@ -85,7 +85,9 @@ _CGO: Final = {
 }
 
 
-def planted_program(*, strip: bool = True, more: bool = False, cgo: bool = False, arch: str = "amd64") -> Path:
+def planted_program(
+    *, strip: bool = True, more: bool = False, cgo: bool = False, arch: str = "amd64", toolchain: str = "local"
+) -> Path:
     """Build the program.
 
     Args:
@@ -93,10 +95,11 @@ def planted_program(*, strip: bool = True, more: bool = False, cgo: bool = False
         more: whether the main package has one function more: a change of no package's data.
         cgo: whether one more package uses C.
         arch: GOARCH.
+        toolchain: GOTOOLCHAIN.
     """
     return go_module(
         planted_files(more=more, cgo=cgo), *(STRIPPED if strip else STRIPPED[:1]),
-        module=MODULE, go="1.22", cgo=cgo, arch=arch,
+        module=MODULE, go="1.20", cgo=cgo, arch=arch, toolchain=toolchain,
     )  # fmt: skip
 
 

@@ -62,6 +62,8 @@ def test_arguments(name, value, expected):
     [
         ("-trimpath -ldflags=-s -X main.apiToken=abc -X=b=c -w", "-trimpath -ldflags=-s -X main.apiToken=… -X=b=… -w"),
         ("-ldflags=-X main.apiToken=abc", "-ldflags=-X main.apiToken=…"),
+        ("-ldflags=all=-X main.apiToken=abc", "-ldflags=all=-X main.apiToken=…"),
+        ("-ldflags=example.com/...=-X=main.apiToken=abc", "-ldflags=example.com/...=-X=main.apiToken=…"),
         ("-trimpath -ldflags=-s", "-trimpath -ldflags=-s"),
     ],
 )

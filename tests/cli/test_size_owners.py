@@ -24,7 +24,7 @@ def wherry(tmp_path):
 
 def write(folder: Path, *, more: bool = False) -> None:
     """Write the module."""
-    for name, text in {"go.mod": f"module {MODULE}\n\ngo 1.22\n", **planted_files(more=more)}.items():
+    for name, text in {"go.mod": f"module {MODULE}\n\ngo 1.20\n", **planted_files(more=more)}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
 
@@ -127,3 +127,20 @@ def test_diff_takes_the_owner_that_is_known(wherry):
     changes = {row["path"]: row["after"] - row["before"] for row in binary["packages"]}
     for name in ("text", "octets", "files", "numbers"):
         assert abs(changes.get(f"{MODULE}/{name}", 0)) < 500, changes
+
+
+def test_a_program_cannot_name_a_flag_as_its_package(wherry):
+    """A program made to have Go start another one is not linked again: its package is not in the module it names."""
+    content = (wherry.root / "program").read_bytes()
+    path, flag = f"path\t{MODULE}\n".encode(), b"path\t-toolexec=./evil\n"
+    assert path in content
+    assert len(path) == len(flag)
+    (wherry.root / "program").write_bytes(content.replace(path, flag))
+    for folder in (wherry.root, wherry.root / "module"):
+        (folder / "evil").write_text("#!/bin/sh\ntouch started\n")
+        (folder / "evil").chmod(0o755)
+
+    wherry("size", "program", "--source", "module", "--json", code=64)
+    wherry("size", "program", "--without", "std", "--rebuild", "--source", "module", code=64)
+
+    assert not list(wherry.root.rglob("started"))

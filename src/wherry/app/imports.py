@@ -58,7 +58,14 @@ def with_source(session: Session, document: SizeDocument, source: str | None, *,
 
 def _folder(session: Session, source: str | None, binary: BinarySize) -> Path | None:
     """Find the folder of the program's module; of another module's folder nothing is said."""
-    return module_folder(session, source, binary.module) if binary.package and binary.module else None
+    if not is_inside(binary.package, binary.module):
+        return None
+    return module_folder(session, source, binary.module)
+
+
+def is_inside(package: str, module: str) -> bool:
+    """Tell whether a package's path is one of a module: a program can name anything, also what Go takes for a flag."""
+    return bool(module) and (package == module or package.startswith(f"{module}/"))
 
 
 def module_folder(session: Session, source: str | None, module: str) -> Path | None:

@@ -81,12 +81,14 @@ class Naming:
 
     def _from_source(self, subject: "Subject", elf: "Elf") -> Names:
         from wherry.analysis.binary import build_info
-        from wherry.app.imports import module_folder
+        from wherry.app.imports import is_inside, module_folder
         from wherry.lab.relink import built_by_recipe, built_by_settings, package_in, relinked
 
         info = build_info(elf)
-        folder = module_folder(self.session, self.source, info.main.path) if info and info.main else None
-        if info is None or info.main is None or folder is None:
+        if info is None or info.main is None or not is_inside(info.path, info.main.path):
+            return Names()
+        folder = module_folder(self.session, self.source, info.main.path)
+        if folder is None:
             return Names()
         built = built_by_recipe(self.recipes.get(subject.platform, ""))
         built = built or built_by_settings(info.settings, info.go_version)
@@ -95,9 +97,15 @@ class Naming:
             return Names(relinked(compiler, package, built, elf), "relink")
 
 
-def at_hand(session: Session, digest: str) -> bool:
-    """Tell whether the variables of a program can be had without being asked for."""
-    return _record(session, digest).is_file() or _origin(session, digest) is not None
+def at_hand(session: Session, digest: str, *, tried: bool) -> bool:
+    """Tell whether the variables of a program can be had without being asked for.
+
+    Args:
+        session: where.
+        digest: of the program.
+        tried: whether linking it again has failed before.
+    """
+    return _record(session, digest).is_file() or (not tried and _origin(session, digest) is not None)
 
 
 def keep_records(session: Session, images: Iterable[str]) -> int:

@@ -78,7 +78,7 @@ def _can_be_better(session: Session, found: SizeDocument, source: str | None) ->
     if source is not None:
         return bool(open_)
     # What was tried and gave another program is not tried again without being asked for.
-    return any(not one.notes and at_hand(session, one.digest) for one in open_)
+    return any(at_hand(session, one.digest, tried=bool(one.notes)) for one in open_)
 
 
 def size_of_any(session: Session, name: str, platform: str | None = None, *, functions: bool = True) -> SizeDocument:

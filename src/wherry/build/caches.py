@@ -12,6 +12,7 @@ from pathlib import Path
 from wherry.sandbox.crew import Crew
 from wherry.sandbox.spec import Change, Copy, Origin
 from wherry.store.locks import acquire, alone
+from wherry.store.trees import make_private
 
 _BEGUN = "/cache"
 """Where in its tree a cache is that began with files of a stack."""
@@ -26,6 +27,7 @@ def cache_folder(caches: Path, name: str, sharing: str) -> Iterator[Path]:
         name: of the cache.
         sharing: `shared`; `locked`: one step at a time; `private`: one that nobody else has now.
     """
+    make_private(caches)
     base = caches / hashlib.sha256(name.encode()).hexdigest()[:32]
     base.mkdir(parents=True, exist_ok=True)
     (base / "name").write_text(name)

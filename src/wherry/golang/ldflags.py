@@ -89,15 +89,16 @@ def without_values(text: str, kept: Collection[str]) -> tuple[str, tuple[str, ..
 
 def with_values_hidden(text: str) -> str:
     """Write a text with `…` in place of each value that -X sets; empty where quotes don't close."""
+    pattern = _pattern(text)
     try:
-        words = split(text)
+        words = split(text[len(pattern) :])
     except ValueError:
         return ""
     for place in _places(words):
         name, _ = _pair(words, place)
         joined = words[place].startswith(_JOINED)
         words[place if joined else place + 1] = f"{'-X=' if joined else ''}{name}=…"
-    return " ".join(words)
+    return f"{pattern}{' '.join(words)}"
 
 
 def _pattern(text: str) -> str:

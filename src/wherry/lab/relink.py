@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wherry.build.compile import merged, with_symbols, words_of
+from wherry.build.compile import merged, unknown_flags, with_symbols, words_of
 from wherry.elf.reader import SHF_ALLOC, SHT_NOBITS, Elf
 from wherry.errors import WherryError
 from wherry.lab.compiling import Compiler, Recipe
@@ -29,7 +29,8 @@ _MOST_NAMED = 3
 _TARGET = ("GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "GO386", "GOMIPS", "GOPPC64", "GORISCV64", "CGO_ENABLED")
 _RECORDED = ("-trimpath", "-tags", "-buildmode", "-ldflags", "-gcflags", "-asmflags", "-race")
 """Settings of build info that are flags."""
-_FLAG = re.compile(r"-(trimpath|ldflags|gcflags|asmflags|tags|buildmode|race|pgo|mod|modfile|overlay)(=|\Z)")
+_FLAG = re.compile(r"-(trimpath|ldflags|gcflags|asmflags|tags|buildmode|race)(=|\Z)")
+_RELEASE = re.compile(r"go1\.\d{1,3}((\.|rc|beta)\d{1,3})?")
 
 
 class NotTheSame(WherryError):
@@ -53,6 +54,9 @@ def built_by_recipe(text: str) -> Built | None:
 
     Args:
         text: the label's.
+
+    Raises:
+        NotTheSame: it names a flag that could do harm.
     """
     try:
         recipe = msgspec.json.decode(text, type=_Recipe).go
@@ -65,7 +69,8 @@ def built_by_recipe(text: str) -> Built | None:
         else:
             flags[-1] += f" {word}"
     target = {name: str(recipe[name]) for name in _TARGET if name in recipe}
-    return Built(tuple(filter(None, flags)), target, recipe.get("buildvcs") == "true", str(recipe.get("version", "")))
+    kept = tuple(filter(None, flags))
+    return Built(_harmless(kept), target, recipe.get("buildvcs") == "true", _release(str(recipe.get("version", ""))))
 
 
 class _Recipe(msgspec.Struct):
@@ -73,14 +78,38 @@ class _Recipe(msgspec.Struct):
 
 
 def built_by_settings(settings: Mapping[str, str], go: str) -> Built:
-    """Take what build info records of a build; it leaves -ldflags out where paths were trimmed."""
+    """Take what build info records of a build; it leaves -ldflags out where paths were trimmed.
+
+    Raises:
+        NotTheSame: it names a flag that could do harm.
+    """
     flags = tuple(
         name if value == "true" and name in {"-trimpath", "-race"} else f"{name}={value}"
         for name, value in settings.items()
         if name in _RECORDED and value != "false"
     )
     target = {name: value for name, value in settings.items() if name in _TARGET}
-    return Built(flags, target, "vcs" in settings, go.partition(" ")[0])
+    return Built(_harmless(flags), target, "vcs" in settings, _release(go.partition(" ")[0]))
+
+
+def _harmless(flags: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse flags that could start a program or write a file: an image that anybody made names them.
+
+    Raises:
+        NotTheSame: there is one.
+    """
+    unknown = unknown_flags(flags) + tuple(flag for flag in flags if not _FLAG.match(flag))
+    if unknown:
+        raise NotTheSame(
+            f"the program says that it was built with {unknown[0]}, which is not used on its word",
+            hint="build it from its source",
+        )
+    return flags
+
+
+def _release(version: str) -> str:
+    """Give a version that a Go toolchain can have; empty for others, which leaves the choice to the module."""
+    return version if _RELEASE.fullmatch(version) else ""
 
 
 def relinked(compiler: Compiler, package: MainPackage, built: Built, program: Elf) -> "NamedData":

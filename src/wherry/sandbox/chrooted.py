@@ -13,7 +13,7 @@ import signal
 import stat
 
 from wherry.sandbox import calls
-from wherry.sandbox.container import EVERY, MKNOD, ROOTS, SYS_CHROOT, Payload
+from wherry.sandbox.container import EVERY, MKNOD, NOT_STARTED, ROOTS, SYS_CHROOT, Payload
 from wherry.sandbox.devices import NODES
 from wherry.sandbox.flatten import flatten
 from wherry.sandbox.line import FAILED, LINE, tell
@@ -66,10 +66,13 @@ def _payload(job: "Container", root: str, caller: int, null: int) -> int:
         import resource  # noqa: F401 - the payload sets its limits by it
     child = os.fork()
     if child == 0:
-        calls.die_with_parent()
-        _enter(root)
-        kept = EVERY if job["privileges"] == "all" else _KEPT
-        os._exit(Payload(job, -1, -1, null=null, kept=kept).start())
+        try:
+            calls.die_with_parent()
+            _enter(root)
+            kept = EVERY if job["privileges"] == "all" else _KEPT
+            os._exit(Payload(job, -1, -1, null=null, kept=kept).start())
+        finally:
+            os._exit(NOT_STARTED)  # whatever is raised: what the parent does afterwards is not done here
     tell({"started": True})
     watched = os.pidfd_open(child)
     poll = select.poll()

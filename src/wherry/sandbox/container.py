@@ -52,10 +52,14 @@ def run(job: "Container", nodes: int) -> int:
     stubs, said = os.pipe()
     init = os.fork()
     if init == 0:
-        os.close(ours)
-        os.close(stubs)
-        calls.die_with_parent()
-        os._exit(_guarded(job, nodes, alive, said))
+        try:
+            os.close(ours)
+            os.close(stubs)
+            calls.die_with_parent()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # as the first process it then hears none from inside
+            os._exit(_guarded(job, nodes, alive, said))
+        finally:
+            os._exit(FAILED)
     os.close(alive)
     os.close(said)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -155,8 +159,11 @@ class _Init:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         child = os.fork()
         if child == 0:
-            signal.set_wakeup_fd(-1)
-            os._exit(payload.start())
+            try:
+                signal.set_wakeup_fd(-1)
+                os._exit(payload.start())
+            finally:
+                os._exit(NOT_STARTED)  # whatever is raised: nothing of ours is done twice
         tell({"started": True})
         calls.keep_capabilities((_KILL,))
         calls.die_with_parent()

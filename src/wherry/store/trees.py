@@ -303,9 +303,10 @@ class Trees(Generic[E]):
 
     def _prepare(self) -> None:
         marker = self.folder / "trees.json"
-        if marker.exists():
-            return
         try:
+            make_private(self.folder)
+            if marker.exists():
+                return
             for name in (*_KINDS, "held", "making", "trash", "stage"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             with replacing(marker) as file:
@@ -406,6 +407,14 @@ class Making:
     """Has `tree` and `work`, as an overlay wants them for what is written, and `full` where there are no overlays."""
     tree: Tree | None = None
     """Once it is there to stay."""
+
+
+def make_private(folder: Path) -> None:
+    """Have a folder that no other user of the machine may enter: what is in it may be set-uid root (CVE-2021-41091)."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        with suppress(PermissionError):  # another user's, who keeps it open
+            folder.chmod(0o700)
 
 
 def _make_open(folder: Path) -> None:

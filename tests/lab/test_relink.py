@@ -65,3 +65,16 @@ def test_sections_that_differ():
 
     assert list(differing_sections(stripped, twin)) == []
     assert ".rodata" in list(differing_sections(stripped, other))
+
+
+def test_a_recipe_of_version_2():
+    """It quotes flags as a shell does; a broken quote leaves none."""
+    recipe = {"version": 2, "go": {"version": "go1.26.8", "flags": "-trimpath '-ldflags=-s -X main.v=1'"}}
+    built = built_by_recipe(msgspec.json.encode(recipe).decode())
+
+    assert built is not None
+    assert built.flags == ("-trimpath", "-ldflags=-s -X main.v=1")
+    recipe["go"] = {"version": "go1.26.8", "flags": "'-ldflags=-s"}
+    broken = built_by_recipe(msgspec.json.encode(recipe).decode())
+    assert broken is not None
+    assert broken.flags == ()

@@ -132,16 +132,19 @@ def test_tokens_in_what_an_image_says(wherry, option):
     assert "USE_TOKEN" in wherry.err
 
 
-def test_no_value_in_the_cache_or_an_explanation(wherry):
-    """A log of CI has what --explain says; other users may be able to read a cache."""
+def test_no_value_in_an_explanation(wherry):
+    """A log of CI has what --explain says; what the cache has of them, for linking again, is for its owner alone."""
     for value in (VALUE, "another-" + VALUE):
         wherry.environment["GOFLAGS"] = f"'-ldflags=-X=main.mode={value} -X=main.version={value}'"
         wherry("build", "--explain", "--no-strip", "--ldflags", f"-X main.mode={value}")
     assert "values of -X changed" in wherry.err
     assert VALUE not in wherry.err
-    cached = b"".join(file.read_bytes() for file in (wherry.root / "cache").rglob("results.sqlite*"))
-    assert b"main.mode" in cached
-    assert VALUE.encode() not in cached
+    holders = [
+        file for file in (wherry.root / "cache").rglob("*") if file.is_file() and VALUE.encode() in file.read_bytes()
+    ]
+    for file in holders:
+        assert file.name.startswith("results.sqlite")
+        assert file.stat().st_mode & 0o077 == 0
 
 
 def test_leaks_names_what_the_recipe_leaves_out(wherry):

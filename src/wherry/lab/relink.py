@@ -6,6 +6,7 @@ leaves out the symbol table and DWARF, which no program loads).
 """
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,15 +60,11 @@ def built_by_recipe(text: str) -> Built | None:
         NotTheSame: it names a flag that could do harm.
     """
     try:
-        recipe = msgspec.json.decode(text, type=_Recipe).go
+        document = msgspec.json.decode(text, type=_Recipe)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
-    flags: list[str] = []
-    for word in str(recipe.get("flags", "")).split(" "):
-        if _FLAG.match(word) or not flags:
-            flags.append(word)
-        else:
-            flags[-1] += f" {word}"
+    recipe = document.go
+    flags = _flags_of(str(recipe.get("flags", "")), document.version)
     target = {name: str(recipe[name]) for name in _TARGET if name in recipe}
     kept = tuple(filter(None, flags))
     return Built(_harmless(kept), target, recipe.get("buildvcs") == "true", _release(str(recipe.get("version", ""))))
@@ -75,6 +72,23 @@ def built_by_recipe(text: str) -> Built | None:
 
 class _Recipe(msgspec.Struct):
     go: dict[str, object]
+    version: int = 1
+
+
+def _flags_of(text: str, version: int) -> list[str]:
+    """Split a recipe's flags: version 1 joins them by spaces, a later one quotes as a shell does."""
+    if version > 1:
+        try:
+            return shlex.split(text)
+        except ValueError:
+            return []
+    flags: list[str] = []
+    for word in text.split(" "):
+        if _FLAG.match(word) or not flags:
+            flags.append(word)
+        else:
+            flags[-1] += f" {word}"
+    return flags
 
 
 def built_by_settings(settings: Mapping[str, str], go: str) -> Built:

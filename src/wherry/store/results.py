@@ -7,6 +7,7 @@ Source: sqlite.org, "Result and Error Codes"; "How To Corrupt An SQLite Database
 """
 
 import hashlib
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -190,6 +191,11 @@ class Results:
             return self._prepared()
 
     def _prepared(self) -> sqlite3.Connection:
+        # It has how programs were built, values of -X included, so only its owner may read it and SQLite's own files.
+        with suppress(OSError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600))
+            if self._path.stat().st_mode & 0o077:
+                self._path.chmod(0o600)
         database = sqlite3.connect(self._path, timeout=30, check_same_thread=False)
         try:
             if database.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:

@@ -207,7 +207,7 @@ def planted_twins(arch: str, toolchain: str = "local") -> None:
     """Check strings: what only variables have is open in a stripped program, right by symbols, and never another's."""
     stripped, twin = (planted_module(arch, toolchain, strip=strip) for strip in (True, False))
     right, wrong = planted_strings(stripped)
-    assert right >= 0.5
+    assert right >= 0.4  # those in code; Go before 1.26 keeps a few more in variables
     assert wrong == 0
     right, wrong = planted_strings(stripped, twin)
     assert right >= 0.99

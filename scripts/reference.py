@@ -20,7 +20,7 @@ TARGET = PAGES / "cli.md"
 API = PAGES / "api.md"
 _API_HEAD = """# The Python API
 
-Made from the docstrings by `make docs`. Sizes are bytes;
+Made from the docstrings by `make docs`. [How to use it](../how-to/python.md) has whole scripts. Sizes are bytes;
 relative paths start at the session's folder.
 
 """

@@ -24,6 +24,8 @@ from wherry.platform import Platform
 if TYPE_CHECKING:
     from wherry.analysis.diff import DiffDocument
     from wherry.analysis.size import SizeDocument
+    from wherry.app.build.options import DockerfileBuild, GoBuild
+    from wherry.app.build.result import BuildResult
     from wherry.app.check import Checked
     from wherry.app.images import OpenImage
     from wherry.app.leaks import ProgramLeaks
@@ -57,6 +59,34 @@ class Logins:
 
         given = self.by_registry.get(registry)
         return Credential(*given) if given else None
+
+
+def build(
+    wanted: "GoBuild | DockerfileBuild",
+    *,
+    session: Session | None = None,
+    progress: Hears | None = None,
+    cancel: Cancel | None = None,
+) -> "BuildResult":
+    """Build images of a Go module or a Dockerfile into the local store, check their budgets, and deliver them.
+
+    Args:
+        wanted: what; everything it does not say is read from wherry.toml, or has a default.
+        session: see above.
+        progress: see above.
+        cancel: see above.
+
+    Returns:
+        Names and digests of the images, sizes in bytes, and what was done in each step.
+
+    Raises:
+        InvalidUsage, InvalidSettings, NotFound: with what to write instead.
+        OverBudget: an image is over its budget; everything is stored, and nothing was delivered.
+        WherryError: what else stopped it.
+    """
+    from wherry.app.build.build import build as carried_out
+
+    return carried_out(_session(session, progress, cancel), wanted)
 
 
 def push(

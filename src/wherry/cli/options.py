@@ -83,6 +83,9 @@ HOW = (
     click.option(
         "--insecure", is_flag=True, help="Registries may speak plain HTTP, or show certificates that aren't trusted."
     ),
+    click.option(
+        "--strict-encoder", is_flag=True, help="Stop where the encoder is not the one this release is made with."
+    ),
     click.option("--no-cache", is_flag=True, help="Do every step."),
     click.option("--no-vcs", is_flag=True, help="Leave facts of version control out."),
     click.option("--explain", is_flag=True, help="Say of each step why it was done."),

@@ -171,6 +171,7 @@ def _common(words: Mapping[str, Any], platforms: tuple[Platform, ...] | None) ->
         "offline": words["offline"],
         "insecure": words["insecure"],
         "no_cache": words["no_cache"],
+        "strict_encoder": words["strict_encoder"],
     }
 
 

@@ -90,6 +90,7 @@ CASES = {
     "offline": both(["--offline"], builds),
     "insecure": both(["--insecure"], builds),
     "no_cache": both(["--no-cache"], builds),
+    "strict_encoder": both(["--strict-encoder"], builds),
     "explain": both(["--explain"], lambda made: "built here for the first time" in made.err),
     "allow_secret_ldflags": go(["--allow-secret-ldflags"], builds),
     "size_record": go(["--size-record"], lambda made: "owners of variables kept" in made.err),

@@ -9,7 +9,7 @@ from wherry import pipeline
 from wherry.app.budget_gate import BudgetsBroken, Gate
 from wherry.app.build.call import Call, Streams
 from wherry.app.build.deliver import deliver
-from wherry.app.build.encoding import EVERYWHERE
+from wherry.app.build.encoding import EVERYWHERE, check_encoders
 from wherry.app.build.options import DockerfileBuild, GoBuild, check_conflicts
 from wherry.app.build.progress import BuildProgress
 from wherry.app.build.result import BuildResult
@@ -101,6 +101,7 @@ def carry_out(session: Session, call: Call, streams: Streams, listening: Listeni
 def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening: Listening) -> FinishedBuild | None:
     """Build, check and deliver; None where a registry refuses the encoding and there is another to try."""
     with _heard(listening(call)) as heard:
+        check_encoders(call.algorithms, strict=call.strict_encoder, warn=heard.warn)
         built = pipeline.build(_line(session, call, heard), call.request)
         heard.ended(built.result)
         if call.size_record:

@@ -28,6 +28,9 @@ class Call:
     fallback: Request | None = None
     """The same in the encoding that every registry reads, where `--release` chose the encoding."""
     use_cache: bool = True
+    algorithms: frozenset[str] = frozenset()
+    """What compresses the images' own layers."""
+    strict_encoder: bool = False
     size_record: bool = False
     """Whether the owners of variables are kept, for `size`."""
     budgeted: tuple[Budgeted, ...] = ()

@@ -134,6 +134,8 @@ def dockerfile_call(
             delivery=delivery,
             policy=policy_of(wanted, session.cwd, *([source.folder] if source.local else [])),
             use_cache=not wanted.no_cache,
+            algorithms=frozenset([request.plan.packing.algorithm]),
+            strict_encoder=wanted.strict_encoder,
             budgeted=_budgeted(session, wanted, settings, source, names[0]),
         )
         yield DockerfileCall(call, source, images)

@@ -1,9 +1,11 @@
 """What both front ends ask of encodings and of registries: `--release`, `--pull` and `--offline`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from wherry.app.build.options import CommonOptions
+from wherry.errors import HostUnable
+from wherry.layer.compress import Encoding
 from wherry.remote import Policy
 from wherry.settings.options import BuildOptions
 from wherry.settings.outputs import Output, OutputType
@@ -32,6 +34,20 @@ def release_line(outputs: Sequence[Output]) -> str:
     if reason:
         return f"release: {' '.join(map(str, EVERYWHERE))}, since {reason}"
     return f"release: {' '.join(map(str, SMALLEST))}, which Docker before 23 and containerd before 1.5 can't unpack"
+
+
+def check_encoders(algorithms: Collection[str], *, strict: bool, warn: Callable[[str], None]) -> None:
+    """Say where an installed encoder gives other digests than this release gives elsewhere.
+
+    Raises:
+        HostUnable: it does, and that is not wanted.
+    """
+    for algorithm in sorted(algorithms):
+        differs = Encoding.default(algorithm).differs
+        if differs and strict:
+            raise HostUnable(differs, hint="install that version, or leave --strict-encoder out")
+        if differs:
+            warn(f"{differs}: the digest is another than elsewhere")
 
 
 def policy_of(wanted: CommonOptions, *folders: Path) -> Policy:

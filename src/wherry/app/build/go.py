@@ -64,6 +64,8 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
         why=door_of(session, chosen[0], asked=wanted.go) + _ko_words(requests, naming, wanted),
         delivery=delivery,
         use_cache=not wanted.no_cache,
+        algorithms=frozenset(request.algorithm for request in requests),
+        strict_encoder=wanted.strict_encoder,
         size_record=wanted.size_record,
         policy=replace(
             policy_of(wanted, session.cwd, chosen[0].package.folder),
@@ -83,6 +85,7 @@ def joined_calls(calls: Iterable[Call]) -> Call:
         found[0],
         request=GoRequests(tuple(image for one, _ in kept.values() for image in one.images)),
         fallback=GoRequests(tuple(image for one in fallbacks for image in one.images)) if some else None,
+        algorithms=frozenset().union(*(call.algorithms for call in found)),
         budgeted=tuple(budget for _, call in kept.values() for budget in call.budgeted),
     )
 

@@ -65,6 +65,8 @@ class CommonOptions:
     insecure: bool = False
     """Whether the registries of the image's names may speak plain HTTP."""
     no_cache: bool = False
+    strict_encoder: bool = False
+    """Whether an encoder that this release's digests are not made with ends the build."""
 
     def settings(self) -> BuildOptions:
         """Give what is said of the image, to be put over what wherry.toml says."""

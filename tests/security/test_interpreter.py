@@ -250,3 +250,38 @@ def test_what_is_open_inside(victim):
     assert all(link == "/dev/null" or link.startswith(("pipe:", "/proc/", "chmod:", "RUN")) for link in links), said
     assert [line for line in said if line.isdecimal()] == ["0", "1", "2"]
     assert victim.state() == before
+
+
+def test_files_behind_standard_streams(victim):
+    """What `<` and `>` name is read and written, and can't be opened again, cut or changed through /proc/self/fd."""
+    home, name = victim.person.home, victim.person.name
+    store = DiskStore(home / "streams")
+    store.tag("grab", make_image(store, [[file("grab", program(), mode=0o755)]], RuntimeConfig(entrypoint=("/grab",))))
+    (home / "input").write_text("input\n" * 10_000)
+    (home / "output").write_text("earlier\n")
+    subprocess.run(["chown", "-R", name, str(store.folder), str(home / "input"), str(home / "output")], check=True)
+    argv = [str(victim.python), "-m", "wherry", "--store", str(store.folder), "run", "-i", "grab"]
+    if victim.person.uid != os.geteuid():
+        argv = ["setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups", *argv]
+
+    with (home / "input").open("rb+") as given, (home / "output").open("ab") as taken:
+        done = subprocess.run(
+            argv,
+            env=victim.person.environment,
+            cwd=home,
+            stdin=given,
+            stdout=taken,
+            stderr=taken,
+            timeout=60,
+            check=False,
+        )
+
+    said = (home / "output").read_text()
+    assert done.returncode == 0, said
+    assert said.startswith("earlier\n")
+    assert said.endswith("grabbed\n")
+    assert (home / "input").read_text() == "input\n" * 10_000
+    for place in (home / "input", home / "output"):
+        status = place.stat()
+        assert f"{status.st_dev}:{status.st_ino}" not in said
+        assert status.st_mode & 0o6000 == 0

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from wherry.errors import CannotWrite
 from wherry.sandbox.line import FAILED
+from wherry.sandbox.relay import Relay
 from wherry.sandbox.spec import Container, Event
 from wherry.sandbox.start import Launcher, SandboxRefused, raised
 from wherry.sandbox.terminal import Lent
@@ -40,8 +42,12 @@ def run_container(job: Container, *, stdin: bool, notice: Callable[[str], None],
         SandboxRefused: this machine refuses what a sandbox needs.
     """
     with _signals() as caught:
-        launcher = Launcher(job, stdin=stdin)
-        attendant = _Attendant(launcher, caught, notice, reads=stdin)
+        relay = Relay(stdin=stdin)
+        try:
+            launcher = Launcher(job, stdin=stdin, streams=relay.handed)
+        finally:
+            relay.let_go()
+        attendant = _Attendant(launcher, relay, caught, notice, reads=stdin)
         try:
             attendant.attend()
         except BaseException:
@@ -50,6 +56,10 @@ def run_container(job: Container, *, stdin: bool, notice: Callable[[str], None],
         finally:
             attendant.leave()
             code = launcher.end()
+    if relay.failure is not None:
+        raise CannotWrite(
+            f"standard output: {relay.failure.strerror}", hint="free some space, or send the output elsewhere"
+        ) from relay.failure
     if attendant.failure is not None:
         raise raised(attendant.failure, why)
     if code == FAILED and not attendant.started:
@@ -60,8 +70,11 @@ def run_container(job: Container, *, stdin: bool, notice: Callable[[str], None],
 class _Attendant:
     """Whoever stays with a container."""
 
-    def __init__(self, launcher: Launcher, caught: int, notice: Callable[[str], None], *, reads: bool) -> None:
+    def __init__(
+        self, launcher: Launcher, relay: Relay, caught: int, notice: Callable[[str], None], *, reads: bool
+    ) -> None:
         self._launcher = launcher
+        self._relay = relay
         self._caught = caught
         self._notice = notice
         self._reads = reads
@@ -77,6 +90,7 @@ class _Attendant:
         poll.register(self._launcher.line, select.POLLIN)
         if self._caught >= 0:
             poll.register(self._caught, select.POLLIN)
+        self._relay.watch(poll)
         while True:
             for ready, _ in poll.poll():
                 if ready == self._caught:
@@ -84,13 +98,16 @@ class _Attendant:
                 elif ready == self._launcher.line.fileno():
                     if not self._hear(poll):
                         return
+                elif self._relay.has(ready):
+                    self._relay.move(ready, poll)
                 elif self._lent is not None:
                     self._lent.move(ready, poll)
 
     def leave(self) -> None:
-        """Take the terminal back."""
+        """Take the terminal back, and move what the container still wrote."""
         if self._lent is not None:
             self._lent.take_back()
+        self._relay.finish()
 
     def _hear(self, poll: select.poll) -> bool:
         heard = self._launcher.hear()

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,12 +47,19 @@ class NotStarted(WherryError):
 class Launcher:
     """A launcher at work."""
 
-    def __init__(self, job: Container | Unpack | Delete | Weigh | Serve, *, stdin: bool = False) -> None:
+    def __init__(
+        self,
+        job: Container | Unpack | Delete | Weigh | Serve,
+        *,
+        stdin: bool = False,
+        streams: Mapping[int, int] | None = None,
+    ) -> None:
         """Start it.
 
         Args:
             job: what it shall do.
             stdin: whether it may read ours; else it reads nothing.
+            streams: what it has in the place of some of our standard streams.
 
         Raises:
             HostUnable: it can't be started.
@@ -62,7 +69,7 @@ class Launcher:
         frames_read, frames_write = os.pipe()
         handed = {JOB: job_read, LINE: theirs.detach(), FRAMES: frames_read}
         try:
-            self.process = _spawn(handed, stdin=stdin)
+            self.process = _spawn(handed, streams or {}, stdin=stdin)
         finally:
             for descriptor in handed.values():
                 os.close(descriptor)
@@ -121,9 +128,10 @@ def raised(event: Event, why: Callable[[], str]) -> WherryError:
             return SandboxRefused(f"no sandbox can be made: {message}", hint=why())
 
 
-def _spawn(handed: dict[int, int], *, stdin: bool) -> int:
+def _spawn(handed: dict[int, int], streams: Mapping[int, int], *, stdin: bool) -> int:
     """Start the launcher in a session of its own, so that it hears a Ctrl-C from us only."""
-    safe = {place: fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FREE) for place, descriptor in handed.items()}
+    wanted = {**handed, **streams}
+    safe = {place: fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FREE) for place, descriptor in wanted.items()}
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = []
     if not stdin:
         actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))

@@ -11,13 +11,23 @@ import sys
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
+from wherry.errors import WherryError
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-FULL = 128
-"""Exit code where results can't be written."""
 GONE = 141
 """Exit code where the reader of results went away: 128 and SIGPIPE."""
+
+
+class CannotPrint(WherryError):
+    """Results can't be written to standard output."""
+
+    exit_code = 128
+
+    def __init__(self, error: OSError) -> None:
+        """Take what prevents it."""
+        super().__init__(f"write failure on standard output: {error.strerror}")
 
 
 class StandardOutput(io.FileIO):

@@ -149,7 +149,7 @@ def remember_dockerfile(world: World, wanted: DockerfileBuild, voice: Voice, don
     paths = [*source.read, *(folder / "index.json" for folder in layouts)]
     paths += [context.folder / ".dockerignore" for context in report.contexts.values()]
     paths += [above / LOCK for folder in (world.cwd, source.folder) for above in (folder, *folder.parents)]
-    if not wanted.file:  # then the folder has to say that this front door is meant
+    if not wanted.file:  # then the folder has to say that this front end is meant
         paths += [source.read[0].parent, source.read[0].with_name("wherry.toml")]
     bases = {} if wanted.offline else report.asked
     (image,) = result.images

@@ -121,14 +121,14 @@ class World(Session):
         Args:
             code: what the command ended with; it stands where the results are written.
         """
-        from wherry.cli.console import FULL, GONE, close_results
+        from wherry.cli.console import GONE, CannotPrint, close_results
 
         error = close_results(self.stdout)
         if isinstance(error, BrokenPipeError):
             return GONE
         if error is not None and not self.failed:
-            self.fail(WherryError(f"write failure on standard output: {error.strerror}"))
-            return FULL
+            self.fail(CannotPrint(error))
+            return CannotPrint.exit_code
         return code
 
 

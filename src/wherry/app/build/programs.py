@@ -73,7 +73,7 @@ def _main(session: Session, start: Path, path: str, *, offline: bool) -> MainPac
 
 
 def door_of(session: Session, first: Chosen, *, asked: bool) -> str:
-    """Say which front door was taken, and why."""
+    """Say which front end was chosen, and why."""
     if release := first.package.release:
         return f"{release.version}{f' ({release.query})' * (release.query != release.version)}, as published"
     if asked:

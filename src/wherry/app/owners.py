@@ -64,6 +64,8 @@ class Naming:
             None of them where it has symbols itself, and with the reason where a link could not be done or gave another
             program.
         """
+        from wherry.analysis.sizing import RECORD, RELINK
+
         digest = str(subject.digest)
         if elf.section(".symtab") is not None:
             return Names()
@@ -71,16 +73,16 @@ class Naming:
             if content := read_regular(_record(self.session, digest), _LARGEST):
                 from wherry.analysis.named_data import NamedData
 
-                return Names(NamedData.parse(content, digest, f"record of {digest}"), "record")
-            if self.source is not None:
-                return self._from_source(subject, elf)
-            origin = _origin(self.session, digest)
-            return Names(_relinked(self.session, origin, elf), "relink") if origin else Names()
+                return Names(NamedData.parse(content, digest, f"record of {digest}"), RECORD)
+            if origin := _origin(self.session, digest):
+                return Names(_relinked(self.session, origin, elf), RELINK)
+            return self._from_source(subject, elf) if self.source is not None else Names()
         except WherryError as error:
             return Names(problem=f"owners of variables are unknown: {error.message}")
 
     def _from_source(self, subject: "Subject", elf: "Elf") -> Names:
         from wherry.analysis.binary import build_info
+        from wherry.analysis.sizing import RELINK
         from wherry.app.imports import is_inside, module_folder
         from wherry.lab.relink import built_by_recipe, built_by_settings, package_in, relinked
 
@@ -94,7 +96,7 @@ class Naming:
         built = built or built_by_settings(info.settings, info.go_version)
         package = package_in(folder, info.main.path, info.path)
         with _compiler(self.session, folder, built.environment, built.go) as compiler:
-            return Names(relinked(compiler, package, built, elf), "relink")
+            return Names(relinked(compiler, package, built, elf), RELINK)
 
 
 def at_hand(session: Session, digest: str, *, tried: bool) -> bool:

@@ -25,7 +25,7 @@ FOLDER = "sizes"
 """Below the cache: a document a digest, with functions and without."""
 _LARGEST = 1 << 30
 """Bytes of a remembered document that we read."""
-_METHOD = 3
+_METHOD = 4
 """Raised when owners are found in another way, so that nothing from before is taken."""
 _BLOCK = 1 << 20
 _SETTLED = 2.0

@@ -9,6 +9,7 @@ import (
 
 	"example.com/videometa/internal/discovery/etcdtest"
 	"example.com/videometa/internal/limits"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -53,6 +54,7 @@ func TestEtcdComesBackWithAnotherHistory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := etcdtest.Start(t, "http")
+			write(t, e, 1) // it listens before it has a folder
 			e.Stop()
 			if err := os.CopyFS(filepath.Join(e.Folder, "backup"), os.DirFS(filepath.Join(e.Folder, "data"))); err != nil {
 				t.Fatal(err)
@@ -156,5 +158,21 @@ func TestBackWithinALeaseAfterAnOutage(t *testing.T) {
 	})
 	if took := time.Since(began); took > table.Lease {
 		t.Errorf("it was back %v after etcd was", took)
+	}
+}
+
+// A grant whose answer was lost is asked for again, and is the same lease.
+func TestALostAnswerLeavesNoSecondLease(t *testing.T) {
+	e := etcdtest.Start(t, "http")
+	client := dial(t, e.Address)
+	r := registrar(t, client, "a")
+	request := &etcdserverpb.LeaseGrantRequest{ID: int64(r.lease), TTL: 60}
+	if _, err := etcdserverpb.NewLeaseClient(client.ActiveConnection()).LeaseGrant(context.Background(), request); err != nil {
+		t.Fatal(err)
+	}
+	run(t, r.Run)
+	eventually(t, "it is registered", func() bool { return r.Standing().Registered })
+	if leases, err := client.Leases(context.Background()); err != nil || len(leases.Leases) != 1 {
+		t.Errorf("leases: %v %v", leases, err)
 	}
 }

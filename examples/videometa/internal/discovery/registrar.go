@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"example.com/videometa/internal/limits"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -22,7 +25,8 @@ type Registrar struct {
 	value    string
 	limits   limits.Table
 
-	lease clientv3.LeaseID // the last one, which etcd may have still; 0: none
+	lease   clientv3.LeaseID // chosen once: a grant whose answer is lost can be asked for again, and leaves no second lease
+	granted bool             // etcd may have it
 
 	registered    atomic.Bool
 	registrations atomic.Uint64
@@ -39,7 +43,10 @@ func NewRegistrar(client *clientv3.Client, instance Instance, limits limits.Tabl
 	if err != nil {
 		return nil, err
 	}
-	return &Registrar{client: client, services: services, instance: instance, value: string(value), limits: limits}, nil
+	return &Registrar{
+		client: client, services: services, instance: instance, value: string(value), limits: limits,
+		lease: clientv3.LeaseID(1 + rand.Int64N(math.MaxInt64-1)),
+	}, nil
 }
 
 // Standing is how a registrar stands, for metrics.
@@ -66,27 +73,27 @@ func (r *Registrar) Run(ctx context.Context) {
 		r.keep(ctx)
 		r.registered.Store(false)
 	}
-	if r.lease != 0 {
+	if r.granted {
 		r.deregister()
 	}
 }
 
-// register puts what we offer under a lease. One that was made before is used if etcd has it still: attempts of which
-// only the half succeeds, or whose answer is lost, would otherwise leave a lease each.
+// register puts what we offer under our lease, which is asked for where etcd has it not, or not any more.
 func (r *Registrar) register(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.limits.Beat)
 	defer cancel()
-	if r.lease != 0 {
-		err := r.put(ctx)
-		if !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+	if r.granted {
+		if err := r.put(ctx); !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 			return err
 		}
 	}
-	lease, err := r.client.Grant(ctx, int64(r.limits.Lease/time.Second))
-	if err != nil {
+	r.granted = true
+	// clientv3's Grant lets etcd choose the ID.
+	request := &etcdserverpb.LeaseGrantRequest{ID: int64(r.lease), TTL: int64(r.limits.Lease / time.Second)}
+	_, err := etcdserverpb.NewLeaseClient(r.client.ActiveConnection()).LeaseGrant(ctx, request)
+	if err = rpctypes.Error(err); err != nil && !errors.Is(err, rpctypes.ErrLeaseExist) {
 		return fmt.Errorf("lease: %w", err)
 	}
-	r.lease = lease.ID
 	return r.put(ctx)
 }
 

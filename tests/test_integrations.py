@@ -82,10 +82,17 @@ def test_the_action_logs_in_builds_and_pushes(tmp_path):
         name = f"{registry.host}/app:v1"
 
         said = perform(
-            "Build", tmp_path, TAGS=name, PUSH="true", ARGUMENTS="--no-vcs --no-strip", PLATFORMS="linux/amd64"
+            "Build",
+            tmp_path,
+            TAGS=name,
+            PUSH="true",
+            PLATFORMS="linux/amd64",
+            ARGUMENTS='--no-vcs --ldflags "-X main.at=$(touch${IFS}x) -s"',
+            RUNNER_TEMP=str(tmp_path),
         )
 
         assert said["digest"].startswith("sha256:")
+        assert not (tmp_path / "x").exists()
         crane = subprocess.run(
             [need("crane"), "digest", name],
             env={**os.environ, "DOCKER_CONFIG": str(tmp_path / "docker")},

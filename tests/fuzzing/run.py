@@ -28,14 +28,13 @@ _LAST = re.compile(r"^#(\d+)\s", re.MULTILINE)
 
 def main() -> int:
     """Fuzz, and print a row for each target; 1 where something was found."""
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2], sys.argv[3:])
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*", help="which; all where none is named")
     parser.add_argument("--seconds", type=int, default=600, help="for each target")
     parser.add_argument("--keep", action="store_true", help="put inputs that cover more into the corpus")
-    parser.add_argument("--child", metavar="TARGET", help=argparse.SUPPRESS)
-    known, rest = parser.parse_known_args()
-    if known.child:
-        child(known.child, rest)
+    known = parser.parse_args()
     from targets import TARGETS
 
     found = 0
@@ -72,9 +71,13 @@ def fuzz(target: str, seconds: int, *, keep: bool) -> tuple[int, int, int, float
         while (left := seconds - (time.monotonic() - began)) >= 1:
             log = libfuzzer(target, f"-max_total_time={left:.0f}", work / "seen", prefix=f"{FOUND}/{target}-")
             tried += _count(log)
-            crashes += "Test unit written" in log and "crash-" in log
-            hangs += "Test unit written" in log and ("timeout-" in log or "oom-" in log)
-            if "Test unit written" not in log and not _TRIED.search(log):
+            crashed = "Uncaught Python exception" in log or "crash-" in log
+            hung = "timeout-" in log or "oom-" in log
+            crashes, hangs = crashes + crashed, hangs + hung
+            if crashed or hung:
+                with (FOUND / f"{target}.log").open("a") as file:
+                    file.write(log[-4000:])
+            elif not _TRIED.search(log):
                 raise SystemExit(f"{target}: libFuzzer did not run:\n{log[-2000:]}")
         took = time.monotonic() - began
         if keep:

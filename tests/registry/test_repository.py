@@ -171,6 +171,13 @@ class TestTags:
 
         assert list(repository(registry).tags()) == [f"v{number}" for number in range(7)]
 
+    def test_words_that_are_no_tags(self, registry):
+        """What is printed can be pulled: no options, paths, colours or names that are too long."""
+        bad = ["-rf", "a/b", "a b", "a:b", "", "\x1b[31m", "x" * 129, "caf\u00e9", "..", ".x"]
+        registry.manifests = dict.fromkeys((*bad, "v1", "_x", "x" * 128), (media.OCI_MANIFEST, b"{}"))
+
+        assert set(repository(registry).tags()) == {"v1", "_x", "x" * 128}
+
     @pytest.mark.parametrize("link", ['<http://elsewhere.invalid/v2/x>; rel="next"', '</v2/a/b/tags/list>; rel="next"'])
     def test_hostile_pages(self, registry, link):
         """A next page on another host isn't gone to, and one that leads back ends it."""

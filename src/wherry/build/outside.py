@@ -6,12 +6,15 @@ Source: Dockerfile reference, "ADD"; RFC 9110 (ETag, If-None-Match, Last-Modifie
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Lock
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
 
@@ -24,9 +27,14 @@ from wherry.host.process import Runner
 from wherry.source.git_address import GitAddress, is_commit, without_credentials
 from wherry.store.files import replacing
 
+if TYPE_CHECKING:
+    import urllib3
+
 _CHUNK = 1 << 20
 _UNCHANGED, _FINE = 304, 200
 _TIMEOUT = 60
+_REDIRECTS = 10
+_PORTS = {"http": 80, "https": 443}
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -47,6 +55,8 @@ class Fetcher:
     environment: Mapping[str, str]
     credentials: Credentials = field(default_factory=Credentials)
     """What may log in to hosts of git repositories."""
+    proxy_for: Callable[[str, str, int], str] = field(default=lambda _scheme, _host, _port: "")
+    """Names the proxy of a scheme, a host and a port; empty for none."""
 
     def __post_init__(self) -> None:
         self._git_program = Git(self.runner, self.environment)
@@ -77,7 +87,8 @@ class Fetcher:
         record = place / "record.json"
         kept = None
         if record.is_file() and (place / "files" / name).is_file():
-            kept = msgspec.json.decode(record.read_bytes(), type=Kept)
+            with suppress(msgspec.DecodeError):  # damaged: it is fetched again
+                kept = msgspec.json.decode(record.read_bytes(), type=Kept)
         if kept is None or not checksum or kept.digest != checksum:
             kept = self._ask(url, place, name, kept)
         if checksum and kept.digest != checksum:
@@ -92,9 +103,8 @@ class Fetcher:
             headers["If-None-Match"] = kept.etag
         elif kept and kept.modified:
             headers["If-Modified-Since"] = kept.modified
-        pool = urllib3.PoolManager(retries=urllib3.Retry(3, redirect=10), timeout=_TIMEOUT)
         try:
-            answer = pool.request("GET", url, headers=headers, preload_content=False)
+            pool, answer = self._followed(url, headers)
         except urllib3.exceptions.HTTPError as error:
             raise CannotFetch(
                 without_credentials(f"{url}: {error}"), hint="check the address and the network, and build again"
@@ -111,6 +121,43 @@ class Fetcher:
         finally:
             answer.close()
             pool.clear()
+
+    def _followed(self, url: str, headers: Mapping[str, str]) -> "tuple[urllib3.PoolManager, urllib3.BaseHTTPResponse]":
+        """Follow redirects one by one, since each host may have another proxy, or none."""
+        at = url
+        for _ in range(_REDIRECTS + 1):
+            pool = self._pool(at)
+            answer = pool.request("GET", at, headers=headers, preload_content=False, redirect=False)
+            location = answer.get_redirect_location()
+            if not location:
+                return pool, answer
+            answer.close()
+            pool.clear()
+            at = urljoin(at, location)
+            if urlsplit(at).scheme not in {"http", "https"}:
+                raise CannotFetch(
+                    f"{without_credentials(url)}: it redirects to {without_credentials(at)}, which is not HTTP",
+                    hint="check the address",
+                )
+        raise CannotFetch(
+            f"{without_credentials(url)}: it redirects more than {_REDIRECTS} times", hint="check the address"
+        )
+
+    def _pool(self, url: str) -> "urllib3.PoolManager":
+        import urllib3
+
+        parts = urlsplit(url)
+        proxy = self.proxy_for(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
+        if not proxy:
+            return urllib3.PoolManager(retries=urllib3.Retry(3, redirect=False), timeout=_TIMEOUT)
+        user = urlsplit(proxy)
+        pair = f"{unquote(user.username or '')}:{unquote(user.password or '')}"
+        return urllib3.ProxyManager(
+            proxy,
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=pair) if user.username else None,
+            retries=urllib3.Retry(3, redirect=False),
+            timeout=_TIMEOUT,
+        )
 
     def _keep(self, answer: "object", place: Path, name: str) -> Kept:
         files = place / "files"

@@ -183,7 +183,7 @@ def _compiled(pattern: str) -> "Callable[[str], bool]":
     stars = _STARS.findall(pattern)
     try:
         if len(stars) > _FEW or stars.count("**") == _FEW:
-            tokens = _tokens(pattern, deep=True)
+            tokens = _valid(_tokens(pattern, deep=True))
             return lambda path: _holds(tokens, path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python warns of sets that mean something else in other languages
@@ -206,7 +206,7 @@ def fits(pattern: str, name: str) -> bool:
 def _named(pattern: str) -> "Callable[[str], bool]":
     try:
         if pattern.count("*") > _FEW:
-            tokens = _tokens(pattern, deep=False)
+            tokens = _valid(_tokens(pattern, deep=False))
             return lambda name: _holds(tokens, name)
         expression = re.compile(_translated(pattern), re.DOTALL)
         return lambda name: expression.fullmatch(name) is not None
@@ -268,6 +268,14 @@ def _tokens(pattern: str, *, deep: bool) -> "list[str]":
             tokens.append(chosen)
         else:
             tokens.append(_quoted(letter))
+    return tokens
+
+
+def _valid(tokens: "list[str]") -> "list[str]":
+    """Compile what is matched later, so that a range without letters (`[z-a]`) is refused before; raises re.error."""
+    for token in tokens:
+        if token not in ("*", "**"):
+            re.compile(token, re.DOTALL)
     return tokens
 
 

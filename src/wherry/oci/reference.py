@@ -42,6 +42,11 @@ class InvalidReference(InvalidUsage):
         self.problem = problem
 
 
+def is_tag(text: str) -> bool:
+    """Tell whether a word may be a tag (distribution-spec v1.1.1, "Pulling manifests")."""
+    return _TAG.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Where an image is known, and as what; `parse` makes one, with all defaults filled in."""

@@ -11,6 +11,7 @@ from wherry.errors import InvalidDocument, SizeMismatch
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST
+from wherry.oci.reference import is_tag
 from wherry.registry.client import Answer
 from wherry.store.contract import CHUNK
 
@@ -63,7 +64,7 @@ def hashed(document: bytes, algorithm: str) -> Digest:
 
 
 def tags_in(document: bytes, name: str) -> Iterator[str]:
-    """Read a list of tags; what a terminal would obey is no tag.
+    """Read a list of tags; a word that may not be one is passed over, so that what is printed can be pulled.
 
     Raises:
         InvalidDocument: it is none.
@@ -73,5 +74,5 @@ def tags_in(document: bytes, name: str) -> Iterator[str]:
     except (ValueError, AttributeError, RecursionError) as error:
         raise InvalidDocument(f"tags of {name}", "no list of tags") from error
     for tag in tags if isinstance(tags, list) else ():
-        if isinstance(tag, str) and tag.isprintable():
+        if isinstance(tag, str) and is_tag(tag):
             yield tag

@@ -8,7 +8,6 @@ docs/containers-auth.json.5.md (keys may have a repository's path).
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -152,7 +151,7 @@ def _credential(entry: Any, key: str, name: str) -> Credential:
     if encoded := entry.get("auth"):
         try:
             username, colon, password = base64.b64decode(str(encoded), validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:  # binascii.Error and UnicodeDecodeError are of its kind
             raise InvalidSettings(
                 f"{name}: auths.{key}.auth: not base64 of user:password", hint=f"log in again: wherry login {key}"
             ) from error

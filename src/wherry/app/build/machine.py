@@ -104,8 +104,12 @@ def isolation_of(asked: str, kernel: Kernel, why: Callable[[], str]) -> tuple[st
 def outside_of(session: Session, credentials: Credentials) -> "Fetcher":
     """Give what fetches URLs."""
     from wherry.build.outside import Fetcher
+    from wherry.settings.proxies import Proxies
 
-    return Fetcher(session.cache_folder / "fetched", session.runner, session.environment, credentials)
+    proxies = Proxies.of(session.environment)
+    return Fetcher(
+        session.cache_folder / "fetched", session.runner, session.environment, credentials, proxies.proxy_for
+    )
 
 
 def _say_of_ids(mapping: Ids, notice: Callable[[str], None]) -> None:

@@ -30,7 +30,7 @@ def private_copy(path: str, name: str) -> int:
     Raises:
         OSError: it can't be read, or there is no memory for it.
 
-    Cost: 1 ms for 5 MB.
+    Cost: 4 to 5 ms of processor time for the 7 MB of Debian's Python, measured on Linux 6.18.
     """
     source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

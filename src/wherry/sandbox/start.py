@@ -151,7 +151,7 @@ def _spawn(handed: dict[int, int], streams: Mapping[int, int], *, stdin: bool) -
 
 
 class _Interpreter:
-    """A private copy of our interpreter, made once: 1 ms for 5 MB."""
+    """A private copy of our interpreter, made once a process."""
 
     def __init__(self) -> None:
         self._copy = -1

@@ -1,5 +1,7 @@
 """`wherry flags [PROGRAM] [-- ARGUMENTS]`: what each flag bought."""
 
+import json
+
 import click
 
 from wherry.cli.complete import platforms, services
@@ -23,13 +25,35 @@ _LEAST_RUNS = 20
     "--json", "as_json", is_flag=True, help="Print what was found as JSON; docs/reference/flags.md has its schema."
 )
 @click.pass_obj
-def command(world: World, /, **options: object) -> int:
+def command(  # noqa: PLR0913 - click hands over one argument an option
+    world: World,
+    /,
+    *,
+    program: str,
+    arguments: tuple[str, ...],
+    platform: str | None,
+    deep: bool,
+    run_: bool,
+    runs: int,
+    ready: str,
+    env: tuple[str, ...],
+    as_json: bool,
+) -> int:
     """Build the program in every variant that matters, weigh and start them, and say what each flag bought.
 
     PROGRAM is a folder or a service of wherry.toml, as `wherry build` takes it. Sizes are of the file, and of a layer
     with it. With --run the program is started on this machine, as you, with ARGUMENTS: from exec to its first socket
     that listens, or to its end; runs are interleaved. What is said of flags and does not hold is tried too.
     """
-    from wherry.cli.trying import say_flags
+    from wherry.app.trials import Start, flags
+    from wherry.report.flags import flags_document, flags_lines
 
-    return say_flags(world, options)
+    start = Start(arguments, dict(pair.partition("=")[::2] for pair in env), runs, ready) if run_ else None
+    with world.reporter("plain") as progress:
+        found = flags(world, program, platform=platform, deep=deep, start=start, progress=progress)
+    if as_json:
+        world.say(json.dumps(flags_document(found)))
+    else:
+        for line in flags_lines(found):
+            world.say(line)
+    return 0

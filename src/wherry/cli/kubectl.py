@@ -1,12 +1,32 @@
-"""Manifests given to kubectl: what `apply` and `create` share."""
+"""Manifests with images in them, for `resolve`; given to kubectl, for `apply` and `create`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from wherry.cli.resolving import resolved
 from wherry.cli.world import World
 from wherry.errors import HostUnable
 from wherry.host.process import Command, which
+
+
+def resolved(world: World, names: Sequence[str], options: Mapping[str, Any]) -> str:
+    """Build and push what manifests name; give them with the images in."""
+    from wherry.app.resolve import resolve
+    from wherry.cli.telling import Teller
+    from wherry.cli.words import go_build, voice_of
+
+    voice = voice_of(options)
+    with world.reporter(voice.mode) as progress:
+        world.progress = progress
+        return resolve(
+            world,
+            names,
+            go_build((), options),
+            listening=lambda call: Teller(progress, call, voice),
+            selector=options["selector"],
+            recursive=options["recursive"],
+            stdin=world.stdin.read,
+        )
 
 
 def hand_over(world: World, verb: str, flags: tuple[str, ...], options: Mapping[str, object]) -> int:

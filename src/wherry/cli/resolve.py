@@ -15,7 +15,7 @@ def command(world: World, /, **options: object) -> None:
     wherry://SERVICE is one of wherry.toml, wherry://PACKAGE@VERSION a published program. All else in the files,
     comments included, stays as it is. Each program is built once, whatever the number of places that name it.
     """
-    from wherry.cli.resolving import resolved
+    from wherry.cli.kubectl import resolved
 
     names = options.pop("files")
     assert isinstance(names, tuple)  # noqa: S101 - the option is one that repeats

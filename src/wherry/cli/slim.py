@@ -1,5 +1,7 @@
 """`wherry slim [PROGRAM]`: what keeps a program's bytes alive, and what the known ways out are worth."""
 
+import json
+
 import click
 
 from wherry.cli.complete import platforms, services
@@ -22,6 +24,20 @@ def command(world: World, /, *, program: str, platform: str | None, apply: bool,
     PROGRAM is a folder or a service of wherry.toml, as `wherry build` takes it. Every figure is of a program that was
     built just now. `[slim.NAME]` in wherry.toml adds ways of your own.
     """
-    from wherry.cli.trying import say_slim
+    from wherry.app.trials import slim
+    from wherry.report.lab import slim_document, slim_lines
 
-    return say_slim(world, program, platform, apply=apply, as_json=as_json)
+    with world.reporter("plain") as progress:
+        done = slim(world, program, platform=platform, apply=apply, progress=progress)
+    if as_json:
+        world.say(json.dumps(slim_document(done.found)))
+    else:
+        for line in slim_lines(done.found):
+            world.say(line)
+    if done.file:
+        world.note(f"{done.file}: [{done.table}] go-tags = {', '.join(done.written)}")
+    elif apply:
+        world.note("nothing pays without dropping something: wherry.toml stays as it is")
+    elif done.found.advised:
+        world.note(f"--apply writes {', '.join(done.tags)} into wherry.toml")
+    return 0

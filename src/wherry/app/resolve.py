@@ -1,25 +1,21 @@
-"""Manifests with references to programs, to manifests with images: what `resolve`, `apply` and `create` share."""
+"""Manifests with references to programs, to manifests with images: what `resolve`, `apply` and `create` do."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from wherry.app.build.build import carry_out
+from wherry.app.build.build import Listening, carry_out
 from wherry.app.build.call import Call, Streams
 from wherry.app.build.go import go_call, joined_calls
 from wherry.app.build.go_work import GoRequest, GoRequests
 from wherry.app.build.ko import LOCAL, Naming, naming_of
 from wherry.app.build.options import GoBuild, check_conflicts
 from wherry.app.build.result import BuiltImage
-from wherry.cli.telling import Teller
-from wherry.cli.words import go_build, voice_of
-from wherry.cli.world import World
+from wherry.app.session import Session
 from wherry.cluster.manifests import Found, joined, references, replaced, selected
 from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.oci.reference import Reference
-from wherry.report.progress import progress_for
 from wherry.store.files import read_regular
 
 _ENDINGS = (".yaml", ".yml", ".json")
@@ -33,22 +29,33 @@ class _File:
     found: tuple[Found, ...]
 
 
-def resolved(world: World, names: Sequence[str], options: Mapping[str, Any]) -> str:
+def resolve(  # noqa: PLR0913 - each is named
+    session: Session,
+    names: Sequence[str],
+    build: GoBuild,
+    *,
+    listening: Listening,
+    selector: str = "",
+    recursive: bool = False,
+    stdin: Callable[[], str] = str,
+) -> str:
     """Build and push every program that manifests name, and put the images in.
 
     Args:
-        world: where.
-        names: files, folders, or `-` for stdin.
-        options: of a build, and of how manifests are read.
+        session: where paths start, and where images are stored.
+        names: files, folders, or `-` for `stdin`.
+        build: how each program is built.
+        listening: makes what hears of the build.
+        selector: labels that documents must have, such as `app=api`; empty: any.
+        recursive: whether folders below are read too.
+        stdin: gives the text of `-`.
 
     Raises:
-        WherryError: whatever stopped it; nothing was printed.
+        WherryError: what stopped it; images that were pushed before are there.
     """
-    files = [
-        _read(name, text, options["selector"]) for name, text in _texts(world, names, recursive=options["recursive"])
-    ]
+    files = [_read(name, text, selector) for name, text in _texts(session, names, stdin, recursive=recursive)]
     wanted = {found.text: (file.name, found) for file in files for found in file.found}
-    images = _images(world, wanted, options) if wanted else {}
+    images = _images(session, wanted, build, listening) if wanted else {}
     return joined([replaced(file.text, file.found, images) for file in files])
 
 
@@ -57,19 +64,21 @@ def _read(name: str, text: str, selector: str) -> _File:
     return _File(name, text, references(text, name))
 
 
-def _texts(world: World, names: Sequence[str], *, recursive: bool) -> Iterator[tuple[str, str]]:
+def _texts(
+    session: Session, names: Sequence[str], stdin: Callable[[], str], *, recursive: bool
+) -> Iterator[tuple[str, str]]:
     for name in names:
         if name == "-":
-            yield "stdin", world.stdin.read()
+            yield "stdin", stdin()
             continue
-        path = world.cwd / name
+        path = session.cwd / name
         if path.is_dir():
             found = sorted(path.rglob("*") if recursive else path.iterdir())
             inside = [file for file in found if file.suffix in _ENDINGS and file.is_file()]
             if not inside:
                 raise NotFound(f"{name}: no manifest in it", hint="name a folder with .yaml or .json files, or use -R")
             for file in inside:
-                yield os.path.relpath(file, world.cwd), _text(file)
+                yield os.path.relpath(file, session.cwd), _text(file)
         else:
             yield name, _text(path)
 
@@ -84,20 +93,18 @@ def _text(file: Path) -> str:
         raise InvalidUsage(f"{file}: byte {error.start} is no UTF-8", hint="write manifests in UTF-8") from error
 
 
-def _images(world: World, wanted: Mapping[str, tuple[str, Found]], options: Mapping[str, Any]) -> dict[str, str]:
-    build, voice = go_build((), options), voice_of(options)
+def _images(
+    session: Session, wanted: Mapping[str, tuple[str, Found]], build: GoBuild, listening: Listening
+) -> dict[str, str]:
     check_conflicts(build)
-    naming = naming_of(world, build)
-    calls = {text: _call(world, text, where, build) for text, where in wanted.items()}
+    naming = naming_of(session, build)
+    calls = {text: _call(session, text, where, build) for text, where in wanted.items()}
     _check_names(calls, wanted, naming)
     whole = joined_calls(calls.values())
     delivery = replace(whole.delivery, load=False, push=not (naming and naming.local))
-    with progress_for(voice.mode, world.stderr, world.environment, world.clock) as progress:
-        world.progress = progress
-        call = replace(whole, delivery=delivery)
-        done = carry_out(world, call, Streams(), lambda call: Teller(progress, call, voice))
+    done = carry_out(session, replace(whole, delivery=delivery), Streams(), listening)
     built = {image.package: image for image in done.result.images}
-    loaded = _loaded(world, naming, built.values()) if naming and naming.local else {}
+    loaded = _loaded(session, naming, built.values()) if naming and naming.local else {}
     return {
         text: loaded.get(path) or _shown(built[path])
         for text, call in calls.items()
@@ -110,12 +117,12 @@ def _requests(call: Call) -> tuple[GoRequest, ...]:
     return call.request.images
 
 
-def _call(world: World, text: str, where: tuple[str, Found], build: GoBuild) -> Call:
+def _call(session: Session, text: str, where: tuple[str, Found], build: GoBuild) -> Call:
     scheme, _, name = text.partition("://")
     file, found = where
     try:
-        path = _path(world, name) if scheme == "ko" and not name.startswith(".") else name
-        call = go_call(world, replace(build, packages=(path,)))
+        path = _path(session, name) if scheme == "ko" and not name.startswith(".") else name
+        call = go_call(session, replace(build, packages=(path,)))
     except WherryError as error:
         error.message = f"{file}:{found.line}:{found.column}: {text}: {error.message}"
         raise
@@ -128,10 +135,10 @@ def _call(world: World, text: str, where: tuple[str, Found], build: GoBuild) -> 
     return call
 
 
-def _path(world: World, import_path: str) -> str:
+def _path(session: Session, import_path: str) -> str:
     from wherry.source.import_paths import folder_of
 
-    return os.path.relpath(folder_of(import_path, world.cwd), world.cwd)
+    return os.path.relpath(folder_of(import_path, session.cwd), session.cwd)
 
 
 def _check_names(calls: Mapping[str, Call], wanted: Mapping[str, tuple[str, Found]], naming: Naming | None) -> None:
@@ -158,18 +165,18 @@ def _shown(image: BuiltImage) -> str:
     return f"{reference.registry}/{reference.repository}{tag}@{image.root.digest}"
 
 
-def _loaded(world: World, naming: Naming, images: Iterable[BuiltImage]) -> dict[str, str]:
+def _loaded(session: Session, naming: Naming, images: Iterable[BuiltImage]) -> dict[str, str]:
     """Load images into the Docker here, under a tag that is their digest: a daemon knows no other."""
     from wherry.app.network import docker_config
     from wherry.daemon.find import find_daemon
     from wherry.daemon.give import give
     from wherry.host.kernel import Kernel
 
-    daemon = find_daemon(world.runner, world.environment, docker_config(world).parent)
+    daemon = find_daemon(session.runner, session.environment, docker_config(session).parent)
     names = {}
     for image in images:
         path = image.package
         names[path] = f"{naming.repository(path).removeprefix(f'{LOCAL}/')}:{image.root.digest.encoded}"
-        give(daemon, world.store, {f"{LOCAL}/{names[path]}": image.root}, Kernel.of_host().platform)
+        give(daemon, session.store, {f"{LOCAL}/{names[path]}": image.root}, Kernel.of_host().platform)
         names[path] = f"{LOCAL}/{names[path]}"
     return names

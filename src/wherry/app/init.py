@@ -1,4 +1,4 @@
-"""What `wherry init` finds in a module, and how it writes it down."""
+"""A wherry.toml for a module: what is found in it, and how that is written down."""
 
 import os
 import re
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.app.build.ko import options_for
-from wherry.cli.world import World
-from wherry.errors import InvalidUsage, NotFound
+from wherry.app.session import Session
+from wherry.errors import CannotWrite, InvalidUsage, NotFound
 from wherry.settings.options import BuildOptions
+from wherry.settings.wherry_toml import FILE, Settings
 from wherry.source.module import MainPackage, NoMainPackage, find_main
+from wherry.store.files import replacing
 
 _PASSED_OVER = frozenset({"vendor", "testdata", "node_modules"})
 _MOST = 200
@@ -38,7 +40,7 @@ class FoundHere:
     notices: tuple[str, ...]
 
 
-def found_here(world: World) -> FoundHere:
+def found_here(session: Session) -> FoundHere:
     """Look for main packages in the module at hand.
 
     Raises:
@@ -46,10 +48,10 @@ def found_here(world: World) -> FoundHere:
         InvalidUsage: it has too many programs.
         InvalidSettings: its `.ko.yaml` says what we can't do.
     """
-    here = Path(os.path.realpath(world.cwd))
+    here = Path(os.path.realpath(session.cwd))
     module = next((folder for folder in (here, *here.parents) if (folder / "go.mod").is_file()), None)
     if module is None:
-        raise NotFound(f"{world.cwd}: in no Go module", hint="run it beside go.mod, or `go mod init` first")
+        raise NotFound(f"{session.cwd}: in no Go module", hint="run it beside go.mod, or `go mod init` first")
     packages = list(_mains(module))
     if not packages:
         raise NotFound(f"{module}: no main package in it", hint="a program has `package main`")
@@ -57,11 +59,34 @@ def found_here(world: World) -> FoundHere:
         raise InvalidUsage(f"{module}: {len(packages)} main packages", hint="write those that are shipped by hand")
     services: list[Service] = []
     for package in packages:
-        options = options_for(world, package)
+        options = options_for(session, package)
         name = _unused(package.name, [service.name for service in services])
         path = os.path.relpath(package.folder, module)
         services.append(Service(name, "." if path == "." else f"./{path}", options))
     return FoundHere(module, tuple(services), tuple(_notices(module)))
+
+
+def init(session: Session, *, force: bool = False) -> tuple[Path, FoundHere]:
+    """Write a wherry.toml with a service for each main package of the session's module.
+
+    Args:
+        session: its folder is in the module.
+        force: write over a file that is there.
+
+    Raises:
+        NotFound, InvalidUsage, InvalidSettings: as `found_here`.
+        CannotWrite: there is a file.
+    """
+    found = found_here(session)
+    file = found.module / FILE
+    text = written(found)
+    if file.exists() and not force:
+        raise CannotWrite(
+            f"{file}: is there already", hint="look at what would be written with --stdout, or use --force"
+        )
+    with replacing(file) as out:
+        out.write(text.encode())
+    return file, found
 
 
 def written(found: FoundHere) -> str:
@@ -77,7 +102,9 @@ def written(found: FoundHere) -> str:
         own = {key: value for key, value in _keys(service.options) if common.get(key) != value}
         lines += [f"{key} = {value}" for key, value in own.items()]
         lines += [f"# tags = [{_text(f'registry.example/{service.name.lower()}:dev')}]  # where --push sends it", ""]
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    Settings.parse(text)
+    return text
 
 
 def _mains(module: Path) -> Iterator[MainPackage]:

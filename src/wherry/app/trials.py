@@ -1,0 +1,206 @@
+"""`wherry slim` and `wherry flags`: a program chosen as `wherry build` does, compiled again and again."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from wherry.app.build.go_request import request_of
+from wherry.app.build.go_work import GO_VARIABLES, GoRequest
+from wherry.app.build.programs import Chosen, chosen_of
+from wherry.app.places import TOML
+from wherry.app.progress import Progress, Silent
+from wherry.app.session import Session
+from wherry.build import compile as go
+from wherry.errors import InvalidUsage
+from wherry.host.toolchain import find_toolchain
+from wherry.lab.compiling import Compiler, Recipe
+from wherry.layer.compress import Encoding
+from wherry.platform import Platform
+from wherry.settings.options import BuildOptions
+from wherry.settings.values import parse_platforms
+
+if TYPE_CHECKING:
+    from wherry.lab.flags import Flags
+    from wherry.lab.slim import Slimmed
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A program that can be compiled in any way."""
+
+    chosen: Chosen
+    request: GoRequest
+    platform: Platform
+    compiler: Compiler
+    recipe: Recipe
+    """How `wherry build` compiles it."""
+    encoding: Encoding
+    """Of the layer that `wherry build` makes."""
+
+
+@contextmanager
+def bench_of(session: Session, program: str, platform: str | None) -> Iterator[Bench]:
+    """Choose the program and make a folder to compile it in.
+
+    Raises:
+        InvalidUsage: the words mean several programs.
+    """
+    found = tuple(chosen_of(session, () if program == "." else (program,), offline=False))
+    if len(found) > 1:
+        names = ", ".join(one.package.import_path for one in found)
+        raise InvalidUsage(f"there are several programs: {names}", hint="name one")
+    chosen = found[0]
+    asked = parse_platforms([platform]) if platform else parse_platforms(["linux/amd64"])
+    request = request_of(
+        session, BuildOptions(platforms=asked if platform else None), asked, chosen, stamp=False, outputs=()
+    )
+    toolchain = find_toolchain(session.runner, session.environment, chosen.package.folder, version=request.go_version)
+    goflags = go.words_of(toolchain.settings.get("GOFLAGS", ""))
+    first = request.platforms[0]
+    own = {name: text for name, text in session.environment.items() if name.startswith(GO_VARIABLES)}
+    environment = {"CGO_ENABLED": "0", **own, **first.go_environment(), **request.go_environment}
+    recipe = Recipe(chosen.package, go.merged(request.flags.arguments(), goflags), environment)
+    encoding = Encoding(request.algorithm, request.level) if request.level else Encoding.default(request.algorithm)
+    with TemporaryDirectory(prefix="wherry-") as folder:
+        yield Bench(chosen, request, first, Compiler(session.runner, toolchain, Path(folder)), recipe, encoding)
+
+
+@dataclass(frozen=True, slots=True)
+class SlimResult:
+    """What keeps a program's bytes alive, and what was written of it."""
+
+    found: "Slimmed"
+    tags: tuple[str, ...]
+    """Build tags that pay and drop nothing."""
+    file: Path | None = None
+    """The wherry.toml that they were written to."""
+    table: str = ""
+    written: tuple[str, ...] = ()
+    """All tags that stand there now."""
+
+
+def slim(
+    session: Session,
+    program: str = ".",
+    *,
+    platform: str | None = None,
+    apply: bool = False,
+    progress: Progress | None = None,
+) -> SlimResult:
+    """Find what defeats dead-code elimination, and try known fixes by rebuilding.
+
+    Args:
+        session: where Go is.
+        program: a folder, or a service of wherry.toml.
+        platform: the one to try it on; None: the first.
+        apply: whether tags that pay and drop nothing are written into wherry.toml.
+        progress: where it is reported.
+
+    Raises:
+        InvalidUsage, NotFound: it is no program, or there are several.
+
+    Cost: a compilation for each fix.
+    """
+    from wherry.lab.slim import slim as tried
+    from wherry.lab.slim import tags_of
+    from wherry.lab.ways import known_ways, that_apply, way_of
+    from wherry.source.graph import list_imports
+
+    with bench_of(session, program, platform) as bench:
+        recipe = bench.recipe
+        imports = list_imports(
+            session.runner, bench.compiler.toolchain, bench.chosen.package.folder, bench.chosen.package.argument,
+            go.listing_flags(recipe.flags), recipe.environment, main=bench.chosen.package.import_path,
+        )  # fmt: skip
+        own = (way_of(name, row) for name, row in _own_ways(bench.chosen).items())
+        tags = {tag for flag in recipe.flags if flag.startswith("-tags=") for tag in flag[6:].split(",")}
+        ways = tuple(that_apply(known_ways(own), imports.keys(), tags))
+        found = tried(bench.compiler, recipe, ways, imports, bench.encoding, (progress or Silent()).line)
+        advised = tuple(tags_of(found.advised))
+        if not apply or not advised:
+            return SlimResult(found, advised)
+        return SlimResult(found, advised, *_apply(bench, advised))
+
+
+def flags(
+    session: Session,
+    program: str = ".",
+    *,
+    platform: str | None = None,
+    deep: bool = False,
+    start: "Start | None" = None,
+    progress: Progress | None = None,
+) -> "Flags":
+    """Build a program in every variant of flags that matters; weigh each, and start it if asked to.
+
+    Args:
+        session: where Go is.
+        program: a folder, or a service of wherry.toml.
+        platform: the one to try it on; None: the first.
+        deep: try what compiles packages again too.
+        start: how variants are started; None: they are not.
+        progress: where it is reported.
+
+    Raises:
+        InvalidUsage: it can't be started on this machine.
+    """
+    from wherry.lab.flags import Running, runs_here
+    from wherry.lab.flags import flags as tried
+    from wherry.lab.variants import variants_for
+
+    with bench_of(session, program, platform) as bench:
+        running = None
+        if start:
+            if not runs_here(bench.recipe):
+                raise InvalidUsage(f"a program for {bench.platform} can't be started here", hint="leave --run out")
+            passed = {name: text or session.environment.get(name, "") for name, text in start.env.items()}
+            running = Running(start.arguments, {**session.environment, **passed}, start.runs, start.ready)
+        variants = variants_for(bench.platform.architecture, deep=deep)
+        return tried(bench.compiler, bench.recipe, variants, running, (progress or Silent()).line)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How variants are started."""
+
+    arguments: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables; an empty one is the session's."""
+    runs: int = 20
+    ready: str = ""
+    """A URL that answers once it is ready; empty: it listens."""
+
+
+def _own_ways(chosen: Chosen) -> dict[str, dict[str, object]]:
+    from wherry.settings.wherry_toml import Settings
+
+    file = chosen.folder / TOML
+    if not file.is_file():
+        return {}
+    return {name: dict(row) for name, row in Settings.parse(file.read_text(errors="replace")).slim.items()}
+
+
+def _apply(bench: Bench, tags: tuple[str, ...]) -> tuple[Path, str, tuple[str, ...]]:
+    """Write tags into wherry.toml, where the program's other tags stand; give the file, the table and all tags."""
+    from wherry.settings.rewrite import with_list
+    from wherry.settings.wherry_toml import Settings
+    from wherry.store.files import editing
+
+    chosen = bench.chosen
+    file = chosen.folder / TOML
+    text = file.read_bytes().decode(errors="surrogateescape") if file.is_file() else ""
+    table = _table_of(chosen.service, Settings.parse(text).services)
+    wanted = tuple(dict.fromkeys((*(chosen.options.go_tags or ()), *tags)))
+    with editing(file) as sink:
+        sink.write(with_list(text, table, "go-tags", wanted).encode(errors="surrogateescape"))
+    return file, table, wanted
+
+
+def _table_of(service: str, services: Mapping[str, BuildOptions]) -> str:
+    """Name the table for a service's tags: its own where it has tags, or others are there that nobody tried."""
+    if not service or (len(services) == 1 and services[service].go_tags is None):
+        return "build"
+    return f'services."{service}"' if "." in service else f"services.{service}"

@@ -131,7 +131,7 @@ def flags(
     *,
     platform: str | None = None,
     deep: bool = False,
-    start: "Start | None" = None,
+    start: "VariantStart | None" = None,
     progress: Progress | None = None,
 ) -> "Flags":
     """Build a program in every variant of flags that matters; weigh each, and start it if asked to.
@@ -163,7 +163,7 @@ def flags(
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class VariantStart:
     """How variants are started."""
 
     arguments: tuple[str, ...] = ()

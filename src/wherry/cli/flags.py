@@ -17,7 +17,9 @@ _LEAST_RUNS = 20
     "--platform", metavar="PLATFORM", help="The platform to try it on. [default: the first]", shell_complete=platforms
 )
 @click.option("--deep", is_flag=True, help="Try what compiles packages again too: inlining, PIE, GOAMD64, tags.")
-@click.option("--run", "run_", is_flag=True, help="Start each variant here with ARGUMENTS, until it listens or ends.")
+@click.option(
+    "--run", "run_", is_flag=True, help="VariantStart each variant here with ARGUMENTS, until it listens or ends."
+)
 @click.option("--runs", type=click.IntRange(3, 1000), default=_LEAST_RUNS, show_default=True, help="How often.")
 @click.option("--ready", default="", metavar="URL", help="It is ready when URL answers. [default: when it listens]")
 @click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable for it.")
@@ -45,10 +47,10 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     with it. With --run the program is started on this machine, as you, with ARGUMENTS: from exec to its first socket
     that listens, or to its end; runs are interleaved. What is said of flags and does not hold is tried too.
     """
-    from wherry.app.trials import Start, flags
+    from wherry.app.trials import VariantStart, flags
     from wherry.report.flags import flags_document, flags_lines
 
-    start = Start(arguments, dict(pair.partition("=")[::2] for pair in env), runs, ready) if run_ else None
+    start = VariantStart(arguments, dict(pair.partition("=")[::2] for pair in env), runs, ready) if run_ else None
     with world.reporter("plain") as progress:
         found = flags(world, program, platform=platform, deep=deep, start=start, progress=progress)
     if as_json:

@@ -17,9 +17,7 @@ _LEAST_RUNS = 20
     "--platform", metavar="PLATFORM", help="The platform to try it on. [default: the first]", shell_complete=platforms
 )
 @click.option("--deep", is_flag=True, help="Try what compiles packages again too: inlining, PIE, GOAMD64, tags.")
-@click.option(
-    "--run", "run_", is_flag=True, help="VariantStart each variant here with ARGUMENTS, until it listens or ends."
-)
+@click.option("--run", "run_", is_flag=True, help="Start each variant here with ARGUMENTS, until it listens or ends.")
 @click.option("--runs", type=click.IntRange(3, 1000), default=_LEAST_RUNS, show_default=True, help="How often.")
 @click.option("--ready", default="", metavar="URL", help="It is ready when URL answers. [default: when it listens]")
 @click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable for it.")

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"example.com/videometa/internal/batch"
 	"example.com/videometa/internal/budget"
 	"example.com/videometa/internal/limits"
 	"example.com/videometa/internal/parse"
@@ -35,16 +36,16 @@ const FromPeer = "X-Videometa-Peer"
 
 // API has the handlers.
 type API struct {
-	store  store.Store
-	peers  Peers // nil where there are none
-	limits limits.Table
-	bodies *budget.Budget
-	turns  turns
+	store   store.Store
+	peers   Peers // nil where there are none
+	limits  limits.Table
+	bodies  *budget.Budget
+	batches *batch.Opener
 }
 
 // New answers from a store, and from peers where there are any; bodies of requests, and answers to them, share a budget.
 func New(videos store.Store, peers Peers, table limits.Table, bodies *budget.Budget) *API {
-	return &API{videos, peers, table, bodies, newTurns()}
+	return &API{videos, peers, table, bodies, batch.NewOpener(table)}
 }
 
 // Register adds the routes.
@@ -73,8 +74,8 @@ func (a *API) video(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	picker := pickers.get()
-	defer pickers.put(picker)
+	picker := pickers.Get()
+	defer pickers.Put(picker)
 	video, err := picker.PickTrusted(record.Document)
 	if err != nil {
 		refuse(w, r, http.StatusInternalServerError, "the stored document is not of a video: "+err.Error())
@@ -102,8 +103,8 @@ func (a *API) elsewhere(w http.ResponseWriter, r *http.Request, fields fieldSet)
 }
 
 func send(w http.ResponseWriter, r *http.Request, fields fieldSet, video *parse.Video) {
-	body := buffers.get()
-	defer buffers.put(body)
+	body := buffers.Get()
+	defer buffers.Put(body)
 	whole, form := fields.fit((*body)[:0], video)
 	*body = append(whole, '\n')
 	w.Header().Set("X-Fields", form.name)
@@ -132,8 +133,8 @@ func (a *API) feed(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusBadRequest, "cursor: should be the next of an answer")
 		return
 	}
-	body := buffers.get()
-	defer buffers.put(body)
+	body := buffers.Get()
+	defer buffers.Put(body)
 	var err error
 	if *body, err = a.page((*body)[:0], fields, string(after), limit); err != nil {
 		refuse(w, r, http.StatusInternalServerError, err.Error())
@@ -160,8 +161,8 @@ func pageOf(text string) (int, error) {
 func (a *API) page(body []byte, fields fieldSet, after string, limit int) ([]byte, error) {
 	body = append(body, `{"videos":[`...)
 	sent, last := 0, ""
-	picker := pickers.get()
-	defer pickers.put(picker)
+	picker := pickers.Get()
+	defer pickers.Put(picker)
 	for record := range a.store.After(after) {
 		video, err := picker.PickTrusted(record.Document)
 		if err != nil {

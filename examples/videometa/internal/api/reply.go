@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"example.com/videometa/internal/pool"
 )
 
 // schema is the version of what answers mean: a member may be added to a form, none may change or go.
@@ -46,15 +48,15 @@ func reply(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 var compressing = make(chan struct{}, 16)
 
 func compress(w io.Writer, body []byte) {
-	to := compressors.get()
-	defer compressors.put(to)
+	to := compressors.Get()
+	defer compressors.Put(to)
 	to.Reset(w)
 	_, _ = to.Write(body)
 	_ = to.Close()
 }
 
 // compressors write at level 5: in our documents the default, 6, is a sixth slower for one byte in a hundred.
-var compressors = newPool(func() *gzip.Writer {
+var compressors = pool.New(func() *gzip.Writer {
 	to, err := gzip.NewWriterLevel(io.Discard, 5)
 	if err != nil {
 		panic(err) // the level is a constant

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 
+	"example.com/videometa/internal/batch"
 	"example.com/videometa/internal/budget"
 	"example.com/videometa/internal/parse"
 )
@@ -14,22 +15,22 @@ import (
 func (a *API) parse(w http.ResponseWriter, r *http.Request) {
 	hold := a.bodies.Hold()
 	defer hold.Release()
-	body := buffers.get()
+	body := buffers.Get()
 	defer func() {
 		if cap(*body) <= mostKept {
-			buffers.put(body)
+			buffers.Put(body)
 		}
 	}()
 	err := a.pickAll(w, r, body, hold)
-	var told failure
+	var told batch.Refusal
 	switch {
 	case err == nil:
 		w.Header().Set("Cache-Control", "no-store")
 		reply(w, r, http.StatusOK, *body)
-	case errors.As(err, &told) && told.status == http.StatusServiceUnavailable:
-		busy(w, r, 0, told.reason)
+	case errors.As(err, &told) && told.Status == http.StatusServiceUnavailable:
+		busy(w, r, 0, told.Reason)
 	case errors.As(err, &told):
-		refuse(w, r, told.status, told.reason)
+		refuse(w, r, told.Status, told.Reason)
 	default:
 		refuse(w, r, http.StatusBadRequest, err.Error())
 	}
@@ -37,26 +38,24 @@ func (a *API) parse(w http.ResponseWriter, r *http.Request) {
 
 func (a *API) pickAll(w http.ResponseWriter, r *http.Request, body *[]byte, hold *budget.Hold) error {
 	if !hold.Enter(int64(cap(*body))) {
-		return errFull
+		return batch.ErrFull
 	}
-	from, err := a.body(w, r, hold)
+	documents, err := a.batches.Open(w, r, hold)
 	if err != nil {
 		return err
 	}
-	defer from.release()
-	documents := newDocuments(from, a.limits.Batch, a.limits.Document, hold)
-	defer documents.release()
+	defer documents.Release()
 	*body = append((*body)[:0], '[')
-	picker := pickers.get()
-	defer pickers.put(picker)
+	picker := pickers.Get()
+	defer pickers.Put(picker)
 	for i := 0; ; i++ {
-		document, err := documents.next()
+		document, err := documents.Next()
 		if err == io.EOF {
 			*body = append(*body, "]\n"...)
 			return nil
 		}
 		if err == nil && r.Context().Err() != nil {
-			err = errLate
+			err = batch.ErrLate
 		}
 		if err != nil {
 			return err
@@ -66,7 +65,10 @@ func (a *API) pickAll(w http.ResponseWriter, r *http.Request, body *[]byte, hold
 			return fmt.Errorf("document %d: %w", i, err)
 		}
 		if int64(len(*body)+longestForm(video)) > a.limits.Plain {
-			return failure{http.StatusRequestEntityTooLarge, fmt.Sprintf("the answer should be at most %d bytes", a.limits.Plain)}
+			return batch.Refusal{
+				Status: http.StatusRequestEntityTooLarge,
+				Reason: fmt.Sprintf("the answer should be at most %d bytes", a.limits.Plain),
+			}
 		}
 		if err := grow(body, longestForm(video), hold); err != nil {
 			return err
@@ -109,7 +111,7 @@ func grow(body *[]byte, more int, hold *budget.Hold) error {
 	}
 	after := max(len(*body)+more, before+before/2)
 	if !hold.Grow(int64(after)) {
-		return errFull
+		return batch.ErrFull
 	}
 	larger := make([]byte, len(*body), after)
 	copy(larger, *body)

@@ -1,12 +1,13 @@
 //go:build !baseline
 
-package api
+package batch
 
 import (
 	"bytes"
 	"io"
 
 	"example.com/videometa/internal/budget"
+	"example.com/videometa/internal/pool"
 )
 
 const (
@@ -15,12 +16,12 @@ const (
 	frame = 512
 )
 
-// documents cuts a list out of a stream, and holds one document of it at a time. Space between and in documents is not
+// Documents cuts a list out of a stream, and holds one document of it at a time. Space between and in documents is not
 // held: a run of it becomes one blank.
 //
 // It looks no closer than it has to: if every document is JSON, and the caller sees to that, so was the list.
-type documents struct {
-	from     io.Reader
+type Documents struct {
+	from     io.ReadCloser
 	most     int
 	longest  int64 // document
 	hold     *budget.Hold
@@ -33,29 +34,31 @@ type documents struct {
 	begun    bool
 }
 
-var scanners = newPool(func() *documents {
-	return &documents{chunk: make([]byte, chunkSize), document: make([]byte, 0, 4096)}
+var scanners = pool.New(func() *Documents {
+	return &Documents{chunk: make([]byte, chunkSize), document: make([]byte, 0, 4096)}
 })
 
-func newDocuments(from io.Reader, most int, longest int64, hold *budget.Hold) *documents {
-	d := scanners.get()
-	*d = documents{from: from, most: most, longest: longest, hold: hold, chunk: d.chunk, document: d.document[:0]}
+func newDocuments(from io.ReadCloser, most int, longest int64, hold *budget.Hold) *Documents {
+	d := scanners.Get()
+	*d = Documents{from: from, most: most, longest: longest, hold: hold, chunk: d.chunk, document: d.document[:0]}
 	return d
 }
 
-func (d *documents) release() {
+// Release gives back what was read with; the last document is gone then.
+func (d *Documents) Release() {
+	_ = d.from.Close()
 	if cap(d.document) <= mostKept {
 		d.from, d.hold = nil, nil
-		scanners.put(d)
+		scanners.Put(d)
 	}
 }
 
-// next gives the next document, which is valid until the one after; io.EOF is the end of the list.
-func (d *documents) next() ([]byte, error) {
+// Next gives the next document, which is valid until the one after; io.EOF is the end of the list.
+func (d *Documents) Next() ([]byte, error) {
 	if !d.begun {
 		d.begun = true
 		if !d.hold.Enter(int64(chunkSize + cap(d.document))) {
-			return nil, errFull
+			return nil, ErrFull
 		}
 		if c, err := d.blank(); err != nil || c != '[' {
 			return nil, notAList(err)
@@ -79,7 +82,7 @@ func (d *documents) next() ([]byte, error) {
 }
 
 // cut takes a document, and the comma or the bracket behind it; a bracket makes the depth -1.
-func (d *documents) cut() ([]byte, error) {
+func (d *Documents) cut() ([]byte, error) {
 	d.document = d.document[:0]
 	for {
 		c, err := d.blank()
@@ -105,7 +108,7 @@ func (d *documents) cut() ([]byte, error) {
 			d.depth++
 			if d.depth > d.deepest {
 				if d.deepest += 64; !d.hold.Grow(64 * frame) {
-					return nil, errFull
+					return nil, ErrFull
 				}
 			}
 		case '"':
@@ -121,7 +124,7 @@ func (d *documents) cut() ([]byte, error) {
 }
 
 // text takes a string, quotes and all.
-func (d *documents) text() error {
+func (d *Documents) text() error {
 	if err := d.take(d.at + 1); err != nil {
 		return err
 	}
@@ -155,7 +158,7 @@ func (d *documents) text() error {
 }
 
 // take moves what was looked at to the document.
-func (d *documents) take(to int) error {
+func (d *Documents) take(to int) error {
 	if err := d.room(to - d.at); err != nil {
 		return err
 	}
@@ -165,7 +168,7 @@ func (d *documents) take(to int) error {
 }
 
 // room sees to room for more of the document.
-func (d *documents) room(more int) error {
+func (d *Documents) room(more int) error {
 	need, before := len(d.document)+more, cap(d.document)
 	if int64(need) > d.longest {
 		return tooLong(d.longest)
@@ -175,7 +178,7 @@ func (d *documents) room(more int) error {
 	}
 	after := max(need, before+before/2)
 	if !d.hold.Grow(int64(after)) {
-		return errFull
+		return ErrFull
 	}
 	larger := make([]byte, len(d.document), after)
 	copy(larger, d.document)
@@ -185,7 +188,7 @@ func (d *documents) room(more int) error {
 }
 
 // blank passes over space, and gives the byte behind it, which is not taken. Within a document one blank stays of it.
-func (d *documents) blank() (byte, error) {
+func (d *Documents) blank() (byte, error) {
 	space := false
 	for {
 		for ; d.at < d.end; d.at++ {
@@ -208,7 +211,7 @@ func (d *documents) blank() (byte, error) {
 	}
 }
 
-func (d *documents) fill() error {
+func (d *Documents) fill() error {
 	for range 100 {
 		n, err := d.from.Read(d.chunk)
 		d.at, d.end = 0, n
@@ -223,7 +226,7 @@ func (d *documents) fill() error {
 }
 
 // over is io.EOF where nothing comes behind the list.
-func (d *documents) over() error {
+func (d *Documents) over() error {
 	d.document = d.document[:0]
 	if _, err := d.blank(); err != io.EOF {
 		return notAList(err)
@@ -233,7 +236,7 @@ func (d *documents) over() error {
 
 // notAList keeps what the client is told of a body; that it has ended is not what a list does.
 func notAList(err error) error {
-	if told, is := err.(failure); is {
+	if told, is := err.(Refusal); is {
 		return told
 	}
 	return errNotAList

@@ -1,6 +1,6 @@
 //go:build baseline
 
-package api
+package batch
 
 import (
 	"encoding/json"
@@ -10,8 +10,9 @@ import (
 	"example.com/videometa/internal/budget"
 )
 
-// documents are those of a list, by encoding/json.
-type documents struct {
+// Documents are those of a list, by encoding/json.
+type Documents struct {
+	from    io.Closer
 	decoder *json.Decoder
 	most    int
 	longest int64 // document
@@ -19,14 +20,15 @@ type documents struct {
 	count   int
 }
 
-func newDocuments(from io.Reader, most int, longest int64, _ *budget.Hold) *documents {
-	return &documents{decoder: json.NewDecoder(from), most: most, longest: longest}
+func newDocuments(from io.ReadCloser, most int, longest int64, _ *budget.Hold) *Documents {
+	return &Documents{from: from, decoder: json.NewDecoder(from), most: most, longest: longest}
 }
 
-func (d *documents) release() {}
+// Release gives back what was read with.
+func (d *Documents) Release() { _ = d.from.Close() }
 
-// next gives the next document; io.EOF is the end of the list.
-func (d *documents) next() ([]byte, error) {
+// Next gives the next document; io.EOF is the end of the list.
+func (d *Documents) Next() ([]byte, error) {
 	if !d.begun {
 		d.begun = true
 		if token, err := d.decoder.Token(); err != nil || token != json.Delim('[') {
@@ -56,7 +58,7 @@ func (d *documents) next() ([]byte, error) {
 }
 
 func explained(err error) error {
-	var failed failure
+	var failed Refusal
 	if errors.As(err, &failed) {
 		return failed
 	}

@@ -1,16 +1,13 @@
-package api
+package batch
 
 import (
 	"context"
 	"io"
-	"runtime"
 )
 
 // turns are those of bodies at work: as many as there are processors, each until it has to wait for its client. Many large
 // bodies at once would else share the processors so evenly that none was done in time.
 type turns chan struct{}
-
-func newTurns() turns { return make(turns, runtime.GOMAXPROCS(0)) }
 
 // polite is a body that gives its turn back while it waits for more.
 type polite struct {
@@ -31,7 +28,7 @@ func (p *polite) Read(into []byte) (int, error) {
 		p.has = true
 		return n, err
 	case <-p.ctx.Done():
-		return 0, errLate
+		return 0, ErrLate
 	}
 }
 

@@ -59,7 +59,7 @@ func (s *Service) discover() error {
 	if err != nil {
 		return err
 	}
-	s.health.standing = registrar.Standing
+	s.health.standing, s.health.others = registrar.Standing, resolver.Knowledge
 	s.metrics.Registrar(registrar.Standing)
 	s.metrics.Resolver(service, resolver.Knowledge)
 	ctx, stop := context.WithCancel(s.ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,29 @@ func TestADrainWithdrawsFirst(t *testing.T) {
 	s.drained(t)
 	if got := <-answers; got != 200 {
 		t.Errorf("when others knew that it goes, it answered %d", got)
+	}
+}
+
+// An outage of etcd is in the metrics and a note of readiness, but no reason to send requests elsewhere.
+func TestAnOutageOfEtcdIsANote(t *testing.T) {
+	e := etcdtest.Start(t, "http")
+	s := startWith(t, func(table *limits.Table) { table.Heartbeat, table.Beat = 200*time.Millisecond, 500*time.Millisecond },
+		"-etcd", e.Address, "-advertise", "127.0.0.1:80")
+	defer s.drained(t)
+	client := s.client(t, (*http.Protocols).SetHTTP1)
+	away := func() bool {
+		_, metrics := get(t, client, s.url("admin", "/metrics"))
+		return strings.Contains(metrics, `videometa_instances_away{service="videometa"} 1`)
+	}
+	eventually(t, "it is registered", func() bool {
+		_, body := get(t, client, s.url("http", "/readyz"))
+		return body == "{\"ready\":true}\n" && !away()
+	})
+	e.Stop()
+	eventually(t, "the outage is seen", away)
+	response, body := get(t, client, s.url("http", "/readyz"))
+	if response.StatusCode != 200 || !strings.Contains(body, "etcd is away") {
+		t.Errorf("%d %s", response.StatusCode, body)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 type health struct {
 	draining atomic.Bool
 	standing func() discovery.Standing // nil where nobody has to find us
+	others   func() discovery.Knowledge
 }
 
 // readiness is what /readyz answers.
@@ -34,6 +35,9 @@ func (h *health) readiness() readiness {
 			r.Reasons = append(r.Reasons, "not registered yet")
 		case !standing.Registered:
 			r.Notes = append(r.Notes, "the registration is lost for now")
+		}
+		if h.others().Away {
+			r.Notes = append(r.Notes, "etcd is away: other instances are as they were last known")
 		}
 	}
 	r.Ready = len(r.Reasons) == 0

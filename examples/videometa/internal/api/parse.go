@@ -22,15 +22,15 @@ func (a *API) parse(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	err := a.pickAll(w, r, body, hold)
-	var told batch.Refusal
+	var refused batch.Refusal
 	switch {
 	case err == nil:
 		w.Header().Set("Cache-Control", "no-store")
 		reply(w, r, http.StatusOK, *body)
-	case errors.As(err, &told) && told.Status == http.StatusServiceUnavailable:
-		busy(w, r, 0, told.Reason)
-	case errors.As(err, &told):
-		refuse(w, r, told.Status, told.Reason)
+	case errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable:
+		busy(w, r, 0, refused.Reason)
+	case errors.As(err, &refused):
+		refuse(w, r, refused.Status, refused.Reason)
 	default:
 		refuse(w, r, http.StatusBadRequest, err.Error())
 	}

@@ -22,7 +22,7 @@ const (
 	unzipSize = 48 << 10 // what a gzip.Reader takes: its window of 32 kB, its tables and a buffer
 )
 
-// Refusal is an error whose status the client is told.
+// Refusal is an error with the status of the answer.
 type Refusal struct {
 	Status int
 	Reason string
@@ -96,9 +96,9 @@ func (o *Opener) body(w http.ResponseWriter, r *http.Request, hold *budget.Hold)
 }
 
 func bodyFailure(err error) error {
-	var told Refusal
-	if errors.As(err, &told) {
-		return told
+	var refused Refusal
+	if errors.As(err, &refused) {
+		return refused
 	}
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {

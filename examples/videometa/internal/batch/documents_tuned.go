@@ -234,10 +234,10 @@ func (d *Documents) over() error {
 	return io.EOF
 }
 
-// notAList keeps what the client is told of a body; that it has ended is not what a list does.
+// notAList keeps a refusal as it is; any other error, the end among them, says that there is no list.
 func notAList(err error) error {
-	if told, is := err.(Refusal); is {
-		return told
+	if refused, is := err.(Refusal); is {
+		return refused
 	}
 	return errNotAList
 }

@@ -19,7 +19,7 @@ func TestThereIsNoMoreThanTheTotal(t *testing.T) {
 	one.Release()
 	other.Shrink(1000)
 	if b.Used() != 0 {
-		t.Errorf("%d are held by nobody", b.Used())
+		t.Errorf("%d are still held", b.Used())
 	}
 }
 
@@ -48,6 +48,6 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	if b.Used() != 0 {
-		t.Errorf("%d are held by nobody", b.Used())
+		t.Errorf("%d are still held", b.Used())
 	}
 }

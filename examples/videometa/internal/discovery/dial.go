@@ -38,7 +38,7 @@ func Dial(access Access) (*clientv3.Client, error) {
 		DialKeepAliveTime:    keepAlive,
 		DialKeepAliveTimeout: access.Retry,
 		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: access.Retry})},
-		Logger:               zap.NewNop(), // what goes wrong is told by whoever called
+		Logger:               zap.NewNop(), // the caller logs what goes wrong
 	})
 	if err != nil {
 		return nil, fmt.Errorf("etcd at %v: %w", access.Endpoints, err)

@@ -15,7 +15,7 @@ import (
 )
 
 // errBehind says that the watch shows something else than etcd has.
-var errBehind = errors.New("etcd has other instances than the watch told of: it is another cluster, or one that was restored")
+var errBehind = errors.New("etcd has other instances than the watch showed: it is another cluster, or one that was restored")
 
 // errEnded says that etcd's client watches no more.
 var errEnded = errors.New("it ended")
@@ -37,7 +37,7 @@ type entry struct {
 // follow reads all instances and then watches, until the watch breaks or turns out to be blind.
 //
 // A watch alone can't be trusted. etcd's client begins it again by itself after any outage, at the revision where it
-// was: if etcd has come back with an older history, or none, nothing happens until that revision is reached anew, and
+// was: if etcd has come back with an older history, or none, nothing happens until that revision is reached again, and
 // nothing errs. So at each heartbeat etcd is asked what it has, which also tells whether it is there at all.
 func (r *Resolver) follow(ctx context.Context) error {
 	// Without a leader a member's watch is silent for ever: it has to break, so that we know.
@@ -192,7 +192,7 @@ func (r *Resolver) tell(listed map[string]bool) {
 	r.changed = make(chan struct{})
 }
 
-// WaitGone waits until etcd has told us, as one of all who watch, that an instance is withdrawn; false: ctx ended first.
+// WaitGone waits until our watch, which is like the others', shows that an instance is withdrawn; false: ctx ended first.
 func (r *Resolver) WaitGone(ctx context.Context, id string) bool {
 	for {
 		r.mu.Lock()

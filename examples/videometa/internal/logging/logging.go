@@ -26,7 +26,7 @@ type Options struct {
 	Level    slog.Leveler
 	Levels   map[slog.Level]Rule
 	Messages map[slog.Level]Rule // for each message of that level
-	Buffer   int                 // bytes that are kept while the writer is slow; 0: whoever logs writes, and waits
+	Buffer   int                 // bytes that are kept while the writer is slow; 0: the caller writes, and waits
 	Now      func() time.Time
 }
 

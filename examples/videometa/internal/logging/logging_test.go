@@ -109,7 +109,7 @@ func (s *stuck) Write(line []byte) (int, error) {
 	return s.Buffer.Write(line)
 }
 
-// A reader that stops reading stops nobody else: what there is no room for is counted, and errors have the most room.
+// A reader that stops reading blocks no caller: what there is no room for is counted, and errors have the most room.
 func TestAWriterThatStandsStill(t *testing.T) {
 	out := &stuck{free: make(chan struct{})}
 	handler := New(out, Options{Buffer: 8 << 10})

@@ -74,7 +74,7 @@ func TestAnotherInstanceHasIt(t *testing.T) {
 		}
 	}
 	if _, found, err := c.Find(context.Background(), "v3"); found || err != nil {
-		t.Errorf("what nobody has: %v %v", found, err)
+		t.Errorf("what no instance has: %v %v", found, err)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestNobodyToAsk(t *testing.T) {
 // Unknown is not absent: one instance has it not, the other can't say.
 func TestOneThatCannotBeAskedLeavesItOpen(t *testing.T) {
 	gone := serve(t, "gone", nil)
-	gone.Address = "127.0.0.1:1" // nobody listens there
+	gone.Address = "127.0.0.1:1" // no server listens there
 	alien := serve(t, "alien", http.NotFound)
 	for _, other := range []discovery.Instance{gone, alien} {
 		c := client(serve(t, "a", has(t, "v1")), other)

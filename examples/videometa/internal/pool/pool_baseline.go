@@ -2,7 +2,7 @@
 
 package pool
 
-// Pool makes everything anew.
+// Pool makes each thing when it is asked for.
 type Pool[T any] struct{ fresh func() T }
 
 // New makes a pool of what fresh makes.

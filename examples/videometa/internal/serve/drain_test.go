@@ -94,6 +94,6 @@ func TestADrainDoesNotWaitForAVanishedClient(t *testing.T) {
 	began := time.Now()
 	s.drained(t)
 	if took := time.Since(began); took > s.config.Limits.Finish/2 {
-		t.Errorf("it waited %v for nobody", took)
+		t.Errorf("it waited %v for a client that had gone", took)
 	}
 }

@@ -52,7 +52,7 @@ def test_nothing_found(shell):
     shell.write("Dockerfile", GOOD)
 
     assert shell("lint") == []
-    assert "nothing found" in shell.err
+    assert "no findings" in shell.err
     assert json.loads("".join(shell("lint", "--json"))) == []
 
 

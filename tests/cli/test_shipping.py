@@ -61,7 +61,7 @@ def test_push_and_pull(wherry, registry, tmp_path):
 
     other = Shell(tmp_path / "other")
     assert other("pull", name) == [f"{name}@{digest}"]
-    assert other("verify-store") == ["7 blobs of 1 names: all whole"]
+    assert other("verify-store") == ["7 blobs of 1 names: all complete"]
     assert other("pull", "-q", f"{name.rpartition(':')[0]}@{digest}", "-t", "mine:1") == [digest]
 
 
@@ -383,7 +383,7 @@ class TestKills:
         other("verify-store")
         other("pull", name)
 
-        assert other("verify-store") == ["14 blobs of 1 names: all whole"]
+        assert other("verify-store") == ["14 blobs of 1 names: all complete"]
 
     @staticmethod
     def tags(registry: Running) -> list[str]:

@@ -188,7 +188,7 @@ def test_du(wherry: Wherry, store: DiskStore):
 
 def test_verify_store(wherry: Wherry, store: DiskStore):
     """0 and a line where all is well; 1, the place and a remedy where it isn't."""
-    assert wherry("verify-store").lines == ["10 blobs of 2 names: all whole"]
+    assert wherry("verify-store").lines == ["10 blobs of 2 names: all complete"]
     layer = images_of(store, store.resolve("api:dev"))[0].manifest.stack[0]
     path = Path(store.path_of(layer.digest))
     path.write_bytes(b"x" * layer.size)
@@ -259,7 +259,7 @@ def test_load_says_which_name_it_chose(wherry: Wherry, store: DiskStore, tmp_pat
     told = wherry("load", "hello.tar")
 
     assert told.lines == [f"hello:latest@{root.digest}"]
-    assert "named hello:latest: it brings no name" in told.err
+    assert "named hello:latest: the archive contains no name" in told.err
 
 
 def test_load_refuses_a_broken_archive(wherry: Wherry, store: DiskStore, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""`wherry build [PATH…]`: a Go module, or a Dockerfile, to an image."""
+"""`wherry build [PATH…]`: build an image from a Go module or a Dockerfile."""
 
 import click
 
@@ -16,15 +16,15 @@ from wherry.cli.world import World
     "tags",
     multiple=True,
     metavar="NAME",
-    help="Name in the local store; repeatable. [default: the program's name, or the folder's]",
+    help="Image name; repeatable. [default: the program's name, or the directory's]",
 )
-@click.option("-f", "--file", metavar="FILE", help="Build this Dockerfile; - reads it from standard input.")
-@click.option("--go", is_flag=True, help="Build the Go module, also where there is a Dockerfile.")
-@click.option("--debug-info", metavar="FILE", help="Go: also write the program with symbols and DWARF.")
+@click.option("-f", "--file", metavar="FILE", help="Build this Dockerfile; - reads it from stdin.")
+@click.option("--go", is_flag=True, help="Build the Go module even if there is a Dockerfile.")
+@click.option("--debug-info", metavar="FILE", help="Go: also write the program with symbols and DWARF to this file.")
 @click.option(
     "--size-record",
     is_flag=True,
-    help="Keep the owners of variables in the store, so that `wherry size` is exact later, without the source.",
+    help="Keep symbol data in the store, so that `wherry size` can attribute variables exactly without the source.",
 )
 @click.option(
     "-o",
@@ -33,10 +33,12 @@ from wherry.cli.world import World
     multiple=True,
     metavar="TYPE",
     shell_complete=offered,
-    help="type=oci|docker|tar|local,dest=PATH as buildx has it.",
+    help="Also write the image: type=oci|docker|tar|local,dest=PATH, as in buildx.",
 )
-@click.option("--metadata-file", metavar="FILE", help="Write digests as JSON, with buildx's keys.")
-@click.option("--iidfile", metavar="FILE", help="Write the image ID: the config's digest, or the index's.")
+@click.option("--metadata-file", metavar="FILE", help="Write digests to this file as JSON, with buildx's keys.")
+@click.option(
+    "--iidfile", metavar="FILE", help="Write the image ID to this file: the digest of the config, or of the index."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 @click.option("--push", is_flag=True, help="Push the image under its names.")
@@ -44,18 +46,23 @@ from wherry.cli.world import World
 @click.option(
     "--budgets/--no-budgets",
     default=True,
-    help="Check the budgets of wherry.toml; if one is broken, exit 1 and push nothing. [default: budgets]",
+    help="Check the budgets of wherry.toml; if one is exceeded, exit 1 and push nothing. [default: budgets]",
 )
-@click.option("--against", metavar="IMAGE|FILE", help="What growth is counted from, in place of what wherry.toml says.")
+@click.option(
+    "--against",
+    metavar="IMAGE|FILE",
+    help="Measure growth against this image or file instead of the one in wherry.toml.",
+)
 @with_options(HOW, NAMING, DOCKERFILE)
 @click.pass_context
 def command(context: click.Context, /, paths: tuple[str, ...], **words: object) -> int:
-    """Build each PATH, a main package of a Go module, into an image in the local store, and push it if asked to.
+    """Build each PATH, a main package of a Go module, into an image in the local store.
 
-    Without PATH: the services of wherry.toml, or the main package here. Prints NAME@DIGEST for each image.
+    Without PATH, build the services of wherry.toml, or the main package in the current directory. Prints NAME@DIGEST
+    for each image.
 
-    With -f, or where PATH has a Dockerfile and no main package, it is the context of a Dockerfile: a folder, a tar or
-    git URL, or - for a tar on standard input. Options of the other front end are refused.
+    With -f, or if PATH has a Dockerfile and no main package, PATH is the build context of a Dockerfile: a directory, a
+    tar or git URL, or - for a tar on stdin. Options that do not apply to the chosen front end are errors.
     """
     from wherry.app.build.frontend import choose
     from wherry.app.build.options import DockerfileBuild, check_conflicts, check_strangers

@@ -1,4 +1,4 @@
-"""`wherry check`: images beside the budgets of wherry.toml."""
+"""`wherry check`: check images against the budgets of wherry.toml."""
 
 import os
 
@@ -10,22 +10,27 @@ from wherry.cli.world import World
 
 @click.command("check")
 @click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...", shell_complete=images)
-@click.option("--against", metavar="IMAGE|FILE", help="What growth is counted from, in place of what wherry.toml says.")
+@click.option(
+    "--against",
+    metavar="IMAGE|FILE",
+    help="Measure growth against this image or file instead of the one in wherry.toml.",
+)
 @click.option(
     "--write-figures",
     "figures",
     is_flag=False,
     flag_value="",
     metavar="[FILE]",
-    help="Write what was measured for later growth to be counted from. [default: figures.json beside wherry.toml]",
+    help="Write the measured sizes as the new baseline. [default: figures.json next to wherry.toml]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print each budget and what was measured as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print budgets and measured sizes as JSON.")
 @click.pass_obj
 def command(world: World, /, *, names: tuple[str, ...], against: str | None, figures: str | None, as_json: bool) -> int:
-    """Check images of services, or any IMAGE, against the budgets of wherry.toml; exit 1 where one is broken.
+    """Check images of services, or any IMAGE, against the budgets of wherry.toml; exit 1 if one is exceeded.
 
-    Without a name: every service's image, under its first tag in the local store. An IMAGE that is no service's is held
-    against [budgets]. With --write-figures, growth is not judged: what is measured is what counts from now on.
+    Without a name, check the image of every service, under its first tag in the local store. An IMAGE that belongs to
+    no service is checked against [budgets]. --write-figures accepts the current sizes as the new baseline; growth
+    limits are not checked in that run.
     """
     from wherry.app.check import check
 

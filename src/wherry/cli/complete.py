@@ -1,4 +1,4 @@
-"""What a shell offers after Tab: images, platforms, bases, outputs… Nothing here loads what a command would."""
+"""Shell completion of images, platforms, bases and outputs. Loads none of the modules that commands need."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ def bases(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
 
 
 def platforms(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    """Offer platforms; after a comma, those that are not in the list yet."""
+    """Complete platforms; after a comma, those not in the list yet."""
     before, comma, last = incomplete.rpartition(",")
     taken = before.split(",")
     return [f"{before}{comma}{name}" for name in _PLATFORMS if name.startswith(last) and name not in taken]
@@ -56,7 +56,7 @@ def outputs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str
 
 
 def files(_: click.Context, __: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-    """Leave it to the shell, which knows files best."""
+    """Let the shell complete files."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]

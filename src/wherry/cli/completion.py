@@ -1,4 +1,4 @@
-"""`wherry completion SHELL`: the script that makes a shell complete wherry's words."""
+"""`wherry completion SHELL`: print the completion script of a shell."""
 
 import click
 
@@ -6,7 +6,7 @@ from wherry.cli.world import World
 
 _BASH = """\
 _wherry_completion() {
-    # Words are parted by white space only: bash itself parts api:dev at the colon, and type=oci at the equals sign.
+    # Split words at white space only: bash itself splits api:dev at the colon, and type=oci at the equals sign.
     local line=${COMP_LINE:0:COMP_POINT} answer type value prefix="" words breaks
     read -ra words <<< "$line"
     [[ $line == *[[:space:]] ]] && words+=("")
@@ -33,7 +33,7 @@ complete -o nosort -F _wherry_completion wherry
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, /, *, shell: str) -> None:
-    """Print what SHELL has to read at its start to complete commands, options, images, platforms and services.
+    """Print the script that makes SHELL complete commands, options, images, platforms and services.
 
     \b
     bash  wherry completion bash > ~/.local/share/bash-completion/completions/wherry
@@ -49,5 +49,5 @@ def command(ctx: click.Context, /, *, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - the choices are click's own
     source = kind(ctx.find_root().command, {}, "wherry", "_WHERRY_COMPLETE").source().rstrip()
-    # A list of platforms has commas in it, and click's script for fish would part it there.
+    # A list of platforms contains commas, where click's script for fish would split it.
     world.say(source.replace('string split ","', 'string split --max 1 ","'))

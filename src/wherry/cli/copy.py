@@ -1,4 +1,4 @@
-"""`wherry copy FROM TO`: an image between registries, the local store, layouts and archives."""
+"""`wherry copy FROM TO`: copy copy an image between registries, the local store, layouts and archives."""
 
 import json
 
@@ -15,9 +15,9 @@ from wherry.errors import InvalidUsage
 @click.argument("target", metavar="TO")
 @click.option("--all-tags", is_flag=True, help="Copy every tag of one repository to another.")
 @click.option(
-    "--compression", type=click.Choice(["gzip", "zstd", "none"]), help="Encode the layers anew; the digest changes."
+    "--compression", type=click.Choice(["gzip", "zstd", "none"]), help="Recompress the layers; this changes the digest."
 )
-@click.option("--compression-level", type=int, help="Its level.")
+@click.option("--compression-level", type=int, help="Compression level.")
 @with_options(TRANSFER)
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
@@ -34,18 +34,18 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Copy an image, whole or some of its platforms; what is there already is not moved.
+    """Copy an image, or some of its platforms. Blobs that the destination already has are not sent.
 
     FROM and TO are names in a registry (localhost:5000/api:dev, docker://debian:12), of the local store
     (store:api:dev), layout folders (oci:DIR:NAME, ./DIR) or archives (oci-archive:FILE, docker-archive:FILE, FILE.tar).
-    A name without a registry is the local store's. Prints TO@DIGEST.
+    A name without a registry refers to the local store. Prints TO@DIGEST.
     """
     from wherry.app.transfer import copy, copy_all_tags, trust
     from wherry.layer.compress import Encoding
     from wherry.store.over import parse_wanted
 
     if compression_level is not None and not compression:
-        raise InvalidUsage("--compression-level without --compression", hint="say --compression zstd, for one")
+        raise InvalidUsage("--compression-level without --compression", hint="add --compression gzip or zstd")
     if insecure:
         trust(world, source, target)
     encoding = None

@@ -1,4 +1,4 @@
-"""`wherry create -f FILE… -- KUBECTL FLAGS`: `wherry resolve`, given to `kubectl create`."""
+"""`wherry create -f FILE… -- KUBECTL FLAGS`: `wherry resolve`, piped to `kubectl create`."""
 
 import click
 
@@ -11,9 +11,9 @@ from wherry.cli.world import World
 @with_options(MANIFESTS, NAMING, HOW)
 @click.pass_obj
 def command(world: World, /, flags: tuple[str, ...], **options: object) -> int:
-    """Build and push the programs that manifests name, and give the manifests to `kubectl create -f -`.
+    """Build and push the Go packages that manifests reference, and pass the manifests to `kubectl create -f -`.
 
-    What stands after -- are kubectl's own flags. Exits as kubectl does.
+    Arguments after -- are passed to kubectl. Exits with kubectl's exit code.
     """
     from wherry.cli.kubectl import hand_over
 

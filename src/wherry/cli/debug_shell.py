@@ -1,4 +1,4 @@
-"""`wherry build --debug-shell`: a shell where a step failed."""
+"""`wherry build --debug-shell`: open a shell in a step that failed."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from wherry.sandbox.spec import Container, Volume
 
 
 class DebugShell:
-    """A shell where a step failed: in its rootfs, as it left it, with its mounts, as its user."""
+    """A shell in a failed step: in its rootfs, with its mounts, as its user."""
 
     def __init__(self, world: World, mapping: Ids, notice: Callable[[str], None]) -> None:
         self._world = world
@@ -20,7 +20,7 @@ class DebugShell:
         self._notice = notice
 
     def open(self, job: Container, code: int) -> None:
-        """Open one; what is written in it is kept nowhere."""
+        """Open the shell; its changes are discarded."""
         from wherry.sandbox.attend import run_container
         from wherry.sandbox.view import View
 
@@ -28,14 +28,14 @@ class DebugShell:
         if View([*job["layers"], f"{job['writable']}/tree"]).status("/bin/sh") is None:
             busybox = which("busybox", self._world.environment.get("PATH", os.defpath))
             if busybox is None:
-                self._notice("--debug-shell: the root has no shell, and there is no busybox here to bring along")
+                self._notice("--debug-shell: the root has no shell, and this machine has no busybox to use instead")
                 return
             argv = ["/.wherry/busybox", "sh"]
             program: Volume = {
                 "source": busybox, "destination": "/.wherry/busybox", "read_only": True, "provided": False,
             }  # fmt: skip
             volumes = [*volumes, program]
-        self._notice(f"the step ended with {code}; this is a shell in its place, `exit` leaves it")
+        self._notice(f"the step exited with code {code}; this shell runs in its place, `exit` leaves it")
         shell: Container = {
             **job,
             "argv": argv,

@@ -1,4 +1,4 @@
-"""`wherry diff A B`: what grew."""
+"""`wherry diff A B`: show what grew."""
 
 from typing import TYPE_CHECKING
 
@@ -17,17 +17,19 @@ _WAYS = ("module", "package", "function", "kind", "layer")
 @click.command("diff")
 @click.argument("before", metavar="A", shell_complete=images)
 @click.argument("after", metavar="B", shell_complete=images)
-@click.option("--platform", metavar="PLATFORM", help="Of images with several: only this one.", shell_complete=platforms)
+@click.option("--platform", metavar="PLATFORM", help="Compare only this platform.", shell_complete=platforms)
 @click.option("--by", type=click.Choice(_WAYS), default="module", show_default=True, help="What to list.")
-@click.option("--top", type=click.IntRange(1), default=15, show_default=True, metavar="N", help="Rows at most.")
-@click.option("--markdown", is_flag=True, help="Print it as a comment on a pull request.")
+@click.option(
+    "--top", type=click.IntRange(1), default=15, show_default=True, metavar="N", help="Maximum number of rows."
+)
+@click.option("--markdown", is_flag=True, help="Print Markdown for a pull request comment.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the whole document; docs/reference/diff.md has its schema."
 )
 @click.option(
     "--fail-on",
     metavar="growth=SIZE|PERCENT",
-    help="Exit 1 where B is bigger than A by more: a program's file; of images what is unpacked, and what is pulled.",
+    help="Exit 1 if B grew by more than this: file size for programs, unpacked or pulled size for images.",
 )
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
@@ -43,10 +45,10 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     as_json: bool,
     fail_on: str | None,
 ) -> int:
-    """Say what grew from A to B, each a program or an image, and how much of it is another toolchain's.
+    """Show what grew from A to B, each a program or an image, and how much of that the toolchain caused.
 
-    Images are compared platform by platform, programs module by module. Where the two have another Go or other flags,
-    modules whose source is the same show what that alone did, and the part to be expected of other code is estimated.
+    Images are compared platform by platform, programs module by module. If Go version or flags differ, unchanged
+    modules show how much that alone added; for changed modules the share is estimated.
     """
     from wherry.app.compare import beyond, diff
 

@@ -1,4 +1,4 @@
-"""`wherry doctor`: what this machine can and can't do for wherry, and what to do about it."""
+"""`wherry doctor`: check this machine, and suggest fixes."""
 
 import json
 from typing import TYPE_CHECKING
@@ -18,9 +18,9 @@ _PAINT = {"ok": 32, "limited": 33, "missing": 31}
 @click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON.")
 @click.pass_obj
 def command(world: World, /, *, as_json: bool) -> int:
-    """Look at this machine: Go, git, sandboxes, other processors, limits, registries, daemons, and room on the disk.
+    """Check this machine: Go, git, sandboxes, emulators, limits, registries, daemons and free disk space.
 
-    Asks no registry, and shows no secret. Exits 1 where something that building needs is missing.
+    Contacts no registry and prints no secrets. Exits 1 if something that a build needs is missing.
     """
     from wherry.app.doctor import State, doctor
 

@@ -1,4 +1,4 @@
-"""`wherry du`: where the local store's bytes are."""
+"""`wherry du`: show the disk usage of the local store."""
 
 import json
 from dataclasses import asdict
@@ -12,10 +12,10 @@ from wherry.cli.world import World
 @click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON.")
 @click.pass_obj
 def command(world: World, /, *, as_json: bool) -> None:
-    """Show where the local store's bytes are.
+    """Show the disk usage of the local store.
 
-    ALONE is what `wherry rm` and `wherry gc` would free: bytes that no other image shares. Names of the same image
-    count as one.
+    ALONE: bytes that `wherry rm` and `wherry gc` would free, because no other image shares them. Names of the same
+    image count as one.
     """
     usage = world.store.usage()
     if as_json:
@@ -32,7 +32,7 @@ def command(world: World, /, *, as_json: bool) -> None:
     if usage.nameless_blobs:
         rows.append(("(no name; gc frees it)", size(usage.nameless), size(usage.nameless), str(usage.nameless_blobs)))
     if usage.temporary:
-        rows.append(("(on its way in)", size(usage.temporary), size(usage.temporary), ""))
+        rows.append(("(being written)", size(usage.temporary), size(usage.temporary), ""))
     rows.append(("all", size(usage.bytes + usage.temporary), "", str(usage.blobs)))
     for line in table(rows, right=(1, 2, 3)):
         world.say(line)

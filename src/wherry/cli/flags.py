@@ -1,4 +1,4 @@
-"""`wherry flags [PROGRAM] [-- ARGUMENTS]`: what each flag bought."""
+"""`wherry flags [PROGRAM] [-- ARGUMENTS]`: measure what each flag changes."""
 
 import json
 
@@ -14,13 +14,23 @@ _LEAST_RUNS = 20
 @click.argument("program", metavar="[PROGRAM]", default=".", shell_complete=services)
 @click.argument("arguments", metavar="[-- ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
 @click.option(
-    "--platform", metavar="PLATFORM", help="The platform to try it on. [default: the first]", shell_complete=platforms
+    "--platform", metavar="PLATFORM", help="Platform to build for. [default: the first]", shell_complete=platforms
 )
-@click.option("--deep", is_flag=True, help="Try what compiles packages again too: inlining, PIE, GOAMD64, tags.")
-@click.option("--run", "run_", is_flag=True, help="Start each variant here with ARGUMENTS, until it listens or ends.")
-@click.option("--runs", type=click.IntRange(3, 1000), default=_LEAST_RUNS, show_default=True, help="How often.")
-@click.option("--ready", default="", metavar="URL", help="It is ready when URL answers. [default: when it listens]")
-@click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable for it.")
+@click.option("--deep", is_flag=True, help="Also try flags that recompile all packages: inlining, PIE, GOAMD64, tags.")
+@click.option(
+    "--run", "run_", is_flag=True, help="Start each variant on this machine with ARGUMENTS, until it listens or exits."
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(3, 1000),
+    default=_LEAST_RUNS,
+    show_default=True,
+    help="Number of starts of each variant.",
+)
+@click.option(
+    "--ready", default="", metavar="URL", help="Treat it as ready when URL answers. [default: when it listens]"
+)
+@click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Set an environment variable for it.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print what was found as JSON; docs/reference/flags.md has its schema."
 )
@@ -39,11 +49,12 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     env: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Build the program in every variant that matters, weigh and start them, and say what each flag bought.
+    """Build the program with different compiler and linker flags, and measure size and startup of each variant.
 
-    PROGRAM is a folder or a service of wherry.toml, as `wherry build` takes it. Sizes are of the file, and of a layer
-    with it. With --run the program is started on this machine, as you, with ARGUMENTS: from exec to its first socket
-    that listens, or to its end; runs are interleaved. What is said of flags and does not hold is tried too.
+    PROGRAM is a folder or a service of wherry.toml, as for `wherry build`. Sizes are those of the file and of a layer
+    with only this file. --run starts the program on this machine, as your user, with ARGUMENTS, and measures from exec
+    until its first listening socket or its exit; the runs of the variants are interleaved. Also tests common claims
+    about flags that turn out to be wrong.
     """
     from wherry.app.trials import VariantStart, flags
     from wherry.report.flags import flags_document, flags_lines

@@ -1,4 +1,4 @@
-"""`wherry gc`: delete what no name leads to, in the store and in the cache."""
+"""`wherry gc`: delete what no image name references, in the store and in the cache."""
 
 import re
 
@@ -13,32 +13,32 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @click.command("gc")
-@click.option("--dry-run", is_flag=True, help="Delete nothing; say what would go.")
+@click.option("--dry-run", is_flag=True, help="Delete nothing; print what would be deleted.")
 @click.option(
     "--older",
     metavar="AGE",
     default=f"{FOREIGN_GRACE / 60:.0f}m",
     show_default=True,
-    help="Spare blobs written less than AGE ago, such as 90s, 10m, 2h, 7d: another tool may be writing an image.",
+    help="Keep blobs written less than AGE ago (90s, 10m, 2h, 7d): another tool may be writing an image.",
 )
 @click.option(
     "--unused",
     metavar="AGE",
     default="7d",
     show_default=True,
-    help="Of the cache, delete what steps of Dockerfiles made, and caches of RUN, that no build has used for AGE.",
+    help="Delete cached Dockerfile steps and RUN cache mounts that no build has used for AGE.",
 )
 @click.option(
     "--max-used-space",
     "--keep-storage",
     metavar="SIZE",
-    help="Of the cache, delete the longest unused steps of Dockerfiles until unpacked layers and steps take SIZE.",
+    help="Delete the least recently used cached steps until unpacked layers and steps take at most SIZE.",
 )
 @click.pass_obj
 def command(world: World, /, *, dry_run: bool, older: str, unused: str, max_used_space: str | None) -> None:
-    """Delete blobs of the local store that no name leads to, and what the cache keeps for them.
+    """Delete blobs of the local store that no image name references, and their cached data.
 
-    Waits until running builds have named what they wrote. Of the cache, unpacked layers that no image has go, and
+    Waits for running builds to name what they wrote. From the cache, deletes unpacked layers that no image uses, and
     results and modules of PACKAGE@VERSION that no build has used for 30 days.
     """
     from wherry.app.gc import gc
@@ -51,23 +51,23 @@ def command(world: World, /, *, dry_run: bool, older: str, unused: str, max_used
         unused=_seconds(unused),
         most=most,
         dry_run=dry_run,
-        waits=lambda: world.note("waiting for builds that write to the store"),
+        waits=lambda: world.note("waiting for running builds to finish writing to the store"),
     )
     verb, swept = "would free" if dry_run else "freed", freed.store
     world.say(f"{verb} {size(swept.bytes)} in {len(swept.blobs)} blobs")
     if freed.trees:
         world.say(f"{verb} {size(freed.tree_bytes)} in {freed.trees} unpacked layers and steps")
     if freed.caches:
-        world.say(f"{verb} {freed.caches} caches of RUN")
+        world.say(f"{verb} {freed.caches} RUN cache mounts")
     if swept.spared:
         spared = sum(blob.size for blob in swept.spared)
-        world.note(f"{len(swept.spared)} blobs ({size(spared)}) are younger than {older}; --older 0s takes them too")
+        world.note(f"{len(swept.spared)} blobs ({size(spared)}) are younger than {older}; --older 0s deletes them too")
 
 
 def _seconds(age: str) -> float:
     found = _AGE.fullmatch(age)
     if not found:
-        raise InvalidUsage(f"{age!r}: no age", hint="write a number and one of s, m, h, d, such as 2h")
+        raise InvalidUsage(f"{age!r}: invalid age", hint="write a number and a unit (s, m, h or d), such as 2h")
     return float(int(found[1]) * _SECONDS[found[2] or "s"])
 
 
@@ -78,4 +78,4 @@ def _bytes(text: str) -> int:
     try:
         return parse_size(text)
     except DockerfileError:
-        raise InvalidUsage(f"{text!r}: no number of bytes", hint="write it as 500m or 10g") from None
+        raise InvalidUsage(f"{text!r}: invalid size", hint="write it as 500m or 10g") from None

@@ -1,4 +1,4 @@
-"""`wherry images`: what the local store has."""
+"""`wherry images`: list the images of the local store."""
 
 import json
 
@@ -18,7 +18,7 @@ _EPOCH = "1970-01-01"
 def command(world: World, /, *, quiet: bool, digests: bool, as_json: bool) -> None:
     """List the images of the local store.
 
-    PULLED is what crosses the wire for one platform: the compressed layers. CREATED is what the image says of itself.
+    PULLED: compressed bytes transferred for one platform. CREATED: the time recorded in the image.
     """
     found = listings(world.store)
     if as_json:
@@ -35,7 +35,7 @@ def _show(world: World, found: tuple[Listing, ...], *, digests: bool) -> None:
     from wherry.report.views import plain
 
     if not found:
-        world.note("no images yet: `wherry build` or `wherry load` puts some here")
+        world.note("no images yet; run `wherry build` or `wherry load`")
         return
     rows = [("NAME", "DIGEST", "PLATFORMS", "PULLED", "CREATED")]
     for listing in found:

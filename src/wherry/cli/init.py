@@ -1,4 +1,4 @@
-"""`wherry init`: a wherry.toml from what is here."""
+"""`wherry init`: write a wherry.toml for the current module."""
 
 import click
 
@@ -6,11 +6,11 @@ from wherry.cli.world import World
 
 
 @click.command("init")
-@click.option("--force", is_flag=True, help="Write over a wherry.toml that is there.")
-@click.option("--stdout", "show", is_flag=True, help="Print it; write nothing.")
+@click.option("--force", is_flag=True, help="Overwrite an existing wherry.toml.")
+@click.option("--stdout", "show", is_flag=True, help="Print it instead of writing a file.")
 @click.pass_obj
 def command(world: World, /, *, force: bool, show: bool) -> None:
-    """Write a wherry.toml: a service for each main package of the module here, and what .ko.yaml says of it."""
+    """Write a wherry.toml with a service for each main package of the current module, and the settings of .ko.yaml."""
     from wherry.app.init import found_here, init, written
 
     if show:
@@ -21,4 +21,4 @@ def command(world: World, /, *, force: bool, show: bool) -> None:
         world.say(f"{service.name}  {service.package}")
     for notice in found.notices:
         world.note(notice)
-    world.note(f"wrote {file}; `wherry build` makes all of them")
+    world.note(f"wrote {file}; `wherry build` builds all of them")

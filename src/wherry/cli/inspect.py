@@ -1,4 +1,4 @@
-"""`wherry inspect IMAGE`: what an image is made of."""
+"""`wherry inspect IMAGE`: show an image's config, layers and largest files."""
 
 import json
 import os
@@ -21,25 +21,24 @@ if TYPE_CHECKING:
 @click.command("inspect")
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.option(
-    "--platform", metavar="PLATFORM", help="Of an image with several: the one to look into.", shell_complete=platforms
+    "--platform", metavar="PLATFORM", help="Show this platform of a multi-platform image.", shell_complete=platforms
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the same values as JSON; of all platforms, unless one is named."
-)
-@click.option("--raw", type=click.Choice(["manifest", "config"]), help="Print the document as it is stored.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; all platforms unless --platform is given.")
+@click.option("--raw", type=click.Choice(["manifest", "config"]), help="Print the stored document unchanged.")
 @click.option(
     "--files",
     type=click.IntRange(1, 10_000),
-    help="How many of the biggest files to name. [default: those of 1 % or more]",
+    help="Number of largest files to list. [default: those of 1 % or more]",
 )
 @click.pass_obj
 def command(
     world: World, /, *, image: str, platform: str | None, as_json: bool, raw: str | None, files: int | None
 ) -> int:
-    """Show what IMAGE is made of, and where its bytes are.
+    """Show the config, layers and largest files of IMAGE.
 
-    IMAGE is a name or digest of the local store, a layout folder or an archive; PATH:NAME names one of several
-    images in those. A name with a registry that is not in the store is read from there; docker:// asks only there.
+    IMAGE is a name or digest of the local store, a layout folder or an archive; PATH:NAME selects one of several images
+    in it. A name with a registry that is not in the local store is read from the registry; docker:// always reads from
+    the registry.
     """
     found = open_image(world, image)
     wanted = Platform.parse(platform) if platform else None
@@ -65,7 +64,8 @@ def _show(world: World, found: OpenImage, platform: Platform | None, files: int 
     images = found.images(platform)
     if not images:
         raise NotFound(
-            f"{found.name} has no image of any platform", hint="`wherry inspect --raw manifest` shows it as it is"
+            f"{found.name} has no image for any platform",
+            hint="`wherry inspect --raw manifest` prints the stored document",
         )
     world.say(found.name if str(found.root.digest) in found.name else f"{found.name}@{found.root.digest}")
     if len(images) > 1:
@@ -76,11 +76,11 @@ def _show(world: World, found: OpenImage, platform: Platform | None, files: int 
     for line in details(_inspected(found, chosen, files)):
         world.say(line)
     if len(images) > 1:
-        world.note(f"these are the details of {chosen.platform}; --platform chooses another")
+        world.note(f"showing {chosen.platform}; choose another with --platform")
 
 
 def _chosen(images: Sequence[Image]) -> Image:
-    """Take the image of this machine, or else the first."""
+    """Choose the image for this machine, or else the first."""
     here = Platform.of("linux", os.uname().machine)
     return next((image for image in images if image.platform == here), images[0])
 

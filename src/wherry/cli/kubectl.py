@@ -1,4 +1,4 @@
-"""Manifests with images in them, for `resolve`; given to kubectl, for `apply` and `create`."""
+"""Resolve manifests for `resolve`, and pipe them to kubectl for `apply` and `create`."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from wherry.host.process import Command, which
 
 
 def resolved(world: World, names: Sequence[str], options: Mapping[str, Any]) -> str:
-    """Build and push what manifests name; give them with the images in."""
+    """Build and push what manifests reference; return them with image digests."""
     from wherry.app.resolve import resolve
     from wherry.cli.telling import Teller
     from wherry.cli.words import go_build, voice_of
@@ -30,14 +30,16 @@ def resolved(world: World, names: Sequence[str], options: Mapping[str, Any]) -> 
 
 
 def hand_over(world: World, verb: str, flags: tuple[str, ...], options: Mapping[str, object]) -> int:
-    """Resolve manifests and give them to kubectl; give its exit code.
+    """Resolve manifests and pipe them to kubectl; return its exit code.
 
     Raises:
-        HostUnable: there is no kubectl, which is looked for before anything is built.
+        HostUnable: there is no kubectl (checked before anything is built).
     """
     kubectl = which("kubectl", world.environment.get("PATH", os.defpath))
     if kubectl is None:
-        raise HostUnable("kubectl: not on PATH", hint="install it, or pipe `wherry resolve` to where it is")
+        raise HostUnable(
+            "kubectl: not on PATH", hint="install it, or pipe the output of `wherry resolve` to a machine that has it"
+        )
     names = options["files"]
     assert isinstance(names, tuple)  # noqa: S101 - the option is one that repeats
     text = resolved(world, names, {key: value for key, value in options.items() if key != "files"})

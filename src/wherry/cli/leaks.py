@@ -1,4 +1,4 @@
-"""`wherry leaks SUBJECT`: what a program tells that it need not."""
+"""`wherry leaks SUBJECT`: find build data embedded in a program or image."""
 
 import json
 
@@ -10,16 +10,14 @@ from wherry.cli.world import World
 
 @click.command("leaks")
 @click.argument("subject", metavar="IMAGE|BINARY", shell_complete=images)
-@click.option(
-    "--platform", metavar="PLATFORM", help="Of an image with several: only this one.", shell_complete=platforms
-)
+@click.option("--platform", metavar="PLATFORM", help="Check only this platform.", shell_complete=platforms)
 @click.option(
     "--fail-on",
     multiple=True,
     metavar="SEVERITY|RULE",
-    help="Exit 1 where there is a finding of this rule, or as bad as this: error, warning or note.",
+    help="Exit 1 on a finding of this rule, or of at least this severity: error, warning or note.",
 )
-@click.option("--find", "wanted", multiple=True, metavar="TEXT", help="Look for TEXT too, such as a host's name.")
+@click.option("--find", "wanted", multiple=True, metavar="TEXT", help="Also search for TEXT, such as a host name.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the findings as JSON; docs/reference/leaks.md has the schema."
 )
@@ -34,11 +32,11 @@ def command(
     wanted: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Find what a program tells of the machine that built it: paths, flags, values, secrets.
+    """Find data of the build machine in a program or image: paths, flags, values, secrets.
 
-    It looks into build info, Go's table of files, DWARF, the dynamic section and all strings; of an image also into
-    labels, annotations, environment, history and commands. Each finding says where it is, what put it there and what
-    to do. Secrets are never printed whole.
+    Searches build info, Go's file table, DWARF, the dynamic section and all strings; in images also labels,
+    annotations, environment, history and commands. Each finding names its place, its cause and a remedy. Secrets are
+    never printed in full.
     """
     from wherry.app.leaks import check_words, leaks, matching
     from wherry.report.leaks import document, lines_of

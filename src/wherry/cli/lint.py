@@ -1,4 +1,4 @@
-"""`wherry lint [FILE]`: what a Dockerfile says that it had better not."""
+"""`wherry lint [FILE]`: check a Dockerfile."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from wherry.cli.world import World
 
 @click.command("lint")
 @click.argument("file", default=".", metavar="[FILE|FOLDER|-]", type=click.Path(allow_dash=True))
-@click.option("--context", metavar="DIR", help="Folder of the build's context. [default: FILE's]")
-@click.option("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="The value of an ARG.")
+@click.option("--context", metavar="DIR", help="Build context directory. [default: directory of FILE]")
+@click.option("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Set the value of an ARG.")
 @click.option(
     "--build-context",
     "build_contexts",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A folder, oci-layout://PATH, docker-image://NAME or a URL, for FROM and --from.",
+    help="Context for FROM and --from: a directory, oci-layout://PATH, docker-image://NAME or a URL.",
 )
-@click.option("--platform", "platforms", multiple=True, metavar="PLATFORM", help="Check it as built for PLATFORM.")
-@click.option("--target", default="", metavar="STAGE", help="Check what STAGE needs. [default: all stages]")
+@click.option("--platform", "platforms", multiple=True, metavar="PLATFORM", help="Check the build for PLATFORM.")
+@click.option("--target", default="", metavar="STAGE", help="Check only STAGE and what it needs. [default: all stages]")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
@@ -34,12 +34,12 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     target: str,
     as_json: bool,
 ) -> int:
-    """Check a Dockerfile by the rules of docker build --check, and build nothing.
+    """Check a Dockerfile by the rules of docker build --check, without building it.
 
-    No registry is asked: of a base that is not in the local store only the name is known. `# check=skip=RULE` at the
-    file's top, or above an instruction, leaves a rule out; `# check=error=true` makes every finding an error.
+    Contacts no registry: of a base that is not in the local store, only the name is checked. `# check=skip=RULE` at the
+    top of the file, or above an instruction, skips a rule; `# check=error=true` makes every finding an error.
 
-    Exits 1 where something was found, notes apart.
+    Exits 1 on any finding except notes.
     """
     from wherry.app.build.options import DockerfileBuild
     from wherry.cli.lint_lines import check

@@ -1,4 +1,4 @@
-"""What build checks found, printed: for `wherry lint`, and for `wherry build --check`."""
+"""Print the findings of build checks, for `wherry lint` and `wherry build --check`."""
 
 import json
 from dataclasses import asdict
@@ -14,10 +14,10 @@ from wherry.report.views import plain
 
 
 def check(world: World, wanted: DockerfileBuild, *, as_json: bool) -> int:
-    """Check a Dockerfile and print what was found; give the exit code.
+    """Check a Dockerfile and print the findings; return the exit code.
 
     Raises:
-        DockerfileError: it can't be understood; what was found before that is printed.
+        DockerfileError: it can't be parsed; earlier findings are printed.
     """
     with open_source(world, wanted, streams_of(world)) as source:
         linted = lint_source(world, source, wanted)
@@ -25,7 +25,7 @@ def check(world: World, wanted: DockerfileBuild, *, as_json: bool) -> int:
         if linted.error is not None:
             raise linted.error
         if not linted.findings and not as_json:
-            world.note(f"{source.name}: nothing found")
+            world.note(f"{source.name}: no findings")
     return 1 if any(finding.severity is not Severity.NOTE for finding in linted.findings) else 0
 
 

@@ -1,4 +1,4 @@
-"""`wherry load FILE|DIR|-`: an archive or a layout into the local store."""
+"""`wherry load FILE|DIR|-`: load load an archive or a layout into the local store."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,16 +16,19 @@ from wherry.store.files import replacing
 
 @click.command("load")
 @click.argument("path", metavar="[FILE|DIR|-]", required=False, shell_complete=files)
-@click.option("-i", "--input", "as_option", metavar="FILE", help="The same as the argument, as `docker load` has it.")
-@click.option("-t", "--tag", "name", metavar="NAME", default="", help="Name the image; of an archive with one.")
+@click.option("-i", "--input", "as_option", metavar="FILE", help="Same as the argument, as in `docker load`.")
+@click.option(
+    "-t", "--tag", "name", metavar="NAME", default="", help="Name the image; only for archives with one image."
+)
 @click.pass_obj
 def command(world: World, /, *, path: str | None, as_option: str | None, name: str) -> None:
-    """Bring images into the local store.
+    """Load images into the local store.
 
-    Takes a layout folder, an OCI archive, or what `docker save` writes; archives may be compressed with gzip or zstd.
+    Reads a layout directory, an OCI archive or an archive written by `docker save`; archives may be compressed with
+    gzip or zstd.
     """
     if path and as_option:
-        raise InvalidUsage("load takes one file", hint="name it once")
+        raise InvalidUsage("only one file can be loaded at a time", hint="give either the argument or -i")
     named = path or as_option or "-"
     from wherry.app.transfer import load
     from wherry.report.terminal import size
@@ -35,15 +38,15 @@ def command(world: World, /, *, path: str | None, as_option: str | None, name: s
         loaded = load(world, place, shown="stdin" if stdin else named, origin="" if stdin else None, name=name)
     for new, given in loaded.renamed.items():
         brings = f"only {given[:100]!r} as a name" if given else "no name"
-        world.note(f"named {new}: it brings {brings}")
-    world.note(f"{size(loaded.new)} were new")
+        world.note(f"named {new}: the archive contains {brings}")
+    world.note(f"{size(loaded.new)} new")
     for one in loaded.images:
         world.say(f"{one.name}@{one.digest}")
 
 
 @contextmanager
 def _at_hand(world: World, named: str) -> Iterator[Path]:
-    """Give a path to read from: an archive on stdin is kept in a file meanwhile, for it is read by seeking."""
+    """Return a path to read from: an archive on stdin is spooled to a file, because reading it needs seeking."""
     if named != "-":
         yield world.cwd / named
         return

@@ -1,4 +1,4 @@
-"""`wherry lock`: the digests of all bases, written down for builds to use."""
+"""`wherry lock`: pin the digests of all bases."""
 
 import click
 
@@ -8,21 +8,21 @@ from wherry.cli.world import World
 
 @click.command("lock")
 @click.argument("bases", nargs=-1, metavar="[BASE]...", shell_complete=offered)
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 where a tag leads elsewhere by now.")
-@click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to a host whose certificate isn't trusted.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a tag now resolves to another digest.")
+@click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates.")
 @click.pass_obj
 def command(world: World, /, *, bases: tuple[str, ...], check: bool, insecure: bool) -> int:
-    """Write wherry.lock with the digest that each base of wherry.toml has now, and each BASE besides.
+    """Write wherry.lock with the current digest of each base of wherry.toml and of each BASE.
 
-    Builds below its folder then take the bases by these digests, and ask no registry. `wherry build --pull` does not
-    look at it.
+    Builds below its directory then use these digests and contact no registry for them. `wherry build --pull` ignores
+    it.
     """
     from wherry.app.lockfile import lock
     from wherry.report.terminal import table
 
     locked = lock(world, bases, write=not check, insecure=insecure)
     if not locked.now:
-        world.note("no base is in a registry: nothing to lock")
+        world.note("nothing to lock: no base comes from a registry")
         return 0
     rows = [(name, digest, _word(locked.before.get(name, ""), digest)) for name, digest in sorted(locked.now.items())]
     for line in table(rows):
@@ -35,4 +35,4 @@ def command(world: World, /, *, bases: tuple[str, ...], check: bool, insecure: b
 def _word(before: str, now: str) -> str:
     if not before:
         return "new"
-    return "as before" if before == now else f"was {before}"
+    return "unchanged" if before == now else f"was {before}"

@@ -1,4 +1,4 @@
-"""`wherry login [REGISTRY]`: who we are to a registry, tried and then kept where docker and crane find it."""
+"""`wherry login [REGISTRY]`: verify credentials and save them where docker and crane find them."""
 
 import getpass
 
@@ -10,10 +10,10 @@ from wherry.errors import InvalidUsage
 
 @click.command("login")
 @click.argument("registry", default="docker.io")
-@click.option("-u", "--username", metavar="NAME", help="Who to be.")
-@click.option("-p", "--password", metavar="WORD", help="Password or token; anyone who lists processes sees it.")
+@click.option("-u", "--username", metavar="NAME", help="User name.")
+@click.option("-p", "--password", metavar="WORD", help="Password or token; visible to anyone who can list processes.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from stdin.")
-@click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to a host whose certificate isn't trusted.")
+@click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates.")
 @click.pass_obj
 def command(
     world: World,
@@ -25,22 +25,26 @@ def command(
     password_stdin: bool,
     insecure: bool,
 ) -> None:
-    """Try a name and a password with REGISTRY, and keep them in Docker's config; Docker Hub where none is named.
+    """Verify credentials with REGISTRY (default: Docker Hub) and save them in Docker's config.
 
-    A helper that the config names keeps them; without one they stand in the file, which is not encrypted.
+    A credential helper named in the config stores them; without one they are written to the file unencrypted.
     """
     from wherry.app.credentials import keep, registry_named, try_out
     from wherry.settings.docker_config import Credential
 
     registry = registry_named(registry)
     if password and password_stdin:
-        raise InvalidUsage("--password and --password-stdin: one of them is enough", hint="prefer --password-stdin")
+        raise InvalidUsage("--password and --password-stdin cannot be used together", hint="use --password-stdin")
     if password:
-        world.note("warning: a password on the command line is seen by whoever lists processes; use --password-stdin")
+        world.note(
+            "warning: a password on the command line is visible to anyone who can list processes; use --password-stdin"
+        )
     if password_stdin:
         password = world.stdin.read().rstrip("\r\n")
     if not world.stdin.isatty() and not (username and password):
-        raise InvalidUsage("no name and password", hint="give -u NAME --password-stdin where there is no terminal")
+        raise InvalidUsage(
+            "user name and password are missing", hint="without a terminal, use -u NAME --password-stdin"
+        )
     username = username or click.prompt("Username", err=True)
     password = password or getpass.getpass("Password: ")
     if insecure:

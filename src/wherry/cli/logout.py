@@ -1,4 +1,4 @@
-"""`wherry logout [REGISTRY]`: forget who we are to a registry."""
+"""`wherry logout [REGISTRY]`: remove the credentials of a registry."""
 
 import click
 
@@ -9,7 +9,7 @@ from wherry.cli.world import World
 @click.argument("registry", default="docker.io")
 @click.pass_obj
 def command(world: World, /, *, registry: str) -> None:
-    """Take REGISTRY's entry, by default Docker Hub's, out of Docker's config and out of the helper that it names."""
+    """Remove the entry of REGISTRY (default: Docker Hub) from Docker's config and its credential helper."""
     from wherry.app.credentials import forget, registry_named
 
     registry = registry_named(registry)

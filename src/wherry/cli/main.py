@@ -14,39 +14,39 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
-    "build": "Build the smallest image that works from a Go module or a Dockerfile.",
-    "why": "Say why steps of a Dockerfile were done again.",
-    "run": "Run an image here, rootless.",
+    "build": "Build the smallest working image from a Go module or a Dockerfile.",
+    "why": "Explain why steps of a Dockerfile were rebuilt.",
+    "run": "Run an image on this machine, rootless.",
     "images": "List the images of the local store.",
-    "inspect": "Show what an image is made of.",
+    "inspect": "Show an image's config, layers and largest files.",
     "tree": "Show an image's manifests, layers and attachments as a tree.",
-    "report": "Write a page that shows whose bytes an image or a program is made of.",
-    "size": "Say whose each byte of a Go program is.",
-    "diff": "Say what grew between two programs or images.",
+    "report": "Write an HTML page that shows what takes up space in an image or a program.",
+    "size": "Show how much of a Go binary each module, package and function takes.",
+    "diff": "Show what grew between two programs or images.",
     "check": "Check images against the budgets of wherry.toml.",
-    "slim": "Say what keeps a program's bytes alive, and try the known ways out.",
-    "flags": "Say what each flag of the compiler and the linker bought.",
-    "leaks": "Find paths, flags and secrets that a program tells of its build.",
+    "slim": "Find what defeats dead-code elimination, and try known fixes.",
+    "flags": "Measure what each compiler and linker flag changes.",
+    "leaks": "Find build paths, flags and secrets embedded in a program or image.",
     "push": "Push an image to a registry.",
     "pull": "Pull images from registries into the local store.",
     "copy": "Copy an image between registries, the local store, layouts and archives.",
-    "resolve": "Print Kubernetes manifests with the images that their programs were built to.",
-    "apply": "Build what Kubernetes manifests name, and kubectl apply them.",
-    "create": "Build what Kubernetes manifests name, and kubectl create them.",
+    "resolve": "Build the Go packages that manifests reference, and print the manifests with image digests.",
+    "apply": "Build the Go packages that manifests reference, and run kubectl apply.",
+    "create": "Build the Go packages that manifests reference, and run kubectl create.",
     "tags": "List the tags of a repository.",
     "login": "Log in to a registry.",
     "logout": "Log out of a registry.",
-    "lock": "Write down the digests of all bases, for builds to use.",
-    "tag": "Give an image another name.",
-    "rm": "Take names away from images.",
-    "completion": "Print a script that completes words for bash, zsh or fish.",
-    "init": "Write a wherry.toml from what is here.",
-    "lint": "Check a Dockerfile, and build nothing.",
-    "doctor": "Say what this machine can and cannot do for wherry.",
-    "gc": "Delete blobs and trees that no name leads to.",
-    "du": "Show where the local store's bytes are.",
+    "lock": "Pin the digests of all bases in wherry.lock.",
+    "tag": "Add a name to an image.",
+    "rm": "Remove image names.",
+    "completion": "Print a completion script for bash, zsh or fish.",
+    "init": "Write a wherry.toml for the current module.",
+    "lint": "Check a Dockerfile without building it.",
+    "doctor": "Check what wherry can use on this machine.",
+    "gc": "Delete blobs and unpacked layers that no image name references.",
+    "du": "Show the disk usage of the local store.",
     "verify-store": "Check every blob of the local store against its digest.",
-    "load": "Bring an archive or a layout into the local store.",
+    "load": "Load an archive or a layout into the local store.",
     "save": "Write images to an archive or a layout.",
 }
 """Each command's name and its line in `wherry --help`, so that showing it imports no command.
@@ -98,13 +98,13 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="wherry %(version)s")
-@click.option("--store", metavar="DIR", envvar="WHERRY_STORE", help="Folder of the local store (an OCI layout).")
+@click.option("--store", metavar="DIR", envvar="WHERRY_STORE", help="Directory of the local store (an OCI layout).")
 @click.option(
-    "--cache", metavar="DIR", envvar="WHERRY_CACHE", help="Folder of the cache; it can be deleted at any time."
+    "--cache", metavar="DIR", envvar="WHERRY_CACHE", help="Cache directory; it is safe to delete at any time."
 )
 @click.pass_context
 def wherry(ctx: click.Context, store: str | None, cache: str | None) -> None:
-    """Take a Go module to the smallest container image that works, and prove it."""
+    """Build the smallest working container image from a Go module or a Dockerfile."""
     world: World = ctx.obj
     world.configure(store=store, cache=cache)
 
@@ -144,7 +144,7 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
             raise
         world.fail(
             WherryError(
-                f"wherry itself failed: {type(error).__name__}: {error}",
+                f"internal error: {type(error).__name__}: {error}",
                 hint="this is a bug; run it again with WHERRY_DEBUG=1 and report what it prints",
             )
         )

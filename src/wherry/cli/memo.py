@@ -130,7 +130,7 @@ def remember(world: World, key: str, memo: Memo, vcs: Vcs | VcsAbsent, *, again:
 
 def unchanged(count: int) -> str:
     """Say that nothing changed."""
-    return f"nothing changed ({count} files looked at)"
+    return f"nothing changed ({count} files checked)"
 
 
 def status_of(vcs: Vcs | VcsAbsent) -> str:

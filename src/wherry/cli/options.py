@@ -1,4 +1,4 @@
-"""Options that several commands take: how an image is built, and what it is called in a registry."""
+"""Options shared by several commands."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,21 +16,21 @@ HOW = (
         multiple=True,
         metavar="LIST",
         shell_complete=platforms,
-        help="linux/amd64,linux/arm64,… or all. [default: this machine's]",
+        help="Target platforms: Target platforms: linux/amd64,linux/arm64,… or all. [default: this machine's]",
     ),
     click.option(
         "--base",
         metavar="BASE",
         shell_complete=bases,
-        help="Go: static, static-notz, scratch, an image of a registry or of the local store, a layout, an archive.",
+        help="Go: base image: static, static-notz, scratch, an image name, a layout or an archive.",
     ),
     click.option(
-        "--ldflags", metavar="FLAGS", help="Linker flags, added to -s; {{.Version}} and the like are replaced."
+        "--ldflags", metavar="FLAGS", help="Linker flags, added to -s; templates such as {{.Version}} are expanded."
     ),
     click.option(
         "--allow-secret-ldflags",
         is_flag=True,
-        help="Build although -X sets what looks like a secret: everybody who has the image can read it.",
+        help="Build even if -X sets what looks like a secret, which every user of the image can read.",
     ),
     click.option("--tags", "go_tags", multiple=True, metavar="LIST", help="Go build tags."),
     click.option("--gcflags", metavar="FLAGS", help="Compiler flags."),
@@ -40,33 +40,39 @@ HOW = (
         "go_env",
         multiple=True,
         metavar="NAME=VALUE",
-        help="A variable for Go, such as GOEXPERIMENT=jsonv2.",
+        help="Set an environment variable for go, such as GOEXPERIMENT=jsonv2.",
     ),
     click.option("--go-version", metavar="VERSION", help="Build with this Go release."),
-    click.option("--strip/--no-strip", default=None, help="Leave symbols and DWARF out. [default: strip]"),
-    click.option("--trimpath/--no-trimpath", default=None, help="Leave this machine's paths out. [default: trimpath]"),
-    click.option("--strip-buildid", is_flag=True, default=None, help="Take the build ID out too (36 bytes)."),
-    click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of the config."),
+    click.option("--strip/--no-strip", default=None, help="Omit symbols and DWARF. [default: strip]"),
     click.option(
-        "--annotation", "annotations", multiple=True, metavar="NAME=VALUE", help="An annotation of manifest and index."
+        "--trimpath/--no-trimpath", default=None, help="Omit file system paths of this machine. [default: trimpath]"
     ),
-    click.option("-e", "--env", "env", multiple=True, metavar="NAME=VALUE", help="A variable of the container."),
-    click.option("-u", "--user", metavar="UID[:GID]", help="User of the container. [default: 65532:65532]"),
+    click.option("--strip-buildid", is_flag=True, default=None, help="Remove the build ID too (36 bytes)."),
+    click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Set a label in the image config."),
+    click.option(
+        "--annotation",
+        "annotations",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Set an annotation on the manifest and the index.",
+    ),
+    click.option(
+        "-e", "--env", "env", multiple=True, metavar="NAME=VALUE", help="Set an environment variable in the image."
+    ),
+    click.option("-u", "--user", metavar="UID[:GID]", help="User the container runs as. [default: 65532:65532]"),
     click.option("-w", "--workdir", metavar="PATH", help="Working directory of the container."),
-    click.option("--expose", multiple=True, metavar="PORT[/PROTO]", help="A port the service listens on."),
+    click.option("--expose", multiple=True, metavar="PORT[/PROTO]", help="Port the service listens on."),
     click.option(
         "--entrypoint",
         metavar="WORDS",
         help="Entry point, split as a shell would, or a JSON list. [default: the program]",
     ),
     click.option("--cmd", metavar="WORDS", help="Default arguments."),
+    click.option("--add", "add", multiple=True, metavar="FILE:PATH[:MODE[:OWNER]]", help="Add a file to the image."),
     click.option(
-        "--add", "add", multiple=True, metavar="FILE:PATH[:MODE[:OWNER]]", help="A file to put into the image."
+        "--compression", type=click.Choice(["gzip", "zstd", "none"]), help="Layer compression. [default: gzip]"
     ),
-    click.option(
-        "--compression", type=click.Choice(["gzip", "zstd", "none"]), help="Encoding of the layers. [default: gzip]"
-    ),
-    click.option("--compression-level", type=int, help="Its level."),
+    click.option("--compression-level", type=int, help="Compression level."),
     click.option(
         "--release/--no-release",
         default=None,
@@ -76,95 +82,123 @@ HOW = (
         "--progress",
         type=click.Choice(["auto", "plain", "json", "quiet"]),
         default="auto",
-        help="How to show what is going on.",
-    ),
-    click.option("--pull", is_flag=True, help="Ask for the base's tag, locked or not, and stop if that fails."),
-    click.option("--offline", is_flag=True, help="Ask no registry and no module proxy: what was last seen counts."),
-    click.option(
-        "--insecure", is_flag=True, help="Registries may speak plain HTTP, or show certificates that aren't trusted."
+        help="How to show progress.",
     ),
     click.option(
-        "--strict-encoder", is_flag=True, help="Stop where the encoder is not the one this release is made with."
+        "--pull", is_flag=True, help="Always re-resolve the base's tag, ignoring wherry.lock; fail if unreachable."
     ),
-    click.option("--no-cache", is_flag=True, help="Do every step."),
-    click.option("--no-vcs", is_flag=True, help="Leave facts of version control out."),
-    click.option("--explain", is_flag=True, help="Say of each step why it was done."),
+    click.option(
+        "--offline", is_flag=True, help="Contact no registry or module proxy; use the last resolved versions."
+    ),
+    click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates for registries."),
+    click.option(
+        "--strict-encoder", is_flag=True, help="Fail if the installed encoder is not the version this release uses."
+    ),
+    click.option("--no-cache", is_flag=True, help="Rebuild every step."),
+    click.option("--no-vcs", is_flag=True, help="Do not record version control data in the image."),
+    click.option("--explain", is_flag=True, help="Explain why each step was run."),
 )
-"""How an image is built."""
+"""Options for building an image."""
 
 DOCKERFILE = (
     click.option("--target", default="", metavar="STAGE", help="Dockerfile: build this stage. [default: the last]"),
     click.option(
-        "--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Dockerfile: the value of an ARG."
+        "--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Dockerfile: set the value of an ARG."
     ),
     click.option(
         "--build-context",
         "build_contexts",
         multiple=True,
         metavar="NAME=VALUE",
-        help="Dockerfile: a folder, oci-layout://PATH, docker-image://NAME or a URL, for FROM and --from.",
+        help="Dockerfile: context for FROM and --from: a directory, oci-layout://PATH, docker-image://NAME or a URL.",
     ),
     click.option(
         "--secret",
         "secrets",
         multiple=True,
         metavar="id=NAME[,src=FILE|,env=VAR]",
-        help="Dockerfile: a secret for RUN --mount=type=secret.",
+        help="Dockerfile: pass a secret to RUN --mount=type=secret.",
     ),
     click.option(
-        "--ssh", "agents", multiple=True, metavar="default|NAME=SOCKET", help="Dockerfile: an agent for type=ssh."
+        "--ssh",
+        "agents",
+        multiple=True,
+        metavar="default|NAME=SOCKET",
+        help="Dockerfile: pass an SSH agent to RUN --mount=type=ssh.",
     ),
     click.option(
-        "--no-cache-filter", "no_cache_filter", multiple=True, metavar="STAGES", help="Dockerfile: do these anew."
+        "--no-cache-filter",
+        "no_cache_filter",
+        multiple=True,
+        metavar="STAGES",
+        help="Dockerfile: rebuild these stages.",
     ),
     click.option(
-        "--add-host", "hosts", multiple=True, metavar="NAME:IP", help="Dockerfile: a line in steps' /etc/hosts."
+        "--add-host",
+        "hosts",
+        multiple=True,
+        metavar="NAME:IP",
+        help="Dockerfile: add a line to /etc/hosts of RUN steps.",
     ),
-    click.option("--ulimit", "limits", multiple=True, metavar="NAME=SOFT[:HARD]", help="Dockerfile: a limit of steps."),
     click.option(
-        "--shm-size", "shm", default="", metavar="SIZE", help="Dockerfile: of steps' /dev/shm. [default: 64m]"
+        "--ulimit", "limits", multiple=True, metavar="NAME=SOFT[:HARD]", help="Dockerfile: set a ulimit for RUN steps."
+    ),
+    click.option(
+        "--shm-size",
+        "shm",
+        default="",
+        metavar="SIZE",
+        help="Dockerfile: size of /dev/shm in RUN steps. [default: 64m]",
     ),
     click.option(
         "--network",
         type=click.Choice(["default", "host", "none"]),
         default="default",
-        help="Dockerfile: steps' network; default is this machine's.",
+        help="Dockerfile: network of RUN steps; default is the host's.",
     ),
     click.option(
         "--allow",
         multiple=True,
         metavar="WHAT",
-        help="Dockerfile: security.insecure lets steps have all privileges; published.secret, an image have secrets.",
+        help="Dockerfile: security.insecure permits privileged steps; published.secret permits secrets in the image.",
     ),
     click.option(
         "--isolation",
         type=click.Choice(["auto", "userns", "chroot"]),
         default="auto",
-        help="Dockerfile: how steps are kept apart from this machine.",
+        help="Dockerfile: how RUN steps are isolated from this machine.",
     ),
-    click.option("--check", is_flag=True, help="Dockerfile: check it, and build nothing."),
-    click.option("--debug-shell", is_flag=True, help="Dockerfile: open a shell where a step failed."),
-    click.option("--cache-from", multiple=True, metavar="type=…", help="Dockerfile: take steps from there."),
-    click.option("--cache-to", multiple=True, metavar="type=…", help="Dockerfile: put steps there."),
+    click.option("--check", is_flag=True, help="Dockerfile: check it without building."),
+    click.option("--debug-shell", is_flag=True, help="Dockerfile: open a shell in a step that failed."),
+    click.option("--cache-from", multiple=True, metavar="type=…", help="Dockerfile: import cached steps from there."),
+    click.option("--cache-to", multiple=True, metavar="type=…", help="Dockerfile: export cached steps there."),
 )
-"""What a Dockerfile is built with, as buildx has it."""
+"""Options for building a Dockerfile, named as in buildx."""
 
 NAMING = (
-    click.option("--repo", metavar="REPO", help="Push below REPO, under a name made of the package. [$KO_DOCKER_REPO]"),
-    click.option("-P", "--preserve-import-paths", "style", flag_value="preserve", help="REPO/IMPORT/PATH."),
-    click.option("-B", "--base-import-paths", "style", flag_value="base", help="REPO/NAME. [default: REPO/NAME-MD5]"),
-    click.option("--bare", "style", flag_value="bare", help="REPO itself."),
-    click.option("-L", "--local", is_flag=True, help="Load it into the Docker that is here, as ko.local/NAME."),
+    click.option(
+        "--repo", metavar="REPO", help="Push to REPO, with a name derived from the package. [$KO_DOCKER_REPO]"
+    ),
+    click.option("-P", "--preserve-import-paths", "style", flag_value="preserve", help="Push to REPO/IMPORT/PATH."),
+    click.option(
+        "-B", "--base-import-paths", "style", flag_value="base", help="Push to REPO/NAME. [default: REPO/NAME-MD5]"
+    ),
+    click.option("--bare", "style", flag_value="bare", help="Push to REPO itself."),
+    click.option("-L", "--local", is_flag=True, help="Load it into the local Docker, as ko.local/NAME."),
 )
-"""What an image is called in a registry, as ko has it."""
+"""Options for naming an image in a registry, as in ko."""
 
 MANIFESTS = (
-    click.option("-f", "--filename", "files", multiple=True, required=True, metavar="FILE|DIR|-", help="Manifests."),
-    click.option("-R", "--recursive", is_flag=True, help="Look into folders below, too."),
-    click.option("-l", "--selector", default="", metavar="KEY=VALUE,…", help="Only documents with these labels."),
-    click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="Tags of the images. [default: latest]"),
+    click.option(
+        "-f", "--filename", "files", multiple=True, required=True, metavar="FILE|DIR|-", help="Kubernetes manifests."
+    ),
+    click.option("-R", "--recursive", is_flag=True, help="Search subdirectories too."),
+    click.option(
+        "-l", "--selector", default="", metavar="KEY=VALUE,…", help="Process only documents with these labels."
+    ),
+    click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="Tag the images. [default: latest]"),
 )
-"""Which manifests are read, and what their images are tagged."""
+"""Options for reading manifests and tagging their images."""
 
 TRANSFER = (
     click.option(
@@ -173,13 +207,13 @@ TRANSFER = (
         multiple=True,
         metavar="LIST",
         shell_complete=platforms,
-        help="Only these platforms. [default: all]",
+        help="Copy only these platforms. [default: all]",
     ),
-    click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to hosts whose certificate isn't trusted."),
+    click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates."),
     click.option("-q", "--quiet", is_flag=True, help="Print the digest only."),
-    click.option("--json", "as_json", is_flag=True, help="Print what was moved as JSON."),
+    click.option("--json", "as_json", is_flag=True, help="Print what was transferred as JSON."),
 )
-"""How images are moved."""
+"""Options for transferring images."""
 
 
 def with_options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:

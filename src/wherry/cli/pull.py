@@ -1,4 +1,4 @@
-"""`wherry pull NAME…`: images from registries into the local store."""
+"""`wherry pull NAME…`: pull pull images from registries into the local store."""
 
 import json
 
@@ -11,7 +11,7 @@ from wherry.errors import InvalidUsage
 
 @click.command("pull")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("-t", "--tag", "tag", metavar="NAME", help="Name it so in the local store. [default: the same name]")
+@click.option("-t", "--tag", "tag", metavar="NAME", help="Name in the local store. [default: the same name]")
 @with_options(TRANSFER)
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
@@ -25,15 +25,15 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Bring each NAME, such as debian:12 or localhost:5000/api@sha256:…, into the local store.
+    """Pull each NAME, such as debian:12 or localhost:5000/api@sha256:…, into the local store.
 
-    What is there is not pulled again; a download that is cut goes on where it was. Prints NAME@DIGEST.
+    Blobs in the store are not pulled again; interrupted downloads resume. Prints NAME@DIGEST.
     """
     from wherry.app.transfer import pull, trust
     from wherry.store.over import parse_wanted
 
     if tag and len(names) > 1:
-        raise InvalidUsage(f"-t {tag}: one name, and {len(names)} images", hint="pull them one by one")
+        raise InvalidUsage(f"-t {tag}: one name for {len(names)} images", hint="pull them one by one")
     if insecure:
         trust(world, *(f"docker://{name.removeprefix('docker://')}" for name in names))
     wanted = parse_wanted(platforms)

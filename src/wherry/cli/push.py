@@ -1,4 +1,4 @@
-"""`wherry push IMAGE [NAME…]`: an image to registries."""
+"""`wherry push IMAGE [NAME…]`: push push an image to registries."""
 
 import json
 
@@ -12,7 +12,7 @@ from wherry.cli.world import World
 @click.command("push")
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--digestfile", metavar="FILE", help="Write the digest to a file.")
+@click.option("--digestfile", metavar="FILE", help="Write the digest to this file.")
 @with_options(TRANSFER)
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
@@ -27,9 +27,9 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     as_json: bool,
     digestfile: str | None,
 ) -> None:
-    """Push IMAGE, of the local store, a layout or an archive, under each NAME. The default is its own name.
+    """Push IMAGE, from the local store, a layout or an archive, as each NAME (default: its own name).
 
-    Blobs that are there are not sent again. Prints NAME@DIGEST.
+    Blobs that the registry has are not sent again. Prints NAME@DIGEST.
     """
     from wherry.app.transfer import push, trust
     from wherry.store.over import parse_wanted

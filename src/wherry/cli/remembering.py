@@ -162,6 +162,6 @@ def remember_dockerfile(world: World, wanted: DockerfileBuild, voice: Voice, don
         ),
         asked={**bases, **(dict.fromkeys(image.names, image.root) if wanted.push else {})},
         printed="".join(f"{line}\n" for line in printed(result.again(), voice)),
-        noted="" if voice.mode == "quiet" else f"  nothing changed ({result.looked_at} files looked at)\n",
+        noted="" if voice.mode == "quiet" else f"  nothing changed ({result.looked_at} files checked)\n",
     )
     remember(world, given)

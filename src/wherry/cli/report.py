@@ -1,4 +1,4 @@
-"""`wherry report --html FILE SUBJECT`: a page to walk through an image's bytes."""
+"""`wherry report --html FILE SUBJECT`: write an HTML page about an image's size."""
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,25 +18,25 @@ _LARGEST = 1 << 30
 
 @click.command("report")
 @click.argument("subject", metavar="[IMAGE|BINARY]", required=False, default="", shell_complete=images)
-@click.option("--html", required=True, metavar="FILE", help="Write the page there.")
-@click.option("--from", "source_file", metavar="FILE", help="Read what `wherry size --json` printed; - is stdin.")
+@click.option("--html", required=True, metavar="FILE", help="Write the page to this file.")
+@click.option("--from", "source_file", metavar="FILE", help="Read the output of `wherry size --json`; - is stdin.")
+@click.option("--platform", metavar="PLATFORM", help="Show only this platform.", shell_complete=platforms)
 @click.option(
-    "--platform", metavar="PLATFORM", help="Of an image with several: only this one.", shell_complete=platforms
+    "--source",
+    metavar="DIR",
+    help="Module source directory, used to read imports. [default: current directory if it is that module]",
 )
-@click.option(
-    "--source", metavar="DIR", help="The module's source, for what imports tell. [default: here, if it is it]"
-)
-@click.option("--why", metavar="MODULE", help="Show each way by which MODULE comes to be imported.")
-@click.option("--slim", metavar="FILE", help="Show what `wherry slim --json` printed.")
-@click.option("--flags", metavar="FILE", help="Show what `wherry flags --json` printed.")
-@click.option("--leaks", metavar="FILE", help="Show what `wherry leaks --json` printed.")
-@click.option("--budgets", metavar="FILE", help="Show what `wherry check --json` printed.")
+@click.option("--why", metavar="MODULE", help="Show each import chain that leads to MODULE.")
+@click.option("--slim", metavar="FILE", help="Include the output of `wherry slim --json`.")
+@click.option("--flags", metavar="FILE", help="Include the output of `wherry flags --json`.")
+@click.option("--leaks", metavar="FILE", help="Include the output of `wherry leaks --json`.")
+@click.option("--budgets", metavar="FILE", help="Include the output of `wherry check --json`.")
 @click.pass_obj
 def command(world: World, /, **options: Any) -> None:
-    """Write one page that shows whose bytes an image or a program is made of.
+    """Write an HTML page that shows what takes up space in an image or a program.
 
-    The page opens offline, in any browser: a map from image to layer to file to package to function, with how sure
-    each figure is, and tables for the rest.
+    The page works offline, in any browser: a map from image to layer to file to package to function, with the certainty
+    of each figure, and tables.
     """
     import msgspec
 
@@ -46,7 +46,7 @@ def command(world: World, /, **options: Any) -> None:
     from wherry.store.files import replacing
 
     if bool(options["subject"]) == bool(options["source_file"]):
-        raise InvalidUsage("report takes an image or a program, or --from", hint="name one of them")
+        raise InvalidUsage("give either an image or program, or --from", hint="give exactly one of them")
     document = _document(world, options)
     if held := _read(world, options["budgets"], Held):
         document = msgspec.structs.replace(document, budgets=held.budgets)
@@ -74,7 +74,7 @@ def _document(world: World, options: dict[str, Any]) -> "SizeDocument":
     document = _read(world, options["source_file"], SizeDocument)
     assert document is not None  # noqa: S101 - a file was named
     if document.schema != SCHEMA:
-        raise InvalidDocument(options["source_file"], f"its schema is {document.schema!r}, and {SCHEMA} is read")
+        raise InvalidDocument(options["source_file"], f"unsupported schema {document.schema!r}; expected {SCHEMA}")
     return document
 
 
@@ -87,7 +87,7 @@ def _read(world: World, name: str | None, kind: type[T]) -> T | None:
         return None
     text = world.binary_in.read(_LARGEST) if name == "-" else read_regular(world.cwd / name, _LARGEST)
     if text is None:
-        raise NotFound(f"{name}: there is no such file", hint="name what --json printed")
+        raise NotFound(f"{name}: no such file", hint="give a file with the output of --json")
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:

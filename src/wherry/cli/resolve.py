@@ -1,4 +1,4 @@
-"""`wherry resolve -f FILE…`: Kubernetes manifests whose references to programs are images that were pushed."""
+"""`wherry resolve -f FILE…`: print Kubernetes manifests with image digests."""
 
 import click
 
@@ -10,10 +10,10 @@ from wherry.cli.world import World
 @with_options(MANIFESTS, NAMING, HOW)
 @click.pass_obj
 def command(world: World, /, **options: object) -> None:
-    """Build and push what manifests name as wherry://./cmd/api or ko://IMPORT/PATH; print them with images.
+    """Build and push what manifests reference as wherry://./cmd/api or ko://IMPORT/PATH; print them with image digests.
 
-    wherry://SERVICE is one of wherry.toml, wherry://PACKAGE@VERSION a published program. All else in the files,
-    comments included, stays as it is. Each program is built once, whatever the number of places that name it.
+    wherry://SERVICE is a service of wherry.toml, wherry://PACKAGE@VERSION a published program. Everything else in the
+    files, including comments, is unchanged. Each program is built once, however often it is referenced.
     """
     from wherry.cli.kubectl import resolved
 

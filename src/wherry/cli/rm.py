@@ -1,4 +1,4 @@
-"""`wherry rm NAME…`: take names away."""
+"""`wherry rm NAME…`: remove image names."""
 
 import click
 
@@ -9,16 +9,16 @@ from wherry.errors import InvalidUsage, WherryError
 
 @click.command("rm")
 @click.argument("names", metavar="NAME...", nargs=-1, shell_complete=images)
-@click.option("--all", "everything", is_flag=True, help="Take all names away.")
+@click.option("--all", "everything", is_flag=True, help="Remove all names.")
 @click.pass_obj
 def command(world: World, /, *, names: tuple[str, ...], everything: bool) -> int:
-    """Take NAMEs away from images of the local store.
+    """Remove NAMEs from the local store.
 
-    The bytes stay until `wherry gc` deletes what no name leads to. What can't be taken away is told, and the others
-    go all the same.
+    `wherry gc` then frees the blobs that no name references. If a NAME can't be removed, it is reported and the others
+    are removed anyway.
     """
     if everything == bool(names):
-        raise InvalidUsage("rm takes either names or --all", hint="`wherry images` lists the names")
+        raise InvalidUsage("give either names or --all", hint="`wherry images` lists the names")
     from wherry.report.views import plain
 
     taken = failed = 0
@@ -32,5 +32,5 @@ def command(world: World, /, *, names: tuple[str, ...], everything: bool) -> int
             taken += 1
             world.say(f"{plain(name)}@{root.digest}" if name != root.digest else name)
     if taken:
-        world.note("`wherry gc` frees the bytes that no name leads to now")
+        world.note("run `wherry gc` to free blobs that no name references")
     return failed

@@ -1,4 +1,4 @@
-"""`wherry run IMAGE [ARG…]`: a container, here and now."""
+"""`wherry run IMAGE [ARG…]`: run a container."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,31 +18,43 @@ _LARGEST_LIST = 1 << 20
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 @click.option(
-    "-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable; without a value, pass ours on."
+    "-e",
+    "--env",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Set an environment variable; without a value, pass the host's value.",
 )
 @click.option(
     "--env-file",
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Read variables from a file, a line each.",
+    help="Read environment variables from a file, one a line.",
 )
-@click.option("-v", "--volume", multiple=True, metavar="SRC:DST[:ro]", help="Show a file or folder of ours in it.")
-@click.option("-w", "--workdir", metavar="FOLDER", help="Start in another folder.")
-@click.option("-u", "--user", metavar="USER[:GROUP]", help="Run as another user, by name or number.")
-@click.option("--entrypoint", metavar="PROGRAM", help="Start another program.")
+@click.option(
+    "-v",
+    "--volume",
+    multiple=True,
+    metavar="SRC:DST[:ro]",
+    help="Bind-mount a host file or directory into the container.",
+)
+@click.option("-w", "--workdir", metavar="FOLDER", help="Working directory in the container.")
+@click.option("-u", "--user", metavar="USER[:GROUP]", help="Run as this user, by name or number.")
+@click.option("--entrypoint", metavar="PROGRAM", help="Override the image's entry point.")
 @click.option(
     "--platform",
     metavar="PLATFORM",
-    help="Run the image of another platform; qemu-user emulates it.",
+    help="Run the image for another platform; emulated by qemu-user.",
     shell_complete=platforms,
 )
-@click.option("--read-only", is_flag=True, help="Let it write to /tmp, /dev/shm and volumes only.")
-@click.option("-h", "--hostname", default="", metavar="NAME", help="Name the machine it sees.")
-@click.option("-i", "--interactive", is_flag=True, help="Give it our standard input.")
-@click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
-@click.option("--rm", is_flag=True, help="Nothing: a container of wherry always leaves nothing behind.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing about it.")
+@click.option(
+    "--read-only", is_flag=True, help="Make the root file system read-only, except /tmp, /dev/shm and volumes."
+)
+@click.option("-h", "--hostname", default="", metavar="NAME", help="Host name in the container.")
+@click.option("-i", "--interactive", is_flag=True, help="Keep stdin open.")
+@click.option("-t", "--tty", is_flag=True, help="Allocate a terminal.")
+@click.option("--rm", is_flag=True, help="Accepted for docker compatibility; containers are always removed.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no notes.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - docker's options, one each
     world: World,
@@ -64,11 +76,11 @@ def command(  # noqa: PLR0913 - docker's options, one each
     rm: bool,  # noqa: ARG001 - accepted because people are used to it
     quiet: bool,
 ) -> int:
-    """Run IMAGE here, rootless, and exit with its exit code.
+    """Run IMAGE on this machine, rootless, and exit with its exit code.
 
     IMAGE is a name or digest of the local store, a layout folder or an archive; a name with a registry that is not in
-    the store is run from there. Its network is this machine's; what it writes outside of volumes is gone when it ends.
-    Put options before IMAGE: all behind it goes to the program.
+    the local store is read from the registry. The container uses the host's network; what it writes outside volumes is
+    discarded when it exits. Put options before IMAGE: everything after it is passed to the program.
     """
     if not sys.platform.startswith("linux"):
         raise HostUnable(
@@ -103,7 +115,7 @@ def _has_terminal(world: World, *, quiet: bool) -> bool:
     if world.stdout.isatty():
         return True
     if not quiet:
-        world.note("  no terminal: standard output is none, so -t does nothing")
+        world.note("  stdout is not a terminal: -t is ignored")
     return False
 
 
@@ -113,7 +125,7 @@ def _variables(world: World, given: Sequence[str], files: Sequence[Path]) -> Ite
     for line in (*(line for line in lines if line and not line.startswith("#")), *given):
         name, equals, value = line.partition("=")
         if not name or "\0" in line:
-            raise InvalidUsage(f"{line!r} is no variable", hint="write it as NAME=VALUE")
+            raise InvalidUsage(f"{line!r}: invalid variable", hint="write it as NAME=VALUE")
         if equals:
             yield name, value
         elif name in world.environment:
@@ -126,5 +138,5 @@ def _lines(file: Path) -> list[str]:
             return stream.read(_LARGEST_LIST).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise NotFound(
-            f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8'}", hint="name a text file with --env-file"
+            f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8'}", hint="give a text file in UTF-8"
         ) from error

@@ -1,4 +1,4 @@
-"""`wherry save IMAGE… -o FILE|DIR|-`: images out of the local store."""
+"""`wherry save IMAGE… -o FILE|DIR|-`: save images from the local store."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from wherry.cli.world import World
     "--output",
     default="-",
     metavar="FILE|DIR|-",
-    help="Where to; a folder (or a name ending in /) gets a layout.",
+    help="Output file; a directory (or a name ending in /) gets a layout.",
 )
 @click.option(
     "--format",
@@ -23,16 +23,14 @@ from wherry.cli.world import World
     type=click.Choice(["oci", "docker"]),
     default="oci",
     show_default=True,
-    help="docker: what any `docker load` takes; one platform only.",
+    help="docker: an archive that any `docker load` reads; one platform only.",
 )
-@click.option(
-    "--platform", metavar="PLATFORM", help="Of an image with several: the one to save.", shell_complete=platforms
-)
+@click.option("--platform", metavar="PLATFORM", help="Save only this platform.", shell_complete=platforms)
 @click.pass_obj
 def command(world: World, /, *, images: tuple[str, ...], output: str, form: str, platform: str | None) -> None:
-    """Write images of the local store to an archive or a layout folder.
+    """Write images of the local store to an archive or a layout directory.
 
-    The same images give the same bytes. Without -o the archive goes to stdout.
+    The same images give the same bytes. Without -o, the archive is written to stdout.
     """
     from wherry.app.transfer import save
 

@@ -1,4 +1,4 @@
-"""`wherry size SUBJECT`: attribution of bytes."""
+"""`wherry size SUBJECT`: attribute the bytes of Go binaries."""
 
 from typing import TYPE_CHECKING
 
@@ -16,24 +16,24 @@ _WAYS = ("module", "package", "function", "kind", "section")
 
 @click.command("size")
 @click.argument("subject", metavar="IMAGE|BINARY", shell_complete=images)
-@click.option(
-    "--platform", metavar="PLATFORM", help="Of an image with several: only this one.", shell_complete=platforms
-)
+@click.option("--platform", metavar="PLATFORM", help="Read only this platform.", shell_complete=platforms)
 @click.option("--by", type=click.Choice(_WAYS), default="module", show_default=True, help="What to list.")
-@click.option("--top", type=click.IntRange(1), default=25, show_default=True, metavar="N", help="Rows at most.")
-@click.option("--match", default="", metavar="TEXT", help="Only packages or functions with TEXT in their name.")
-@click.option("--sections", is_flag=True, help="Read the section table only: milliseconds, and no owners.")
-@click.option("--full", is_flag=True, help="Read everything; this is the default.")
+@click.option(
+    "--top", type=click.IntRange(1), default=25, show_default=True, metavar="N", help="Maximum number of rows."
+)
+@click.option("--match", default="", metavar="TEXT", help="List only packages or functions with TEXT in their name.")
+@click.option("--sections", is_flag=True, help="Read only the section table, without attribution; takes milliseconds.")
+@click.option("--full", is_flag=True, help="Attribute all bytes (the default).")
 @click.option(
     "--generics",
     type=click.Choice(["compiled", "origin"]),
     default="compiled",
     show_default=True,
-    help="Whose a generic function's instance is: the package it was compiled for, or the one that wrote it.",
+    help="Attribute generic functions to the package they are compiled for, or to the one that defines them.",
 )
-@click.option("--why", metavar="MODULE", help="Show each way by which MODULE, or a package, comes to be imported.")
-@click.option("--without", metavar="MODULE", help="Estimate what would go without MODULE, or without a package.")
-@click.option("--rebuild", is_flag=True, help="With --without: measure it, by a build with its functions left out.")
+@click.option("--why", metavar="MODULE", help="Show each import chain that leads to MODULE, or to a package.")
+@click.option("--without", metavar="MODULE", help="Estimate the bytes saved by removing MODULE, or a package.")
+@click.option("--rebuild", is_flag=True, help="With --without: measure it by a rebuild without its functions.")
 @click.option(
     "--source",
     metavar="DIR",
@@ -62,12 +62,13 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     source: str | None,
     as_json: bool,
 ) -> None:
-    """Say whose each byte of a Go program is: which module, package, function, and what for.
+    """Show how much of a Go binary each module, package and function takes, and what for.
 
-    Each byte of the file is counted once. It is exact where a table of the binary says so, shared where several
-    packages use the same bytes, inferred where only a reference tells, unknown otherwise.
+    Every byte of the file is counted once: as exact if a table of the binary names the owner, shared if several
+    packages use it, inferred if only references point to the owner, and unknown otherwise.
 
-    What is `alone` a module's would go if it went: it needs the source, by --source, or here.
+    ALONE: bytes saved by removing the module together with packages only it imports. Needs the source (--source DIR or
+    the current directory).
     """
     from wherry.app.sizes import size, size_without
     from wherry.report.size import lines_of, measured_lines

@@ -1,4 +1,4 @@
-"""`wherry slim [PROGRAM]`: what keeps a program's bytes alive, and what the known ways out are worth."""
+"""`wherry slim [PROGRAM]`: find what defeats dead-code elimination, and try known fixes."""
 
 import json
 
@@ -11,18 +11,20 @@ from wherry.cli.world import World
 @click.command("slim")
 @click.argument("program", metavar="[PROGRAM]", default=".", shell_complete=services)
 @click.option(
-    "--platform", metavar="PLATFORM", help="The platform to try it on. [default: the first]", shell_complete=platforms
+    "--platform", metavar="PLATFORM", help="Platform to build for. [default: the first]", shell_complete=platforms
 )
-@click.option("--apply", is_flag=True, help="Write the tags that pay and drop nothing into wherry.toml.")
+@click.option(
+    "--apply", is_flag=True, help="Write the build tags that save bytes without dropping features into wherry.toml."
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print what was found as JSON; docs/reference/slim.md has its schema."
 )
 @click.pass_obj
 def command(world: World, /, *, program: str, platform: str | None, apply: bool, as_json: bool) -> int:
-    """Ask the linker what keeps dead code alive, and try the known ways out by rebuilding.
+    """Find what defeats dead-code elimination, and try known fixes by rebuilding.
 
-    PROGRAM is a folder or a service of wherry.toml, as `wherry build` takes it. Every figure is of a program that was
-    built just now. `[slim.NAME]` in wherry.toml adds ways of your own.
+    PROGRAM is a folder or a service of wherry.toml, as for `wherry build`. Every figure is measured on a rebuilt
+    program. `[slim.NAME]` in wherry.toml adds fixes of your own.
     """
     from wherry.app.trials import slim
     from wherry.report.lab import slim_document, slim_lines
@@ -37,7 +39,7 @@ def command(world: World, /, *, program: str, platform: str | None, apply: bool,
     if done.file:
         world.note(f"{done.file}: [{done.table}] go-tags = {', '.join(done.written)}")
     elif apply:
-        world.note("nothing pays without dropping something: wherry.toml stays as it is")
+        world.note("no tag saves bytes without dropping features: wherry.toml is unchanged")
     elif done.found.advised:
         world.note(f"--apply writes {', '.join(done.tags)} into wherry.toml")
     return 0

@@ -1,4 +1,4 @@
-"""The `wherry` program: what was answered before is answered at once, else the commands are loaded."""
+"""The `wherry` program: replay a remembered result, or load and run the command."""
 
 import os
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 def main() -> "NoReturn":
-    """Be the `wherry` program."""
+    """Run the `wherry` program."""
     for stream in range(3):
         try:
             os.fstat(stream)
-        except OSError:  # closed: the next file that is opened would be taken for it
+        except OSError:  # closed: the next file that is opened would get its number
             os.open(os.devnull, os.O_RDWR)
     code = again.main()
     if code is not None:
-        os._exit(code)  # nothing was opened that would have to be closed
+        os._exit(code)  # no open file needs closing
     from wherry.cli.main import main as loaded
 
     loaded()

@@ -1,4 +1,4 @@
-"""What `-` stands for on the command line, and the shell of `--debug-shell`."""
+"""The streams behind `-` on the command line, and the shell of `--debug-shell`."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def streams_of(world: World) -> Streams:
-    """Give the standard streams of the process."""
+    """Return the standard streams of the process."""
 
     def shell(mapping: "Ids") -> "Callable[[Container, int], None]":
         from wherry.cli.debug_shell import DebugShell

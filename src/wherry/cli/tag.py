@@ -1,4 +1,4 @@
-"""`wherry tag IMAGE NAME…`: another name for an image."""
+"""`wherry tag IMAGE NAME…`: add names to an image."""
 
 import click
 
@@ -12,9 +12,9 @@ from wherry.oci.reference import Reference
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.pass_obj
 def command(world: World, /, *, image: str, names: tuple[str, ...]) -> None:
-    """Give IMAGE, a name or digest of the local store, one or more NAMEs.
+    """Add NAMEs to IMAGE, a name or digest of the local store.
 
-    A NAME that another image has moves to this one.
+    A NAME that another image has is moved to this one.
     """
     wanted = [str(Reference.parse(name)) for name in names]
     with world.store.writing():

@@ -1,4 +1,4 @@
-"""`wherry tags REPOSITORY`: what a registry has under a name."""
+"""`wherry tags REPOSITORY`: list the tags of a repository."""
 
 import json
 
@@ -9,8 +9,8 @@ from wherry.cli.world import World
 
 @click.command("tags")
 @click.argument("repository", metavar="REPOSITORY")
-@click.option("--digests", is_flag=True, help="Also print what each tag leads to; one request a tag.")
-@click.option("--insecure", is_flag=True, help="Speak plain HTTP, or to a host whose certificate isn't trusted.")
+@click.option("--digests", is_flag=True, help="Also print each tag's digest; takes one request per tag.")
+@click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates.")
 @click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON.")
 @click.pass_obj
 def command(world: World, /, *, repository: str, digests: bool, insecure: bool, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a build tells people on stderr: the steps, and in the end one line a platform, or that nothing changed."""
+"""Progress of a build on stderr: the steps, then one line a platform, or that nothing changed."""
 
 from wherry.app.build.call import Call
 from wherry.app.build.encoding import release_line
@@ -15,11 +15,11 @@ from wherry.plan.steps import Assemble, Compile, Pack, Plan, TakeBase
 from wherry.report.terminal import size
 
 _REASONS = 3
-"""How many reasons of one step are shown; the first say most."""
+"""Maximum number of reasons shown for a step; the first are the most telling."""
 
 
 class Teller(BuildProgress):
-    """Shows what a build does, for both front ends."""
+    """Shows the progress of a build, for both front ends."""
 
     def __init__(self, progress: Progress, call: Call, voice: Voice) -> None:
         """Take what is built, and how it is shown."""
@@ -29,7 +29,7 @@ class Teller(BuildProgress):
         self._shown: set[str] = set()
 
     def begins(self, plan: Plan) -> None:
-        """Show which front end was taken."""
+        """Show which front end was chosen."""
         del plan
         if isinstance(self._call.request, GoRequests):
             for request in self._call.request.images:
@@ -47,11 +47,11 @@ class Teller(BuildProgress):
             self._once(f"{program}  {_traits(compiled)}")
 
     def ended(self, result: BuildResult) -> None:
-        """Show what came out."""
+        """Show the result."""
         for notice in result.notices:
             self._once(notice)
         if result.unchanged:
-            self.progress.line(f"nothing changed ({result.looked_at} files looked at)")
+            self.progress.line(f"nothing changed ({result.looked_at} files checked)")
             return
         if self._call.fallback is not None:
             self._once(release_line(self._call.delivery.outputs))
@@ -69,7 +69,7 @@ class Teller(BuildProgress):
 
 
 def _shown(outcome: Outcome) -> bool:
-    """Tell whether a step of a Dockerfile is shown as cached already."""
+    """Check whether a step of a Dockerfile is already shown as cached."""
     return outcome.cached and not isinstance(outcome.step.action, Compile | Pack | Assemble | TakeBase)
 
 

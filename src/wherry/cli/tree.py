@@ -1,4 +1,4 @@
-"""`wherry tree IMAGE`: an image's documents and layers, as a tree."""
+"""`wherry tree IMAGE`: show an image's documents and layers as a tree."""
 
 import json
 from dataclasses import asdict
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def command(world: World, /, *, image: str, as_json: bool) -> None:
     """Show the index, manifests, configs, layers and attachments of IMAGE as a tree, with sizes as stored.
 
-    IMAGE is a name or digest of the local store, a layout folder, an archive, or a name in a registry. No layer is
+    IMAGE is a name or digest of the local store, a layout folder, an archive, or a name in a registry. Layers are not
     read.
     """
     from wherry.app.tree import tree
@@ -40,7 +40,7 @@ def _lines(node: "Node", first: str, rest: str) -> "Iterator[str]":
 
     label = " ".join(node.label.split())
     shown = f"  {label[:76]}{'…' * (len(label) > 76)}" if label else ""  # noqa: PLR2004 - as `inspect` cuts instructions
-    missing = "" if node.here else "  (not here)"
+    missing = "" if node.here else "  (missing)"
     digest = node.digest if not rest else node.digest[: len("sha256:") + 12]
     yield printable(f"{first}{node.role} {digest}  {size(node.size)}{shown}{missing}")
     for place, child in enumerate(node.children, 1):

@@ -1,4 +1,4 @@
-"""`wherry verify-store`: is every blob what its name says."""
+"""`wherry verify-store`: check every blob against its digest."""
 
 import json
 from dataclasses import asdict
@@ -13,9 +13,9 @@ from wherry.finding import Severity
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
 def command(world: World, /, *, as_json: bool) -> int:
-    """Read every blob of the local store and check it against its digest, and that every image is whole.
+    """Check every blob of the local store against its digest, and that every image is complete.
 
-    Exits 1 where something is wrong.
+    Exits 1 if a blob is damaged or missing.
     """
     from wherry.report.views import plain
 
@@ -32,5 +32,5 @@ def command(world: World, /, *, as_json: bool) -> int:
             world.say(f"  remedy: {plain(finding.remedy)}")
     if not broken:
         usage = world.store.usage()
-        world.say(f"{usage.blobs} blobs of {len(usage.names)} names: all whole")
+        world.say(f"{usage.blobs} blobs of {len(usage.names)} names: all complete")
     return 1 if broken else 0

@@ -1,4 +1,4 @@
-"""`wherry why [STEP]`: why a step of a Dockerfile was done, and not taken from the cache."""
+"""`wherry why [STEP]`: explain why a step of a Dockerfile was not cached."""
 
 import click
 
@@ -11,12 +11,12 @@ from wherry.cli.world import World
 @click.option(
     "-f", "--file", "dockerfile", default="", metavar="FILE", help="The Dockerfile. [default: CONTEXT/Dockerfile]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all that is known as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all records as JSON.")
 @click.pass_obj
 def command(world: World, /, *, step: str, context: str, dockerfile: str, as_json: bool) -> None:
-    """Say why steps of the last build of a Dockerfile were done.
+    """Explain why steps of the last build of a Dockerfile were rebuilt.
 
-    STEP is part of a step's name, such as "COPY go.mod" or "builder 4/7"; without it, all steps are told.
+    STEP is part of a step's name, such as "COPY go.mod" or "builder 4/7"; without it, all steps are shown.
     """
     from wherry.app.why import why
 
@@ -29,7 +29,7 @@ def command(world: World, /, *, step: str, context: str, dockerfile: str, as_jso
     for key, one in told.items():
         shown = key.partition("] ")[2] or key
         if one.cached:
-            last = f"; done {_ago(world.clock() - one.missed)} ago: {'; '.join(one.reasons)}" if one.missed else ""
+            last = f"; last run {_ago(world.clock() - one.missed)} ago: {'; '.join(one.reasons)}" if one.missed else ""
             world.say(f"{shown}  cached{last}")
         else:
             ago = _ago(world.clock() - one.missed)

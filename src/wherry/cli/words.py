@@ -74,7 +74,7 @@ def go_build(packages: Sequence[str], words: Mapping[str, Any]) -> GoBuild:
     """Read a build of Go modules; a command may lack some of the options.
 
     Raises:
-        InvalidUsage: a word is not of the form it should have.
+        InvalidUsage: an option value is malformed.
     """
     go_env = _pairs(words, "go_env", "--go-env")
     for name, _ in go_env or ():
@@ -107,7 +107,7 @@ def dockerfile_build(context: str, words: Mapping[str, Any]) -> DockerfileBuild:
     """Read a build of a Dockerfile.
 
     Raises:
-        InvalidUsage: a word is not of the form it should have.
+        InvalidUsage: an option value is malformed.
     """
     from wherry.dockerfile.mounts import parse_size
 
@@ -141,7 +141,7 @@ def check_voice(voice: Voice, options: CommonOptions) -> None:
         InvalidUsage: an output goes there, and a document would.
     """
     if voice.as_json and any(output.stdout for output in options.outputs):
-        raise InvalidUsage("--json prints to stdout, and an --output goes there too", hint="give the output a dest")
+        raise InvalidUsage("--json and --output both write to stdout", hint="add dest=PATH to --output")
 
 
 def _common(words: Mapping[str, Any], platforms: tuple[Platform, ...] | None) -> dict[str, Any]:
@@ -189,7 +189,9 @@ def _argv(option: str, text: str | None) -> tuple[str, ...] | None:
             f"{option} {text!r}: {error}", hint='write words, or a JSON list such as ["/app/api", "-v"]'
         ) from error
     if not all(isinstance(word, str) for word in argv):
-        raise InvalidUsage(f"{option} {text!r}: a word is no text", hint='write a JSON list such as ["/app/api", "-v"]')
+        raise InvalidUsage(
+            f"{option} {text!r}: expected a list of strings", hint='write a JSON list such as ["/app/api", "-v"]'
+        )
     return tuple(argv)
 
 
@@ -205,7 +207,7 @@ def _host(text: str) -> tuple[str, str]:
     mark = "=" if "=" in text else ":"
     name, found, address = text.partition(mark)
     if not found or not name or not address:
-        raise InvalidUsage(f"--add-host {text}: no name and address", hint="write it as NAME:IP")
+        raise InvalidUsage(f"--add-host {text}: expected NAME:IP", hint="write it as NAME:IP")
     return name, address.strip("[]")
 
 
@@ -222,12 +224,12 @@ def build_of(front_end: FrontEnd, paths: Sequence[str], words: Mapping[str, Any]
     """Read a build with a front end.
 
     Raises:
-        InvalidUsage: a word is not of the form it should have, or a Dockerfile has several contexts.
+        InvalidUsage: a word is not well-formed, or a Dockerfile has several contexts.
     """
     if front_end is FrontEnd.GO:
         return go_build(paths, words)
     if len(paths) > 1:
-        raise InvalidUsage(f"{len(paths)} contexts: a Dockerfile has one", hint="give one folder")
+        raise InvalidUsage(f"a Dockerfile has one context, but {len(paths)} were given", hint="give one directory")
     return dockerfile_build(paths[0] if paths else ".", words)
 
 

@@ -89,9 +89,7 @@ class World(Session):
         self.stdout.flush()
         binary = getattr(self.stdout, "buffer", None)
         if binary is None or self.stdout.isatty():
-            raise InvalidUsage(
-                "an archive can't be shown on a terminal", hint="redirect stdout, or name a file with -o"
-            )
+            raise InvalidUsage("cannot write an archive to a terminal", hint="redirect stdout, or name a file with -o")
         return cast("IO[bytes]", binary)
 
     @property
@@ -99,7 +97,7 @@ class World(Session):
         """Stdin for bytes."""
         binary = getattr(self.stdin, "buffer", None)
         if binary is None or self.stdin.isatty():
-            raise InvalidUsage("no archive comes on stdin", hint="name a file, or pipe one in")
+            raise InvalidUsage("stdin is a terminal, not an archive", hint="name a file, or pipe one in")
         return cast("IO[bytes]", binary)
 
     def note(self, line: str) -> None:

@@ -166,6 +166,8 @@ def _hidden(flags: str) -> str:
 
 def _fields(prefix: str, value: object) -> Iterator[tuple[str, str]]:
     match value:
+        case Mapping() if not value:
+            yield prefix, "{}"  # else a port of `exposed_ports`, which is mapped to nothing, would be in no key
         case Mapping():
             for name, inner in value.items():
                 yield from _fields(f"{prefix}.{name}" if prefix else str(name), inner)
@@ -177,5 +179,7 @@ def _fields(prefix: str, value: object) -> Iterator[tuple[str, str]]:
                 yield from _fields(f"{prefix}.{place}", inner)
         case _:
             names: tuple[str, ...] = getattr(value, "__struct_fields__", getattr(value, "__slots__", ()))
+            if not names:
+                raise TypeError(f"{prefix}: {type(value).__name__} cannot be part of a key")
             for name in names:
                 yield from _fields(f"{prefix}.{name}" if prefix else name, getattr(value, name))

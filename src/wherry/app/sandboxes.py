@@ -16,6 +16,7 @@ from wherry.store.trees import Trees
 if TYPE_CHECKING:
     from wherry.digest import Digest
     from wherry.layer.entry import Entry
+    from wherry.layer.room import Room
     from wherry.layer.tar import Body
     from wherry.oci.descriptor import Descriptor
 
@@ -48,14 +49,32 @@ def trees_of(session: Session, mapping: Mapping, source: BlobSource) -> "Trees[t
         mapping: the ids they are unpacked with.
         source: where layers come from.
     """
+    keeper = Keeper(mapping, why_refused(mapping), room_of(session))
+    return Trees(session.cache_folder / "trees", keeper, layer_reader(session, source))
+
+
+def layer_reader(
+    session: Session, source: BlobSource
+) -> "Callable[[Descriptor, Digest], Iterator[tuple[Entry, Body]]]":
+    """Give what reads a layer's entries from a source; it fails at their end if the diff id is another."""
 
     def read(blob: "Descriptor", diff_id: "Digest") -> "Iterator[tuple[Entry, Body]]":
-        from wherry.layer.decompress import open_layer
+        from wherry.layer.decompress import LARGEST, open_layer
         from wherry.layer.tar import read_tar
 
-        return read_tar(open_layer(source, blob, diff_id), f"layer {blob.digest}")
+        limit = max(LARGEST, session.unpack_limit)
+        return read_tar(open_layer(source, blob, diff_id, limit=limit), f"layer {blob.digest}")
 
-    return Trees(session.cache_folder / "trees", Keeper(mapping, why_refused(mapping)), read)
+    return read
+
+
+def room_of(session: Session) -> "Room":
+    """Give what one command may unpack into the cache."""
+    from wherry.layer.room import Room
+
+    return Room(
+        session.cache_folder, session.unpack_limit, hint="if it has to be so large: wherry --unpack-limit 200GB …"
+    )
 
 
 def why_refused(mapping: Mapping) -> Callable[[], str]:

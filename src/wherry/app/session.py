@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from wherry.registry.open import Registries
     from wherry.store.disk import DiskStore
 
+UNPACK_LIMIT = 64 << 30
+"""Bytes of files that one command unpacks, unless more are allowed."""
+
 
 class Session:
     """Everything outside that a use case may touch. Nothing is read from the process; safe to share between threads."""
@@ -34,6 +37,7 @@ class Session:
         progress: Progress | None = None,
         clock: Callable[[], float] = time.time,
         cancelled: Callable[[], bool] | None = None,
+        unpack_limit: int = UNPACK_LIMIT,
     ) -> None:
         """Take the values; nothing is opened yet.
 
@@ -48,6 +52,7 @@ class Session:
             progress: where steps are reported; None: nowhere.
             clock: seconds since the epoch, UTC.
             cancelled: asked while programs run; True ends them. None: nothing ends them.
+            unpack_limit: most bytes of files that one command unpacks into the cache.
         """
         self.store_folder = store
         self.cache_folder = cache
@@ -59,6 +64,7 @@ class Session:
         self.progress: Progress = progress or Silent()
         self.clock = clock
         self.cancelled = cancelled
+        self.unpack_limit = unpack_limit
 
     @classmethod
     def of(cls, environment: Mapping[str, str], *, cwd: Path) -> Self:

@@ -1,5 +1,6 @@
 """The commands, loaded when called, and the one place where an error becomes text."""
 
+import errno
 import importlib
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -8,11 +9,13 @@ import click
 
 from wherry import __version__
 from wherry.cli.world import World
-from wherry.errors import WherryError
+from wherry.errors import CannotWrite, HostUnable, InvalidUsage, WherryError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+_DESCRIPTORS = 64
+"""Open files that any command does with; a build of a few steps takes about 40."""
 COMMANDS = {
     "build": "Build the smallest working image from a Go module or a Dockerfile.",
     "why": "Explain why steps of a Dockerfile were rebuilt.",
@@ -102,11 +105,36 @@ class LazyGroup(click.Group):
 @click.option(
     "--cache", metavar="DIR", envvar="WHERRY_CACHE", help="Cache directory; it is safe to delete at any time."
 )
+@click.option(
+    "--unpack-limit",
+    metavar="SIZE",
+    envvar="WHERRY_UNPACK_LIMIT",
+    help="Most bytes of layers and archives that build and run unpack, such as 200GB. [default: 64 GiB]",
+)
 @click.pass_context
-def wherry(ctx: click.Context, store: str | None, cache: str | None) -> None:
+def wherry(ctx: click.Context, store: str | None, cache: str | None, unpack_limit: str | None) -> None:
     """Build the smallest working container image from a Go module or a Dockerfile."""
+    _check_descriptors()
     world: World = ctx.obj
     world.configure(store=store, cache=cache)
+    if unpack_limit is not None:
+        from wherry.settings.sizes import parse_bytes
+
+        world.unpack_limit = parse_bytes(unpack_limit)
+
+
+def _check_descriptors() -> None:
+    """Refuse to begin where so few files may be open that anything could fail halfway."""
+    import resource
+
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= allowed < _DESCRIPTORS and (most < 0 or most >= _DESCRIPTORS):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, most))
+    elif 0 <= allowed < _DESCRIPTORS:
+        raise HostUnable(
+            f"this shell lets a program open {allowed} files at once, and wherry needs {_DESCRIPTORS}",
+            hint=f"raise the limit: ulimit -n 1024 (its hard limit is {most} here; a new session or root can raise it)",
+        )
 
 
 def run(arguments: list[str], world: World) -> int:
@@ -142,14 +170,45 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
             return code  # stdout was what could not be written
         if world.environment.get("WHERRY_DEBUG"):
             raise
-        world.fail(
-            WherryError(
-                f"internal error: {type(error).__name__}: {error}",
-                hint="this is a bug; run it again with WHERRY_DEBUG=1 and report what it prints",
-            )
-        )
-        return 70  # EX_SOFTWARE
+        return _unforeseen(error, arguments, world)
     return code if isinstance(code, int) else 0
+
+
+def _unforeseen(error: Exception, arguments: list[str], world: World) -> int:
+    """Report what no room translated: a limit, a word that is no text, or else a bug of ours."""
+    known = _limited(error) or _misspelt(error, arguments)
+    world.fail(
+        known
+        or WherryError(
+            f"internal error: {type(error).__name__}: {error}",
+            hint="this is a bug; run it again with WHERRY_DEBUG=1 and report what it prints",
+        )
+    )
+    return known.exit_code if known else 70  # EX_SOFTWARE
+
+
+def _limited(error: Exception) -> WherryError | None:
+    """Name the limit of this process that an error comes from; None where it is another's."""
+    number = error.errno if isinstance(error, OSError) else None
+    where = f"{error.filename}: " if isinstance(error, OSError) and isinstance(error.filename, str) else ""
+    if number in (errno.EMFILE, errno.ENFILE):
+        return HostUnable(f"{where}too many open files", hint="raise the limit: ulimit -n 1024, or do less at once")
+    if number == errno.EFBIG:
+        return CannotWrite(
+            f"{where}a file would be larger than this shell allows", hint="raise the limit: ulimit -f unlimited"
+        )
+    return None
+
+
+def _misspelt(error: Exception, arguments: list[str]) -> WherryError | None:
+    """Name the words of the command line that came as other bytes than UTF-8, where something has to be text."""
+    if not isinstance(error, UnicodeEncodeError):
+        return None
+    words = [word.encode(errors="surrogateescape") for word in arguments]
+    odd = [repr(word)[2:-1] for word in words if word.decode(errors="ignore").encode() != word]
+    if not odd:
+        return None
+    return InvalidUsage(f"{', '.join(odd)}: not UTF-8", hint="only names of files may be other bytes")
 
 
 def _with_figures(error: WherryError) -> WherryError:

@@ -19,6 +19,7 @@ from wherry.layer.changes import WHITEOUT
 from wherry.layer.entry import Entry, Kind, Limits, Readable, encode_path
 from wherry.layer.header import InvalidArchive
 from wherry.layer.inside import Inside, LinksInCircle, Names
+from wherry.layer.room import Room
 from wherry.layer.tar import CHUNK
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -54,11 +55,12 @@ def unpack(
 
     Raises:
         InvalidArchive: a hard link or a link on the way leads nowhere, a whiteout, or a limit is broken.
-        CannotWrite: no space, or not allowed. What was made by then stays; delete the folder.
+        CannotWrite: no space (known before a file is written), or not allowed. What was made by then stays; delete the
+            folder.
     """
     limits, done = limits or Limits(), Unpacked()
-    with _opened(folder) as top, _Unpacker(top, done, owners=owners, devices=devices, most=limits.size) as unpacker:
-        for entry, body in entries:
+    with _opened(folder) as top, _Unpacker(top, done, owners=owners, devices=devices) as unpacker:
+        for entry, body in Room(folder, limits.size).bounded(entries):
             done.entries += 1
             if done.entries > limits.entries:
                 raise InvalidArchive(str(folder), f"more than {limits.entries} entries")
@@ -95,8 +97,8 @@ def _translated(folder: Path, path: str) -> Iterator[None]:
 
 
 class _Unpacker:
-    def __init__(self, top: int, done: Unpacked, *, owners: bool, devices: bool, most: int) -> None:
-        self._top, self._done, self._most = top, done, most
+    def __init__(self, top: int, done: Unpacked, *, owners: bool, devices: bool) -> None:
+        self._top, self._done = top, done
         self._owners, self._devices = owners, devices
         self._folders: dict[Names, Entry] = {}
         self._here = Inside(top)
@@ -161,8 +163,6 @@ class _Unpacker:
         with open(opened, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor is no path
             while chunk := body.read(CHUNK):
                 self._done.size += len(chunk)
-                if self._done.size > self._most:
-                    raise InvalidArchive(entry.path, f"more than {self._most} bytes in all")
                 while chunk := chunk[file.write(chunk) :]:
                     pass
             self._dress(entry, file.fileno())

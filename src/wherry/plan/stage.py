@@ -8,6 +8,8 @@ import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.arguments import NOT_IN_ENVIRONMENT
 from wherry.dockerfile.errors import DockerfileError
@@ -128,10 +130,25 @@ class Dispatcher:
         """
         try:
             self._one(instruction)
+            if not isinstance(instruction, of.Arg | of.Run | of.Copy | of.Add):
+                self._check_text(instruction)
         except DockerfileError as error:
             raise error.placed(instruction.lines) from None
         except BadPattern as error:
             raise DockerfileError(error.message, instruction.lines, hint=error.hint) from None
+
+    def _check_text(self, instruction: of.Instruction) -> None:
+        """Refuse what a config can't hold: it is JSON, and its strings are Unicode (RFC 8259, section 8.1)."""
+        draft = self.state.draft
+        try:
+            msgspec.json.encode((draft.config(), draft.author))
+        except UnicodeEncodeError as error:
+            bad = error.object[error.start : error.end].encode(errors="surrogateescape").hex(" ")
+            raise DockerfileError(
+                f"{type(instruction).__name__.upper()}: its bytes {bad} are not UTF-8, and an image's config can hold "
+                "nothing else",
+                hint="save the Dockerfile as UTF-8, or give the program those bytes in a file (COPY)",
+            ) from None
 
     def _one(self, instruction: of.Instruction) -> None:
         match instruction:

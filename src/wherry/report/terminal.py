@@ -37,4 +37,9 @@ def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[s
 
 def printable(text: str) -> str:
     """Show control characters and broken bytes of somebody else's text, instead of sending them to the terminal."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    """Write a byte that is no UTF-8, which Python keeps as a surrogate (PEP 383), as that byte."""
+    return f"\\x{ord(char) - 0xDC00:02x}" if "\udc80" <= char <= "\udcff" else ascii(char)[1:-1]

@@ -11,13 +11,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from wherry.sandbox.frames import Body, Entry, write_frames
 from wherry.sandbox.ids import Mapping
 from wherry.sandbox.line import FAILED
 from wherry.sandbox.spec import Change, Container, Delete, Event, Measure, Serve, Tar, Unpack, Weigh
 from wherry.sandbox.start import Launcher, raised
+
+if TYPE_CHECKING:
+    from wherry.layer.room import Room
 
 Job = Container | Change | Measure | Tar | Delete | Unpack | Weigh
 _LARGEST_EVENT = 1 << 16
@@ -27,9 +30,12 @@ _CHUNK = 1 << 20
 class Crew:
     """Whoever does a build's jobs, as one user with the ids that user has."""
 
-    def __init__(self, mapping: Mapping, why: Callable[[], str], isolation: str = "auto") -> None:
-        """Take whose they are, whom to ask why namespaces may be refused here, and how steps are kept apart."""
+    def __init__(
+        self, mapping: Mapping, why: Callable[[], str], isolation: str = "auto", room: "Room | None" = None
+    ) -> None:
+        """Take the ids, why namespaces may be refused here, how steps are kept apart, and what unpacking may take."""
         self.mapping = mapping
+        self._room = room
         self._isolation = isolation
         self._why = why
         self._launcher: Launcher | None = None
@@ -85,7 +91,7 @@ class Crew:
         )
         with self.at_work(job) as hand:
             with suppress(BrokenPipeError):
-                write_frames(entries, hand.frames)
+                write_frames(self._bounded(entries), hand.frames)
             event = hand.wait()
         return event["depends"], event["bytes"]
 
@@ -118,7 +124,7 @@ class Crew:
         with self.at_work(job) as hand:
             with suppress(BrokenPipeError):
                 for archive in archives:
-                    write_frames(archive, hand.frames, close=False, plain=True)
+                    write_frames(self._bounded(archive), hand.frames, close=False, plain=True)
             hand.frames.close()
             hand.wait()
 
@@ -141,6 +147,9 @@ class Crew:
                 yield _until_done(stream, hand)
             finally:
                 context.__exit__(None, None, None)
+
+    def _bounded(self, entries: Iterable[tuple[Entry, Body]]) -> Iterable[tuple[Entry, Body]]:
+        return self._room.bounded(entries) if self._room else entries
 
     def _hand_over(self, job: Job, out: int, err: int) -> "Hand":
         line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

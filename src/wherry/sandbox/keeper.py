@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wherry.sandbox.frames import Body, Entry, write_frames
 from wherry.sandbox.ids import Mapping
 from wherry.sandbox.spec import Delete, Event, Unpack, Weigh
 from wherry.sandbox.start import Launcher, SandboxRefused, raised
+
+if TYPE_CHECKING:
+    from wherry.layer.room import Room
 
 _AT_ONCE = 1000
 """Folders whose weights fit into one event of the launcher."""
@@ -21,6 +25,8 @@ class Keeper:
     mapping: Mapping
     why: Callable[[], str]
     """Asked why namespaces may be refused here."""
+    room: "Room | None" = None
+    """What layers may take; None: all there is."""
 
     @property
     def identity(self) -> str:
@@ -44,6 +50,7 @@ class Keeper:
         Raises:
             BadLayer: an entry can't be what it says.
             SandboxRefused: this machine gives no user namespace.
+            InvalidArchive, CannotWrite: it is more than there is room for.
         """
         job = Unpack(
             task="unpack",
@@ -55,7 +62,7 @@ class Keeper:
         launcher = Launcher(job)
         try:
             with suppress(BrokenPipeError):
-                write_frames(entries, launcher.frames)
+                write_frames(self.room.bounded(entries) if self.room else entries, launcher.frames)
             event = _last(launcher)
         except BaseException:
             launcher.kill()

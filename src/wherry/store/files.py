@@ -14,7 +14,7 @@ from wherry.errors import CannotWrite, InvalidDocument, NotPermitted
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 """A link is not followed, and a pipe is not waited for."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 _FLUSHED = 32 << 20
@@ -72,7 +72,11 @@ def read_regular(path: str | Path, limit: int) -> bytes | None:
 
 def cannot_write(path: str | Path, error: OSError) -> CannotWrite:
     """Say what stopped a write, and what to do about it."""
-    if error.errno in _FULL:
+    if error.errno == errno.EFBIG:
+        hint = (
+            "raise this shell's limit on the size of files (`ulimit -f unlimited`) and run it again; nothing was lost"
+        )
+    elif error.errno in _FULL:
         hint = "free some space (`wherry gc` deletes what no name leads to) and run it again; nothing was lost"
     elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         hint = "change the owner or mode of the folder, or name another one"

@@ -185,7 +185,8 @@ class Results:
         except sqlite3.DatabaseError as error:
             if not self._path.is_dir() and not (self._path.exists() and _is_damage(error)):
                 raise CannotWrite(
-                    f"{self._path}: {error}", hint="name another folder with --cache or $WHERRY_CACHE"
+                    f"{self._path}: {error}",
+                    hint="make room there (a full disk, a limit of `ulimit -f`), or name another folder with --cache",
                 ) from error
             self._set_aside(error)
             return self._prepared()

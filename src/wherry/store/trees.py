@@ -26,6 +26,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from wherry.digest import Digest
+from wherry.errors import HostUnable
 from wherry.oci.config import chain_ids
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
@@ -34,6 +35,8 @@ from wherry.store.locks import Lock, acquire
 
 _RECORD = "tree.json"
 _KINDS = ("layers", "chains", "steps")
+MOST_LAYERS = 500
+"""That one overlay joins: OVL_MAX_STACK in Linux 6.18, fs/overlayfs/params.h."""
 FORMAT = 2
 """Changes when trees of before can't be used any more."""
 
@@ -328,11 +331,17 @@ class Hold(Generic[E]):
         """Give an image's layers, base first; what is not unpacked yet is, and another process at it is waited for.
 
         Raises:
+            HostUnable: it has more layers than can be mounted; nothing was read.
             BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive: a layer is not what it should be.
             CannotWrite: the cache can't be written.
         """
+        if (count := len(image.config.diff_ids)) > MOST_LAYERS:
+            raise HostUnable(
+                f"{image.descriptor.digest}: the image has {count} layers, and Linux mounts at most {MOST_LAYERS}",
+                hint="build it with fewer layers; copying, pushing and inspecting it work",
+            )
         trees: list[Tree] = []
-        for number in range(len(image.config.diff_ids)):
+        for number in range(count):
             with self._looking():
                 trees.append(self._trees._layer(image, number, trees))  # noqa: SLF001 - it is the other half of that class
                 self._keep(trees[-1])

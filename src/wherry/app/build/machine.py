@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.app.build.dockerfile_work import Machine
-from wherry.app.sandboxes import mapping_of, why_refused
+from wherry.app.sandboxes import layer_reader, mapping_of, room_of, why_refused
 from wherry.app.session import Session
 from wherry.build.git import Credentials
 from wherry.errors import HostUnable
@@ -19,13 +19,7 @@ from wherry.sandbox.spec import Container, Emulator
 from wherry.store.trees import Trees
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from wherry.build.outside import Fetcher
-    from wherry.digest import Digest
-    from wherry.layer.entry import Entry
-    from wherry.layer.tar import Body
-    from wherry.oci.descriptor import Descriptor
 
 _RESOLV = Path("/etc/resolv.conf")
 
@@ -67,10 +61,10 @@ def machine_of(
             hint="leave it out: a plain user's steps run in a user namespace",
         )
     overlay = kernel.overlay(root=mapping.kind == "all").works and isolation != "chroot"
-    crew = Crew(mapping, refused, isolation)
+    crew = Crew(mapping, refused, isolation, room_of(session))
     return Machine(
         crew=crew,
-        trees=Trees(session.cache_folder / "trees", crew, _reader(session)),
+        trees=Trees(session.cache_folder / "trees", crew, layer_reader(session, session.store)),
         overlay=overlay,
         account=_account,
         emulator=lambda platform: _emulator(session, kernel, platform),
@@ -118,16 +112,6 @@ def _say_of_ids(mapping: Ids, notice: Callable[[str], None]) -> None:
             "this user has no sub-ids: steps run as root with one id, so other users than root can't be had in them; "
             "/etc/subuid and /etc/subgid give more"
         )
-
-
-def _reader(session: Session) -> "Callable[[Descriptor, Digest], Iterator[tuple[Entry, Body]]]":
-    def read(blob: "Descriptor", diff_id: "Digest") -> "Iterator[tuple[Entry, Body]]":
-        from wherry.layer.decompress import open_layer
-        from wherry.layer.tar import read_tar
-
-        return read_tar(open_layer(session.store, blob, diff_id), f"layer {blob.digest}")
-
-    return read
 
 
 def _account(layers: Sequence[str], user: str) -> Account:

@@ -45,7 +45,7 @@ def test_an_error_has_its_line(shell, text):
         shell("build", "-f", "Dockerfile", ".")
 
     assert "Dockerfile:" in shell.err
-    assert "wherry itself failed" not in shell.err
+    assert "internal error" not in shell.err
     assert shell.store.tags() == {}
 
 

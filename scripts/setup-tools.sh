@@ -13,7 +13,7 @@ say() { printf '%s\n' "$*" >&2; }
 
 # What stands before the colon is the file or program that shows that the package after it is there.
 missing_packages() {
-    for pair in skopeo:skopeo umoci:umoci qemu-aarch64-static:qemu-user-static newuidmap:uidmap strace:strace \
+    for pair in skopeo:skopeo umoci:umoci qemu-aarch64-static:qemu-user-static newuidmap:uidmap pasta:passt slirp4netns:slirp4netns ip:iproute2 nsenter:util-linux strace:strace \
         busybox:busybox-static mmdebstrap:mmdebstrap docker-registry:docker-registry zsh:zsh fish:fish readelf:binutils zstd:zstd git:git gcc:gcc \
         etcd:etcd-server ssh-agent:openssh-client chromium:chromium chromedriver:chromium-driver \
         /usr/include/stdio.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates; do

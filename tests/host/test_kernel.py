@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wherry.cli.machine import isolation_of
 
 from needs import need
+from wherry.app.build.machine import isolation_of
 from wherry.host.kernel import Kernel, emulation, id_map, sub_ids
 from wherry.platform import ALL, Platform
 

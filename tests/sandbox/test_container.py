@@ -18,6 +18,7 @@ from needs import need_root
 from wherry.layer.entry import Entry
 from wherry.sandbox import attend, rootfs
 from wherry.sandbox.attend import run_container
+from wherry.sandbox.capabilities import DOCKERS
 from wherry.sandbox.ids import Mapping
 from wherry.sandbox.keeper import Keeper
 from wherry.sandbox.spec import Container
@@ -62,7 +63,9 @@ def job(layers: list[str], *argv: str, **values: object) -> Container:
         task="run", ids=None, stage=str(Path(layers[0]).parent / "stage"), layers=layers, overlay=True,
         read_only=False, argv=["/app/probe", *argv], environment={"PATH": "/app"}, folder="/", uid=65532, gid=65532,
         groups=[], hostname="", volumes=[], emulator=None, terminal=False,
-        writable="", own_tmp=True, mounts=[], privileges="none", network="host", shm=0, limits=[],
+        writable="", own_tmp=True, mounts=[], privileges="usual", capabilities=list(DOCKERS),
+        no_new_privileges=False, seccomp="usual", socketcall=False, network="host", uplink=None,
+        shared="", processes=None, shm=0, limits=[],
     )  # fmt: skip
     return {**usual, **values}
 

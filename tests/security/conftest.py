@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from containers import Person
 from dockerfile.conftest import person, persons
 
-__all__ = ["devices", "person", "persons"]
+__all__ = ["devices", "everybody", "person", "persons"]
 
 _NODES = ("null", "zero", "full", "random", "urandom", "tty")
 
@@ -27,3 +28,9 @@ def devices() -> Iterator[None]:
         ):
             os.chown(place, status.st_uid, status.st_gid)
             place.chmod(status.st_mode & 0o7777)
+
+
+@pytest.fixture(scope="module")
+def everybody(persons: dict[str, Person]) -> dict[str, Person]:
+    """All of them, by kind."""
+    return persons

@@ -6,12 +6,11 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from containers import Person, people
+from containers import Person
 from dockerfile import bases
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="containers need Linux")]
@@ -27,21 +26,6 @@ RUN --mount=type=cache,target=/a/cache --mount=type=tmpfs,target=/b/tmpfs touch 
 USER 1234
 CMD ["sh", "-c", "cat /made/here/deep/er/file /tree/inner/file && ls /byrun"]
 """
-
-
-@pytest.fixture(scope="module")
-def everybody() -> Iterator[dict[str, Person]]:
-    """Root, a user with sub-ids and one without; or only who we are."""
-    with people() as found:
-        yield found
-
-
-@pytest.fixture(params=["root", "many", "one"])
-def person(request: pytest.FixtureRequest, everybody: dict[str, Person]) -> Person:
-    """Each of them."""
-    if request.param not in everybody:
-        pytest.skip("only root can make plain users to run this as")
-    return everybody[request.param]
 
 
 def ended(person: Person, umask: int, *arguments: str) -> str:

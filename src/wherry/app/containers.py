@@ -1,6 +1,7 @@
 """One container of an image, run rootless on this machine."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,10 +41,13 @@ def run(
     """
     located = find(session, name)
     from wherry.app.sandboxes import mapping_of, trees_of, why_refused
+    from wherry.host.cgroups import pids_folders
     from wherry.host.kernel import Kernel
+    from wherry.host.usernet import user_network
     from wherry.runtime.run import Place, prepare
     from wherry.runtime.run import run as start
     from wherry.sandbox.accounts import read_accounts
+    from wherry.sandbox.networks import Networks
 
     kernel = Kernel.of_host()
     image = _choose(located, platform, kernel.platform)
@@ -57,9 +61,29 @@ def run(
             notice(f"one user only, {spec.account.uid}: all files are its own (/etc/subuid has no more ids for you)")
         if not overlay.works:
             notice(f"layers are copied together, which takes longer: {overlay.reason}")
-        notice("network: this machine's own")
-        place = Place(layers, trees.stage, mapping, emulator, overlay.works)
+        place = Place(
+            layers,
+            trees.stage,
+            mapping,
+            emulator,
+            overlay.works,
+            Networks.of(user_network(session.environment.get("PATH", os.defpath))),
+            pids_folders(),
+            image.platform.architecture,
+        )
+        _say_network(place.network.mode(wishes.security.network), spec.environment, notice)
         return start(spec, place, notice=notice, why=why_refused(mapping))
+
+
+def _say_network(mode: str, environment: Mapping[str, str], notice: Callable[[str], None]) -> None:
+    """Say which network a container has, if it is not its own, and what can't be reached from its own."""
+    if mode == "host":
+        notice("network: this machine's own")
+    if mode == "own":
+        from wherry.host.usernet import loopback_hosts
+
+        for variable, host in loopback_hosts(environment):
+            notice(f"{variable}: {host} is on this machine's loopback, out of reach; --network host reaches it")
 
 
 def _choose(located: Located, wanted: Platform | None, here: Platform) -> "Image":

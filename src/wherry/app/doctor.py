@@ -10,9 +10,10 @@ from pathlib import Path
 from wherry.app.network import docker_config, keyring_of
 from wherry.app.session import Session
 from wherry.errors import WherryError
-from wherry.host.cgroups import Cgroup, own_cgroup
+from wherry.host.cgroups import Cgroup, own_cgroup, pids_folders
 from wherry.host.kernel import Ability, Kernel, emulation
 from wherry.host.process import Command, which
+from wherry.host.usernet import NoUserNetwork, user_network
 from wherry.platform import Platform
 
 _ROOM = 2 << 30
@@ -60,7 +61,9 @@ def doctor(session: Session) -> Iterator[Check]:
     yield _of("overlay", kernel.overlay(root=root))
     yield _processors(session, kernel)
     yield _of("binfmt", kernel.own_binfmt())
+    yield _step_network(session)
     yield limits(own_cgroup())
+    yield _processes_limit(root=root)
     yield from _log_ins(session)
     yield _network(session)
     yield _daemon(session)
@@ -70,6 +73,29 @@ def doctor(session: Session) -> Iterator[Check]:
 
 def _of(name: str, ability: Ability) -> Check:
     return Check(name, State.FINE if ability.works else State.LIMITED, ability.reason, ability.remedy)
+
+
+def _step_network(session: Session) -> Check:
+    """Look for what gives containers a network of their own."""
+    found = user_network(session.environment.get("PATH", os.defpath))
+    if isinstance(found, NoUserNetwork):
+        reason = f"{found.reason}: steps and containers share this machine's, without raw and packet sockets"
+        return Check("container network", State.LIMITED, reason, found.remedy)
+    words = f"one of its own by {found.program}"
+    return Check(
+        "container network", State.FINE, f"{words}; name server at {found.forward}" if found.forward else words
+    )
+
+
+def _processes_limit(*, root: bool) -> Check:
+    """Look for a control group that can limit how many processes root's containers have."""
+    if not root:
+        return Check("process limit", State.FINE, "setrlimit holds for a plain user's steps")
+    folders = [folder for folder in pids_folders() if os.access(folder, os.W_OK)]
+    if folders:
+        return Check("process limit", State.FINE, f"a pids control group below {folders[-1]}")
+    remedy = "mount the control group of the kind pids so that it can be written"
+    return Check("process limit", State.LIMITED, "no pids control group can be made: steps are not limited", remedy)
 
 
 def _go(session: Session) -> Check:

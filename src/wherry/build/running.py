@@ -18,18 +18,23 @@ from typing import IO, Protocol
 
 from wherry.build.caches import begun, cache_folder
 from wherry.errors import InvalidUsage, WherryError
+from wherry.host.usernet import loopback_hosts
 from wherry.plan.draft import go_quoted
 from wherry.plan.stage_steps import Execute, StepMount
 from wherry.platform import Platform
 from wherry.sandbox.accounts import Account
+from wherry.sandbox.capabilities import DOCKERS
 from wherry.sandbox.crew import Crew, Hand
-from wherry.sandbox.spec import Container, Emulator, Mount
+from wherry.sandbox.networks import Networks
+from wherry.sandbox.spec import Container, Emulator, Group, Mount
 
 HOSTNAME = "buildkitsandbox"
 """What the machine of a step is called, as in BuildKit: builds that write it down give the same."""
 _MOST_PROCESSES = 16384
 _NPROC = 6  # RLIMIT_NPROC
 _TICK = 0.5
+_UNREACHED = "is on this machine's loopback, which steps can't reach from a network of their own"
+_OPENS = "--network host --allow network.host"
 _LONGEST_LINE = 1 << 14
 _LIMITS = {
     "core": 4, "cpu": 0, "data": 2, "fsize": 1, "locks": 10, "memlock": 8, "msgqueue": 12, "nice": 13, "nofile": 7,
@@ -110,6 +115,9 @@ class Runs:
     """Told what a step prints: the step, and a line."""
     proxies: tuple[tuple[str, str], ...] = ()
     resolv_conf: bytes = b""
+    network: Networks = field(default_factory=Networks)
+    groups: tuple[str, ...] = ()
+    """Folders in which control groups that limit processes may be made, best first."""
     floor: int = 256 << 20
     """Bytes that have to stay free on the disk."""
     failed: Callable[[Container, int], None] = field(default=lambda _job, _code: None)
@@ -130,6 +138,9 @@ class Runs:
         """
         with ExitStack() as stack:
             job = self._job(action, where, stack)
+            if job["network"] == "own":
+                for variable, host in loopback_hosts(job["environment"]):
+                    self.notice(name, f"{variable}: {host} {_UNREACHED}; if steps need it: {_OPENS}")
             code, words = self._attend(name, job)
             if code:
                 self.failed(job, code)
@@ -159,6 +170,7 @@ class Runs:
                 mounts += self._mounts(mount, stacks, environment, stack, where)
         limits = [(_NPROC, _MOST_PROCESSES, _MOST_PROCESSES)]
         limits += [(_limit(name), soft, hard) for name, soft, hard in action.limits]
+        network = self.network.mode(action.network)
         return Container(
             task="run",
             ids=ids if inside else None,
@@ -179,11 +191,25 @@ class Runs:
             writable=str(where.writable),
             own_tmp=False,
             mounts=mounts,
-            privileges="all" if action.privileged else "docker",
-            network="none" if action.network == "none" else "host",
+            privileges="all" if action.privileged else "usual",
+            capabilities=list(DOCKERS),
+            no_new_privileges=False,
+            seccomp="usual",
+            socketcall=action.platform.architecture == "386",
+            network=network,
+            uplink=self.network.uplink if network == "own" else None,
+            shared=self.network.reason,
+            processes=self._processes(limits, asked="nproc" in [name for name, _, _ in action.limits]),
             shm=action.shm or 64 << 20,
             limits=limits,
         )
+
+    def _processes(self, limits: Sequence[tuple[int, int, int]], *, asked: bool) -> Group | None:
+        """Limit processes by a control group too where root runs steps: no other limit holds for root."""
+        if self.crew.mapping.kind != "all":
+            return None
+        most = [hard for number, _, hard in limits if number == _NPROC][-1]
+        return Group(parents=list(self.groups), most=most, required=asked) if most >= 0 else None
 
     def _provided(self, action: Execute) -> Iterator[Mount]:
         hosts = f"127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n"

@@ -154,13 +154,15 @@ DOCKERFILE = (
         "--network",
         type=click.Choice(["default", "host", "none"]),
         default="default",
-        help="Dockerfile: network of RUN steps; default is the host's.",
+        help="Dockerfile: network of RUN steps. default: one of its own for each step, by pasta or slirp4netns; host: the "
+        "host's, with --allow network.host; none: loopback only.",
     ),
     click.option(
         "--allow",
         multiple=True,
         metavar="WHAT",
-        help="Dockerfile: security.insecure permits privileged steps; published.secret permits secrets in the image.",
+        help="Dockerfile: network.host permits the host's network; security.insecure permits privileged steps; "
+        "published.secret permits secrets in the image.",
     ),
     click.option(
         "--isolation",

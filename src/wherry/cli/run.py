@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -51,6 +52,30 @@ _LARGEST_LIST = 1 << 20
     "--read-only", is_flag=True, help="Make the root file system read-only, except /tmp, /dev/shm and volumes."
 )
 @click.option("-h", "--hostname", default="", metavar="NAME", help="Host name in the container.")
+@click.option(
+    "--network",
+    type=click.Choice(["default", "host", "none"]),
+    default="default",
+    help="default: a network of its own by pasta or slirp4netns; host: the host's; none: loopback only.",
+)
+@click.option(
+    "-p",
+    "--publish",
+    multiple=True,
+    metavar="[ADDRESS:]PORT:PORT",
+    help="Publish a port of the container on this machine, on 127.0.0.1 unless an address is given.",
+)
+@click.option("--cap-add", multiple=True, metavar="NAME", help="Add a capability, or ALL, to Docker's fourteen.")
+@click.option("--cap-drop", multiple=True, metavar="NAME", help="Drop a capability, or ALL.")
+@click.option(
+    "--security-opt",
+    multiple=True,
+    metavar="OPTION",
+    help="no-new-privileges, seccomp=FILE (a profile as Docker has it) or seccomp=unconfined.",
+)
+@click.option(
+    "--pids-limit", type=click.IntRange(min=-1), default=-1, help="Maximum number of processes. [default: no limit]"
+)
 @click.option("-i", "--interactive", is_flag=True, help="Keep stdin open.")
 @click.option("-t", "--tty", is_flag=True, help="Allocate a terminal.")
 @click.option("--rm", is_flag=True, help="Accepted for docker compatibility; containers are always removed.")
@@ -71,6 +96,12 @@ def command(  # noqa: PLR0913 - docker's options, one each
     platform: str | None,
     read_only: bool,
     hostname: str,
+    network: str,
+    publish: tuple[str, ...],
+    cap_add: tuple[str, ...],
+    cap_drop: tuple[str, ...],
+    security_opt: tuple[str, ...],
+    pids_limit: int,
     interactive: bool,
     tty: bool,
     rm: bool,  # noqa: ARG001 - accepted because people are used to it
@@ -79,8 +110,9 @@ def command(  # noqa: PLR0913 - docker's options, one each
     """Run IMAGE on this machine, rootless, and exit with its exit code.
 
     IMAGE is a name or digest of the local store, a layout folder or an archive; a name with a registry that is not in
-    the local store is read from the registry. The container uses the host's network; what it writes outside volumes is
-    discarded when it exits. Put options before IMAGE: everything after it is passed to the program.
+    the local store is read from the registry. The container has a network of its own where pasta or slirp4netns is
+    installed: publish ports with -p. What it writes outside volumes is discarded when it exits. Put options before
+    IMAGE: everything after it is passed to the program.
     """
     if not sys.platform.startswith("linux"):
         raise HostUnable(
@@ -89,7 +121,18 @@ def command(  # noqa: PLR0913 - docker's options, one each
         )
     from wherry.app.containers import run
     from wherry.runtime.run import Wishes, parse_volume
+    from wherry.runtime.security import parse_port, parse_security
 
+    if publish and network != "default":
+        raise InvalidUsage(
+            f"-p with --network {network}: there is nothing to publish to", hint="leave out -p, or --network"
+        )
+    security = replace(
+        parse_security(security_opt, cap_add, cap_drop, world.cwd),
+        network=network,
+        ports=tuple(parse_port(text) for text in publish),
+        processes=max(pids_limit, 0),
+    )
     wishes = Wishes(
         arguments=arguments,
         entrypoint=entrypoint,
@@ -100,6 +143,7 @@ def command(  # noqa: PLR0913 - docker's options, one each
         hostname=hostname,
         read_only=read_only,
         stdin=interactive,
+        security=security,
         terminal=tty and _has_terminal(world, quiet=quiet),
     )
 

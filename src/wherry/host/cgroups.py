@@ -68,6 +68,15 @@ def _place(root: Path, controller: str) -> _Place:
     return _Place(version, mount, PurePosixPath("/", unified))
 
 
+def pids_folders(root: Path = Path("/")) -> tuple[str, ...]:
+    """Name the folders in which a control group that limits processes may be made: our own group, and those above it.
+
+    In version 2 a group with processes in it hands no limits down, so one above it may be the first that does.
+    """
+    place = _place(root, "pids")
+    return tuple(str(folder) for folder in place.folders() if place.version and folder.is_dir())
+
+
 def _share(place: Path) -> float | None:
     quota, _, period = _text(place / "cpu.max").partition(" ")
     if not quota:

@@ -48,6 +48,8 @@ class Wishes:
     hosts: tuple[tuple[str, str], ...] = ()
     limits: tuple[tuple[str, int, int], ...] = ()
     shm: int = 0
+    host_network: bool = False
+    """Whether steps may ask for the host's network as it is (`--allow network.host`)."""
     insecure: bool = False
     """Whether steps may ask for all privileges (`--allow security.insecure`)."""
     epoch: int | None = None
@@ -382,6 +384,12 @@ class Dispatcher:
             mounts.append(mount)
             needs += stack
         network = instruction.network if instruction.network != "default" else self.wishes.network
+        if network == "host" and not self.wishes.host_network:
+            asked = "RUN --network=host" if instruction.network == "host" else "--network host"
+            raise DockerfileError(
+                f"{asked}: the step asks for this machine's own network, and that was not allowed",
+                hint="allow it with --allow network.host",
+            )
         action = Execute(
             argv=argv,
             environment=tuple(state.env.items()),

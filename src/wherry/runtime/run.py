@@ -12,14 +12,17 @@ from pathlib import Path
 
 from wherry.errors import InvalidDocument, InvalidUsage, NotFound
 from wherry.oci.config import RuntimeConfig
+from wherry.runtime.security import Security
 from wherry.sandbox import ids
 from wherry.sandbox.accounts import Account, Accounts
 from wherry.sandbox.attend import run_container
-from wherry.sandbox.spec import Container, Emulator
+from wherry.sandbox.networks import Networks
+from wherry.sandbox.spec import Container, Emulator, Group
 from wherry.sandbox.spec import Volume as VolumeDocument
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
+_NPROC = 6  # RLIMIT_NPROC
 _PROVIDED = ("/etc/resolv.conf", "/etc/hosts")
 
 
@@ -48,6 +51,7 @@ class Wishes:
     read_only: bool = False
     stdin: bool = False
     terminal: bool = False
+    security: Security = field(default_factory=Security)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class RunSpec:
     read_only: bool
     stdin: bool
     terminal: bool
+    security: Security
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,11 @@ class Place:
     mapping: ids.Mapping
     emulator: Emulator | None = None
     overlay: bool = True
+    network: Networks = field(default_factory=Networks)
+    groups: tuple[str, ...] = ()
+    """Folders in which control groups that limit processes may be made, best first."""
+    architecture: str = ""
+    """Of the image."""
 
 
 def prepare(config: RuntimeConfig, wishes: Wishes, accounts: Accounts, name: str) -> RunSpec:
@@ -113,6 +123,7 @@ def prepare(config: RuntimeConfig, wishes: Wishes, accounts: Accounts, name: str
         read_only=wishes.read_only,
         stdin=wishes.stdin,
         terminal=wishes.terminal,
+        security=wishes.security,
     )
 
 
@@ -137,7 +148,9 @@ def run(spec: RunSpec, place: Place, *, notice: Callable[[str], None], why: Call
 
 def document(spec: RunSpec, place: Place) -> Container:
     """Write down what the launcher is asked."""
-    account = spec.account
+    account, security = spec.account, spec.security
+    network = place.network.publishing(security.ports)
+    mode = network.mode(security.network)
     asked = [_volume(volume, provided=False) for volume in spec.volumes]
     provided = [
         _volume(Volume(Path(path), path, read_only=True), provided=True) for path in _PROVIDED if Path(path).exists()
@@ -162,11 +175,24 @@ def document(spec: RunSpec, place: Place) -> Container:
         writable="",
         own_tmp=True,
         mounts=[],
-        privileges="none",
-        network="host",
+        privileges="usual",
+        capabilities=list(security.capabilities),
+        no_new_privileges=security.no_new_privileges,
+        seccomp=security.seccomp,
+        socketcall=place.architecture == "386",
+        network=mode,
+        uplink=network.uplink if mode == "own" else None,
+        shared=network.reason,
+        processes=_processes(security.processes, place),
         shm=0,
-        limits=[],
+        limits=[(_NPROC, security.processes, security.processes)] if security.processes else [],
     )
+
+
+def _processes(most: int, place: Place) -> Group | None:
+    if not most or place.mapping.kind != "all":
+        return None
+    return Group(parents=list(place.groups), most=most, required=True)
 
 
 def _environment(config: RuntimeConfig, wishes: Wishes, account: Account) -> dict[str, str]:

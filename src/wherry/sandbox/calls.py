@@ -45,6 +45,8 @@ _CLOSE_RANGE, _OPENAT2 = 436, 437
 _CLOSE_ON_EXEC = 4  # CLOSE_RANGE_CLOEXEC
 _PATIENCE = 128
 _PROC_SUPER_MAGIC = 0x9FA0
+_LANDLOCK, _LANDLOCK_RESTRICT, _LANDLOCK_SCOPES = 444, 446, 6
+"""landlock_create_ruleset, landlock_restrict_self, and the version that has scopes."""
 _KEYCTL = {"x86_64": 250, "i686": 288, "armv7l": 311, "ppc64le": 271, "s390x": 280}
 _KEYCTL_GENERIC = 219
 _MIPS_LIKE = os.uname().machine.startswith(("mips", "ppc", "sparc", "alpha"))
@@ -77,6 +79,11 @@ class _OpenHow(ctypes.Structure):
 def unshare(flags: int) -> None:
     """Leave namespaces for new ones."""
     _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def enter_namespace(opened: int, kind: int) -> None:
+    """Move into the namespace that a descriptor is of; `kind` is its CLONE_NEW… flag."""
+    _checked(_libc.setns(ctypes.c_int(opened), ctypes.c_int(kind)), "setns")
 
 
 def make_private() -> None:
@@ -193,6 +200,28 @@ def allow_inspection() -> None:
 def forbid_inspection() -> None:
     """Keep others of the same user out of this process's memory and /proc entry."""
     _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def part_sockets() -> bool:
+    """Keep this process, and what it starts, from abstract sockets of others; tell whether the kernel can.
+
+    It takes CAP_SYS_ADMIN in our user namespace. Source: landlock(7), LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET (Linux 6.12).
+    """
+    version = _libc.syscall(ctypes.c_long(_LANDLOCK), None, ctypes.c_size_t(0), ctypes.c_uint32(1))
+    if version < _LANDLOCK_SCOPES:
+        return False
+    wanted = (ctypes.c_uint64 * 3)(0, 0, 1)  # struct landlock_ruleset_attr: files, ports, scopes
+    try:
+        ruleset = _call(_LANDLOCK, ctypes.byref(wanted), ctypes.sizeof(wanted), 0, name="landlock")
+    except OSError:
+        return False
+    try:
+        _call(_LANDLOCK_RESTRICT, ruleset, 0, name="landlock")
+    except OSError:
+        return False
+    finally:
+        os.close(ruleset)
+    return True
 
 
 def forbid_new_privileges() -> None:

@@ -12,11 +12,11 @@ import select
 import signal
 import stat
 
-from wherry.sandbox import calls
-from wherry.sandbox.container import EVERY, MKNOD, NOT_STARTED, ROOTS, SYS_CHROOT, Payload
+from wherry.sandbox import calls, confine
+from wherry.sandbox.container import NOT_STARTED, Payload
 from wherry.sandbox.devices import NODES
 from wherry.sandbox.flatten import flatten
-from wherry.sandbox.line import FAILED, LINE, tell
+from wherry.sandbox.line import FAILED, LINE, describe, tell
 from wherry.sandbox.places import make_folder, open_inside, resolve, take_away
 from wherry.sandbox.settle import settle
 from wherry.sandbox.trash import delete_folder
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _BY_SIGNAL = 128
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_KEPT = tuple(capability for capability in ROOTS if capability not in (SYS_CHROOT, MKNOD))
+_SYS_CHROOT, _MKNOD = 18, 27
 _NOTICE = (
     "no namespaces and mounts are to be had here: the step runs in a chroot, without /proc; that keeps files apart, "
     "but not processes (a step can signal and trace those of its user), network, sockets and System V IPC"
@@ -45,6 +45,9 @@ def run(job: "Container") -> int:
     calls.adopt_orphans()
     caller = os.getppid()
     calls.outlive_parent()  # so that what was put in is taken out, secrets first, whoever is killed
+    confine.without_namespaces(job)
+    job["capabilities"] = [number for number in job["capabilities"] if number not in (_SYS_CHROOT, _MKNOD)]
+    outer = confine.Outer(job)
     root = f"{job['writable']}/full"
     flatten(job["layers"], root)
     guests = _Guests(root, job["writable"])
@@ -54,23 +57,28 @@ def run(job: "Container") -> int:
         for mount in job["mounts"]:
             guests.show(mount)
         guests.folder(job["folder"])
-        code = _payload(job, root, caller, guests.null())
+        code = _payload(job, outer, root, caller, guests.null())
     finally:
         guests.leave()
+        outer.close()
     settle(job["layers"], job["writable"])
     return code
 
 
-def _payload(job: "Container", root: str, caller: int, null: int) -> int:
+def _payload(job: "Container", outer: confine.Outer, root: str, caller: int, null: int) -> int:
     if job["limits"]:
         import resource  # noqa: F401 - the payload sets its limits by it
     child = os.fork()
     if child == 0:
         try:
             calls.die_with_parent()
+            try:
+                outer.enter()
+            except OSError as error:
+                tell({"error": f"network {job['network']}: {describe(error)}", "stage": "namespace"})
+                os._exit(FAILED)
             _enter(root)
-            kept = EVERY if job["privileges"] == "all" else _KEPT
-            os._exit(Payload(job, -1, -1, null=null, kept=kept).start())
+            os._exit(Payload(job, -1, -1, null=null).start())
         finally:
             os._exit(NOT_STARTED)  # whatever is raised: what the parent does afterwards is not done here
     tell({"started": True})

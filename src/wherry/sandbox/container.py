@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 
-from wherry.sandbox import calls, identity, private, seccomp
+from wherry.sandbox import calls, confine, identity, private
 from wherry.sandbox.devices import replace_null
 from wherry.sandbox.line import FAILED, LINE, STREAMS, describe, tell
 from wherry.sandbox.places import Misplaced, open_inside, take_away
@@ -24,17 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.sandbox.spec import Container
 
-_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _KILL, _SETGID, _SETUID, _SETPCAP = 0, 1, 3, 4, 5, 6, 7, 8
-_NET_BIND_SERVICE, _NET_RAW, SYS_CHROOT, MKNOD, _AUDIT_WRITE, _SETFCAP = 10, 13, 18, 27, 29, 31
-ROOTS = (
-    _CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _KILL, _SETGID, _SETUID, _SETPCAP,
-    _NET_BIND_SERVICE, _NET_RAW, SYS_CHROOT, MKNOD, _AUDIT_WRITE, _SETFCAP,
-)  # fmt: skip
-"""What user 0 of a sandbox may do in it; other users may nothing of this."""
-
-EVERY = tuple(range(64))
-"""All capabilities, for a step that asked for them."""
-
+_KILL = 5
 _BY_SIGNAL = 128
 NOT_FOUND, NOT_STARTED = 127, 126
 """Exit codes for a program that is missing, and for one that can't be started, as shells have them."""
@@ -47,6 +37,14 @@ def run(job: "Container", nodes: int) -> int:
         job: what to run.
         nodes: a filesystem of device nodes, not attached yet; -1: none could be made.
     """
+    outer = confine.Outer(job)
+    try:
+        return _run(job, nodes, outer)
+    finally:
+        outer.close()
+
+
+def _run(job: "Container", nodes: int, outer: "confine.Outer") -> int:
     calls.unshare(calls.CLONE_NEWPID)
     alive, ours = os.pipe()
     stubs, said = os.pipe()
@@ -57,7 +55,7 @@ def run(job: "Container", nodes: int) -> int:
             os.close(stubs)
             calls.die_with_parent()
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # as the first process it then hears none from inside
-            os._exit(_guarded(job, nodes, alive, said))
+            os._exit(_guarded(job, nodes, outer, alive, said))
         finally:
             os._exit(FAILED)
     os.close(alive)
@@ -79,8 +77,9 @@ def run(job: "Container", nodes: int) -> int:
     return _BY_SIGNAL - code if code < 0 else code
 
 
-def _guarded(job: "Container", nodes: int, alive: int, stubs: int) -> int:
+def _guarded(job: "Container", nodes: int, outer: "confine.Outer", alive: int, stubs: int) -> int:
     try:
+        outer.enter()
         return _Init(job, nodes, alive, stubs).run()
     except Misplaced as error:
         tell({"error": describe(error), "stage": "image"})
@@ -108,9 +107,6 @@ class _Init:
         if job["limits"]:
             import resource  # noqa: F401 - loaded before the root changes; the payload sets its limits by it
         calls.unshare(calls.CLONE_NEWUTS | calls.CLONE_NEWIPC)
-        if job["network"] == "none":
-            calls.unshare(calls.CLONE_NEWNET)
-            calls.raise_loopback()
         if job["hostname"]:
             calls.set_hostname(job["hostname"])
         emulator = -1
@@ -186,9 +182,7 @@ class _Init:
 class Payload:
     """What the user asked for; `start` turns this process into it."""
 
-    def __init__(
-        self, job: "Container", emulator: int, slave: int, *, null: int, proc: int = -1, kept: "tuple[int, ...]" = ROOTS
-    ) -> None:
+    def __init__(self, job: "Container", emulator: int, slave: int, *, null: int, proc: int = -1) -> None:
         """Take the job and what was opened for it; -1: nothing.
 
         Args:
@@ -197,13 +191,11 @@ class Payload:
             slave: of the terminal.
             null: the sandbox's own null device.
             proc: the host's /proc.
-            kept: the capabilities that user 0 keeps.
         """
         self._job = job
         self._emulator = emulator
         self._slave = slave
         self._proc = proc
-        self._kept = kept
         self.null = null
 
     def close(self) -> None:
@@ -235,26 +227,17 @@ class Payload:
         replace_null(self.null)
         calls.new_session_keyring()
         os.umask(0o022)
-        kept = self._kept if job["uid"] == 0 else ()
-        docker = job["privileges"] == "docker"
         single = job["ids"] is not None and job["ids"]["single"]
         if single and (job["uid"], job["gid"]) != (0, 0):
             identity.rename(job["uid"], job["gid"], self._proc)
         for limit in job["limits"]:
             _set_limit(*limit)
-        if job["privileges"] == "all":
-            kept = EVERY if job["uid"] == 0 else ()
-        else:
-            calls.bound_capabilities(self._kept if docker else kept)
-        if docker:
-            seccomp.refuse_calls()
+        confine.bound(job)
         if not single:
             os.setgroups(job["groups"])
             os.setresgid(job["gid"], job["gid"], job["gid"])
             os.setresuid(job["uid"], job["uid"], job["uid"])
-        calls.keep_capabilities(kept)
-        if job["privileges"] == "none":
-            calls.forbid_new_privileges()
+        confine.hold(job)
         _change_folder(job["folder"])
 
     def _exec(self) -> int:

@@ -334,7 +334,7 @@ def overlay(layers: "list[str]", writable: str) -> int:
     """
     if len(layers) > _MOST_LAYERS:
         raise MountRefused(errno.E2BIG, f"the image has {len(layers)} layers, Linux joins at most {_MOST_LAYERS}")
-    lowers = list(reversed(layers)) or [f"{writable}/empty"]
+    lowers = _once(layers) or [f"{writable}/empty"]
     if not layers:
         os.makedirs(lowers[0], 0o755, exist_ok=True)
     try:
@@ -360,7 +360,8 @@ def overlay_to_read(layers: "list[str]", empty: str) -> int:
     """
     if not layers:
         return os.open(empty, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    lowers = [*reversed(layers), *([empty] if len(layers) == 1 else [])]
+    lowers = _once(layers)
+    lowers = [*lowers, *([empty] if len(lowers) == 1 else [])]
     places = [os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
     try:
         names: list[tuple[str, str | None]] = [("lowerdir+", f"/proc/self/fd/{place}") for place in places]
@@ -370,6 +371,11 @@ def overlay_to_read(layers: "list[str]", empty: str) -> int:
     finally:
         for place in places:
             os.close(place)
+
+
+def _once(layers: "list[str]") -> "list[str]":
+    """Give layers topmost first; of one that an image has twice only the upper, which hides the lower anyway."""
+    return list(dict.fromkeys(reversed(layers)))
 
 
 _OVERLAY: "list[tuple[str, str | None]]" = [("userxattr", None), ("index", "off"), ("metacopy", "off")]

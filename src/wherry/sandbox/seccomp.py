@@ -1,11 +1,14 @@
-"""A filter of system calls for steps: what Docker's default profile forbids and the kernel would let them have.
+"""A filter of system calls for containers: what Docker's default profile forbids and the kernel would let them have.
 
-Most of what that profile forbids needs a capability that steps lack. Left are new namespaces, a user namespace above
-all, in which a step would have every capability and the whole of the kernel's mount code before it; keyrings, which
-namespaces don't part; and interfaces that have had more holes than builds have uses: bpf, io_uring, userfaultfd, perf.
+Most of what that profile forbids needs a capability that containers lack. Left are new namespaces, a user namespace
+above all, in which a container would have every capability and the whole of the kernel's mount code before it;
+keyrings, which namespaces don't part; interfaces that have had more holes than builds have uses: bpf, io_uring,
+userfaultfd, perf; and sockets to the hypervisor (AF_VSOCK), which no network namespace parts.
 
-Sources: moby v28, profiles/seccomp/default.json; Linux 6.18, include/uapi/linux/{seccomp,filter,audit}.h and each
-architecture's syscall table.
+A second filter is for containers that share the host's network: no packet, raw and audit sockets.
+
+Sources: moby v28, profiles/seccomp/default.json; Linux 6.18, include/uapi/linux/{seccomp,filter,audit}.h,
+include/linux/socket.h, net/socket.c (SOCK_PACKET) and each architecture's syscall table.
 """
 
 import ctypes
@@ -13,10 +16,14 @@ import errno
 import os
 import struct
 
-_LOAD, _EQUAL, _SET, _AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
-"""BPF: load a word of the call's data; jump if equal, if a bit is set, if at least; end."""
-_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16
-"""Where in `struct seccomp_data` they are; of the first argument the low half, as all tables are little endian."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LOAD, _EQUAL, _SET, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x54, 0x06
+"""BPF: load a word of the call's data; jump if equal, if a bit is set, if at least; mask; end."""
+_NUMBER, _ARCHITECTURE, _FIRST, _SECOND, _THIRD = 0, 4, 16, 24, 32
+"""Where in `struct seccomp_data` they are; of arguments the low half, as all tables are little endian."""
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
 _NEW_NAMESPACES = 0x7E020000
 """All CLONE_NEW… flags."""
@@ -24,48 +31,137 @@ _X32 = 0x40000000
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _CLONE3 = 435
 _IO_URING = (425, 426, 427)
+_SYS_ADMIN, _SYSLOG, _PERFMON, _BPF = 21, 34, 38, 39
 
-_X86_64 = (0xC000003E, 56, (103, 248, 249, 250, 272, 298, 308, 321, 323))
-_I386 = (0x40000003, 120, (103, 286, 287, 288, 310, 336, 346, 357, 374))
-_AARCH64 = (0xC00000B7, 220, (116, 217, 218, 219, 97, 241, 268, 280, 282))
-_ARM = (0x40000028, 120, (103, 309, 310, 311, 337, 364, 375, 386, 388))
-"""Its AUDIT_ARCH_…; clone; syslog, add_key, request_key, keyctl, unshare, perf_event_open, setns, bpf, userfaultfd."""
+_INET, _INET6, _NETLINK, _PACKET, _VSOCK, _XDP = 2, 10, 16, 17, 40, 44
+_RAW, _OLD_PACKET, _TYPES = 3, 10, 0xF
+"""SOCK_RAW; SOCK_PACKET, which makes AF_INET a packet socket; the mask of what is a socket's type."""
+_AUDIT = 9
+
+_CALLS = ("syslog", "add_key", "request_key", "keyctl", "unshare", "perf_event_open", "setns", "bpf", "userfaultfd")
+_ALLOWED_TO = {
+    "syslog": (_SYS_ADMIN, _SYSLOG), "unshare": (_SYS_ADMIN,), "setns": (_SYS_ADMIN,),
+    "perf_event_open": (_SYS_ADMIN, _PERFMON), "bpf": (_SYS_ADMIN, _BPF),
+}  # fmt: skip
+"""Capabilities that a call comes with, as in Docker's profile."""
+
+
+class _Table:
+    """Numbers of one architecture's calls."""
+
+    def __init__(
+        self, architecture: int, clone: int, socket: int, socketcall: int, refused: "tuple[int, ...]", name: str
+    ) -> None:
+        self.architecture = architecture
+        """Its AUDIT_ARCH_…."""
+        self.clone, self.socket = clone, socket
+        self.socketcall = socketcall
+        """The call of many calls, whose arguments no filter can read; 0: there is none."""
+        self.refused = dict(zip(_CALLS, refused, strict=True))
+        self.name = name
+
+
+_X86_64 = _Table(0xC000003E, 56, 41, 0, (103, 248, 249, 250, 272, 298, 308, 321, 323), "x86_64")
+_I386 = _Table(0x40000003, 120, 359, 102, (103, 286, 287, 288, 310, 336, 346, 357, 374), "i386")
+_AARCH64 = _Table(0xC00000B7, 220, 198, 0, (116, 217, 218, 219, 97, 241, 268, 280, 282), "aarch64")
+_ARM = _Table(0x40000028, 120, 281, 0, (103, 309, 310, 311, 337, 364, 375, 386, 388), "arm")
 _TABLES = {"x86_64": (_X86_64, _I386), "aarch64": (_AARCH64, _ARM)}
 
 
-def refuse_calls() -> bool:
-    """Have the kernel refuse them to this process and all that it starts; tell whether it does.
+def known() -> bool:
+    """Tell whether there is a filter for this processor."""
+    return os.uname().machine in _TABLES
 
-    It takes CAP_SYS_ADMIN in our user namespace: without, set-uid programs would have to be given up for it. It is
-    not done on a processor whose table isn't here either.
+
+def load(code: bytes) -> None:
+    """Have the kernel filter this process and all that it starts.
+
+    It takes CAP_SYS_ADMIN in our user namespace: without, set-uid programs would have to be given up for it.
+
+    Args:
+        code: `struct sock_filter`s.
+
+    Raises:
+        OSError: the kernel does not.
     """
-    tables = _TABLES.get(os.uname().machine)
-    if tables is None:
-        return False
-    code = program(tables)
     body = ctypes.create_string_buffer(code)
     header = struct.pack("HP", len(code) // 8, ctypes.addressof(body))  # struct sock_fprog
     libc = ctypes.CDLL(None, use_errno=True)
     words = (_PR_SET_SECCOMP, _MODE_FILTER, ctypes.c_char_p(header), ctypes.c_ulong(0), ctypes.c_ulong(0))
-    done: int = libc.prctl(*words)
-    return done == 0
+    if libc.prctl(*words) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"the kernel takes no seccomp filter: {os.strerror(number)}")
 
 
-def program(tables: "tuple[tuple[int, int, tuple[int, ...]], ...]") -> bytes:
-    """Write the filter, as `struct sock_filter`s."""
+def usual(capabilities: "list[int]", *, socketcall: bool) -> bytes:
+    """Write the filter that containers get; b"" on a processor that no table is for.
+
+    Args:
+        capabilities: what the container may have; some calls come with some.
+        socketcall: leave this call alone, which programs for 386 may know no other for (Go's); AF_VSOCK can then be
+            had by it.
+    """
+
+    def rules(table: _Table) -> "list[bytes]":
+        return _refusals(table, frozenset(capabilities)) + _no_sockets(table, _vsock, socketcall=socketcall)
+
+    return _program(rules)
+
+
+def closed_network() -> bytes:
+    """Write the filter of containers that share the host's network; b"" on a processor that no table is for."""
+    return _program(lambda table: _no_sockets(table, _vsock, _packets))
+
+
+def _program(rules: "Callable[[_Table], list[bytes]]") -> bytes:
     lines = [_line(_LOAD, _ARCHITECTURE)]
-    for architecture, clone, refused in tables:
+    for table in _TABLES.get(os.uname().machine, ()):
         section = [_line(_LOAD, _NUMBER)]
-        if architecture == _X86_64[0]:
+        if table is _X86_64:
             section += [_line(_AT_LEAST, _X32, 0, 1), _end(errno.EPERM)]
-        for number in (*refused, *_IO_URING):
-            section += [_line(_EQUAL, number, 0, 1), _end(errno.EPERM)]
-        # What can't be looked into is not there: libraries then use clone, whose flags can be seen.
-        section += [_line(_EQUAL, _CLONE3, 0, 1), _end(errno.ENOSYS)]
-        section += [_line(_EQUAL, clone, 0, 3), _line(_LOAD, _FIRST)]
-        section += [_line(_SET, _NEW_NAMESPACES, 0, 1), _end(errno.EPERM), _line(_RETURN, _ALLOW)]
-        lines += [_line(_EQUAL, architecture, 0, len(section)), *section]
-    return b"".join((*lines, _end(errno.EPERM)))
+        section += [*rules(table), _line(_RETURN, _ALLOW)]
+        lines += [_line(_EQUAL, table.architecture, 0, len(section)), *section]
+    return b"".join((*lines, _end(errno.EPERM))) if len(lines) > 1 else b""
+
+
+def _refusals(table: _Table, capabilities: "frozenset[int]") -> "list[bytes]":
+    lines: list[bytes] = []
+    for name, number in table.refused.items():
+        if capabilities.isdisjoint(_ALLOWED_TO.get(name, ())):
+            lines += [_line(_EQUAL, number, 0, 1), _end(errno.EPERM)]
+    for number in _IO_URING:
+        lines += [_line(_EQUAL, number, 0, 1), _end(errno.EPERM)]
+    if _SYS_ADMIN in capabilities:
+        return lines
+    # What can't be looked into is not there: libraries then use clone, whose flags can be seen.
+    lines += [_line(_EQUAL, _CLONE3, 0, 1), _end(errno.ENOSYS)]
+    return [
+        *lines,
+        _line(_EQUAL, table.clone, 0, 4), _line(_LOAD, _FIRST), _line(_SET, _NEW_NAMESPACES, 0, 1), _end(errno.EPERM),
+        _line(_LOAD, _NUMBER),
+    ]  # fmt: skip
+
+
+def _no_sockets(table: _Table, *kinds: "Callable[[], list[bytes]]", socketcall: bool = False) -> "list[bytes]":
+    """Refuse kinds of sockets; the call of many calls is not there, and libraries then use the one that can be seen."""
+    body = [line for kind in kinds for line in kind()]
+    lines = [_line(_EQUAL, table.socketcall, 0, 1), _end(errno.ENOSYS)] if table.socketcall and not socketcall else []
+    return [*lines, _line(_EQUAL, table.socket, 0, len(body) + 1), *body, _line(_RETURN, _ALLOW)]
+
+
+def _vsock() -> "list[bytes]":
+    return [_line(_LOAD, _FIRST), _line(_EQUAL, _VSOCK, 0, 1), _end(errno.EPERM)]
+
+
+def _packets() -> "list[bytes]":
+    lines = [_line(_LOAD, _FIRST)]
+    for family in (_PACKET, _XDP):
+        lines += [_line(_EQUAL, family, 0, 1), _end(errno.EPERM)]
+    audit = [_line(_LOAD, _THIRD), _line(_EQUAL, _AUDIT, 0, 1), _end(errno.EPERM), _line(_RETURN, _ALLOW)]
+    lines += [_line(_EQUAL, _NETLINK, 0, len(audit)), *audit]
+    raw = [_line(_LOAD, _SECOND), _line(_AND, _TYPES)]
+    raw += [_line(_EQUAL, _RAW, 1, 0), _line(_EQUAL, _OLD_PACKET, 0, 1), _end(errno.EPERM), _line(_RETURN, _ALLOW)]
+    return [*lines, _line(_EQUAL, _INET, 1, 0), _line(_EQUAL, _INET6, 0, len(raw)), *raw]
 
 
 def _line(code: int, value: int, true: int = 0, false: int = 0) -> bytes:

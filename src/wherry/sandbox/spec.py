@@ -64,6 +64,33 @@ class Mount(TypedDict):
     """Given by us, not asked for: left out where it can't be put."""
 
 
+class Uplink(TypedDict):
+    """A program that connects a network namespace in user mode."""
+
+    kind: str
+    """`pasta` or `slirp4netns`."""
+    program: str
+    """Its path."""
+    forward: str
+    """The address at which it answers for the host's name server; empty: at none."""
+    resolv_conf: bytes
+    """What a container in the namespace has as its /etc/resolv.conf; empty: as the job says."""
+    ports: list[str]
+    """Of the host, each as pasta's `-t` has it: ADDRESS/PORT:PORT."""
+    required: bool
+    """Fail where it can't connect; else the host's network is shared."""
+
+
+class Group(TypedDict):
+    """A control group to be made, which limits the number of processes."""
+
+    parents: list[str]
+    """Folders in which one may be made, best first."""
+    most: int
+    required: bool
+    """Fail where none can be made."""
+
+
 class Container(TypedDict):
     """`run`: one process in a rootfs, with everything below it."""
 
@@ -94,10 +121,23 @@ class Container(TypedDict):
     """Whether an empty /tmp covers the image's."""
     mounts: list[Mount]
     privileges: str
-    """`none`: no exec gives more than the process has; `docker`: set-uid programs and file capabilities work;
-    `all`: as root, no capability is taken away and no path is hidden."""
+    """`usual`, or `all`: as root, no capability is taken away, no call is refused and no path is hidden."""
+    capabilities: list[int]
+    """The most that any program may have; those of user 0 from the start."""
+    no_new_privileges: bool
+    """No exec gives more than the process has: set-uid bits and file capabilities do nothing."""
+    seccomp: str | bytes
+    """`usual`, `unconfined`, or a filter as `struct sock_filter`s."""
+    socketcall: bool
+    """Whether the usual filter leaves this call to 32-bit programs of 386."""
     network: str
-    """`host` or `none`."""
+    """`own`: a namespace that `uplink` connects; `shared`: the host's, with packet, raw, audit and abstract sockets
+    refused; `host`: the host's as it is; `none`."""
+    uplink: Uplink | None
+    shared: str
+    """Why the host's network is shared; for people."""
+    processes: Group | None
+    """What limits their number where setrlimit(2) does not: of root."""
     shm: int
     """Most bytes of /dev/shm; 0: half of the memory."""
     limits: list[tuple[int, int, int]]

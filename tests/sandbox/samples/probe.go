@@ -79,10 +79,34 @@ func main() {
 		}
 	case "terminal":
 		terminal()
+	case "socket":
+		_, err := syscall.Socket(number(2), number(3), number(4))
+		fmt.Println(say(err))
+	case "dial":
+		connection, err := net.DialTimeout(os.Args[2], os.Args[3], 2*time.Second)
+		if err != nil {
+			fmt.Println(say(err))
+			return
+		}
+		connection.SetDeadline(time.Now().Add(5 * time.Second))
+		answer, _ := io.ReadAll(connection)
+		fmt.Println("reached", strings.TrimSpace(string(answer)))
+	case "lookup":
+		fmt.Println(net.LookupHost(os.Args[2]))
+	case "unshare":
+		fmt.Println(say(syscall.Unshare(number(2))))
 	case "device":
 		fmt.Println(say(syscall.Mknod(os.Args[2], syscall.S_IFBLK|0o666, 254<<8)))
 		fmt.Println(try("read:" + os.Args[2]))
 	}
+}
+
+func number(place int) int {
+	value, err := strconv.ParseInt(os.Args[place], 0, 0)
+	if err != nil {
+		panic(err)
+	}
+	return int(value)
 }
 
 func tell() {

@@ -208,6 +208,7 @@ def _request(session: Session, wanted: DockerfileBuild, options: BuildOptions, s
             hosts=wanted.hosts,
             limits=wanted.limits,
             shm=wanted.shm,
+            host_network="network.host" in wanted.allow,
             insecure="security.insecure" in wanted.allow,
             epoch=epoch,
         ),

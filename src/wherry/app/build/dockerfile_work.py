@@ -29,6 +29,7 @@ from wherry.plan.stage_steps import PackTree
 from wherry.plan.steps import Plan
 from wherry.platform import Platform
 from wherry.sandbox.crew import Crew
+from wherry.sandbox.networks import Networks
 from wherry.sandbox.spec import Container, Emulator
 from wherry.store.contract import write_document
 from wherry.store.disk import DiskStore
@@ -54,6 +55,9 @@ class Machine:
     agents: Mapping[str, Path]
     outside: "Outside"
     resolv_conf: bytes = b""
+    network: Networks = field(default_factory=Networks)
+    groups: tuple[str, ...] = ()
+    """Folders in which control groups that limit processes may be made, best first."""
     failed: Callable[[Container, int], None] = field(default=lambda _job, _code: None)
 
 
@@ -248,6 +252,8 @@ class DockerfileImages:
             said=setup.listener.printed,
             proxies=self._request.plan.wishes.proxies,
             resolv_conf=machine.resolv_conf,
+            network=machine.network,
+            groups=machine.groups,
             failed=machine.failed,
         )
         return StagePerformer(

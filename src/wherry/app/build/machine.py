@@ -10,11 +10,14 @@ from wherry.app.sandboxes import layer_reader, mapping_of, room_of, why_refused
 from wherry.app.session import Session
 from wherry.build.git import Credentials
 from wherry.errors import HostUnable
+from wherry.host.cgroups import pids_folders
 from wherry.host.kernel import Kernel, emulation
+from wherry.host.usernet import user_network
 from wherry.platform import Platform
 from wherry.sandbox.accounts import Account, read_accounts
 from wherry.sandbox.crew import Crew
 from wherry.sandbox.ids import Mapping as Ids
+from wherry.sandbox.networks import Networks
 from wherry.sandbox.spec import Container, Emulator
 from wherry.store.trees import Trees
 
@@ -72,6 +75,8 @@ def machine_of(
         agents=agents,
         outside=outside_of(session, Credentials(secrets, str(agents.get("default", "")))),
         resolv_conf=_RESOLV.read_bytes() if _RESOLV.is_file() else b"",
+        network=Networks.of(user_network(session.environment.get("PATH", os.defpath))),
+        groups=pids_folders(),
         failed=shell(mapping) if shell else lambda _job, _code: None,
     )
 

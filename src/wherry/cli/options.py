@@ -154,8 +154,8 @@ DOCKERFILE = (
         "--network",
         type=click.Choice(["default", "host", "none"]),
         default="default",
-        help="Dockerfile: network of RUN steps. default: one of its own for each step, by pasta or slirp4netns; host: the "
-        "host's, with --allow network.host; none: loopback only.",
+        help="Dockerfile: network of RUN steps. default: one of its own for each step, by pasta or slirp4netns; "
+        "host: the host's, with --allow network.host; none: loopback only.",
     ),
     click.option(
         "--allow",

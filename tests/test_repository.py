@@ -293,6 +293,15 @@ def test_command_reference_is_current():
     assert script.API.read_text() == script.api()
 
 
+def test_picture_of_the_rooms_is_current():
+    """docs/rooms.svg is what `make docs` would draw."""
+    spec = importlib.util.spec_from_file_location("rooms", ROOT / "scripts" / "rooms.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+
+    assert script.TARGET.read_text() == script.picture()
+
+
 def test_pages_that_commands_name_are_there():
     """What --help sends a user to can be read."""
     named = set(re.findall(r"\bdocs/[a-z/-]+\.md\b", (ROOT / "docs" / "reference" / "cli.md").read_text()))

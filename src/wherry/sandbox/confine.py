@@ -26,7 +26,7 @@ class Outer:
             OSError: what was asked for can't be had.
         """
         self._job = job
-        self._network: netns.Network | None = None
+        self._network: netns.NetworkNamespace | None = None
         self._group: pids.Pids | None = None
         if job["network"] == "own":
             self._connect()
@@ -58,7 +58,7 @@ class Outer:
         if uplink is None:
             raise ValueError("a network of its own without a program that connects it")
         try:
-            self._network = netns.Network(uplink, job["stage"])
+            self._network = netns.NetworkNamespace(uplink, job["stage"])
         except OSError as error:
             if uplink["required"]:
                 raise

@@ -34,7 +34,7 @@ class NotConnected(OSError):
     """There is no network namespace, or the program did not connect it."""
 
 
-class Network:
+class NetworkNamespace:
     """A connected namespace; it lasts until `close` or the end of this process."""
 
     def __init__(self, uplink: "Uplink", stage: str) -> None:

@@ -49,7 +49,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     min_kernel: str = msgspec.field(default="", name="minKernel")
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class SyscallRule(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to some calls."""
 
     names: tuple[str, ...] | None = None
@@ -75,7 +75,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     errno: int | None = msgspec.field(default=None, name="defaultErrnoRet")
     architectures: tuple[str, ...] | None = None
     map: tuple[Architecture, ...] | None = msgspec.field(default=None, name="archMap")
-    syscalls: tuple[Rule, ...] | None = None
+    syscalls: tuple[SyscallRule, ...] | None = None
 
 
 class _Compare(ctypes.Structure):
@@ -193,7 +193,7 @@ def _alternatives(conditions: Sequence[Condition]) -> list[list[Condition]]:
     return [list(conditions)]
 
 
-def _counts(rule: Rule, capabilities: frozenset[str]) -> bool:
+def _counts(rule: SyscallRule, capabilities: frozenset[str]) -> bool:
     """Tell whether a rule counts: all that it includes holds, and nothing that it excludes."""
     if (wanted := rule.includes) is not None:
         if wanted.arches and not _is_ours(wanted.arches):

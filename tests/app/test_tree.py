@@ -85,7 +85,7 @@ def test_what_is_not_here(shell):
     (node,) = tree(world_of(shell), "half").children
 
     assert (node.here, node.children) == (False, ())
-    assert "(not here)" in shell("tree", "half")[1]
+    assert "(missing)" in shell("tree", "half")[1]
 
 
 def test_labels_obey_no_terminal(shell):

@@ -265,7 +265,7 @@ def test_outputs_leave_what_was_stored(wherry):
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
-        (["nowhere"], 66, "no such folder"),
+        (["nowhere"], 66, "no such directory"),
         (["inner"], 66, "not main"),
         (["--platform", "linux/amd46"], 64, "linux/amd64"),
         (["-t", "API:dev"], 64, "API"),

@@ -258,7 +258,7 @@ def test_another_toolchain(tmp_path):
 
     lines = shell("diff", "before/hello", "after/hello")
     assert any(line.startswith(f"  {OLDER} → go1.") for line in lines)
-    assert any("by the toolchain)" in line for line in lines)
+    assert any("from the toolchain)" in line for line in lines)
 
 
 def test_flags_are_named(wherry):

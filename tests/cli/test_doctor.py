@@ -62,7 +62,7 @@ def test_log_ins_without_secrets(tmp_path):
     _, said = doctor(tmp_path, PATH=os.environ["PATH"], HTTPS_PROXY="http://ann:s3cret@proxy:3128")
 
     assert "r.example" in said
-    assert "docker-credential-gone is named, and not on PATH" in said
+    assert "docker-credential-gone is configured, but not on PATH" in said
     assert "s3cret" not in said
     assert "YW5u" not in said
 

@@ -88,7 +88,7 @@ def test_tells_a_person(wherry):
     assert "recipe      go1.26.8  -trimpath\n              base static\n              wherry 0.1.0\n" in out
     assert f"/app/hello  {go_version()}, amd64, stripped, static\n" in out
     assert "    pclntab   Go's function table" in out
-    assert "in all      2 files\n" in out
+    assert "total       2 files\n" in out
 
 
 def test_nothing_of_an_image_reaches_the_terminal_raw(wherry):

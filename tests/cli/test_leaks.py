@@ -40,8 +40,8 @@ def test_nothing(wherry):
     """A trimmed and stripped program of no secrets tells nothing."""
     lines = wherry("leaks", "clean", "--fail-on", "note")
 
-    assert lines[-2].strip() == "nothing found"
-    assert lines[-1].strip().startswith("can't see values that -X set")
+    assert lines[-2].strip() == "no findings"
+    assert lines[-1].strip().startswith("not visible: values that -X set")
 
 
 def test_untrimmed(wherry):

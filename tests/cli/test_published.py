@@ -313,4 +313,4 @@ def test_a_folder_with_an_at_is_a_folder(machine):
     assert machine("build", "odd@v1") == 0
     assert machine.out.startswith("folder:latest@") or machine.out.startswith("folder@")
     assert machine("build", "./nothing@v1") == 66
-    assert "no such folder" in machine.err
+    assert "no such directory" in machine.err

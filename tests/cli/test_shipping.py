@@ -266,7 +266,7 @@ class TestBases:
         assert "lives-elsewhere" in "".join(based("verify-store"))
 
         based("save", name, "-o", "app.tar")
-        assert based("verify-store")[-1].endswith("all whole")
+        assert based("verify-store")[-1].endswith("all complete")
 
     def test_the_same_bytes_either_way(self, based, registry):
         """Whether it is pushed or kept, the image is the same one."""
@@ -276,7 +276,7 @@ class TestBases:
         kept = based("build", "--base", base, "-t", name, "--no-vcs")
 
         assert kept == pushed
-        assert based("verify-store")[-1].endswith("all whole")
+        assert based("verify-store")[-1].endswith("all complete")
 
     def test_a_tag_that_moved_is_seen(self, based, wherry, registry):
         """Tags are asked for at each build; a lock, or --offline, holds on to what was."""

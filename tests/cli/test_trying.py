@@ -64,7 +64,7 @@ def test_slim(wherry):
     assert "every exported method is kept" in text
     assert "main.main" in text
     assert "drops pictures" in text
-    assert "could not be built" in text
+    assert "build failed" in text
     wherry("slim", "--json")
     found = json.loads(wherry.out)
     assert found["schema"] == "wherry.slim/1"
@@ -192,8 +192,8 @@ def test_flags_keep_what_the_program_needs(wherry):
     text = "\n".join(wherry("flags", "--run", "--runs", "3"))
 
     assert "did not start" not in text
-    assert "from exec until its end" in text
-    assert "the median of 3 starts" in text
+    assert "from exec until exit" in text
+    assert "median of 3 starts" in text
 
 
 def test_packing_is_by_the_users_path(wherry):

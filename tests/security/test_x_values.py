@@ -60,7 +60,7 @@ def test_literal_values_are_withheld(wherry):
     assert go["flags"] == "-trimpath '-ldflags=-s -X main.version=1.2.3'"
     assert go["withheld"] == "main.mode"
     wherry("inspect", "app")
-    assert "values of -X left out: main.mode" in wherry.out
+    assert "values of -X omitted: main.mode" in wherry.out
 
 
 @pytest.mark.parametrize(

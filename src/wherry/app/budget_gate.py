@@ -35,7 +35,7 @@ class BudgetsBroken(WherryError):
     def __init__(self, broken: "Sequence[BudgetCheck]", names: Sequence[str]) -> None:
         super().__init__(
             "an image is over its budget",
-            hint=f"{', '.join(names)}: stored, neither pushed nor written anywhere; --no-budgets lets it pass",
+            hint=f"{', '.join(names)}: stored, but not pushed or exported; use --no-budgets to skip the check",
         )
         self.broken = tuple(broken)
         """The budgets that do not hold."""
@@ -107,7 +107,7 @@ def counted_from(budgeted: Iterable[Budgeted], against: str | None, cwd: Path) -
         return found
     if not any(one.budgets.growth for one in found):
         raise InvalidUsage(
-            f"--against {against}: nothing limits growth", hint='add growth-pulled = "2%" to [budgets] of wherry.toml'
+            f"--against {against}: no budget limits growth", hint='add growth-pulled = "2%" to [budgets] of wherry.toml'
         )
     return tuple(replace(one, budgets=replace(one.budgets, against=against), folder=cwd) for one in found)
 
@@ -115,4 +115,4 @@ def counted_from(budgeted: Iterable[Budgeted], against: str | None, cwd: Path) -
 def _held(checks: "Sequence[BudgetCheck]") -> str:
     tightest = max(checks, key=lambda one: one.actual / one.limit if one.limit else 1)
     used = f"{tightest.actual / tightest.limit:.0%}" if tightest.limit else "all"
-    return f"{len(checks)} budgets hold; the tightest is {tightest.what}, {used} used ({tightest.platform})"
+    return f"{len(checks)} budgets met; the tightest is {tightest.what}, {used} used ({tightest.platform})"

@@ -43,8 +43,8 @@ class Reference:
         if platform not in self.figures:
             there = ", ".join(self.figures) or "none"
             raise NotFound(
-                f"{self.name} has no figures for {platform}",
-                hint=f"it has {there}; `wherry check --write-figures` writes them anew",
+                f"{self.name} has no sizes for {platform}",
+                hint=f"it has {there}; update it with `wherry check --write-figures`",
             )
         return self.figures[platform]
 
@@ -62,7 +62,7 @@ def reference_of(session: Session, wanted: "Budgeted") -> Reference | None:
     if not against:
         keys = ", ".join(wanted.budgets.growth)
         raise InvalidUsage(
-            f"budgets of {wanted.key}: {keys} have nothing to be counted from",
+            f"budgets of {wanted.key}: {keys} need a baseline",
             hint='add against = "IMAGE|FILE" to [budgets], or give --against',
         )
     file = figures_file(wanted.folder, against)
@@ -74,8 +74,8 @@ def reference_of(session: Session, wanted: "Budgeted") -> Reference | None:
     found = read_figures(file, against)
     if wanted.key not in found.images:
         raise NotFound(
-            f"{against} has no figures of {wanted.key}",
-            hint=f"`wherry build --no-budgets {wanted.key}` and `wherry check --write-figures={against}` make some",
+            f"{against} has no sizes of {wanted.key}",
+            hint=f"`wherry build --no-budgets {wanted.key}` and `wherry check --write-figures={against}` write them",
         )
     return Reference(against, found.images[wanted.key])
 
@@ -101,8 +101,8 @@ def read_figures(file: Path, name: str) -> FiguresDocument:
     text = read_regular(file, _LARGEST)
     if text is None:
         raise NotFound(
-            f"{name}: no figures file",
-            hint=f"`wherry build --no-budgets` and `wherry check --write-figures={name}` make one",
+            f"{name}: not a file of sizes",
+            hint=f"`wherry build --no-budgets` and `wherry check --write-figures={name}` write one",
         )
     return FiguresDocument.parse(text, name)
 

@@ -71,7 +71,8 @@ def check(
     folder = toml_folder(session.cwd, ())
     if folder is None:
         raise NotFound(
-            "no wherry.toml here or above, up to go.mod", hint="write one with a table [budgets], or `wherry init`"
+            "no wherry.toml in this directory or above, up to go.mod",
+            hint="add one with a table [budgets], or run `wherry init`",
         )
     file = folder / TOML
     settings = Settings.parse(file.read_text(errors="replace"), os.path.relpath(file, session.cwd))
@@ -96,7 +97,7 @@ def _asked(session: Session, settings: Settings, folder: Path, names: Sequence[s
     tags = {service: _tags(settings, service, folder) for service in settings.services}
     services = {tag: service for service, several in tags.items() for tag in several}
     if not names and not tags:
-        raise NotFound(f"{TOML} has no service", hint="name an image, or add a table [services.NAME]")
+        raise NotFound(f"{TOML} has no service", hint="give an image, or add a table [services.NAME]")
     for name in names or tags:
         service = name if name in tags else services.get(_tagged(name), "")
         image = tags[name][0] if name in tags else name
@@ -128,7 +129,7 @@ def _there(session: Session, name: str, service: str) -> None:
         if not service:
             raise
         raise NotFound(
-            f"{name.removeprefix('store:')}: not in the local store", hint=f"`wherry build {service}` builds it"
+            f"{name.removeprefix('store:')}: not in the local store", hint=f"build it with `wherry build {service}`"
         ) from error
 
 

@@ -58,9 +58,11 @@ def run(
     with trees.hold(image) as layers:
         spec = prepare(image.config.runtime, wishes, read_accounts(layers), located.name)
         if mapping.kind == "one":
-            notice(f"one user only, {spec.account.uid}: all files are its own (/etc/subuid has no more ids for you)")
+            notice(
+                f"no subordinate IDs (/etc/subuid): the container has only user {spec.account.uid}, who owns all files"
+            )
         if not overlay.works:
-            notice(f"layers are copied together, which takes longer: {overlay.reason}")
+            notice(f"copying layers instead of mounting them (slower): {overlay.reason}")
         place = Place(
             layers,
             trees.stage,
@@ -78,7 +80,7 @@ def run(
 def _say_network(mode: str, environment: Mapping[str, str], notice: Callable[[str], None]) -> None:
     """Say which network a container has, if it is not its own, and what can't be reached from its own."""
     if mode == "host":
-        notice("network: this machine's own")
+        notice("network: host (no isolation, ports need no -p)")
     if mode == "own":
         from wherry.host.usernet import loopback_hosts
 
@@ -98,7 +100,7 @@ def _choose(located: Located, wanted: Platform | None, here: Platform) -> "Image
     if own:
         return own[0]
     there = ", ".join(str(image.platform) for image in images) or "none"
-    raise NotFound(f"{located.name} has no image for {here}", hint=f"choose with --platform; it has: {there}")
+    raise NotFound(f"{located.name} has no image for {here}", hint=f"choose one with --platform; available: {there}")
 
 
 def _emulator(session: Session, platform: Platform, name: str) -> "Emulator":
@@ -106,12 +108,12 @@ def _emulator(session: Session, platform: Platform, name: str) -> "Emulator":
     from wherry.sandbox.spec import Emulator
 
     if platform.os != "linux":
-        raise HostUnable(f"{name} is made for {platform}", hint="choose an image for linux with --platform")
+        raise HostUnable(f"{name} is built for {platform}", hint="choose a linux image with --platform")
     folders = [Path(folder) for folder in session.environment.get("PATH", "").split(":") if folder]
     found = emulation(platform, folders)
     if found is None:
         raise HostUnable(
-            f"{name} is made for {platform}, and no emulator for it is installed",
+            f"{name} is built for {platform}, but no emulator is installed",
             hint="install qemu-user-static (its programs are named qemu-ARCH-static), or choose another --platform",
         )
     return Emulator(path=found.path, magic=found.magic, mask=found.mask)

@@ -37,7 +37,7 @@ def registry_named(text: str) -> str:
         return DEFAULT_REGISTRY
     reference = Reference.parse(f"{host}/x")
     if reference.registry != host:
-        raise InvalidUsage(f"{text}: no registry", hint="name its host, such as ghcr.io or localhost:5000")
+        raise InvalidUsage(f"{text}: not a registry", hint="give its host, such as ghcr.io or localhost:5000")
     return host
 
 
@@ -62,9 +62,9 @@ def keep(session: Session, registry: str, credential: Credential) -> str:
     if helper := config.helper(registry):
         keyring_of(session).keep(helper, registry, credential)
         _write(path, config.with_helped(registry))
-        return f"docker-credential-{helper} keeps the password"
+        return f"password saved in docker-credential-{helper}"
     _write(path, config.with_credential(registry, credential))
-    return f"{path} has the password, not encrypted; a credential helper would keep it safer"
+    return f"password saved unencrypted in {path}; a credential helper is safer"
 
 
 def forget(session: Session, registry: str) -> bool:

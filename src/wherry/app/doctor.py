@@ -113,7 +113,7 @@ def _go(session: Session) -> Check:
 def _git(session: Session) -> Check:
     found = which("git", session.environment.get("PATH", os.defpath))
     if not found:
-        return Check("git", State.LIMITED, "not on PATH: images say nothing of their commit", "install git")
+        return Check("git", State.LIMITED, "not on PATH: images won't record a commit", "install git")
     done = session.runner.run(Command((found, "--version"), Path("/"), session.environment))
     return Check("git", State.FINE, done.words.splitlines()[0] if done.words else found)
 
@@ -127,8 +127,10 @@ def _namespaces(session: Session, kernel: Kernel, *, root: bool) -> Check:
     done = session.runner.run(Command((unshare, "--user", "--map-root-user", "true"), Path("/"), session.environment))
     if done.returncode:
         words = done.words.splitlines()
-        return Check("user namespaces", State.LIMITED, f"refused: {words[0] if words else 'no word why'}", said.remedy)
-    return Check("user namespaces", State.FINE, "one was made and left")
+        return Check(
+            "user namespaces", State.LIMITED, f"refused: {words[0] if words else 'no reason given'}", said.remedy
+        )
+    return Check("user namespaces", State.FINE, "available")
 
 
 def _ids(session: Session) -> Check:
@@ -139,10 +141,12 @@ def _ids(session: Session) -> Check:
         return Check(
             "sub-ids",
             State.LIMITED,
-            "one id only: a container has one user, whichever its image wants",
+            "none for this user: containers have a single user ID",
             "install uidmap, and as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
         )
-    return Check("sub-ids", State.FINE, "root has all ids" if kind == "all" else "newuidmap and a range in /etc/subuid")
+    return Check(
+        "sub-ids", State.FINE, "not needed as root" if kind == "all" else "newuidmap and a range in /etc/subuid found"
+    )
 
 
 def _processors(session: Session, kernel: Kernel) -> Check:
@@ -150,24 +154,26 @@ def _processors(session: Session, kernel: Kernel) -> Check:
     platforms = [platform for text in _FOREIGN if not kernel.runs(platform := Platform.parse(text))]
     there = [str(platform) for platform in platforms if emulation(platform, folders)]
     missing = [str(platform) for platform in platforms if not emulation(platform, folders)]
-    native = f"{kernel.platform} by itself"
+    native = f"{kernel.platform} natively"
     if not missing:
         return Check("runs", State.FINE, f"{native}; {', '.join(there)} by qemu")
-    found = f"{native}; {', '.join(there) or 'nothing'} by qemu; not {', '.join(missing)}"
-    return Check("runs", State.LIMITED, found, "install qemu-user-static (building for them needs none)")
+    found = f"{native}; {', '.join(there) or 'nothing'} by qemu; missing: {', '.join(missing)}"
+    return Check(
+        "runs", State.LIMITED, found, "install qemu-user-static (only needed to run them, not to build for them)"
+    )
 
 
 def limits(own: Cgroup) -> Check:
     """Judge what a control group leaves a build."""
     if not own.version:
-        return Check("cgroups", State.FINE, "none here: nothing is limited")
-    memory = "memory {memory}" if own.memory else "all memory"
-    processors = f"{own.processors:g} processors" if own.processors else "all processors"
+        return Check("cgroups", State.FINE, "none found: no limits")
+    memory = "memory {memory}" if own.memory else "no memory limit"
+    processors = f"{own.processors:g} processors" if own.processors else "no processor limit"
     tight = own.memory is not None and own.memory < _MEMORY
     return Check(
         "cgroups",
         State.LIMITED if tight else State.FINE,
-        f"version {own.version} leaves us {memory}, {processors}",
+        f"version {own.version}: {memory}, {processors}",
         "raise the limit of this container or session, or set GOFLAGS=-p=1, so that Go compiles one package at a time"
         if tight
         else "",
@@ -184,17 +190,15 @@ def _log_ins(session: Session) -> Iterator[Check]:
         return
     hosts = sorted({host for file in files for host in (*file.auths, *file.helpers)})
     helpers = sorted({helper for file in files for helper in (*file.helpers.values(), file.store) if helper})
-    yield Check(
-        "log-ins", State.FINE, f"{', '.join(hosts) or 'none'} ({path}{'' if path.is_file() else ', not there'})"
-    )
+    yield Check("log-ins", State.FINE, f"{', '.join(hosts) or 'none'} ({path}{'' if path.is_file() else ', missing'})")
     for helper in helpers:
         program = f"docker-credential-{helper}"
         found = which(program, session.environment.get("PATH", os.defpath))
         if found:
             yield Check("helper", State.FINE, found)
         else:
-            remedy = f"install it, or take {helper} out of credsStore and credHelpers"
-            yield Check("helper", State.LIMITED, f"{program} is named, and not on PATH", remedy)
+            remedy = f"install it, or remove {helper} from credsStore and credHelpers"
+            yield Check("helper", State.LIMITED, f"{program} is configured, but not on PATH", remedy)
 
 
 def _network(session: Session) -> Check:
@@ -203,8 +207,8 @@ def _network(session: Session) -> Check:
     words = [f"{name}={_without_password(value)}" for name, value in said.items() if value]
     file = session.environment.get("SSL_CERT_FILE", "")
     if file and not Path(file).is_file():
-        return Check("network", State.LIMITED, f"SSL_CERT_FILE={file}: not there", "unset it, or name a file")
-    return Check("network", State.FINE, ", ".join(words) or "no proxy, the system's certificates")
+        return Check("network", State.LIMITED, f"SSL_CERT_FILE={file}: no such file", "unset it, or set it to a file")
+    return Check("network", State.FINE, ", ".join(words) or "no proxy, system certificates")
 
 
 def _without_password(value: str) -> str:
@@ -221,7 +225,7 @@ def _daemon(session: Session) -> Check:
     except Forbidden as error:
         return Check("--load", State.LIMITED, error.message, error.hint)
     except WherryError as error:
-        return Check("--load", State.FINE, f"none needed; {error.message}")
+        return Check("--load", State.FINE, f"not needed; {error.message}")
     return Check("--load", State.FINE, daemon.name)
 
 
@@ -230,8 +234,8 @@ def _room(name: str, folder: Path) -> Check:
     free = shutil.disk_usage(place).free
     writable = os.access(place, os.W_OK)
     if not writable:
-        return Check(name, State.MISSING, f"{folder}: not ours to write", f"name another with --{name}")
+        return Check(name, State.MISSING, f"{folder}: not writable", f"choose another with --{name}")
     state, remedy = (
-        (State.FINE, "") if free >= _ROOM else (State.LIMITED, "`wherry gc` and `go clean -cache` make room")
+        (State.FINE, "") if free >= _ROOM else (State.LIMITED, "free space with `wherry gc` and `go clean -cache`")
     )
     return Check(name, state, f"{folder}: {{free}} free", remedy, {"free": free})

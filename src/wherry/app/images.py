@@ -57,7 +57,9 @@ class OpenImage:
         images = self.images(platform)
         if len(images) != 1:
             there = ", ".join(str(image.platform) for image in images) or "none"
-            raise InvalidUsage(f"{self.name} has {len(images)} configs", hint=f"choose by --platform; it has: {there}")
+            raise InvalidUsage(
+                f"{self.name} has {len(images)} configs", hint=f"choose one with --platform; available: {there}"
+            )
         return read_whole(self.source, images[0].descriptor if kind == "manifest" else images[0].manifest.config)
 
     def content(self, image: Image, *, biggest: int | None = None) -> "Content":

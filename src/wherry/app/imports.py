@@ -39,9 +39,8 @@ def with_source(session: Session, document: SizeDocument, source: str | None, *,
         if folder is None:
             if wanted or source:
                 raise InvalidUsage(
-                    f"{binary.name}: what imports {wanted or 'what'} is told by the source of "
-                    f"{binary.module or 'its module'}, which is not here",
-                    hint="name its folder by --source DIR",
+                    f"{binary.name}: needs the source of {binary.module or 'its module'} to find imports",
+                    hint="give its directory with --source DIR",
                 )
             binaries.append(binary)
             continue
@@ -105,7 +104,7 @@ def recipe_of(session: Session, binary: BinarySize, source: str | None) -> Itera
 
     folder = _folder(session, source, binary)
     if folder is None:
-        raise InvalidUsage(f"{binary.name}: its source is not here", hint="name its folder by --source DIR")
+        raise InvalidUsage(f"{binary.name}: source not found", hint="give its directory with --source DIR")
     goos, _, goarch = binary.platform.partition("/")
     target = {"GOOS": goos, "GOARCH": goarch.partition("/")[0], "CGO_ENABLED": binary.settings.get("CGO_ENABLED", "0")}
     flags = ["-trimpath"] if binary.settings.get("-trimpath") == "true" else []

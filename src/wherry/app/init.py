@@ -51,12 +51,14 @@ def found_here(session: Session) -> FoundHere:
     here = Path(os.path.realpath(session.cwd))
     module = next((folder for folder in (here, *here.parents) if (folder / "go.mod").is_file()), None)
     if module is None:
-        raise NotFound(f"{session.cwd}: in no Go module", hint="run it beside go.mod, or `go mod init` first")
+        raise NotFound(f"{session.cwd}: not in a Go module", hint="run it next to go.mod, or run `go mod init` first")
     packages = list(_mains(module))
     if not packages:
-        raise NotFound(f"{module}: no main package in it", hint="a program has `package main`")
+        raise NotFound(f"{module}: no main package found", hint="a main package starts with `package main`")
     if len(packages) > _MOST:
-        raise InvalidUsage(f"{module}: {len(packages)} main packages", hint="write those that are shipped by hand")
+        raise InvalidUsage(
+            f"{module}: {len(packages)} main packages", hint="write wherry.toml by hand, with the ones you ship"
+        )
     services: list[Service] = []
     for package in packages:
         options = options_for(session, package)
@@ -82,7 +84,7 @@ def init(session: Session, *, force: bool = False) -> tuple[Path, FoundHere]:
     text = written(found)
     if file.exists() and not force:
         raise CannotWrite(
-            f"{file}: is there already", hint="look at what would be written with --stdout, or use --force"
+            f"{file}: already exists", hint="print the new one with --stdout, or overwrite it with --force"
         )
     with replacing(file) as out:
         out.write(text.encode())
@@ -92,7 +94,7 @@ def init(session: Session, *, force: bool = False) -> tuple[Path, FoundHere]:
 def written(found: FoundHere) -> str:
     """Write a wherry.toml."""
     common = _common([dict(_keys(service.options)) for service in found.services])
-    lines = ["# What `wherry build` without arguments builds; docs/reference/wherry-toml.md has all keys.", ""]
+    lines = ["# Built by `wherry build` without arguments; see docs/reference/wherry-toml.md for all keys.", ""]
     if common:
         lines += ["[build]  # for every service; from .ko.yaml"]
         lines += [f"{key} = {value}" for key, value in common.items()]
@@ -131,7 +133,7 @@ def _unused(name: str, taken: Sequence[str]) -> str:
 
 def _notices(module: Path) -> Iterator[str]:
     if (module / "Dockerfile").is_file():
-        yield "there is a Dockerfile too: what it adds to the image (files, users, ports) is not taken over"
+        yield "the Dockerfile is ignored: add its files, users and ports to wherry.toml if needed"
 
 
 def _keys(options: BuildOptions) -> Iterator[tuple[str, str]]:

@@ -43,7 +43,7 @@ def leaks(
         InvalidUsage: a text is too short.
     """
     if any(len(text) < _SHORTEST for text in find):
-        raise InvalidUsage("--find: a text of fewer than 4 letters is everywhere", hint="name a longer one")
+        raise InvalidUsage("--find: the text must have at least 4 characters", hint="give a longer text")
     told = [ProgramLeaks(one, found) for one, found in documents_of(session, name, platform)]
     try:
         with subjects(session, name, platform=platform, hashed=hashed) as programs:

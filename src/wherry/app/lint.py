@@ -43,7 +43,7 @@ def refuse(session: Session, source: Source, wanted: DockerfileBuild) -> None:
     raise DockerfileError(
         f"lint violation found for rules: {rules}",
         Lines(first, first),
-        hint="correct them, or leave rules out with # check=skip=RULE above an instruction",
+        hint="fix them, or skip rules with # check=skip=RULE above an instruction",
     )
 
 

@@ -17,8 +17,8 @@ from wherry.store.files import read_regular, replacing
 LOCK = "wherry.lock"
 _LARGEST = 1 << 20
 _HEAD = """\
-# Which digest each base's tag had when `wherry lock` looked; builds take these.
-# `wherry lock` looks again; `wherry build --pull` asks the registries instead.
+# Digests of base images, written by `wherry lock`; builds use these instead of the tags.
+# Update with `wherry lock`; `wherry build --pull` ignores this file.
 version = 1
 
 [bases]
@@ -48,7 +48,7 @@ def read_lock(file: Path) -> dict[str, str]:
         document = tomllib.loads(content.decode())
         if document.get("version") != 1:
             raise InvalidSettings(
-                f"{file}: version {document.get('version')!r}, and 1 is known", hint="use a newer wherry"
+                f"{file}: unsupported version {document.get('version')!r}; expected 1", hint="use a newer wherry"
             )
         return dict(_entries(document.get("bases", {})))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, InvalidReference, InvalidDigest, AttributeError) as error:

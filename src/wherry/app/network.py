@@ -54,7 +54,7 @@ def docker_config(session: "Session") -> Path:
     if folder := session.environment.get("DOCKER_CONFIG"):
         return Path(folder) / "config.json"
     if session.home is None:
-        raise NotFound("Docker's config.json: no home folder is known", hint="set DOCKER_CONFIG, or give a home")
+        raise NotFound("Docker's config.json: no home directory is set", hint="set DOCKER_CONFIG or HOME")
     return session.home / ".docker" / "config.json"
 
 

@@ -78,7 +78,7 @@ class Naming:
                 return Names(_relinked(self.session, origin, elf), RELINK)
             return self._from_source(subject, elf) if self.source is not None else Names()
         except WherryError as error:
-            return Names(problem=f"owners of variables are unknown: {error.message}")
+            return Names(problem=f"variables are not attributed: {error.message}")
 
     def _from_source(self, subject: "Subject", elf: "Elf") -> Names:
         from wherry.analysis.binary import build_info

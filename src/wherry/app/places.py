@@ -91,7 +91,7 @@ def target_of(text: str) -> Place:
 def _in_path(kind: Kind, text: str) -> Place:
     path, colon, tag = text.partition(":")
     if kind is Kind.LAYOUT and path.endswith(_ARCHIVES):
-        raise InvalidUsage(f"{text}: archives are written uncompressed", hint="name a file that ends in .tar")
+        raise InvalidUsage(f"{text}: compressed archives are not supported", hint="give a file name that ends in .tar")
     if not path:
         raise InvalidUsage(f"{kind}:{text}: no path", hint=f"write it as {kind}:PATH[:NAME]")
     return Place(kind, str(Path(path)), tag if colon else "")
@@ -105,11 +105,11 @@ def pushable(text: str) -> Reference:
     """
     reference = Reference.parse(text.removeprefix(SCHEME))
     if reference.digest:
-        raise InvalidUsage(f"{text}: a digest can't be pushed to", hint=f"name a tag: {reference.name}:TAG")
+        raise InvalidUsage(f"{text}: cannot push to a digest", hint=f"give a tag: {reference.name}:TAG")
     if reference.registry == DEFAULT_REGISTRY and reference.repository.startswith("library/"):
         raise InvalidUsage(
-            f"{text}: names no registry, and Docker Hub's own images can't be pushed to",
-            hint=f"name one, such as localhost:5000/{reference.name}:{reference.tag} or docker.io/YOU/{reference.name}",
+            f"{text}: no registry given, and the official images of Docker Hub cannot be pushed to",
+            hint=f"give one, such as localhost:5000/{reference.name}:{reference.tag} or docker.io/YOU/{reference.name}",
         )
     return reference
 

@@ -35,7 +35,7 @@ def find_published(session: Session, text: str, *, offline: bool) -> MainPackage
             package = modules.find(text)
         except HostUnable as error:
             if last:
-                error.hint = f"take --offline to build {last} again, which {version} was when last asked for"
+                error.hint = f"use --offline to build {last} again, the last resolved {version}"
             raise
         if package.release and package.release.version not in {version, last}:
             results.put_fact(fact, package.release.version)

@@ -76,7 +76,9 @@ def _texts(
             found = sorted(path.rglob("*") if recursive else path.iterdir())
             inside = [file for file in found if file.suffix in _ENDINGS and file.is_file()]
             if not inside:
-                raise NotFound(f"{name}: no manifest in it", hint="name a folder with .yaml or .json files, or use -R")
+                raise NotFound(
+                    f"{name}: no manifests found", hint="give a directory with .yaml or .json files, or use -R"
+                )
             for file in inside:
                 yield os.path.relpath(file, session.cwd), _text(file)
         else:
@@ -86,11 +88,13 @@ def _texts(
 def _text(file: Path) -> str:
     content = read_regular(file.resolve(), _LARGEST)
     if content is None:
-        raise NotFound(f"{file}: not there", hint="name a manifest, a folder of them, or - for stdin")
+        raise NotFound(
+            f"{file}: no such file or directory", hint="give a manifest, a directory of manifests, or - for stdin"
+        )
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise InvalidUsage(f"{file}: byte {error.start} is no UTF-8", hint="write manifests in UTF-8") from error
+        raise InvalidUsage(f"{file}: byte {error.start} is not UTF-8", hint="write manifests in UTF-8") from error
 
 
 def _images(
@@ -129,8 +133,8 @@ def _call(session: Session, text: str, where: tuple[str, Found], build: GoBuild)
     if len(_requests(call)) > 1:
         services = ", ".join(request.names[0] for request in _requests(call))
         raise InvalidUsage(
-            f"{file}:{found.line}:{found.column}: {text}: several services are made of it: {services}",
-            hint="name the service: wherry://NAME",
+            f"{file}:{found.line}:{found.column}: {text}: several services build this package: {services}",
+            hint="give the service: wherry://NAME",
         )
     return call
 
@@ -153,8 +157,8 @@ def _check_names(calls: Mapping[str, Call], wanted: Mapping[str, tuple[str, Foun
         except WherryError as error:
             file, found = wanted[text]
             raise InvalidUsage(
-                f"{file}:{found.line}:{found.column}: {text}: nobody says which repository it is pushed to",
-                hint="give --repo REGISTRY/PATH, set KO_DOCKER_REPO, or give the service tags in wherry.toml",
+                f"{file}:{found.line}:{found.column}: {text}: no repository to push to is set",
+                hint="give --repo REGISTRY/PATH, set KO_DOCKER_REPO, or set tags of the service in wherry.toml",
             ) from error
 
 

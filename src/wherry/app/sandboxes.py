@@ -86,7 +86,7 @@ def why_refused(mapping: Mapping) -> Callable[[], str]:
         for ability in answers:
             if not ability.works:
                 return f"{ability.reason}; {ability.remedy}"
-        return next((ability.remedy for ability in answers if ability.remedy), "") or "`dmesg` may say what refused it"
+        return next((ability.remedy for ability in answers if ability.remedy), "") or "`dmesg` may show what refused it"
 
     return why
 

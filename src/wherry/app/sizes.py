@@ -314,6 +314,6 @@ def not_in(binary: BinarySize, name: str) -> NotFound:
     names = [path for path in paths if path and not path.startswith("(")]
     near = difflib.get_close_matches(name, names, n=1)
     return NotFound(
-        f"{binary.name}: nothing of {name} is in it",
-        hint=f"the nearest is {near[0]}" if near else "`wherry size` lists what is",
+        f"{binary.name}: {name} is not in the binary",
+        hint=f"the nearest is {near[0]}" if near else "`wherry size` lists modules and packages",
     )

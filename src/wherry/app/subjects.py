@@ -30,7 +30,9 @@ class NoProgram(NotFound):
     """An image has no program."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name}: no program is in it", hint="an ELF, Mach-O or PE file that may be run is looked for")
+        super().__init__(
+            f"{name}: no program found", hint="the image must contain an executable ELF, Mach-O or PE file"
+        )
 
 
 def documents_of(session: Session, name: str, platform: str | None) -> "Iterator[tuple[Subject, Leaks]]":
@@ -97,7 +99,7 @@ def images_named(session: Session, name: str, platform: str | None) -> "tuple[Lo
     """
     path = session.cwd / name
     if path.is_file() and not _is_archive(name, path):
-        raise NotFound(f"{name}: neither a program nor an image", hint="name an ELF, Mach-O or PE file, or an image")
+        raise NotFound(f"{name}: neither a program nor an image", hint="give an ELF, Mach-O or PE file, or an image")
     from wherry.app.places import find
     from wherry.store.images import images_of
 
@@ -106,7 +108,7 @@ def images_named(session: Session, name: str, platform: str | None) -> "tuple[Lo
     chosen = tuple(image for image in images if platform in {None, str(image.platform)})
     if not chosen:
         there = ", ".join(str(image.platform) for image in images) or "none"
-        raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {there}")
+        raise NotFound(f"{name} has no image for {platform}", hint=f"available: {there}")
     return located, chosen
 
 

@@ -218,7 +218,7 @@ def copy_all_tags(
     if onto is None or repository.tag or onto.tag:
         raise InvalidUsage(
             "--all-tags copies one repository of a registry to another",
-            hint="name both without tags, such as localhost:5000/api",
+            hint="give both without tags, such as localhost:5000/api",
         )
     return tuple(
         copy(
@@ -333,10 +333,10 @@ def _roots(session: Session, images: Sequence[str], platform: str) -> Iterator[t
 
 def _for_layout(roots: dict[str, Descriptor], form: Form) -> dict[str, Descriptor]:
     if form == "docker":
-        raise InvalidUsage("a layout folder is no archive for Docker", hint="name a file, or leave --format out")
+        raise InvalidUsage("--format docker writes an archive, not a directory", hint="give a file, or remove --format")
     nameless = [name for name, root in roots.items() if name == root.digest]
     if nameless:
-        raise InvalidUsage(f"{nameless[0]}: goes into a layout by a name", hint="give it one with `wherry tag`")
+        raise InvalidUsage(f"{nameless[0]}: a layout needs image names", hint="name it with `wherry tag`")
     return roots
 
 
@@ -349,7 +349,7 @@ def _encoded(
         left: list[Descriptor] = []
         new = recompress(root, blobs, session.store, encoding, threads=4, left_out=left.append)
         if left:
-            progress.line(f"{len(left)} attestations speak of the old digest: left out")
+            progress.line(f"{len(left)} attestations refer to the old digest and are not copied")
         step.done(f"the digest changes: {root.digest.short} → {new.digest.short}")
     return new
 

@@ -101,7 +101,7 @@ class _Reader:
 
     def node(self, blob: Descriptor, depth: int, role: Role | None = None, label: str = "") -> Node:
         if depth > DEEPEST:
-            raise InvalidDocument(str(blob.digest), f"lies more than {DEEPEST} documents deep")
+            raise InvalidDocument(str(blob.digest), f"nested more than {DEEPEST} documents deep")
         if blob.media_type in media.INDEXES:
             return self._read(blob, depth, role or Role.INDEX, label)
         if blob.media_type in media.MANIFESTS:

@@ -51,7 +51,7 @@ def bench_of(session: Session, program: str, platform: str | None) -> Iterator[B
     found = tuple(chosen_of(session, () if program == "." else (program,), offline=False))
     if len(found) > 1:
         names = ", ".join(one.package.import_path for one in found)
-        raise InvalidUsage(f"there are several programs: {names}", hint="name one")
+        raise InvalidUsage(f"several programs found: {names}", hint="choose one")
     chosen = found[0]
     asked = parse_platforms([platform]) if platform else parse_platforms(["linux/amd64"])
     request = request_of(
@@ -155,7 +155,7 @@ def flags(
         running = None
         if start:
             if not runs_here(bench.recipe):
-                raise InvalidUsage(f"a program for {bench.platform} can't be started here", hint="leave --run out")
+                raise InvalidUsage(f"this machine cannot run programs for {bench.platform}", hint="remove --run")
             passed = {name: text or session.environment.get(name, "") for name, text in start.env.items()}
             running = Running(start.arguments, {**session.environment, **passed}, start.runs, start.ready)
         variants = variants_for(bench.platform.architecture, deep=deep)

@@ -34,7 +34,7 @@ def why(session: Session, step: str = "", *, context: str = ".", file: str = "")
     with closing(Results(session.cache_folder)) as results:
         steps = noted_steps(results, f"{os.path.realpath(folder)} {name}")
     if not steps:
-        raise NotFound(f"{name}: no build of it is remembered", hint="build it first, in this folder and with this -f")
+        raise NotFound(f"{name}: no record of a build", hint="build it first, from this directory and with the same -f")
     found = {key: one for key, one in steps.items() if step.lower() in key.lower() and key.startswith("[")}
     if not found:
         raise NotFound(f"{step}: {name} has no such step", hint="`wherry why` lists them all")

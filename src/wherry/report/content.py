@@ -48,7 +48,7 @@ def details(inspected: Inspected) -> list[str]:
         *_indented(table([_LAYER_HEAD, *(_layer(*pair) for pair in enumerate(content.layers, 1))], right=(0, 1, 2, 3))),
         "",
         *_indented(table(list(_bytes(content)), right=(0, 1))),
-        *([f"  {size(hidden)} of what is unpacked is hidden by later layers"] if hidden > 0 else []),
+        *([f"  {size(hidden)} of the unpacked bytes are hidden by later layers"] if hidden > 0 else []),
         *_indented(_judged(inspected.findings)),
     ]
 
@@ -170,7 +170,7 @@ def _recipe(recipe: Mapping[str, object]) -> list[str]:
         return here if isinstance(here, str) else ""
 
     go = [said("go", "version"), shown_flags(said("go", "flags")), said("module", "package")]
-    withheld = [f"values of -X left out: {said('go', 'withheld')}" if said("go", "withheld") else ""]
+    withheld = [f"values of -X omitted: {said('go', 'withheld')}" if said("go", "withheld") else ""]
     base = [f"base {said('base', 'name')}" if said("base", "name") else "", said("base", "digest")]
     made = [f"wherry {said('wherry')}" if said("wherry") else "", said("layers", "encoder")]
     return ["  ".join(filter(None, line)) for line in (go, withheld, base, made)]
@@ -192,7 +192,7 @@ def _bytes(content: Content) -> Iterator[tuple[str, str, str, str]]:
     if rest:
         left = sum(folder.size for folder in rest)
         yield (size(left), _share(left, content.size), "elsewhere", _files(sum(folder.files for folder in rest)))
-    yield (size(content.size), _share(content.size, content.size), "in all", _files(content.files))
+    yield (size(content.size), _share(content.size, content.size), "total", _files(content.files))
 
 
 def _files(count: int) -> str:

@@ -40,7 +40,7 @@ def lines_of(document: DiffDocument, *, by: str, most: int) -> list[str]:
         lines += _indented(table(_rows(binary, by, most), right=_NUMBERS))
         lines += [f"  {note}" for note in binary.notes]
     if by == "layer" and not document.images:
-        lines += ["", "  layers are compared where both are images"]
+        lines += ["", "  layers are compared only between two images"]
     lines += [f"  {note}" for note in document.notes]
     return [printable(line) for line in lines]
 
@@ -73,7 +73,7 @@ def _pulled(image: PlatformChange) -> str:
 
 def _title(binary: BinaryDiff) -> str:
     if not binary.name_before or not binary.name_after:
-        return f"{binary.name_before or binary.name_after} {'is gone' if binary.name_before else 'is new'}"
+        return f"{binary.name_before or binary.name_after} {'removed' if binary.name_before else 'added'}"
     return f"{binary.platform}  {binary.path}".rstrip()
 
 
@@ -88,8 +88,8 @@ def _told(binary: BinaryDiff) -> Iterator[str]:
         )
     if toolchain and toolchain.ratio is not None:
         yield (
-            f"code that changed as well is estimated: functions of {toolchain.basis} that are in both "
-            f"({size(toolchain.basis_bytes)}) became {toolchain.ratio:.3f} times as big"
+            f"for changed code this is estimated: functions of {toolchain.basis} in both versions "
+            f"({size(toolchain.basis_bytes)}) changed size by a factor of {toolchain.ratio:.3f}"
         )
     for setting in binary.settings:
         yield _setting(setting)
@@ -144,19 +144,19 @@ def _version(one: ModuleChange) -> str:
 def _why(one: ModuleChange, binary: BinaryDiff) -> str:
     """Say what a module's change is made of."""
     if not one.path:
-        return "shared by packages; tables of the linker; headers; padding"
+        return "shared between packages; linker tables; headers; padding"
     if one.cause in {"added", "removed"}:
         return one.cause
     words = {
         "toolchain": "the toolchain",
         "flags": "other flags",
-        "linked": "the same source: other parts are linked in",
-        "version": "another version",
+        "linked": "same source: other parts are linked",
+        "version": "version changed",
         "code": "code",
     }
     said = [words[one.cause]]
     if one.expected is not None and binary.toolchain:
-        said[0] += f" (about {signed(one.expected)} by the toolchain)"
+        said[0] += f" (about {signed(one.expected)} from the toolchain)"
     parts = (
         (one.grown, "in functions of both"),
         (one.new, "new"),

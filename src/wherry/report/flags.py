@@ -17,12 +17,16 @@ def flags_lines(found: Flags) -> list[str]:
     if found.unstarted:
         lines += ["", found.unstarted]
     elif starts := found.measured[0].starts:
-        until = "it was ready" if starts[0].listened else "its end: it ended by itself, so its memory was not read"
-        lines += ["", f"start is from exec until {until}; the median of {len(starts)} starts"]
+        until = (
+            "the program was ready"
+            if starts[0].listened
+            else "exit: the program exited by itself, so its memory was not measured"
+        )
+        lines += ["", f"startup: from exec until {until}; median of {len(starts)} starts"]
     if found.beliefs:
-        lines += ["", "what is said, and what was seen here:"]
+        lines += ["", "common claims, tested on this program:"]
         for belief in found.beliefs:
-            lines += [f"  {'holds' if belief.holds else 'does not hold'}: {belief.claim}", f"      {belief.evidence}"]
+            lines += [f"  {'true' if belief.holds else 'false'}: {belief.claim}", f"      {belief.evidence}"]
     lines += ["", *_advice(found)]
     return [printable(line) for line in lines]
 
@@ -39,7 +43,7 @@ def _rows(measured: Sequence[Measured]) -> Iterator[tuple[str, ...]]:
 
 def _row(one: Measured, first: Measured, pulled: Sequence[str], *, started: bool) -> tuple[str, ...]:
     if one.weight is None or first.weight is None:
-        problem = one.problem.splitlines()[-1][:100] if one.problem else "could not be built"
+        problem = one.problem.splitlines()[-1][:100] if one.problem else "build failed"
         return ("-", "", *("" for _ in pulled), *(("",) * 5 if started else ()), f"{one.name}: {problem}")
     share = 100 * (one.weight.unpacked - first.weight.unpacked) / first.weight.unpacked
     cells = [size(one.weight.unpacked), f"{share:+.1f} %" if one is not first else ""]
@@ -81,19 +85,19 @@ def _advice(found: Flags) -> Iterator[str]:
     saving = [(one, before - one.weight.unpacked) for one in found.measured[1:] if one.weight]
     paying = [(one, saved) for one, saved in saving if saved > before * _NOTICEABLE]
     if not paying:
-        yield "nothing tried here is more than 1 % smaller than what wherry builds"
+        yield "no variant is more than 1 % smaller than wherry's build"
     for one, saved in sorted(paying, key=lambda pair: -pair[1]):
         yield f"{one.name} is {size(saved)} smaller{_price(one, first)}"
 
 
 def _price(one: Measured, first: Measured) -> str:
     if not one.starts or not first.starts:
-        return "; its price in CPU was not measured: --run starts it"
+        return "; its CPU cost was not measured (use --run)"
     cpu = one.spread(lambda run: run.cpu)[1] / max(first.spread(lambda run: run.cpu)[1], 1e-9)
     private = one.spread(lambda run: run.private)[1] / max(first.spread(lambda run: run.private)[1], 1)
-    said = [f"{cpu:.1f} times the CPU at the start"] if cpu > _SLOWER else []
+    said = [f"{cpu:.1f} times the CPU time at startup"] if cpu > _SLOWER else []
     said += [f"{private:.1f} times the private memory"] if private > _SLOWER else []
-    return f", for {' and '.join(said)}" if said else ", at no price that shows at its start"
+    return f", at the cost of {' and '.join(said)}" if said else ", with no measurable cost at startup"
 
 
 def flags_document(found: Flags) -> Mapping[str, object]:

@@ -13,11 +13,11 @@ def slim_lines(found: Slimmed) -> list[str]:
     """Say what keeps code alive, and what each way out is worth."""
     lines = [*_dead_code(found.dead_code), ""]
     if not found.tried:
-        lines.append("no known way out applies; [slim.NAME] in wherry.toml adds yours")
+        lines.append("no known fix applies; add your own as [slim.NAME] in wherry.toml")
         return lines
     pulled = next(iter(found.before.pulled))
     head = ("saves", "unpacked", f"pulled ({pulled})", "tags", "")
-    now = ("", size(found.before.unpacked), size(found.before.pulled[pulled]), "(as it is)", "")
+    now = ("", size(found.before.unpacked), size(found.before.pulled[pulled]), "(unchanged)", "")
     rows = [head, now, *(_row(found, one, pulled) for one in sorted(found.tried, key=lambda one: -found.saved(one)))]
     tags = ", ".join(tags_of(found.worth))
     if found.problem:
@@ -36,13 +36,13 @@ def _row(found: Slimmed, one: Tried, pulled: str) -> tuple[str, ...]:
         return ("-", "", "", tags, _unbuilt(one.problem))
     said = f"drops {one.way.drops}" if one.way.drops else "drops nothing"
     if one.eliminated:
-        said += "; dead code is left out"
+        said += "; enables dead-code elimination"
     saved = _percent(found.saved(one), found)
     return (saved, size(one.weight.unpacked), size(one.weight.pulled[pulled]), tags, said)
 
 
 def _unbuilt(problem: str) -> str:
-    return f"could not be built: {problem.splitlines()[0][:120]}"
+    return f"build failed: {problem.splitlines()[0][:120]}"
 
 
 def _percent(saved: int, found: Slimmed) -> str:
@@ -52,18 +52,18 @@ def _percent(saved: int, found: Slimmed) -> str:
 def _dead_code(found: DeadCode) -> Iterator[str]:
     if found.eliminated:
         linked = f"{found.symbols} symbols linked"
-        yield f"dead code is left out: nothing calls methods by a name made at run time ({linked})"
+        yield f"dead-code elimination works: no method is looked up by a name computed at run time ({linked})"
         return
     if not found.told:
-        yield "what keeps dead code is not known: this Go's linker does not say it"
+        yield "cannot tell what defeats dead-code elimination: the linker of this Go version does not report it"
         return
-    yield "every exported method is kept, since methods may be called by a name made at run time:"
+    yield "every exported method is kept, because methods may be looked up by a name computed at run time:"
     for cause in found.causes:
         yield f"  {cause.function}"
         yield from _ways_to(cause)
     if found.consequences:
         count = len(found.consequences)
-        yield f"  ({count} more function{'s' * (count > 1)} that do so may be there only because of that)"
+        yield f"  ({count} more function{'s' * (count > 1)} that may be linked only for this reason)"
 
 
 def _ways_to(cause: Cause) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _ways_to(cause: Cause) -> Iterator[str]:
         yield f"      {' → '.join(cause.chain[-6:])}"
     yield from (f"      {' → '.join(route)}" for route in cause.routes[:_MOST_ROUTES])
     if len(cause.routes) > _MOST_ROUTES:
-        yield f"      and {len(cause.routes) - _MOST_ROUTES} more ways"
+        yield f"      and {len(cause.routes) - _MOST_ROUTES} more call chains"
 
 
 def slim_document(found: Slimmed) -> Mapping[str, object]:

@@ -20,7 +20,7 @@ def lines_of(told: ProgramLeaks) -> Iterator[str]:
         yield from (printable(line) for line in _finding(finding))
     yield ""
     yield f"  {_summary(findings)}"
-    yield from (printable(f"  can't see {text}") for text in told.leaks.unseen)
+    yield from (printable(f"  not visible: {text}") for text in told.leaks.unseen)
 
 
 def document(name: str, programs: Sequence[ProgramLeaks]) -> Mapping[str, object]:
@@ -59,4 +59,4 @@ def _finding(finding: Finding) -> Iterator[str]:
 def _summary(findings: Sequence[Finding]) -> str:
     counts = {severity: sum(one.severity is severity for one in findings) for severity in reversed(Severity)}
     named = [f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items() if count]
-    return ", ".join(named) or "nothing found"
+    return ", ".join(named) or "no findings"

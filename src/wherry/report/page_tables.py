@@ -132,7 +132,7 @@ def _budgets(document: SizeDocument) -> Iterator[str]:
     if document.budgets:
         rows = [
             (
-                Markup('<span class="good">✓ holds</span>' if one.ok else '<span class="bad">✗ broken</span>'),
+                Markup('<span class="good">✓ met</span>' if one.ok else '<span class="bad">✗ exceeded</span>'),
                 one.what, one.limit, one.actual, one.platform, one.detail or one.remedy,
             )
             for one in document.budgets
@@ -155,18 +155,18 @@ def _routes(document: SizeDocument) -> Iterator[str]:
 def _slim(slim: Slim) -> Iterator[str]:
     yield '<section id="slim"><h2>Slimming</h2>'
     if slim.eliminated:
-        yield "<p>Dead code is left out: nothing calls methods by a name made at run time.</p>"
+        yield "<p>Dead-code elimination works: no method is looked up by a name computed at run time.</p>"
     elif not slim.told:
-        yield "<p>What keeps dead code is not known: this Go's linker does not say it.</p>"
+        yield "<p>Cannot tell what defeats dead-code elimination: the linker of this Go version does not report it.</p>"
     for cause in slim.causes:
         items = "".join(f"<li>{text(' → '.join(route))}</li>" for route in cause.routes)
-        yield f"<p>Dead code is kept by <strong>{text(cause.function)}</strong></p><ol>{items}</ol>"
+        yield f"<p>Dead-code elimination is defeated by <strong>{text(cause.function)}</strong></p><ol>{items}</ol>"
     rows = [
         (way.saved, "" if way.unpacked is None else way.unpacked, ", ".join(way.tags), way.drops or way.problem)
         for way in sorted(slim.ways, key=lambda way: (-way.saved, way.name))
     ]
     if rows:
-        yield _table("Ways out, each tried by a rebuild", ("Saves", "Unpacked", "Tags", "Drops"), rows)
+        yield _table("Fixes, each measured by a rebuild", ("Saves", "Unpacked", "Tags", "Drops"), rows)
     yield "</section>"
 
 
@@ -182,10 +182,12 @@ def _flags(flags: Flags) -> Iterator[str]:
         for one in flags.variants
     ]
     yield '<section id="flags"><h2>Flags</h2>'
-    yield _table("What each bought", ("Variant", "Unpacked", *(f"Pulled, {name}" for name in encodings), ""), rows)
+    yield _table(
+        "What each flag changes", ("Variant", "Unpacked", *(f"Pulled, {name}" for name in encodings), ""), rows
+    )
     if flags.beliefs:
-        said = [("holds" if one.holds else "does not hold", one.claim, one.evidence) for one in flags.beliefs]
-        yield _table("What is said", ("", "Claim", "Evidence"), said)
+        said = [("holds" if one.holds else "false", one.claim, one.evidence) for one in flags.beliefs]
+        yield _table("Claim", ("", "Claim", "Evidence"), said)
     yield "</section>"
 
 
@@ -207,9 +209,9 @@ def _figures(document: SizeDocument) -> Iterator[str]:
         yield _table("Layers", ("Platform", "Layer", "Unpacked", "Pulled"), layers)
     for binary in document.binaries:
         sure = [binary.confidence.get(word, 0) for word in CONFIDENCE]
-        yield _table(f"{binary.name}: how sure", CONFIDENCE, [sure])
+        yield _table(f"{binary.name}: certainty", CONFIDENCE, [sure])
         if binary.modules:
-            modules = [(one.path or "(no package's)", one.version, one.bytes) for one in binary.modules]
+            modules = [(one.path or "(no package)", one.version, one.bytes) for one in binary.modules]
             yield _table(f"{binary.name}: modules", ("Module", "Version", "Bytes"), modules)
         else:
             sections = [(one.name or "(in no section)", one.kind, one.bytes) for one in binary.sections]

@@ -91,9 +91,9 @@ def _layer(
         ("digest", layer.digest),
         ("pulled", f"{size(layer.pulled)} ({layer.pulled:,} B)", layer.media_type),
         ("made by", layer.made_by),
-        ("base", "" if layer.base is None else "of the base" if layer.base else "own"),
+        ("base", "" if layer.base is None else "from the base" if layer.base else "own"),
     ]
-    rest = _rest(layer.unpacked, files, "(files without names here)")
+    rest = _rest(layer.unpacked, files, "(files not listed)")
     return Node("l", f"layer {number}", sum(one.bytes for one in (*files, *rest)), (*files, *rest), facts=_told(facts))
 
 
@@ -120,7 +120,7 @@ def _binary(binary: BinarySize, least: int) -> Node:
         for path, some in groupby(owned, key=lambda one: one.module):
             packages = tuple(_package(one, least) for one in some)
             parts += [_module(modules.get(path), path, packages)] if path else packages
-    parts += _rest(binary.size, parts, "(not told)")
+    parts += _rest(binary.size, parts, "(not attributed)")
     return Node("b", name, binary.size, tuple(parts), sure, facts)
 
 
@@ -162,8 +162,8 @@ def _beside(package: PackageSize, left: int) -> list[Node]:
     """
     kinds = [Node("k", kind, count) for kind, count in package.kinds.items() if kind not in _OF_FUNCTIONS and count]
     if sum(one.bytes for one in kinds) > left:
-        return [Node("x", f"({', '.join(one.name for one in kinds)} of no one function)", left)] if left > 0 else []
-    return [*kinds, *_rest(left, kinds, "(code and tables of no one function)")]
+        return [Node("x", f"({', '.join(one.name for one in kinds)} of no single function)", left)] if left > 0 else []
+    return [*kinds, *_rest(left, kinds, "(code and tables of no single function)")]
 
 
 def _rest(whole: int, parts: Iterable[Node], name: str) -> list[Node]:

@@ -41,7 +41,7 @@ def progress_for(
             return Reporter(JsonView(stream, clock))
         case "quiet":
             return Reporter(QuietView(stream))
-    raise InvalidUsage(f"--progress {mode}: there is no such mode", hint="use " + ", ".join(MODES))
+    raise InvalidUsage(f"--progress {mode}: unknown mode", hint="use " + ", ".join(MODES))
 
 
 def _size_of(stream: IO[str]) -> os.terminal_size:

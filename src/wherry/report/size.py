@@ -11,9 +11,9 @@ _OWNERS_NAMED = 3
 _LONGEST_NAME = 72
 
 OWNERS = {
-    "relink": "owners by its symbols (linked again)",
-    "record": "owners by its symbols (kept by --size-record)",
-    "tables": "variables open (see --source)",
+    "relink": "attributed by symbols (relinked)",
+    "record": "attributed by symbols (kept by --size-record)",
+    "tables": "variables not attributed (use --source)",
 }
 """What owners of variables rest on, where the file has no symbols."""
 Row = tuple[str, ...]
@@ -98,7 +98,7 @@ def _cut(rows: Sequence[tuple[Any, ...]], most: int, whole: int) -> Iterator[Row
 
 
 def _module(one: ModuleSize) -> tuple[int, str, str, str]:
-    said = one.version if one.path else "shared by packages; tables of the linker; headers; padding"
+    said = one.version if one.path else "shared between packages; linker tables; headers; padding"
     return (one.bytes, _alone(one.exclusive), one.path or "(no package)", said)
 
 
@@ -126,7 +126,7 @@ def routes_of(module: ModuleSize) -> list[str]:
     for route in module.routes:
         ways.setdefault(route[:-1], []).append(route[-1])
     count = f"{len(ways)} package{'s' * (len(ways) != 1)}"
-    lines = [f"{module.path} {module.version}: imported by {count} outside of it"]
+    lines = [f"{module.path} {module.version}: imported by {count} outside the module"]
     for way, imported in ways.items():
         lines += [f"  {' → '.join(way)}", *(f"      imports {package}" for package in imported)]
     return [printable(line) for line in lines]
@@ -138,9 +138,9 @@ def estimate_of(binary: BinarySize, module: ModuleSize, name: str) -> list[str]:
     own, gone = (package.bytes, package.exclusive) if package else (module.bytes, module.exclusive)
     gone = gone or own
     return [
-        f"without {name}: {size(gone)} of {size(binary.size)} less ({_share(gone, binary.size)}), estimated by imports",
-        f"  {size(own)} are its own, {size(gone - own)} of packages that only it brings in",
-        "  shared strings and tables are left out, and so is dead code that only it keeps alive",
+        f"without {name}: {size(gone)} of {size(binary.size)} less ({_share(gone, binary.size)}), an estimate",
+        f"  {size(own)} its own, {size(gone - own)} from packages that only it imports",
+        "  not counted: shared strings and tables, and dead code that only it keeps alive",
     ]
 
 
@@ -148,6 +148,6 @@ def measured_lines(before: int, after: int, name: str) -> list[str]:
     """Say what a rebuild without a module's functions weighs."""
     less = f"{size(before - after)} less ({_share(before - after, before)})"
     return [
-        f"  measured: built without what its functions do, {size(after)} instead of {size(before)}, {less}",
-        f"  the types and constants of {printable(name)} are still in it, since what uses them is",
+        f"  measured: {size(after)} instead of {size(before)} with its function bodies removed, {less}",
+        f"  types and constants of {printable(name)} that other code uses are still linked",
     ]

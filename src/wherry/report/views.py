@@ -227,7 +227,7 @@ def text_of(event: Event) -> str:
     words = [f"{size_of(moved.sent)} sent" if moved.blobs else "nothing to send"]
     words += [f"{moved.mounted} mounted"] if moved.mounted else []
     words += [f"{moved.there} already there"] if moved.there else []
-    words += [f"{moved.left} foreign layers left out"] if moved.left else []
+    words += [f"{moved.left} foreign layers skipped"] if moved.left else []
     return ", ".join(words)
 
 

@@ -93,7 +93,7 @@ CASES = {
     "strict_encoder": both(["--strict-encoder"], builds),
     "explain": both(["--explain"], lambda made: "built here for the first time" in made.err),
     "allow_secret_ldflags": go(["--allow-secret-ldflags"], builds),
-    "size_record": go(["--size-record"], lambda made: "owners of variables kept" in made.err),
+    "size_record": go(["--size-record"], lambda made: "symbol data kept" in made.err),
     "add": both(["--add", "file:/etc/file:0600:7"], lambda made: made.files >= 2),
     "base": go(["--base", "scratch"], lambda made: made.files == 1),
     "ldflags": go(["--ldflags", "-w"], lambda made: "-w" in recipe(made)["go"]["flags"]),

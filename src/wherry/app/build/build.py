@@ -108,7 +108,7 @@ def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening:
             from wherry.app.owners import keep_records
 
             size = keep_records(session, [image.reference for image in built.result.images])
-            heard.progress.line(f"owners of variables kept: {size:,} bytes")
+            heard.progress.line(f"symbol data kept for `wherry size`: {size:,} bytes")
         checks = tuple(gate.judge(built.result.images, heard.progress))
         result = replace(built.result, budgets=checks)
         broken = [one for one in checks if not one.ok]

@@ -37,7 +37,7 @@ def bring(session: Session, texts: Sequence[str], results: Results, progress: Pr
                 session.store.elsewhere.note(layer.blob.digest, place)
             else:
                 session.store.write(layer.blob, source.read(layer.blob))
-        progress.line(f"cache from {text}: {new} of {len(cargo.records)} steps are new here")
+        progress.line(f"cache from {text}: {new} of {len(cargo.records)} steps imported")
 
 
 def bring_mounts(session: Session, texts: Sequence[str], crew: Crew, progress: Progress) -> None:
@@ -115,7 +115,7 @@ def _destination(text: str) -> tuple[str, str]:
     values = fields(text, _TO, "--cache-to")
     key = "ref" if values["type"] == "registry" else "dest"
     if not values.get(key):
-        raise InvalidUsage(f"--cache-to {text}: it names no place", hint=f"add {key}=…")
+        raise InvalidUsage(f"--cache-to {text}: no location given", hint=f"add {key}=…")
     if values["type"] == "registry":
         from wherry.app.places import pushable
 
@@ -131,7 +131,7 @@ def _found(
         values = fields(text, _FROM, "--cache-from")
         key = "ref" if values["type"] == "registry" else "src"
         if not values.get(key):
-            raise InvalidUsage(f"--cache-from {text}: it names no place", hint=f"add {key}=…")
+            raise InvalidUsage(f"--cache-from {text}: no location given", hint=f"add {key}=…")
         try:
             if key == "ref":
                 reference = Reference.parse(values[key])
@@ -143,7 +143,9 @@ def _found(
 
                 folder = session.cwd / values[key]
                 if not folder.is_dir():
-                    raise NotFound(f"{values[key]}: not there", hint="the first build writes it")
+                    raise NotFound(
+                        f"{values[key]}: no such file or directory", hint="--cache-to of an earlier build writes it"
+                    )
                 layout = LayoutFolder(folder)
                 yield text, layout, layout.resolve(_NAME), ""
         except WherryError as error:

@@ -38,11 +38,11 @@ class Call:
 
 
 def _no_stdin() -> IO[bytes]:
-    raise InvalidUsage("-: there is no standard input", hint="name a file or a folder")
+    raise InvalidUsage("-: stdin is closed", hint="give a file or a directory")
 
 
 def _no_stdout() -> IO[bytes]:
-    raise InvalidUsage("an output goes to standard output, and there is none", hint="give it a dest")
+    raise InvalidUsage("an output goes to stdout, which is closed", hint="add dest=PATH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ def check_platforms(platforms: Sequence[Platform], outputs: Sequence[Output]) ->
     """
     if len(platforms) > 1 and any(output.type is OutputType.DOCKER and output.dest for output in outputs):
         raise InvalidUsage(
-            f"an archive for Docker holds one platform, and {', '.join(map(str, platforms))} are asked for",
+            f"a docker archive holds one platform, but {', '.join(map(str, platforms))} were requested",
             hint="use type=oci, or build one platform with --platform",
         )
 

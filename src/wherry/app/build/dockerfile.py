@@ -171,8 +171,8 @@ def _check_frontend(source: Source) -> None:
     frontend = directive_of("syntax", source.text)
     if frontend and not _FRONTENDS.fullmatch(frontend):
         raise InvalidUsage(
-            f"{source.name}: # syntax={frontend} asks for another frontend than Docker's, and only that is understood",
-            hint="take the line out, or build it with docker buildx",
+            f"{source.name}: # syntax={frontend} is not supported; only Docker's own frontend is",
+            hint="remove the line, or build with docker buildx",
         )
 
 

@@ -225,7 +225,7 @@ class DockerfileImages:
             if name not in self._request.contexts:
                 raise NotFound(
                     "no build context: the Dockerfile was read from standard input",
-                    hint="give a folder too, with -f - for the Dockerfile",
+                    hint="give a context directory too, with -f - for the Dockerfile",
                 )
             self._opened[name] = self._request.contexts[name]()
         return self._opened[name]
@@ -282,7 +282,7 @@ class DockerfileImages:
             for _ in self.setup.store.read(blob):
                 pass
         except WherryError as error:
-            self.setup.listener.warn(f"{error.message}; what needs it is done again")
+            self.setup.listener.warn(f"{error.message}; the steps that need it run again")
             return False
         return True
 
@@ -291,6 +291,6 @@ def _named(machine: Machine, layers: Sequence[str], name: str, warned: Callable[
     try:
         found = machine.account(layers, name)
     except WherryError as error:
-        warned(f"{error.message}; what is made for it is root's")
+        warned(f"{error.message}; its files are owned by root")
         return 0, 0
     return found.uid, found.gid

@@ -24,7 +24,7 @@ def encoding_for(options: BuildOptions, outputs: Sequence[Output]) -> tuple[str,
 def why_not_zstd(outputs: Sequence[Output]) -> str:
     """Say which output keeps a release from zstd; empty where none does."""
     if any(output.type is OutputType.DOCKER and not output.loads for output in outputs):
-        return "a Docker older than 23 would not load it from type=docker"
+        return "Docker before 23 can't load zstd from type=docker"
     return ""
 
 
@@ -32,7 +32,7 @@ def release_line(outputs: Sequence[Output]) -> str:
     """Say which encoding a release has, and why."""
     reason = why_not_zstd(outputs)
     if reason:
-        return f"release: {' '.join(map(str, EVERYWHERE))}, since {reason}"
+        return f"release: {' '.join(map(str, EVERYWHERE))}, because {reason}"
     return f"release: {' '.join(map(str, SMALLEST))}, which Docker before 23 and containerd before 1.5 can't unpack"
 
 
@@ -45,9 +45,9 @@ def check_encoders(algorithms: Collection[str], *, strict: bool, warn: Callable[
     for algorithm in sorted(algorithms):
         differs = Encoding.default(algorithm).differs
         if differs and strict:
-            raise HostUnable(differs, hint="install that version, or leave --strict-encoder out")
+            raise HostUnable(differs, hint="install that version, or remove --strict-encoder")
         if differs:
-            warn(f"{differs}: the digest is another than elsewhere")
+            warn(f"{differs}: digests will differ from those of other machines")
 
 
 def policy_of(wanted: CommonOptions, *folders: Path) -> Policy:

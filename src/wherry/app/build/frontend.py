@@ -37,13 +37,13 @@ def choose(cwd: Path, paths: Sequence[str], given: Collection[str], *, file: str
         InvalidUsage: both were asked for.
     """
     if file and go:
-        raise InvalidUsage("-f names a Dockerfile, and --go asks for the Go module", hint="take one of them out")
+        raise InvalidUsage("-f names a Dockerfile, and --go asks for the Go module", hint="remove one of them")
     if file:
         return FrontEndChoice(FrontEnd.DOCKERFILE, f"-f {file} names a Dockerfile")
     if go:
         return FrontEndChoice(FrontEnd.GO, "--go asks for the Go module")
     if len(paths) > 1:
-        return FrontEndChoice(FrontEnd.GO, f"{len(paths)} paths are main packages")
+        return FrontEndChoice(FrontEnd.GO, "several paths are given, and only Go modules are built several at a time")
     path = paths[0] if paths else "."
     if path == "-" or path.startswith(REMOTE):
         return FrontEndChoice(FrontEnd.DOCKERFILE, f"{path} is the context of a Dockerfile")

@@ -38,8 +38,8 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
     chosen = tuple(chosen_of(session, wanted.packages, offline=wanted.offline))
     if len(chosen) > 1 and (above.tags or above.debug_info or wanted.iidfile):
         raise InvalidUsage(
-            f"{len(chosen)} images are built; -t, --debug-info and --iidfile are for one",
-            hint="build them one by one, or write the names into wherry.toml",
+            f"-t, --debug-info and --iidfile need a single image, but {len(chosen)} are built",
+            hint="build them one by one, or set them in wherry.toml",
         )
     platforms = _here() if above.platforms is None else above.platforms
     make = partial(request_of, session, above, platforms, stamp=not wanted.no_vcs, outputs=wanted.outputs)
@@ -121,9 +121,9 @@ def _ko_words(requests: tuple[GoRequest, ...], naming: Naming | None, wanted: Go
     """Say what was done for ko's sake without an option that asks for it."""
     words = ""
     if naming and not (wanted.repo or wanted.local):
-        words += f"; KO_DOCKER_REPO is set: {'loaded' if naming.local else 'pushed'} as ko would, -t NAME keeps it here"
+        words += f"; KO_DOCKER_REPO is set: {'loaded' if naming.local else 'pushed'} as ko does, -t NAME only stores it"
     if any(file.path.startswith(f"{DATA}/") for request in requests for file in request.added):
-        words += f"; kodata/ goes to {DATA}"
+        words += f"; kodata/ is copied to {DATA}"
     return words
 
 

@@ -306,7 +306,7 @@ def refuse_if_it_cannot_start(compiled: Compiled, program: Callable[[], Path], b
 
 
 def _why(compiled: Compiled, findings: Iterable[Finding]) -> str:
-    lines = [f"{compiled.recipe['module.package']} can't start on its base"]
+    lines = [f"{compiled.recipe['module.package']} cannot start on its base image"]
     for finding in findings:
         lines.append(f"  {finding.message}")
         lines.extend(f"    {evidence}" for evidence in finding.evidence)

@@ -73,14 +73,12 @@ def naming_of(session: Session, wanted: GoOptions) -> Naming | None:
     repo = LOCAL if wanted.local else wanted.repo
     if repo and not bare:
         raise InvalidUsage(
-            f"-t {named[0]}: --repo makes the name", hint="give a tag alone, such as -t v1, or no --repo"
+            f"-t {named[0]}: --repo sets the image name", hint="give only a tag, such as -t v1, or remove --repo"
         )
     elsewhere = wanted.outputs or wanted.load or not bare
     repo = repo or ("" if elsewhere else session.environment.get("KO_DOCKER_REPO", ""))
     if wanted.style and not repo:
-        raise InvalidUsage(
-            "a way to name images, and no repository to put them into", hint="give --repo, or set KO_DOCKER_REPO"
-        )
+        raise InvalidUsage("-P, -B and --bare need a repository", hint="give --repo, or set KO_DOCKER_REPO")
     return Naming(repo.rstrip("/"), wanted.style, tuple(named) or (_LATEST,)) if repo else None
 
 
@@ -143,7 +141,8 @@ def _variables(env: tuple[str, ...], file: Path) -> Iterator[tuple[str, str]]:
         name, value = parse_pair(text, FILE)
         if not name.startswith(("GO", "CGO_", "CC", "CXX")):
             raise InvalidSettings(
-                f"{file.name}: env: {name} is no variable of Go's", hint=f"set {name} in the environment of the call"
+                f"{file.name}: env: {name}: only Go variables (GO*, CGO_*) are allowed",
+                hint=f"export {name} in the shell before running wherry",
             )
         yield check_go_variable(name), value
 
@@ -162,5 +161,6 @@ def _flags(flags: tuple[str, ...], file: Path) -> Iterator[tuple[str, Any]]:
             yield ("go_tags", tuple(value.replace(",", " ").split())) if flag == "tags" else (flag, value)
         else:
             raise InvalidSettings(
-                f"{file.name}: flags: {word} is not taken", hint="put it into GOFLAGS in `env`, if Go takes it there"
+                f"{file.name}: flags: {word} is not supported",
+                hint="set it in GOFLAGS under `env`, if Go accepts it there",
             )

@@ -51,8 +51,8 @@ def machine_of(
     """
     if (system := os.uname().sysname) != "Linux":
         raise HostUnable(
-            f"a Dockerfile can't be built: its steps need Linux, and this is {system}",
-            hint="build it on Linux; Go modules are built here without one",
+            f"cannot build a Dockerfile: its steps need Linux, this is {system}",
+            hint="build it on Linux; Go modules without a Dockerfile build on this system",
         )
     kernel = Kernel.of_host()
     mapping = mapping_of(session)
@@ -60,8 +60,8 @@ def machine_of(
     isolation, refused = isolation_of(isolation, kernel, why_refused(mapping))
     if isolation == "chroot" and mapping.kind != "all":
         raise HostUnable(
-            "--isolation chroot: only root may change its root, and this user is none",
-            hint="leave it out: a plain user's steps run in a user namespace",
+            "--isolation chroot: only root can use chroot",
+            hint="remove it: steps of other users run in a user namespace",
         )
     overlay = kernel.overlay(root=mapping.kind == "all").works and isolation != "chroot"
     crew = Crew(mapping, refused, isolation, room_of(session))
@@ -96,7 +96,7 @@ def isolation_of(asked: str, kernel: Kernel, why: Callable[[], str]) -> tuple[st
         return asked, why
     return (
         "userns",
-        lambda: f"{why()}; or accept that steps share this host's processes and network: --isolation chroot",
+        lambda: f"{why()}; or use --isolation chroot, where steps share the host's processes and network",
     )
 
 
@@ -113,10 +113,7 @@ def outside_of(session: Session, credentials: Credentials) -> "Fetcher":
 
 def _say_of_ids(mapping: Ids, notice: Callable[[str], None]) -> None:
     if mapping.kind == "one":
-        notice(
-            "this user has no sub-ids: steps run as root with one id, so other users than root can't be had in them; "
-            "/etc/subuid and /etc/subgid give more"
-        )
+        notice("no subordinate IDs for this user (/etc/subuid, /etc/subgid): steps can only run as root")
 
 
 def _account(layers: Sequence[str], user: str) -> Account:
@@ -134,10 +131,10 @@ def _emulator(session: Session, kernel: Kernel, platform: Platform) -> Emulator 
     if (found is None or not own.works) and registered(platform):
         return Emulator(path="", magic=b"", mask=b"")
     if found is None or not own.works:
-        why = own.reason if found else "no emulator for it is installed"
+        why = own.reason if found else "no emulator is installed"
         raise HostUnable(
-            f"a RUN for {platform} can't be executed here: {why}",
-            hint="install qemu-user-static, as root register it (binfmt_misc), or let the stage run on "
+            f"cannot execute RUN for {platform}: {why}",
+            hint="install qemu-user-static and register it as root (binfmt_misc), or run the stage on "
             "--platform=$BUILDPLATFORM and cross-compile",
         )
     return Emulator(path=found.path, magic=found.magic, mask=found.mask)

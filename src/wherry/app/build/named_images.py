@@ -79,7 +79,7 @@ class NamedImages:
         if root_here is not None:
             return _compatible(self._store, root_here, platform, name)
         if self._remote is None:
-            raise NotFound(f"{name}: no such image here", hint="`wherry pull` or `wherry load` it first")
+            raise NotFound(f"{name}: no such image in the local store", hint="`wherry pull` or `wherry load` it first")
         self.asked[name] = self._remote.root(name)
         return self._remote.image(name, platform)
 
@@ -92,7 +92,7 @@ class NamedImages:
         if here is not None:
             return here
         if self._remote is None:
-            raise NotFound(f"{name}: no such image here", hint="`wherry pull` or `wherry load` it first")
+            raise NotFound(f"{name}: no such image in the local store", hint="`wherry pull` or `wherry load` it first")
         return self._remote.root(name)
 
     def _here(self, name: str) -> Descriptor | None:

@@ -166,11 +166,11 @@ _OWN: Mapping[FrontEnd, frozenset[str]] = {
 _WHOSE = {FrontEnd.GO: "Go modules", FrontEnd.DOCKERFILE: "Dockerfiles"}
 _REMEDIES = {
     "base": "change FROM in the Dockerfile, or build the Go module with --go",
-    "allow_secret_ldflags": "say --allow published.secret",
+    "allow_secret_ldflags": "use --allow published.secret",
     "repo": "name the image with -t REGISTRY/NAME --push",
     "local": "use --load",
     "size_record": "use `wherry size --source DIR`",
-    "debug_info": "copy the program with its symbols out of a stage with --target and -o",
+    "debug_info": "export the unstripped program from a stage with --target and -o",
 }
 
 
@@ -194,7 +194,7 @@ def check_strangers(front_end: FrontEnd, given: Mapping[str, str], why: str) -> 
     if not strangers:
         return
     verb = "is" if len(strangers) == 1 else "are"
-    other = "take it out" if len(strangers) == 1 else "take them out"
+    other = "remove it" if len(strangers) == 1 else "remove them"
     if front_end is FrontEnd.DOCKERFILE:
         other += ", or build the Go module with --go"
     remedy = _REMEDIES.get(next(iter(strangers)), "") if len(strangers) == 1 else ""
@@ -209,12 +209,12 @@ def check_conflicts(options: CommonOptions) -> None:
     Raises:
         InvalidUsage: two do; both are named.
     """
-    take_out = "take one of them out"
+    take_out = "remove one of them"
     compression, level = encoding_of(options.outputs, options.compression, options.compression_level)
     if options.release and (compression is not None or level is not None):
-        raise InvalidUsage("--release chooses the encoding, and --compression names one", hint=take_out)
+        raise InvalidUsage("--release cannot be combined with --compression: it chooses the compression", hint=take_out)
     if options.pull and options.offline:
-        raise InvalidUsage("--pull asks registries, --offline does not", hint=take_out)
+        raise InvalidUsage("--pull and --offline cannot be combined", hint=take_out)
     if isinstance(options, DockerfileOptions) and options.check:
         written = {
             "--push": options.push,
@@ -226,7 +226,7 @@ def check_conflicts(options: CommonOptions) -> None:
         }
         asked = [words for words, given in written.items() if given]
         if asked:
-            raise InvalidUsage(f"--check builds nothing, and {asked[0]} needs an image", hint=take_out)
+            raise InvalidUsage(f"--check builds nothing, but {asked[0]} needs an image", hint=take_out)
 
 
 def _other(front_end: FrontEnd) -> FrontEnd:

@@ -59,9 +59,7 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
 
 def _main(session: Session, start: Path, path: str, *, offline: bool) -> MainPackage:
     if "://" in path:
-        raise InvalidUsage(
-            f"{path}: an address is not what is built", hint="give a folder such as ./cmd/api, or PACKAGE@VERSION"
-        )
+        raise InvalidUsage(f"{path}: cannot build a URL", hint="give a directory such as ./cmd/api, or PACKAGE@VERSION")
     if names_published(start, path):
         return find_published(session, path, offline=offline)
     try:
@@ -77,9 +75,9 @@ def door_of(session: Session, first: Chosen, *, asked: bool) -> str:
     if release := first.package.release:
         return f"{release.version}{f' ({release.query})' * (release.query != release.version)}, as published"
     if asked:
-        return "Go module, as --go says"
+        return "Go module, because of --go"
     if first.options.front_door:
-        return "Go module, as wherry.toml says"
+        return "Go module, because of wherry.toml"
     if any((folder / "Dockerfile").is_file() for folder in (first.package.folder, session.cwd)):
-        return "Go module: there is a main package (the Dockerfile beside it is not read)"
-    return "Go module: there is a main package"
+        return "Go module: main package found (the Dockerfile next to it is ignored)"
+    return "Go module: main package found"

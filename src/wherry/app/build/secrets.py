@@ -32,7 +32,7 @@ def _secret(session: Session, text: str) -> tuple[str, bytes]:
     name = fields.get("id", "") or Path(fields.get("src", fields.get("source", ""))).name
     if unknown or not name:
         raise InvalidUsage(
-            f"--secret {text.partition('=')[0]}=…: not understood",
+            f"--secret {text.partition('=')[0]}=…: invalid secret",
             hint="write it as id=NAME,src=FILE or id=NAME,env=VAR",
         )
     file = fields.get("src", fields.get("source", ""))
@@ -44,7 +44,8 @@ def _secret(session: Session, text: str) -> tuple[str, bytes]:
     if variable:
         if variable not in session.environment:
             raise NotFound(
-                f"--secret id={name}: the variable {variable} is not set", hint="set it, or name a file with src="
+                f"--secret id={name}: environment variable {variable} is not set",
+                hint="set it, or give a file with src=",
             )
         return name, session.environment[variable].encode(errors="surrogateescape")
     return name, _content(session.cwd / Path(file or name).expanduser(), name)
@@ -56,10 +57,10 @@ def _content(path: Path, name: str) -> bytes:
             content = file.read(_LARGEST + 1)
     except OSError as error:
         raise NotFound(
-            f"--secret id={name}: {path}: {error.strerror}", hint="name a file with src=, or a variable with env="
+            f"--secret id={name}: {path}: {error.strerror}", hint="give a file with src=, or a variable with env="
         ) from error
     if len(content) > _LARGEST:
-        raise InvalidUsage(f"--secret id={name}: more than {_LARGEST} bytes", hint="a secret is a short text")
+        raise InvalidUsage(f"--secret id={name}: more than {_LARGEST} bytes", hint="give a smaller file")
     return content
 
 
@@ -80,8 +81,8 @@ def agents_of(session: Session, texts: Sequence[str], stack: ExitStack) -> dict[
         target = session.cwd / place
         if not target.is_socket():
             raise NotFound(
-                f"--ssh {text}: {place} is no agent's socket",
-                hint="give the socket of an agent; a key is added to one with ssh-add",
+                f"--ssh {text}: {place} is not the socket of an agent",
+                hint="give the socket of an agent; add keys to it with ssh-add",
             )
         agents[name or "default"] = stack.enter_context(_Door(target, session.cache_folder)).path
     return agents

@@ -60,7 +60,9 @@ def source_of(session: Session, place: str, file: str, stdin: "Callable[[], IO[b
     with ExitStack() as stack:
         if place == "-":
             if file == "-":
-                raise InvalidUsage("- is both the Dockerfile and the context", hint="give one of them as a path")
+                raise InvalidUsage(
+                    "-: stdin cannot be both the Dockerfile and the context", hint="give one of the two as a path"
+                )
             yield _from_input(session, file, stack, stdin)
             return
         if place.startswith(REMOTE):
@@ -70,7 +72,7 @@ def source_of(session: Session, place: str, file: str, stdin: "Callable[[], IO[b
             folder = session.cwd / place
             title = Path(os.path.realpath(folder)).name
         if not folder.is_dir():
-            raise NotFound(f"{place}: no such folder", hint="give the folder that is the build's context")
+            raise NotFound(f"{place}: no such directory", hint="give the build context directory")
         yield _in_folder(session, folder, file, title, stdin, local=not place.startswith(REMOTE))
 
 
@@ -141,8 +143,8 @@ def _remote(session: Session, address: str, stack: ExitStack) -> Path:
     outside = outside_of(session, Credentials(own=True))
     if is_git(address):
         shown = without_credentials(address)
-        used = "those in the address" if shown != address else "your own of git (configuration, helpers, keys)"
-        session.note(f"context {shown}: fetched with credentials, where it needs any: {used}; submodules with none")
+        used = "those in the URL" if shown != address else "your git credentials (configuration, helpers, keys)"
+        session.note(f"context {shown}: fetched with {used} if needed; submodules without credentials")
         fetched = outside.git(address, "", keep_git_dir=False)
         return fetched.folder / fetched.name
     fetched = outside.http(address, "")
@@ -200,7 +202,7 @@ def named_contexts(
     for text in texts:
         given, equals, value = text.partition("=")
         if not equals or not given or not value:
-            raise InvalidUsage(f"--build-context {text}: no name and value", hint="write it as NAME=FOLDER")
+            raise InvalidUsage(f"--build-context {text}: expected NAME=VALUE", hint="write it as NAME=VALUE")
         name = familiar(given.lower()) if given == given.lower() else given
         if value.startswith(LAYOUT):
             path = value.removeprefix(LAYOUT)
@@ -219,8 +221,8 @@ def _opener(session: Session, value: str, stack: ExitStack) -> Callable[[], Loca
     folder = session.cwd / value
     if not folder.is_dir():
         raise NotFound(
-            f"--build-context {value}: no such folder",
-            hint="give a folder, oci-layout://PATH, docker-image://NAME or a URL",
+            f"--build-context {value}: no such directory",
+            hint="give a directory, oci-layout://PATH, docker-image://NAME or a URL",
         )
     return lambda: LocalContext(folder, _patterns(_ignore_files(folder, None)), _memory(session, folder))
 
@@ -230,9 +232,9 @@ def _read(path: Path, name: str) -> str:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
-        raise NotFound(f"{name}: {error.strerror}", hint="name the Dockerfile with -f FILE") from error
+        raise NotFound(f"{name}: {error.strerror}", hint="give the Dockerfile with -f FILE") from error
     if len(content) > _LARGEST:
-        raise InvalidUsage(f"{name}: more than {_LARGEST >> 20} MB", hint="name a Dockerfile with -f FILE")
+        raise InvalidUsage(f"{name}: more than {_LARGEST >> 20} MB", hint="give a Dockerfile with -f FILE")
     return content.decode("utf-8", "surrogateescape")
 
 

@@ -39,6 +39,11 @@ def registries_of(session: "Session", insecure: frozenset[str]) -> Registries:
     return Registries(network, session.keyring or keyring_of(session), settings)
 
 
+def settings_files(session: "Session") -> tuple[Path, ...]:
+    """Name the files that may set mirrors and insecure or blocked hosts, whether they are there or not."""
+    return (*_containers_files(session), *_daemon_files(session))
+
+
 def keyring_of(session: "Session") -> FileKeyring:
     """Read the credentials of Docker's and podman's users."""
     files = [_parsed(path, DockerConfig.parse) for path in _logins(session)]
@@ -69,20 +74,25 @@ def _logins(session: "Session") -> Iterator[Path]:
 
 
 def _settings(session: "Session") -> Iterator[RegistrySettings]:
-    named = session.environment.get("CONTAINERS_REGISTRIES_CONF")
-    own = tuple(_config_home(session))
-    places = (
-        [Path(named)]
-        if named
-        else [*(folder / "containers/registries.conf" for folder in own), Path("/etc/containers/registries.conf")]
-    )
-    for place in places:
+    for place in _containers_files(session):
         if said := _parsed(place, RegistrySettings.of_containers):
             yield said
             break
-    for place in (*(folder / "docker/daemon.json" for folder in own), Path("/etc/docker/daemon.json")):
+    for place in _daemon_files(session):
         if said := _parsed(place, RegistrySettings.of_daemon):
             yield said
+
+
+def _containers_files(session: "Session") -> list[Path]:
+    if named := session.environment.get("CONTAINERS_REGISTRIES_CONF"):
+        return [Path(named)]
+    own = (folder / "containers/registries.conf" for folder in _config_home(session))
+    return [*own, Path("/etc/containers/registries.conf")]
+
+
+def _daemon_files(session: "Session") -> list[Path]:
+    own = (folder / "docker/daemon.json" for folder in _config_home(session))
+    return [*own, Path("/etc/docker/daemon.json")]
 
 
 def _certificates(session: "Session") -> Iterator[Path]:

@@ -5,13 +5,14 @@ All of them move blobs by `Transfer` or `store.contract.copy`; what is there alr
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wherry.app.places import Kind, Place, find, pushable, target_of
 from wherry.app.progress import Moved, Progress, Silent, Step
 from wherry.app.session import Session
+from wherry.digest import Digest
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.reference import SCHEME, Reference, names_registry
@@ -21,6 +22,7 @@ from wherry.registry.repository import Repository
 from wherry.store.contract import BlobSource
 from wherry.store.copy import Tally, Transfer
 from wherry.store.disk import DiskStore
+from wherry.store.find import Located
 from wherry.store.over import Over, narrowed
 
 if TYPE_CHECKING:
@@ -32,6 +34,20 @@ Form = Literal["oci", "docker"]
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What a transfer depended on: while all of it stays the same, the same transfer has nothing to move."""
+
+    asked: Mapping[str, Digest]
+    """Names in registries, and the digests they resolve to."""
+    local: tuple[Descriptor, ...] = ()
+    """Roots in the local store."""
+
+    def joined(self, other: "Basis") -> "Basis":
+        """Depend on both."""
+        return Basis({**self.asked, **other.asked}, (*self.local, *other.local))
+
+
+@dataclass(frozen=True, slots=True)
 class NamedImage:
     """An image under a name."""
 
@@ -39,6 +55,8 @@ class NamedImage:
     """Where it is now: a reference, or a path with a name."""
     root: Descriptor
     """Of the manifest, or of the index where it has several platforms."""
+    basis: Basis | None = field(default=None, compare=False, repr=False)
+    """Of a transfer; None where it is not known, as for archives and mirrors."""
 
     @property
     def digest(self) -> str:
@@ -100,7 +118,8 @@ def push(
     source, root = narrowed(at.source, at.root, platforms, image)
     if at.source is session.store:
         session.store.require_sound(at.root if source is not at.source else root, image)
-    return push_roots(session, source, dict.fromkeys(wanted, root), progress or Silent())
+    pushed = push_roots(session, source, dict.fromkeys(wanted, root), progress or Silent())
+    return tuple(replace(one, basis=_joined(_basis(session, at), one.basis)) for one in pushed)
 
 
 def push_roots(
@@ -124,9 +143,8 @@ def push_roots(
         for digest, root in roots.items():
             wanted = [references[name] for name in tags if images[name].digest == digest]
             _push_one(session, progress, source, root, wanted, place)
-    return tuple(
-        NamedImage(f"{reference.name}:{reference.tag}", images[name]) for name, reference in references.items()
-    )
+    tagged = [(f"{reference.name}:{reference.tag}", images[name]) for name, reference in references.items()]
+    return tuple(NamedImage(name, root, Basis({name: root.digest})) for name, root in tagged)
 
 
 def pull(
@@ -160,7 +178,8 @@ def pull(
         own = tag or f"{reference.name}:{reference.tag or f'sha256-{root.digest.short}'}"
         session.store.tag(own, root)
         step.moved(_amounts(tally), last=True)
-    return NamedImage(str(Reference.parse(own)), root)
+    basis = _joined(_basis(session, Located(str(reference), remote, found)), Basis({}, (root,)))
+    return NamedImage(str(Reference.parse(own)), root, basis)
 
 
 def copy(
@@ -192,10 +211,11 @@ def copy(
     at = find(session, source)
     blobs, root = narrowed(at.source, at.root, platforms, source)
     if encoding is None:
-        return _put(session, progress, blobs, root, place, at.name)
+        put = _put(session, progress, blobs, root, place, at.name)
+        return replace(put, basis=_joined(_basis(session, at), put.basis))
     with session.store.writing():
         root = _encoded(session, progress, blobs, root, encoding)
-        return _put(session, progress, session.store, root, place, at.name)
+        return replace(_put(session, progress, session.store, root, place, at.name), basis=None)
 
 
 def copy_all_tags(
@@ -319,6 +339,16 @@ def tags(session: Session, repository: str, *, digests: bool = False) -> dict[st
     return {tag: str(source.resolve(tag).digest) if digests else "" for tag in source.tags()}
 
 
+def _basis(session: Session, at: Located) -> Basis | None:
+    if at.source is session.store:
+        return Basis({}, (at.root,))
+    return Basis({at.name: at.root.digest}) if isinstance(at.source, Repository) else None
+
+
+def _joined(one: Basis | None, other: Basis | None) -> Basis | None:
+    return one.joined(other) if one and other else None
+
+
 def _roots(session: Session, images: Sequence[str], platform: str) -> Iterator[tuple[str, Descriptor]]:
     from wherry.store.images import image_for
     from wherry.store.layout import find_name
@@ -363,6 +393,7 @@ def _put(
         case Kind.STORE:
             name = _local(str(Reference.parse(place.name)))
             _into(session.store, "the store", progress, blobs, root, name)
+            return NamedImage(name, root, Basis({}, (root,)))
         case Kind.LAYOUT:
             name = _local(place.tag or own)
             store = DiskStore(session.cwd / place.name)

@@ -1,11 +1,13 @@
-"""The same call of `wherry build` once more: where nothing changed, it is answered before anything heavy is loaded.
+"""The same call once more: where nothing changed, it is answered before anything heavy is loaded.
+
+Calls of `wherry build`, and of `push`, `pull` and `copy` between the local store and registries on this machine.
 
 Loads nothing but what the interpreter has at hand: a whole answer takes less time than loading the rest of wherry. A
 call is known by its words, its folder and the environment that counts; its file in the cache has what it printed, and
 the stamp (size, times, inode, mode) of each file and folder that it depends on: the Dockerfile or the module, all that
 is copied or compiled, layouts, the store's index and blobs, our own code. It is replayed only where none has another
 stamp, git gives the same commit and says the same about changes, and each tag in a registry still resolves to the same
-digest.
+digest. After a start of the machine nothing is replayed until blobs were hashed again, as `store/soundness.py` has it.
 """
 
 import marshal
@@ -33,15 +35,20 @@ if TYPE_CHECKING:
 
 FOLDER = "calls"
 """Below the cache."""
-FORMAT = 3
+FORMAT = 4
+COMMANDS = frozenset({"build", "push", "pull", "copy"})
 LINKS = 0
 """Stamps of the paths themselves (`stamps.stamp_of`)."""
 FILES = 1
 """Stamps of what the paths lead to (`inputs.stamp_of`: size, mtime, ctime, inode), as a Go build takes them."""
 _NAMES = frozenset(
-    {"HOME", "PATH", "SOURCE_DATE_EPOCH", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "CC", "CXX", "AR", "FC"}
-)
+    {
+        "HOME", "PATH", "SOURCE_DATE_EPOCH", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF",
+        "SSL_CERT_FILE", "CC", "CXX", "AR", "FC",
+    }
+)  # fmt: skip
 _PREFIXES = ("WHERRY_", "XDG_", "LD_", "PYTHON", "GO", "CGO_", "KO", "GIT_", "PKG_CONFIG")
+_BOOT = "/proc/sys/kernel/random/boot_id"
 _CHECK = 16
 """Bytes of the checksum that a record starts with."""
 _TIMEOUT = 10.0
@@ -121,7 +128,7 @@ class Status:
 def main() -> int | None:
     """Replay the call that this process is, if that is possible; None: it must run."""
     try:
-        if len(sys.argv) < 2 or sys.argv[1] != "build":  # noqa: PLR2004 - the command's name
+        if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:  # noqa: PLR2004 - the command's name
             return None
         key = key_of(sys.argv[1:], os.environ)
         cache = cache_of(os.environ)
@@ -167,7 +174,7 @@ def _answer(file: "BinaryIO", key: str) -> "tuple[str, str]":
         raise LookupError
     file.seek(_CHECK)
     head = marshal.load(file)  # noqa: S302 - our own, from the user's cache, and of this very interpreter
-    if head["format"] != FORMAT or head["key"] != key:
+    if head["format"] != FORMAT or head["key"] != key or head["boot"] != boot():
         raise LookupError
     checkout = head["checkout"]
     status = Status(checkout[0], os.environ) if checkout else None  # it works while we look at files
@@ -225,7 +232,7 @@ def write(  # noqa: PLR0913 - each is a part of the record
             counted += 1
     head = {
         "format": FORMAT, "key": key, "chunks": counted, "printed": printed, "noted": noted, "asked": list(asked),
-        "checkout": checkout,
+        "checkout": checkout, "boot": boot(),
     }  # fmt: skip
     try:
         with open(f"{parts}.whole", "w+b") as whole, open(parts, "rb") as file:  # noqa: PTH123 - as above
@@ -270,6 +277,15 @@ def _counted(words: "Sequence[str]", environment: "Mapping[str, str]") -> "Itera
     for name, value in environment.items():
         if name in _NAMES or name in named or name.startswith(_PREFIXES) or name.lower().endswith("_proxy"):
             yield name, value
+
+
+def boot() -> str:
+    """Name this run of the machine; empty where the system has no name for it."""
+    try:
+        with open(_BOOT) as file:  # noqa: PTH123 - as above
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def cache_of(environment: "Mapping[str, str]") -> str:

@@ -53,6 +53,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         level = compression_level
         encoding = Encoding.default(compression) if level is None else Encoding(compression, level)
     wanted = parse_wanted(platforms)
+    began = world.clock()
     with world.reporter("quiet" if quiet else "auto") as progress:
         copied = (
             copy_all_tags(world, source, target, platforms=wanted, encoding=encoding, progress=progress)
@@ -60,7 +61,12 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
             else [copy(world, source, target, platforms=wanted, encoding=encoding, progress=progress)]
         )
     if as_json:
-        world.say(json.dumps([{"name": one.name, "digest": one.digest} for one in copied], indent=2))
-        return
-    for one in copied:
-        world.say(one.digest if quiet else f"{one.name}@{one.digest}")
+        lines = [json.dumps([{"name": one.name, "digest": one.digest} for one in copied], indent=2)]
+    else:
+        lines = [one.digest if quiet else f"{one.name}@{one.digest}" for one in copied]
+    for line in lines:
+        world.say(line)
+    if not all_tags and world.call:
+        from wherry.cli.recall import remember_transfer
+
+        remember_transfer(world, copied, began=began, source=source, printed="".join(f"{line}\n" for line in lines))

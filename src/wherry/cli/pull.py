@@ -37,11 +37,17 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     if insecure:
         trust(world, *(f"docker://{name.removeprefix('docker://')}" for name in names))
     wanted = parse_wanted(platforms)
+    began = world.clock()
     with world.reporter("quiet" if quiet else "auto") as progress:
         pulled = [pull(world, name, tag=tag or "", platforms=wanted, progress=progress) for name in names]
     if as_json:
         rows = [{"name": one.name, "digest": one.digest, "mediaType": one.root.media_type} for one in pulled]
-        world.say(json.dumps(rows, indent=2))
-        return
-    for one in pulled:
-        world.say(one.digest if quiet else f"{one.name}@{one.digest}")
+        lines = [json.dumps(rows, indent=2)]
+    else:
+        lines = [one.digest if quiet else f"{one.name}@{one.digest}" for one in pulled]
+    for line in lines:
+        world.say(line)
+    if world.call:
+        from wherry.cli.recall import remember_transfer
+
+        remember_transfer(world, pulled, began=began, source="", printed="".join(f"{line}\n" for line in lines))

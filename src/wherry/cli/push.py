@@ -36,6 +36,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
     if insecure:
         trust(world, *(f"docker://{name.removeprefix('docker://')}" for name in names or (image,)))
+    began = world.clock()
     with world.reporter("quiet" if quiet else "auto") as progress:
         pushed = push(world, image, names, platforms=parse_wanted(platforms), progress=progress)
     root = pushed[0].root
@@ -51,7 +52,13 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
             "size": root.size,
             "names": list(map(str, pushed)),
         }
-        world.say(json.dumps(document, indent=2))
-        return
-    for line in dict.fromkeys([root.digest] if quiet else map(str, pushed)):
+        lines = [json.dumps(document, indent=2)]
+    else:
+        lines = list(dict.fromkeys([root.digest] if quiet else map(str, pushed)))
+    for line in lines:
         world.say(line)
+    if not digestfile and world.call:
+        from wherry.cli.recall import remember_transfer
+
+        printed = "".join(f"{line}\n" for line in lines)
+        remember_transfer(world, pushed, began=began, source=image, printed=printed)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from wherry.build.remembered import Looked
 from wherry.cli import again
 from wherry.cli.world import World
 from wherry.digest import Digest
+from wherry.errors import WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import decode
 from wherry.oci.layout import INDEX
@@ -23,8 +23,11 @@ from wherry.source.inputs import ABSENT, NO_STAMP, Kind
 from wherry.source.inputs import stamp_of as file_stamp_of
 from wherry.source.stamps import settled, stamp_of
 from wherry.source.vcs import Vcs, VcsAbsent, outside
+from wherry.store.contract import walk
 
 if TYPE_CHECKING:
+    from wherry.app.transfer import NamedImage
+    from wherry.build.remembered import Looked
     from wherry.cli.again import Checkout
     from wherry.cli.memo import Memo
     from wherry.source.inputs import Input
@@ -39,7 +42,7 @@ class Given:
     """When it began, seconds since the epoch: nothing was read before."""
     paths: Sequence[str]
     """Files that were read, or would have been if they were there."""
-    looked: Sequence[Looked]
+    looked: "Sequence[Looked]"
     blobs: Sequence[Descriptor]
     """Of the image."""
     asked: Mapping[str, Descriptor]
@@ -111,9 +114,69 @@ def remember_module(world: World, memo: "Memo", vcs: Vcs | VcsAbsent, noted: str
         )
 
 
+def remember_transfer(world: World, moved: "Sequence[NamedImage]", *, began: float, source: str, printed: str) -> None:
+    """Keep what moving images gave, unless something may change unseen.
+
+    Args:
+        world: where.
+        moved: the images, under their new names.
+        began: seconds since the epoch, before anything was looked at.
+        source: what the image was found by, which may be a path too; empty: a registry's name.
+        printed: what went to stdout.
+    """
+    key = _key_of(world)
+    bases = [one.basis for one in moved if one.basis]
+    named = {pair for basis in bases for pair in basis.asked.items()}
+    names = dict(named)
+    if not key or len(bases) != len(moved) or len(names) != len(named):
+        return
+    asked = list(_asked(world, names, digests=True))
+    if None in asked:
+        return
+    try:
+        blobs = list(walk([root for basis in bases for root in basis.local], world.store))
+    except WherryError:  # part of it was deleted meanwhile
+        return
+    kept = [(path, stamp_of(path)) for path in _kept(world, blobs)]
+    if None in (stamp for _, stamp in kept[1:]):  # the first is the store's index
+        return
+    read = [(path, _file_stamp(path)) for path in _settings(world, source)]
+    if any(stamp and settled(stamp) > began * 1e9 for _, stamp in (*kept, *read)):
+        return
+    with suppress(OSError):  # as above
+        again.write(
+            str(world.cache_folder),
+            key,
+            [
+                (again.LINKS, kept),
+                (again.LINKS, [(path, stamp_of(path)) for path in _our_own()]),
+                (again.FILES, read),
+            ],
+            printed=printed,
+            noted="" if "-q" in world.call or "--quiet" in world.call else "  nothing to move: all of it is there\n",
+            asked=[one for one in asked if one is not None],
+        )
+
+
+def _settings(world: World, source: str) -> Iterator[str]:
+    """Name the files that say how registries are reached, and those that a source's name may mean."""
+    from wherry.app.network import settings_files
+
+    yield from map(str, settings_files(world))
+    words = source.split(":")
+    yield from (str(world.cwd / ":".join(words[:count])) for count in range(1, len(words) + 1) if words[0])
+
+
+def _file_stamp(path: str) -> tuple[int, ...] | None:
+    found = file_stamp_of(path)
+    return None if found == NO_STAMP else found
+
+
 def _key_of(world: World) -> str:
     """Name the call; empty where it is not replayed."""
-    if world.call[:1] != ("build",) or again.cache_of(world.environment) != str(world.cache_folder):
+    if not world.call or world.call[0] not in again.COMMANDS:
+        return ""
+    if again.cache_of(world.environment) != str(world.cache_folder):
         return ""
     return again.key_of(world.call, world.environment)
 
@@ -143,19 +206,27 @@ def _programs(name: str, environment: Mapping[str, str]) -> "Iterator[Stamped]":
     """Give the places where PATH finds a program, up to the first that has it."""
     for folder in environment.get("PATH", os.defpath).split(os.pathsep):
         place = str(Path(folder) / name)
-        stamp = file_stamp_of(place)
-        yield place, None if stamp == NO_STAMP else stamp
-        if stamp != NO_STAMP and os.access(place, os.X_OK):
+        stamp = _file_stamp(place)
+        yield place, stamp
+        if stamp is not None and os.access(place, os.X_OK):
             return
 
 
-def _asked(world: World, names: Mapping[str, Digest]) -> Iterator[tuple[str, int, str, str, str] | None]:
-    """Say where each tag can be asked for by plain words; None of one that can't."""
+def _asked(
+    world: World, names: Mapping[str, Digest], *, digests: bool = False
+) -> Iterator[tuple[str, int, str, str, str] | None]:
+    """Say where each tag can be asked for by plain words; None of one that can't.
+
+    Args:
+        world: where.
+        names: and what they resolve to.
+        digests: whether names with a digest are asked for too, which only tells whether it is there still.
+    """
     for name, digest in names.items():
         from wherry.registry.repository import Repository  # slow to load, and there as soon as a registry was asked
 
         reference = Reference.parse(name)
-        if reference.digest is not None:
+        if reference.digest is not None and not digests:
             continue
         source = world.registries.source(reference)
         place = urlsplit(world.registries.client(reference.registry).root)
@@ -163,7 +234,8 @@ def _asked(world: World, names: Mapping[str, Digest]) -> Iterator[tuple[str, int
         if not plain or ":" in (place.hostname or ":"):
             yield None
         else:
-            yield place.hostname or "", place.port or 80, reference.repository, reference.tag, str(digest)
+            wanted = str(reference.digest or reference.tag)
+            yield place.hostname or "", place.port or 80, reference.repository, wanted, str(digest)
 
 
 def _kept(world: World, blobs: Sequence[Descriptor]) -> Iterator[str]:

@@ -58,6 +58,14 @@ class Mounter(Protocol):
 
 
 @runtime_checkable
+class Verifier(Protocol):
+    """A sink whose disk may have damaged blobs since they were written."""
+
+    def sound(self, blob: Descriptor) -> bool:
+        """Tell whether the blob is here and is what its name says; one that is not is deleted."""
+
+
+@runtime_checkable
 class Tagger(Protocol):
     """A sink that stores documents under tags."""
 
@@ -164,7 +172,7 @@ class Transfer:
             if blob.media_type not in _DOCUMENTS:
                 leaves[blob.digest] = blob
                 continue
-            here = self.sink.has(blob)
+            here = self._has(blob)
             if here:
                 self.tally.add(there=1)
             else:
@@ -188,10 +196,13 @@ class Transfer:
     def _how(self, blob: Descriptor) -> How:
         if isinstance(self.sink, Mounter):
             return self.sink.upload(blob, Opener(self._opened(blob)), mount_from=self.mount_from(blob))
-        if self.sink.has(blob):
+        if self._has(blob):
             return How.THERE
         self.sink.write(blob, self._opened(blob)(0))
         return How.SENT
+
+    def _has(self, blob: Descriptor) -> bool:
+        return self.sink.sound(blob) if isinstance(self.sink, Verifier) else self.sink.has(blob)
 
     def _opened(self, blob: Descriptor) -> Callable[[int], Iterator[bytes]]:
         # Every sink hashes what it takes; a source that can leave it out need not do it once more.

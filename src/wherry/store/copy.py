@@ -1,8 +1,8 @@
 """The one copy: images from one store to another. Push, pull, copy, save, load and bases are this with other ends.
 
 Blobs move side by side, children before what points at them, so whoever reads the sink never meets a pointer to
-nothing. A sink may also be a `Mounter` (it can take a blob from elsewhere, and sends one again where it was cut) and a
-`Tagger` (a root is stored under its tags).
+nothing. A sink may also be a `Mounter` (it can take a blob from elsewhere, and sends one again where it was cut), a
+`Tagger` (a root is stored under its tags), or a `SoundSink` (a blob that its disk damaged counts as missing).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -58,7 +58,7 @@ class Mounter(Protocol):
 
 
 @runtime_checkable
-class Verifier(Protocol):
+class SoundSink(Protocol):
     """A sink whose disk may have damaged blobs since they were written."""
 
     def sound(self, blob: Descriptor) -> bool:
@@ -202,7 +202,7 @@ class Transfer:
         return How.SENT
 
     def _has(self, blob: Descriptor) -> bool:
-        return self.sink.sound(blob) if isinstance(self.sink, Verifier) else self.sink.has(blob)
+        return self.sink.sound(blob) if isinstance(self.sink, SoundSink) else self.sink.has(blob)
 
     def _opened(self, blob: Descriptor) -> Callable[[int], Iterator[bytes]]:
         # Every sink hashes what it takes; a source that can leave it out need not do it once more.

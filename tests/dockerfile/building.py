@@ -27,6 +27,8 @@ class Request:
     names: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     target: str = ""
+    network: str = ""
+    """Of steps; `host` where they need a server of this machine."""
     cache: bool = False
     """Whether steps done before may be taken as they are."""
 
@@ -92,7 +94,8 @@ class Wherry:
 
     def _run(self, first: list[str], request: Request, layout: Path) -> Built:
         out, err = io.StringIO(), io.StringIO()
-        words = ["build", *first, "--progress", "plain", *arguments(request), str(request.context)]
+        network = ["--network", request.network, "--allow", f"network.{request.network}"] if request.network else []
+        words = ["build", *first, "--progress", "plain", *network, *arguments(request), str(request.context)]
         code = run(words, World(out, err, self.environment(), self.root, stdin=io.StringIO()))
         return Built(code == 0, out.getvalue() + err.getvalue(), layout)
 

@@ -132,7 +132,9 @@ class Desk:
         """Build a Dockerfile that lies in its context."""
         (context / "Dockerfile").write_text(text)
         out = context.parent / f"{name}-{len(list(context.parent.iterdir()))}"
-        request = Request(context=context, contexts=self.contexts, names=(f"{name}:1",), cache=cache, **more)  # type: ignore[arg-type]  # what more there is are platforms
+        request = Request(
+            context=context, contexts=self.contexts, names=(f"{name}:1",), network="host", cache=cache, **more
+        )  # type: ignore[arg-type]  # what more there is are platforms
         built = self.wherry.build(request, out)
         assert built.ok, built.message
         return built

@@ -42,10 +42,22 @@ def main() -> int:
     _show(build, environment)
     print("\nRun it, and ask it something:", flush=True)
     address = _free_address()
-    _ask(["wherry", "run", "-e", f"LISTEN={address}", "hello:dev"], environment, address, QUESTIONS)
+    _ask(
+        ["wherry", "run", "--network", "host", "-e", f"LISTEN={address}", "hello:dev"], environment, address, QUESTIONS
+    )
     if platform.machine() == "x86_64" and shutil.which("qemu-aarch64-static"):
         print("\nThe same for arm64, by qemu-user:", flush=True)
-        foreign = ["wherry", "run", "--platform", "linux/arm64", "-e", f"LISTEN={address}", "hello:dev"]
+        foreign = [
+            "wherry",
+            "run",
+            "--network",
+            "host",
+            "--platform",
+            "linux/arm64",
+            "-e",
+            f"LISTEN={address}",
+            "hello:dev",
+        ]
         _ask(foreign, environment, address, QUESTIONS[:1])
     print("\nWhere its bytes went:", flush=True)
     _show(["wherry", "inspect", "hello:dev"], environment)
@@ -60,7 +72,7 @@ def _service(environment: dict[str, str], address: str) -> None:
     videos = ROOT / ".cache/demo/videos.store"
     _show(["go", "run", "./cmd/seed", "-count", "1000", "-out", str(videos)], environment, SERVICE)
     _show(["wherry", "build", *_platform()], environment, SERVICE)
-    run = ["wherry", "run", "-v", f"{videos}:/videos.store:ro", "videometa:dev", "-http", address]
+    run = ["wherry", "run", "--network", "host", "-v", f"{videos}:/videos.store:ro", "videometa:dev", "-http", address]
     flags = ["-store", "/videos.store", "-admin", "", "-log-level", "WARN"]
     _ask([*run, *flags], environment, address, VIDEOS, SERVICE)
     _show(["wherry", "size", "videometa:dev", "--top", "8"], environment, SERVICE)

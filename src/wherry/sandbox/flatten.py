@@ -77,12 +77,14 @@ class _Copy:
         elif stat.S_ISLNK(status.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
             os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+            _time(status, target, name)
         elif stat.S_ISREG(status.st_mode):
             _copy_file(source, target, name, status)
         elif stat.S_ISFIFO(status.st_mode):
             os.mkfifo(name, 0o600, dir_fd=target)
             os.chown(name, status.st_uid, status.st_gid, dir_fd=target)
             os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target)
+            _time(status, target, name)
 
     def _clear(self, folder: int, path: str, name: str) -> None:
         if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
@@ -103,6 +105,12 @@ def _copy_file(source: int, target: int, name: str, status: os.stat_result) -> N
     finally:
         os.close(read)
         os.close(written)
+
+
+def _time(status: os.stat_result, folder: int, name: str) -> None:
+    """Give a link or pipe its time: with another, it would be in the layer of every step."""
+    times = status.st_mtime_ns, status.st_mtime_ns
+    os.utime(name, ns=times, dir_fd=folder, follow_symlinks=False)
 
 
 def attributes(opened: "int | str") -> "dict[str, bytes]":

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,10 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+_FEW = 2
+"""Files that are synced one after the other: starting threads would take longer."""
+_SYNCED = 32
+"""Files synced at a time."""
 _FLUSHED = 32 << 20
 """Bytes after which the disk is asked to take what it has."""
 
@@ -93,6 +97,8 @@ class Incoming:
         self._waiting = 0
         """Bytes written since the disk was last asked to take them."""
         self._flushing: threading.Thread | None = None
+        self._failed: OSError | None = None
+        """Why the disk did not take some of it: the system says so once only."""
         self._path = folder / f"tmp-{os.getpid()}-{os.urandom(8).hex()}"
         self._shown = shown
         try:
@@ -112,7 +118,7 @@ class Incoming:
         self._waiting += len(chunk)
         if self._flush and self._waiting >= _FLUSHED and not (self._flushing and self._flushing.is_alive()):
             self._waiting = 0
-            self._flushing = threading.Thread(target=_flushed, args=(self._file,), daemon=True)
+            self._flushing = threading.Thread(target=self._flush_now, daemon=True)
             self._flushing.start()
 
     def keep_private(self) -> None:
@@ -135,6 +141,8 @@ class Incoming:
             if durable:
                 os.fsync(self._file)
             self._close()
+            if self._failed:
+                raise self._failed
             self._path.replace(target)
             self._there = False
             if durable:
@@ -150,6 +158,12 @@ class Incoming:
             with suppress(OSError):
                 self._path.unlink()
             self._there = False
+
+    def _flush_now(self) -> None:
+        try:
+            _take(self._file)
+        except OSError as error:
+            self._failed = error
 
     def _close(self) -> None:
         if self._open:
@@ -238,10 +252,88 @@ def sync(path: Path) -> None:
         os.close(file)
 
 
-def _flushed(file: int) -> None:
-    """Have the disk take a file's bytes; an error is met again, and told, when the file is synced."""
-    with suppress(OSError):
-        getattr(os, "fdatasync", os.fsync)(file)
+def sync_all(paths: Sequence[str | Path]) -> None:
+    """Wait until files would survive a loss of power, and then their folders.
+
+    Files are synced side by side: a journalling file system then writes its journal and empties the disk's cache once
+    for many of them, not once for each.
+
+    Raises:
+        CannotWrite: a file is gone, or the disk failed to take it.
+    """
+
+    def synced(path: str | Path) -> None:
+        try:
+            sync(Path(path))
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    if len(paths) <= _FEW:
+        for path in paths:
+            synced(path)
+    else:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(min(len(paths), _SYNCED)) as pool:
+            for _ in pool.map(synced, paths):
+                pass
+    for folder in dict.fromkeys(Path(path).parent for path in paths):
+        synced(folder)
+
+
+class Writeback:
+    """Has the disk take files some megabytes at a time, while others are still written: syncing them ends sooner."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._waiting: list[Path] = []
+        self._bytes = 0
+        self._at_work: list[threading.Thread] = []
+        self._failed: CannotWrite | None = None
+
+    def add(self, path: Path, size: int) -> None:
+        """Take note of a file that was written; it may be deleted meanwhile."""
+        with self._turn:
+            self._waiting.append(path)
+            self._bytes += size
+            if self._bytes < _FLUSHED:
+                return
+            paths, self._waiting, self._bytes = self._waiting, [], 0
+            thread = threading.Thread(target=self._write, args=(paths,), daemon=True)
+            self._at_work = [*(one for one in self._at_work if one.is_alive()), thread]
+            thread.start()
+
+    def finish(self) -> None:
+        """Wait for what was begun.
+
+        Raises:
+            CannotWrite: the disk failed to take a file, which the system says once only.
+        """
+        with self._turn:
+            threads, self._at_work = self._at_work, []
+            self._waiting, self._bytes = [], 0
+        for thread in threads:
+            thread.join()
+        failed, self._failed = self._failed, None
+        if failed:
+            raise failed
+
+    def _write(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            try:
+                file = os.open(path, _READ)
+            except OSError:  # collected, or another's damaged blob that was deleted
+                continue
+            try:
+                _take(file)
+            except OSError as error:
+                self._failed = cannot_write(path, error)
+            finally:
+                os.close(file)
+
+
+def _take(file: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(file)
 
 
 def _not_regular(path: str | Path) -> InvalidDocument:

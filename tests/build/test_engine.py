@@ -10,7 +10,7 @@ from wherry.build.engine import Engine, Outcome, Seen, changes
 from wherry.errors import WherryError
 from wherry.plan.steps import Pack, Plan, Step, TakeBase, key_of
 from wherry.platform import Platform
-from wherry.store.results import Results
+from wherry.store.results import RESULTS, Results
 
 AMD64 = Platform("linux", "amd64")
 
@@ -200,7 +200,7 @@ def test_a_damaged_cache_is_begun_anew(tmp_path, world, damage):
         results = Results(tmp_path)
         assert Engine(results, tmp_path / "locks", world).run(PLAN)["c"].result
         results.close()
-        (tmp_path / "results.sqlite").write_bytes(damage)
+        (tmp_path / RESULTS).write_bytes(damage)
 
     assert world.done.count("c") == 2
 

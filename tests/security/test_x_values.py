@@ -143,7 +143,7 @@ def test_no_value_in_an_explanation(wherry):
         file for file in (wherry.root / "cache").rglob("*") if file.is_file() and VALUE.encode() in file.read_bytes()
     ]
     for file in holders:
-        assert file.name.startswith("results.sqlite")
+        assert file.name.startswith("results-")
         assert file.stat().st_mode & 0o077 == 0
 
 

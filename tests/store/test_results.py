@@ -6,9 +6,8 @@ from contextlib import closing
 
 import pytest
 
+from wherry.store.results import RESULTS as FILE
 from wherry.store.results import Record, Results
-
-FILE = "results.sqlite"
 
 
 def record(number: int) -> Record:

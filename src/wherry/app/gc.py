@@ -10,7 +10,6 @@ from wherry.store.sweep import Swept
 MONTH = 30 * 86400
 """Seconds after which an unused result goes."""
 WEEK = 7 * 86400
-RESULTS = "results.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +74,10 @@ def _clean_trees(session: Session, unused: float, most: int | None, *, dry_run: 
 
 def _clean_cache(session: Session) -> None:
     folder = session.cache_folder
-    if (folder / RESULTS).is_file():
-        from wherry.store.results import Results
+    from wherry.store.results import RESULTS, Results, forget_other_formats
 
+    forget_other_formats(folder, session.clock() - MONTH)
+    if (folder / RESULTS).is_file():
         results = Results(folder)
         results.forget_unused(session.clock() - MONTH)
         results.close()

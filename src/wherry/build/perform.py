@@ -252,7 +252,7 @@ class ImagePerformer:
         paths = [*listing.paths, *go.flag_inputs(flags, package.folder)]
         if stamp:
             paths += ref_inputs(self.vcs())
-        inputs = record(paths, before.inputs, started=started, threads=self.threads)
+        inputs = record(paths, before.inputs, started=started, ended=time.time_ns(), threads=self.threads)
         stamped = self._stamp() if stamp else ""
         return Seen(key_of_inputs(inputs, stamped), msgspec.msgpack.encode(Observed(inputs, stamped)))
 

@@ -46,8 +46,11 @@ class Hashes:
     """Hashes of a context's files, by folder; safe to use from any thread."""
 
     def __init__(self, file: Path | None) -> None:
-        """Take the database, which is made when first used; None: nothing outlives this build."""
-        self._file = file
+        """Take the database, which is made when first used; None: nothing outlives this build.
+
+        Each format has a file of its own next to the name that is given: versions of wherry share a cache.
+        """
+        self._file = file.with_name(f"{file.stem}-{_FORMAT}{file.suffix}") if file else None
         self._build = time_ns()
         self._database: sqlite3.Connection | None = None
         self._folders: dict[str, dict[str, bytes]] = {}

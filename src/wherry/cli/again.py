@@ -254,7 +254,7 @@ def key_of(words: "Sequence[str]", environment: "Mapping[str, str]") -> str:
     if "-" in words:
         return ""
     counted = sorted(_counted(words, environment))
-    meant = repr((list(words), os.getcwd(), counted, sys.prefix, sys.version, os.geteuid()))  # noqa: PTH109 - as above
+    meant = repr((FORMAT, list(words), os.getcwd(), counted, sys.prefix, sys.version, os.geteuid()))  # noqa: PTH109 - as above
     return _hash(meant.encode(errors="surrogateescape"))  # a proxy's password must not be written to a file
 
 

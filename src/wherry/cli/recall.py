@@ -59,6 +59,8 @@ def remember(world: World, given: Given) -> None:
     read = [(path, stamp_of(path)) for path in given.paths]
     if any(found and settled(found) > given.began * 1e9 for _, found in read):
         return
+    if world.clock() < given.began:  # it jumped back, so nobody knows what was changed meanwhile
+        return
     if not all(looked.settled for looked in given.looked):
         return
     asked = list(_asked(world, {name: root.digest for name, root in given.asked.items()}))

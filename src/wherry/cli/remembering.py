@@ -1,6 +1,7 @@
 """What calls of `wherry build` gave, remembered so that they can be replayed where nothing changed."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +60,9 @@ def remember_go(world: World, key: str, voice: Voice, done: FinishedBuild, began
     paths = [*our_own_inputs(), *ref_inputs(vcs), *_settings_files(world, requests), *counted.files]
     if isinstance(vcs, Vcs):
         paths.append((str(vcs.root / ".git" / "config"), Kind.FILE))
-    inputs = {(entry.path, entry.kind): entry for entry in (*record(paths, read, started=began), *read)}
+    inputs = {
+        (entry.path, entry.kind): entry for entry in (*record(paths, read, started=began, ended=time.time_ns()), *read)
+    }
     remember(
         world,
         key,

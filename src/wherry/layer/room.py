@@ -5,6 +5,7 @@ an image of zeros is a legitimate image, and a small one may be a bomb all the s
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -39,6 +40,8 @@ def free_bytes(folder: Path) -> int:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     status = os.statvfs(folder)
+    if not status.f_blocks:  # ramfs and some file systems of networks don't say
+        return sys.maxsize
     reserve = min(_RESERVE, status.f_blocks * status.f_frsize // 20)
     return max(status.f_bavail * status.f_frsize - reserve, 0)
 

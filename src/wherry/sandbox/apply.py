@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 
+from wherry.sandbox.links import hard_link
 from wherry.sandbox.owners import Owners, hide_below
 from wherry.sandbox.places import Misplaced
 from wherry.sandbox.trash import delete_folder
@@ -196,7 +197,7 @@ class LayerFolder:
                 self._holds(real)
             elif stat.S_ISDIR(status.st_mode) or is_whiteout(status):
                 raise _no_target(frame)
-            os.link(names[-1], self._held, src_dir_fd=folder, follow_symlinks=False)
+            hard_link(names[-1], self._held, folder, None)
         finally:
             os.close(folder)
 

@@ -13,6 +13,7 @@ import stat
 
 from wherry.dockerfile.modes import changed_mode
 from wherry.sandbox import workshop
+from wherry.sandbox.links import hard_link
 from wherry.sandbox.owners import OWNER, Owners, read_owner
 from wherry.sandbox.places import resolve
 from wherry.sandbox.rootfs import overlay, overlay_to_read
@@ -313,7 +314,7 @@ class _Copying:
         if status.st_nlink > 1:
             first = self._first.setdefault((status.st_dev, status.st_ino), place)
             if first != place:
-                os.link(first, place, src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False)
+                hard_link(first, place, self._root, self._root)
                 return
         source = os.open(path, _READ, dir_fd=self._tops.root)
         try:

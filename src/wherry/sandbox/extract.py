@@ -11,6 +11,7 @@ import marshal
 import os
 import stat
 
+from wherry.sandbox.links import hard_link
 from wherry.sandbox.places import resolve
 from wherry.sandbox.select import CannotCopy, join
 
@@ -67,7 +68,7 @@ class Extraction:
                 self._time(place, frame)
             case "hardlink":
                 source = self._place([name for name in frame["target"].split("/") if name not in ("", ".", "..")])
-                os.link(source, place, src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False)
+                hard_link(source, place, self._root, self._root)
                 status = self._status(place)
                 if status is not None and not stat.S_ISLNK(status.st_mode):
                     self._dress(place, frame)  # the file is what its last name says

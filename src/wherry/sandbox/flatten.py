@@ -3,6 +3,7 @@
 import os
 import stat
 
+from wherry.sandbox.links import hard_link
 from wherry.sandbox.trash import delete_folder
 from wherry.sandbox.view import is_opaque, is_whiteout
 
@@ -73,7 +74,7 @@ class _Copy:
         name = path.rpartition("/")[2]
         first = self._first.setdefault(status.st_ino, path)
         if first != path:
-            os.link(f"{self._into}/{first}", name, dst_dir_fd=target, follow_symlinks=False)
+            hard_link(f"{self._into}/{first}", name, None, target)
         elif stat.S_ISLNK(status.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
             os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)

@@ -57,8 +57,11 @@ def _guarded(work: "Callable[[], int]", stage: str) -> int:
     except identity.NoNamespace as error:
         tell({"error": str(error.strerror), "stage": "namespace"})
     except OSError as error:
-        disk = stage != "namespace" and error.errno in _FULL
-        tell({"error": describe(error), "stage": "disk" if disk else stage})
+        if stage != "namespace" and error.errno in _FULL:
+            stage = "disk"
+        elif stage != "namespace" and error.errno == errno.ENOTSUP:
+            stage = "cache"
+        tell({"error": describe(error), "stage": stage})
     return FAILED
 
 

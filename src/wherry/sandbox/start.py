@@ -102,7 +102,7 @@ class Launcher:
         os.kill(self.process, signal.SIGKILL)
 
 
-def raised(event: Event, why: Callable[[], str]) -> WherryError:
+def raised(event: Event, why: Callable[[], str]) -> WherryError:  # noqa: PLR0911 - one return a stage
     """Make the error that an event tells of.
 
     Args:
@@ -120,6 +120,8 @@ def raised(event: Event, why: Callable[[], str]) -> WherryError:
             return CannotWrite(
                 message, hint="free some space (`wherry gc` deletes what no name leads to), or name another --cache"
             )
+        case "cache":
+            return CannotWrite(message, hint="name a --cache on a disk that has them: ext4, xfs, btrfs or tmpfs")
         case "files":
             return CannotCopy(message, hint="check the paths; those of --from start at that stage's root")
         case "layer":

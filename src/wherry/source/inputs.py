@@ -165,7 +165,12 @@ def _counts(name: str) -> bool:
 
 
 def record(
-    paths: Iterable[tuple[str, Kind]], known: Iterable[Input], *, started: int, threads: int = 2
+    paths: Iterable[tuple[str, Kind]],
+    known: Iterable[Input],
+    *,
+    started: int,
+    ended: int | None = None,
+    threads: int = 2,
 ) -> tuple[Input, ...]:
     """Hash and stamp what a compiler that started at `started` has read.
 
@@ -173,15 +178,17 @@ def record(
         paths: what it read.
         known: inputs recorded earlier; where a stamp still holds, its hash is taken over.
         started: `time.time_ns()` before the compiler started.
+        ended: the same once it ended; earlier than `started` where the clock jumped back.
         threads: readers at a time; hashing releases the GIL.
     """
     before = {(entry.path, entry.kind): entry for entry in known if entry.stamp != NO_STAMP}
     now = time.time_ns()
+    jumped = ended is not None and ended < started  # times of files say nothing of what came first
 
     def one(path: str, kind: Kind) -> Input:
         content = content_of(path, kind)
         stamp = stamp_of(path)
-        if _not_older(stamp, started):
+        if jumped or _not_older(stamp, started):
             return Input(path, kind, CHANGED_WHILE_BUILDING)
         return Input(path, kind, content, stamp if settled(stamp) < now else NO_STAMP)
 

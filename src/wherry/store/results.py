@@ -1,5 +1,7 @@
 """Which step gave which result, in SQLite. It is a cache: it can be deleted at any time.
 
+Each format has a file of its own, so that two versions of wherry can share a cache: neither deletes what the other has.
+
 A damaged or foreign file is set aside and a new one begun. Damage that SQLite does not see, within a value, is found
 by a checksum that each row carries; such a row is deleted.
 
@@ -21,6 +23,9 @@ import msgspec
 from wherry.errors import CannotWrite
 
 _FORMAT = 3
+RESULTS = f"results-{_FORMAT}.sqlite"
+_EVERY = "results*.sqlite*"
+"""Of any format, with SQLite's own files, and those set aside; the first formats shared a file without a number."""
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS results (
     definition TEXT NOT NULL,
@@ -71,7 +76,7 @@ class Results:
             folder: the cache.
             warned: is given a line where the file was damaged and is set aside.
         """
-        self._path = folder / "results.sqlite"
+        self._path = folder / RESULTS
         self._warned = warned or (lambda _line: None)
         self._database: sqlite3.Connection | None = None
         self._turn = RLock()  # steps run on threads, and they share one connection
@@ -199,8 +204,10 @@ class Results:
                 self._path.chmod(0o600)
         database = sqlite3.connect(self._path, timeout=30, check_same_thread=False)
         try:
-            if database.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
-                database.executescript("DROP TABLE IF EXISTS results; DROP TABLE IF EXISTS facts;")
+            found = database.execute("PRAGMA user_version").fetchone()[0]
+            if found not in (0, _FORMAT):
+                raise _Foreign(f"it says that it has format {found}")
+            if found == 0:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.executescript(_SCHEMA)
             database.execute("PRAGMA synchronous = NORMAL")
@@ -210,7 +217,32 @@ class Results:
         return database
 
 
+def forget_other_formats(folder: Path, before: float) -> None:
+    """Delete the files of other formats, and those set aside, that no version has written since a moment.
+
+    Args:
+        folder: the cache.
+        before: seconds since the epoch.
+    """
+    own = (RESULTS, f"{RESULTS}-wal", f"{RESULTS}-shm")
+    files: dict[str, list[Path]] = {}
+    for path in folder.glob(_EVERY):
+        if path.name not in own:
+            files.setdefault(path.name.removesuffix("-wal").removesuffix("-shm"), []).append(path)
+    for together in files.values():
+        with suppress(OSError):
+            if all(path.stat().st_mtime < before for path in together):
+                for path in together:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+class _Foreign(sqlite3.DatabaseError):
+    """A file under our format's name is of another."""
+
+
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    if isinstance(error, _Foreign):
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # raised by Python's module itself, such as for text that is no UTF-8
         return "decode" in str(error)

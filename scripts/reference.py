@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md from the commands, and api.md from the docstrings of the Python API.
+"""Write docs/reference/cli.md and the text of `wherry --help` from the commands, and api.md from the docstrings.
 
 `make docs` calls it, and a test that both are current.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 import wherry as library
+from wherry.cli import ready
 from wherry.cli.main import COMMANDS, wherry
 
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -41,6 +42,13 @@ def reference() -> str:
             raise LookupError(name)
         parts.append(_section(command, command.make_context(name, [], parent=top, resilient_parsing=True)))
     return "\n".join(parts)
+
+
+def ready_help(columns: int) -> str:
+    """Give what `wherry --help` prints on a terminal of a width."""
+    # click leaves two columns empty
+    context = wherry.make_context("wherry", [], resilient_parsing=True, terminal_width=columns - 2)
+    return wherry.get_help(context) + "\n"
 
 
 def _section(command: click.Command, context: click.Context) -> str:
@@ -143,5 +151,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
         TARGET.write_text(reference())
         API.write_text(api())
+        for columns in ready.WIDTHS:
+            Path(ready.file_of(columns)).write_text(ready_help(columns))
     else:
         print(reference(), end="")

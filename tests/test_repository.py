@@ -284,13 +284,15 @@ def test_what_speaks_http_is_imported_late(module):
 
 
 def test_command_reference_is_current():
-    """docs/reference/cli.md and api.md are what `make docs` would write."""
+    """docs/reference/cli.md and api.md, and the text of `wherry --help`, are what `make docs` would write."""
     spec = importlib.util.spec_from_file_location("reference", ROOT / "scripts" / "reference.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
 
     assert script.TARGET.read_text() == script.reference()
     assert script.API.read_text() == script.api()
+    for columns in script.ready.WIDTHS:
+        assert Path(script.ready.file_of(columns)).read_text() == script.ready_help(columns)
 
 
 def test_picture_of_the_rooms_is_current():

@@ -1,8 +1,12 @@
 """A standard stream that is closed, full or not read: exit code and message as git has them, for every command."""
 
+import contextlib
+import fcntl
 import os
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -80,3 +84,32 @@ def test_a_build_and_its_replay(tmp_path):
 
     assert called(tmp_path, words, "").stdout.startswith("x:1@sha256:")
     assert called(tmp_path, ["verify-store"], "").returncode == 0
+
+
+@pytest.mark.parametrize("columns", [60, 80, 90, 100, 140])
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_is_what_click_would_print(word, columns):
+    """Made beforehand or not: on a terminal of a width, it is the help of where COLUMNS says the same width."""
+    program = [sys.executable, "-m", "wherry", word]
+    plain = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    made = subprocess.check_output(program, env={**plain, "COLUMNS": str(columns)})
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(program, env=plain, stdout=theirs):
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while chunk := os.read(ours, 1 << 16):
+                shown += chunk
+    os.close(ours)
+
+    assert shown.replace(b"\r\n", b"\n") == made
+
+
+def test_help_in_a_pipe_is_of_eighty_columns():
+    """As everything is where nothing says how wide it may be."""
+    program = [sys.executable, "-m", "wherry", "--help"]
+    plain = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+
+    made = subprocess.check_output(program, env={**plain, "COLUMNS": "80"})
+    assert subprocess.check_output(program, env=plain) == made

@@ -139,12 +139,12 @@ def main() -> int | None:
         os.utime(f"{cache}/{file_of(key)}")  # tells the collector that it is in use
     except (OSError, ValueError, EOFError, TypeError, LookupError):
         return None
-    return _print(printed.encode(errors="surrogateescape"), noted.encode(errors="surrogateescape"))
+    _note(noted.encode(errors="surrogateescape"))
+    return put(printed.encode(errors="surrogateescape"))
 
 
-def _print(printed: bytes, noted: bytes) -> int:
+def put(printed: bytes) -> int:
     """Write an answer; what can't be written is handled as `console` handles it."""
-    _note(noted)
     try:
         while printed:
             printed = printed[os.write(1, printed) :]

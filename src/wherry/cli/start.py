@@ -1,8 +1,9 @@
-"""The `wherry` program: replay a remembered result, or load and run the command."""
+"""The `wherry` program: help and replayed calls print at once, all else loads the commands."""
 
 import os
+import sys
 
-from wherry.cli import again
+from wherry.cli import again, ready
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ def main() -> "NoReturn":
             os.fstat(stream)
         except OSError:  # closed: the next file that is opened would get its number
             os.open(os.devnull, os.O_RDWR)
-    code = again.main()
+    text = ready.help_for(sys.argv[1:])
+    code = again.main() if text is None else again.put(text)
     if code is not None:
         os._exit(code)  # no open file needs closing
     from wherry.cli.main import main as loaded

@@ -6,7 +6,6 @@ nothing. A sink may also be a `Mounter` (it can take a blob from elsewhere, and 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
@@ -222,10 +221,12 @@ class Transfer:
             for blob in blobs:
                 do(blob)
             return
+        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
         # The largest first: nobody waits at the end for one that began late.
         order = sorted(blobs, key=lambda blob: -blob.size)
         with ThreadPoolExecutor(min(self.threads, len(order))) as pool:
-            running: list[Future[None]] = [pool.submit(do, blob) for blob in order]
+            running = [pool.submit(do, blob) for blob in order]
             wait(running, return_when=FIRST_EXCEPTION)
             for future in running:
                 if future.done() and not future.cancelled() and future.exception():

@@ -181,6 +181,140 @@ def test_equal_steps_of_two_builds_are_joined(tmp_path, world):
     assert sorted(outcome.cached for outcome in outcomes) == [False, True]
 
 
+def test_steps_without_need_run_side_by_side(engine, world):
+    """Each waits until the other has begun: one after the other, neither would end."""
+    both = threading.Barrier(2)
+    world.meanwhile = lambda _: both.wait(10)
+
+    outcomes = engine.run(Plan((take("a"), take("b")), "here"))
+
+    assert set(outcomes) == {"a", "b"}
+
+
+def test_no_more_than_the_threads_there_are(engine, world):
+    """With one, they run one after the other in the plan's order."""
+    engine.threads = 1
+
+    engine.run(Plan(tuple(take(name) for name in "dbca"), "here"))
+
+    assert world.done == ["d", "b", "c", "a"]
+
+
+def test_a_failure_abandons_the_rest(engine, world):
+    """What is at work has to end, what needs it is not begun, and the error says which step it is of."""
+    told = threading.Event()
+    engine.abandon = told.set
+    began = threading.Event()
+
+    def work(step):
+        if step.name == "long":
+            began.set()
+            assert told.wait(10)
+        else:
+            assert began.wait(10)
+            raise WherryError("broken")
+
+    world.meanwhile = work
+    with pytest.raises(WherryError) as caught:
+        engine.run(Plan((take("long"), take("bad"), take("after", "long")), "here"))
+
+    assert caught.value.step == "bad"
+    assert world.done == ["long"]
+
+
+def test_what_was_done_before_a_failure_stays(engine, world):
+    """The next build begins there."""
+
+    def fail(step):
+        if step.name == "b":
+            raise WherryError("broken")
+
+    plan = Plan((take("a"), take("b", "a")), "here")
+    world.meanwhile = fail
+    with pytest.raises(WherryError):
+        engine.run(plan)
+    world.meanwhile = lambda _: None
+
+    outcomes = engine.run(plan)
+
+    assert (outcomes["a"].cached, outcomes["b"].cached) == (True, False)
+
+
+def test_who_watches_hears_of_each_step(engine, world):
+    """Of those that are not cached before they begin, and of all once they have ended."""
+    engine.run(Plan((take("a"),), "here"))
+    began, finished = [], []
+    engine.began = lambda step: began.append(step.name)
+    engine.finished = lambda outcome: finished.append((outcome.step.name, outcome.cached))
+
+    engine.run(Plan((take("a"), take("b", "a")), "here"))
+
+    assert began == ["b"]
+    assert finished == [("a", True), ("b", False)]
+
+
+def test_chosen_steps_are_done_again(engine, world):
+    """--no-cache-filter: their needs stay cached, and `lookup` does not answer for them."""
+    engine.run(PLAN)
+    world.done.clear()
+    engine.renewed = frozenset({"c"})
+
+    assert engine.lookup(PLAN) is None
+    outcomes = engine.run(PLAN)
+
+    assert world.done == ["c"]
+    assert outcomes["c"].reasons == ("the cache was not asked (--no-cache)",)
+
+
+def test_an_output_that_is_the_same_ends_a_change(engine, world):
+    """A step that made the same again gives those above it no reason."""
+    plan = Plan((take("a", version="1"), take("b", "a")), "here")
+    engine.run(plan)
+    world.done.clear()
+
+    outcomes = engine.run(Plan((take("a", version="2"), take("b", "a")), "here"))
+
+    assert world.done == ["a"]
+    assert outcomes["b"].cached
+
+
+def test_seconds_are_the_clocks(engine, world):
+    """A step's own time, by the clock that the engine is given."""
+    now = iter(range(100, 200))
+    engine.clock = lambda: float(next(now))
+
+    outcome = engine.run(Plan((take("a"),), "here"))["a"]
+
+    assert outcome.seconds > 0
+    assert outcome.seconds == int(outcome.seconds)
+
+
+def test_another_place_is_compared_with_its_own(engine, world):
+    """Two builds that share a cache: the reason is not the other's file."""
+    engine.run(Plan((take("a", version="1"),), "here"))
+
+    outcome = engine.run(Plan((take("a", version="2"),), "there"))["a"]
+
+    assert outcome.reasons == ("built here for the first time",)
+
+
+def test_a_dockerfiles_step_is_compared_with_its_number(engine, world):
+    """Its words are part of its name: with others, it is still the third step."""
+    engine.run(Plan((take("[2/3] RUN one", version="1"),), "here"))
+
+    outcome = engine.run(Plan((take("[2/3] RUN two", version="2"),), "here"))["[2/3] RUN two"]
+
+    assert "content.version changed: 1 → 2" in outcome.reasons
+
+
+def test_credentials_are_in_no_reason():
+    """An address in a definition may have some."""
+    shown = list(changes({"a": "https://ann:s3cret@example.com/x"}, {"a": "https://ann:other@example.com/x"}))
+
+    assert "s3cret" not in repr(shown)
+    assert "other" not in repr(shown)
+
+
 def test_no_cache_does_everything(engine, world):
     """And says so."""
     engine.run(PLAN)

@@ -20,7 +20,7 @@ _SMALLEST = 512
 
 def is_archive(path: Path) -> bool:
     """Tell whether a file is a tar, compressed or not."""
-    with suppress(WherryError, OSError, EOFError, ValueError), path.open("rb") as file, _decompressed(file) as stream:
+    with suppress(WherryError, OSError, ValueError), path.open("rb") as file, _decompressed(file, path.name) as stream:
         block = stream.read(_SMALLEST)
         return len(block) == _SMALLEST and header.decode(block, path.name) is not None
     return False
@@ -33,33 +33,46 @@ def open_archive(path: Path) -> Iterator[Iterator[tuple[Entry, Body]]]:
     Raises:
         InvalidArchive: it is none.
     """
-    with path.open("rb") as file, _decompressed(file) as stream:
+    with path.open("rb") as file, _decompressed(file, path.name) as stream:
         yield read_tar(stream, path.name, nameless=True)
 
 
 @contextmanager
-def _decompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
+def _decompressed(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
     head = file.read(6)
     file.seek(0)
     if head.startswith(_GZIP):
         import gzip
+        import zlib
 
-        with gzip.GzipFile(fileobj=file) as stream:
+        with _translated(name, zlib.error, gzip.BadGzipFile), gzip.GzipFile(fileobj=file) as stream:
             yield cast("IO[bytes]", stream)
     elif head.startswith(_BZIP2):
         import bz2
 
-        with bz2.BZ2File(file) as stream:
+        with _translated(name), bz2.BZ2File(file) as stream:
             yield cast("IO[bytes]", stream)
     elif head.startswith(_XZ):
         import lzma
 
-        with lzma.LZMAFile(file) as stream:
+        with _translated(name, lzma.LZMAError), lzma.LZMAFile(file) as stream:
             yield cast("IO[bytes]", stream)
     elif head.startswith(_ZSTD):
         import zstandard
 
-        with zstandard.ZstdDecompressor().stream_reader(file) as stream:
+        with _translated(name, zstandard.ZstdError), zstandard.ZstdDecompressor().stream_reader(file) as stream:
             yield io.BufferedReader(cast("io.RawIOBase", stream))
     else:
         yield file
+
+
+@contextmanager
+def _translated(name: str, *errors: type[Exception]) -> Iterator[None]:
+    """Raise what a decompressor says of damaged bytes as an error of the archive."""
+    known: tuple[type[Exception], ...] = (EOFError, OSError, *errors)
+    try:
+        yield
+    except known as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk; bz2 and gzip raise it without a number
+        raise header.InvalidArchive(name, f"the compressed bytes are damaged: {error}") from error

@@ -94,7 +94,7 @@ def test_a_base_of_docker_s_schema_allows_it(wherry):
 def test_an_archive_for_docker_is_gzip_9(wherry):
     """`docker load` of an older Docker has to read it."""
     assert wherry("build", "-t", "app:x", "--release", "-o", "type=docker,dest=app.tar") == 0
-    assert "release: gzip 9, since a Docker older than 23" in wherry.err
+    assert "release: gzip 9, because Docker before 23" in wherry.err
     assert "level 9" in wherry.program("app:x")[1]
 
 

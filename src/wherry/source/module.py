@@ -137,7 +137,7 @@ def find_main(path: Path) -> MainPackage:
     """
     folder = Path(os.path.realpath(path))
     if not folder.is_dir():
-        raise NotFound(f"{path}: no such folder", hint="give the folder of a main package, such as ./cmd/api")
+        raise NotFound(f"{path}: no such directory", hint="give the directory of a main package, such as ./cmd/api")
     module = next((up for up in (folder, *folder.parents) if (up / "go.mod").is_file()), None)
     if module is None:
         raise NotFound(

@@ -236,7 +236,7 @@ def test_the_interpreter_may_be_a_library_too(made):
     binary = made((1, 1), texts=b"\0ld-linux-x86-64.so.2\0", interpreter=LOADER)
 
     assert start_findings(binary, has=has(LOADER)) == ()
-    assert start_findings(binary, has=has())[0].evidence == (f"the root has no {LOADER}",)
+    assert start_findings(binary, has=has())[0].evidence == (f"the root file system has no {LOADER}",)
 
 
 def test_a_path_as_a_library(made):

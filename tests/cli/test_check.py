@@ -102,7 +102,7 @@ def test_modules_and_packages(wherry):
         "binary": True, "module std": False, "module example.com/none": True, "package runtime": False,
         "package fmt": True,
     }  # fmt: skip
-    assert found["module example.com/none"]["detail"] == "nothing of it is in the image"
+    assert found["module example.com/none"]["detail"] == "it is not in the image"
     assert found["module std"]["most"][0].startswith("packages: runtime ")
     assert found["package runtime"]["most"][0].startswith("kinds: code ")
 
@@ -245,7 +245,7 @@ def test_a_foreign_image(tmp_path):
     assert "does not tell which layers are its base's" in shell.err
     shell.write("wherry.toml", '[budgets]\nbinary = "1MB"\n')
     shell("check", "other:dev", code=65)
-    assert "no program is in the image" in shell.err
+    assert "the image contains no program" in shell.err
 
 
 def test_a_dockerfile(tmp_path):

@@ -41,7 +41,7 @@ def test_nothing(wherry):
     lines = wherry("leaks", "clean", "--fail-on", "note")
 
     assert lines[-2].strip() == "no findings"
-    assert lines[-1].strip().startswith("not visible: values that -X set")
+    assert lines[-1].strip().startswith("not visible: values set by -X")
 
 
 def test_untrimmed(wherry):

@@ -66,7 +66,7 @@ def test_another_source_is_not_believed(wherry):
     assert binary["owners"] == "tables"
     assert packages["(unknown)"] > 400_000
     (note,) = binary["notes"]
-    assert "gives another program: " in note
+    assert "builds a different program: " in note
     assert ".text" in note
 
 

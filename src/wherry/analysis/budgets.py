@@ -48,8 +48,8 @@ class Weighed:
             return self.layers
         if any(one.base is None for one in self.layers):
             raise CannotTell(
-                f"{self.name} {self.platform}: budget {measure}: the image does not tell which layers are its base's",
-                hint="use unpacked and pulled, which are of the whole; images that wherry or ko built do tell",
+                f"{self.name} {self.platform}: budget {measure}: the image does not record its base's layers",
+                hint="use unpacked and pulled, which cover the whole image; images built by wherry or ko record it",
             )
         return [one for one in self.layers if one.base == measure.startswith(_BASE)]
 
@@ -147,8 +147,8 @@ def _check(weighed: Weighed, what: str, limit: int, actual: int, detail: str) ->
 def _binary(weighed: Weighed, limit: int) -> BudgetCheck:
     if not weighed.binaries:
         raise CannotTell(
-            f"{weighed.name} {weighed.platform}: budget binary: no program is in the image",
-            hint="take the budget out, or use unpacked",
+            f"{weighed.name} {weighed.platform}: budget binary: the image contains no program",
+            hint="remove the budget, or use unpacked",
         )
     first = weighed.binaries[0]
     return _check(weighed, "binary", limit, first.size, first.path)
@@ -159,11 +159,11 @@ def _owners(weighed: Weighed, kind: str, limits: Mapping[str, int]) -> Iterator[
         return
     unread = next((one for one in weighed.binaries or () if one.reading != "full"), None)
     if unread or not weighed.binaries:
-        why = "; ".join(unread.notes) if unread else "no program is in the image"
-        raise CannotTell(f"{weighed.name} {weighed.platform}: budgets of {kind}s: {why}", hint="take these budgets out")
+        why = "; ".join(unread.notes) if unread else "the image contains no program"
+        raise CannotTell(f"{weighed.name} {weighed.platform}: budgets of {kind}s: {why}", hint="remove these budgets")
     sizes = weighed.modules if kind == "module" else _packages(weighed.binaries)
     for path, limit in limits.items():
-        detail = "" if path in sizes else "nothing of it is in the image"
+        detail = "" if path in sizes else "it is not in the image"
         yield _check(weighed, f"{kind} {path}", limit, sizes.get(path, 0), detail)
 
 
@@ -209,7 +209,7 @@ def _files(weighed: Weighed, what: str) -> Iterator[str]:
 
 
 def _first(layer: LayerSize) -> str:
-    return layer.files[0].path if layer.files else "no file"
+    return layer.files[0].path if layer.files else "no files"
 
 
 def _told(binaries: Iterable[BinarySize]) -> list[tuple[str, int]]:
@@ -230,7 +230,7 @@ def _with_growth(check: BudgetCheck, weighed: Weighed, grown: Grown) -> BudgetCh
     modules = weighed.modules
     before = grown.before.modules
     rows = [(path, modules[path] - before.get(path, 0)) for path in biggest(modules) if before]
-    remedy = f"`wherry diff {grown.against} {weighed.name}` tells what grew" if grown.image else check.remedy
+    remedy = f"`wherry diff {grown.against} {weighed.name}` shows what grew" if grown.image else check.remedy
     return msgspec.structs.replace(check, most=(*_listed("modules that grew", rows), *check.most), remedy=remedy)
 
 
@@ -239,7 +239,7 @@ def _remedy(weighed: Weighed, what: str) -> str:
     size = f"wherry size {weighed.name} --platform {weighed.platform}"
     match kind:
         case "module" if path != STANDARD:
-            return f"`{size} --why {path}` tells what imports it"
+            return f"`{size} --why {path}` shows what imports it"
         case "module":
             return f"`{size} --by package` lists its packages"
         case "package":
@@ -247,4 +247,4 @@ def _remedy(weighed: Weighed, what: str) -> str:
         case _ if kind.startswith(_BASE):
             return f"`wherry inspect {weighed.name}` lists its files; choose a smaller base"
         case _:
-            return f"`{size}` tells whose bytes they are, `wherry slim {weighed.name}` what can go"
+            return f"`{size}` shows where the bytes come from, `wherry slim {weighed.name}` what can go"

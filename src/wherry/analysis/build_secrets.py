@@ -19,8 +19,8 @@ _BY_CONTEXT = frozenset(rule.what for rule in RULES if rule.name in ("secret-url
 _HEX = re.compile(r"[0-9a-f]{7,64}")
 
 
-AT_START = "give it to the container when it starts, as a file or a variable (a Secret in Kubernetes)"
-_IN_A_STEP = "give it to the step that needs it by RUN --mount=type=secret, which leaves nothing behind"
+AT_START = "pass it to the container at startup, as a file or an environment variable (a Secret in Kubernetes)"
+_IN_A_STEP = "pass it to the step with RUN --mount=type=secret, which stores nothing in the image"
 
 
 def judge_x_values(pairs: Sequence[tuple[str, str]], public: Collection[str]) -> Iterator[Finding]:
@@ -30,7 +30,7 @@ def judge_x_values(pairs: Sequence[tuple[str, str]], public: Collection[str]) ->
         pairs: variables and values.
         public: variables whose values come from version control; they are not judged.
     """
-    remedy = "read it at run time, from a file or a variable of the environment (a Secret in Kubernetes)"
+    remedy = "read it at run time, from a file or an environment variable (a Secret in Kubernetes)"
     for name, value in pairs:
         if name not in public:
             yield from _judged("x", f"-X {name}", name, value, remedy, by_name=Severity.ERROR)
@@ -51,7 +51,7 @@ def judge_arguments(arguments: Mapping[str, str], where: str, remedy: str = _IN_
 def judge_text(text: str, place: str) -> Iterator[Finding]:
     """Judge a line of history: only a known form of a secret is looked for."""
     if what := token_in(text):
-        said = f"has {what}, and everybody who has the image could read it"
+        said = f"contains {what}, which every user of the image could read"
         severity = Severity.WARNING if what in _BY_CONTEXT else Severity.ERROR
         yield Finding("build-token", severity, place, said, (), _IN_A_STEP)
 
@@ -66,14 +66,14 @@ def shown_flags(flags: str) -> str:
 
 def _judged(kind: str, place: str, name: str, value: str, remedy: str, *, by_name: Severity) -> Iterator[Finding]:
     if what := token_in(value):
-        text = f"has {what}, and everybody who has the image could read it"
+        text = f"contains {what}, which every user of the image could read"
         severity = by_name if what in _BY_CONTEXT else Severity.ERROR
         yield Finding(f"{kind}-token", severity, place, text, (), remedy)
     elif value and named_like_a_secret(name):
-        text = "is named as secrets are, and everybody who has the image could read it"
+        text = "has the name of a secret, and every user of the image could read it"
         yield Finding(f"{kind}-secret", by_name, place, text, (), remedy)
     elif _looks_random(value):
-        text = f"looks random ({len(value)} characters); if it is a secret, everybody who has the image can read it"
+        text = f"looks random ({len(value)} characters); if it is a secret, every user of the image can read it"
         yield Finding(f"{kind}-random", Severity.WARNING, place, text, (), remedy)
 
 

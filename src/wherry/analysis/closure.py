@@ -119,7 +119,7 @@ def start_findings(binary: Path, *, has: Has, platform: Platform | None = None, 
         elf = map_elf(binary, place)
         needs = Needs.of(elf)
     except InvalidDocument as error:
-        return (_error("not-an-executable", place, "it is no executable Linux can start", error.problem),)
+        return (_error("not-an-executable", place, "it is not an executable that Linux can start", error.problem),)
     if elf.type not in {ET_EXEC, ET_DYN} or not elf.entry:
         kind = "a shared library" if elf.type == ET_DYN else "an object file"
         return (_error("not-an-executable", place, f"it is {kind}, not an executable", remedy="build a main package"),)
@@ -162,7 +162,7 @@ def _wrong_architecture(needs: Needs, platform: Platform | None, place: str) -> 
     return _error(
         "wrong-architecture",
         place,
-        f"it is made for {needs.architecture}, the image for {platform}",
+        f"it is built for {needs.architecture}, the image for {platform}",
         remedy=f"build it with GOARCH={platform.architecture}, or the image with --platform linux/{needs.architecture}",
     )
 
@@ -172,16 +172,15 @@ def _missing_interpreter(elf: Elf, needs: Needs, has: Has, place: str) -> Findin
         return None
     loader = PurePosixPath(needs.interpreter).name
     missing = (needs.interpreter, *(library for library in needs.missing(has, place) if library != loader))
-    lacks = f"the root has no {', no '.join(missing)}"
+    lacks = f"the root file system has no {', no '.join(missing)}"
     if not needs.libraries:
         return _error(
             "pie-on-static-base",
             place,
-            f"it asks for an interpreter, {needs.interpreter}, that its base lacks",
-            "-buildmode=pie without cgo leaves the relocation of the program to the dynamic linker,"
-            " though it uses no library",
+            f"it needs the dynamic linker {needs.interpreter}, which its base does not have",
+            "-buildmode=pie without cgo needs a dynamic linker for relocation, although it uses no library",
             lacks,
-            remedy="take -buildmode=pie out, or choose a base with a dynamic linker",
+            remedy="remove -buildmode=pie, or choose a base with a dynamic linker",
         )
     return _error(
         "missing-interpreter", place, _linked(needs), *_why_dynamic(elf), lacks,
@@ -216,7 +215,7 @@ def _why_dynamic(elf: Elf) -> tuple[str, ...]:
     packages = sorted({found.decode(errors="replace") for found in _CGO.findall(table.funcnames)} - {"runtime/cgo"})
     users = " and ".join([", ".join(packages[:-1]), packages[-1]] if packages[1:] else packages)
     if users:
-        return (f"{users} use{'' if packages[1:] else 's'} cgo, which was on when it was built (CGO_ENABLED=1)",)
+        return (f"{users} use{'' if packages[1:] else 's'} cgo, which was enabled in the build (CGO_ENABLED=1)",)
     return ("it was linked by the C compiler (cgo, or -linkmode=external)",)
 
 

@@ -54,7 +54,7 @@ class DebugText:
             elif kind == _ZLIB:
                 yield from self._inflated(content[row.size :], most)
             else:
-                raise InvalidDocument(self.elf.name, f"{self.section.name}: compressed in the unknown way {kind}")
+                raise InvalidDocument(self.elf.name, f"{self.section.name}: unknown compression type {kind}")
 
     def _inflated(self, content: memoryview, most: int) -> Iterator[bytes]:
         inflater = zlib.decompressobj()
@@ -69,7 +69,7 @@ class DebugText:
                     return
         except zlib.error as error:
             raise InvalidDocument(self.elf.name, f"{self.section.name} does not inflate: {error}") from error
-        raise InvalidDocument(self.elf.name, f"{self.section.name} ends before its compressed bytes do")
+        raise InvalidDocument(self.elf.name, f"{self.section.name}: compressed data is truncated")
 
     def _zstd(self, content: memoryview, most: int) -> Iterator[bytes]:
         import zstandard

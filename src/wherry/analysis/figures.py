@@ -50,7 +50,7 @@ class FiguresDocument(msgspec.Struct, frozen=True, kw_only=True):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidDocument(name, str(error)) from error
         if found.schema != SCHEMA:
-            raise InvalidDocument(name, f"its schema is {found.schema!r}, and {SCHEMA!r} is what this wherry reads")
+            raise InvalidDocument(name, f"unsupported schema {found.schema!r}; this wherry reads {SCHEMA!r}")
         return found
 
     def with_images(self, images: Mapping[str, Mapping[str, Figures]]) -> "FiguresDocument":

@@ -58,9 +58,9 @@ def _tokens(place: str, text: str) -> Iterator[Finding]:
             "image-token",
             Severity.ERROR,
             place,
-            f"{what} is in the image's documents, for everybody who can pull it",
+            f"{what} is in the image's documents, readable by anyone who can pull it",
             (short(masked(text)),),
-            "revoke it; give it to the step that needs it by RUN --mount=type=secret, or to the container at its start",
+            "revoke it; pass it to the step with RUN --mount=type=secret, or to the container at startup",
         )
 
 
@@ -75,9 +75,9 @@ def _named(place: str, pairs: Mapping[str, str]) -> Iterator[Finding]:
             "image-secret",
             Severity.WARNING,
             place,
-            "a value is named as secrets are, and everybody who can pull the image can read it",
+            "a value has the name of a secret, and anyone who can pull the image can read it",
             tuple(f"{name}=…({len(value)} characters)" for name, value in found),
-            "if it is one, change it, and give it to the container when it starts",
+            "if it is a secret, change it, and pass it to the container at startup",
         )
 
 
@@ -151,9 +151,9 @@ def _recipe(text: str) -> Iterator[Finding]:
             "x-secret",
             Severity.ERROR,
             "recipe, withheld",
-            "-X put a value into a variable that is called as secrets are; only the recipe leaves it out",
+            "-X set a variable with the name of a secret; the recipe omits the value, the program has it",
             secret,
-            "change that secret, and let the program read it from a file or the environment when it starts",
+            "change that secret, and read it from a file or the environment at startup",
         )
     if rest := tuple(name for name in names if name not in secret):
         yield Finding(
@@ -162,7 +162,7 @@ def _recipe(text: str) -> Iterator[Finding]:
             "recipe, withheld",
             f"-X set {', '.join(rest)}; the program has the values, the recipe does not",
             rest,
-            "fine where everybody may read the values",
+            "fine if the values are public",
         )
 
 

@@ -26,7 +26,7 @@ _NOBODYS = (
     "/build/",
 )
 """Where Go puts cgo's files, and where distributions keep and build their C libraries."""
-_OUTSIDE = "another folder"
+_OUTSIDE = "another directory"
 _EXAMPLES = 8
 _LONGEST = 200
 
@@ -122,9 +122,9 @@ def _all_paths(folders: Mapping[str, str], grouped: Mapping[str, Mapping[str, li
         "untrimmed-paths",
         Severity.WARNING,
         ", ".join(dict.fromkeys(place for places in grouped.values() for place in places)),
-        f"{len(unique)} paths of the machine that built it: compiled without -trimpath",
+        f"{len(unique)} paths of the build machine: compiled without -trimpath",
         tuple(evidence),
-        "build with -trimpath (wherry build does); -s -w alone leaves the table of files, for panics need it",
+        "build with -trimpath (wherry build does); -s -w alone keeps the file table, which panics need",
     )
 
 
@@ -134,10 +134,10 @@ def _outside(places: Mapping[str, list[str]]) -> Finding:
         "line-paths",
         Severity.WARNING,
         ", ".join(places),
-        f"{_count(len(paths), 'absolute path')} below no known folder: a //line directive, or a C file from outside "
-        "of the module; -trimpath leaves both",
+        f"{_count(len(paths), 'absolute path')} outside known directories: a //line directive, or a C file outside "
+        "the module; -trimpath keeps both",
         some([short(path) for path in paths]),
-        "let the generator write //line with relative paths; bring C headers into the module, or compile C with "
+        "use relative paths in generated //line directives; move C headers into the module, or compile C with "
         "-ffile-prefix-map=DIR=.",
     )
 
@@ -155,9 +155,9 @@ def headers(found: Sequence[tuple[str, str]]) -> Iterator[Finding]:
             Severity.WARNING,
             mine[0][0],
             f"{_count(len({path for _, path in mine}), 'path')} of C sources among the constants: __FILE__, as "
-            "assert() uses it, in a file that cgo compiled; -trimpath leaves those outside of the module",
+            "used by assert(), in a file compiled by cgo; -trimpath keeps those outside the module",
             listed(mine),
-            "bring the header into the module, or compile C with -DNDEBUG or -ffile-prefix-map=DIR=. in CGO_CFLAGS",
+            "move the header into the module, or compile C with -DNDEBUG or -ffile-prefix-map=DIR=. in CGO_CFLAGS",
         )
 
 
@@ -174,8 +174,8 @@ def constants(found: Sequence[tuple[str, str]], *, certain: bool) -> Iterator[Fi
             "data-paths",
             Severity.WARNING if certain else Severity.NOTE,
             found[0][0],
-            f"{_count(len(found), 'path')} of somebody's machine among the program's strings: a constant, a value of "
-            "-X, an embedded file, or __FILE__ of C; -trimpath leaves them",
+            f"{_count(len(found), 'path')} of a developer's machine in the program's strings: a constant, a value of "
+            "-X, an embedded file, or __FILE__ of C; -trimpath keeps them",
             listed(found),
             "search the source, the embedded files and the -X flags for it",
         )
@@ -190,10 +190,10 @@ def run_paths(folders: Sequence[str]) -> Iterator[Finding]:
             "run-path",
             Severity.WARNING,
             ".dynamic, DT_RUNPATH or DT_RPATH",
-            "the dynamic linker looks for libraries in a folder of the machine that built it; who can write there "
+            "the dynamic linker searches libraries in a directory of the build machine; anyone who can write there "
             "decides what runs",
             tuple(short(folder) for folder in told),
-            "take -Wl,-rpath out of #cgo LDFLAGS or CGO_LDFLAGS, or make it relative to $ORIGIN; -trimpath leaves it",
+            "remove -Wl,-rpath from #cgo LDFLAGS or CGO_LDFLAGS, or make it relative to $ORIGIN; -trimpath keeps it",
         )
 
 

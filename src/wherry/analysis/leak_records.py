@@ -39,10 +39,10 @@ def values(pairs: Sequence[tuple[str, str]], place: str) -> Iterator[Finding]:
             "x-secret",
             Severity.ERROR,
             place,
-            "-X put a value into a variable that is called as secrets are",
+            "-X set a variable with the name of a secret",
             tuple(f"{name}=…({len(value)} characters)" for name, value in secret),
-            "change that secret, for whoever has the binary has it; let the program read it from a file or the "
-            "environment when it starts",
+            "change that secret, because anyone with the binary has it; read it from a file or the "
+            "environment at startup",
         )
     plain = [(name, value) for name, value in pairs if (name, value) not in secret]
     if plain:
@@ -53,7 +53,7 @@ def values(pairs: Sequence[tuple[str, str]], place: str) -> Iterator[Finding]:
             place,
             f"-X set {', '.join(name for name, _ in plain[:4])}{'…' * (len(plain) > 4)}",  # noqa: PLR2004 - as before
             tuple(f"{name}={short(value)}" for name, value in plain),
-            "fine where everybody may read the values; they stay in the data with -trimpath too"
+            "fine if the values are public; -trimpath keeps them in the data"
             + (", a path among them" if paths else ""),
         )
 
@@ -68,10 +68,10 @@ def _flags(settings: Mapping[str, str]) -> Iterator[Finding]:
             "flag-paths",
             Severity.WARNING,
             PLACE,
-            f"the text of {', '.join(name for name, _ in told)} names folders of the machine that built it",
+            f"the text of {', '.join(name for name, _ in told)} contains directories of the build machine",
             listed(told),
             "write paths relative to the module"
-            + (f"; -trimpath leaves {' and '.join(trimmed)} out" if trimmed else "; -trimpath does not change it"),
+            + (f"; -trimpath removes {' and '.join(trimmed)}" if trimmed else "; -trimpath does not change it"),
         )
     rest = [(name, text) for name, text in texts.items() if not found[name] and text]
     if rest:
@@ -81,14 +81,13 @@ def _flags(settings: Mapping[str, str]) -> Iterator[Finding]:
             PLACE,
             f"the text of {', '.join(name for name, _ in rest)} is recorded",
             listed(rest),
-            "fine where everybody may read it; -trimpath leaves -ldflags and CGO_* out, and keeps -tags, -gcflags "
-            "and -asmflags",
+            "fine if it is public; -trimpath removes -ldflags and CGO_*, and keeps -tags, -gcflags and -asmflags",
         )
 
 
 def _without_values(text: str) -> str:
     """Leave out what -X sets: that is judged by its names."""
-    return (with_values_hidden(text) or "(its quotes do not close)") if "-X" in text else text
+    return (with_values_hidden(text) or "(unbalanced quotes)") if "-X" in text else text
 
 
 def _replaced(info: BuildInfo) -> Iterator[Finding]:
@@ -101,10 +100,9 @@ def _replaced(info: BuildInfo) -> Iterator[Finding]:
                 "replaced-by-folder",
                 Severity.WARNING if absolute else Severity.NOTE,
                 f"{PLACE}, {module.path}",
-                f"{module.path} was replaced by a folder, and its path is recorded; -trimpath leaves it",
+                f"{module.path} was replaced by a directory whose path is recorded; -trimpath keeps it",
                 (f"{module.path} => {short(folder)}",),
-                "require a published version; while both are worked on, a go.work file needs no replace, and leaves "
-                "no path",
+                "require a published version; to work on both, use a go.work file, which records no path",
             )
 
 
@@ -116,7 +114,7 @@ def _revision(info: BuildInfo) -> Iterator[Finding]:
             "revision",
             Severity.NOTE,
             PLACE,
-            "the revision it was built from is recorded" + (", and that files were changed since" if changed else ""),
+            "the revision it was built from is recorded" + (", and that files were modified" if changed else ""),
             tuple(f"{name}={short(value)}" for name, value in told),
-            "fine where everybody may know it, and others trace the binary by it; -buildvcs=false leaves it out",
+            "fine if it is public, and useful to trace the binary; -buildvcs=false removes it",
         )

@@ -111,7 +111,7 @@ def looked_for(found: list[tuple[str, str]]) -> Iterator[Finding]:
             "looked-for",
             Severity.WARNING,
             found[0][0],
-            f"a text that was looked for is in {len(found)} place{'s' * (len(found) != 1)}",
+            f"a searched text is in {len(found)} place{'s' * (len(found) != 1)}",
             leak_paths.listed(found),
             "search the source, the embedded files and the -X flags for it",
         )
@@ -132,8 +132,8 @@ def _secret(rule: SecretRule, found: list[tuple[str, str]]) -> Finding:
         found[0][0],
         f"what looks like {rule.what}",
         leak_paths.listed(found),
-        "change it, for whoever has the binary has it; let the program read it from a file or the environment; "
-        "look for it in constants, embedded files and -X",
+        "change it, because anyone with the binary has it; read it from a file or the environment at startup; "
+        "search for it in constants, embedded files and -X",
     )
 
 

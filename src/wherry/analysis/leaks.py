@@ -162,13 +162,15 @@ class _Search:
                     tail = text[-512:]
                     if len(paths) > room:
                         self.problems.append(
-                            f"{part.section.name}: more than {_MOST_PATHS} paths of DWARF; not read on"
+                            f"{part.section.name}: more than {_MOST_PATHS} paths in DWARF; the rest is not checked"
                         )
                         break
             except InvalidDocument as error:
                 self.problems.append(error.problem)
             if left <= 0:
-                self.problems.append(f"{part.section.name}: more than {_MOST_INFLATED >> 20} MiB of DWARF; not read on")
+                self.problems.append(
+                    f"{part.section.name}: more than {_MOST_INFLATED >> 20} MiB of DWARF; the rest is not checked"
+                )
                 return
             room -= len(paths)
             if paths:
@@ -197,9 +199,7 @@ class _Search:
             return
         if section is None:
             if self.info:
-                self.unseen.append(
-                    "values that -X set: the program is trimmed and stripped, so they look like any text"
-                )
+                self.unseen.append("values set by -X: in a trimmed and stripped program they look like any other text")
             return
         wanted = _variables(bytes(self.elf.content(section)))
         if wanted:
@@ -226,7 +226,7 @@ class _Search:
                 left -= 1
                 yield start, hit
         if left <= 0:
-            self.problems.append(f"more than {_MOST_HITS} texts look like what is searched for; not read on")
+            self.problems.append(f"more than {_MOST_HITS} texts match; the rest is not checked")
 
     def _blocks(self, start: int, end: int) -> Iterator[bytes]:
         """Give a range in blocks; pages of a map that were read are let go, for a big file's would all stay."""
@@ -259,9 +259,9 @@ class _Search:
                 "unread",
                 Severity.WARNING,
                 self.name,
-                "parts of the file could not be read, so what they tell is not told here",
+                "parts of the file could not be read and were not checked",
                 leak_paths.some(tuple(dict.fromkeys(self.problems))),
-                "a file that was cut short has to be fetched again; of a packed one look at it before it is packed",
+                "fetch a truncated file again; check a packed file before it is packed",
             )
 
 

@@ -25,7 +25,7 @@ def map_file(path: Path, name: str = "") -> mmap.mmap:
     except ValueError as error:
         raise InvalidDocument(name, "the file is empty") from error
     except OSError as error:
-        raise NotFound(f"{name}: {error.strerror or error}", hint="name a file that can be read") from error
+        raise NotFound(f"{name}: {error.strerror or error}", hint="give a readable file") from error
 
 
 def map_elf(path: Path, name: str = "") -> Elf:

@@ -81,12 +81,12 @@ class NamedData:
             plain = zstandard.ZstdDecompressor().decompress(content, max_output_size=20 * _MOST)
             record = msgspec.msgpack.decode(plain, type=_Record)
         except (zstandard.ZstdError, msgspec.DecodeError) as error:
-            raise InvalidDocument(name, f"not a record of owners: {error}") from error
+            raise InvalidDocument(name, f"not a symbol data record: {error}") from error
         if record.format != _FORMAT or record.program != program:
-            raise InvalidDocument(name, f"it is of {record.program}, format {record.format}; expected {program}")
+            raise InvalidDocument(name, f"it belongs to {record.program}, format {record.format}; expected {program}")
         wide, count = 8, len(record.owners) // 4
         if len(record.gaps) != wide * count or len(record.sizes) != wide * count or len(record.owners) != 4 * count:
-            raise InvalidDocument(name, "its columns are not of one length")
+            raise InvalidDocument(name, "its columns differ in length")
         owners = np.frombuffer(record.owners, "<i4").astype(np.int64)
         if count and not 0 <= owners.min() <= owners.max() < len(record.packages):
             raise InvalidDocument(name, "a variable has a package that is not listed")
@@ -95,7 +95,7 @@ class NamedData:
         if count and (
             min(int(start.min()), int(size.min())) < 0 or int(start.max()) > 1 << 62 or int(size.max()) > 1 << 48
         ):
-            raise InvalidDocument(name, "a variable is outside of every address space")
+            raise InvalidDocument(name, "a variable is outside the address space")
         return cls(start, size, owners, record.packages)
 
 

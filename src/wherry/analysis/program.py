@@ -177,10 +177,10 @@ def _no_pclntab(elf: Elf) -> tuple[str, str]:
     """Say why there is no table of functions, and what now."""
     start, end = bytes(elf.view[:_PACKED_WITHIN]), bytes(elf.view[-_PACKED_WITHIN:])
     if _PACKED in start or _PACKED in end:
-        return "it is packed by UPX: what is in it shows once it is unpacked", "run `upx -d` on a copy of it"
+        return "it is packed by UPX and must be unpacked first", "run `upx -d` on a copy of it"
     if not elf.sections:
-        return "its section table is gone, and with it where Go's tables are", "measure a build that kept it"
-    return "it has no pclntab: not a Go program", "name a binary that Go linked"
+        return "it has no section table, which is needed to find Go's tables", "use a build that kept the section table"
+    return "it has no pclntab: not a Go program", "give a binary built by Go"
 
 
 def _name_owners(functions: Functions, owners: Owners) -> Ints:

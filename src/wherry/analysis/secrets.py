@@ -140,7 +140,7 @@ RULES: Final = (
     ),
     _rule(
         "password", "assword assphrase ASSWORD", r"(?i:pass(?:word|phrase))[\"']?[ \t]{0,3}[:=][ \t]{0,3}[\"']"
-        r"((?=[!-~]{0,40}[0-9])(?=[!-~]{0,40}[A-Za-z])[!#-&(-~]{8,64})[\"']", "a password beside its name",
+        r"((?=[!-~]{0,40}[0-9])(?=[!-~]{0,40}[A-Za-z])[!#-&(-~]{8,64})[\"']", "a password next to its name",
         "a quoted value after `password =` or `password:`", lead=1,
     ),
 )  # fmt: skip

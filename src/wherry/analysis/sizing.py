@@ -89,7 +89,7 @@ def size_of_foreign(view: memoryview, measured: Measured) -> BinarySize:
     import msgspec
 
     found = sections_of(view, measured.name)
-    note = f"{_FORMATS[found.format]}: sections only; owners are read of ELF programs"
+    note = f"{_FORMATS[found.format]}: sections only; attribution needs an ELF program"
     return msgspec.structs.replace(_plain(found, measured, len(view)), notes=(note,))
 
 

@@ -129,11 +129,13 @@ def _events(text: str, name: str) -> Iterator[Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InvalidDocument(name, f"{where}{error.problem or error}", hint="mend the YAML there") from error
+        raise InvalidDocument(name, f"{where}{error.problem or error}", hint="fix the YAML there") from error
     except yaml.YAMLError as error:
-        raise InvalidDocument(name, f"no YAML: {error}".splitlines()[0], hint="name a manifest") from error
+        raise InvalidDocument(
+            name, f"invalid YAML: {error}".splitlines()[0], hint="give a Kubernetes manifest"
+        ) from error
     except RecursionError as error:
-        raise InvalidDocument(name, "nested too deep", hint="name a manifest") from error
+        raise InvalidDocument(name, "nested too deeply", hint="give a Kubernetes manifest") from error
 
 
 def _documents(manifest: str, name: str) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -154,7 +156,7 @@ def _documents(manifest: str, name: str) -> Iterator[tuple[str, Mapping[str, str
         try:
             document = yaml.safe_load(text)
         except (yaml.YAMLError, RecursionError) as error:
-            raise InvalidDocument(name, f"no manifest: {error}".splitlines()[0]) from error
+            raise InvalidDocument(name, f"not a manifest: {error}".splitlines()[0]) from error
         yield text, _labels(document)
 
 
@@ -172,7 +174,7 @@ def _requirement(word: str, selector: str) -> Any:
     match = _REQUIREMENT.fullmatch(word)
     if not match or (match["not"] and match["is"]):
         raise InvalidUsage(
-            f"--selector {selector!r}: {word!r} is no requirement", hint="write KEY=VALUE, KEY!=VALUE, KEY or !KEY"
+            f"--selector {selector!r}: invalid requirement {word!r}", hint="write KEY=VALUE, KEY!=VALUE, KEY or !KEY"
         )
     key, value = match["key"], match["value"]
     if match["is"] is None:

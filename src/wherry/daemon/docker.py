@@ -81,7 +81,7 @@ def _asked(connection: http.client.HTTPConnection, path: str, host: str) -> dict
 
 def _silent(host: str, error: Exception) -> NoDaemon:
     return NoDaemon(
-        f"{host}: no Docker answers there: {_reason(error)}", hint="start it, or set DOCKER_HOST to where it is"
+        f"{host}: Docker does not answer: {_reason(error)}", hint="start it, or set DOCKER_HOST to its address"
     )
 
 
@@ -116,11 +116,11 @@ def load(engine: Engine, write: Callable[[ByteSink], None]) -> None:
             said = answer.read(1 << 20)
         except (OSError, http.client.HTTPException) as error:
             raise NotLoaded(
-                f"{engine.name}: the connection broke: {_reason(error)}", hint="look into the daemon's log"
+                f"{engine.name}: the connection broke: {_reason(error)}", hint="check the daemon's log"
             ) from error
     if answer.status != _OK or (words := _refusal(said)):
         words = _refusal(said) or said[:300].decode(errors="replace").strip() or f"HTTP {answer.status}"
-        raise NotLoaded(f"{engine.name}: it did not take the image: {words}", hint="look into the daemon's log")
+        raise NotLoaded(f"{engine.name}: loading the image failed: {words}", hint="check the daemon's log")
 
 
 class _Chunked:
@@ -165,7 +165,7 @@ def _connected(endpoint: Endpoint) -> http.client.HTTPConnection:
             connection = _over_tcp(parts.hostname, parts.port, endpoint.tls, secure=parts.scheme == "https")
         else:
             raise NoDaemon(
-                f"{host}: only unix:// and tcp:// are spoken here",
+                f"{host}: only unix:// and tcp:// are supported",
                 hint="forward it: ssh -L /tmp/docker.sock:/var/run/docker.sock HOST, DOCKER_HOST=unix:///tmp/docker.sock",
             )
         connection.connect()
@@ -173,7 +173,7 @@ def _connected(endpoint: Endpoint) -> http.client.HTTPConnection:
         raise forbidden(parts.path or host) from error
     except (OSError, ValueError) as error:
         raise NoDaemon(
-            f"{host}: no Docker there: {_reason(error)}", hint="start it, or set DOCKER_HOST to where it is"
+            f"{host}: cannot connect to Docker: {_reason(error)}", hint="start it, or set DOCKER_HOST to its address"
         ) from error
     return connection
 

@@ -37,7 +37,7 @@ class Tls:
                 context.load_cert_chain(certificate, key)
         except (OSError, ssl.SSLError) as error:
             raise NoDaemon(
-                f"{self.folder}: its certificates can't be read: {error}", hint="mend ca.pem, cert.pem and key.pem"
+                f"{self.folder}: cannot read the certificates: {error}", hint="fix ca.pem, cert.pem and key.pem"
             ) from error
         if not self.verify:
             context.check_hostname = False

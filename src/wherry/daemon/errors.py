@@ -23,8 +23,8 @@ def forbidden(socket: str) -> Forbidden:
         group = Path(socket).group()
     except (OSError, KeyError):
         group = "docker"
-    join = f"join its group: sudo usermod -aG {group} $USER, and log in anew"
+    join = f"join its group: sudo usermod -aG {group} $USER, and log in again"
     return Forbidden(
-        f"{socket}: somebody may listen there, and you are not allowed to ask",
+        f"{socket}: permission denied",
         hint="run it as root" if group == "root" else join,
     )

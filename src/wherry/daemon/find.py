@@ -118,8 +118,8 @@ class ByProgram:
             done = self.runner.run(Command((self.path, *self.words, str(archive)), Path(folder), self.environment))
         if done.returncode:
             raise NotLoaded(
-                f"{self.name}: it did not take the image: {done.words[:500]}",
-                hint=f"run `{self.name} {' '.join(self.words)} ARCHIVE` with what `wherry save --format docker` writes",
+                f"{self.name}: loading the image failed: {done.words[:500]}",
+                hint=f"try `{self.name} {' '.join(self.words)} ARCHIVE` on the output of `wherry save --format docker`",
             )
 
 
@@ -145,7 +145,7 @@ def find_daemon(runner: Runner, environment: Mapping[str, str], docker_folder: P
             except NoDaemon as error:
                 problems.append(error)
     raise NoDaemon(
-        "no Docker, podman or containerd here: " + "; ".join(problem.message for problem in problems),
+        "no Docker, Podman or containerd found: " + "; ".join(problem.message for problem in problems),
         hint=next(
             (problem.hint for problem in problems if isinstance(problem, Forbidden)),
             "start one, or write an archive: --output type=docker,dest=FILE",
@@ -174,4 +174,6 @@ def _knock(address: str) -> None:
         except PermissionError as error:
             raise forbidden(address) from error
         except OSError as error:
-            raise NoDaemon(f"{address}: no containerd there: {error.strerror or error}", hint="start it") from error
+            raise NoDaemon(
+                f"{address}: cannot connect to containerd: {error.strerror or error}", hint="start it"
+            ) from error

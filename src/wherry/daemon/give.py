@@ -55,7 +55,7 @@ def _single(daemon: Daemon, store: BlobStore, name: str, root: Descriptor, here:
     manifest = image.descriptor
     if not daemon.takes_zstd and _has_zstd(image):
         manifest = _as_gzip(store, manifest)
-        notices.append(f"{daemon.name} unpacks no zstd: the layers are gzip there, and the digest is another")
+        notices.append(f"{daemon.name} cannot read zstd: layers are loaded as gzip, with another digest")
     daemon.load(lambda out: write_docker_archive(out, store, {name: manifest}))
     return Given((name,), str(manifest.digest), tuple(notices))
 
@@ -64,7 +64,7 @@ def _chosen(store: BlobStore, root: Descriptor, platform: Platform, name: str, n
     images = images_of(store, root)
     if len(images) == 1:
         return images[0]
-    notices.append(f"of {len(images)} platforms, {platform} is loaded")
+    notices.append(f"loading only {platform} of {len(images)} platforms")
     return image_for(store, root, platform, name)
 
 

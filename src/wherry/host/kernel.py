@@ -102,7 +102,7 @@ class Kernel:
         """
         if not (self.root / "proc/self/ns/user").exists():
             return Ability(
-                works=False, reason="the kernel has no user namespaces", remedy="use one built with CONFIG_USER_NS"
+                works=False, reason="the kernel has no user namespaces", remedy="use a kernel built with CONFIG_USER_NS"
             )
         for name, refusing, for_root in (
             ("user/max_user_namespaces", "0", True),
@@ -116,10 +116,10 @@ class Kernel:
         if self._filtered():
             return Ability(
                 works=True,
-                reason="nothing forbids them, but a seccomp filter is on (a container's?) that may refuse them",
+                reason="available, but a seccomp filter (of a container?) may refuse them",
                 remedy="in Docker, start the outer container with --security-opt seccomp=unconfined",
             )
-        return Ability(works=True, reason="nothing forbids them")
+        return Ability(works=True, reason="available")
 
     def overlay(self, *, root: bool) -> Ability:
         """Tell whether layers can be joined by an overlay.
@@ -128,19 +128,19 @@ class Kernel:
             root: whether the user is root, who may on any kernel.
         """
         if not root and self.version < _OVERLAY_FOR_USERS:
-            return self._since(_OVERLAY_FOR_USERS, "overlays for users", "layers are copied together instead")
+            return self._since(_OVERLAY_FOR_USERS, "overlays for users", "layers are copied instead")
         if "overlay" not in self._filesystems() and not self._has_module("overlay"):
             return Ability(
                 works=False, reason="the kernel has no overlay file system", remedy="as root: modprobe overlay"
             )
-        return Ability(works=True, reason="the kernel has them")
+        return Ability(works=True, reason="available")
 
     def own_binfmt(self) -> Ability:
         """Tell whether a user namespace can have emulators of its own."""
         if "binfmt_misc" not in self._filesystems():
             return Ability(works=False, reason="the kernel has no binfmt_misc", remedy="as root: modprobe binfmt_misc")
         return self._since(
-            _BINFMT_FOR_USERS, "emulators of a user's own", "the program itself is emulated, not what it starts"
+            _BINFMT_FOR_USERS, "per-user emulators", "the program is emulated, but not the programs it starts"
         )
 
     def runs(self, platform: Platform) -> bool:
@@ -174,7 +174,7 @@ class Kernel:
         works = self.version >= version
         needed = f"{what} need Linux {version[0]}.{version[1]}, this is {self.release}"
         return Ability(
-            works=works, reason=f"this is Linux {self.release}" if works else needed, remedy="" if works else remedy
+            works=works, reason=f"supported (Linux {self.release})" if works else needed, remedy="" if works else remedy
         )
 
     def _sysctl(self, name: str) -> str:

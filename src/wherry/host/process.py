@@ -93,7 +93,7 @@ class SystemRunner:
         except OSError as error:
             raise HostUnable(
                 f"{command.argv[0]}: {error.strerror or error}",
-                hint=f"install {Path(command.argv[0]).name}, or put it on PATH",
+                hint=f"install {Path(command.argv[0]).name}, or add it to PATH",
             ) from error
         return RunningProcess(process, command.stdin, self._cancelled)
 

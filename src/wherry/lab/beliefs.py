@@ -38,7 +38,7 @@ def believed(compiler: Compiler, recipe: Recipe, say: Said, *, deep: bool) -> tu
         try:
             found += judge(compiler, recipe)
         except WherryError as error:
-            found.append(Belief(name, holds=False, evidence=f"could not be tried: {error.message}"))
+            found.append(Belief(name, holds=False, evidence=f"could not be tested: {error.message}"))
     return tuple(found)
 
 
@@ -66,16 +66,18 @@ def _z(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
         yield Belief(
             claim,
             holds=False,
-            evidence=f"the linker says: flag{said}. Neither kernel nor runtime unpacks a section: of {loaded} "
-            f"loaded ones {len(wrong)} are compressed, of the others {len(packed)} (DWARF)",
+            evidence=f"linker: flag{said}. Neither kernel nor runtime decompresses sections: {len(wrong)} of {loaded} "
+            f"loaded sections are compressed, and {len(packed)} others (DWARF)",
         )
     else:
-        yield Belief(claim, holds=True, evidence="this linker takes -z")
+        yield Belief(claim, holds=True, evidence="this linker accepts -z")
 
 
 def _s_and_w(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
     both, alone = (_size(compiler, recipe, Variant("", ldflags=words)) for words in ("-s -w", "-s"))
-    yield Belief("-w saves bytes beside -s", holds=both < alone, evidence=f"-s gives {alone} bytes, -s -w gives {both}")
+    yield Belief(
+        "-w saves bytes in addition to -s", holds=both < alone, evidence=f"-s gives {alone} bytes, -s -w gives {both}"
+    )
 
 
 def _buildid(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
@@ -83,12 +85,12 @@ def _buildid(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
     size, identified = plain.stat().st_size, map_elf(plain).section(".note.gnu.build-id") is not None
     plain.unlink()
     without = _size(compiler, recipe, Variant("", ldflags="-s -buildid="))
-    notes = "the notes by which profilers and symbol stores find a program" if identified else "the Go build id"
+    notes = "the notes that profilers and symbol servers use" if identified else "the Go build id"
     saved = size - without
     yield Belief(
         "-buildid= makes a program smaller",
         holds=saved * 1000 > size,
-        evidence=f"{saved} bytes of {size}, and it takes {notes} away",
+        evidence=f"saves {saved} of {size} bytes, and removes {notes}",
     )
 
 
@@ -107,7 +109,7 @@ def _static(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
         yield Belief(
             claim,
             holds=abs(size - plain) > _NAMES,
-            evidence=f"without cgo it is static already: {plain} bytes before, {size} after",
+            evidence=f"without cgo it is already static: {plain} bytes before, {size} after",
         )
 
 
@@ -119,7 +121,7 @@ def _pie(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
     program, _ = compiler.compile(Variant("", more=("-buildmode=pie",)).of(recipe), "believed")
     interpreter = map_elf(program).interpreter
     program.unlink()
-    seen = f"it asks for {interpreter}, which a static base has not" if interpreter else "it asks for no loader"
+    seen = f"it needs {interpreter}, which a static base does not have" if interpreter else "it needs no dynamic linker"
     yield Belief("-buildmode=pie starts on a static base", holds=not interpreter, evidence=seen)
 
 
@@ -134,7 +136,7 @@ def _compressed_dwarf(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
     yield Belief(
         "compressed DWARF makes a zstd layer smaller",
         holds=packed_pulled < plain_pulled,
-        evidence=f"compressed: {packed} bytes, {packed_pulled} pulled; not compressed: {plain}, {plain_pulled} pulled",
+        evidence=f"compressed: {packed} bytes, {packed_pulled} pulled; uncompressed: {plain}, {plain_pulled} pulled",
     )
 
 
@@ -146,13 +148,13 @@ def _again(compiler: Compiler, recipe: Recipe) -> Iterator[Belief]:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
         program.unlink()
     same = digests[0] == digests[1]
-    seen = "the same bytes come out, and every package was compiled again" if same else "other bytes come out"
+    seen = "the output is identical, and every package was recompiled" if same else "the output differs"
     yield Belief("-a makes a cleaner program", holds=not same, evidence=seen)
 
 
 _JUDGES: dict[str, Callable[[Compiler, Recipe], Iterator[Belief]]] = {
     "-ldflags=-z": _z,
-    "-w beside -s": _s_and_w,
+    "-w in addition to -s": _s_and_w,
     "-buildid=": _buildid,
     "static by flags": _static,
     "-buildmode=pie": _pie,

@@ -61,7 +61,7 @@ class Compiler:
         if done.returncode:
             raise CompileFailed(
                 f"{recipe.package.import_path}: go {' '.join(words[:-3])}: {_first(said)}",
-                hint="try that `go build` yourself",
+                hint="run that `go build` yourself",
             )
         return program, said
 

@@ -114,11 +114,11 @@ def _packed(compiler: Compiler, upx: str, programs: dict[str, Path], say: Said) 
 
 def _started(found: Flags, programs: Mapping[str, Path], running: Running | None, folder: Path, say: Said) -> Flags:
     if running is None:
-        return replace(found, unstarted="programs were not started: --run starts them")
+        return replace(found, unstarted="programs were not started (use --run)")
     starts: dict[str, list[Start]] = {}
     problems: dict[str, str] = {}
     for number in range(running.runs):
-        say(f"starting all of them, {number + 1} of {running.runs}")
+        say(f"starting all variants, {number + 1} of {running.runs}")
         for name, program in programs.items():
             if name not in problems:
                 try:

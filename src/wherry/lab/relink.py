@@ -115,8 +115,8 @@ def _harmless(flags: tuple[str, ...]) -> tuple[str, ...]:
     unknown = unknown_flags(flags) + tuple(flag for flag in flags if not _FLAG.match(flag))
     if unknown:
         raise NotTheSame(
-            f"the program says that it was built with {unknown[0]}, which is not used on its word",
-            hint="build it from its source",
+            f"the build info lists {unknown[0]}, which wherry does not pass on from a binary",
+            hint="build it from source",
         )
     return flags
 
@@ -154,7 +154,7 @@ def relinked(compiler: Compiler, package: MainPackage, built: Built, program: El
         if different:
             more = f" and {len(different) - _MOST_NAMED} more" if len(different) > _MOST_NAMED else ""
             raise NotTheSame(
-                f"{package.folder} gives another program: {', '.join(different[:_MOST_NAMED])}{more} differ",
+                f"{package.folder} builds a different program: {', '.join(different[:_MOST_NAMED])}{more} differ",
                 hint="check out the source it was built from, with the same Go and flags",
             )
         return named_data(elf)

@@ -76,7 +76,7 @@ def slim(
     Raises:
         CompileFailed: the program can't be compiled as it is.
     """
-    say("linking once, to ask what keeps code")
+    say("linking once to find what keeps code alive")
     program, said = compiler.compile(with_linker_flags(recipe, FLAGS), "asked")
     program.unlink()
     dead_code = read(_lines(said), imports, compiler.toolchain.version)
@@ -86,7 +86,7 @@ def slim(
     tried = tuple(_try(compiler, recipe, way, encoding, dead_code, say) for way in ways)
     found = Slimmed(dead_code, before, tried, None)
     if len(found.worth) > 1:
-        say("building with all that pay")
+        say("building with all fixes that save bytes")
         try:
             program, _ = compiler.compile(with_tags(recipe, tags_of(found.worth)), "together")
         except WherryError as error:

@@ -62,7 +62,9 @@ def start(
             else answers at the address already.
     """
     if ready and answers(ready):
-        raise DidNotStart(f"{ready}: answers before the program is started", hint="end what answers there")
+        raise DidNotStart(
+            f"{ready}: already answers before the program is started", hint="stop the server that answers there"
+        )
     began = time.perf_counter()
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(  # noqa: S603 - the user's own program, which they asked us to run
@@ -93,8 +95,12 @@ def start(
         process.returncode = os.waitstatus_to_exitcode(status)
     if not taken or (not listened and process.returncode):
         words = (folder / "said").read_text(errors="replace").strip()[-300:]
-        what = f"ended with {process.returncode}" if taken else f"neither listened nor ended in {patience:.0f} s"
-        raise DidNotStart(f"{Path(argv[0]).name}: {what}: {words}", hint="give its arguments after --")
+        what = (
+            f"exited with code {process.returncode}"
+            if taken
+            else f"neither listened nor exited within {patience:.0f} s"
+        )
+        raise DidNotStart(f"{Path(argv[0]).name}: {what}: {words}", hint="pass its arguments after --")
     return Start(taken, usage.ru_utime + usage.ru_stime, pss, private, listened)
 
 

@@ -66,10 +66,12 @@ def measure_without(compiler: Compiler, recipe: Recipe, name: str, say: Said) ->
     packages = _packages(compiler, recipe)
     chosen = [one for one in packages if not one.standard and _is_of(one, name)]
     if not chosen:
-        raise NotFound(f"{name}: no module or package of it is in the program", hint="`wherry size` lists what is")
-    say("building as it is")
+        raise NotFound(
+            f"{name}: not a module or package of the program", hint="`wherry size` lists modules and packages"
+        )
+    say("building it unchanged")
     before = _size(compiler, recipe)
-    say(f"building without what {name} does")
+    say(f"building without the functions of {name}")
     paths = [f"{one.dir}/{file}" for one in chosen for file in one.go_files]
     assembled = [f"{one.dir}/{file}" for one in chosen if one.s_files for file in one.go_files]
     stubs = _stubs(compiler, paths, assembled, {one.import_path: one.name for one in packages})
@@ -140,5 +142,5 @@ def _stubs(
         argv = (compiler.toolchain.program, "run", str(source), str(folder))
         done = compiler.runner.run(Command(argv, compiler.folder, environment, asked))
     if done.returncode:
-        raise CompileFailed(f"functions could not be left out: {done.words}", hint="report what it says")
+        raise CompileFailed(f"functions could not be removed: {done.words}", hint="report this output")
     return dict(json.loads(done.stdout)["Replace"])

@@ -105,13 +105,13 @@ def prepare(config: RuntimeConfig, wishes: Wishes, accounts: Accounts, name: str
     else:
         argv = (*(config.entrypoint or ()), *(wishes.arguments or config.cmd or ()))
     if not argv or not argv[0]:
-        raise InvalidUsage(f"{name} does not say what to start", hint=f"name a program: wherry run {name} PROGRAM")
+        raise InvalidUsage(f"{name} has no entry point or command", hint=f"give a program: wherry run {name} PROGRAM")
     _check(name, argv, wishes.hostname)
     account = accounts.find(config.user if wishes.user is None else wishes.user)
     folder = wishes.folder or config.working_dir or "/"
     if not folder.startswith("/") or "\0" in folder:
         raise InvalidUsage(
-            f"{folder}: the working directory has to start with /", hint="give its whole path with --workdir"
+            f"{folder}: the working directory must be absolute", hint="give an absolute path with --workdir"
         )
     return RunSpec(
         argv=argv,
@@ -205,10 +205,10 @@ def _environment(config: RuntimeConfig, wishes: Wishes, account: Account) -> dic
 
 def _check(name: str, argv: Sequence[str], hostname: str) -> None:
     if any("\0" in word for word in argv):
-        raise InvalidDocument(name, "what it starts has a zero byte in it", hint="name a program: --entrypoint PROGRAM")
+        raise InvalidDocument(name, "the command contains a zero byte", hint="give a program: --entrypoint PROGRAM")
     if hostname and not _HOSTNAME.fullmatch(hostname):
         raise InvalidUsage(
-            f"{hostname!r} is no name for a machine",
+            f"{hostname!r} is not a valid host name",
             hint="use letters, digits, dots and dashes, 64 at most, with --hostname",
         )
 
@@ -233,22 +233,20 @@ def parse_volume(text: str, folder: Path) -> Volume:
     parts = text.split(":")
     if len(parts) not in (2, 3) or not parts[0] or not parts[1].startswith("/"):
         raise InvalidUsage(
-            f"{text}: no volume",
+            f"{text}: invalid volume",
             hint="write it as SOURCE:DESTINATION or SOURCE:DESTINATION:ro, with / before the destination",
         )
     flags = {flag for options in parts[2:] for flag in options.split(",")}
     if not flags <= {"ro", "rw", "z", "Z"}:
-        raise InvalidUsage(
-            f"{text}: {parts[2]} is not known", hint="write ro or rw, or nothing, behind the destination"
-        )
+        raise InvalidUsage(f"{text}: unknown option {parts[2]}", hint="use ro, rw or nothing after the destination")
     destination = posixpath.normpath("/" + parts[1].strip("/"))
     if destination == "/":
-        raise InvalidUsage(f"{text}: / itself can't be a volume", hint="name a folder or file below it")
+        raise InvalidUsage(f"{text}: cannot mount a volume at /", hint="mount a file or directory below it")
     if not parts[0].startswith(("/", "./", "../")) and parts[0] not in (".", ".."):
         raise InvalidUsage(
-            f"{text}: there are no named volumes here", hint=f"to mean a folder of yours, write ./{text}"
+            f"{text}: named volumes are not supported", hint=f"for a directory on the host, write ./{text}"
         )
     source = folder / parts[0]
     if not source.exists():
-        raise NotFound(f"{source}: not there", hint="make it first, or name another source with -v")
+        raise NotFound(f"{source}: no such file or directory", hint="create it first, or give another source with -v")
     return Volume(source, destination, read_only="ro" in flags)

@@ -107,4 +107,4 @@ def _fitting(place: Place, value: object, read: Callable[[Place, object], T], ex
     except Unfit as error:
         raise error.place.wrong(str(error), f"write it as {example}") from None
     except InvalidUsage as error:
-        raise place.wrong(f"is wrong: {error.message}", error.hint) from error
+        raise place.wrong(f"is invalid: {error.message}", error.hint) from error

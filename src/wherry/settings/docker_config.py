@@ -61,9 +61,9 @@ class DockerConfig:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:
             where = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "not JSON"
-            raise InvalidSettings(f"{name}: {where}", hint="mend it, or log in again to a file of its own") from error
+            raise InvalidSettings(f"{name}: {where}", hint="fix it, or delete it and log in again") from error
         if not isinstance(document, dict):
-            raise InvalidSettings(f"{name}: an object is expected", hint='write at least {"auths": {}}')
+            raise InvalidSettings(f"{name}: expected a JSON object", hint='write at least {"auths": {}}')
         auths = {key: _credential(entry, key, name) for key, entry in _mapping(document, "auths", name).items()}
         helpers = {key: str(value) for key, value in _mapping(document, "credHelpers", name).items()}
         return cls(auths, helpers, str(document.get("credsStore") or ""), document)
@@ -140,13 +140,13 @@ def _without(auths: Any, registry: str) -> dict[str, Any]:
 def _mapping(document: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:
     value = document.get(key) or {}
     if not isinstance(value, dict):
-        raise InvalidSettings(f"{name}: {key}: an object is expected", hint=f"take {key} out, or log in again")
+        raise InvalidSettings(f"{name}: {key}: expected an object", hint=f"remove {key}, or log in again")
     return value
 
 
 def _credential(entry: Any, key: str, name: str) -> Credential:
     if not isinstance(entry, dict):
-        raise InvalidSettings(f"{name}: auths.{key}: an object is expected", hint=f"log in again: wherry login {key}")
+        raise InvalidSettings(f"{name}: auths.{key}: expected an object", hint=f"log in again: wherry login {key}")
     username, password = str(entry.get("username") or ""), str(entry.get("password") or "")
     if encoded := entry.get("auth"):
         try:

@@ -16,7 +16,9 @@ _TOP = {
     "defaultLdflags",
 }  # fmt: skip
 _BUILD = {"id", "dir", "main", "env", "flags", "ldflags", "linux_capabilities"}
-_NOT_OURS = {"linux_capabilities": "files in wherry's layers have no capabilities; let the pod have them"}
+_NOT_OURS = {
+    "linux_capabilities": "files in wherry's layers have no capabilities; grant them in the pod's securityContext"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class _Place:
         if self._is_null():
             return {}
         if not isinstance(self.node, yaml.MappingNode):
-            raise self.wrong("a mapping is expected")
+            raise self.wrong("must be a mapping")
         found = {}
         for key, value in self.node.value:
             word = str(key.value)
@@ -91,10 +93,10 @@ class _Place:
             if known is not None and word not in known:
                 near = difflib.get_close_matches(word, known, n=1)
                 raise place.wrong(
-                    "is unknown", f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+                    "is unknown", f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
                 )
             if word in _NOT_OURS:
-                raise place.wrong("can't be had", _NOT_OURS[word])
+                raise place.wrong("is not supported", _NOT_OURS[word])
             found[word] = place
         return found
 
@@ -104,7 +106,7 @@ class _Place:
         if self._is_null():
             return
         if not isinstance(self.node, yaml.SequenceNode):
-            raise self.wrong("a list is expected")
+            raise self.wrong("must be a list")
         for number, node in enumerate(self.node.value):
             yield _Place(node, self.name, f"{self.path}[{number}]")
 
@@ -112,14 +114,14 @@ class _Place:
         import yaml
 
         if not isinstance(self.node, yaml.ScalarNode):
-            raise self.wrong("a text is expected")
+            raise self.wrong("must be a string")
         return "" if self._is_null() else str(self.node.value)
 
     def wrong(self, problem: str, hint: str = "") -> InvalidSettings:
         line = self.node.start_mark.line + 1
         return InvalidSettings(
             f"{self.name}: line {line}: {self.path or 'the file'} {problem}",
-            hint=hint or "write it as ko's docs have it",
+            hint=hint or "write it as described in ko's documentation",
         )
 
     def _is_null(self) -> bool:
@@ -133,9 +135,9 @@ def _root(text: str, name: str) -> Any:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InvalidSettings(f"{name}: line {line}: {error.problem}", hint="mend the YAML there") from error
+        raise InvalidSettings(f"{name}: line {line}: {error.problem}", hint="fix the YAML there") from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise InvalidSettings(f"{name}: no YAML", hint="mend it; ko would not read it either") from error
+        raise InvalidSettings(f"{name}: invalid YAML", hint="fix it; ko can't read it either") from error
     return node if node is not None else yaml.MappingNode("tag:yaml.org,2002:map", [])
 
 

@@ -47,11 +47,11 @@ KEYS = {
 """What may stand beside each type."""
 _NOT_OURS = {
     "push": "only type=image and type=registry are pushed",
-    "push-by-digest": "an image is pushed under its names; `wherry push` prints the digest",
+    "push-by-digest": "images are pushed by name; `wherry push` prints the digest",
     "store": "-t stores the image",
     "unpack": "images are unpacked when they run",
-    "context": "DOCKER_CONTEXT and DOCKER_HOST name the daemon to load into",
-    "buildinfo": "what was built how is in the recipe label",
+    "context": "set DOCKER_CONTEXT or DOCKER_HOST to choose the daemon",
+    "buildinfo": "the recipe label records how the image was built",
 }
 _FIRST_WORDS = frozenset({"type", *(key for keys in KEYS.values() for key in keys)})
 """What a lone field may not start with to be a folder's name; buildx would make a folder called `dest=out`."""
@@ -144,7 +144,7 @@ def parse_outputs(texts: Sequence[str]) -> tuple[Output, ...]:
     for place, output in enumerate(outputs):
         if output.dest and output.dest in {other.dest for other in outputs[:place]}:
             where = "stdout" if output.stdout else output.dest
-            raise InvalidUsage(f"two outputs go to {where}", hint="give each --output a dest of its own")
+            raise InvalidUsage(f"two outputs write to {where}", hint="give each --output its own dest")
     return outputs
 
 
@@ -163,8 +163,8 @@ def encoding_of(outputs: Sequence[Output], compression: str | None, level: int |
         for asked, said in ((output.compression, compression), (output.compression_level, level)):
             if asked is not None and said is not None and asked != said:
                 raise InvalidUsage(
-                    f"--output type={output.type},dest={output.dest}: compression {asked}, but {said} is asked for too",
-                    hint="an image is encoded once: say --compression and --compression-level, and nothing in outputs",
+                    f"--output type={output.type},dest={output.dest}: compression {asked} conflicts with {said}",
+                    hint="use --compression and --compression-level instead of output keys",
                 )
         compression = output.compression if compression is None else compression
         level = output.compression_level if level is None else level
@@ -176,7 +176,7 @@ def _fields(text: str) -> list[str]:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as error:
         raise InvalidUsage(
-            f"--output {text!r}: {error}", hint="quote a field that has a comma: '\"name=a,b\"'"
+            f"--output {text!r}: {error}", hint="quote a field that contains a comma: '\"name=a,b\"'"
         ) from error
     if not text or "\n" in text or len(rows) != 1:
         raise InvalidUsage(
@@ -193,7 +193,7 @@ def _values(text: str, fields: list[str]) -> dict[str, str]:
         if not equals or not key:
             raise InvalidUsage(f"--output {text!r}: {field!r} is not key=value", hint="write it as type=oci,dest=FILE")
         if key in values:
-            raise InvalidUsage(f"--output {text!r}: {key} stands there twice", hint=f"keep one {key}=")
+            raise InvalidUsage(f"--output {text!r}: {key} is given twice", hint=f"keep one {key}=")
         values[key] = value
     return values
 
@@ -217,19 +217,19 @@ def _check_keys(text: str, kind: OutputType, values: dict[str, str]) -> None:
             continue
         if key.startswith("annotation"):
             raise InvalidUsage(
-                f"--output {text!r}: {key} would make an image of its own for this output",
-                hint="give it to the image: --annotation KEY=VALUE",
+                f"--output {text!r}: {key} is not supported for a single output",
+                hint="set it for the whole image: --annotation KEY=VALUE",
             )
         if key in _NOT_OURS:
-            raise InvalidUsage(f"--output {text!r}: {key} is not needed: {_NOT_OURS[key]}", hint=f"take {key}= out")
+            raise InvalidUsage(f"--output {text!r}: {key} is not needed: {_NOT_OURS[key]}", hint=f"remove {key}=")
         near = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean {near[0]}=?" if near else f"the keys of type={kind} are " + ", ".join(known)
         raise InvalidUsage(f"--output {text!r}: type={kind} has no key {key!r}", hint=hint)
     for key in ("oci-mediatypes", "force-compression"):
         if not _boolean(text, values, key, default=True):
             raise InvalidUsage(
-                f"--output {text!r}: {key}=false can't be had: layers and documents leave as they are stored",
-                hint=f"take {key}= out",
+                f"--output {text!r}: {key}=false is not supported: layers and documents are written as stored",
+                hint=f"remove {key}=",
             )
 
 
@@ -238,12 +238,12 @@ def _dest(text: str, kind: OutputType, dest: str, *, tar: bool) -> str:
         return ""
     if kind is OutputType.DOCKER and not tar:
         raise InvalidUsage(
-            f"--output {text!r}: a docker archive is always a tar", hint="use type=oci,tar=false for a folder"
+            f"--output {text!r}: a docker archive is always a tar", hint="use type=oci,tar=false for a directory"
         )
     folder = kind is OutputType.LOCAL or not tar
     if folder and dest in {"", STDOUT}:
-        problem = "a folder can't go to stdout" if dest else "dest is missing"
-        raise InvalidUsage(f"--output {text!r}: {problem}", hint=f"name the folder: type={kind},dest=FOLDER")
+        problem = "cannot write a directory to stdout" if dest else "dest is missing"
+        raise InvalidUsage(f"--output {text!r}: {problem}", hint=f"give the directory: type={kind},dest=DIR")
     return dest if kind is OutputType.DOCKER else dest or STDOUT
 
 
@@ -252,9 +252,7 @@ def _compression(text: str, values: dict[str, str]) -> str | None:
     name = "none" if name == "uncompressed" else name
     if name is None or name in COMPRESSIONS:
         return name
-    raise InvalidUsage(
-        f"--output {text!r}: compression={name} is none wherry writes", hint="use " + ", ".join(COMPRESSIONS)
-    )
+    raise InvalidUsage(f"--output {text!r}: unsupported compression {name}", hint="use " + ", ".join(COMPRESSIONS))
 
 
 def _level(text: str, values: dict[str, str]) -> int | None:
@@ -262,7 +260,9 @@ def _level(text: str, values: dict[str, str]) -> int | None:
     if level is None:
         return None
     if not _LEVEL.fullmatch(level):
-        raise InvalidUsage(f"--output {text!r}: compression-level={level} is no number from 0 to 99", hint="use 6, say")
+        raise InvalidUsage(
+            f"--output {text!r}: compression-level={level} is not a number from 0 to 99", hint="use a level such as 6"
+        )
     return int(level)
 
 

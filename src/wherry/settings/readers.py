@@ -43,7 +43,7 @@ class Unfit(Exception):
     """A value is of another kind than its key asks for."""
 
     def __init__(self, place: Place, wanted: str, value: object) -> None:
-        super().__init__(f"should be {wanted} and is {_kind(value)}")
+        super().__init__(f"must be {wanted}, not {_kind(value)}")
         self.place = place
 
 
@@ -57,7 +57,7 @@ def _kind(value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            return f"the text {value[:40]!r}"
+            return f"the string {value[:40]!r}"
         case int() | float():
             return f"the number {value}" if abs(value) < _LONG else "a huge number"
         case list() | dict():
@@ -73,23 +73,23 @@ def _small(value: object) -> bool:
 def read_table(place: Place, value: object, example: str) -> Mapping[str, object]:
     """Read a table; the example is for the hint."""
     if not isinstance(value, dict):
-        raise place.wrong(f"should be a table and is {_kind(value)}", f"write it as {example}")
+        raise place.wrong(f"must be a table, not {_kind(value)}", f"write it as {example}")
     return value
 
 
 def read_text(place: Place, value: object) -> str:
     """Read a text that is not empty."""
     if not isinstance(value, str):
-        raise Unfit(place, "a text", value)
+        raise Unfit(place, "a string", value)
     if not value or "\0" in value:
-        raise Unfit(place, "a text that is not empty", value)
+        raise Unfit(place, "a non-empty string", value)
     return value
 
 
 def read_texts(place: Place, value: object) -> tuple[str, ...]:
     """Read a list of texts."""
     if not isinstance(value, list):
-        raise Unfit(place, "a list of texts", value)
+        raise Unfit(place, "a list of strings", value)
     return tuple(read_text(place.below(at), entry) for at, entry in enumerate(value))
 
 
@@ -98,20 +98,20 @@ def read_flags(place: Place, value: object) -> str:
     if isinstance(value, list):
         return " ".join(read_texts(place, value))
     if not isinstance(value, str) or "\0" in value:
-        raise Unfit(place, "a text or a list of texts", value)
+        raise Unfit(place, "a string or a list of strings", value)
     return value
 
 
 def read_pairs(place: Place, value: object) -> tuple[tuple[str, str], ...]:
     """Read a table of texts, in its order."""
     if not isinstance(value, dict):
-        raise Unfit(place, "a table of texts", value)
+        raise Unfit(place, "a table of strings", value)
     for name, text in value.items():
         below = place.below(name)
         if not isinstance(text, str):
-            raise Unfit(below, "a text", text)
+            raise Unfit(below, "a string", text)
         if not name or "=" in name or "\0" in name + text:
-            raise below.wrong("is no name of a variable or label", "use a name without = in it")
+            raise below.wrong("is not a valid name of a variable or label", "use a name without = in it")
     return tuple(value.items())
 
 
@@ -130,7 +130,7 @@ def _each(place: Place, texts: Iterable[str], read: Callable[[str], T]) -> list[
         try:
             found.append(read(text))
         except InvalidUsage as error:
-            raise place.below(at).wrong(f"is wrong: {error.message}", error.hint) from error
+            raise place.below(at).wrong(f"is invalid: {error.message}", error.hint) from error
     return found
 
 

@@ -36,11 +36,9 @@ class RegistrySettings:
         try:
             document = json.loads(text) if text.strip() else {}
         except (ValueError, RecursionError) as error:
-            raise InvalidSettings(
-                f"{name}: not JSON: {error}", hint="mend it; dockerd won't start with it either"
-            ) from error
+            raise InvalidSettings(f"{name}: not JSON: {error}", hint="fix it; dockerd can't read it either") from error
         if not isinstance(document, dict):
-            raise InvalidSettings(f"{name}: an object is expected", hint="mend it")
+            raise InvalidSettings(f"{name}: expected a JSON object", hint="fix it")
         mirrors = tuple(_place(str(url)) for url in document.get("registry-mirrors") or ())
         insecure = {_place(str(url)) for url in document.get("insecure-registries") or ()}
         insecure |= {_place(str(url)) for url in document.get("registry-mirrors") or () if str(url).startswith("http:")}
@@ -56,7 +54,7 @@ class RegistrySettings:
         try:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise InvalidSettings(f"{name}: {error}", hint="mend it; podman won't read it either") from error
+            raise InvalidSettings(f"{name}: {error}", hint="fix it; podman can't read it either") from error
         mirrors: dict[str, tuple[str, ...]] = {}
         insecure, blocked = set(), set()
         for entry in _tables(document.get("registry"), name):
@@ -100,8 +98,8 @@ def _tables(value: Any, name: str) -> list[Mapping[str, Any]]:
         return []
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise InvalidSettings(
-            f"{name}: [[registry]] tables are expected; this is version 1 of the format, or none",
-            hint="write it in version 2, as containers-registries.conf(5) has it",
+            f"{name}: expected [[registry]] tables; version 1 of the format is not supported",
+            hint="write it in version 2, see containers-registries.conf(5)",
         )
     return value
 

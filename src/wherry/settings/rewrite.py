@@ -29,9 +29,7 @@ def with_list(text: str, table: str, key: str, words: Sequence[str]) -> str:
     line = f"{key} = [{', '.join(_quoted(word) for word in words)}]"
     changed = _put(text, table, key, line)
     if tomllib.loads(changed) != _merged(tomllib.loads(text), _names(table), key, list(words)):
-        raise InvalidSettings(
-            f"wherry.toml: [{table}] is written in a way that is not changed here", hint=f"add: {line}"
-        )
+        raise InvalidSettings(f"wherry.toml: cannot edit [{table}] automatically", hint=f"add: {line}")
     return changed
 
 

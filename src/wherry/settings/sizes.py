@@ -46,10 +46,10 @@ def parse_bytes(text: str) -> int:
     match = _SIZE.fullmatch(text)
     unit = _UNITS.get(match["unit"].lower()) if match else None
     if match is None or unit is None:
-        raise InvalidUsage(f"{text!r} is no size", hint=_LIKE)
+        raise InvalidUsage(f"{text!r} is not a size", hint=_LIKE)
     size = int(Fraction(match["number"]) * unit)
     if size > _LARGEST:
-        raise InvalidUsage(f"{text!r} is more than any file has", hint=_LIKE)
+        raise InvalidUsage(f"{text!r} is too large", hint=_LIKE)
     return size
 
 

@@ -77,8 +77,8 @@ def _fields(template: str, where: str) -> Iterator[tuple[re.Match[str], str]]:
         field = _FIELD.fullmatch(match["inside"])
         if not field:
             raise InvalidUsage(
-                f"{where}: {match[0]} is more than a name; templates know no pipes, functions and conditions",
-                hint=f"write one of {_examples()}, or work the value out before and pass it as {{{{.Env.NAME}}}}",
+                f"{where}: unsupported template {match[0]}; pipes, functions and conditions are not available",
+                hint=f"write one of {_examples()}, or compute the value first and pass it as {{{{.Env.NAME}}}}",
             )
         _check(field["name"], where)
         yield match, field["name"]
@@ -92,7 +92,7 @@ def _check(name: str, where: str) -> None:
         return
     near = difflib.get_close_matches(name, [*NAMES, "Env.NAME"], n=3)
     nearest = ", ".join(f"{{{{.{one}}}}}" for one in near) or _examples()
-    raise InvalidUsage(f"{where}: {{{{.{name}}}}} is no name templates know", hint=f"the nearest are {nearest}")
+    raise InvalidUsage(f"{where}: {{{{.{name}}}}} is unknown", hint=f"the nearest are {nearest}")
 
 
 def _value(name: str, facts: Mapping[str, str], environment: Mapping[str, str], where: str, absent: str) -> str:
@@ -101,14 +101,14 @@ def _value(name: str, facts: Mapping[str, str], environment: Mapping[str, str], 
         if variable in environment:
             return environment[variable]
         raise InvalidUsage(
-            f"{where}: {{{{.{name}}}}}: the environment has no {variable}",
-            hint=f"set it, for example {variable}=… wherry build, or take it out of the template",
+            f"{where}: {{{{.{name}}}}}: {variable} is not set",
+            hint=f"set it, for example {variable}=… wherry build, or remove it from the template",
         )
     if name in facts:
         return facts[name]
     raise InvalidUsage(
-        f"{where}: {{{{.{name}}}}} has no value here: {absent}",
-        hint=f"take {{{{.{name}}}}} out of the template, or pass the value as {{{{.Env.NAME}}}}",
+        f"{where}: {{{{.{name}}}}} has no value: {absent}",
+        hint=f"remove {{{{.{name}}}}} from the template, or pass the value as {{{{.Env.NAME}}}}",
     )
 
 

@@ -51,7 +51,7 @@ class Added:
         if path.endswith("/"):
             path += posixpath.basename(match["file"].rstrip("/"))
         if path == "/" or path.startswith("//") or posixpath.normpath(path) != path or "\0" in text:
-            raise InvalidUsage(f"{text!r}: {match['path']} is no path of a file in the image", hint=_ADD_LIKE)
+            raise InvalidUsage(f"{text!r}: {match['path']} is not a valid file path in the image", hint=_ADD_LIKE)
         uid = int(match["uid"] or 0)
         gid = int(match["gid"] or uid)
         if max(uid, gid) > _HIGHEST_ID:
@@ -85,7 +85,7 @@ def parse_epoch(text: str) -> int | None:
         return None
     if not text.isascii() or not text.isdigit() or int(text) >= 1 << 33:
         raise InvalidUsage(
-            f"SOURCE_DATE_EPOCH={text!r}: it has to be seconds since 1970, as a whole number",
+            f"SOURCE_DATE_EPOCH={text!r}: must be whole seconds since 1970",
             hint="set it to $(git log -1 --format=%ct), or unset it",
         )
     return int(text)
@@ -101,7 +101,7 @@ def parse_ports(text: str) -> tuple[str, ...]:
     first = int(match["first"]) if match else 0
     last = int(match["last"] or first) if match else 0
     if not match or not 0 < first <= last <= _HIGHEST_PORT:
-        raise InvalidUsage(f"{text!r} is no port", hint="write it as 8080, 53/udp or 8000-8003")
+        raise InvalidUsage(f"{text!r} is not a port", hint="write it as 8080, 53/udp or 8000-8003")
     protocol = (match["protocol"] or "tcp").lower()
     return tuple(f"{number}/{protocol}" for number in range(first, last + 1))
 
@@ -140,7 +140,7 @@ def check_workdir(text: str) -> str:
         InvalidUsage: it is not absolute, or leads out.
     """
     if not text.startswith("/") or "\0" in text or ".." in text.split("/"):
-        raise InvalidUsage(f"{text!r} is no absolute path", hint="write it as /srv/app")
+        raise InvalidUsage(f"{text!r} is not an absolute path", hint="write it as /srv/app")
     return "/" + posixpath.normpath(text).strip("/")
 
 
@@ -152,7 +152,7 @@ def check_go_variable(name: str) -> str:
     """
     if name in _OF_PLATFORM:
         raise InvalidUsage(
-            f"{name} follows the platform and can't be set apart from it",
-            hint="name the platform, such as linux/amd64/v3",
+            f"{name} is set by the platform",
+            hint="choose the platform with --platform, such as linux/amd64/v3",
         )
     return name

@@ -69,7 +69,9 @@ class WrongSyntax(InvalidSettings):
     """A settings file is no TOML."""
 
     def __init__(self, name: str, line: int, column: int, problem: str) -> None:
-        super().__init__(f"{name}: line {line}, column {column}: {problem}", hint="correct the line; the file is TOML")
+        super().__init__(
+            f"{name}: line {line}, column {column}: {problem}", hint="fix the line; the file must be valid TOML"
+        )
         self.line = line
         self.column = column
 
@@ -158,9 +160,7 @@ class _Key:
 
 def _toml(text: str, name: str) -> dict[str, object]:
     if len(text) > LARGEST:
-        raise InvalidSettings(
-            f"{name}: {len(text)} characters, settings have at most {LARGEST}", hint="name the right file"
-        )
+        raise InvalidSettings(f"{name}: {len(text)} characters; at most {LARGEST} are read", hint="give the right file")
     if match := _LONG_KEY.search(text):
         line = text.count("\n", 0, match.start()) + 1
         raise WrongSyntax(name, line, 1, f"a key of more than {_DEEPEST} parts")
@@ -174,13 +174,13 @@ def _toml(text: str, name: str) -> dict[str, object]:
             raise WrongSyntax(name, last, end, match["problem"] if match else str(error)) from error
         raise WrongSyntax(name, int(match["line"]), int(match["column"]), match["problem"]) from error
     except (RecursionError, ValueError) as error:  # nested a thousand deep; a number of thousands of digits
-        raise InvalidSettings(f"{name}: {error}", hint="settings need neither deep nesting nor huge numbers") from error
+        raise InvalidSettings(f"{name}: {error}", hint="use less nesting and smaller numbers") from error
 
 
 def _top_level(place: Place) -> WrongKey:
     key = str(place.path[-1])
     if key in _BUILD_KEYS:
-        return place.wrong("stands outside of any table", "put it below a line [build], or below [services.NAME]")
+        return place.wrong("is outside any table", "move it below a line [build], or below [services.NAME]")
     near = difflib.get_close_matches(key, _TABLES, n=1)
     tables = "the tables are [build], [services.NAME], [budgets] and [slim.NAME]"
     return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
@@ -190,13 +190,15 @@ def _services(place: Place, value: object) -> Iterator[tuple[str, BuildOptions, 
     for name, table in read_table(place, value, "[services.api]").items():
         below = place.below(name)
         if not _SERVICE.fullmatch(name):
-            raise below.wrong("is no name of a service", "use letters, digits, dot, dash and underscore")
+            raise below.wrong("is not a valid service name", "use letters, digits, dot, dash and underscore")
         said = dict(read_table(below, table, f"[services.{name}]"))
         budgets = read_budgets(below.below("budgets"), said.pop("budgets", {}))
         options = _options(below, said, _SERVICE_KEYS)
         if options.front_door == DOCKERFILE:
-            hint = f'put front-door = "{DOCKERFILE}" below [build], in the folder of the Dockerfile'
-            raise below.below("front-door").wrong("of a service is always go: it is made of a Go package", hint)
+            hint = f'put front-door = "{DOCKERFILE}" below [build], in the directory of the Dockerfile'
+            raise below.below("front-door").wrong(
+                "of a service is always go, because services are built from Go packages", hint
+            )
         if options.package is None:
             raise below.wrong("has no package", f'add a line package = "./cmd/{name}" below [services.{name}]')
         yield name, options, budgets
@@ -226,15 +228,15 @@ def _check_collisions(settings: Settings, place: Place) -> None:
                 raise (
                     place.below(name)
                     .below("tags")
-                    .wrong(f"of {name} has {tag}, which is {tags[tag]}'s too", "give each service tags of its own")
+                    .wrong(f"of {name} has {tag}, which {tags[tag]} uses too", "give each service its own tags")
                 )
         if options.debug_info and files.setdefault(options.debug_info, name) != name:
             raise (
                 place.below(name)
                 .below("debug-info")
                 .wrong(
-                    f"of {name} is {options.debug_info}, which is {files[options.debug_info]}'s too",
-                    "give each a file of its own",
+                    f"of {name} is {options.debug_info}, which {files[options.debug_info]} uses too",
+                    "give each service its own file",
                 )
             )
 
@@ -252,10 +254,10 @@ def _options(place: Place, value: object, keys: Mapping[str, _Key]) -> BuildOpti
         except Unfit as error:
             raise error.place.wrong(str(error), f"write it as {key.example}") from None
         except InvalidUsage as error:
-            raise place.below(name).wrong(f"is wrong: {error.message}", error.hint) from error
+            raise place.below(name).wrong(f"is invalid: {error.message}", error.hint) from error
     options = BuildOptions(**said)
     if options.release and (options.compression is not None or options.compression_level is not None):
-        raise place.below("release").wrong("and a compression exclude each other", "take one of them out")
+        raise place.below("release").wrong("cannot be combined with a compression", "remove one of them")
     return options
 
 
@@ -265,7 +267,7 @@ def _check_suitable(place: Place, document: Mapping[str, object]) -> None:
         if key in GO_KEYS:
             raise place.below(key).wrong(
                 "is for Go modules; this folder is built from its Dockerfile",
-                'take it out, or say front-door = "go" if the file is for Go modules alone',
+                'remove it, or set front-door = "go" if the file is only for Go modules',
             )
 
 

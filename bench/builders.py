@@ -81,7 +81,7 @@ class WithDaemon:
         words += [f"--output=type=image,name={job.image('buildkit')},push=true,registry.insecure=true"]
         words += ["--no-cache"] if fresh else []
         words += _pairs("--opt", {f"build-arg:{name}": value for name, value in job.arguments.items()})
-        Path(f"/proc/{self.daemon.pid}/clear_refs").write_text("5")  # proc(5): VmHWM begins anew
+        Path(f"/proc/{self.daemon.pid}/clear_refs").write_text("5")  # proc(5): resets VmHWM
         sample = measured(words, cwd=job.context, environment=os.environ)
         return replace(sample, own_peak=sample.own_peak + _peak(self.daemon.pid))
 
@@ -118,7 +118,7 @@ class Buildah:
 
 @dataclass
 class Kaniko:
-    """kaniko, which builds in the root that it runs in: here an empty one, made anew for each build."""
+    """kaniko, which builds in the root that it runs in: here an empty one, new for each build."""
 
     folder: Path
     executor: Path

@@ -1,4 +1,4 @@
-"""`make load`: the example service under a constant load, tuned beside its own baseline; Markdown out.
+"""`make load`: the example service under a constant load, tuned against its own baseline; prints Markdown.
 
 Both are built from the same sources; the build tag `baseline` takes encoding/json, no sampling of logs and Go's
 defaults. The server has one processor and the generator the other. Rounds are interleaved, and a ratio is of one round;
@@ -93,7 +93,7 @@ def go(*words: str) -> None:
 
 
 def measure(place: Path, settings: Settings) -> Found:
-    """Go through the rounds, each build beside the other, and every second time the other first."""
+    """Go through the rounds, both builds in each, in alternating order."""
     found = Found()
     begun = time.monotonic()
     for number in range(settings.rounds):

@@ -1,7 +1,7 @@
 """What each encoding costs and saves on published programs: bytes to pull, seconds and memory to encode; Markdown out.
 
 `python bench/release.py [PACKAGE@VERSION…]`. A program is compiled once. Bytes are those of the whole image as it is
-built, the embedded base included; time and memory are those of `wherry copy`, which encodes an image anew.
+built, the embedded base included; time and memory are those of `wherry copy`, which recompresses an image.
 """
 
 import argparse

@@ -20,7 +20,7 @@ _BEGIN, _END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One case: every subject's runs, the first of each beside the first of the others."""
+    """One case: every subject's runs, paired with those of the others by number."""
 
     module: str
     platforms: int

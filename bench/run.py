@@ -1,4 +1,4 @@
-"""`make bench`: wherry beside every peer that is installed, on the same modules, in one run; Markdown out.
+"""`make bench`: compare wherry with every installed peer, on the same modules, in one run; prints Markdown.
 
 Runs are interleaved (A B C, B C A, …), so that a machine that grows slower does so for all.
 """

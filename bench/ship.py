@@ -1,4 +1,4 @@
-"""`make bench-ship`: pushes, pulls and copies beside crane and skopeo, and builds with push beside ko; Markdown out.
+"""`make bench-ship`: compare push, pull and copy with crane and skopeo, and build with push with ko; prints Markdown.
 
 A registry (Debian's distribution 2.8) runs on loopback with its blobs on disk. Runs are interleaved. What a push or a
 pull may know from before is deleted, except where the case is that all is there already.
@@ -216,7 +216,7 @@ def _cells(samples: dict[str, list[Sample]], subjects: Sequence[str]) -> Iterato
 
 
 def _builds(folder: Path, rounds: int) -> Iterator[str]:
-    """Build and push where nothing changed, beside ko."""
+    """Build and push where nothing changed, compared with ko."""
     os.environ["WHERRY_BENCH_GOMODCACHE"] = module_cache()
     peers = ["wherry", *(["ko", "ko, tuned"] if shutil.which("ko") else [])]
     yield "| module | " + " | ".join(peers) + " |"

@@ -57,8 +57,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="of each case (default: 5)")
     parser.add_argument("--only", choices=("time", "truth", "units"), help="leave the other tables out, and print")
-    parser.add_argument("--toolchains", nargs="*", default=TOOLCHAINS, help="of the table by Go, beside the local one")
-    parser.add_argument("--architectures", nargs="*", default=_NOT_SEARCHED, help="the same, beside amd64 and arm64")
+    parser.add_argument(
+        "--toolchains", nargs="*", default=TOOLCHAINS, help="of the table by Go, in addition to the local one"
+    )
+    parser.add_argument(
+        "--architectures", nargs="*", default=_NOT_SEARCHED, help="the same, in addition to amd64 and arm64"
+    )
     options = parser.parse_args()
     load = os.getloadavg()[0]
     lines: list[str] = []

@@ -15,7 +15,7 @@ from typing import Protocol
 
 BASE_NAME = "base"
 WHERRY = str(Path(sys.executable).with_name("wherry"))
-"""The one that is installed beside the Python that measures."""
+"""The one installed next to the measuring Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Ko:
         return Job(argv, environment)
 
     def layout(self, space: Workspace) -> Path:
-        """The folder it was told."""
+        """The configured directory."""
         return space.folder / "out"
 
 

@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def _service(environment: dict[str, str], address: str) -> None:
-    """Show the service that wherry is judged on: seeded, built, run, asked, and whose its bytes are."""
+    """Show the service that wherry is judged on: seed, build, run and query it, and show its size."""
     print("\nA service with etcd's client, HTTP/3 and Prometheus (its README is a tutorial of its own):", flush=True)
     print("$ cd examples/videometa", flush=True)
     videos = ROOT / ".cache/demo/videos.store"

@@ -56,7 +56,7 @@ def test_what_is_written_is_read(text, output):
         ("type=oci,dest", "key=value"),
         ("type=oci,=a", "key=value"),
         ("type=image,dest=a", "name"),
-        ("type=registry,push-by-digest=true", "under its names"),
+        ("type=registry,push-by-digest=true", "pushed by name"),
         ("type=oci,dest=a,push=true", "push"),
         ("type=docker,dest=a,tar=false", "type=oci,tar=false"),
         ("type=oci,tar=false", "dest"),

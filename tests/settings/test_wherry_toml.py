@@ -173,13 +173,13 @@ def test_an_empty_file_says_nothing():
             "[build]\ntags = ['x:1']\n[services.a]\npackage = '.'\n[services.b]\npackage = '.'",
             5,
             "tags",
-            "tags of its own",
+            "its own tags",
         ),
         (
             "[services.a]\npackage = 'a'\ndebug-info = 'd'\n[services.b]\npackage = 'b'\ndebug-info = 'd'",
             6,
             "debug-info",
-            "file of its own",
+            "its own file",
         ),
     ],
 )

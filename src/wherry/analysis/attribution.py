@@ -35,7 +35,7 @@ _DEBUG = (".debug_", ".zdebug_", ".gnu_debug")
 _LONGEST_PADDING = 64
 _WINDOW = 1 << 16
 _UNCLAIMED = NOBODY - 1
-"""The function of bytes that nothing claims, until padding is told from the rest."""
+"""The function of unclaimed bytes, until padding is identified."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _forget(elf: Elf, which: Callable[[Section], bool]) -> None:
 
 
 def _union(layers: list[Spans]) -> Spans:
-    """Make one sorted list of all that is claimed; whose it is does not matter."""
+    """Merge all claims into one sorted list, ignoring owners."""
     starts = np.concatenate([one.start for one in layers])
     ends = np.concatenate([one.end for one in layers])
     return Spans.of(starts, ends, 0, Kind.OTHER)

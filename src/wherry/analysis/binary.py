@@ -67,7 +67,7 @@ class Binary:
     interpreter: str
     """The program that loads it; empty where the kernel does."""
     go: BuildInfo | None
-    """None for a program of another language, or one whose build info is gone."""
+    """None for a program in another language or without build info."""
 
     @classmethod
     def of(cls, elf: Elf) -> Self:

@@ -1,4 +1,4 @@
-"""Budgets judged: what an image weighs beside what it may, and what takes the most of one that is broken."""
+"""Check budgets: compare an image's sizes with its limits, and find the largest parts of an exceeded one."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Weighed:
     level: int | None = None
     """Compression level of its own layers, where it tells."""
     binaries: tuple[BinarySize, ...] | None = None
-    """Its programs, the biggest first; None where nobody looked."""
+    """Its programs, the biggest first; None if not analysed."""
 
     def bytes_of(self, measure: str) -> int:
         """Give `unpacked` or `pulled`, of the whole, of the base (`base-`) or of what is above (`own-`).
@@ -55,7 +55,7 @@ class Weighed:
 
     @property
     def encoding(self) -> str:
-        """Media types of the layers, and the level where it is told."""
+        """Media types of the layers, and the level if it is recorded."""
         types = " and ".join(dict.fromkeys(one.media_type for one in self.layers))
         return f"{types}, level {self.level}" if self.level is not None else types
 

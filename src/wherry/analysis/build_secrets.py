@@ -1,6 +1,6 @@
 """What a build is about to publish and should not: secrets in `-X`, build arguments, environment and labels.
 
-An image keeps all of these for everybody who can pull it. A known form of a token, or a name that secrets have, is an
+Anyone who can pull an image can read all of these. A known form of a token, or a name that secrets have, is an
 error; a value that merely looks random is a warning, since commits and public keys look random too.
 """
 
@@ -28,7 +28,7 @@ def judge_x_values(pairs: Sequence[tuple[str, str]], public: Collection[str]) ->
 
     Args:
         pairs: variables and values.
-        public: variables whose values come from version control; they are not judged.
+        public: variables set from version control; they are not judged.
     """
     remedy = "read it at run time, from a file or an environment variable (a Secret in Kubernetes)"
     for name, value in pairs:

@@ -19,7 +19,7 @@ from wherry.golang import pclntab
 from wherry.platform import Platform
 
 Has = Callable[[str], bool]
-"""Tells whether an absolute path is there, links followed, in the root a program shall start in."""
+"""Reports whether an absolute path exists, following links, in the root that a program starts in."""
 
 _READERS = (
     "runtime/debug.ReadBuildInfo",
@@ -133,7 +133,7 @@ def reads_build_info(binary: Path) -> bool:
     """Tell whether a Go program may read its own build info (modules, VCS state) when it runs.
 
     It goes by the functions that the linker kept, so a call that is never reached does not count. Where that
-    can't be told (no pclntab, a Go we don't know) the answer is yes: then nothing is taken from the program.
+    is unknown (no pclntab, an unknown Go version) the answer is yes: then nothing is taken from the program.
 
     Raises:
         NotFound: there is no such file.

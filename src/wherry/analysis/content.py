@@ -53,7 +53,7 @@ class Program:
 
     path: str
     binary: Binary | None
-    """None for one whose tables are broken."""
+    """None if its tables are broken."""
     problem: str
     """What is broken, or empty."""
 
@@ -177,7 +177,7 @@ def _starts_as_elf(body: Body) -> bool:
 
 
 def _started(image: Image) -> str:
-    """Name the file that a container starts, where that is told as an absolute path."""
+    """Return the file that a container starts, if it is an absolute path."""
     runtime = image.config.runtime
     words = (*(runtime.entrypoint or ()), *(runtime.cmd or ()))
     return words[0] if words and words[0].startswith("/") else ""

@@ -1,4 +1,4 @@
-"""Who claims data, constants and strings: what the linker notes exactly, then whoever mentions an address.
+"""Claims on data, constants and strings: first exact ones of the linker, then by references to an address.
 
 Imported late: it needs numpy. Sources: Go 1.20 to 1.27, cmd/link/internal/ld/data.go (the order of read-only data),
 cmd/link/internal/ld/inittask.go, runtime/proc.go (`initTask`).
@@ -24,12 +24,12 @@ _ROUNDS = 8
 _TASK_FIXED = 8
 _MOST_TASKS = 1 << 16
 _LINKERS = ("gcdata", "gcbss", "textsections", "pkghashes")
-"""Fields of the module data that point at tables whose size it does not tell."""
+"""Fields of the module data that point to tables of unrecorded size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """Addresses that something mentions, with whose it is: a row a mention."""
+    """Referenced addresses with the owner of the reference, one row a reference."""
 
     target: Ints
     owner: Ints
@@ -153,8 +153,8 @@ def mentioned_spans(
         np.concatenate([one.place for one in links] or [np.zeros(0, np.int64)]),
         np.concatenate([one.target for one in links] or [np.zeros(0, np.int64)]),
     )
-    # An object that nothing mentions yet is taken for the end of the one before it. So each round starts anew from what
-    # code mentions, with the borders that the last one found.
+    # An object that nothing mentions yet is taken for the end of the one before it. So each round starts again from
+    # what code mentions, with the borders that the last one found.
     room = _Room.of(program, taken, links_.target[_pointing(links_.place, taken, named)], named=bool(len(named)))
     mentions = mentions.joined(_followed(named, links_))
     objects = _objects(program, mentions, room, strings)
@@ -180,7 +180,7 @@ def _inside(spans: Spans, addresses: Ints) -> NDArray[np.bool_]:
 
 
 def _measured(program: Program, objects: Spans, named: Spans, links: References, strings: tuple[int, int]) -> Spans:
-    """Give strings that variables with a name point at the length that is beside the pointer: then they are exact."""
+    """Set the length of strings that named variables point to from the word after the pointer: then they are exact."""
     text = (links.target >= strings[0]) & (links.target < strings[1]) & _inside(named, links.place)
     place, target = links.place[text], links.target[text]
     if not len(target) or not len(objects):
@@ -198,7 +198,7 @@ def _measured(program: Program, objects: Spans, named: Spans, links: References,
 
 
 def _followed(objects: Spans, links: References) -> Mentions:
-    """Give what objects point at, as mentioned by whoever has the object."""
+    """Return what objects point to, as references of the object's owner."""
     row = np.searchsorted(objects.start, links.place, side="right") - 1
     inside = (row >= 0) & (objects.end[row] > links.place) if len(objects) else np.zeros(len(row), dtype=bool)
     row = row[inside]

@@ -1,4 +1,4 @@
-"""Files that a program embeds with an `embed.FS`: found by the hash that the compiler writes beside each.
+"""Files that a program embeds with an `embed.FS`: found by the hash that the compiler writes next to each.
 
 Imported late: it needs numpy. Source: Go 1.20 to 1.27, embed/embed.go (`file`),
 cmd/compile/internal/staticdata/embed.go,

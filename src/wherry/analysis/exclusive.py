@@ -14,7 +14,7 @@ def with_graph(binary: BinarySize, graph: ImportGraph, routes_to: str = "") -> B
     Args:
         binary: a binary with owners.
         graph: the imports of its packages.
-        routes_to: a module or a package whose routes are wanted.
+        routes_to: the module or package to find import chains to.
     """
     sizes = {package.path: package.bytes for package in binary.packages}
     alone = graph.exclusive_sizes(sizes)

@@ -1,4 +1,4 @@
-"""Figures of images, to be committed beside the source: what growth is counted from.
+"""Sizes of images, to be committed with the source as the baseline for growth.
 
 The same measures give the same bytes, so a commit changes the file only where a figure changed.
 """

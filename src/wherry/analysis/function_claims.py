@@ -77,7 +77,7 @@ def _file_spans(program: Program) -> Iterator[Spans]:
 
 
 def _by_folder(program: Program, blobs: Blobs) -> Blobs:
-    """Give names of files to the package whose folder they are in, where that is one of the binary's."""
+    """Attribute file names to the package in that directory, if the binary contains it."""
     names = program.functions.table.filenames
     owner, confidence = blobs.owner.copy(), blobs.confidence.copy()
     for row, (start, end) in enumerate(zip(blobs.start.tolist(), blobs.end.tolist(), strict=True)):

@@ -1,4 +1,4 @@
-"""Two measured programs to what grew, new code told apart from a new toolchain.
+"""Compare two measured programs, separating code changes from toolchain changes.
 
 A function that both have under one name and that grew was edited, or compiled by another Go. Modules whose source is
 the same (version and hash) tell what the other Go does to code; by that ratio the part that is to be expected of edited

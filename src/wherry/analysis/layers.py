@@ -59,7 +59,7 @@ def layers_weighed(image: Image, unpacked: Callable[[int], int]) -> Iterator[Lay
 
     Args:
         image: its documents.
-        unpacked: gives the bytes of the files of a layer, by its place; somebody may remember them.
+        unpacked: gives the bytes of the files of a layer, by its place; it may cache them.
     """
     below, made = base_layers(image), made_by(image)
     for number, blob in enumerate(image.manifest.stack):

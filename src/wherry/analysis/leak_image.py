@@ -25,7 +25,7 @@ _PLACEHOLDER = re.compile(r"(?i)|true|false|\d{1,6}|\$\{?\w+\}?|/[\w./-]*")
 
 
 def published(image: Image) -> Iterator[Finding]:
-    """Judge what one image of one platform publishes beside its files."""
+    """Judge what one image of one platform publishes in addition to its files."""
     runtime = image.config.runtime
     yield from _pairs("config, Env", runtime.environment)
     yield from _pairs("config, Labels", _plain(runtime.labels))

@@ -1,4 +1,4 @@
-"""Paths of the build machine: whose they are, what left them in a binary, and how to be rid of them.
+"""Paths of the build machine: their origin, what left them in a binary, and how to remove them.
 
 Sources: Go 1.26, cmd/go/internal/work/gc.go (`trimpath`), cmd/compile "Compiler Directives" (//line);
 docs/reference/leaks.md has what was tried.
@@ -77,7 +77,7 @@ class Roots:
         )
 
     def of_path(self, path: str) -> str:
-        """Name the folder that a path is below; empty for one that is nobody's, such as cgo's own."""
+        """Name the directory that contains a path; empty if none does, such as for cgo's own files."""
         fitting = [(len(folder), what) for what, folder in self.named() if f"{path}/".startswith(f"{folder}/")]
         if fitting:
             return max(fitting)[1]
@@ -101,7 +101,7 @@ def source_files(roots: Roots, tables: Sequence[Listed]) -> Iterator[Finding]:
             if what := roots.of_path(path):
                 grouped.setdefault(_OUTSIDE if trimmed else what, {}).setdefault(table.place, []).append(path)
     if not trimmed:
-        # Where nobody knows the main module's folder, its files are among those outside.
+        # If the main module's directory is unknown, its files count as outside.
         outside = grouped.pop(_OUTSIDE, {}) if roots.main else {}
         yield _all_paths(dict(roots.named()), {what: places for what, places in grouped.items() if places})
     else:
@@ -162,7 +162,7 @@ def headers(found: Sequence[tuple[str, str]]) -> Iterator[Finding]:
 
 
 def constants(found: Sequence[tuple[str, str]], *, certain: bool) -> Iterator[Finding]:
-    """Judge other paths in the data that look like somebody's.
+    """Judge other paths in the data that look like those of a developer's machine.
 
     Args:
         found: where, and which path.
@@ -182,7 +182,7 @@ def constants(found: Sequence[tuple[str, str]], *, certain: bool) -> Iterator[Fi
 
 
 def run_paths(folders: Sequence[str]) -> Iterator[Finding]:
-    """Judge the folders that the dynamic linker is told to look in."""
+    """Judge the directories in the dynamic linker's search path."""
     usual = ("/lib", "/usr/lib", "/usr/local/lib", "$ORIGIN", "${ORIGIN}")
     told = [folder for folder in folders if _ABSOLUTE.match(folder) and not folder.startswith(usual)]
     if told:
@@ -238,7 +238,7 @@ def _module_cache(paths: Sequence[str], info: BuildInfo | None) -> str:
 
 
 def _main_folder(paths: Sequence[str], info: BuildInfo | None) -> str:
-    """Find the main module's folder: most files that are nobody else's are below it, main's own among them."""
+    """Find the main module's directory: it contains most files that no other module owns, including package main."""
     if info is None or info.main is None:
         return ""
     inside = info.path.removeprefix(info.main.path)

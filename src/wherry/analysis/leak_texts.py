@@ -1,4 +1,4 @@
-"""The strings of a program's data: secrets, and paths of somebody's machine.
+"""Search the strings of a program's data for secrets and paths of developers' machines.
 
 Source: Go 1.26, cmd/link/internal/ld/data.go (strings lie side by side, with nothing between them).
 """
@@ -16,7 +16,7 @@ from wherry.finding import Finding, Severity
 from wherry.golang.buildinfo import BuildInfo
 
 _DEBUGGERS = "/src/runtime/runtime-gdb.py"
-"""What every binary with DWARF names, below GOROOT, which is told already."""
+"""A file named by every binary with DWARF, below GOROOT, which is reported already."""
 _UNSURE = frozenset(("secret-url", "secret-password"))
 """Rules of what people write, not machines: documentation has the like."""
 _HOMES = (b"/home/", b"/Users/", b"/root/", b"C:\\Users\\", b"/var/lib/jenkins/", b"/github/workspace/", b"/builds/")
@@ -31,7 +31,7 @@ _HOME = re.compile(
     + rb"/)|C:\\Users\\[\w. -]{1,64}\\|/var/lib/jenkins/|/github/workspace/"
     rb"|/builds/[\w.-]+/[\w.-]+/)[\w.@+~-]+(?:[/\\][\w.@+~-]+)*"
 )
-"""Go lays strings side by side: what only looks like a home, as `/home` beside `/usr/lib`, is passed over."""
+"""Go stores strings without separators: what only looks like a home, as `/home` before `/usr/lib`, is skipped."""
 _C_ENDS = (b".h\0", b".hh\0", b".hpp\0", b".hxx\0", b".c\0", b".cc\0", b".cpp\0", b".cxx\0", b".inc\0", b".inl\0")
 _PATH_LETTERS = re.compile(rb"[\w.@+~!/ -]{3,400}")
 
@@ -43,9 +43,9 @@ class Strings:
     folders: Collection[bytes]
     """Known folders of the build machine, each with its slash."""
     recorded: str
-    """What the build info says, and is told of it."""
+    """What the build info contains, and is reported for it."""
     listed: Collection[str]
-    """Paths of tables, told of them; in a file without sections the tables are searched as strings are."""
+    """Paths of tables, reported for them; in a file without sections the tables are searched as strings are."""
     secrets: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
     """By rule: where each begins, as offset and in words, and the hidden text."""
     homes: list[tuple[str, str]] = field(default_factory=list)

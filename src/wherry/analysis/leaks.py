@@ -65,9 +65,9 @@ def leaks_of(buffer: Buffer, name: str, wanted: tuple[str, ...] = ()) -> Leaks:
     Args:
         buffer: the whole file, best a memory map.
         name: what the reader knows it by.
-        wanted: texts to look for beside what is known, such as a customer's name.
+        wanted: additional texts to search for, such as a customer's name.
 
-    Cost: half a second for a program of 150 MB with DWARF, and some 20 MB beside what the map shares.
+    Cost: half a second for a program of 150 MB with DWARF, and some 20 MB in addition to the memory map.
     """
     search = _Search(memoryview(buffer).toreadonly(), name, buffer if isinstance(buffer, mmap.mmap) else None)
     info = search.info

@@ -39,7 +39,7 @@ def map_elf(path: Path, name: str = "") -> Elf:
 
 
 def forget(elf: Elf, offset: int, size: int) -> None:
-    """Give back the memory that a part of a mapped file takes; whoever asks for it again has it read from disk.
+    """Give back the memory that a part of a mapped file takes; later access reads it from disk again.
 
     Source: madvise(2), MADV_DONTNEED.
     """

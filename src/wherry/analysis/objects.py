@@ -35,7 +35,7 @@ class ObjectFile:
     sections: tuple[Part, ...]
     """By their place in the file, none over another; "" is what lies between them. Their sizes' sum is the file's."""
     info: BuildInfo | None
-    """None for a program of another language, or one whose build info is gone."""
+    """None for a program in another language or without build info."""
     stripped: bool
     """Whether it has no symbol table."""
 
@@ -62,7 +62,7 @@ def sections_of(view: memoryview, name: str) -> ObjectFile:
 
 
 def elf_object(elf: Elf) -> ObjectFile:
-    """Give what `sections_of` does of a file whose tables are read already."""
+    """Like `sections_of`, for a file with tables already read."""
     stripped = elf.section(".symtab") is None
     return ObjectFile("elf", "linux", architecture(elf), _elf_parts(elf), build_info(elf), stripped)
 

@@ -33,7 +33,7 @@ def hits(stream: Iterable[bytes], words: Iterable[bytes], most: int) -> Iterator
 
     Args:
         stream: blocks; a hit may lie across two.
-        words: what to look for; where two begin at one place, the longer one is told.
+        words: what to look for; if two start at the same place, the longer one is reported.
         most: hits after which it ends.
 
     Cost: 150 MB a second for thirty words; memory for three blocks.

@@ -1,6 +1,6 @@
 """The shapes of well-known secrets, as data; and texts without what should not be read twice.
 
-A rule's shape is told by whoever issues the secret; `source` names where. A shape alone is no proof: what is an
+A rule's pattern is documented by the issuer of the secret; `source` names where. A shape alone is no proof: what is an
 example, or has too little chance in it, is passed over.
 """
 
@@ -36,7 +36,7 @@ class SecretRule:
     """The least bits a character of group 1."""
 
     def found(self, text: bytes, at: int) -> re.Match[bytes] | None:
-        """Find the secret whose anchor stands at a place of a text."""
+        """Find the secret with an anchor at a position in a text."""
         matches = (self.shape.match(text, start) for start in range(max(0, at - self.lead), at + 1))
         match = next((one for one in matches if one and one.end() > at), None)
         return match if match and self.believed(match.group(1)) else None
@@ -155,7 +155,7 @@ _ASSIGNED = re.compile(
 
 
 def masked(text: str) -> str:
-    """Hide every secret of a text: what is before and behind it stays, and its length is told."""
+    """Mask every secret in a text, but show its length."""
     blob = text.encode(errors="surrogateescape")
     for rule in RULES:
         if any(anchor in blob for anchor in rule.anchors):
@@ -165,7 +165,7 @@ def masked(text: str) -> str:
 
 
 def shown(found: re.Match[bytes]) -> bytes:
-    """Write a secret that was found so that nobody can use it."""
+    """Mask a secret for display."""
     whole, start = found.group(), found.start()
     before, behind = whole[: found.start(1) - start], whole[found.end(1) - start :]
     return before + f"…({len(found.group(1))} characters)".encode() + behind

@@ -141,7 +141,7 @@ class LayerSize(_Document, frozen=True, kw_only=True):
 
 
 class BudgetCheck(_Document, frozen=True, kw_only=True):
-    """A budget beside what was measured."""
+    """A budget compared with the measured size."""
 
     what: str
     """Such as `pulled`, `module google.golang.org/grpc`, `growth-unpacked`."""

@@ -63,7 +63,7 @@ class Spans:
     kind: Numbers
     confidence: Numbers
     function: Numbers
-    """The function whose bytes alone they are, by its number in the pclntab; `NOBODY` otherwise."""
+    """The only function that owns these bytes, by its number in the pclntab; `NOBODY` otherwise."""
 
     @classmethod
     def of(

@@ -39,7 +39,7 @@ class Subject:
     file: Path
     """Where its bytes are; of an image's program a temporary file."""
     digest: Digest | None
-    """None where nobody asked."""
+    """None if not requested."""
     size: int
     platform: str
     """The image's, such as `linux/amd64`; empty for a bare file."""

@@ -18,7 +18,7 @@ _NONE = 1 << 40
 """Above every owner's number."""
 _NO_PACKAGES = ("", SHAPES)
 _DEEPEST = 16
-"""How deep types that have no name of their own may lie in one another, to be told whose they are."""
+"""Maximum nesting of unnamed types for which an owner is searched."""
 _COUNT = 4
 """Bytes of the length before a program that makes a mask."""
 _LARGEST_MASK = 1 << 16
@@ -42,7 +42,7 @@ def type_claims(program: Program, more: Ints) -> TypeClaims:
 
     Args:
         program: the program.
-        more: addresses that may be of types, beside those that the linker lists.
+        more: addresses that may be of types, in addition to those that the linker lists.
     """
     itabs, concrete = _itabs(program)
     table = _read(program, np.concatenate([concrete, more]))
@@ -73,7 +73,7 @@ def _read(program: Program, more: Ints) -> TypeTable:
 
 
 def _owners(program: Program, table: TypeTable) -> tuple[Ints, Ints]:
-    """Tell whose each type is: its package's; of one without a name, that of the only package it is made of."""
+    """Find the owner of each type: its package, or for an unnamed type the only package it is made of."""
     low = np.full(len(table), _NONE)
     high = np.full(len(table), NOBODY)
     places, inverse = np.unique(table.package, return_inverse=True)

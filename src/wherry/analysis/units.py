@@ -20,7 +20,7 @@ from wherry.golang.functions import NOTHING, Functions
 from wherry.golang.names import is_instance
 
 _SURE = 1 << 20
-"""Votes of a function whose name is sure to be its unit's; one that has only a source file has one."""
+"""Votes of a function with a name that identifies its unit; a function with only a source file has one."""
 _INITIAL = re.compile(r"\.init(\.|\Z)")
 """What initialises a package has its name, also where code of other packages was inlined into it."""
 _GENERATED = ("type:", "go:")

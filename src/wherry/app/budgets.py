@@ -1,4 +1,4 @@
-"""Budgets of a command line and of wherry.toml, held beside images: what `check` and `build` share."""
+"""Check images against the budgets of wherry.toml and the command line, for `check` and `build`."""
 
 import json
 import re
@@ -170,7 +170,7 @@ def level_of(image: Image) -> int | None:
 def judge(
     session: Session, name: str, label: str, budgets: Budgets, reference: Reference | None
 ) -> Iterator[BudgetCheck]:
-    """Hold the budgets of an image beside what it weighs, on each platform.
+    """Check the budgets of an image against its sizes, on each platform.
 
     Raises:
         CannotTell, NotFound: something can't be judged.

@@ -27,7 +27,7 @@ def with_source(session: Session, document: SizeDocument, source: str | None, *,
         session: where.
         document: what was measured.
         source: a folder of the module; None: here, if here it is.
-        wanted: a module or package whose routes shall be told.
+        wanted: the module or package to find import chains to.
 
     Raises:
         InvalidUsage: the source is wanted and is not there.

@@ -1,4 +1,4 @@
-"""wherry.lock: which digest each base's tag had when somebody looked."""
+"""wherry.lock: the digest of each base's tag when it was locked."""
 
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ version = 1
 
 
 def lock_file(folder: Path) -> Path:
-    """Find the file that counts for a folder, or say where it would be: beside wherry.toml, else beside go.mod."""
+    """Return the lock file's path for a directory: next to wherry.toml, else next to go.mod."""
     above = (folder, *folder.parents)
     for name in (LOCK, FILE, "go.mod"):
         for place in above:

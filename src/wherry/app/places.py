@@ -70,7 +70,7 @@ def _remote(session: Session, text: str) -> Located:
 
 
 def target_of(text: str) -> Place:
-    """Read where an image shall go.
+    """Parse the destination of an image.
 
     `docker://`, or a name with a registry in it, is a registry; a path is an archive if it ends as one, else a layout
     folder; any other name is the local store's.
@@ -98,7 +98,7 @@ def _in_path(kind: Kind, text: str) -> Place:
 
 
 def pushable(text: str) -> Reference:
-    """Read a name that shall be pushed to.
+    """Parse a name to push to.
 
     Raises:
         InvalidUsage: it names no registry, so that it would be one of Docker Hub's own images; or it has a digest.

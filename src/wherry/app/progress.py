@@ -53,7 +53,7 @@ class Progress(Protocol):
 
         Args:
             name: what it is called.
-            label: what stands before the lines that its programs print; with one, a pipe is told when it begins.
+            label: what stands before the lines that its programs print; with one, its start is also written to a pipe.
         """
 
     def line(self, text: str) -> None:

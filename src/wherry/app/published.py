@@ -11,7 +11,7 @@ from wherry.store.results import Results
 FOLDER = "published"
 """Below the cache: the modules that published programs are built from."""
 OFFLINE = {"GOPROXY": "off"}
-"""How Go is told to ask nobody."""
+"""The value of GOPROXY that forbids network access."""
 
 
 def find_published(session: Session, text: str, *, offline: bool) -> MainPackage:

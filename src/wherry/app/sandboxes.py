@@ -45,7 +45,7 @@ def trees_of(session: Session, mapping: Mapping, source: BlobSource) -> "Trees[t
     """Open the trees in the cache.
 
     Args:
-        session: whose cache it is.
+        session: the owner of the cache.
         mapping: the ids they are unpacked with.
         source: where layers come from.
     """

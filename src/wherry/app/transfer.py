@@ -519,7 +519,7 @@ def _streaming(session: Session, source: BlobSource) -> BlobSource:
 
 
 class Streaming:
-    """The local store, whose blobs that live elsewhere pass by and are not kept."""
+    """The local store; blobs known to be in a registry are streamed and not stored."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

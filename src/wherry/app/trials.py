@@ -200,7 +200,7 @@ def _apply(bench: Bench, tags: tuple[str, ...]) -> tuple[Path, str, tuple[str, .
 
 
 def _table_of(service: str, services: Mapping[str, BuildOptions]) -> str:
-    """Name the table for a service's tags: its own where it has tags, or others are there that nobody tried."""
+    """Return the table for a service's tags: its own if it has tags, or if services exist that were not tried."""
     if not service or (len(services) == 1 and services[service].go_tags is None):
         return "build"
     return f'services."{service}"' if "." in service else f"services.{service}"

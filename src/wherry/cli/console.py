@@ -1,9 +1,9 @@
 """Standard streams that are closed or full: what git makes of them, for every command.
 
 A stream that is closed when the process starts is opened on /dev/null, so that no file of ours gets its number; a
-result that can't be written ends with exit code 128, or 141 where the reader went away. What people are told on
-stderr is lost without an error where it can't be written. Source: git 2.43, setup.c "sanitize_stdfds" and
-write-or-die.c "maybe_flush_or_die".
+result that can't be written ends with exit code 128, or 141 where the reader went away. Messages on stderr that can't
+be written are dropped without an error. Source: git 2.43, setup.c "sanitize_stdfds" and write-or-die.c
+"maybe_flush_or_die".
 """
 
 import io

@@ -65,14 +65,14 @@ def replaced(manifest: str, found: Sequence[Found], images: Mapping[str, str]) -
     for one in found:
         written = manifest[one.start : one.end]
         before, known, after = written.partition(one.text)
-        # A string with escapes in it does not stand there as it reads; it is written anew then.
+        # A string with escapes differs from its source text; it is rewritten then.
         parts += [manifest[at : one.start], f"{before}{images[one.text]}{after}" if known else f'"{images[one.text]}"']
         at = one.end
     return "".join((*parts, manifest[at:]))
 
 
 def selected(manifest: str, selector: str, name: str) -> str:
-    """Keep only the documents whose labels fit a selector, each as it is.
+    """Keep only the documents with labels that match a selector, unchanged.
 
     Args:
         manifest: YAML documents.

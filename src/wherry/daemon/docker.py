@@ -55,7 +55,7 @@ def engine_at(endpoint: Endpoint) -> Engine:
         endpoint: `unix:///path` or `tcp://host:port`, with TLS or without.
 
     Raises:
-        NoDaemon: nobody, or somebody else; Forbidden: somebody whom we may not ask.
+        NoDaemon: no daemon, or another program, answers. Forbidden: permission denied.
     """
     with closing(_connected(endpoint)) as connection:
         document = _asked(connection, "/version", endpoint.host)

@@ -19,7 +19,7 @@ class Given:
 
     names: tuple[str, ...]
     digest: str
-    """Of what was loaded: an index, or one of its manifests; or another, where layers were encoded anew."""
+    """Of what was loaded: an index, or one of its manifests; or another, if layers were recompressed."""
     notices: tuple[str, ...]
 
 
@@ -28,7 +28,7 @@ def give(daemon: Daemon, store: BlobStore, images: Mapping[str, Descriptor], her
 
     Args:
         daemon: who takes them.
-        store: where they are, and where layers that are encoded anew go.
+        store: source of the images, and where recompressed layers are stored.
         images: a manifest or an index by name; where the daemon keeps no index, its platform of one is taken.
         here: this machine's platform, for a daemon that does not say its own.
 

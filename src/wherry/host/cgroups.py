@@ -54,7 +54,7 @@ class _Place:
 
 
 def _place(root: Path, controller: str) -> _Place:
-    """Find who has a controller: version 1 names it, and version 2 has what nobody named."""
+    """Find the hierarchy of a controller: version 1 names it; version 2 has all others."""
     mount = root / "sys/fs/cgroup"
     unified = "/"
     for line in _text(root / "proc/self/cgroup").splitlines():

@@ -144,7 +144,7 @@ class Kernel:
         )
 
     def runs(self, platform: Platform) -> bool:
-        """Tell whether the processor runs a platform's programs by itself; its levels (v2, v3…) are not looked at."""
+        """Tell whether the processor runs a platform's programs by itself; its levels (v2, v3…) are not checked."""
         own = self.platform.architecture
         return platform.os == "linux" and (
             platform.architecture == own or platform.architecture in _ALSO_NATIVE.get(own, ())
@@ -195,7 +195,7 @@ def emulation(platform: Platform, which: Sequence[Path]) -> Emulation | None:
     """Find the emulator of a platform.
 
     Args:
-        platform: whose programs shall run.
+        platform: the platform of the programs to run.
         which: the folders to look in, in order.
 
     Returns:

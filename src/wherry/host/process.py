@@ -1,4 +1,4 @@
-"""The one door for starting programs; the fake beside it."""
+"""The only module that starts programs, and its fake."""
 
 import subprocess
 import threading
@@ -37,7 +37,7 @@ class Outcome:
 
 
 class Running(Protocol):
-    """A program that was started and works beside us."""
+    """A program running in the background."""
 
     def finish(self) -> Outcome:
         """Wait for its end; asked again, it gives the same outcome."""
@@ -57,7 +57,7 @@ class Runner(Protocol):
         """
 
     def start(self, command: Command) -> Running:
-        """Start a program and come back at once; whoever starts it also calls `finish` or `stop`.
+        """Start a program and come back at once; the caller must call `finish` or `stop`.
 
         Raises:
             HostUnable: as `run`.
@@ -153,7 +153,7 @@ def _feed(pipe: IO[bytes], text: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A program whose outcome was known when it was started; the fake beside `RunningProcess`."""
+    """A program whose outcome was known when it was started; the fake of `RunningProcess`."""
 
     outcome: Outcome
 

@@ -24,7 +24,7 @@ _EDGE = re.compile(r"(\S.*?)(?: <([A-Za-z,<> ]*)>)? -> (\S.*?)(?: <([A-Za-z,<> ]
 _CALL = re.compile(r"(\S.*) calls (\S.*)$")
 _REFLECT = "ReflectMethod"
 _OLDEST = 21
-"""The first Go whose linker marks functions; that of Go 1.21 marks the function of reflect that is called."""
+"""The first Go version with a linker that marks functions; Go 1.21 marks the called function of reflect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def read(lines: Iterable[str], imports: Mapping[str, Sequence[str]], version: st
 def _graph(uses: Mapping[str, set[str]], imports: Mapping[str, Sequence[str]]) -> ImportGraph:
     """Leave of the imports those by which code is used.
 
-    A package that nobody's code uses is there for what it does when it is initialised: then the import alone counts.
+    A package that no code uses is linked for its initialisation: then the import alone counts.
     """
     used = set().union(*uses.values())
     return ImportGraph({

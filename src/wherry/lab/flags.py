@@ -46,7 +46,7 @@ class Measured:
     deep: bool = False
 
     def spread(self, value: Callable[[Start], float]) -> tuple[float, float, float]:
-        """Give the least, the median and the most of what starts told."""
+        """Return minimum, median and maximum of what starts measured."""
         values = [value(one) for one in self.starts]
         return min(values), statistics.median(values), max(values)
 
@@ -67,9 +67,9 @@ def flags(compiler: Compiler, recipe: Recipe, variants: Sequence[Variant], runni
     Args:
         compiler: what compiles.
         recipe: how the program is compiled now.
-        variants: what else to try; one that can't be built is told, and no end.
+        variants: what else to try; one that can't be built is reported, and is not fatal.
         running: how to start it; runs are interleaved, so that what else the machine does meets all alike.
-        say: is told what is going on.
+        say: receives progress messages.
 
     Raises:
         CompileFailed: the program can't be compiled as it is.

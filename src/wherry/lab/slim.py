@@ -71,7 +71,7 @@ def slim(
         ways: those that apply.
         imports: what each package imports.
         encoding: of the layer that would be pulled.
-        say: is told what is going on.
+        say: receives progress messages.
 
     Raises:
         CompileFailed: the program can't be compiled as it is.

@@ -41,7 +41,7 @@ def way_of(name: str, row: Mapping[str, object]) -> Way:
 
 
 def that_apply(ways: Iterable[Way], packages: Collection[str], tags: Collection[str]) -> Iterator[Way]:
-    """Choose the ways whose package is linked in, and whose tags are not set already."""
+    """Choose the fixes for packages that are linked in, unless their tags are already set."""
     for way in ways:
         if (not way.package or way.package in packages) and not set(way.tags) <= set(tags):
             yield way

@@ -47,7 +47,7 @@ class Without:
     """Bytes of the file."""
     after: int
     files: int
-    """Whose functions were left out."""
+    """The module or package with its functions removed."""
 
 
 def measure_without(compiler: Compiler, recipe: Recipe, name: str, say: Said) -> Without:
@@ -57,7 +57,7 @@ def measure_without(compiler: Compiler, recipe: Recipe, name: str, say: Said) ->
         compiler: what compiles.
         recipe: how the program is compiled.
         name: a module, or a package.
-        say: is told what is going on.
+        say: receives progress messages.
 
     Raises:
         NotFound: the program has nothing of it.

@@ -1,4 +1,4 @@
-"""Budgets beside what was measured, for a person at a prompt."""
+"""Budgets compared with measured sizes, for the terminal."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""What trying told, for a person at a prompt."""
+"""The results of `wherry slim`, for the terminal."""
 
 from collections.abc import Iterator, Mapping
 

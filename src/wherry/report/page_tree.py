@@ -14,12 +14,12 @@ from wherry.report.terminal import printable, size
 
 CONFIDENCE = ("exact", "shared", "inferred", "unknown")
 _OF_FUNCTIONS = frozenset({"code", "pclntab", "funcdata"})
-"""Kinds that functions' own bytes are of; the other kinds of a package are nodes beside its functions."""
+"""Kinds of bytes in functions; other kinds of a package are nodes next to its functions."""
 _LONGEST = 240
 """Characters of a name; an instance of a generic type may have thousands."""
 
 Fact = tuple[str, ...]
-"""A term and its lines, shown beside the map."""
+"""A term and its lines, shown next to the map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def _package(package: PackageSize, least: int) -> Node:
 def _beside(package: PackageSize, left: int) -> list[Node]:
     """Give what no function of a package has, by kind.
 
-    Functions may have a few bytes of other kinds, such as tables of jumps; then what is left is told as one.
+    Functions may have a few bytes of other kinds, such as tables of jumps; then the rest is shown as one node.
     """
     kinds = [Node("k", kind, count) for kind, count in package.kinds.items() if kind not in _OF_FUNCTIONS and count]
     if sum(one.bytes for one in kinds) > left:

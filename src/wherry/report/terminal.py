@@ -36,7 +36,7 @@ def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[s
 
 
 def printable(text: str) -> str:
-    """Show control characters and broken bytes of somebody else's text, instead of sending them to the terminal."""
+    """Escape control characters and broken bytes of untrusted text for the terminal."""
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 

@@ -114,7 +114,7 @@ class JsonView:
 
 
 class LiveView:
-    """Lines for a terminal: those that stay, and below them one for each running step, drawn anew as time goes on.
+    """Lines for a terminal: those that stay, and below them one for each running step, redrawn as time goes on.
 
     What a step's programs print is seen in its line, one after the other; the last lines of a step that fails stay.
     """

@@ -133,7 +133,7 @@ def run(spec: RunSpec, place: Place, *, notice: Callable[[str], None], why: Call
     Args:
         spec: what was decided about it.
         place: where it runs.
-        notice: told what a person should know, a line at a time.
+        notice: receives notes for the user, one line at a time.
         why: asked why this machine may refuse a sandbox.
 
     Returns:

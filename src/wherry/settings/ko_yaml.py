@@ -1,4 +1,4 @@
-"""`.ko.yaml`: what ko was told of a repository's builds, read for us.
+"""Read `.ko.yaml`, ko's build settings of a repository.
 
 Source: ko v0.18, docs/configuration.md and pkg/build/config.go (as of 2026).
 """

@@ -1,4 +1,4 @@
-"""What a build can be told, from a file or from the command line; None is "not said"."""
+"""Build options from a file or from the command line; None means not set."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -47,7 +47,7 @@ class BuildOptions:
     """`gzip`, `zstd` or `none`."""
     compression_level: int | None = None
     release: bool | None = None
-    """Whether the encoding shall be the smallest that everybody concerned reads; excludes the two above."""
+    """Use the smallest compression that all targets read; excludes the two above."""
 
     def under(self, above: Self) -> Self:
         """Put options above these: what they say counts; pairs are joined, name by name, all else is replaced.

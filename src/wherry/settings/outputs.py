@@ -44,7 +44,7 @@ KEYS = {
     OutputType.LOCAL: ("dest", "platform-split"),
     OutputType.IMAGE: (*_IMAGE_KEYS[:1], *_IMAGE_KEYS[2:], "push", "registry.insecure", "store", "unpack"),
 }
-"""What may stand beside each type."""
+"""Keys allowed with each type."""
 _NOT_OURS = {
     "push": "only type=image and type=registry are pushed",
     "push-by-digest": "images are pushed by name; `wherry push` prints the digest",
@@ -76,7 +76,7 @@ class Output:
     names: tuple[str, ...] = ()
     """References for `oci` and `docker`; empty: those of `-t`."""
     compression: str | None = None
-    """What the image's own layers have to be encoded with: an output never encodes them anew."""
+    """Compression of the image's own layers; an output never recompresses them."""
     compression_level: int | None = None
     platform_split: bool | None = None
     """For `local`: one folder a platform (True), all into one (False), or split where there are several (None)."""
@@ -149,7 +149,7 @@ def parse_outputs(texts: Sequence[str]) -> tuple[Output, ...]:
 
 
 def encoding_of(outputs: Sequence[Output], compression: str | None, level: int | None) -> tuple[str | None, int | None]:
-    """Find the one encoding that the options and all outputs of a command line ask for; None where nobody does.
+    """Find the one encoding that the options and all outputs of a command line ask for; None if neither sets it.
 
     Args:
         outputs: every `--output`.

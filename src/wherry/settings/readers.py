@@ -49,7 +49,7 @@ class Unfit(Exception):
 
 _HIGHEST_LEVEL = 99
 _LONG = 10**18
-"""Python refuses to write down numbers of some thousand digits; nobody needs to see them either."""
+"""Python refuses to print numbers of several thousand digits, and messages do not need them."""
 
 
 def _kind(value: object) -> str:

@@ -22,7 +22,7 @@ class RegistrySettings:
     mirrors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Places to read from first, by a registry or a prefix of its repositories; such as `mirror.example/hub`."""
     insecure: frozenset[str] = frozenset()
-    """Hosts that may speak plain HTTP, or whose certificate isn't checked."""
+    """Hosts with plain HTTP or unchecked certificates allowed."""
     blocked: frozenset[str] = frozenset()
     """Prefixes that nothing may be read from or written to."""
 

@@ -60,7 +60,7 @@ def expand(template: str, facts: Mapping[str, str], environment: Mapping[str, st
         absent: why facts may be missing, such as `the folder is in no git checkout`.
 
     Raises:
-        InvalidUsage: a name nobody knows (the hint has the nearest), one without a value now, or more of
+        InvalidUsage: an unknown name (the hint has the nearest), one without a value now, or more of
             Go's template language than a field.
     """
     parts, end = [], 0

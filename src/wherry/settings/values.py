@@ -145,7 +145,7 @@ def check_workdir(text: str) -> str:
 
 
 def check_go_variable(name: str) -> str:
-    """Check the name of a variable that `go build` shall get.
+    """Check the name of a variable to pass to `go build`.
 
     Raises:
         InvalidUsage: the platform decides it.

@@ -1,4 +1,4 @@
-"""wherry.toml, beside go.mod: what `wherry build` without arguments builds, and how.
+"""wherry.toml, next to go.mod: what `wherry build` without arguments builds, and how.
 
     [build]                      # for every service, and for packages named on the command line
     platforms = ["linux/amd64", "linux/arm64"]
@@ -58,7 +58,7 @@ LARGEST = 1 << 18
 _DEEPEST = 32
 _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
-"""A dotted key whose parts cost tomllib the square of their number, or text that looks like one."""
+"""A dotted key (or similar text) that costs tomllib quadratic time in its parts."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
 _TABLES = ("build", "services", "budgets", "slim")
 _WAY_KEYS = ("tags", "module", "package", "drops", "why")

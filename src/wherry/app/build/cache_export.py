@@ -22,7 +22,7 @@ _NAME = "cache"
 
 
 def bring(session: Session, texts: Sequence[str], results: Results, progress: Progress) -> None:
-    """Bring the records of caches in; one that is not there, or can't be read, is told of and passed over."""
+    """Import cache records; a cache that is missing or unreadable is reported and skipped."""
     for text, source, root, place in _found(session, texts, progress):
         try:
             cargo = read_cargo(source, root)
@@ -48,7 +48,7 @@ def bring_mounts(session: Session, texts: Sequence[str], crew: Crew, progress: P
 
     for _, source, root, _place in _found(session, texts, progress):
         mounts: tuple[Mounted, ...] = ()
-        with suppress(WherryError):  # it is told of where the records are brought in
+        with suppress(WherryError):  # it is reported when the records are imported
             mounts = read_cargo(source, root).mounts
         for one in mounts:
             with cache_folder(session.cache_folder / "mounts", one.name, "locked") as folder:
@@ -63,7 +63,7 @@ def bring_mounts(session: Session, texts: Sequence[str], crew: Crew, progress: P
 
 
 def carrier(session: Session, texts: Sequence[str], progress: Progress) -> Callable[[Cargo], None] | None:
-    """Give whoever takes a build's cache where the user wants it; None: nowhere.
+    """Return what exports a build's cache to --cache-to; None without it.
 
     Raises:
         InvalidUsage: the words name no place.
@@ -90,7 +90,7 @@ def carrier(session: Session, texts: Sequence[str], progress: Progress) -> Calla
 
 
 def packer(texts: Sequence[str]) -> Callable[[Crew, Path, DiskStore], tuple[Mounted, ...]]:
-    """Give whoever packs caches of mounts, if a `--cache-to` says `mounts=true`."""
+    """Return what exports cache mounts, if a `--cache-to` has `mounts=true`."""
     if not any(fields(text, _TO, "--cache-to").get("mounts") == "true" for text in texts):
         return lambda _crew, _folder, _store: ()
 

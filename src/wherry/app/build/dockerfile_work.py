@@ -47,7 +47,7 @@ class Machine:
     """What this machine gives to steps."""
 
     crew: Crew
-    trees: Trees  # type: ignore[type-arg] # what it unpacks is nobody's business here
+    trees: Trees  # type: ignore[type-arg] # the type of the unpacked entries is not used here
     overlay: bool
     account: Accounts
     emulator: Callable[[Platform], Emulator | None]

@@ -60,7 +60,7 @@ class Naming:
 
 
 def naming_of(session: Session, wanted: GoOptions) -> Naming | None:
-    """Read what the images of a call shall be called, where it is left to us.
+    """Read how images are named if no -t is given.
 
     `--repo` and `--local` say so; KO_DOCKER_REPO does where the call names no image and no other place for it. A tag
     without a name (`-t v1`) is a tag there, as it is for ko.
@@ -108,7 +108,7 @@ def options_for(session: Session, package: MainPackage) -> BuildOptions:
 
 
 def data_of(package: MainPackage) -> Iterator[AddedFile]:
-    """Name the files of `kodata/` beside a package, links followed as ko does."""
+    """List the files of `kodata/` next to a package, following links as ko does."""
     top = package.folder / "kodata"
     if package.release or not top.is_dir():
         return

@@ -141,7 +141,7 @@ def _emulator(session: Session, kernel: Kernel, platform: Platform) -> Emulator 
 
 
 def registered(platform: Platform) -> bool:
-    """Tell whether the kernel starts a platform's programs for everybody (binfmt_misc with flag F)."""
+    """Report whether the kernel runs a platform's programs for all users (binfmt_misc with flag F)."""
     names = {"arm64": "aarch64", "amd64": "x86_64", "386": "i386"}
     entry = Path("/proc/sys/fs/binfmt_misc") / f"qemu-{names.get(platform.architecture, platform.architecture)}"
     try:

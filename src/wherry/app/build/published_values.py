@@ -19,7 +19,7 @@ ALLOWED = "published.secret"
 _ACTION = re.compile(r"\{\{\s*(\.[\w.]+)\s*\}\}")
 _QUERY = re.compile(r"[?&]([\w.-]+)=([^&#\s]+)")
 _BETWEEN = re.compile(r"[v.+\-_/: ]*")
-"""What may stand around a public value: no letters that somebody could have chosen."""
+"""What may surround a public value: no letters that could be part of a secret."""
 
 
 def public_variables(ldflags: str, where: str) -> frozenset[str]:

@@ -31,7 +31,7 @@ class Source:
     text: str
     context: Callable[[], LocalContext] | None
     title: str
-    """What the image is called if nobody says."""
+    """The default name of the image."""
     slot: str
     """What is being built, so that a miss is compared with the last build of the same."""
     read: tuple[Path, ...] = ()

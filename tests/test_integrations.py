@@ -1,9 +1,11 @@
 """What others' tools take from the repository: the GitHub Action and the pre-commit hook."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,36 @@ def copied(folder: Path) -> Path:
             (folder / "action" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / "action" / name)
     return folder / "action"
+
+
+def test_every_requirement_of_the_action_has_a_hash():
+    """The file has all that wherry needs and is built with: each in the range of pyproject.toml, with a hash."""
+    from packaging.requirements import Requirement
+
+    text = (ROOT / "action-requirements.txt").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    pinned = {}
+    for line in lines:
+        requirement, *hashes = line.split("--hash=")
+        assert hashes, line
+        assert all(re.fullmatch("sha256:[0-9a-f]{64}", one.strip()) for one in hashes), line
+        name, version = requirement.partition(";")[0].strip().split("==")
+        pinned.setdefault(name, []).append(version)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for wanted in map(Requirement, [*project["build-system"]["requires"], *project["project"]["dependencies"]]):
+        assert pinned[wanted.name]
+        assert all(wanted.specifier.contains(version) for version in pinned[wanted.name])
+
+
+def test_the_action_installs_nothing_without_a_hash():
+    """Each install of packages checks hashes, and that of wherry itself can fetch nothing."""
+    installs = [line for line in STEPS["Install"]["run"].replace("\\\n", " ").splitlines() if "pip" in line]
+    assert installs
+    assert all(
+        "--require-hashes" in line or ("--no-index" in line and "--no-deps" in line)
+        for line in installs
+        if "#" not in line
+    )
 
 
 def test_every_input_is_used():

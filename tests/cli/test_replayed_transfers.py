@@ -1,9 +1,11 @@
 """push, pull and copy where nothing is to be moved: replayed, and never where something is."""
 
 import http.client
+import io
 import json
 import marshal
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +19,8 @@ from cli_shell import Shell
 from registries import Running, distribution
 from small_images import put_image, put_index
 from wherry.cli import again
+from wherry.cli.main import run
+from wherry.cli.world import World
 
 pytestmark = pytest.mark.slow
 
@@ -104,18 +108,23 @@ def _blocked(user: User) -> None:
 def _another_boot(user: User) -> None:
     """Have the records be of another run of the machine."""
     for file in (user.shell.root / "cache" / again.FOLDER).iterdir():
-        with file.open("r+b") as record:
-            record.seek(again._CHECK)
-            head = marshal.load(record)  # noqa: S302 - the test's own file
-            rest = record.read()
-            record.seek(again._CHECK)
-            marshal.dump({**head, "boot": "another"}, record)
-            record.write(rest)
-            record.truncate()
-            record.seek(again._CHECK)
-            check = again._check_of(record)
-            record.seek(0)
-            record.write(check)
+        _rewritten(file, boot="another")
+
+
+def _rewritten(file: Path, **values: str) -> None:
+    """Have a record say something else, as one that wherry wrote."""
+    with file.open("r+b") as record:
+        record.seek(again._CHECK)
+        head = marshal.load(record)  # noqa: S302 - the test's own file
+        rest = record.read()
+        record.seek(again._CHECK)
+        marshal.dump({**head, **values}, record)
+        record.write(rest)
+        record.truncate()
+        record.seek(again._CHECK)
+        check = again._check_of(record)
+        record.seek(0)
+        record.write(check)
 
 
 def _path_of_that_name(user: User) -> None:
@@ -228,3 +237,65 @@ def test_a_registry_that_asks_who(tmp_path: Path):
             assert not user.wherry("push", "web:1", f"{running.host}/web:1")[1]
         shell("logout", running.host)
         user.wherry("push", "web:1", f"{running.host}/web:1", code=77)
+
+
+def _without(user: User, *words: str) -> str:
+    """Give what a call prints with an empty cache, so that nothing is replayed."""
+    environment = {**user.shell.environment, "WHERRY_CACHE": str(user.shell.root / "none")}
+    done = subprocess.run(
+        [sys.executable, "-m", "wherry", *words],
+        check=True, cwd=user.shell.root, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    shutil.rmtree(user.shell.root / "none", ignore_errors=True)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [("images",), ("images", "-q"), ("images", "--json")])
+def test_the_list_of_images_is_that_of_now(user: User, words: tuple[str, ...]):
+    """After a tag, a moved tag, a lost blob, a lost name: it is what a call without any cache prints."""
+    changes: dict[str, Change] = {
+        "a name": lambda user: user.shell.store.tag("web:2", user.shell.store.resolve("web:1")),
+        "another image": _other_image,
+        "a name less": lambda user: user.shell.store.untag("web:2"),
+        "a lost config": lambda user: _config(user).unlink(),
+        "an index that is gone": lambda user: (user.shell.root / "store" / "index.json").unlink(),
+    }
+    for name, change in changes.items():
+        time.sleep(0.1)  # the ticks of the clock that stamps have
+        user.wherry(*words)
+        user.wherry(*words)
+        change(user)
+        program = [sys.executable, "-m", "wherry", *words]
+        done = subprocess.run(
+            program, check=True, cwd=user.shell.root, env=user.shell.environment, capture_output=True, text=True
+        )
+        assert done.stdout + done.stderr == _without(user, *words), f"after {name}"
+
+
+def test_the_list_of_images_is_replayed(user: User):
+    """The second call is answered by the record: so it is, once its text there is another."""
+    time.sleep(0.1)
+    printed, _ = user.wherry("images")
+    (record,) = (user.shell.root / "cache" / again.FOLDER).iterdir()
+    _rewritten(record, printed="from the record\n")
+
+    assert "web:1" in printed
+    assert user.wherry("images")[0] == "from the record\n"
+
+
+@pytest.mark.parametrize("jump", [0, -100])
+def test_a_clock_that_goes_back_leaves_no_record(user: User, jump: int):
+    """Nobody knows what was changed meanwhile."""
+    time.sleep(0.1)
+    times = iter([time.time(), time.time() + jump])
+    out, err, shell = io.StringIO(), io.StringIO(), user.shell
+    world = World(out, err, shell.environment, shell.root, clock=lambda: next(times), call=("images",))
+
+    assert run(["images"], world) == 0
+    assert (shell.root / "cache" / again.FOLDER).exists() == (jump == 0)
+
+
+def _config(user: User) -> Path:
+    root = user.shell.store.resolve("web:1")
+    manifest = json.loads(Path(user.shell.store.path_of(root.digest)).read_bytes())
+    return user.shell.root / "store" / "blobs" / "sha256" / manifest["config"]["digest"].partition(":")[2]

@@ -20,23 +20,29 @@ def command(world: World, /, *, quiet: bool, digests: bool, as_json: bool) -> No
 
     PULLED: compressed bytes transferred for one platform. CREATED: the time recorded in the image.
     """
+    began = world.clock()
     found = listings(world.store)
     if as_json:
-        world.say(json.dumps([_document(listing) for listing in found], indent=2))
+        lines = [json.dumps([_document(listing) for listing in found], indent=2)]
     elif quiet:
-        for digest in dict.fromkeys(listing.root.digest for listing in found):
-            world.say(digest)
+        lines = list(dict.fromkeys(listing.root.digest for listing in found))
     else:
-        _show(world, found, digests=digests)
+        lines = _table(found, digests=digests) if found else []
+    for line in lines:
+        world.say(line)
+    if not (as_json or quiet):
+        _note_problems(world, found)
+    if found and world.call and not any(listing.problem for listing in found):
+        from wherry.cli.recall import remember_listing
+
+        printed = "".join(f"{line}\n" for line in lines)
+        remember_listing(world, [listing.root for listing in found], began=began, printed=printed)
 
 
-def _show(world: World, found: tuple[Listing, ...], *, digests: bool) -> None:
+def _table(found: tuple[Listing, ...], *, digests: bool) -> list[str]:
     from wherry.report.terminal import table
     from wherry.report.views import plain
 
-    if not found:
-        world.note("no images yet; run `wherry build` or `wherry load`")
-        return
     rows = [("NAME", "DIGEST", "PLATFORMS", "PULLED", "CREATED")]
     for listing in found:
         digest = listing.root.digest
@@ -49,8 +55,14 @@ def _show(world: World, found: tuple[Listing, ...], *, digests: bool) -> None:
                 plain(_created(listing)),
             )
         )
-    for line in table(rows, right=(3,)):
-        world.say(line)
+    return list(table(rows, right=(3,)))
+
+
+def _note_problems(world: World, found: tuple[Listing, ...]) -> None:
+    from wherry.report.views import plain
+
+    if not found:
+        world.note("no images yet; run `wherry build` or `wherry load`")
     for listing in found:
         if listing.problem:
             world.note(f"{plain(listing.name)} is broken: {plain(listing.problem)}; see `wherry verify-store`")

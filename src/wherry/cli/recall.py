@@ -135,28 +135,60 @@ def remember_transfer(world: World, moved: "Sequence[NamedImage]", *, began: flo
     asked = list(_asked(world, names, digests=True))
     if None in asked:
         return
+    quiet = "-q" in world.call or "--quiet" in world.call
+    seen = _Seen(
+        roots=[root for basis in bases for root in basis.local],
+        files=[(path, _file_stamp(path)) for path in _settings(world, source)],
+        asked=[one for one in asked if one is not None],
+    )
+    noted = "" if quiet else "  nothing to move: all of it is there\n"
+    _remember_seen(world, key, seen, began=began, printed=printed, noted=noted)
+
+
+def remember_listing(world: World, roots: Sequence[Descriptor], *, began: float, printed: str) -> None:
+    """Keep the list of the local store's images, unless something may change unseen.
+
+    Args:
+        world: where.
+        roots: of all images, each of which could be read.
+        began: seconds since the epoch, before anything was looked at.
+        printed: what went to stdout.
+    """
+    if key := _key_of(world):
+        _remember_seen(world, key, _Seen(roots), began=began, printed=printed, noted="")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a call on the local store depends on, apart from the store's index."""
+
+    roots: Sequence[Descriptor]
+    """In the local store."""
+    files: "Sequence[Stamped]" = ()
+    asked: Sequence[tuple[str, int, str, str, str]] = ()
+
+
+def _remember_seen(world: World, key: str, seen: _Seen, *, began: float, printed: str, noted: str) -> None:
     try:
-        blobs = list(walk([root for basis in bases for root in basis.local], world.store))
+        blobs = list(walk(seen.roots, world.store))
     except WherryError:  # part of it was deleted meanwhile
         return
     kept = [(path, stamp_of(path)) for path in _kept(world, blobs)]
     if None in (stamp for _, stamp in kept[1:]):  # the first is the store's index
         return
-    read = [(path, _file_stamp(path)) for path in _settings(world, source)]
-    if any(stamp and settled(stamp) > began * 1e9 for _, stamp in (*kept, *read)):
+    if any(stamp and settled(stamp) > began * 1e9 for _, stamp in (*kept, *seen.files)):
         return
+    if world.clock() < began:  # as in `remember`
+        return
+    ours = [(path, stamp_of(path)) for path in _our_own()]
     with suppress(OSError):  # as above
         again.write(
             str(world.cache_folder),
             key,
-            [
-                (again.LINKS, kept),
-                (again.LINKS, [(path, stamp_of(path)) for path in _our_own()]),
-                (again.FILES, read),
-            ],
+            [(again.LINKS, kept), (again.LINKS, ours), (again.FILES, seen.files)],
             printed=printed,
-            noted="" if "-q" in world.call or "--quiet" in world.call else "  nothing to move: all of it is there\n",
-            asked=[one for one in asked if one is not None],
+            noted=noted,
+            asked=seen.asked,
         )
 
 

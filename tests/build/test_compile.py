@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherry.build import compile as go
@@ -43,6 +43,7 @@ def test_goflags_are_not_lost(flags, goflags, result):
     assert go.merged(flags, goflags) == result
 
 
+@settings(max_examples=40)  # shlex is slow
 @given(st.lists(st.text(st.characters(exclude_characters="\x00", codec="utf-8"), min_size=1, max_size=8), max_size=4))
 def test_words_of_goflags_are_split_back(words):
     """Quotes and spaces within a word stay."""

@@ -6,6 +6,7 @@ again by everybody: a damaged index is an error that says so.
 
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -50,9 +51,14 @@ class Machine:
         return subprocess.run(command, check=False, cwd=self.root, env=environment, capture_output=True, text=True)
 
     def files(self, place: str) -> list[str]:
-        """Name the files below a folder, without random parts of their names."""
-        found = (self.root / place).rglob("*")
-        return sorted(str(path.relative_to(self.root)) for path in found if path.is_file() and not path.is_symlink())
+        """Name one file of each kind below a folder: a second layer is read by the same code as the first."""
+        found = sorted(path for path in (self.root / place).rglob("*") if path.is_file() and not path.is_symlink())
+        return list({self._kind(path): str(path.relative_to(self.root)) for path in reversed(found)}.values())
+
+    def _kind(self, path: Path) -> str:
+        content = path.read_bytes()
+        document = content.startswith(b"{") and (b'"layers"' in content, b'"rootfs"' in content)
+        return f"{re.sub('[0-9a-f]{12,}', 'HEX', str(path.relative_to(self.root)))} {document}"
 
 
 def _overwritten(path: Path) -> None:
@@ -99,14 +105,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, str]:
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_the_cache(built: tuple[Machine, str], damage: str, tmp_path: Path):
-    """Whatever happened to a file of the cache, the next build and the one after it give the same digest."""
+    """Whatever happened to a file of the cache, the next build gives the same digest; so does the one after it.
+
+    That one is tried for one kind of damage: what the first leaves behind is the same for all.
+    """
     whole, digest = built
     names = whole.files("cache")
     assert names
     for name in names:
         machine = whole.copied(tmp_path / "copy")
         DAMAGES[damage](machine.root / name)
-        for done in (machine.build(), machine.build()):
+        for done in (machine.build() for _ in range(2 if damage == "overwritten" else 1)):
             assert (done.returncode, done.stdout) == (0, digest), f"{name} {damage}: {done.stderr}"
             assert "Traceback" not in done.stderr
         shutil.rmtree(machine.root)

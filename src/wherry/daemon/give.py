@@ -14,7 +14,7 @@ from wherry.store.images import image_for, images_of
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class LoadedImages:
     """What a daemon has now."""
 
     names: tuple[str, ...]
@@ -23,7 +23,7 @@ class Given:
     notices: tuple[str, ...]
 
 
-def give(daemon: Daemon, store: BlobStore, images: Mapping[str, Descriptor], here: Platform) -> list[Given]:
+def give(daemon: Daemon, store: BlobStore, images: Mapping[str, Descriptor], here: Platform) -> list[LoadedImages]:
     """Load images by name.
 
     Args:
@@ -44,12 +44,12 @@ def give(daemon: Daemon, store: BlobStore, images: Mapping[str, Descriptor], her
     ]
 
 
-def _whole(daemon: Daemon, store: BlobStore, name: str, root: Descriptor) -> Given:
+def _whole(daemon: Daemon, store: BlobStore, name: str, root: Descriptor) -> LoadedImages:
     daemon.load(lambda out: write_oci_archive(out, store, {name: root}))
-    return Given((name,), str(root.digest), ())
+    return LoadedImages((name,), str(root.digest), ())
 
 
-def _single(daemon: Daemon, store: BlobStore, name: str, root: Descriptor, here: Platform) -> Given:
+def _single(daemon: Daemon, store: BlobStore, name: str, root: Descriptor, here: Platform) -> LoadedImages:
     notices: list[str] = []
     image = _chosen(store, root, daemon.platform or here, name, notices)
     manifest = image.descriptor
@@ -57,7 +57,7 @@ def _single(daemon: Daemon, store: BlobStore, name: str, root: Descriptor, here:
         manifest = _as_gzip(store, manifest)
         notices.append(f"{daemon.name} cannot read zstd: layers are loaded as gzip, with another digest")
     daemon.load(lambda out: write_docker_archive(out, store, {name: manifest}))
-    return Given((name,), str(manifest.digest), tuple(notices))
+    return LoadedImages((name,), str(manifest.digest), tuple(notices))
 
 
 def _chosen(store: BlobStore, root: Descriptor, platform: Platform, name: str, notices: list[str]) -> Image:

@@ -14,14 +14,14 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Part of another command's document; keys that the page does not show are left."""
 
 
-class Cause(_Part, frozen=True, kw_only=True):
+class CauseDocument(_Part, frozen=True, kw_only=True):
     """What keeps dead code, and the import routes to it."""
 
     function: str
     routes: tuple[tuple[str, ...], ...] = ()
 
 
-class Way(_Part, frozen=True, kw_only=True):
+class FixDocument(_Part, frozen=True, kw_only=True):
     """A way out that was tried."""
 
     name: str
@@ -37,11 +37,11 @@ class Slim(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.sli
 
     eliminated: bool | None = None
     told: bool = True
-    causes: tuple[Cause, ...] = ()
-    ways: tuple[Way, ...] = ()
+    causes: tuple[CauseDocument, ...] = ()
+    ways: tuple[FixDocument, ...] = ()
 
 
-class Variant(_Part, frozen=True, kw_only=True):
+class VariantDocument(_Part, frozen=True, kw_only=True):
     """A build with other flags."""
 
     name: str
@@ -50,7 +50,7 @@ class Variant(_Part, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class Belief(_Part, frozen=True, kw_only=True):
+class BeliefDocument(_Part, frozen=True, kw_only=True):
     """What is said of a flag."""
 
     claim: str
@@ -61,8 +61,8 @@ class Belief(_Part, frozen=True, kw_only=True):
 class Flags(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.flags/1"):
     """What `wherry flags --json` prints of one program."""
 
-    variants: tuple[Variant, ...] = ()
-    beliefs: tuple[Belief, ...] = ()
+    variants: tuple[VariantDocument, ...] = ()
+    beliefs: tuple[BeliefDocument, ...] = ()
 
 
 class Leak(_Part, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from wherry.errors import InvalidDocument
+from wherry.typed import from_json
 
 SCHEMA = "wherry.figures/1"
 _MOST_MODULES = 10
@@ -46,7 +47,7 @@ class FiguresDocument(msgspec.Struct, frozen=True, kw_only=True):
             InvalidDocument: it is none, or of another schema.
         """
         try:
-            found = msgspec.json.decode(text, type=cls)
+            found = from_json(text, cls)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidDocument(name, str(error)) from error
         if found.schema != SCHEMA:

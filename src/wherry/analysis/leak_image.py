@@ -16,6 +16,7 @@ from wherry.analysis.secrets import masked, named_like_a_secret, token_in
 from wherry.finding import Finding, Severity
 from wherry.golang.ldflags import x_values
 from wherry.oci.image import Image
+from wherry.typed import from_json
 
 RULES = ("image-token", "image-secret")
 _RECIPE = "dev.wherry.recipe"
@@ -141,7 +142,7 @@ class _Recipe(msgspec.Struct):
 def _recipe(text: str) -> Iterator[Finding]:
     """Judge the values of -X in a recipe: one of version 1 has all of them, a later one names those it left out."""
     try:
-        recipe = msgspec.json.decode(text, type=_Recipe) if text else _Recipe()
+        recipe = from_json(text, _Recipe) if text else _Recipe()
     except (msgspec.DecodeError, RecursionError):
         return
     yield from leak_records.values(x_values(_linker_flags(recipe)), "recipe, -ldflags")

@@ -15,6 +15,7 @@ from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, Elf
 from wherry.elf.symbols import STT_FUNC, Symbols
 from wherry.errors import InvalidDocument
 from wherry.golang.names import package_of
+from wherry.typed import from_msgpack
 
 _NO_OBJECT = (".*", "·f")
 _FORMAT = 1
@@ -79,7 +80,7 @@ class NamedData:
 
         try:
             plain = zstandard.ZstdDecompressor().decompress(content, max_output_size=20 * _MOST)
-            record = msgspec.msgpack.decode(plain, type=_Record)
+            record = from_msgpack(plain, _Record)
         except (zstandard.ZstdError, msgspec.DecodeError) as error:
             raise InvalidDocument(name, f"not a symbol data record: {error}") from error
         if record.format != _FORMAT or record.program != program:

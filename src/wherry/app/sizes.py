@@ -15,6 +15,7 @@ from wherry.app.progress import Progress, Silent
 from wherry.app.session import Session
 from wherry.errors import NotFound
 from wherry.store.files import read_regular, replacing
+from wherry.typed import from_json
 
 if TYPE_CHECKING:
     from wherry.analysis.subjects import Subject
@@ -203,7 +204,7 @@ class _Kept:
         if found is None:
             return None
         try:
-            document = msgspec.json.decode(found, type=SizeDocument)
+            document = from_json(found, SizeDocument)
         except msgspec.DecodeError:
             return None
         with suppress(OSError):

@@ -18,6 +18,7 @@ from wherry.plan.steps import VALUES, Plan, Step, key_of
 from wherry.source.git_address import without_credentials
 from wherry.store.locks import alone
 from wherry.store.results import Record, Results
+from wherry.typed import from_msgpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ class Engine:
             return ("the cache was not asked (--no-cache)",)
         if known is None:
             return ("built here for the first time",)
-        before: dict[str, str] = msgspec.msgpack.decode(known.defined, type=dict[str, str])
+        before: dict[str, str] = from_msgpack(known.defined, dict[str, str])
         now = {name: _shown(value) for name, value in defined.items()}
         changed = tuple(changes(before, now))
         return changed or self.performer.explain(step, known, seen) or ("what it made is no longer there",)

@@ -13,6 +13,7 @@ from wherry.build.values import Observed, compiled_of
 from wherry.plan.steps import Compile
 from wherry.source.inputs import Looker
 from wherry.store.results import Results
+from wherry.typed import from_json, from_msgpack
 
 _KEY = 64
 """Hex digits of a definition's key; the content's key follows."""
@@ -70,7 +71,7 @@ def origin_of(results: Results, digest: str) -> Origin | None:
     if found is None:
         return None
     try:
-        return msgspec.json.decode(found, type=Origin)
+        return from_json(found, Origin)
     except msgspec.DecodeError:
         return None
 
@@ -84,7 +85,7 @@ def is_unchanged(results: Results, origin: Origin) -> bool:
     record = results.find(definition, content) if content else None
     if record is None or not Path(origin.package).is_dir():
         return False
-    observed = msgspec.msgpack.decode(record.observed, type=Observed)
+    observed = from_msgpack(record.observed, Observed)
     return not Looker().observe(observed.inputs).changed
 
 

@@ -26,6 +26,7 @@ from wherry.errors import DigestMismatch, NotFound
 from wherry.host.process import Runner
 from wherry.source.git_address import GitAddress, is_commit, without_credentials
 from wherry.store.files import replacing
+from wherry.typed import from_json
 
 if TYPE_CHECKING:
     import urllib3
@@ -88,7 +89,7 @@ class Fetcher:
         kept = None
         if record.is_file() and (place / "files" / name).is_file():
             with suppress(msgspec.DecodeError):  # damaged: it is fetched again
-                kept = msgspec.json.decode(record.read_bytes(), type=Kept)
+                kept = from_json(record.read_bytes(), Kept)
         if kept is None or not checksum or kept.digest != checksum:
             kept = self._ask(url, place, name, kept)
         if checksum and kept.digest != checksum:

@@ -45,6 +45,7 @@ from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs, VcsAbsent
 from wherry.store.contract import SoundStore
 from wherry.store.results import Record
+from wherry.typed import from_msgpack
 
 _FOREIGN = "the plan of a Go module has no such step"
 
@@ -156,13 +157,13 @@ class ImagePerformer:
             return ("what it is made of changed",) if seen and seen.key != known.content else ()
         if seen is None:
             return ("it uses cgo or a flag whose inputs are unknown, so `go build` always runs",)
-        before, after = (msgspec.msgpack.decode(blob, type=Observed) for blob in (known.observed, seen.observed))
+        before, after = (from_msgpack(blob, Observed) for blob in (known.observed, seen.observed))
         return differences(before, after) or (("the program is another",) if seen.key != known.content else ())
 
     def _look_at_sources(self, known: Record | None) -> Seen | None:
         if known is None:
             return None
-        observed = msgspec.msgpack.decode(known.observed, type=Observed)
+        observed = from_msgpack(known.observed, Observed)
         found = self.looker.observe(observed.inputs)
         stamped = self._stamp() if observed.stamped else ""
         if not found.changed and stamped == observed.stamped and not found.restamped:
@@ -172,7 +173,7 @@ class ImagePerformer:
         return Seen(key, msgspec.msgpack.encode(now), worth_keeping=found.restamped)
 
     def _look_at_files(self, pack: Pack, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> Seen:
-        before = msgspec.msgpack.decode(known.observed, type=Observed).inputs if known else ()
+        before = from_msgpack(known.observed, Observed).inputs if known else ()
         wanted = [file.source for file in pack.files if file.source]
         if [entry.path for entry in before] != wanted:
             before = tuple(Input(path, Kind.FILE, b"") for path in wanted)
@@ -197,7 +198,7 @@ class ImagePerformer:
         values, public = values_of(action, goflags)
         for warning in refuse_secrets(self.judge_values(values, public), allowed=action.secrets_allowed):
             self.said(name, f"warning: {warning}")
-        before = msgspec.msgpack.decode(known.observed, type=Observed) if known else Observed()
+        before = from_msgpack(known.observed, Observed) if known else Observed()
         wants_stamp = action.stamp and "-buildvcs=false" not in goflags and _seen_by_go(self.vcs())
         stamp = wants_stamp and bool(before.stamped)
         if package.release:

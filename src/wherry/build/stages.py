@@ -31,6 +31,7 @@ from wherry.sandbox.spec import Change, Measure, Tar
 from wherry.store.contract import SoundStore, write_document
 from wherry.store.results import Record, Results
 from wherry.store.trees import Hold, Making, Tree
+from wherry.typed import from_msgpack
 
 COMMENT = "buildkit.dockerfile.v0"
 """What BuildKit writes beside a line of history, and tools know an image of a Dockerfile by."""
@@ -155,7 +156,7 @@ class StagePerformer:
 
         if seen is None or seen.key == known.content or not known.observed or not seen.observed:
             return ()
-        before, after = (msgspec.msgpack.decode(blob, type=Read) for blob in (known.observed, seen.observed))
+        before, after = (from_msgpack(blob, Read) for blob in (known.observed, seen.observed))
         return reasons(
             step, Version(before.fields, before.files, before.texts), Version(after.fields, after.files, after.texts)
         )

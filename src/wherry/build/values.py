@@ -10,6 +10,7 @@ from wherry.oci.document import decode, encode
 from wherry.oci.image import Image
 from wherry.oci.manifest import Manifest
 from wherry.source.inputs import Input, Kind
+from wherry.typed import from_msgpack
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ class Facts:
 
 def compiled_of(result: bytes) -> Compiled:
     """Read the result of a compile step."""
-    return msgspec.msgpack.decode(result, type=Compiled)
+    return from_msgpack(result, Compiled)
 
 
 def layer_of(result: bytes) -> Layer:
@@ -67,7 +68,7 @@ def descriptor_of(result: bytes) -> Descriptor:
 
 def image_of(result: bytes) -> Image:
     """Read the result of a base step."""
-    descriptor, manifest, config = msgspec.msgpack.decode(result, type=tuple[bytes, bytes, bytes])
+    descriptor, manifest, config = from_msgpack(result, tuple[bytes, bytes, bytes])
     return Image.of(
         decode(descriptor, Descriptor, "a cached base"),
         Manifest.parse(manifest, "a cached base"),

@@ -24,6 +24,7 @@ from wherry.plan.steps import key_of
 from wherry.source.inputs import Input, Kind, Looker, key_of_inputs
 from wherry.source.vcs import Vcs, VcsAbsent, start_vcs
 from wherry.store.results import Record, Results
+from wherry.typed import from_msgpack
 
 _PREFIXES = ("GO", "CGO_", "KO", "GIT_", "WHERRY_", "XDG_", "PKG_CONFIG")
 _NAMES = frozenset({"HOME", "PATH", "CC", "CXX", "AR", "FC", "SOURCE_DATE_EPOCH"})
@@ -84,7 +85,7 @@ def recall(world: World, key: str) -> Memo | None:
         record = results.latest(key)
         if record is None:
             return None
-        memo = msgspec.msgpack.decode(record.observed, type=Memo)
+        memo = from_msgpack(record.observed, Memo)
         found = Looker().observe(memo.inputs)
         vcs = query.result()
         moved = memo.status and status_of(vcs) != memo.status

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from wherry.app.build.build import FinishedBuild
 from wherry.app.build.call import Call
 from wherry.app.build.go_work import GoRequests
@@ -23,6 +21,7 @@ from wherry.settings.ko_yaml import FILE as KO_YAML
 from wherry.source.inputs import Kind, record
 from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs, VcsAbsent
+from wherry.typed import from_msgpack
 
 _NEVER = (
     "outputs", "metadata_file", "iidfile", "no_cache", "no_cache_filter", "load", "check", "debug_shell", "pull",
@@ -56,7 +55,7 @@ def remember_go(world: World, key: str, voice: Voice, done: FinishedBuild, began
     special |= any(release.query != release.version for release in releases if release)
     if special or counted is None or None in observed or (isinstance(vcs, Vcs) and vcs.linked):
         return
-    read = [entry for blob in observed if blob for entry in msgspec.msgpack.decode(blob, type=Observed).inputs]
+    read = [entry for blob in observed if blob for entry in from_msgpack(blob, Observed).inputs]
     paths = [*our_own_inputs(), *ref_inputs(vcs), *_settings_files(world, requests), *counted.files]
     if isinstance(vcs, Vcs):
         paths.append((str(vcs.root / ".git" / "config"), Kind.FILE))

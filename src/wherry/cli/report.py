@@ -7,6 +7,7 @@ import click
 from wherry.cli.complete import images, platforms
 from wherry.cli.world import World
 from wherry.errors import InvalidDocument, InvalidUsage, NotFound
+from wherry.typed import from_json
 
 if TYPE_CHECKING:
     from wherry.analysis.size import SizeDocument
@@ -89,6 +90,6 @@ def _read(world: World, name: str | None, kind: type[T]) -> T | None:
     if text is None:
         raise NotFound(f"{name}: no such file", hint="give a file with the output of --json")
     try:
-        return msgspec.json.decode(text, type=kind)
+        return from_json(text, kind)
     except msgspec.DecodeError as error:
         raise InvalidDocument(name, str(error)) from error

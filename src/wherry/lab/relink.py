@@ -19,6 +19,7 @@ from wherry.elf.reader import SHF_ALLOC, SHT_NOBITS, Elf
 from wherry.errors import WherryError
 from wherry.lab.compiling import Compiler, Recipe
 from wherry.source.module import MainPackage
+from wherry.typed import from_json
 
 if TYPE_CHECKING:
     from wherry.analysis.named_data import NamedData
@@ -60,7 +61,7 @@ def built_by_recipe(text: str) -> Built | None:
         NotTheSame: it names a flag that could do harm.
     """
     try:
-        document = msgspec.json.decode(text, type=_Recipe)
+        document = from_json(text, _Recipe)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
     recipe = document.go

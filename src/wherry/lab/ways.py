@@ -35,9 +35,9 @@ def way_of(name: str, row: Mapping[str, object]) -> Way:
     Raises:
         msgspec.ValidationError: a key is missing or wrong; it has its path.
     """
-    import msgspec
+    from wherry.typed import from_plain
 
-    return msgspec.convert({"name": name, **row}, Way)
+    return from_plain({"name": name, **row}, Way)
 
 
 def that_apply(ways: Iterable[Way], packages: Collection[str], tags: Collection[str]) -> Iterator[Way]:

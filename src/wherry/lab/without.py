@@ -18,6 +18,7 @@ from wherry.errors import NotFound
 from wherry.host.process import Command
 from wherry.lab.compiling import Compiler, Recipe
 from wherry.source.module import PackageBroken, one_a_line
+from wherry.typed import json_decoder
 
 Said = Callable[[str], None]
 
@@ -127,7 +128,7 @@ def _packages(compiler: Compiler, recipe: Recipe) -> Sequence[_Package]:
     answer = compiler.runner.run(command)
     if answer.returncode:
         raise PackageBroken(f"{recipe.package.import_path}: {answer.words}", hint="run `go build` there to see it too")
-    return msgspec.json.Decoder(_Package).decode_lines(one_a_line(answer.stdout))
+    return json_decoder(_Package).decode_lines(one_a_line(answer.stdout))
 
 
 def _stubs(

@@ -9,6 +9,7 @@ import msgspec
 
 from wherry.digest import Digest, InvalidDigest
 from wherry.errors import InvalidDocument
+from wherry.typed import from_json
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def decode(document: bytes, shape: type[T], name: str) -> T:
     if len(document) > LARGEST:
         raise InvalidDocument(name, f"{len(document)} bytes, documents have at most {LARGEST}")
     try:
-        return msgspec.json.decode(document, type=shape, dec_hook=_from_json)
+        return from_json(document, shape, _from_json)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidDocument(name, str(error)) from error
 

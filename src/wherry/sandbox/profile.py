@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from wherry.errors import HostUnable, InvalidDocument, NotFound
+from wherry.typed import from_json
 
 _LARGEST = 4 << 20
 _ACTIONS = {
@@ -102,7 +103,7 @@ def read_profile(path: Path, capabilities: Sequence[str]) -> bytes:
     except OSError as error:
         raise NotFound(f"{path}: {error.strerror}", hint="name a profile with --security-opt seccomp=FILE") from error
     try:
-        profile = msgspec.json.decode(text, type=Profile)
+        profile = from_json(text, Profile)
     except msgspec.DecodeError as error:
         raise InvalidDocument(str(path), str(error)) from error
     return _Compiler(str(path)).compile(profile, frozenset(capabilities))

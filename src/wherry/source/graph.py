@@ -11,6 +11,7 @@ import msgspec
 from wherry.host.process import Runner
 from wherry.host.toolchain import Toolchain
 from wherry.source.module import PackageBroken, one_a_line
+from wherry.typed import json_decoder
 
 
 class _Package(msgspec.Struct, rename="pascal"):
@@ -47,7 +48,7 @@ def list_imports(  # noqa: PLR0913 - what decides which files count
     answer = runner.run(toolchain.command(folder, *asked, *flags, package, extra=target))
     if answer.returncode:
         raise PackageBroken(f"{package}: {answer.words}", hint="run `go build` there to see it too")
-    packages = msgspec.json.Decoder(_Package).decode_lines(one_a_line(answer.stdout))
+    packages = json_decoder(_Package).decode_lines(one_a_line(answer.stdout))
     return {
         "main" if one.import_path in {package, main} else one.import_path: tuple(
             one.import_map.get(name, name) for name in one.imports

@@ -16,6 +16,7 @@ from wherry.errors import NotFound, WherryError
 from wherry.host.process import Runner
 from wherry.host.toolchain import Toolchain
 from wherry.source.inputs import Kind
+from wherry.typed import json_decoder
 
 _CLAUSE = re.compile(rb"^\s*package\s+([A-Za-z_]\w*)", re.MULTILINE)
 _MODULE = re.compile(r'^\s*module\s+(?:"([^"]+)"|`([^`]+)`|(\S+))', re.MULTILINE)
@@ -219,7 +220,7 @@ def list_inputs(
     )
     if answer.returncode:
         raise PackageBroken(f"{package.import_path}: {answer.words}", hint="run `go build` there to see it too")
-    packages = msgspec.json.Decoder(_Package).decode_lines(one_a_line(answer.stdout))
+    packages = json_decoder(_Package).decode_lines(one_a_line(answer.stdout))
     root = packages[-1]
     return Listing(
         root.name,

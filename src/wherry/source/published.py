@@ -28,6 +28,7 @@ from wherry.host.process import Runner
 from wherry.host.toolchain import Toolchain, find_toolchain
 from wherry.source.module import MainPackage, PackageBroken, Release, program_name
 from wherry.source.query import Downloaded, ModuleQuery
+from wherry.typed import from_json
 
 PRIVATE = "wherry.invalid/published"
 """Path of our module; nothing of it gets into the program."""
@@ -154,7 +155,7 @@ class PublishedModules:
 def read_published(folder: Path) -> MainPackage:
     """Read what `PublishedModules` keeps of a program."""
     folder = Path(os.path.realpath(folder))
-    kept = msgspec.json.decode((folder / _RELEASE).read_bytes(), type=_Kept)
+    kept = from_json((folder / _RELEASE).read_bytes(), _Kept)
     release = Release(kept.version, kept.version, kept.committed, kept.revision, kept.source, kept.warnings)
     return MainPackage(folder, folder, kept.module, kept.package, program_name(kept.package), release)
 

@@ -17,6 +17,7 @@ from wherry.host.process import Command, Runner
 from wherry.host.toolchain import Toolchain
 from wherry.source.module import NoMainPackage, PackageBroken, main_packages, one_a_line, package_names
 from wherry.source.vcs import public_url
+from wherry.typed import from_json, json_decoder
 
 _UNREACHABLE = re.compile(
     r"dial tcp|no such host|[Cc]ould not resolve|[Cc]onnection (refused|reset)|i/o timeout|TLS handshake|x509:|"
@@ -123,7 +124,7 @@ class ModuleQuery:
         fetched = _fetched(answer.stdout) if answer.stdout else _Fetched(error=answer.words)
         if fetched.error:
             raise _refusal(f"{package}@{module.version}", fetched.error)
-        about = msgspec.json.decode(Path(fetched.info).read_bytes(), type=_About) if fetched.info else _About()
+        about = from_json(Path(fetched.info).read_bytes(), _About) if fetched.info else _About()
         origin = about.origin or _Origin()
         return Downloaded(
             path=fetched.path,
@@ -150,7 +151,7 @@ class ModuleQuery:
         answer = self.runner.run(self._command("list", "-m", "-e", "-json", *flags, *asked))
         if not answer.stdout:
             raise PackageBroken(f"{asked[0]}: {answer.words}", hint=f"run `go list -m {asked[0]}` to see it too")
-        return msgspec.json.Decoder(_Listed).decode_lines(one_a_line(answer.stdout))
+        return json_decoder(_Listed).decode_lines(one_a_line(answer.stdout))
 
     def _nothing(self, package: str, version: str, prefixes: Sequence[str], said: Sequence[str]) -> WherryError:
         for module in self._listed(prefixes, "-versions"):
@@ -171,7 +172,7 @@ def _prefixes(package: str) -> list[str]:
 
 
 def _fetched(stdout: bytes) -> _Fetched:
-    return msgspec.json.decode(stdout, type=_Fetched)
+    return from_json(stdout, _Fetched)
 
 
 def _telling(prefixes: Sequence[str], said: Sequence[str]) -> str:

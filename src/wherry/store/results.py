@@ -21,6 +21,7 @@ from typing import TypeVar
 import msgspec
 
 from wherry.errors import CannotWrite
+from wherry.typed import from_plain
 
 _FORMAT = 3
 RESULTS = f"results-{_FORMAT}.sqlite"
@@ -252,7 +253,7 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
 def _record_of(row: tuple[object, ...]) -> Record | None:
     """Make a record of a row; None where it is not as it was written."""
     try:
-        found = msgspec.convert(dict(zip(Record.__struct_fields__, row, strict=True)), Record)
+        found = from_plain(dict(zip(Record.__struct_fields__, row, strict=True)), Record)
     except msgspec.ValidationError:
         return None
     record = msgspec.structs.replace(found, result=found.result[:-_CHECK])

@@ -32,6 +32,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.store.files import cannot_write, replacing
 from wherry.store.locks import Lock, acquire
+from wherry.typed import from_json
 
 _RECORD = "tree.json"
 _KINDS = ("layers", "chains", "steps")
@@ -243,7 +244,7 @@ class Trees(Generic[E]):
         return None
 
     def _record(self, name: str) -> Record:
-        return msgspec.json.decode((self.folder / name / _RECORD).read_bytes(), type=Record)
+        return from_json((self.folder / name / _RECORD).read_bytes(), Record)
 
     def _held(self) -> set[str]:
         """Name the trees in use; a file of a process that ended is deleted. Only with `lock` taken alone."""

@@ -6,6 +6,7 @@ import msgspec
 
 from wherry.build.engine import Outcome
 from wherry.store.results import Results
+from wherry.typed import from_json
 
 
 class Noted(msgspec.Struct, frozen=True):
@@ -38,4 +39,4 @@ def note_steps(results: Results, slot: str, outcomes: Mapping[str, Outcome], now
 def noted_steps(results: Results, slot: str) -> dict[str, Noted]:
     """Give what is remembered of a build's steps, in their order."""
     known = results.fact(f"steps of {slot}")
-    return msgspec.json.decode(known, type=dict[str, Noted]) if known else {}
+    return from_json(known, dict[str, Noted]) if known else {}

@@ -33,7 +33,7 @@ for thread in threads: thread.join()
 
 @pytest.mark.slow
 def test_threads_meet_a_type_at_once():
-    """msgspec itself crashes the interpreter here, in one run of three."""
+    """Msgspec itself crashes the interpreter here, in one run of three."""
     codes = [subprocess.run([sys.executable, "-c", FIRST], check=False).returncode for _ in range(12)]
 
     assert codes == [0] * 12

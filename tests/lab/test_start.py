@@ -109,7 +109,7 @@ def test_what_did_not_start(tmp_path):
     """An error is told with its last words; so is one that does nothing."""
     with pytest.raises(DidNotStart, match="no such flag"):
         start(["/bin/sh", "-c", "echo no such flag; exit 3"], os.environ, tmp_path)
-    with pytest.raises(DidNotStart, match="neither listened nor ended"):
+    with pytest.raises(DidNotStart, match="neither listened nor exited"):
         start(["/bin/sleep", "30"], os.environ, tmp_path, patience=0.1)
 
 

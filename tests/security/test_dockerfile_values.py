@@ -42,7 +42,7 @@ def test_a_token_stops_the_build(wherry, text, options, place):
 
     wherry("build", "-f", "Dockerfile", ".", *options, code=65)
 
-    assert f"{place}: has a token of GitHub" in wherry.err
+    assert f"{place}: contains a token of GitHub" in wherry.err
     assert "--mount=type=secret" in wherry.err
     assert "--allow published.secret" in wherry.err
     assert TOKEN not in wherry.err
@@ -57,7 +57,7 @@ def test_allowed(wherry):
 
     wherry("build", "-f", "Dockerfile", ".", "--allow", "published.secret")
 
-    assert wherry.err.count("has a token of GitHub") == 1
+    assert wherry.err.count("contains a token of GitHub") == 1
     assert TOKEN not in wherry.err
 
 
@@ -98,6 +98,6 @@ def test_a_token_in_what_a_url_asks_for(wherry):
 
     wherry("build", "-f", "Dockerfile", ".", code=69)
 
-    assert "access_token: is named as secrets are" in wherry.err
+    assert "access_token: has the name of a secret" in wherry.err
     wherry.write("Dockerfile", f"FROM scratch\nADD http://127.0.0.1:9/x.tar?v={TOKEN} /x\n")
     wherry("build", "-f", "Dockerfile", ".", code=65)

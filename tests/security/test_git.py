@@ -368,7 +368,7 @@ def test_the_user_reads_whose_credentials_are_used(tmp_path, server):
     wherry("build", f"http://me:{SECRET}@{server.host}/r.git", code=66)
     assert "those in the URL" in wherry.err
     wherry("build", f"http://{server.host}/r.git", code=66)
-    assert "your own" in wherry.err
+    assert "with your git credentials" in wherry.err
     assert SECRET not in wherry.err
 
 

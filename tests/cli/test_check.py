@@ -242,7 +242,7 @@ def test_a_foreign_image(tmp_path):
     shell.write("wherry.toml", '[budgets]\nown-unpacked = "1MB"\nbase-unpacked = 5\n')
     assert [row["actual"] for row in rows(shell, "ko:dev")] == [3, 5]
     shell("check", "other:dev", code=65)
-    assert "does not tell which layers are its base's" in shell.err
+    assert "does not record its base's layers" in shell.err
     shell.write("wherry.toml", '[budgets]\nbinary = "1MB"\n')
     shell("check", "other:dev", code=65)
     assert "the image contains no program" in shell.err

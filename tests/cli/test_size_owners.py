@@ -49,7 +49,7 @@ def test_a_stripped_program_with_source(wherry):
     assert binary["owners"] == "tables"
     assert packages["main"] < 10_000
     assert packages["(unknown)"] > 400_000
-    assert "variables open" in wherry("size", "program")[0]
+    assert "variables not attributed" in wherry("size", "program")[0]
 
     binary, packages = measured(wherry, "program", "--source", "module")
     assert binary["owners"] == "relink"
@@ -100,7 +100,7 @@ def test_a_size_record_needs_no_source(wherry):
     shutil.rmtree(wherry.root / "cache")
     binary, _ = measured(wherry, "data:dev")
     assert binary["owners"] == "tables"
-    assert "not a record" in binary["notes"][0]
+    assert "not a symbol data record" in binary["notes"][0]
 
 
 @pytest.mark.parametrize(("strip", "cgo"), [(True, False), (False, False), (True, True)])

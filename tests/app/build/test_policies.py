@@ -50,7 +50,7 @@ def test_an_archive_for_docker_is_gzip(folder):
     """An old Docker has to read it; the reason is given."""
     made = call(folder, "--release", "-o", "type=docker,dest=app.tar")
 
-    assert "release: gzip 9, since a Docker older than 23" in made.err
+    assert "release: gzip 9, because Docker before 23" in made.err
     assert made.image.manifest.stack[-1].media_type == media.OCI_LAYER_GZIP
 
 

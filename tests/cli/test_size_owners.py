@@ -54,7 +54,7 @@ def test_a_stripped_program_with_source(wherry):
     binary, packages = measured(wherry, "program", "--source", "module")
     assert binary["owners"] == "relink"
     assert is_exact(packages)
-    assert "linked again" in wherry("size", "program")[0], "what is exact is remembered"
+    assert "relinked" in wherry("size", "program")[0], "what is exact is remembered"
 
 
 def test_another_source_is_not_believed(wherry):

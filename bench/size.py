@@ -37,7 +37,7 @@ from twins import (
     share,
 )
 from wherry.analysis.mapped import map_elf
-from wherry.analysis.program import Program as Read
+from wherry.analysis.program import AttributedProgram as Read
 from wherry.analysis.spans import Confidence
 
 PAGE = ROOT / "docs" / "benchmarks-size.md"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from hypothesis import strategies as st
 
-from wherry.layer.entry import BytesContent, Entry, Kind, Readable, sort_entries, with_parents
+from wherry.layer.entry import BytesContent, Entry, EntryKind, Readable, sort_entries, with_parents
 from wherry.layer.tar import read_tar, write_tar
 
 
@@ -14,7 +14,7 @@ def file(path: str, content: bytes = b"", **values: object) -> Entry:
     return Entry(
         **{
             "path": path,
-            "kind": Kind.FILE,
+            "kind": EntryKind.FILE,
             "mode": 0o644,
             "size": len(content),
             "content": BytesContent(content),
@@ -25,17 +25,17 @@ def file(path: str, content: bytes = b"", **values: object) -> Entry:
 
 def folder(path: str, **values: object) -> Entry:
     """A folder."""
-    return Entry(path=path, kind=Kind.FOLDER, **values)
+    return Entry(path=path, kind=EntryKind.FOLDER, **values)
 
 
 def link(path: str, target: str) -> Entry:
     """A symbolic link."""
-    return Entry(path=path, kind=Kind.SYMLINK, mode=0o777, target=target)
+    return Entry(path=path, kind=EntryKind.SYMLINK, mode=0o777, target=target)
 
 
 def hard(path: str, target: str) -> Entry:
     """A hard link."""
-    return Entry(path=path, kind=Kind.HARDLINK, mode=0o644, target=target)
+    return Entry(path=path, kind=EntryKind.HARDLINK, mode=0o644, target=target)
 
 
 def tar_of(*entries: Entry) -> bytes:
@@ -56,11 +56,11 @@ def contents(pairs: Iterable[tuple[Entry, Readable]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for entry, body in pairs:
         match entry.kind:
-            case Kind.FILE:
+            case EntryKind.FILE:
                 found[entry.path] = body.read(-1)
-            case Kind.SYMLINK:
+            case EntryKind.SYMLINK:
                 found[entry.path] = "-> " + entry.target
-            case Kind.HARDLINK:
+            case EntryKind.HARDLINK:
                 found[entry.path] = "== " + entry.target
             case _:
                 found[entry.path] = entry.kind
@@ -88,9 +88,9 @@ _xattrs = st.dictionaries(
 @st.composite
 def entries(draw: st.DrawFn) -> Entry:
     """Any entry a layer can have."""
-    kind = draw(st.sampled_from(Kind))
-    content = draw(st.binary(max_size=1500)) if kind is Kind.FILE else b""
-    target = draw(_paths) if kind in {Kind.SYMLINK, Kind.HARDLINK} else ""
+    kind = draw(st.sampled_from(EntryKind))
+    content = draw(st.binary(max_size=1500)) if kind is EntryKind.FILE else b""
+    target = draw(_paths) if kind in {EntryKind.SYMLINK, EntryKind.HARDLINK} else ""
     return Entry(
         path=draw(_paths),
         kind=kind,
@@ -100,10 +100,10 @@ def entries(draw: st.DrawFn) -> Entry:
         mtime=draw(st.integers(-(1 << 40), (1 << 40) - 1)),
         size=len(content),
         target=target,
-        content=BytesContent(content) if kind is Kind.FILE else None,
+        content=BytesContent(content) if kind is EntryKind.FILE else None,
         xattrs=draw(_xattrs),
         device=draw(st.tuples(st.integers(0, 4095), st.integers(0, 1048575)))
-        if kind in {Kind.CHAR, Kind.BLOCK}
+        if kind in {EntryKind.CHAR, EntryKind.BLOCK}
         else (0, 0),
     )
 
@@ -116,7 +116,7 @@ SMALL = sort_entries(
             file("srv/daß.txt", b"\xff" * 513, uid=1 << 24, gid=65532, mtime=1_700_000_000),
             link("etc/link", "../bin"),
             hard("bin/again", "etc/motd"),
-            Entry(path="run/pipe", kind=Kind.FIFO, mode=0o600),
+            Entry(path="run/pipe", kind=EntryKind.FIFO, mode=0o600),
             folder("tmp", mode=0o1777, xattrs={"user.note": b"a\0b"}),
         ]
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from wherry.layer.compress import Encoding, pack
-from wherry.layer.entry import BytesContent, Entry, Kind
+from wherry.layer.entry import BytesContent, Entry, EntryKind
 from wherry.oci import media
 from wherry.oci.config import History, ImageConfig, RootFS, RuntimeConfig
 from wherry.oci.descriptor import Descriptor, PlatformDocument
@@ -16,12 +16,12 @@ AMD64 = Platform("linux", "amd64")
 
 def file(path: str, content: bytes = b"", mode: int = 0o644) -> Entry:
     """Make a file."""
-    return Entry(path=path, kind=Kind.FILE, mode=mode, size=len(content), content=BytesContent(content))
+    return Entry(path=path, kind=EntryKind.FILE, mode=mode, size=len(content), content=BytesContent(content))
 
 
 def folder(path: str) -> Entry:
     """Make a folder."""
-    return Entry(path=path, kind=Kind.FOLDER)
+    return Entry(path=path, kind=EntryKind.FOLDER)
 
 
 def put_layers(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.layer.compress import Encoding, pack
-from wherry.layer.entry import BytesContent, Entry, FileContent, Kind, with_parents
+from wherry.layer.entry import BytesContent, Entry, EntryKind, FileContent, with_parents
 from wherry.oci import media
 from wherry.oci.config import ImageConfig, RootFS, RuntimeConfig
 from wherry.oci.descriptor import Descriptor
@@ -29,22 +29,22 @@ def file(path: str, content: bytes | Path, *, mode: int = 0o644, uid: int = 0, g
     """Make a file of bytes, or of a file that is here."""
     source = FileContent(content) if isinstance(content, Path) else BytesContent(content)
     size = content.stat().st_size if isinstance(content, Path) else len(content)
-    return Entry(path=path, kind=Kind.FILE, mode=mode, uid=uid, gid=gid, size=size, content=source)
+    return Entry(path=path, kind=EntryKind.FILE, mode=mode, uid=uid, gid=gid, size=size, content=source)
 
 
 def folder(path: str, mode: int = 0o755, uid: int = 0, gid: int = 0) -> Entry:
     """Make a folder."""
-    return Entry(path=path, kind=Kind.FOLDER, mode=mode, uid=uid, gid=gid)
+    return Entry(path=path, kind=EntryKind.FOLDER, mode=mode, uid=uid, gid=gid)
 
 
 def link(path: str, target: str) -> Entry:
     """Make a symbolic link."""
-    return Entry(path=path, kind=Kind.SYMLINK, mode=0o777, target=target)
+    return Entry(path=path, kind=EntryKind.SYMLINK, mode=0o777, target=target)
 
 
 def hard(path: str, target: str) -> Entry:
     """Make a hard link."""
-    return Entry(path=path, kind=Kind.HARDLINK, target=target)
+    return Entry(path=path, kind=EntryKind.HARDLINK, target=target)
 
 
 def make_image(

@@ -11,9 +11,9 @@ from wherry.oci.config import ImageConfig, RootFS, RuntimeConfig
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.manifest import Manifest
-from wherry.plan.from_dockerfile import Packing, Planned, Request, plan_dockerfile
-from wherry.plan.stage import Wishes
-from wherry.plan.steps import Step
+from wherry.plan.dockerfile import DockerfileTarget, PlannedImages, StageLayerOptions, plan_dockerfile
+from wherry.plan.graph import Step
+from wherry.plan.stage import StageOptions
 from wherry.platform import Platform
 
 AMD64 = Platform("linux", "amd64")
@@ -48,7 +48,7 @@ class Bases:
         return {"digest": f"digest of {name}"}
 
 
-def request(text: str, **values: Any) -> Request:
+def request(text: str, **values: Any) -> DockerfileTarget:
     """Ask for the last stage on one platform, with nothing else set."""
     standard: dict[str, Any] = {
         "file": parse(text),
@@ -58,18 +58,18 @@ def request(text: str, **values: Any) -> Request:
         "build_platform": AMD64,
         "implicit": False,
         "target": "",
-        "wishes": Wishes(),
+        "options": StageOptions(),
         "changes": RuntimeConfig(),
         "added": (),
         "annotations": (),
-        "packing": Packing(algorithm="gzip", level=5, encoder="isal 1"),
+        "packing": StageLayerOptions(algorithm="gzip", level=5, encoder="isal 1"),
         "no_cache": frozenset(),
-        "slot": "here",
+        "cache_scope": "here",
     }
-    return Request(**standard | values)
+    return DockerfileTarget(**standard | values)
 
 
-def planned(text: str, bases: Bases | None = None, **values: Any) -> Planned:
+def planned(text: str, bases: Bases | None = None, **values: Any) -> PlannedImages:
     """Plan a Dockerfile."""
     return plan_dockerfile(request(text, **values), bases or Bases())
 

@@ -9,7 +9,7 @@ import json
 from wherry.base.static import static_base
 from wherry.image.assemble import assemble
 from wherry.layer.compress import Encoding, pack
-from wherry.layer.entry import BytesContent, Entry, Kind
+from wherry.layer.entry import BytesContent, Entry, EntryKind
 from wherry.oci.config import History, RuntimeConfig
 from wherry.platform import Platform
 from wherry.store.memory import MemoryStore
@@ -41,7 +41,7 @@ def digests() -> dict[str, str]:
     """Pack, build the base and assemble; give each digest by what it is of."""
     store, platform = MemoryStore(), Platform.parse("linux/arm64")
     content = synthetic((1 << 20) + 300_000)
-    entry = Entry(path="app", kind=Kind.FILE, size=len(content), content=BytesContent(content))
+    entry = Entry(path="app", kind=EntryKind.FILE, size=len(content), content=BytesContent(content))
     found: dict[str, str] = {}
     for encoding in (Encoding("gzip", 5), Encoding("gzip", 6), Encoding("gzip", 9), Encoding("zstd", 9)):
         layer = pack([entry], encoding, store, threads=2)

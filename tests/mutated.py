@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wherry.analysis.program import Program
+from wherry.analysis.program import AttributedProgram
 from wherry.elf.reader import Elf
 
 _WORDS = (0, 1, 2, 7, 8, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFF)
@@ -24,7 +24,7 @@ class Target:
 def targets_of(binary: bytes) -> list[Target]:
     """Find where the tables of a Go program are: the file's, the pclntab's, the module data, types, symbols."""
     elf = Elf.parse(binary, "the original")
-    program = Program.of(elf)
+    program = AttributedProgram.of(elf)
     module, table, space = program.module, program.functions.table, program.space
     (phoff, shoff) = struct.unpack_from("<QQ", binary, 32)
 

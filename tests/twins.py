@@ -14,7 +14,7 @@ from gobuild import go_module
 from wherry.analysis.attribution import Attribution, attribute
 from wherry.analysis.mapped import map_elf
 from wherry.analysis.named_data import named_data
-from wherry.analysis.program import Program
+from wherry.analysis.program import AttributedProgram
 from wherry.analysis.spans import Confidence
 from wherry.elf.symbols import Symbols
 from wherry.golang.names import is_instance, package_of
@@ -141,7 +141,7 @@ RIGHT_TEXT = "".join(f"part {number * 104729} " for number in range(300))
 def attributed(path: Path, *, origin: bool = False, twin: Path | None = None) -> Attribution:
     """Settle a binary, by the symbols of its twin where one is given."""
     symbols = named_data(map_elf(twin)) if twin else None
-    return attribute(Program.of(map_elf(path), origin=origin, symbols=symbols))
+    return attribute(AttributedProgram.of(map_elf(path), origin=origin, symbols=symbols))
 
 
 def share(found: Attribution, confidence: Confidence) -> float:
@@ -202,7 +202,7 @@ def judged_by_units(stripped: Path, twin: Path) -> tuple[float, Counter[tuple[st
         exact. Code that is in no unit is C's, or
         marks of the linker.
     """
-    program, units = Program.of(map_elf(stripped)), units_of(twin)
+    program, units = AttributedProgram.of(map_elf(stripped)), units_of(twin)
     main = program.info.path if program.info else ""
     starts = np.array([start for start, _, _ in units])
     wrong, exactly = 0, Counter[tuple[str, str]]()

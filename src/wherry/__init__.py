@@ -21,10 +21,10 @@ _PLACES = {
     "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
     "wherry.app.build.result": ("BuildResult", "BuiltImage"),
     "wherry.app.images": ("OpenImage",),
-    "wherry.app.progress": ("Event", "Kind", "Moved"),
+    "wherry.app.progress": ("Event", "EventKind", "TransferCounts"),
     "wherry.app.session": ("Session",),
     "wherry.app.transfer": ("Loaded", "NamedImage"),
-    "wherry.app.tree": ("Node",),
+    "wherry.app.tree": ("TreeNode",),
     "wherry.errors": ("Cancelled", "InvalidUsage", "NotFound", "WherryError"),
     "wherry.finding": ("Finding", "Severity"),
     "wherry.layer.compress": ("Encoding",),
@@ -55,10 +55,10 @@ if TYPE_CHECKING:
     from wherry.app.build.options import DockerfileBuild, GoBuild
     from wherry.app.build.result import BuildResult, BuiltImage
     from wherry.app.images import OpenImage
-    from wherry.app.progress import Event, Kind, Moved
+    from wherry.app.progress import Event, EventKind, TransferCounts
     from wherry.app.session import Session
     from wherry.app.transfer import Loaded, NamedImage
-    from wherry.app.tree import Node
+    from wherry.app.tree import TreeNode
     from wherry.errors import Cancelled, InvalidUsage, NotFound, WherryError
     from wherry.finding import Finding, Severity
     from wherry.layer.compress import Encoding
@@ -73,20 +73,20 @@ __all__ = [
     "DockerfileBuild",
     "Encoding",
     "Event",
+    "EventKind",
     "Finding",
     "GoBuild",
     "InvalidUsage",
-    "Kind",
     "Loaded",
     "Logins",
-    "Moved",
     "NamedImage",
-    "Node",
     "NotFound",
     "OpenImage",
     "Platform",
     "Session",
     "Severity",
+    "TransferCounts",
+    "TreeNode",
     "WherryError",
     "__version__",
     "build",

@@ -13,7 +13,7 @@ from wherry.errors import NotFound
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.reference import SCHEME, names_registry
-from wherry.plan.steps import TakeBase
+from wherry.plan.graph import BaseOp
 from wherry.remote import RemoteBases, reference_of
 from wherry.store.copy import copy
 from wherry.store.disk import DiskStore
@@ -22,7 +22,7 @@ from wherry.store.images import image_for
 from wherry.store.results import Results
 
 if TYPE_CHECKING:
-    from wherry.layer.changes import Tree
+    from wherry.layer.changes import FileTree
 
 
 _COMMON = frozenset(
@@ -73,7 +73,7 @@ class Bases:
         self._remote = remote
         self._opened: dict[str, Located] = {}
         self._places: dict[str, bool] = {}
-        self._roots: dict[Digest, Tree] = {}
+        self._roots: dict[Digest, FileTree] = {}
 
     def content(self, name: str) -> Mapping[str, str]:
         """Name what decides the bytes of a base.
@@ -112,7 +112,7 @@ class Bases:
         """Tell whether a base's layer is where this build wants it."""
         return self._remote.holds(layer) if self._remote else self._store.sound(layer)
 
-    def take(self, action: TakeBase) -> Image:
+    def take(self, action: BaseOp) -> Image:
         """Have the base of one platform in the store."""
         if action.base in self.EMBEDDED:
             from wherry.base.static import scratch_base, static_base
@@ -127,13 +127,13 @@ class Bases:
         copy(image.descriptor, found.source, self._store)
         return image
 
-    def root(self, image: Image) -> "Tree":
+    def root(self, image: Image) -> "FileTree":
         """Read what lies in a base: its layers are streamed once."""
         digest = image.descriptor.digest
         if digest not in self._roots:
-            from wherry.layer.changes import Tree, layers_of
+            from wherry.layer.changes import FileTree, layers_of
 
-            self._roots[digest] = Tree.of(layers_of(self._store, image))
+            self._roots[digest] = FileTree.of(layers_of(self._store, image))
         return self._roots[digest]
 
     def folders(self, name: str, image: Image, wanted: tuple[str, ...], results: Results) -> frozenset[str]:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from wherry.app.build.options import FrontEnd
 from wherry.app.build.result import BuildResult, BuiltImage, BuiltStep
-from wherry.build.engine import Engine, Outcome, Performer
+from wherry.build.solver import Solver, StepExecutor, StepOutcome
 from wherry.errors import WherryError
 from wherry.host.process import Runner, SystemRunner
-from wherry.plan.steps import Plan, Step
+from wherry.plan.graph import Plan, Step
 from wherry.remote import Policy, RemoteBases
 from wherry.store.disk import DiskStore
 from wherry.store.results import Results
@@ -49,7 +49,7 @@ class Listener:
     def printed(self, step: str, text: str) -> None:
         """Hear what a step's program prints."""
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: StepOutcome) -> None:
         """Hear what came of a step."""
 
 
@@ -81,7 +81,7 @@ class Work(Protocol):
     """A front end's half of a build, while it is done."""
 
     @property
-    def performer(self) -> Performer:
+    def performer(self) -> StepExecutor:
         """Who does the steps."""
 
     @property
@@ -91,10 +91,10 @@ class Work(Protocol):
     def plan(self) -> Plan:
         """Plan what is to be done."""
 
-    def images(self, outcomes: Mapping[str, Outcome]) -> Sequence[BuiltImage]:
+    def images(self, outcomes: Mapping[str, StepOutcome]) -> Sequence[BuiltImage]:
         """Give the images that steps have made."""
 
-    def keep(self, outcomes: Mapping[str, Outcome], *, unchanged: bool) -> None:
+    def keep(self, outcomes: Mapping[str, StepOutcome], *, unchanged: bool) -> None:
         """Write what else is asked for, before any image is named."""
 
     def abandon(self) -> None:
@@ -115,7 +115,7 @@ class Work(Protocol):
         """Count the files that were looked at."""
 
 
-class Request(Protocol):
+class ImageRequest(Protocol):
     """What a front end is asked for."""
 
     @property
@@ -131,14 +131,14 @@ class LineResult:
     """What a build did, and what that depends on."""
 
     result: BuildResult
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, StepOutcome]
     trace: object
     """See `Work.trace`."""
     began: int
     """Nanoseconds since the epoch, before anything was read."""
 
 
-def build(setup: BuildSetup, request: Request) -> LineResult:
+def build(setup: BuildSetup, request: ImageRequest) -> LineResult:
     """Build every image and name it; nothing is named unless all of them are whole.
 
     Raises:
@@ -175,9 +175,9 @@ def build(setup: BuildSetup, request: Request) -> LineResult:
     return LineResult(result=result, outcomes=outcomes, trace=trace, began=began_ns)
 
 
-def _solve(setup: BuildSetup, results: Results, plan: Plan, work: Work) -> tuple[Mapping[str, Outcome], bool]:
+def _solve(setup: BuildSetup, results: Results, plan: Plan, work: Work) -> tuple[Mapping[str, StepOutcome], bool]:
     """Do what is not cached; tell whether all was."""
-    engine = Engine(
+    engine = Solver(
         results=results,
         locks=setup.cache / "locks",
         performer=work.performer,
@@ -203,5 +203,5 @@ def _name(store: DiskStore, images: Sequence[BuiltImage]) -> None:
                 store.tag(name, image.root)
 
 
-def _step(name: str, outcome: Outcome) -> BuiltStep:
+def _step(name: str, outcome: StepOutcome) -> BuiltStep:
     return BuiltStep(name=name, cached=outcome.cached, seconds=outcome.seconds, reasons=outcome.reasons)

@@ -12,7 +12,7 @@ from gobuild import PRINT, USER, go_binary
 from needs import need
 from wherry.analysis.amd64 import mentions
 from wherry.analysis.mapped import map_elf
-from wherry.analysis.program import Program
+from wherry.analysis.program import AttributedProgram
 
 _LINE = re.compile(r"^\s*([0-9a-f]+):\t.*\(%rip\).*# (?:0x)?([0-9a-f]+)", re.MULTILINE)
 
@@ -30,7 +30,7 @@ def disassembled(path: str, end: int) -> set[tuple[int, int]]:
 def test_what_objdump_reads(source):
     """Nothing is made up, and of ten thousand mentions at most one is missed."""
     path = go_binary(source, "-ldflags=-s")
-    program = Program.of(map_elf(path))
+    program = AttributedProgram.of(map_elf(path))
     starts = program.functions.starts
     code = program.space.read_on(program.text)[: int(starts[-1])]
 

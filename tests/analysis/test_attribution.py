@@ -27,8 +27,8 @@ from wherry.analysis.attribution import Attribution
 from wherry.analysis.data_claims import code_mentions, data_sections, ranges_of
 from wherry.analysis.mapped import map_elf
 from wherry.analysis.named_data import NamedData, named_data
-from wherry.analysis.program import Program
-from wherry.analysis.spans import Confidence, Kind, unique
+from wherry.analysis.program import AttributedProgram
+from wherry.analysis.spans import Confidence, SpanKind, unique
 from wherry.analysis.type_claims import type_claims
 from wherry.errors import InvalidDocument
 from wherry.golang.names import package_of
@@ -120,7 +120,7 @@ def test_units_agree(arch):
 @pytest.mark.slow
 def test_wrappers_of_anonymous_structs():
     """They bear no package's name, and are of the package that has the struct, not of the runtime."""
-    program = Program.of(map_elf(go_binary(ANONYMOUS, *STRIPPED)))
+    program = AttributedProgram.of(map_elf(go_binary(ANONYMOUS, *STRIPPED)))
     names, owners = program.functions.names, program.function_owners.tolist()
 
     found = {program.owners.names[owner] for name, owner in zip(names, owners, strict=True) if "go:struct {" in name}
@@ -156,7 +156,7 @@ def test_every_go(toolchain, arch):
     assert right["variables"] >= (0.9 if old else 0.95)
 
 
-def types_adjoin(program: Program) -> None:
+def types_adjoin(program: AttributedProgram) -> None:
     """Check that types were measured right: they lie one behind the other, and none begins inside another."""
     mentions = code_mentions(program, ranges_of(data_sections(program)))
     types = type_claims(program, unique(mentions.target)).types
@@ -175,7 +175,7 @@ def types_adjoin(program: Program) -> None:
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_types_lie_one_behind_the_other(arch):
     """Sizes of types are right where each ends before the next one begins, and most do so at once."""
-    types_adjoin(Program.of(map_elf(go_binary(PRINT, *STRIPPED, arch=arch))))
+    types_adjoin(AttributedProgram.of(map_elf(go_binary(PRINT, *STRIPPED, arch=arch))))
 
 
 @pytest.mark.peers
@@ -235,11 +235,11 @@ def test_planted_files_types_and_code(planted):
     assert owner_of(found, planted.read_bytes(), content) == {"example.com/planted/right": len(content)}
     assert owner_of(plain, planted.read_bytes(), content) == {"(unknown)": len(content)}
     right = names.index("example.com/planted/right")
-    embedded = (spans.owner == right) & (spans.kind == Kind.EMBED)
+    embedded = (spans.owner == right) & (spans.kind == SpanKind.EMBED)
     assert int(spans.sizes[embedded].sum()) == len(content)
     assert set(spans.confidence[embedded].tolist()) == {Confidence.EXACT}
     spans, left = plain.spans, plain.owners.names.index("example.com/planted/left")
-    for kind in (Kind.CODE, Kind.PCLNTAB):
+    for kind in (SpanKind.CODE, SpanKind.PCLNTAB):
         own = (spans.owner == left) & (spans.kind == kind)
         assert int(spans.sizes[own].sum()) > 0
         assert set(spans.confidence[own].tolist()) == {Confidence.EXACT}
@@ -333,7 +333,7 @@ def test_owners_are_packages_that_go_lists(arch):
 
     owners = {name for name in found.owners.names if not name.startswith("(")} - {"main"}
     assert owners <= listed | standard
-    code = found.spans.owner[found.spans.kind == Kind.CODE]
+    code = found.spans.owner[found.spans.kind == SpanKind.CODE]
     own = {found.owners.names[owner] for owner in np.unique(code).tolist()}
     assert own >= {package for package in listed if package.startswith("go.example.org/odd/")}
 
@@ -365,7 +365,7 @@ def test_sizes_of_code_are_nms():
             theirs[package_of(columns[3])] += int(columns[1])
             functions[package_of(columns[3])] += 1
 
-    table, ours_by_name = Program.of(map_elf(path)).functions, Counter[str]()
+    table, ours_by_name = AttributedProgram.of(map_elf(path)).functions, Counter[str]()
     for name, size in zip(table.names, table.sizes.tolist(), strict=True):
         ours_by_name[package_of(name)] += size
     for package in ("fmt", "strconv", "reflect", "os", "unicode/utf8"):

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from gobuild import HELLO, USER, go_binary, go_version
 from made_elf import made_elf
-from wherry.analysis.binary import MEANING, Binary, Kind, parts_of
+from wherry.analysis.binary import MEANING, Binary, PartKind, parts_of
 from wherry.analysis.mapped import map_elf
 from wherry.elf.reader import Elf
 
 STRIPPED = ("-trimpath", "-ldflags=-s")
 
 
-def sizes(binary: Path) -> dict[Kind, int]:
+def sizes(binary: Path) -> dict[PartKind, int]:
     """Give the bytes by kind."""
     return {part.kind: part.size for part in parts_of(map_elf(binary))}
 
@@ -30,8 +30,8 @@ def test_the_sum_is_the_file(arch):
     found = sizes(binary)
 
     assert sum(found.values()) == binary.stat().st_size
-    assert found[Kind.CODE] + found[Kind.PCLNTAB] > binary.stat().st_size / 2
-    assert Kind.SYMBOLS not in found
+    assert found[PartKind.CODE] + found[PartKind.PCLNTAB] > binary.stat().st_size / 2
+    assert PartKind.SYMBOLS not in found
 
 
 @pytest.mark.slow
@@ -42,11 +42,11 @@ def test_parts_are_the_sections():
 
     found = {part.kind: part.size for part in parts_of(elf)}
 
-    assert found[Kind.CODE] == stored[".text"]
-    assert found[Kind.PCLNTAB] == stored[".gopclntab"]
-    assert found[Kind.RODATA] == sum(stored[name] for name in (".rodata", ".typelink", ".itablink"))
+    assert found[PartKind.CODE] == stored[".text"]
+    assert found[PartKind.PCLNTAB] == stored[".gopclntab"]
+    assert found[PartKind.RODATA] == sum(stored[name] for name in (".rodata", ".typelink", ".itablink"))
     debug = sum(size for name, size in stored.items() if name.startswith(".debug"))
-    assert found[Kind.SYMBOLS] == debug + stored[".symtab"] + stored[".strtab"]
+    assert found[PartKind.SYMBOLS] == debug + stored[".symtab"] + stored[".strtab"]
     assert sum(found.values()) == len(elf.view)
 
 
@@ -55,7 +55,7 @@ def test_a_pie_has_relocations():
     """What only the dynamic linker reads has a kind of its own."""
     found = sizes(go_binary(HELLO, "-buildmode=pie"))
 
-    assert found[Kind.LINKING] > 50_000
+    assert found[PartKind.LINKING] > 50_000
 
 
 @pytest.mark.slow
@@ -86,13 +86,13 @@ def test_without_sections():
     """A file without a section table is all `other`; it has no build info."""
     binary = Binary.of(Elf.parse(made_elf(), "made"))
 
-    assert [part.kind for part in binary.parts] == [Kind.OTHER]
+    assert [part.kind for part in binary.parts] == [PartKind.OTHER]
     assert binary.go is None
 
 
 def test_every_kind_has_a_meaning():
     """The words for people are complete."""
-    assert set(MEANING) == set(Kind)
+    assert set(MEANING) == set(PartKind)
 
 
 @settings(max_examples=100, deadline=None)

@@ -7,7 +7,7 @@ from gobuild import HELLO, go_binary, go_version
 from wherry.analysis.content import content_of, made_by
 from wherry.digest import Digest
 from wherry.errors import BlobMissing, DigestMismatch
-from wherry.layer.entry import Entry, Kind
+from wherry.layer.entry import Entry, EntryKind
 from wherry.oci.config import History, RuntimeConfig
 from wherry.oci.image import Image
 from wherry.store.images import read_image
@@ -129,7 +129,7 @@ def test_a_broken_program(store):
 
 def test_hard_links_count_once(store):
     """A second name adds no bytes."""
-    link = Entry(path="b", kind=Kind.HARDLINK, target="a")
+    link = Entry(path="b", kind=EntryKind.HARDLINK, target="a")
 
     content = content_of(store, put(store, [file("a", b"12345"), link]))
 

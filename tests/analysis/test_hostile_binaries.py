@@ -13,12 +13,12 @@ import pytest
 from gobuild import HELLO, PRINT, go_binary
 from mutated import mutations
 from wherry.analysis.mapped import map_elf
-from wherry.analysis.program import Program
-from wherry.analysis.sizing import Measured, size_of
+from wherry.analysis.program import AttributedProgram
+from wherry.analysis.sizing import MeasuredBinary, size_of
 from wherry.elf.reader import Elf
 from wherry.errors import WherryError
 
-_MEASURED = Measured("made.up", "")
+_MEASURED = MeasuredBinary("made.up", "")
 _SLOWEST = 10.0
 """Seconds for one small binary, on a machine that does other things too."""
 
@@ -100,12 +100,12 @@ def test_a_go_that_is_not_known_yet():
 
 
 @pytest.fixture(scope="module")
-def symbols() -> Program:
+def symbols() -> AttributedProgram:
     """A small program with its symbol table."""
-    return Program.of(map_elf(go_binary(HELLO, "-ldflags=-w")))
+    return AttributedProgram.of(map_elf(go_binary(HELLO, "-ldflags=-w")))
 
 
-def filled(program: Program, address: int, size: int, pattern: bytes) -> bytes:
+def filled(program: AttributedProgram, address: int, size: int, pattern: bytes) -> bytes:
     """Fill a range of a program's file with a pattern."""
     offset = program.space.offset(address)
     assert offset is not None

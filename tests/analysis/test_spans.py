@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.analysis.spans import Blobs, Confidence, Kind, Spans, settle, unique
+from wherry.analysis.spans import Blobs, Confidence, SpanKind, Spans, settle, unique
 
 RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20), st.integers(1, 5)), max_size=8)
 
@@ -12,7 +12,7 @@ RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20), st.integers(
 def spans(rows: list[tuple[int, int, int]]) -> Spans:
     """Make spans of start, size and owner."""
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    return Spans.of(table[:, 0], table[:, 0] + table[:, 1], table[:, 2], Kind.DATA)
+    return Spans.of(table[:, 0], table[:, 0] + table[:, 1], table[:, 2], SpanKind.DATA)
 
 
 def painted(layers: list[Spans], low: int, high: int) -> list[int]:
@@ -29,7 +29,7 @@ def painted(layers: list[Spans], low: int, high: int) -> list[int]:
 def test_settled_as_painted(layers):
     """Settling many spans at once gives what painting bytes gives."""
     low, high = 10, 70
-    made = [*map(spans, layers), Spans.one(low, high, 0, Kind.OTHER)]
+    made = [*map(spans, layers), Spans.one(low, high, 0, SpanKind.OTHER)]
 
     settled = settle(low, high, made)
 

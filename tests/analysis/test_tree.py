@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from built_images import file, folder
 from wherry.analysis.tree import visible_files
-from wherry.layer.changes import Tree
-from wherry.layer.entry import Entry, Kind
+from wherry.layer.changes import FileTree
+from wherry.layer.entry import Entry, EntryKind
 from wherry.layer.tar import DEEPEST
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -24,7 +24,7 @@ ENTRIES = (
 
 def seen(*layers: list[Entry]) -> dict[str, tuple[int, int]]:
     """Give size and layer of each file after all layers."""
-    tree = Tree()
+    tree = FileTree()
     for layer in layers:
         tree.apply(layer)
     return {one.path: (one.size, one.layer) for one in visible_files(tree)}
@@ -45,11 +45,11 @@ def expected(layers: list[list[Entry]]) -> dict[str, tuple[int, int]]:
             path = f"/{entry.path}"
             if ".wh." in path:
                 continue
-            for above in _folders(path, including=entry.kind is Kind.FOLDER):
+            for above in _folders(path, including=entry.kind is EntryKind.FOLDER):
                 if kept.get(above) is not None:
                     del kept[above]
                 kept.setdefault(above, None)
-            if entry.kind is Kind.FILE:
+            if entry.kind is EntryKind.FILE:
                 kept = {one: known for one, known in kept.items() if not one.startswith(f"{path}/")}
                 kept[path] = (entry.size, place)
     return {path: one for path, one in kept.items() if one}
@@ -87,7 +87,7 @@ def test_folders_and_files_change_places():
     assert seen([file("a", b"1")], [file("a/x", b"1")]) == {"/a/x": (1, 1)}
 
 
-@pytest.mark.parametrize("kind", [Kind.SYMLINK, Kind.CHAR, Kind.FIFO])
+@pytest.mark.parametrize("kind", [EntryKind.SYMLINK, EntryKind.CHAR, EntryKind.FIFO])
 def test_what_has_no_bytes_is_no_file(kind):
     """Links and devices are not listed; they hide what was there."""
     assert seen([file("a", b"1")], [Entry(path="a", kind=kind, target="b")]) == {}
@@ -95,7 +95,7 @@ def test_what_has_no_bytes_is_no_file(kind):
 
 def test_hard_links_count_once():
     """A second name has no bytes of its own."""
-    link = Entry(path="b", kind=Kind.HARDLINK, target="a")
+    link = Entry(path="b", kind=EntryKind.HARDLINK, target="a")
 
     assert seen([file("a", b"12"), link]) == {"/a": (2, 0), "/b": (0, 0)}
 
@@ -110,7 +110,7 @@ def test_deep_paths():
 
 def test_through_a_link():
     """A path that leads through a link of a lower layer is where the link leads."""
-    base = [folder("usr/lib"), Entry(path="lib", kind=Kind.SYMLINK, target="usr/lib")]
+    base = [folder("usr/lib"), Entry(path="lib", kind=EntryKind.SYMLINK, target="usr/lib")]
 
     assert seen(base, [file("lib/x", b"1")]) == {"/usr/lib/x": (1, 1)}
 

@@ -104,7 +104,7 @@ def test_progress_is_events(stored):
     copied = wherry.copy("web:dev", "oci:layout:web", session=stored, progress=heard.append)
 
     assert copied.root == stored.store.resolve("web:dev")
-    assert [heard[0].kind, heard[-1].kind] == [wherry.Kind.STEP, wherry.Kind.DONE]
+    assert [heard[0].kind, heard[-1].kind] == [wherry.EventKind.STEP, wherry.EventKind.DONE]
     assert heard[-1].moved.blobs == 7
     assert heard[-1].moved.sent == sum(blob.size for blob in _blobs(stored, "web:dev"))
 

@@ -17,7 +17,7 @@ from needs import corpus
 from wherry.base.static import ENCODING, scratch_base, static_base, static_base_key
 from wherry.layer.changes import flatten, layers_of
 from wherry.layer.compress import Encoding
-from wherry.layer.entry import Entry, Kind
+from wherry.layer.entry import Entry, EntryKind
 from wherry.oci import media
 from wherry.oci.image import Image
 from wherry.platform import ALL, Platform
@@ -81,7 +81,7 @@ def test_facts_that_users_rely_on(entries, files, base):
     for wanted in expected["dirs"]:
         found = entries[wanted["path"].lstrip("/")]
         owner = (wanted.get("uid", 0), wanted.get("gid", 0))
-        assert (found.kind, found.mode, (found.uid, found.gid)) == (Kind.FOLDER, int(wanted["mode"], 8), owner)
+        assert (found.kind, found.mode, (found.uid, found.gid)) == (EntryKind.FOLDER, int(wanted["mode"], 8), owner)
     assert [path for path in expected["files"] if path.lstrip("/") not in entries] == ["/etc/mime.types"]
     settings = base.config.runtime
     assert settings.user == expected["config"]["nonroot"]["User"]
@@ -114,20 +114,20 @@ def test_zones(files, wheel):
     """Every zone that Python's tzdata knows is there, links resolved, and is a zone file."""
     prefix = "usr/share/zoneinfo/"
     zones = {path.removeprefix(prefix): seen for path, seen in files.items() if path.startswith(prefix)}
-    names = {name for name, seen in zones.items() if seen is not Kind.FOLDER}
+    names = {name for name, seen in zones.items() if seen is not EntryKind.FOLDER}
 
     assert names == wheel
     assert len(names) > 500
     for seen in zones.values():
         if isinstance(seen, str):
             seen = files[seen.removeprefix("== ")]  # noqa: PLW2901 - a hard link stands for its target
-        assert seen is Kind.FOLDER or seen.startswith(b"TZif")
+        assert seen is EntryKind.FOLDER or seen.startswith(b"TZif")
 
 
 def test_everything_is_of_time_zero(entries):
     """No file has a time, so a rebuild next year is the same blob."""
     assert {entry.mtime for entry in entries.values()} == {0}
-    assert {entry.kind for entry in entries.values()} == {Kind.FILE, Kind.FOLDER, Kind.HARDLINK}
+    assert {entry.kind for entry in entries.values()} == {EntryKind.FILE, EntryKind.FOLDER, EntryKind.HARDLINK}
     assert all(re.fullmatch(r"[!-~]+", path) for path in entries)
 
 

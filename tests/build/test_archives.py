@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from wherry.build.archives import is_archive, open_archive
-from wherry.build.gather import name_in
+from wherry.build.copy_sources import name_in
 from wherry.layer.header import InvalidArchive
 
 

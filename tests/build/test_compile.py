@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wherry.build import compile as go
 from wherry.build.compile import GoFlags
 from wherry.errors import InvalidUsage
-from wherry.source.inputs import Kind
+from wherry.source.inputs import InputKind
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_files_that_flags_name(tmp_path: Path):
     found = list(go.flag_inputs(("-pgo=p.prof", "-overlay=o.json", "-modfile=x.mod", "-tags=a"), tmp_path))
     names = ["default.pgo", "p.prof", "o.json", "a.go", "b.go", "gone.go", "x.mod", "x.sum"]
 
-    assert found == [(str(tmp_path / name), Kind.FILE) for name in names]
+    assert found == [(str(tmp_path / name), InputKind.FILE) for name in names]
 
 
 @pytest.mark.parametrize("overlay", ["", "[]", "{", '{"Replace": {}}'])

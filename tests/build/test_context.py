@@ -10,7 +10,7 @@ import pytest
 
 from wherry.build.context import LocalContext
 from wherry.errors import WherryError
-from wherry.sandbox.spec import Copy
+from wherry.sandbox.spec import CopySpec
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "context"
 
 
-def copy(path: str = "/", **values: Any) -> Copy:
+def copy(path: str = "/", **values: Any) -> CopySpec:
     """Take one path, as a plain COPY does."""
     standard: dict[str, Any] = {
         "action": "copy",
@@ -41,10 +41,10 @@ def copy(path: str = "/", **values: Any) -> Copy:
         "owner": None,
         "mtime": -1,
     }
-    return Copy(**standard | values)  # type: ignore[typeddict-item]
+    return CopySpec(**standard | values)  # type: ignore[typeddict-item]
 
 
-def key(folder: Path, *copies: Copy, patterns: tuple[str, ...] = ()) -> str:
+def key(folder: Path, *copies: CopySpec, patterns: tuple[str, ...] = ()) -> str:
     """Give the content key of copies, looked at afresh."""
     return LocalContext(folder, patterns).take(copies or [copy()]).digest
 

@@ -3,8 +3,8 @@
 import pytest
 
 from wherry.build.files import entries_of
-from wherry.layer.entry import Kind
-from wherry.plan.steps import AddedFile
+from wherry.layer.entry import EntryKind
+from wherry.plan.graph import AddedFile
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def test_folders_come_first_with_one_time(source):
     entries = entries_of([AddedFile(str(source), "/etc/app/config", 0o600, 1, 2)], 5, None)
 
     assert [(entry.path, entry.kind, entry.mtime) for entry in entries] == [
-        ("etc", Kind.FOLDER, 5),
-        ("etc/app", Kind.FOLDER, 5),
-        ("etc/app/config", Kind.FILE, 5),
+        ("etc", EntryKind.FOLDER, 5),
+        ("etc/app", EntryKind.FOLDER, 5),
+        ("etc/app/config", EntryKind.FILE, 5),
     ]
     assert (entries[-1].mode, entries[-1].uid, entries[-1].gid, entries[-1].size) == (0o600, 1, 2, 4)
 

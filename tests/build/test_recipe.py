@@ -6,13 +6,13 @@ import pytest
 
 from wherry.build.recipe import SecretPublished, recipe_text, refuse_secrets, values_of
 from wherry.finding import Finding, Severity
-from wherry.plan.steps import Compile
+from wherry.plan.graph import CompileOp
 from wherry.platform import Platform
 
 
-def compiling(*flags: str, public: tuple[str, ...] = ()) -> Compile:
+def compiling(*flags: str, public: tuple[str, ...] = ()) -> CompileOp:
     """A compile step with these flags."""
-    return Compile("/src", Platform("linux", "amd64"), flags, {}, "go", stamp=False, public=public)
+    return CompileOp("/src", Platform("linux", "amd64"), flags, {}, "go", stamp=False, public=public)
 
 
 def test_dotted_names_are_objects():

@@ -10,7 +10,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import encode
 from wherry.oci.image import Image
 from wherry.oci.manifest import Manifest
-from wherry.source.inputs import Input, Kind
+from wherry.source.inputs import Input, InputKind
 
 
 def test_an_image_is_read_back():
@@ -42,23 +42,27 @@ def test_a_manifests_descriptor_is_read_back():
         descriptor_of(b"{}")
 
 
-def observed(*inputs: tuple[str, Kind, bytes], stamped: str = "") -> Observed:
+def observed(*inputs: tuple[str, InputKind, bytes], stamped: str = "") -> Observed:
     """What a step read."""
     return Observed(tuple(Input(path, kind, content) for path, kind, content in inputs), stamped)
 
 
-A, B = ("/a.go", Kind.FILE, b"1"), ("/b.go", Kind.FILE, b"1")
+A, B = ("/a.go", InputKind.FILE, b"1"), ("/b.go", InputKind.FILE, b"1")
 
 
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
         (observed(A, B), observed(A, B), ()),
-        (observed(A), observed(("/a.go", Kind.FILE, b"2")), ("/a.go changed",)),
+        (observed(A), observed(("/a.go", InputKind.FILE, b"2")), ("/a.go changed",)),
         (observed(A), observed(A, B), ("/b.go is read now",)),
         (observed(A, B), observed(B), ("/a.go is no longer read",)),
-        (observed(("/d", Kind.FOLDER, b"1")), observed(("/d", Kind.FOLDER, b"2")), ("/d: a file came or went",)),
-        (observed(("/d", Kind.TREE, b"1")), observed(("/d", Kind.TREE, b"2")), ("/d: a file came or went",)),
+        (
+            observed(("/d", InputKind.FOLDER, b"1")),
+            observed(("/d", InputKind.FOLDER, b"2")),
+            ("/d: a file came or went",),
+        ),
+        (observed(("/d", InputKind.TREE, b"1")), observed(("/d", InputKind.TREE, b"2")), ("/d: a file came or went",)),
         (observed(A, B), observed(B, A), ()),
         (observed(stamped="1"), observed(stamped="2"), ("the commit it records changed: 1 → 2",)),
         (observed(), observed(stamped="2"), ("the commit it records changed: none → 2",)),
@@ -72,6 +76,8 @@ def test_differences(before, after, words):
 
 def test_a_stamp_is_no_difference():
     """A file that was only touched has the same content."""
-    before, after = (Observed((Input("/a", Kind.FILE, b"1", stamp),)) for stamp in ((1, 1, 1, 1, 1), (1, 2, 2, 1, 1)))
+    before, after = (
+        Observed((Input("/a", InputKind.FILE, b"1", stamp),)) for stamp in ((1, 1, 1, 1, 1), (1, 2, 2, 1, 1))
+    )
 
     assert differences(before, after) == ()

@@ -5,12 +5,12 @@ import zlib
 import pytest
 
 from wherry.build.why import Version, reasons
-from wherry.plan.stage_steps import Execute, Gather
-from wherry.plan.steps import Step
+from wherry.plan.graph import Step
+from wherry.plan.ops import CopyOp, RunOp
 from wherry.platform import Platform
 
-COPY = Step("[2/3] COPY . .", Gather((), "/"), ("FROM base",))
-RUN = Step("[3/3] RUN x", Execute(("x",), (), "/", "", Platform("linux", "amd64")), ("FROM base", "[2/3] COPY . ."))
+COPY = Step("[2/3] COPY . .", CopyOp((), "/"), ("FROM base",))
+RUN = Step("[3/3] RUN x", RunOp(("x",), (), "/", "", Platform("linux", "amd64")), ("FROM base", "[2/3] COPY . ."))
 
 
 def version(fields: dict[str, str] | None = None, files: dict[str, str] | None = None, **texts: str) -> Version:

@@ -18,7 +18,7 @@ import pytest
 from cli_shell import Shell
 from registries import Running, distribution
 from small_images import put_image, put_index
-from wherry.cli import again
+from wherry.cli import replay
 from wherry.cli.main import run
 from wherry.cli.world import World
 
@@ -107,22 +107,22 @@ def _blocked(user: User) -> None:
 
 def _another_boot(user: User) -> None:
     """Have the records be of another run of the machine."""
-    for file in (user.shell.root / "cache" / again.FOLDER).iterdir():
+    for file in (user.shell.root / "cache" / replay.FOLDER).iterdir():
         _rewritten(file, boot="another")
 
 
 def _rewritten(file: Path, **values: str) -> None:
     """Have a record say something else, as one that wherry wrote."""
     with file.open("r+b") as record:
-        record.seek(again._CHECK)
+        record.seek(replay._CHECK)
         head = marshal.load(record)  # noqa: S302 - the test's own file
         rest = record.read()
-        record.seek(again._CHECK)
+        record.seek(replay._CHECK)
         marshal.dump({**head, **values}, record)
         record.write(rest)
         record.truncate()
-        record.seek(again._CHECK)
-        check = again._check_of(record)
+        record.seek(replay._CHECK)
+        check = replay._check_of(record)
         record.seek(0)
         record.write(check)
 
@@ -276,7 +276,7 @@ def test_the_list_of_images_is_replayed(user: User):
     """The second call is answered by the record: so it is, once its text there is another."""
     time.sleep(0.1)
     printed, _ = user.wherry("images")
-    (record,) = (user.shell.root / "cache" / again.FOLDER).iterdir()
+    (record,) = (user.shell.root / "cache" / replay.FOLDER).iterdir()
     _rewritten(record, printed="from the record\n")
 
     assert "web:1" in printed
@@ -292,7 +292,7 @@ def test_a_clock_that_goes_back_leaves_no_record(user: User, jump: int):
     world = World(out, err, shell.environment, shell.root, clock=lambda: next(times), call=("images",))
 
     assert run(["images"], world) == 0
-    assert (shell.root / "cache" / again.FOLDER).exists() == (jump == 0)
+    assert (shell.root / "cache" / replay.FOLDER).exists() == (jump == 0)
 
 
 def _config(user: User) -> Path:

@@ -12,7 +12,7 @@ import yaml
 from cli_shell import Shell
 from needs import need
 from registries import distribution
-from wherry.app.build.ko import Naming
+from wherry.app.build.ko import KoNaming
 from wherry.store.images import images_of
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def test_resolve(wherry, registry):
 
     wherry("resolve", "-f", "k8s/", "--no-vcs", "--platform", "linux/amd64")
 
-    naming = Naming(f"{registry.host}/team", "")
+    naming = KoNaming(f"{registry.host}/team", "")
     images = {}
     for name in ("api", "worker"):
         repository = naming.repository(f"example.com/app/cmd/{name}")
@@ -205,10 +205,12 @@ def test_names():
     """Ko's ways to name an image."""
     path = "github.com/Acme/app/cmd/API"
 
-    assert Naming("r/x", "preserve").names(path) == ("r/x/github.com/acme/app/cmd/api:latest",)
-    assert Naming("r/x", "base", ("a", "b")).names(path) == ("r/x/api:a", "r/x/api:b")
-    assert Naming("r/x", "bare").names(path) == ("r/x:latest",)
-    assert Naming("r/x", "").names("github.com/google/ko/test") == ("r/x/test-46c4b272b3716c422d5ff6dfc7547fa9:latest",)
+    assert KoNaming("r/x", "preserve").names(path) == ("r/x/github.com/acme/app/cmd/api:latest",)
+    assert KoNaming("r/x", "base", ("a", "b")).names(path) == ("r/x/api:a", "r/x/api:b")
+    assert KoNaming("r/x", "bare").names(path) == ("r/x:latest",)
+    assert KoNaming("r/x", "").names("github.com/google/ko/test") == (
+        "r/x/test-46c4b272b3716c422d5ff6dfc7547fa9:latest",
+    )
 
 
 def test_a_push_of_an_image_that_is_named(wherry):

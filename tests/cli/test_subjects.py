@@ -8,7 +8,7 @@ from wherry.app.subjects import subjects
 from wherry.cli.world import World
 from wherry.digest import Digest
 from wherry.errors import NotFound
-from wherry.layer.entry import Entry, Kind
+from wherry.layer.entry import Entry, EntryKind
 
 ELF, MACHO, PE = (magic.ljust(64, b"\0") for magic in (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"MZ"))
 
@@ -17,7 +17,7 @@ ELF, MACHO, PE = (magic.ljust(64, b"\0") for magic in (b"\x7fELF", b"\xcf\xfa\xe
 def world(tmp_path):
     """A folder, and a store with an image whose second layer hides a program of the first."""
     shell = Shell(tmp_path)
-    link = Entry(path="bin/linked", kind=Kind.HARDLINK, target="bin/big")
+    link = Entry(path="bin/linked", kind=EntryKind.HARDLINK, target="bin/big")
     first = [file("bin/big", ELF + bytes(900), 0o755), file("bin/hidden", ELF + b"old", 0o755), link]
     second = [
         file("bin/hidden", ELF + b"newer", 0o755), file("bin/mac", MACHO, 0o755), file("data", ELF, 0o644),

@@ -15,7 +15,7 @@ from needs import need
 from wherry.analysis.objects import ObjectFile, sections_of, whole
 from wherry.errors import InvalidDocument, WherryError
 from wherry.foreign import macho, pe
-from wherry.foreign.parts import Part
+from wherry.foreign.parts import FilePart
 
 SYSTEMS = [("darwin", "amd64"), ("darwin", "arm64"), ("windows", "amd64"), ("windows", "386"), ("windows", "arm64")]
 
@@ -138,7 +138,7 @@ def test_any_bytes(content, magic):
 def test_every_byte_once(ranges, size):
     """Whatever parts lie over each other, what is given covers the file in order, without a hole."""
     at = 0
-    for part in whole([Part(str(number), *one, "data") for number, one in enumerate(ranges)], size):
+    for part in whole([FilePart(str(number), *one, "data") for number, one in enumerate(ranges)], size):
         assert part.offset == at
         assert part.size > 0
         at += part.size

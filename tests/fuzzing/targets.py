@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 from contextlib import suppress
 
-from wherry.analysis.program import Program
+from wherry.analysis.program import AttributedProgram
 from wherry.dockerfile.ignore import Patterns, read_ignore_file
 from wherry.dockerfile.lint import lint
 from wherry.dockerfile.notes import Around
@@ -17,7 +17,7 @@ from wherry.elf.symbols import Symbols
 from wherry.errors import WherryError
 from wherry.golang.buildinfo import BuildInfo, parse_modinfo
 from wherry.layer.changes import flatten
-from wherry.layer.entry import Limits
+from wherry.layer.entry import ArchiveLimits
 from wherry.layer.tar import read_tar
 from wherry.oci.config import ImageConfig
 from wherry.oci.layout import Layout
@@ -27,7 +27,7 @@ from wherry.platform import Platform
 from wherry.registry.challenge import challenges
 from wherry.settings.docker_config import DockerConfig
 
-_LIMITS = Limits(entries=1000, size=1 << 20)
+_LIMITS = ArchiveLimits(entries=1000, size=1 << 20)
 _AMD64 = Platform("linux", "amd64")
 _AROUND = Around(platform=_AMD64, build_platform=_AMD64)
 
@@ -72,7 +72,7 @@ def elf(blob: bytes) -> None:
     """Read bytes as a program: tables, symbols, notes, what it needs, and what Go left in it."""
     with suppress(WherryError):
         found = Elf.parse(blob, "it")
-        for read in (_words, Dynamic.of, Symbols.of, AddressSpace.of, Program.of):
+        for read in (_words, Dynamic.of, Symbols.of, AddressSpace.of, AttributedProgram.of):
             with suppress(WherryError):
                 read(found)
 

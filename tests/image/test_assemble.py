@@ -19,7 +19,7 @@ from wherry.layer.compress import Encoding, pack
 from wherry.layer.entry import Entry
 from wherry.layer.unpack import unpack
 from wherry.oci import media
-from wherry.oci.config import Healthcheck, History, ImageConfig, Layer, RootFS, RuntimeConfig
+from wherry.oci.config import HealthcheckConfig, History, ImageConfig, Layer, RootFS, RuntimeConfig
 from wherry.oci.image import Image
 from wherry.oci.manifest import Index, Manifest
 from wherry.platform import Platform
@@ -71,7 +71,7 @@ def test_same_input_same_digest():
 BASE = RuntimeConfig(  # noqa: S604 - an image config has a shell
     user="65532", env=("PATH=/bin", "A=1", "B=2"), entrypoint=("/base",), cmd=("--base",), labels={"a": "1", "b": "2"},
     exposed_ports={"80/tcp": {}}, volumes={"/v": {}}, working_dir="/w", stop_signal="SIGTERM",
-    healthcheck=Healthcheck(test=("CMD", "x")), on_build=("RUN x",), shell=("/bin/sh",),
+    healthcheck=HealthcheckConfig(test=("CMD", "x")), on_build=("RUN x",), shell=("/bin/sh",),
 )  # fmt: skip
 
 

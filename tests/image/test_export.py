@@ -14,7 +14,7 @@ from wherry.digest import Digest
 from wherry.errors import BlobMissing, CannotWrite, InvalidUsage
 from wherry.image.export import Form, export, folder_of
 from wherry.layer.compress import Encoding, pack
-from wherry.layer.entry import BytesContent, Entry, Kind
+from wherry.layer.entry import BytesContent, Entry, EntryKind
 from wherry.oci import media
 from wherry.oci.config import ImageConfig, Layer, RootFS, RuntimeConfig
 from wherry.oci.descriptor import Descriptor, PlatformDocument
@@ -27,21 +27,21 @@ from wherry.store.open import open_images
 
 def file(path: str, content: bytes, mode: int = 0o644) -> Entry:
     """Make a file's entry."""
-    return Entry(path=path, kind=Kind.FILE, mode=mode, size=len(content), content=BytesContent(content))
+    return Entry(path=path, kind=EntryKind.FILE, mode=mode, size=len(content), content=BytesContent(content))
 
 
 BASE = [
-    Entry(path="etc", kind=Kind.FOLDER),
+    Entry(path="etc", kind=EntryKind.FOLDER),
     file("etc/gone", b"gone"),
     file("etc/passwd", b"root:x:0:0::/:/\n"),
-    Entry(path="tmp", kind=Kind.FOLDER, mode=0o1777),
+    Entry(path="tmp", kind=EntryKind.FOLDER, mode=0o1777),
 ]
 OWN = [
-    Entry(path="app", kind=Kind.FOLDER, mode=0o555),
+    Entry(path="app", kind=EntryKind.FOLDER, mode=0o555),
     file("app/api", b"\x7fELF", 0o755),
-    Entry(path="app/latest", kind=Kind.SYMLINK, mode=0o777, target="/app/api"),
+    Entry(path="app/latest", kind=EntryKind.SYMLINK, mode=0o777, target="/app/api"),
     file("etc/.wh.gone", b""),
-    Entry(path="app/twin", kind=Kind.HARDLINK, target="app/api"),
+    Entry(path="app/twin", kind=EntryKind.HARDLINK, target="app/api"),
 ]
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from archives import contents, file, folder, hard, link, opener, reread
 from needs import corpus
-from wherry.layer.changes import OPAQUE, Tree, flatten, hidden_by, is_bookkeeping, packable
-from wherry.layer.entry import Entry, Kind
+from wherry.layer.changes import OPAQUE, FileTree, flatten, hidden_by, is_bookkeeping, packable
+from wherry.layer.entry import Entry, EntryKind
 from wherry.layer.header import InvalidArchive
 from wherry.layer.tar import read_tar, write_tar
 
@@ -19,7 +19,7 @@ from wherry.layer.tar import read_tar, write_tar
 def flat(*layers: list[Entry]) -> dict[str, object]:
     """Flatten, without the folders."""
     found = contents(flatten([opener(*layer) for layer in layers]))
-    return {path: seen for path, seen in found.items() if seen is not Kind.FOLDER}
+    return {path: seen for path, seen in found.items() if seen is not EntryKind.FOLDER}
 
 
 CASES = {
@@ -114,7 +114,7 @@ def test_whiteouts_are_told():
     assert is_bookkeeping(file(".wh..wh.plnk/9"))
 
 
-TREE = Tree()
+TREE = FileTree()
 TREE.apply([
     file("usr/lib64/ld.so"), link("lib64", "usr/lib64"), link("abs", "/usr/lib64"), link("up", "../../usr"),
     link("file", "lib64/ld.so"), link("dangling", "nowhere"), link("loop", "loop"),
@@ -165,7 +165,7 @@ def _naive(layers: list[list[Entry]]) -> dict[str, object]:
             parts = entry.path.split("/")
             for depth in range(1, len(parts)):
                 seen.pop("/".join(parts[:depth]), None)
-            if entry.kind is Kind.FILE:
+            if entry.kind is EntryKind.FILE:
                 seen = {path: what for path, what in seen.items() if not path.startswith(f"{entry.path}/")}
                 seen[entry.path] = entry.content.blob
             else:

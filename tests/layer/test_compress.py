@@ -18,7 +18,7 @@ from wherry.errors import InvalidUsage
 from wherry.layer import compress
 from wherry.layer.compress import DEFAULT, Encoding, pack, zstd_workers
 from wherry.layer.decompress import open_layer
-from wherry.layer.entry import Entry, FileContent, Kind
+from wherry.layer.entry import Entry, EntryKind, FileContent
 from wherry.layer.tar import FileChanged
 from wherry.oci import media
 from wherry.store.memory import MemoryStore
@@ -118,7 +118,9 @@ def test_a_failure_stores_nothing(encoding, tmp_path):
     (tmp_path / "app").write_bytes(b"x" * (3 << 20))
     store = MemoryStore()
     with pytest.raises(FileChanged):
-        pack([Entry(path="a", kind=Kind.FILE, size=9 << 20, content=FileContent(tmp_path / "app"))], encoding, store)
+        pack(
+            [Entry(path="a", kind=EntryKind.FILE, size=9 << 20, content=FileContent(tmp_path / "app"))], encoding, store
+        )
 
     assert store.blobs == {}
 

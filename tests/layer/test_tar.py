@@ -15,7 +15,7 @@ from archives import SMALL, entries, file, folder, hard, link, reread, tar_of
 from needs import need
 from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.layer import header
-from wherry.layer.entry import Entry, FileContent, Kind, Limits, sort_entries, with_parents
+from wherry.layer.entry import ArchiveLimits, Entry, EntryKind, FileContent, sort_entries, with_parents
 from wherry.layer.header import Header, InvalidArchive
 from wherry.layer.tar import FileChanged, read_tar
 
@@ -59,7 +59,7 @@ def test_damage_never_crashes(data):
         archive[header_at + 148 : header_at + 156] = b"%06o\0 " % sum(block)
     cut = archive[: data.draw(st.integers(0, len(archive)))]
     try:
-        read = list(read_tar(io.BytesIO(cut), limits=Limits(entries=20, size=1 << 20)))
+        read = list(read_tar(io.BytesIO(cut), limits=ArchiveLimits(entries=20, size=1 << 20)))
     except WherryError:
         return
 
@@ -114,7 +114,7 @@ def test_gnu_tars_forms(form, tmp_path):
         cwd=tmp_path, capture_output=True, check=True,
     )  # fmt: skip
 
-    assert reread(made.stdout) == {"a": Kind.FOLDER, f"a/{name}": b"x" * 700, "link": "-> a"}
+    assert reread(made.stdout) == {"a": EntryKind.FOLDER, f"a/{name}": b"x" * 700, "link": "-> a"}
 
 
 @pytest.mark.parametrize("form", ["gnu", "posix"])
@@ -190,7 +190,7 @@ def test_paths_are_made_relative(name):
 def test_limits():
     """More entries or bytes than accepted stop the reader."""
     archive = tar_of(file("a", b"x" * 600), file("b", b"x" * 600))
-    for limits in (Limits(entries=1), Limits(size=1000)):
+    for limits in (ArchiveLimits(entries=1), ArchiveLimits(size=1000)):
         with pytest.raises(InvalidArchive):
             list(read_tar(io.BytesIO(archive), limits=limits))
 
@@ -218,11 +218,11 @@ def test_a_file_that_changes(tmp_path, now):
     path = tmp_path / "app"
     path.write_bytes(now)
     with pytest.raises(FileChanged) as caught:
-        tar_of(Entry(path="app", kind=Kind.FILE, size=10, content=FileContent(path)))
+        tar_of(Entry(path="app", kind=EntryKind.FILE, size=10, content=FileContent(path)))
 
     assert caught.value.hint
     with pytest.raises(NotFound):
-        tar_of(Entry(path="app", kind=Kind.FILE, size=10, content=FileContent(Path("gone"))))
+        tar_of(Entry(path="app", kind=EntryKind.FILE, size=10, content=FileContent(Path("gone"))))
 
 
 @pytest.mark.parametrize("path", ["/abs", "a//b", "a/../b", "./a", "a\0b", ".."])

@@ -15,7 +15,7 @@ from archives import SMALL, file, folder, hard, link, opener, tar_of
 from needs import need, need_root
 from wherry.errors import CannotWrite, WherryError
 from wherry.layer.changes import flatten
-from wherry.layer.entry import Entry, Kind, Limits
+from wherry.layer.entry import ArchiveLimits, Entry, EntryKind
 from wherry.layer.header import InvalidArchive
 from wherry.layer.tar import read_tar
 from wherry.layer.unpack import Unpacked, unpack
@@ -101,14 +101,14 @@ def test_refused(entries, tmp_path):
 
 def test_limits(tmp_path):
     """More entries or bytes than accepted stop it."""
-    for limits in (Limits(entries=1), Limits(size=1000)):
+    for limits in (ArchiveLimits(entries=1), ArchiveLimits(size=1000)):
         with pytest.raises(InvalidArchive):
             unpacked(tmp_path / "in", file("a", b"x" * 600), file("b", b"x" * 600), limits=limits)
 
 
 def test_devices_are_skipped(tmp_path):
     """No root, no nodes; the notice names them."""
-    done = unpacked(tmp_path / "in", Entry(path="dev/null", kind=Kind.CHAR, device=(1, 3)), file("a"))
+    done = unpacked(tmp_path / "in", Entry(path="dev/null", kind=EntryKind.CHAR, device=(1, 3)), file("a"))
 
     assert done.skipped == ["dev/null: a device node"]
     assert not (tmp_path / "in/dev/null").exists()

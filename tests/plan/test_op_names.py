@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from wherry.plan.steps import Action, Step, TakeBase
+from wherry.plan.graph import Action, BaseOp, Step
 from wherry.platform import Platform
 
 NAMES = {
@@ -27,7 +27,7 @@ def test_the_names_are_those_of_the_release():
 
 def test_a_key_has_the_name_and_not_the_class():
     """So that a class can be renamed."""
-    definition = Step("x", TakeBase("static", Platform("linux", "amd64"), {})).definition()
+    definition = Step("x", BaseOp("static", Platform("linux", "amd64"), {})).definition()
 
     assert definition["op"] == "base"
     assert "TakeBase" not in repr(definition)

@@ -12,7 +12,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.registry.client import ATTEMPTS
 from wherry.registry.errors import RegistryBusy, RegistryError
 from wherry.settings.docker_config import Credential
-from wherry.store.copy import How, Opener, Transfer
+from wherry.store.copy import BlobMove, Opener, Transfer
 from wherry.store.memory import MemoryStore
 
 
@@ -66,7 +66,7 @@ class TestWrite:
         """What another repository has is not sent."""
         mounted = repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c")
 
-        assert mounted is How.MOUNTED
+        assert mounted is BlobMove.MOUNTED
         assert registry.sent() == 0
 
     def test_a_refused_mount_is_an_upload(self, registry):
@@ -74,7 +74,7 @@ class TestWrite:
         registry.mounts = False
         del registry.blobs[DESCRIBED.digest]
 
-        assert repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c") is How.SENT
+        assert repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c") is BlobMove.SENT
         assert registry.blobs[DESCRIBED.digest] == BLOB
         assert registry.count("POST") == 1
 
@@ -84,13 +84,13 @@ class TestWrite:
         registry.mount_refusal = status
         del registry.blobs[DESCRIBED.digest]
 
-        assert repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c") is How.SENT
+        assert repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c") is BlobMove.SENT
 
     def test_a_refused_mount_of_what_is_there(self, registry):
         """A registry that mounts nothing is asked before anything is sent."""
         registry.mounts = False
 
-        assert repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c") is How.THERE
+        assert repository(registry).upload(DESCRIBED, Opener(lambda _: iter([BLOB])), mount_from="c") is BlobMove.THERE
         assert registry.sent() == 0
 
     def test_another_digest(self, registry):
@@ -128,7 +128,7 @@ class TestWrite:
         registry.lost, registry.chunk_min = 1, 1 if chunked else 0
         del registry.blobs[DESCRIBED.digest]
 
-        assert repository(registry).upload(DESCRIBED, Opener(lambda offset: iter([BLOB[offset:]]))) is How.SENT
+        assert repository(registry).upload(DESCRIBED, Opener(lambda offset: iter([BLOB[offset:]]))) is BlobMove.SENT
 
         assert registry.stored == [DESCRIBED.digest]
         assert registry.sent() == len(BLOB)

@@ -14,7 +14,7 @@ from size_documents import HOSTILE, big, binary_of, package_of, small
 from webdriver import Browser, browser
 from wherry.analysis.size import SizeDocument
 from wherry.report.html import LARGEST, page_of
-from wherry.report.page_tables import Leak, Leaks
+from wherry.report.page_tables import LeakDocument, LeaksDocument
 from wherry.report.page_tree import tree_of, walk
 
 
@@ -62,7 +62,7 @@ def test_same_document_same_page() -> None:
 
 def test_hostile_names_are_text() -> None:
     """A name ends no element, opens none, turns no line around and sends no control character."""
-    leaks = Leaks(findings=(Leak(rule=HOSTILE, severity=HOSTILE, message=HOSTILE),))
+    leaks = LeaksDocument(findings=(LeakDocument(rule=HOSTILE, severity=HOSTILE, message=HOSTILE),))
     page = page_of(small(), leaks=leaks).decode()
 
     assert page.count("</script>") == 2

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherry.app.progress import Event, Kind, Reporter
+from wherry.app.progress import Event, EventKind, Reporter
 from wherry.errors import InvalidUsage
 from wherry.report.progress import progress_for
 from wherry.report.views import LiveView, MemoryView, PlainView, cut, duration, lasting, plain
@@ -260,7 +260,7 @@ def test_a_step_without_result_shows_its_time():
     with Reporter(view, clock).step("storing"):
         clock.now += 1.94
 
-    assert view.events[-1] == Event(Kind.DONE, "", 1, "storing", pytest.approx(1.94))
+    assert view.events[-1] == Event(EventKind.DONE, "", 1, "storing", pytest.approx(1.94))
     assert lasting(view.events[-1]) == ["  storing  1.9 s"]
 
 
@@ -348,7 +348,7 @@ def test_a_terminal_that_goes_away_ends_only_the_show():
 def test_control_characters_are_shown_not_obeyed():
     """A package's path cannot clear the screen or turn the line's direction."""
     assert plain("a\x1b[2Jb\r\u202ec\td") == "a\ufffd[2Jb\ufffd\ufffdc    d"
-    assert lasting(Event(Kind.DONE, "\x9b2J", 1, "n\nm")) == ["  n\ufffdm  \ufffd2J"]
+    assert lasting(Event(EventKind.DONE, "\x9b2J", 1, "n\nm")) == ["  n\ufffdm  \ufffd2J"]
 
 
 @pytest.mark.parametrize(

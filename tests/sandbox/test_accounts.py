@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherry.errors import InvalidUsage
-from wherry.sandbox.accounts import LARGEST, Account, Accounts, read_accounts
+from wherry.sandbox.accounts import LARGEST, AccountFiles, ContainerUser, read_accounts
 
 USERS = """\
 root:x:0:0:root:/root:/bin/sh
@@ -20,25 +20,25 @@ wrong:x:many:8::/:/
 high:x:4294967294:1::/:/
 """
 GROUP = "root:x:0:\nwheel:x:10:root,app\nstaff:x:50:app\n100:x:51:\nbroken:x:\nusers:x:100:other,application\n"
-ACCOUNTS = Accounts(USERS, GROUP)
+ACCOUNTS = AccountFiles(USERS, GROUP)
 
 
 @pytest.mark.parametrize(
     ("user", "account"),
     [
-        ("", Account(0, 0, (10,), "/root")),
-        ("root", Account(0, 0, (10,), "/root")),
-        ("app", Account(1000, 1001, (10, 50), "/home/app")),
-        ("app:staff", Account(1000, 50, (), "/home/app")),
-        ("app:7", Account(1000, 7, (), "/home/app")),
-        ("app:", Account(1000, 1001, (10, 50), "/home/app")),
-        (":staff", Account(0, 50, (), "/root")),
-        ("1000", Account(1000, 1001, (10, 50), "/home/app")),
-        ("1234", Account(1234, 0, (), "/")),
-        ("1234:users", Account(1234, 100, (), "/")),
-        ("homeless", Account(8, 8, (), "/")),
-        ("high", Account(4294967294, 1, (), "/")),
-        ("0:100", Account(0, 51, (), "/root")),
+        ("", ContainerUser(0, 0, (10,), "/root")),
+        ("root", ContainerUser(0, 0, (10,), "/root")),
+        ("app", ContainerUser(1000, 1001, (10, 50), "/home/app")),
+        ("app:staff", ContainerUser(1000, 50, (), "/home/app")),
+        ("app:7", ContainerUser(1000, 7, (), "/home/app")),
+        ("app:", ContainerUser(1000, 1001, (10, 50), "/home/app")),
+        (":staff", ContainerUser(0, 50, (), "/root")),
+        ("1000", ContainerUser(1000, 1001, (10, 50), "/home/app")),
+        ("1234", ContainerUser(1234, 0, (), "/")),
+        ("1234:users", ContainerUser(1234, 100, (), "/")),
+        ("homeless", ContainerUser(8, 8, (), "/")),
+        ("high", ContainerUser(4294967294, 1, (), "/")),
+        ("0:100", ContainerUser(0, 51, (), "/root")),
     ],
 )
 def test_whom_a_text_means(user, account):
@@ -58,14 +58,14 @@ def test_what_means_no_account(user):
 @given(st.integers(0, 2**32 - 2), st.integers(0, 2**32 - 2))
 def test_numbers_need_no_files(uid, gid):
     """As in an image from scratch."""
-    assert Accounts().find(f"{uid}:{gid}") == Account(uid, gid, (), "/root" if uid == 0 else "/")
+    assert AccountFiles().find(f"{uid}:{gid}") == ContainerUser(uid, gid, (), "/root" if uid == 0 else "/")
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=6))
 def test_any_files_give_an_account_or_an_error(passwd, group, user):
     """An image's files are its author's words."""
     try:
-        found = Accounts(passwd, group).find(user)
+        found = AccountFiles(passwd, group).find(user)
     except InvalidUsage:
         return
 
@@ -87,14 +87,14 @@ def test_the_topmost_layer_counts(tmp_path):
     """File by file."""
     found = layers(tmp_path, {"etc/passwd": "a:x:1:1::/:", "etc/group": "g:x:1:"}, {"etc/passwd": "b:x:2:2::/:"})
 
-    assert read_accounts(found) == Accounts("b:x:2:2::/:", "g:x:1:")
+    assert read_accounts(found) == AccountFiles("b:x:2:2::/:", "g:x:1:")
 
 
 def test_no_files(tmp_path):
     """They are empty then."""
     tmp_path.joinpath("0").mkdir()
 
-    assert read_accounts([tmp_path / "0"]) == Accounts()
+    assert read_accounts([tmp_path / "0"]) == AccountFiles()
 
 
 def test_a_link_never_leads_to_the_host(tmp_path):
@@ -106,7 +106,7 @@ def test_a_link_never_leads_to_the_host(tmp_path):
     layer.joinpath("etc/group").unlink()
     layer.joinpath("etc/group").symlink_to("../../../secret")
 
-    assert read_accounts([layer]) == Accounts()
+    assert read_accounts([layer]) == AccountFiles()
 
 
 def test_a_huge_file_is_refused(tmp_path):

@@ -16,11 +16,12 @@ from containers import PROBE, file, folder
 from gobuild import go_binary
 from needs import need_root
 from wherry.layer.entry import Entry
-from wherry.sandbox import attend, rootfs
-from wherry.sandbox.attend import run_container
+from wherry.sandbox import attach
+from wherry.sandbox.attach import run_container
 from wherry.sandbox.capabilities import DOCKERS
 from wherry.sandbox.ids import Mapping
-from wherry.sandbox.keeper import Keeper
+from wherry.sandbox.launcher import rootfs
+from wherry.sandbox.snapshot_writer import SandboxSnapshotWriter
 from wherry.sandbox.spec import Container
 from wherry.sandbox.start import BadLayer, SandboxRefused
 
@@ -52,8 +53,8 @@ def layers(tmp_path) -> list[str]:
     for number, entries in enumerate(stack):
         folders.append(tmp_path / str(number))
         folders[-1].mkdir()
-        keeper = Keeper(ROOT, lambda: "")
-        keeper.unpack(opened(entries), folders[-1], tmp_path / "trash", folders[:-1])
+        writer = SandboxSnapshotWriter(ROOT, lambda: "")
+        writer.unpack(opened(entries), folders[-1], tmp_path / "trash", folders[:-1])
     return [str(folder) for folder in folders]
 
 
@@ -157,12 +158,12 @@ def test_descriptors_are_closed(layers, capfd):
 def test_a_launcher_that_is_killed_while_it_starts(layers, monkeypatch, delay):
     """Whatever the moment, an answer comes and nothing stays."""
 
-    class Doomed(attend.Launcher):
+    class Doomed(attach.Launcher):
         def __init__(self, *arguments: object, **named: object) -> None:
             super().__init__(*arguments, **named)
             threading.Timer(delay, self.kill).start()
 
-    monkeypatch.setattr(attend, "Launcher", Doomed)
+    monkeypatch.setattr(attach, "Launcher", Doomed)
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     before = children.read_text()  # other tests' servers
 

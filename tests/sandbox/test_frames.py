@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from containers import file, folder
-from wherry.layer.entry import Entry, Kind
+from wherry.layer.entry import Entry, EntryKind
 from wherry.sandbox.frames import frame_of, write_frames
 from wherry.sandbox.start import BadLayer
 
@@ -61,7 +61,7 @@ def test_a_large_file_goes_in_pieces():
             sizes.append(size)
             return bytes(size)
 
-    entry = Entry(path="a", kind=Kind.FILE, mode=0o644, size=(1 << 20) + 5)
+    entry = Entry(path="a", kind=EntryKind.FILE, mode=0o644, size=(1 << 20) + 5)
     stream = io.BytesIO()
     write_frames([(entry, Body())], stream)
 
@@ -111,7 +111,12 @@ def test_in_an_archive_no_name_is_special(path):
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(Kind.SYMLINK, "symlink"), (Kind.HARDLINK, "hardlink"), (Kind.FOLDER, "folder"), (Kind.FIFO, "fifo")],
+    [
+        (EntryKind.SYMLINK, "symlink"),
+        (EntryKind.HARDLINK, "hardlink"),
+        (EntryKind.FOLDER, "folder"),
+        (EntryKind.FIFO, "fifo"),
+    ],
 )
 def test_kinds(kind, name):
     """What is no file has no bytes, whatever its size says."""
@@ -121,7 +126,7 @@ def test_kinds(kind, name):
     assert (frame["kind"], frame["size"], frame["target"]) == (name, 0, "b")
 
 
-@pytest.mark.parametrize("kind", [Kind.CHAR, Kind.BLOCK])
+@pytest.mark.parametrize("kind", [EntryKind.CHAR, EntryKind.BLOCK])
 def test_devices_are_left_out(kind):
     """The runtime brings /dev, and a device of an image could be the host's disk."""
     assert frame_of(Entry(path="dev/sda", kind=kind, mode=0o666)) is None
@@ -131,7 +136,7 @@ def test_attributes_that_give_rights_are_left_out():
     """But for file capabilities, which are the image's."""
     entry = Entry(
         path="a",
-        kind=Kind.FILE,
+        kind=EntryKind.FILE,
         mode=0o755,
         xattrs={"user.a": b"1", "security.capability": b"2", "trusted.overlay.opaque": b"y", "security.selinux": b"3"},
     )
@@ -143,7 +148,7 @@ def test_attributes_that_give_rights_are_left_out():
 
 def test_times_are_nanoseconds():
     """A layer has seconds, before the epoch too."""
-    entry = Entry(path="a", kind=Kind.SYMLINK, mode=0o777, mtime=-2, target="b")
+    entry = Entry(path="a", kind=EntryKind.SYMLINK, mode=0o777, mtime=-2, target="b")
     frame = frame_of(entry)
 
     assert frame is not None

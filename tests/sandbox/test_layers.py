@@ -14,19 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from containers import file, folder, hard, link
-from wherry.layer.changes import Tree
-from wherry.layer.entry import BytesContent, Entry, Kind
+from wherry.layer.changes import FileTree
+from wherry.layer.entry import BytesContent, Entry, EntryKind
 from wherry.layer.header import InvalidArchive
-from wherry.sandbox import calls
-from wherry.sandbox.flatten import flatten
 from wherry.sandbox.frames import write_frames
-from wherry.sandbox.places import Misplaced
-from wherry.sandbox.rootfs import overlay
+from wherry.sandbox.launcher import syscalls
+from wherry.sandbox.launcher.flatten import flatten
+from wherry.sandbox.launcher.paths import UnsuitablePath
+from wherry.sandbox.launcher.rootfs import overlay
+from wherry.sandbox.launcher.snapshot_tasks import unpack
+from wherry.sandbox.launcher.trash import delete_folder
+from wherry.sandbox.layer_stack import LayerStack
 from wherry.sandbox.spec import Unpack
 from wherry.sandbox.start import BadLayer
-from wherry.sandbox.trash import delete_folder
-from wherry.sandbox.trees import unpack
-from wherry.sandbox.view import View
 
 UID, GID = os.geteuid(), os.getegid()
 
@@ -87,16 +87,16 @@ class Stack:
 
     def _look(self, answer: int) -> int:
         try:
-            calls.unshare(calls.CLONE_NEWNS)
-            calls.make_private()
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+            syscalls.make_private()
             stage = self.where / "stage"
             stage.mkdir()
             place = os.open(stage, os.O_PATH)
-            calls.attach(calls.new_filesystem("tmpfs", []), place)
+            syscalls.attach(syscalls.new_filesystem("tmpfs", []), place)
             os.chdir(stage)
             for name in ("tree", "work", "root"):
                 Path(name).mkdir()
-            calls.attach(overlay(self.folders, str(stage)), os.open("root", os.O_PATH))
+            syscalls.attach(overlay(self.folders, str(stage)), os.open("root", os.O_PATH))
             root = Path("root")
             names = [Path(folder, name) for folder, folders, files in os.walk(root) for name in (*folders, *files)]
             os.write(answer, pickle.dumps({str(path.relative_to(root)): shown(path) for path in names}))
@@ -107,7 +107,7 @@ class Stack:
 
     def seen(self, paths: Iterable[str]) -> Shown:
         """Look at paths through the view."""
-        view = View(self.folders)
+        view = LayerStack(self.folders)
         found: Shown = {}
         for path in paths:
             status = view.status(path)
@@ -132,7 +132,7 @@ def shown(path: Path) -> tuple[str, object]:
 
 def meant(layers: Sequence[Sequence[Entry]]) -> Shown:
     """Say what a stack of layers means."""
-    tree = Tree()
+    tree = FileTree()
     for entries in layers:
         tree.apply(entries)
     return {path: _meant(node.entry) for path, node in tree.walk()}
@@ -140,9 +140,9 @@ def meant(layers: Sequence[Sequence[Entry]]) -> Shown:
 
 def _meant(entry: Entry) -> tuple[str, object]:
     match entry.kind:
-        case Kind.FOLDER:
+        case EntryKind.FOLDER:
             return "folder", entry.mode
-        case Kind.SYMLINK:
+        case EntryKind.SYMLINK:
             return "link", entry.target
         case _:
             assert isinstance(entry.content, BytesContent)
@@ -181,7 +181,7 @@ def test_layers_show_what_they_mean(layers):
         try:
             for layer in layers:
                 stack.add(layer)
-        except Misplaced:
+        except UnsuitablePath:
             assert expected is None
             return
         assert expected is not None
@@ -234,7 +234,7 @@ def test_nothing_leaves_the_layer(tmp_path, planted):
     stack = Stack(tmp_path)
     try:
         stack.add([mine(entry) for entry in planted])
-    except Misplaced:
+    except UnsuitablePath:
         assert not (tmp_path / "0" / "escaped").exists()
         return
 
@@ -245,7 +245,7 @@ def test_nothing_leaves_the_layer(tmp_path, planted):
 @pytest.mark.parametrize("path", ["a/../../b", "..", "a/.wh..", "a/.wh.", "a/.wh..."])
 def test_refuses_paths_that_lead_out(tmp_path, path):
     """`..` is refused even if the reader of the tar let it through."""
-    with pytest.raises((Misplaced, BadLayer)):
+    with pytest.raises((UnsuitablePath, BadLayer)):
         Stack(tmp_path).add([mine(file(path, b""))])
 
 
@@ -260,7 +260,9 @@ def test_a_hard_link_shares_its_file(tmp_path):
 def test_devices_are_left_out(tmp_path):
     """An image's device nodes are no part of what a sandbox shows."""
     stack = Stack(tmp_path)
-    stack.add([mine(Entry(path="sda", kind=Kind.BLOCK, device=(8, 0))), mine(Entry(path="pipe", kind=Kind.FIFO))])
+    stack.add(
+        [mine(Entry(path="sda", kind=EntryKind.BLOCK, device=(8, 0))), mine(Entry(path="pipe", kind=EntryKind.FIFO))]
+    )
 
     assert [path.name for path in (tmp_path / "0").iterdir()] == ["pipe"]
 
@@ -268,7 +270,7 @@ def test_devices_are_left_out(tmp_path):
 def test_overlay_attributes_of_an_image_are_left_out(tmp_path):
     """An image can't say to the overlay what only we may: where a folder was moved from, what it hides."""
     entry = Entry(
-        path="d", kind=Kind.FOLDER, uid=UID, gid=GID, xattrs={"user.overlay.redirect": b"/etc", "user.kept": b"1"}
+        path="d", kind=EntryKind.FOLDER, uid=UID, gid=GID, xattrs={"user.overlay.redirect": b"/etc", "user.kept": b"1"}
     )
     Stack(tmp_path).add([entry])
 
@@ -279,8 +281,8 @@ def test_times_and_modes_are_kept(tmp_path):
     """A folder's time is that of its entry, though files were put in it since."""
     at = 1_000_000_000
     layer = [
-        Entry(path="d", kind=Kind.FOLDER, mode=0o750, uid=UID, gid=GID, mtime=at),
-        Entry(path="d/f", kind=Kind.FILE, mode=0o4755, uid=UID, gid=GID, mtime=at, content=BytesContent(b"")),
+        Entry(path="d", kind=EntryKind.FOLDER, mode=0o750, uid=UID, gid=GID, mtime=at),
+        Entry(path="d/f", kind=EntryKind.FILE, mode=0o4755, uid=UID, gid=GID, mtime=at, content=BytesContent(b"")),
     ]
     Stack(tmp_path).add(layer)
 

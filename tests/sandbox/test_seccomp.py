@@ -10,7 +10,7 @@ import struct
 
 import pytest
 
-from wherry.sandbox import seccomp
+from wherry.sandbox.launcher import seccomp
 
 ALLOWED, REFUSED = 0x7FFF0000, 0x00050000 | errno.EPERM
 NOT_THERE = 0x00050000 | errno.ENOSYS

@@ -19,12 +19,12 @@ from cli_shell import Shell
 from containers import file, folder, hard, make_image
 from faults import failing
 from needs import need_root
-from wherry.build.remembered import Hashes
+from wherry.build.file_hashes import FileHashes
 from wherry.cli.main import run
 from wherry.cli.world import World
-from wherry.source.inputs import CHANGED_WHILE_BUILDING, Kind, Looker, record
+from wherry.source.inputs import CHANGED_WHILE_BUILDING, InputKind, InputReader, record
 from wherry.store.disk import DiskStore
-from wherry.store.results import RESULTS, Record, Results, forget_other_formats
+from wherry.store.results import RESULTS, Results, StepRecord, forget_other_formats
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="containers need Linux")
 DAY = 86400
@@ -88,7 +88,7 @@ class TestClock:
         ahead = os.stat_result(tuple(found), times)
         assert ahead.st_ctime_ns == found.st_ctime_ns + DAY * 10**9
         for content in (b"a" * 32, b"b" * 32):
-            hashes = Hashes(tmp_path / "kept.sqlite")
+            hashes = FileHashes(tmp_path / "kept.sqlite")
             assert hashes.content("", "file", ahead, lambda content=content: content) == content
             hashes.close()
 
@@ -98,10 +98,10 @@ class TestClock:
         path.write_text("package main")
 
         ended = time.time_ns()
-        (known,) = record([(str(path), Kind.FILE)], (), started=ended + DAY * 10**9, ended=ended)
+        (known,) = record([(str(path), InputKind.FILE)], (), started=ended + DAY * 10**9, ended=ended)
 
         assert known.content == CHANGED_WHILE_BUILDING
-        assert Looker(time.time_ns()).observe([known]).changed
+        assert InputReader(time.time_ns()).observe([known]).changed
 
     @pytest.mark.slow
     def test_a_jump_while_a_build_works(self, tmp_path: Path):
@@ -124,7 +124,7 @@ class TestClock:
         shell = Shell(tmp_path / "home")
         shell.store.tag("kept:1", make_image(shell.store, [[file("a", b"a")]]))
         results = Results(shell.root / "cache")
-        kept = Record("d", "c", "s", time.time(), b"", b"", b"r")
+        kept = StepRecord("d", "c", "s", time.time(), b"", b"", b"r")
         results.put(kept)
         world = World(io.StringIO(), io.StringIO(), shell.environment, shell.root, lambda: time.time() - 400 * DAY)
 
@@ -237,8 +237,8 @@ def other_version(place: Path) -> str:
     """Copy wherry's code, with the formats of a version to come; give its PYTHONPATH."""
     shutil.copytree(Path(wherry.__file__).parent, place / "wherry", ignore=shutil.ignore_patterns("__pycache__"))
     for name, before in {
-        "store/results.py": "_FORMAT = 3\n", "build/remembered.py": "_FORMAT = 2\n", "cli/again.py": "\nFORMAT = 4\n",
-        "store/trees.py": "\nFORMAT = 2\n",
+        "store/results.py": "_FORMAT = 3\n", "build/file_hashes.py": "_FORMAT = 2\n", "cli/replay.py": "\nFORMAT = 4\n",
+        "snapshots/snapshots.py": "\nFORMAT = 2\n",
     }.items():  # fmt: skip
         path = place / "wherry" / name
         text = path.read_text()

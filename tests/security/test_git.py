@@ -16,7 +16,7 @@ from tests.cli_shell import Shell
 from tests.git_server import GitServer, git, repository, serving
 
 from wherry.build.git import CannotFetch, Credentials
-from wherry.build.outside import Fetcher
+from wherry.build.urls import CachingFetcher
 from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.host.process import SystemRunner
 
@@ -52,10 +52,10 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def fetcher(tmp_path: Path, credentials: Credentials = Credentials(), **more: str) -> Fetcher:  # noqa: B008 - frozen
+def fetcher(tmp_path: Path, credentials: Credentials = Credentials(), **more: str) -> CachingFetcher:  # noqa: B008 - frozen
     """Fetch as somebody with that home."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), **more}
-    return Fetcher(tmp_path / "fetched", SystemRunner(), environment, credentials)
+    return CachingFetcher(tmp_path / "fetched", SystemRunner(), environment, credentials)
 
 
 def basic(words: str) -> str:

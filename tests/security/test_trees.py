@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from dockerfile.theirs import build, context
-from wherry.sandbox.places import make_file, make_folder, open_inside, open_real, take_away
+from wherry.sandbox.launcher.paths import make_file, make_folder, open_inside, open_real, take_away
 
 pytestmark = pytest.mark.slow
 ROUNDS = 2000
@@ -250,7 +250,7 @@ def test_taking_away_while_another_swaps(shared):
 @pytest.mark.parametrize("path", ["link/file", "a/../../outside/file", "../outside/file", "end"])
 def test_without_openat2(tmp_path, path, monkeypatch):
     """Where a kernel or a filter knows no openat2(2), a path with a link or `..` in it is refused all the same."""
-    from wherry.sandbox import calls
+    from wherry.sandbox.launcher import syscalls
 
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "file").write_text("host")
@@ -260,7 +260,7 @@ def test_without_openat2(tmp_path, path, monkeypatch):
     root = os.open(tmp_path / "root", os.O_RDONLY | os.O_DIRECTORY)
     with pytest.raises(OSError):
         open_real(root, path, os.O_RDONLY)
-    monkeypatch.setattr(calls, "_OPENAT2", 100_000)  # a number that no kernel has: ENOSYS
+    monkeypatch.setattr(syscalls, "_OPENAT2", 100_000)  # a number that no kernel has: ENOSYS
 
     with pytest.raises(OSError) as caught:
         open_real(root, path, os.O_RDONLY)

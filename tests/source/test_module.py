@@ -10,7 +10,7 @@ from needs import need
 from wherry.errors import NotFound
 from wherry.host.process import SystemRunner
 from wherry.host.toolchain import find_toolchain
-from wherry.source.inputs import Kind
+from wherry.source.inputs import InputKind
 from wherry.source.module import NoMainPackage, find_main, list_inputs, program_name
 
 
@@ -98,26 +98,26 @@ def test_everything_a_build_reads_is_listed(module):
     assert listing.package == "main"
     assert not listing.uses_cgo
     for path, kind in [
-        (api / "main.go", Kind.FILE),
-        (api / "other_windows.go", Kind.FILE),
-        (api, Kind.FOLDER),
-        (api / "static", Kind.TREE),
-        (api / "static" / "deep", Kind.TREE),
-        (api / "static" / "deep" / "page.html", Kind.FILE),
-        (api / "go.mod", Kind.ABSENT),
-        (module / "cmd" / "go.mod", Kind.ABSENT),
-        (module / "go.work", Kind.ABSENT),
-        (module.parent / "go.work", Kind.ABSENT),
-        (module / "go.mod", Kind.FILE),
-        (module / "go.sum", Kind.FILE),
-        (module / "vendor" / "modules.txt", Kind.FILE),
-        (module.parent / "lib" / "go.mod", Kind.FILE),
-        (module.parent / "lib" / "lib.go", Kind.FILE),
-        (Path(toolchain.settings["GOROOT"]) / "VERSION", Kind.FILE),
-        (Path(toolchain.settings["GOROOT"]) / "src" / "runtime", Kind.FOLDER),
+        (api / "main.go", InputKind.FILE),
+        (api / "other_windows.go", InputKind.FILE),
+        (api, InputKind.FOLDER),
+        (api / "static", InputKind.TREE),
+        (api / "static" / "deep", InputKind.TREE),
+        (api / "static" / "deep" / "page.html", InputKind.FILE),
+        (api / "go.mod", InputKind.ABSENT),
+        (module / "cmd" / "go.mod", InputKind.ABSENT),
+        (module / "go.work", InputKind.ABSENT),
+        (module.parent / "go.work", InputKind.ABSENT),
+        (module / "go.mod", InputKind.FILE),
+        (module / "go.sum", InputKind.FILE),
+        (module / "vendor" / "modules.txt", InputKind.FILE),
+        (module.parent / "lib" / "go.mod", InputKind.FILE),
+        (module.parent / "lib" / "lib.go", InputKind.FILE),
+        (Path(toolchain.settings["GOROOT"]) / "VERSION", InputKind.FILE),
+        (Path(toolchain.settings["GOROOT"]) / "src" / "runtime", InputKind.FOLDER),
     ]:
         assert (str(path), kind) in paths, path
-    assert (str(api / "main_test.go"), Kind.FILE) not in paths
+    assert (str(api / "main_test.go"), InputKind.FILE) not in paths
 
 
 @pytest.mark.slow

@@ -7,12 +7,12 @@ from contextlib import closing
 import pytest
 
 from wherry.store.results import RESULTS as FILE
-from wherry.store.results import Record, Results
+from wherry.store.results import Results, StepRecord
 
 
-def record(number: int) -> Record:
+def record(number: int) -> StepRecord:
     """Make a record."""
-    return Record(
+    return StepRecord(
         definition=f"d{number}", content=f"c{number}", slot="s", used=float(number), defined=b"f" * 300,
         observed=b"o" * 300, result=b"r%d" % number,
     )  # fmt: skip

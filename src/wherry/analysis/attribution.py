@@ -21,8 +21,8 @@ from wherry.analysis.embedded import embedded_files, embedded_spans
 from wherry.analysis.function_claims import code_spans, table_spans
 from wherry.analysis.mapped import forget
 from wherry.analysis.owners import DEBUG, FILE, LINKER, SYMBOLS, UNKNOWN, C, Owners
-from wherry.analysis.program import Program
-from wherry.analysis.spans import NOBODY, Confidence, Kind, Spans, concatenated, settle, unique
+from wherry.analysis.program import AttributedProgram
+from wherry.analysis.spans import NOBODY, Confidence, SpanKind, Spans, concatenated, settle, unique
 from wherry.analysis.type_claims import TypeClaims, type_claims
 from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, Elf, Section
 from wherry.golang import pclntab
@@ -42,7 +42,7 @@ _UNCLAIMED = NOBODY - 1
 class Attribution:
     """A file, settled."""
 
-    program: Program
+    program: AttributedProgram
     spans: Spans
     """By offset in the file, from 0 to its end without a hole."""
     objects: Spans
@@ -54,7 +54,7 @@ class Attribution:
         return self.program.owners
 
 
-def attribute(program: Program) -> Attribution:
+def attribute(program: AttributedProgram) -> Attribution:
     """Give every byte of a program's file an owner.
 
     Cost: a second for 100 MB; memory for the spans, not for the file.
@@ -71,13 +71,13 @@ def attribute(program: Program) -> Attribution:
 def _sorted(spans: Spans) -> Spans:
     """Segments may share bytes of the file: the first counts."""
     return (
-        Spans.of(spans.start, spans.end, spans.owner, Kind.OTHER, spans.confidence, spans.function)
+        Spans.of(spans.start, spans.end, spans.owner, SpanKind.OTHER, spans.confidence, spans.function)
         if (spans.start[1:] < spans.end[:-1]).any()
         else spans
     )
 
 
-def _loaded(program: Program) -> tuple[list[Spans], Spans]:
+def _loaded(program: AttributedProgram) -> tuple[list[Spans], Spans]:
     """Give all claims on memory, those first that count, and the objects among them."""
     sections = data_sections(program)
     mentions = code_mentions(program, ranges_of(sections))
@@ -118,22 +118,22 @@ def _union(layers: list[Spans]) -> Spans:
     """Merge all claims into one sorted list, ignoring owners."""
     starts = np.concatenate([one.start for one in layers])
     ends = np.concatenate([one.end for one in layers])
-    return Spans.of(starts, ends, 0, Kind.OTHER)
+    return Spans.of(starts, ends, 0, SpanKind.OTHER)
 
 
-def _kinds(program: Program, spans: Spans, strings: tuple[int, int]) -> Spans:
+def _kinds(program: AttributedProgram, spans: Spans, strings: tuple[int, int]) -> Spans:
     """Tell strings, constants and variables apart by where they are."""
-    kind = np.full(len(spans), int(Kind.DATA))
+    kind = np.full(len(spans), int(SpanKind.DATA))
     for section in data_sections(program):
         inside = (spans.start >= section.address) & (spans.start < section.address + section.stored)
         if not section.flags & SHF_WRITE or section.name.startswith(".data.rel.ro"):
-            kind[inside] = Kind.RODATA
+            kind[inside] = SpanKind.RODATA
     low, high = strings
-    kind[(spans.start >= low) & (spans.start < high)] = Kind.STRINGS
+    kind[(spans.start >= low) & (spans.start < high)] = SpanKind.STRINGS
     return Spans(spans.start, spans.end, spans.owner, kind, spans.confidence, spans.function)
 
 
-def string_range(program: Program, types: TypeClaims) -> tuple[int, int]:
+def string_range(program: AttributedProgram, types: TypeClaims) -> tuple[int, int]:
     """Tell where strings are: behind the types, or at the section's start, before the garbage collector's masks."""
     masks = types.spans[-1] if len(types.spans) > 1 else None
     if masks is None or not len(masks):
@@ -153,7 +153,7 @@ def _default(elf: Elf, address: int, size: int) -> Spans:
         if section.flags & SHF_ALLOC and section.type != SHT_NOBITS and section.stored:
             owner, kind, confidence = _by_section(section)
             rows.append((section.address, section.address + section.stored, owner, kind, confidence))
-    rows.append((address, address + size, FILE, Kind.HEADERS, Confidence.EXACT))
+    rows.append((address, address + size, FILE, SpanKind.HEADERS, Confidence.EXACT))
     found = _table(address, address + size, rows)
     function = np.where(found.confidence == Confidence.UNKNOWN, _UNCLAIMED, NOBODY)
     return Spans(found.start, found.end, found.owner, found.kind, found.confidence, function)
@@ -161,13 +161,13 @@ def _default(elf: Elf, address: int, size: int) -> Spans:
 
 def _by_section(section: Section) -> tuple[int, int, int]:
     if section.name.startswith(_LINKERS):
-        return LINKER, Kind.LINKING, Confidence.EXACT
+        return LINKER, SpanKind.LINKING, Confidence.EXACT
     if section.name in pclntab.SECTIONS:
-        return UNKNOWN, Kind.PCLNTAB, Confidence.UNKNOWN
+        return UNKNOWN, SpanKind.PCLNTAB, Confidence.UNKNOWN
     if section.flags & SHF_EXECINSTR:
-        return C, Kind.CODE, Confidence.INFERRED
+        return C, SpanKind.CODE, Confidence.INFERRED
     written = section.flags & SHF_WRITE and not section.name.startswith(".data.rel.ro")
-    return UNKNOWN, Kind.DATA if written else Kind.RODATA, Confidence.UNKNOWN
+    return UNKNOWN, SpanKind.DATA if written else SpanKind.RODATA, Confidence.UNKNOWN
 
 
 def _unloaded(elf: Elf) -> Spans:
@@ -178,9 +178,9 @@ def _unloaded(elf: Elf) -> Spans:
             debug = section.name.startswith(_DEBUG)
             symbols = section.name in {".symtab", ".strtab"}
             owner = DEBUG if debug else SYMBOLS if symbols else FILE
-            kind = Kind.DEBUG if debug else Kind.SYMBOLS if symbols else Kind.HEADERS
+            kind = SpanKind.DEBUG if debug else SpanKind.SYMBOLS if symbols else SpanKind.HEADERS
             rows.append((section.offset, section.offset + section.stored, owner, kind, Confidence.EXACT))
-    rows.append((0, len(elf.view), FILE, Kind.HEADERS, Confidence.EXACT))
+    rows.append((0, len(elf.view), FILE, SpanKind.HEADERS, Confidence.EXACT))
     return _table(0, len(elf.view), rows)
 
 
@@ -188,7 +188,9 @@ def _table(low: int, high: int, rows: list[tuple[int, int, int, int, int]]) -> S
     """Settle a few rows; the first counts."""
     layers = []
     for start, end, owner, kind, confidence in rows:
-        layers.append(Spans.one(max(start, low), max(min(end, high), low), owner, Kind(kind), Confidence(confidence)))
+        layers.append(
+            Spans.one(max(start, low), max(min(end, high), low), owner, SpanKind(kind), Confidence(confidence))
+        )
     return settle(low, high, layers)
 
 
@@ -196,9 +198,9 @@ def _padding(elf: Elf, spans: Spans) -> Spans:
     """Tell alignment from what is unknown: a few zero bytes between things that are known."""
     owner, kind, confidence = spans.owner.copy(), spans.kind.copy(), spans.confidence.copy()
     some = np.flatnonzero((spans.function == _UNCLAIMED) & (spans.sizes < _LONGEST_PADDING))
-    some = np.union1d(some, np.flatnonzero((owner == FILE) & (kind == Kind.HEADERS)))
+    some = np.union1d(some, np.flatnonzero((owner == FILE) & (kind == SpanKind.HEADERS)))
     for row in some.tolist():
         start, end = int(spans.start[row]), int(spans.end[row])
         if not any(any(elf.view[at : min(at + _WINDOW, end)]) for at in range(start, end, _WINDOW)):
-            owner[row], kind[row], confidence[row] = FILE, Kind.PADDING, Confidence.EXACT
+            owner[row], kind[row], confidence[row] = FILE, SpanKind.PADDING, Confidence.EXACT
     return Spans(spans.start, spans.end, owner, kind, confidence, np.maximum(spans.function, NOBODY))

@@ -18,7 +18,7 @@ _DWARF = (".debug_", ".zdebug_")
 _LINKING = (".rel", ".dyn", ".interp", ".hash", ".gnu.", ".got", ".init_array", ".fini_array")
 
 
-class Kind(StrEnum):
+class PartKind(StrEnum):
     """What the bytes of a file are for."""
 
     CODE = "code"
@@ -31,13 +31,13 @@ class Kind(StrEnum):
 
 
 MEANING: Final = {
-    Kind.CODE: "machine code",
-    Kind.PCLNTAB: "Go's function table: names, lines, stack maps",
-    Kind.RODATA: "constants, strings, types, embedded files",
-    Kind.DATA: "variables",
-    Kind.LINKING: "relocations and names for the dynamic linker",
-    Kind.SYMBOLS: "symbol tables and DWARF",
-    Kind.OTHER: "headers, notes, padding",
+    PartKind.CODE: "machine code",
+    PartKind.PCLNTAB: "Go's function table: names, lines, stack maps",
+    PartKind.RODATA: "constants, strings, types, embedded files",
+    PartKind.DATA: "variables",
+    PartKind.LINKING: "relocations and names for the dynamic linker",
+    PartKind.SYMBOLS: "symbol tables and DWARF",
+    PartKind.OTHER: "headers, notes, padding",
 }
 
 
@@ -45,7 +45,7 @@ MEANING: Final = {
 class Part:
     """All bytes of one kind."""
 
-    kind: Kind
+    kind: PartKind
     size: int
     """Bytes of the file."""
 
@@ -103,33 +103,33 @@ def parts_of(elf: Elf) -> tuple[Part, ...]:
 
     Where sections overlap, a byte counts for the one that starts first.
     """
-    sizes = dict.fromkeys(Kind, 0)
+    sizes = dict.fromkeys(PartKind, 0)
     for kind, size in _runs(elf):
         sizes[kind] += size
     return tuple(Part(kind, size) for kind, size in sorted(sizes.items(), key=lambda pair: -pair[1]) if size)
 
 
-def _runs(elf: Elf) -> Iterator[tuple[Kind, int]]:
+def _runs(elf: Elf) -> Iterator[tuple[PartKind, int]]:
     at = 0
     for section in sorted((one for one in elf.sections if one.stored), key=lambda one: (one.offset, -one.stored)):
         start, end = max(section.offset, at), section.offset + section.stored
         if end > start:
-            yield Kind.OTHER, start - at
+            yield PartKind.OTHER, start - at
             yield _kind(section), end - start
             at = end
-    yield Kind.OTHER, len(elf.view) - at
+    yield PartKind.OTHER, len(elf.view) - at
 
 
-def _kind(section: Section) -> Kind:
+def _kind(section: Section) -> PartKind:
     if section.name in pclntab.SECTIONS:
-        return Kind.PCLNTAB
+        return PartKind.PCLNTAB
     if section.name in {".symtab", ".strtab"} or section.name.startswith((*_DWARF, ".gnu_debug")):
-        return Kind.SYMBOLS
+        return PartKind.SYMBOLS
     if not section.flags & SHF_ALLOC or section.name.startswith(".note"):
-        return Kind.OTHER
+        return PartKind.OTHER
     if section.name.startswith(_LINKING):
-        return Kind.LINKING
+        return PartKind.LINKING
     if section.flags & SHF_EXECINSTR:
-        return Kind.CODE
+        return PartKind.CODE
     written = section.flags & SHF_WRITE and not section.name.startswith(".data.rel.ro")
-    return Kind.DATA if written else Kind.RODATA
+    return PartKind.DATA if written else PartKind.RODATA

@@ -89,7 +89,7 @@ class Grown:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SizeLimits:
     """What an image may weigh; names as in wherry.toml, limits in bytes."""
 
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Limits:
         return bool(self.modules or self.packages or "binary" in self.sizes)
 
 
-def checks(weighed: Weighed, limits: Limits) -> tuple[BudgetCheck, ...]:
+def checks(weighed: Weighed, limits: SizeLimits) -> tuple[BudgetCheck, ...]:
     """Judge every budget of an image on one platform, in the order of the file.
 
     Raises:
@@ -112,7 +112,7 @@ def checks(weighed: Weighed, limits: Limits) -> tuple[BudgetCheck, ...]:
     return tuple(_checks(weighed, limits))
 
 
-def _checks(weighed: Weighed, limits: Limits) -> Iterator[BudgetCheck]:
+def _checks(weighed: Weighed, limits: SizeLimits) -> Iterator[BudgetCheck]:
     for what, limit in limits.sizes.items():
         if what == "binary":
             yield _binary(weighed, limit)

@@ -16,10 +16,10 @@ from wherry.analysis.tree import VisibleFile, visible_files
 from wherry.digest import Digest
 from wherry.elf.reader import MAGIC
 from wherry.errors import InvalidDocument
-from wherry.layer.changes import Tree
+from wherry.layer.changes import FileTree
 from wherry.layer.decompress import open_layer
-from wherry.layer.entry import Entry, Kind
-from wherry.layer.tar import Body, read_tar
+from wherry.layer.entry import Entry, EntryKind
+from wherry.layer.tar import TarBody, read_tar
 from wherry.oci.image import Image
 from wherry.store.contract import BlobSource
 
@@ -48,7 +48,7 @@ class LayerContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class ImageProgram:
     """An executable of the image that was looked into."""
 
     path: str
@@ -70,7 +70,7 @@ class FolderContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class ImageContent:
     """Where the bytes of one image are."""
 
     layers: tuple[LayerContent, ...]
@@ -83,7 +83,7 @@ class Content:
     """Most bytes first."""
     folders: tuple[FolderContent, ...]
     """All other files; most bytes first."""
-    programs: tuple[Program, ...]
+    programs: tuple[ImageProgram, ...]
     """The executables among the biggest files, and the one the image starts."""
 
     @property
@@ -97,7 +97,7 @@ class Content:
         return sum(layer.unpacked for layer in self.layers)
 
 
-def content_of(source: BlobSource, image: Image, *, biggest: int | None = None) -> Content:
+def content_of(source: BlobSource, image: Image, *, biggest: int | None = None) -> ImageContent:
     """Read an image through, layer by layer.
 
     Args:
@@ -112,7 +112,7 @@ def content_of(source: BlobSource, image: Image, *, biggest: int | None = None) 
     Cost: every layer is decompressed once, and those with programs once more; a program at a time rests in a
     temporary file.
     """
-    tree, elves = Tree(), set[tuple[int, int]]()
+    tree, elves = FileTree(), set[tuple[int, int]]()
     layers = tuple(_read_layer(source, image, number, tree, elves) for number in range(len(image.manifest.stack)))
     seen = list(visible_files(tree, elves))
     size = sum(file.size for file in seen)
@@ -122,7 +122,7 @@ def content_of(source: BlobSource, image: Image, *, biggest: int | None = None) 
     start = _started(image)
     executables = [file for file in most if file.elf and file.executable][:_MOST_PROGRAMS]
     executables += [file for file in seen if file.path == start and file.elf and file not in executables]
-    return Content(
+    return ImageContent(
         layers=layers,
         files=len(seen),
         size=size,
@@ -139,7 +139,9 @@ def made_by(image: Image) -> tuple[str, ...]:
     return tuple((steps + [""] * count)[:count])
 
 
-def _read_layer(source: BlobSource, image: Image, number: int, tree: Tree, elves: set[tuple[int, int]]) -> LayerContent:
+def _read_layer(
+    source: BlobSource, image: Image, number: int, tree: FileTree, elves: set[tuple[int, int]]
+) -> LayerContent:
     """Put a layer on the tree; note which of its entries start as ELF files do."""
     blob = image.manifest.stack[number]
     size = files = 0
@@ -148,10 +150,10 @@ def _read_layer(source: BlobSource, image: Image, number: int, tree: Tree, elves
         nonlocal size, files
         opened = open_layer(source, blob, image.config.diff_ids[number])
         for place, (entry, body) in enumerate(read_tar(opened, f"layer {blob.digest}")):
-            if entry.kind is Kind.FILE and _starts_as_elf(body):
+            if entry.kind is EntryKind.FILE and _starts_as_elf(body):
                 elves.add((number, place))
             size += entry.size
-            files += entry.kind is Kind.FILE
+            files += entry.kind is EntryKind.FILE
             yield entry
 
     tree.apply(entries())
@@ -169,7 +171,7 @@ def _by_folder(files: Iterable[VisibleFile], named: set[str]) -> tuple[FolderCon
     return tuple(sorted(found, key=lambda folder: (-folder.size, folder.path)))
 
 
-def _starts_as_elf(body: Body) -> bool:
+def _starts_as_elf(body: TarBody) -> bool:
     start = b""
     while len(start) < len(MAGIC) and (chunk := body.read(len(MAGIC) - len(start))):
         start += chunk
@@ -183,8 +185,8 @@ def _started(image: Image) -> str:
     return words[0] if words and words[0].startswith("/") else ""
 
 
-def _programs(source: BlobSource, image: Image, files: Sequence[VisibleFile]) -> tuple[Program, ...]:
-    found: dict[tuple[int, int], Program] = {}
+def _programs(source: BlobSource, image: Image, files: Sequence[VisibleFile]) -> tuple[ImageProgram, ...]:
+    found: dict[tuple[int, int], ImageProgram] = {}
     for layer in sorted({file.layer for file in files}):
         wanted = {file.place: file.path for file in files if file.layer == layer}
         blob = image.manifest.stack[layer]
@@ -195,13 +197,13 @@ def _programs(source: BlobSource, image: Image, files: Sequence[VisibleFile]) ->
     return tuple(found[key] for key in dict.fromkeys((file.layer, file.place) for file in files))
 
 
-def _program(path: str, body: Body) -> Program:
+def _program(path: str, body: TarBody) -> ImageProgram:
     """Look into a file of a layer, by way of a temporary one."""
     with TemporaryDirectory(prefix="wherry-") as folder:
         spooled = Path(folder) / "program"
         with spooled.open("wb") as file:
             shutil.copyfileobj(body, file, 1 << 20)
         try:
-            return Program(path, Binary.of(map_elf(spooled, path)), "")
+            return ImageProgram(path, Binary.of(map_elf(spooled, path)), "")
         except InvalidDocument as error:
-            return Program(path, None, error.problem)
+            return ImageProgram(path, None, error.problem)

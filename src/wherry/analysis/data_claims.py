@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherry.analysis.owners import LINKER, SHARED, STANDARD, UNKNOWN, Modules
-from wherry.analysis.program import Program
+from wherry.analysis.program import AttributedProgram
 from wherry.analysis.references import References, code_references, pointers
-from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, Kind, Spans, unique
+from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, SpanKind, Spans, unique
 from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, Section
 from wherry.golang import pclntab
 
@@ -41,7 +41,7 @@ class Mentions:
         return Mentions(*(np.concatenate(pair) for pair in pairs))
 
 
-def data_sections(program: Program) -> list[Section]:
+def data_sections(program: AttributedProgram) -> list[Section]:
     """List the loaded sections that have neither code, nor the pclntab, nor what a linker alone reads."""
     return [
         one
@@ -55,7 +55,7 @@ def ranges_of(sections: Sequence[Section]) -> Ints:
     return np.array([(one.address, one.address + one.stored) for one in sections], dtype=np.int64).reshape(-1, 2)
 
 
-def code_mentions(program: Program, targets: Ints) -> Mentions:
+def code_mentions(program: AttributedProgram, targets: Ints) -> Mentions:
     """Find what the machine code mentions."""
     start, end = program.text, program.text + int(program.functions.starts[-1])
     code = program.space.read_on(start)[: end - start]
@@ -70,18 +70,18 @@ def code_mentions(program: Program, targets: Ints) -> Mentions:
     )
 
 
-def exact_spans(program: Program) -> Iterator[Spans]:
+def exact_spans(program: AttributedProgram) -> Iterator[Spans]:
     """Claim what the module data names with its size: itself, lists of the linker's, tasks of initialisation."""
     module, pointer = program.module, program.functions.table.pointer
-    yield Spans.one(module.address, module.address + module.size, LINKER, Kind.DATA)
+    yield Spans.one(module.address, module.address + module.size, LINKER, SpanKind.DATA)
     for name, width in (("typelinks", 4), ("itablinks", pointer), ("inittasks", pointer)):
         start, count = module.get(name), module.get(f"{name}_len")
         if start and 0 < count < _MOST_TASKS << 8:
-            yield Spans.one(start, start + width * count, LINKER, Kind.DATA)
+            yield Spans.one(start, start + width * count, LINKER, SpanKind.DATA)
     yield _tasks(program)
 
 
-def _tasks(program: Program) -> Spans:
+def _tasks(program: AttributedProgram) -> Spans:
     """Claim what tells the runtime how to initialise a package, for that package."""
     module, pointer = program.module, program.functions.table.pointer
     number = np.arange(min(module.get("inittasks_len"), _MOST_TASKS))
@@ -92,10 +92,10 @@ def _tasks(program: Program) -> Spans:
     real &= first < program.text + int(program.functions.starts[-1])
     task, count, first = task[real], count[real], first[real]
     owner = program.function_owners[program.function_at(first)]
-    return Spans.of(task, task + _TASK_FIXED + pointer * count, owner, Kind.DATA)
+    return Spans.of(task, task + _TASK_FIXED + pointer * count, owner, SpanKind.DATA)
 
 
-def function_values(program: Program, low: int, high: int) -> Spans:
+def function_values(program: AttributedProgram, low: int, high: int) -> Spans:
     """Claim constant pointers to functions, which stand in for functions as values, for the function's package.
 
     They are in a section of their own since Go 1.27, before that between strings and masks, from low to high.
@@ -114,10 +114,10 @@ def function_values(program: Program, low: int, high: int) -> Spans:
     function = program.function_at(value)
     entry = program.functions.starts[function] + program.text == value
     place, function = place[entry], function[entry]
-    return Spans.of(place, place + table.pointer, program.function_owners[function], Kind.RODATA)
+    return Spans.of(place, place + table.pointer, program.function_owners[function], SpanKind.RODATA)
 
 
-def symbol_spans(program: Program) -> Spans:
+def symbol_spans(program: AttributedProgram) -> Spans:
     """Claim data by symbols, where the binary or its twin has them."""
     named = program.named
     numbers = np.array([program.package_owner(package) for package in named.packages], np.int64)
@@ -125,11 +125,11 @@ def symbol_spans(program: Program) -> Spans:
     for low, high in ranges_of(data_sections(program)).tolist():
         some |= (named.start >= low) & (named.start < high)
     start = named.start[some]
-    return Spans.of(start, start + named.size[some], numbers[named.package[some]], Kind.DATA)
+    return Spans.of(start, start + named.size[some], numbers[named.package[some]], SpanKind.DATA)
 
 
 def mentioned_spans(
-    program: Program, mentions: Mentions, taken: Spans, strings: tuple[int, int], named: Spans
+    program: AttributedProgram, mentions: Mentions, taken: Spans, strings: tuple[int, int], named: Spans
 ) -> Spans:
     """Claim what is left for those who mention it, and what that points at, step by step.
 
@@ -179,7 +179,9 @@ def _inside(spans: Spans, addresses: Ints) -> NDArray[np.bool_]:
     return found
 
 
-def _measured(program: Program, objects: Spans, named: Spans, links: References, strings: tuple[int, int]) -> Spans:
+def _measured(
+    program: AttributedProgram, objects: Spans, named: Spans, links: References, strings: tuple[int, int]
+) -> Spans:
     """Set the length of strings that named variables point to from the word after the pointer: then they are exact."""
     text = (links.target >= strings[0]) & (links.target < strings[1]) & _inside(named, links.place)
     place, target = links.place[text], links.target[text]
@@ -217,7 +219,7 @@ class _Room:
     """Where an object ends that no mention ends: at what is taken, at what some data points at, at a section's end."""
 
     @classmethod
-    def of(cls, program: Program, taken: Spans, pointed: Ints, *, named: bool) -> "_Room":
+    def of(cls, program: AttributedProgram, taken: Spans, pointed: Ints, *, named: bool) -> "_Room":
         sections = data_sections(program)
         written = [
             one for one in sections if one.flags & SHF_WRITE and not one.name.startswith(".data.rel.ro") and not named
@@ -238,7 +240,7 @@ class _Room:
         return found
 
 
-def _objects(program: Program, mentions: Mentions, room: _Room, strings: tuple[int, int]) -> Spans:
+def _objects(program: AttributedProgram, mentions: Mentions, room: _Room, strings: tuple[int, int]) -> Spans:
     """Make objects of mentions: each reaches to the next one, or to a border."""
     free = room.free(mentions.target)
     target, owner = mentions.target[free], mentions.owner[free]
@@ -257,10 +259,10 @@ def _objects(program: Program, mentions: Mentions, room: _Room, strings: tuple[i
     confidence = np.where(owners == SHARED, Confidence.SHARED, Confidence.INFERRED).astype(np.int64)
     confidence[owners == UNKNOWN] = Confidence.UNKNOWN
     function = np.where((owners == SHARED) | (owners == UNKNOWN), NOBODY, blobs.function)
-    return Spans.of(blobs.start, stops, owners, Kind.DATA, confidence, function)
+    return Spans.of(blobs.start, stops, owners, SpanKind.DATA, confidence, function)
 
 
-def _go_own(program: Program) -> NDArray[np.bool_]:
+def _go_own(program: AttributedProgram) -> NDArray[np.bool_]:
     """Tell by owner which are packages of Go's own, or no packages."""
     modules = Modules.of(program.info)
     names = program.owners.names

@@ -9,7 +9,7 @@ import msgspec
 SCHEMA = "wherry.diff/1"
 
 
-class Changed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ChangedBytes(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Something's bytes, before and after."""
 
     before: int
@@ -21,27 +21,27 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return self.after - self.before
 
 
-class KindChange(Changed, frozen=True, kw_only=True):
+class KindChange(ChangedBytes, frozen=True, kw_only=True):
     """All bytes of one kind."""
 
     kind: str
 
 
-class FunctionChange(Changed, frozen=True, kw_only=True):
+class FunctionChange(ChangedBytes, frozen=True, kw_only=True):
     """A function, with what tables keep of it alone; 0 where it is not there."""
 
     name: str
     package: str
 
 
-class PackageChange(Changed, frozen=True, kw_only=True):
+class PackageChange(ChangedBytes, frozen=True, kw_only=True):
     """A package, or what stands for none, in parentheses."""
 
     path: str
     module: str
 
 
-class ModuleChange(Changed, frozen=True, kw_only=True):
+class ModuleChange(ChangedBytes, frozen=True, kw_only=True):
     """A module; its change is `grown` and `new` and `rest` less `removed`."""
 
     path: str
@@ -72,7 +72,7 @@ class SettingChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     after: str
 
 
-class Toolchain(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ToolchainShare(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What another Go, or other flags, are taken to have brought."""
 
     before: str
@@ -87,7 +87,7 @@ class Toolchain(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Of those functions, before."""
 
 
-class BinaryDiff(Changed, frozen=True, kw_only=True):
+class BinaryDiff(ChangedBytes, frozen=True, kw_only=True):
     """Two programs; 0 bytes for one that is not there."""
 
     name_before: str
@@ -100,7 +100,7 @@ class BinaryDiff(Changed, frozen=True, kw_only=True):
     packages: tuple[PackageChange, ...]
     functions: tuple[FunctionChange, ...]
     settings: tuple[SettingChange, ...] = ()
-    toolchain: Toolchain | None = None
+    toolchain: ToolchainShare | None = None
     """None where both have the same Go and the same flags."""
     notes: tuple[str, ...] = ()
 
@@ -115,7 +115,7 @@ class BinaryDiff(Changed, frozen=True, kw_only=True):
         return sum(one.change for one in self.modules if not one.path)
 
 
-class LayerChange(Changed, frozen=True, kw_only=True):
+class LayerChange(ChangedBytes, frozen=True, kw_only=True):
     """A layer; `before` and `after` are its files' bytes, the digest is empty where it is not there."""
 
     platform: str
@@ -131,7 +131,7 @@ class LayerChange(Changed, frozen=True, kw_only=True):
         return self.pulled_after - self.pulled_before
 
 
-class PlatformChange(Changed, frozen=True, kw_only=True):
+class PlatformChange(ChangedBytes, frozen=True, kw_only=True):
     """An image of one platform; `before` and `after` are its layers' files."""
 
     platform: str

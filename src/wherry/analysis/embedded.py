@@ -14,8 +14,8 @@ import numpy as np
 
 from wherry.analysis.data_claims import data_sections
 from wherry.analysis.owners import UNKNOWN
-from wherry.analysis.program import Program
-from wherry.analysis.spans import Confidence, Kind, Spans
+from wherry.analysis.program import AttributedProgram
+from wherry.analysis.spans import Confidence, SpanKind, Spans
 
 _HASH = 16
 """Bytes of a file's SHA-256 that are kept."""
@@ -37,7 +37,7 @@ class Embedded:
     """Where the file's row is: name, content and hash."""
 
 
-def embedded_files(program: Program) -> Iterator[Embedded]:
+def embedded_files(program: AttributedProgram) -> Iterator[Embedded]:
     """Find the files, each confirmed by its hash (before Go 1.24 by its name). Empty ones and folders have no bytes."""
     for section in data_sections(program):
         content = program.space.read_on(section.address)[: section.stored]
@@ -56,10 +56,10 @@ def embedded_spans(files: Sequence[Embedded], objects: Spans) -> Spans:
     known = (row >= 0) & (objects.end[row] > table[:, 2]) if len(objects) else np.zeros(len(table), dtype=bool)
     owner = np.where(known, objects.owner[row] if len(objects) else UNKNOWN, UNKNOWN)
     confidence = np.where(known, Confidence.EXACT, Confidence.UNKNOWN)
-    return Spans.of(table[:, 0], table[:, 1], owner, Kind.EMBED, confidence)
+    return Spans.of(table[:, 0], table[:, 1], owner, SpanKind.EMBED, confidence)
 
 
-def _in_section(program: Program, content: memoryview, address: int) -> Iterator[Embedded]:
+def _in_section(program: AttributedProgram, content: memoryview, address: int) -> Iterator[Embedded]:
     table = program.functions.table
     pointer = table.pointer
     skipped = -address % pointer
@@ -89,7 +89,7 @@ def _in_section(program: Program, content: memoryview, address: int) -> Iterator
             yield Embedded(found, int(start[place]), int(size[place]), address + at)
 
 
-def _confirmed(program: Program, name: tuple[int, int], content: tuple[int, int], said: bytes) -> str:
+def _confirmed(program: AttributedProgram, name: tuple[int, int], content: tuple[int, int], said: bytes) -> str:
     """Give the name, if it is one of an embedded file and the hash is that of the content."""
     text = bytes(program.space.read_on(name[0])[: name[1]])
     body = program.space.read_on(content[0])[: content[1]]

@@ -11,19 +11,19 @@ from typing import Final, TypeVar
 
 from wherry.analysis.diff import (
     BinaryDiff,
-    Changed,
+    ChangedBytes,
     FunctionChange,
     KindChange,
     ModuleChange,
     PackageChange,
     SettingChange,
-    Toolchain,
+    ToolchainShare,
 )
 from wherry.analysis.owners import STANDARD
 from wherry.analysis.same_data import matched
 from wherry.analysis.size import BinarySize, ModuleSize
 
-C = TypeVar("C", bound=Changed)
+C = TypeVar("C", bound=ChangedBytes)
 Function = tuple[str, str]
 """Package and name."""
 
@@ -55,7 +55,7 @@ def compare(before: BinarySize | None, after: BinarySize | None) -> BinaryDiff:
         ratio, basis, known = _ratio(modules, functions)
         modules = tuple(_expected(one, functions, ratio) for one in modules)
         brought = sum(one.change if one.cause in TOOLCHAIN else one.expected or 0 for one in modules)
-        toolchain = Toolchain(
+        toolchain = ToolchainShare(
             before=before.go, after=after.go, bytes=brought, ratio=ratio, basis=basis, basis_bytes=known
         )
     return BinaryDiff(

@@ -12,7 +12,7 @@ from wherry.elf.reader import MAGIC as ELF
 from wherry.elf.reader import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, Elf, Section
 from wherry.errors import InvalidDocument
 from wherry.foreign import macho, pe
-from wherry.foreign.parts import Foreign, Part
+from wherry.foreign.parts import FilePart, Foreign
 from wherry.golang import buildinfo, pclntab
 from wherry.golang.buildinfo import BuildInfo
 
@@ -32,7 +32,7 @@ class ObjectFile:
     """The operating system, as GOOS says it."""
     architecture: str
     """As GOARCH says it."""
-    sections: tuple[Part, ...]
+    sections: tuple[FilePart, ...]
     """By their place in the file, none over another; "" is what lies between them. Their sizes' sum is the file's."""
     info: BuildInfo | None
     """None for a program in another language or without build info."""
@@ -67,8 +67,8 @@ def elf_object(elf: Elf) -> ObjectFile:
     return ObjectFile("elf", "linux", architecture(elf), _elf_parts(elf), build_info(elf), stripped)
 
 
-def _elf_parts(elf: Elf) -> tuple[Part, ...]:
-    parts = (Part(one.name, one.offset, one.stored, kind_of(one)) for one in elf.sections if one.stored)
+def _elf_parts(elf: Elf) -> tuple[FilePart, ...]:
+    parts = (FilePart(one.name, one.offset, one.stored, kind_of(one)) for one in elf.sections if one.stored)
     return tuple(whole(parts, len(elf.view)))
 
 
@@ -90,12 +90,14 @@ def kind_of(section: Section) -> str:  # noqa: PLR0911 - a table in prose
     return "data" if written else "rodata"
 
 
-def _foreign(view: memoryview, name: str, kind: str, system: str, found: Foreign, marked: Iterable[Part]) -> ObjectFile:
+def _foreign(
+    view: memoryview, name: str, kind: str, system: str, found: Foreign, marked: Iterable[FilePart]
+) -> ObjectFile:
     sections = tuple(whole(found.parts, len(view)))
     return ObjectFile(kind, system, found.architecture, sections, _info(view, name, marked), not found.symbols)
 
 
-def _info(view: memoryview, name: str, parts: Iterable[Part]) -> BuildInfo | None:
+def _info(view: memoryview, name: str, parts: Iterable[FilePart]) -> BuildInfo | None:
     for part in parts:
         content = view[part.offset : part.offset + part.size]
         at = buildinfo.find(content[:_SEARCHED])
@@ -107,15 +109,15 @@ def _info(view: memoryview, name: str, parts: Iterable[Part]) -> BuildInfo | Non
     return None
 
 
-def whole(parts: Iterable[Part], size: int) -> Iterator[Part]:
+def whole(parts: Iterable[FilePart], size: int) -> Iterator[FilePart]:
     """Count every byte of a file once: of parts over each other the one that starts first, and what is in none."""
     at = 0
     for part in sorted(parts, key=lambda one: (one.offset, -one.size)):
         start, end = max(part.offset, at), min(part.offset + part.size, size)
         if end > start:
             if start > at:
-                yield Part("", at, start - at, "headers")
-            yield Part(part.name, start, end - start, part.kind)
+                yield FilePart("", at, start - at, "headers")
+            yield FilePart(part.name, start, end - start, part.kind)
             at = end
     if size > at:
-        yield Part("", at, size - at, "headers")
+        yield FilePart("", at, size - at, "headers")

@@ -33,7 +33,7 @@ _PACKED_WITHIN = 4096
 
 
 @dataclass(frozen=True)
-class Program:
+class AttributedProgram:
     """What attribution asks of a Go program."""
 
     elf: Elf

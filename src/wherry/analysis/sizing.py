@@ -29,7 +29,7 @@ _FORMATS = {"macho": "Mach-O", "pe": "PE"}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredBinary:
     """Where a binary is, and what is known of it without reading its tables."""
 
     name: str
@@ -50,7 +50,12 @@ class NamedBy:
 
 
 def size_of(
-    elf: Elf, measured: Measured, *, sections_only: bool = False, origin: bool = False, names: "NamedBy | None" = None
+    elf: Elf,
+    measured: MeasuredBinary,
+    *,
+    sections_only: bool = False,
+    origin: bool = False,
+    names: "NamedBy | None" = None,
 ) -> BinarySize:
     """Measure a binary.
 
@@ -76,7 +81,7 @@ def size_of(
         return msgspec.structs.replace(plain, notes=(_note(elf, error),))
 
 
-def size_of_foreign(view: memoryview, measured: Measured) -> BinarySize:
+def size_of_foreign(view: memoryview, measured: MeasuredBinary) -> BinarySize:
     """Measure a Mach-O or PE file, by its section table.
 
     Args:
@@ -93,7 +98,7 @@ def size_of_foreign(view: memoryview, measured: Measured) -> BinarySize:
     return msgspec.structs.replace(_plain(found, measured, len(view)), notes=(note,))
 
 
-def _plain(found: ObjectFile, measured: Measured, size: int) -> BinarySize:
+def _plain(found: ObjectFile, measured: MeasuredBinary, size: int) -> BinarySize:
     """Say what the tables of the format tell."""
     info, sections = found.info, tuple(_sections(found))
     return BinarySize(
@@ -128,14 +133,16 @@ def _with_owners(elf: Elf, plain: BinarySize, *, origin: bool, names: "NamedBy |
 
     from wherry.analysis.attribution import attribute
     from wherry.analysis.owners import Modules
-    from wherry.analysis.program import Program
-    from wherry.analysis.spans import Confidence, Kind
+    from wherry.analysis.program import AttributedProgram
+    from wherry.analysis.spans import Confidence, SpanKind
 
-    attribution = attribute(Program.of(elf, origin=origin, symbols=names.named if names else None))
+    attribution = attribute(AttributedProgram.of(elf, origin=origin, symbols=names.named if names else None))
     modules = Modules.of(attribution.program.info)
     sums = _Sums.of(attribution)
     packages = tuple(sorted(_packages(attribution, modules, sums), key=lambda one: (-one.bytes, one.path)))
-    kinds = [KindSize(kind=Kind(at).name.lower(), bytes=int(size)) for at, size in enumerate(sums.kinds.sum(axis=0))]
+    kinds = [
+        KindSize(kind=SpanKind(at).name.lower(), bytes=int(size)) for at, size in enumerate(sums.kinds.sum(axis=0))
+    ]
     return msgspec.structs.replace(
         plain,
         reading=FULL,
@@ -173,10 +180,10 @@ def _objects(attribution: "Attribution") -> Iterator[ObjectSize]:
 
     import numpy as np
 
-    from wherry.analysis.spans import Confidence, Kind
+    from wherry.analysis.spans import Confidence, SpanKind
 
     program, names = attribution.program, attribution.owners.names
-    kinds, confidences = [one.name.lower() for one in Kind], [one.name.lower() for one in Confidence]
+    kinds, confidences = [one.name.lower() for one in SpanKind], [one.name.lower() for one in Confidence]
     objects = attribution.objects
     large = np.flatnonzero(objects.sizes >= _LEAST_OBJECT)
     for row in large.tolist():
@@ -204,12 +211,12 @@ class _Sums:
     def of(cls, attribution: "Attribution") -> "_Sums":
         import numpy as np
 
-        from wherry.analysis.spans import Confidence, Kind
+        from wherry.analysis.spans import Confidence, SpanKind
 
         spans, owners = attribution.spans, len(attribution.owners.names)
         sizes = spans.sizes
         tables = []
-        for column, width in ((spans.kind, len(Kind)), (spans.confidence, len(Confidence))):
+        for column, width in ((spans.kind, len(SpanKind)), (spans.confidence, len(Confidence))):
             cells = spans.owner.astype(np.int64) * width + column
             sums = np.bincount(cells, weights=sizes, minlength=owners * width)
             tables.append(sums.astype(np.int64).reshape(owners, width))
@@ -221,9 +228,9 @@ class _Sums:
 
 
 def _packages(attribution: "Attribution", modules: "Modules", sums: _Sums) -> Iterator[PackageSize]:
-    from wherry.analysis.spans import Confidence, Kind
+    from wherry.analysis.spans import Confidence, SpanKind
 
-    kinds, confidences = [one.name.lower() for one in Kind], [one.name.lower() for one in Confidence]
+    kinds, confidences = [one.name.lower() for one in SpanKind], [one.name.lower() for one in Confidence]
     functions = _functions(attribution, sums)
     for owner, path in enumerate(attribution.owners.names):
         size = int(sums.kinds[owner].sum())

@@ -21,7 +21,7 @@ _TYPES: Final = (np.int64, np.int64, np.int32, np.int8, np.int8, np.int32)
 """Of the columns of spans: there can be millions."""
 
 
-class Kind(IntEnum):
+class SpanKind(IntEnum):
     """What bytes are for."""
 
     CODE = 0
@@ -71,7 +71,7 @@ class Spans:
         start: Ints,
         end: Ints,
         owner: Numbers | int,
-        kind: Kind,
+        kind: SpanKind,
         confidence: Numbers | Confidence = Confidence.EXACT,
         function: Numbers | int = NOBODY,
     ) -> Self:
@@ -87,7 +87,7 @@ class Spans:
         return cls(first[some], last[some], *(column[some] for column in rest))
 
     @classmethod
-    def one(cls, start: int, end: int, owner: int, kind: Kind, confidence: Confidence = Confidence.EXACT) -> Self:
+    def one(cls, start: int, end: int, owner: int, kind: SpanKind, confidence: Confidence = Confidence.EXACT) -> Self:
         """Make a single span; addresses above all that programs have are cut off."""
         low, high = (min(max(border, 0), _HIGHEST) for border in (start, end))
         return cls.of(np.array([low]), np.array([high]), owner, kind, confidence)
@@ -197,7 +197,7 @@ class Blobs:
         first = np.flatnonzero(np.concatenate(([True], sorted_[1:] != sorted_[:-1]))) if len(sorted_) else order
         return np.minimum.reduceat(values[order], first) if len(first) else values[:0]
 
-    def spans(self, at: int, kind: Kind) -> Spans:
+    def spans(self, at: int, kind: SpanKind) -> Spans:
         """Give them as spans of a table that begins at an address."""
         return Spans.of(self.start + at, self.end + at, self.owner, kind, self.confidence, self.function)
 

@@ -14,7 +14,7 @@ from wherry.digest import Digest
 
 if TYPE_CHECKING:
     from wherry.layer.entry import Entry
-    from wherry.layer.tar import Body
+    from wherry.layer.tar import TarBody
     from wherry.oci.image import Image
     from wherry.store.contract import BlobSource
 
@@ -100,34 +100,34 @@ def image_subjects(source: "BlobSource", image: "Image", name: str, folder: Path
 
 def _programs(source: "BlobSource", image: "Image") -> list[tuple[str, int, int]]:
     """Find path, layer and place of the programs; of a hard-linked one the first name."""
-    from wherry.layer.changes import Tree
+    from wherry.layer.changes import FileTree
     from wherry.layer.decompress import open_layer
-    from wherry.layer.entry import Kind
+    from wherry.layer.entry import EntryKind
     from wherry.layer.tar import read_tar
 
-    tree, marked = Tree(), set[tuple[int, int]]()
+    tree, marked = FileTree(), set[tuple[int, int]]()
     for number, blob in enumerate(image.manifest.stack):
         opened = open_layer(source, blob, image.config.diff_ids[number])
         tree.apply(_marking(read_tar(opened, f"layer {blob.digest}"), number, marked))
     sizes: dict[tuple[int, int], tuple[int, str]] = {}
     for path, node in tree.walk():
         key = (node.layer, node.place)
-        if node.entry.kind is Kind.FILE and node.entry.mode & 0o111 and key in marked:
+        if node.entry.kind is EntryKind.FILE and node.entry.mode & 0o111 and key in marked:
             sizes.setdefault(key, (node.entry.size, f"/{path}"))
     order = sorted(sizes.items(), key=lambda row: (-row[1][0], row[1][1]))[:_MOST_PROGRAMS]
     return [(path, layer, place) for (layer, place), (_, path) in order]
 
 
-def _marking(entries: "Iterator[tuple[Entry, Body]]", layer: int, marked: set[tuple[int, int]]) -> "Iterator[Entry]":
-    from wherry.layer.entry import Kind
+def _marking(entries: "Iterator[tuple[Entry, TarBody]]", layer: int, marked: set[tuple[int, int]]) -> "Iterator[Entry]":
+    from wherry.layer.entry import EntryKind
 
     for place, (entry, body) in enumerate(entries):
-        if entry.kind is Kind.FILE and starts_as_program(_start(body)):
+        if entry.kind is EntryKind.FILE and starts_as_program(_start(body)):
             marked.add((layer, place))
         yield entry
 
 
-def _start(body: "Body") -> bytes:
+def _start(body: "TarBody") -> bytes:
     start = b""
     while len(start) < _LONGEST_MAGIC and (chunk := body.read(_LONGEST_MAGIC - len(start))):
         start += chunk

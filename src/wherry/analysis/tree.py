@@ -3,8 +3,8 @@
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
-from wherry.layer.changes import Node, Tree
-from wherry.layer.entry import Kind
+from wherry.layer.changes import FileTree, Inode
+from wherry.layer.entry import EntryKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,16 @@ class VisibleFile:
     """Whether it starts as an ELF file does."""
 
 
-def visible_files(tree: Tree, elves: Container[tuple[int, int]] = ()) -> Iterator[VisibleFile]:
+def visible_files(tree: FileTree, elves: Container[tuple[int, int]] = ()) -> Iterator[VisibleFile]:
     """Give every file of a tree, in the order of paths.
 
     Args:
         tree: what the layers make.
         elves: layer and place of those that start as ELF files do.
     """
-    seen: set[Node] = set()
+    seen: set[Inode] = set()
     for path, node in tree.walk():
-        if node.entry.kind is Kind.FILE:
+        if node.entry.kind is EntryKind.FILE:
             size = 0 if node in seen else node.entry.size
             seen.add(node)
             executable = bool(node.entry.mode & 0o111)

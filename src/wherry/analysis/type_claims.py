@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from wherry.analysis.owners import SHARED
-from wherry.analysis.program import Program
-from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, Kind, Spans
+from wherry.analysis.program import AttributedProgram
+from wherry.analysis.spans import NOBODY, Blobs, Confidence, Ints, SpanKind, Spans
 from wherry.golang.names import SHAPES
 from wherry.golang.typereader import INTERFACE, PROGRAM, Region
 from wherry.golang.types import TypeTable, read_types
@@ -37,7 +37,7 @@ class TypeClaims:
     """The address behind the last type."""
 
 
-def type_claims(program: Program, more: Ints) -> TypeClaims:
+def type_claims(program: AttributedProgram, more: Ints) -> TypeClaims:
     """Claim type data.
 
     Args:
@@ -48,7 +48,7 @@ def type_claims(program: Program, more: Ints) -> TypeClaims:
     table = _read(program, np.concatenate([concrete, more]))
     start = table.region.address
     owners, confidence = _owners(program, table)
-    spans = [Spans.of(table.start + start, table.end + start, owners, Kind.TYPES, confidence)]
+    spans = [Spans.of(table.start + start, table.end + start, owners, SpanKind.TYPES, confidence)]
     if len(table):
         spans += [
             _itab_spans(program, itabs, concrete, table, owners),
@@ -58,7 +58,7 @@ def type_claims(program: Program, more: Ints) -> TypeClaims:
     return TypeClaims(table, owners, tuple(spans), start + int(table.end.max(initial=0)))
 
 
-def _read(program: Program, more: Ints) -> TypeTable:
+def _read(program: AttributedProgram, more: Ints) -> TypeTable:
     module, space, table = program.module, program.space, program.functions.table
     start = module["types"]
     content = space.read_on(start)[: module["etypes"] - start]
@@ -72,7 +72,7 @@ def _read(program: Program, more: Ints) -> TypeTable:
     )
 
 
-def _owners(program: Program, table: TypeTable) -> tuple[Ints, Ints]:
+def _owners(program: AttributedProgram, table: TypeTable) -> tuple[Ints, Ints]:
     """Find the owner of each type: its package, or for an unnamed type the only package it is made of."""
     low = np.full(len(table), _NONE)
     high = np.full(len(table), NOBODY)
@@ -100,11 +100,11 @@ def _names(table: TypeTable, owners: Ints) -> Spans:
     at = table.region.address
     blobs = Blobs.used(used, owners[rows], np.full(len(rows), NOBODY), len(names), SHARED)
     return Spans.of(
-        names.start[blobs.start] + at, names.end[blobs.start] + at, blobs.owner, Kind.TYPES, blobs.confidence
+        names.start[blobs.start] + at, names.end[blobs.start] + at, blobs.owner, SpanKind.TYPES, blobs.confidence
     )
 
 
-def _masks(program: Program, table: TypeTable, owners: Ints) -> Spans:
+def _masks(program: AttributedProgram, table: TypeTable, owners: Ints) -> Spans:
     rows, addresses = table.mask_uses
     some = (addresses > 0) & (table.mask_size[rows] != 0)
     rows, addresses = rows[some], addresses[some]
@@ -116,10 +116,10 @@ def _masks(program: Program, table: TypeTable, owners: Ints) -> Spans:
     order = np.argsort(addresses, kind="stable")
     first = order[np.searchsorted(addresses[order], blobs.start)]
     ends = np.minimum(blobs.end, blobs.start + sizes[first])
-    return Spans.of(blobs.start, ends, blobs.owner, Kind.TYPES, blobs.confidence)
+    return Spans.of(blobs.start, ends, blobs.owner, SpanKind.TYPES, blobs.confidence)
 
 
-def _itabs(program: Program) -> tuple[Ints, Ints]:
+def _itabs(program: AttributedProgram) -> tuple[Ints, Ints]:
     """Give the addresses of itabs, and of the types that they are for."""
     module, space, table = program.module, program.space, program.functions.table
     pointer, word = table.pointer, f"{table.order}u{table.pointer}"
@@ -134,7 +134,7 @@ def _itabs(program: Program) -> tuple[Ints, Ints]:
     return itabs, program.words(itabs + pointer)
 
 
-def _itab_spans(program: Program, itabs: Ints, concrete: Ints, table: TypeTable, owners: Ints) -> Spans:
+def _itab_spans(program: AttributedProgram, itabs: Ints, concrete: Ints, table: TypeTable, owners: Ints) -> Spans:
     """Claim itabs for the package of the concrete type; what is no itab has no interface as its first word."""
     pointer, start = program.functions.table.pointer, table.region.address
     interface = table.rows_at(program.words(itabs) - start)
@@ -142,7 +142,7 @@ def _itab_spans(program: Program, itabs: Ints, concrete: Ints, table: TypeTable,
     real = (interface >= 0) & (row >= 0) & (table.kind[interface] == INTERFACE) & (table.listed[interface] > 0)
     itabs, interface, row = itabs[real], interface[real], row[real]
     size = 2 * pointer + 4 + -4 % pointer + pointer * table.listed[interface]
-    return Spans.of(itabs, itabs + size, owners[row], Kind.TYPES, _confidence(owners[row]))
+    return Spans.of(itabs, itabs + size, owners[row], SpanKind.TYPES, _confidence(owners[row]))
 
 
 def _confidence(owners: Ints) -> Ints:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from wherry.app.progress import Calls, Event, Kind, Reporter
+from wherry.app.progress import Calls, Event, EventKind, Reporter
 from wherry.app.session import Session
 from wherry.errors import Cancelled
 from wherry.platform import Platform
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wherry.app.images import OpenImage
     from wherry.app.leaks import ProgramLeaks
     from wherry.app.transfer import Form, Loaded, NamedImage
-    from wherry.app.tree import Node
+    from wherry.app.tree import TreeNode
     from wherry.layer.compress import Encoding
     from wherry.settings.docker_config import Credential
     from wherry.store.files import ByteSink
@@ -253,7 +253,7 @@ def open_image(name: str, *, session: Session | None = None) -> "OpenImage":
     return carried_out(session or Session.of_user(), name)
 
 
-def tree(name: str, *, session: Session | None = None) -> "Node":
+def tree(name: str, *, session: Session | None = None) -> "TreeNode":
     """Read the tree of an image's index, manifests, configs, layers and attachments; no layer is read.
 
     Args:
@@ -395,5 +395,5 @@ def _hearing(progress: Hears | None, cancel: Cancel | None) -> Hears:
     return hear
 
 
-_ENDS = frozenset({Kind.DONE, Kind.FAILED, Kind.WARNING})
+_ENDS = frozenset({EventKind.DONE, EventKind.FAILED, EventKind.WARNING})
 """What happens when a step is over: to raise there would hide why it ended."""

@@ -13,7 +13,7 @@ from wherry.settings.budgets import Budgets
 
 if TYPE_CHECKING:
     from wherry.analysis.size import BudgetCheck
-    from wherry.app.budgets import Reference
+    from wherry.app.budgets import GrowthReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Gate:
 
     session: Session
     budgeted: tuple[Budgeted, ...]
-    references: "tuple[Reference | None, ...]"
+    references: "tuple[GrowthReference | None, ...]"
 
     @classmethod
     def of(cls, session: Session, budgeted: tuple[Budgeted, ...]) -> "Gate":

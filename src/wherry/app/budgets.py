@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherry.analysis.budgets import GROWTH, Grown, Limits, Weighed, checks
+from wherry.analysis.budgets import GROWTH, Grown, SizeLimits, Weighed, checks
 from wherry.analysis.figures import Figures, FiguresDocument
 from wherry.analysis.size import BudgetCheck, LayerSize
 from wherry.app.session import Session
@@ -26,7 +26,7 @@ _LEVEL = re.compile(r"\blevel (\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class GrowthReference:
     """What growth is counted from, by platform."""
 
     name: str
@@ -49,7 +49,7 @@ class Reference:
         return self.figures[platform]
 
 
-def reference_of(session: Session, wanted: "Budgeted") -> Reference | None:
+def reference_of(session: Session, wanted: "Budgeted") -> GrowthReference | None:
     """Measure or read what growth is counted from; None where no budget asks for it.
 
     Raises:
@@ -70,14 +70,14 @@ def reference_of(session: Session, wanted: "Budgeted") -> Reference | None:
         path = wanted.folder / against
         name = str(path) if path.exists() else against
         weighed = weigh(session, name, against, programs=True)
-        return Reference(against, {one.platform: one.figures() for one in weighed}, image=True)
+        return GrowthReference(against, {one.platform: one.figures() for one in weighed}, image=True)
     found = read_figures(file, against)
     if wanted.key not in found.images:
         raise NotFound(
             f"{against} has no sizes of {wanted.key}",
             hint=f"`wherry build --no-budgets {wanted.key}` and `wherry check --write-figures={against}` write them",
         )
-    return Reference(against, found.images[wanted.key])
+    return GrowthReference(against, found.images[wanted.key])
 
 
 def figures_file(folder: Path, against: str) -> Path | None:
@@ -168,14 +168,14 @@ def level_of(image: Image) -> int | None:
 
 
 def judge(
-    session: Session, name: str, label: str, budgets: Budgets, reference: Reference | None
+    session: Session, name: str, label: str, budgets: Budgets, reference: GrowthReference | None
 ) -> Iterator[BudgetCheck]:
     """Check the budgets of an image against its sizes, on each platform.
 
     Raises:
         CannotTell, NotFound: something can't be judged.
     """
-    plain = Limits(budgets.sizes, budgets.modules, budgets.packages)
+    plain = SizeLimits(budgets.sizes, budgets.modules, budgets.packages)
     programs = plain.of_programs
     weighed = weigh(session, name, label, programs=programs)
     found = [checks(one, _limits(plain, budgets, reference, one)) for one in weighed]
@@ -185,7 +185,7 @@ def judge(
     yield from (check for rows in found for check in rows)
 
 
-def _limits(plain: Limits, budgets: Budgets, reference: Reference | None, weighed: Weighed) -> Limits:
+def _limits(plain: SizeLimits, budgets: Budgets, reference: GrowthReference | None, weighed: Weighed) -> SizeLimits:
     if reference is None:
         return plain
     before = reference.on(weighed.platform)

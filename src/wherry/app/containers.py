@@ -14,14 +14,14 @@ from wherry.store.images import image_for, images_of
 
 if TYPE_CHECKING:
     from wherry.oci.image import Image
-    from wherry.runtime.run import Wishes
+    from wherry.runtime.run import RunOptions
     from wherry.sandbox.spec import Emulator
 
 
 def run(
     session: Session,
     name: str,
-    wishes: "Wishes",
+    options: "RunOptions",
     *,
     platform: Platform | None = None,
     notice: Callable[[str], None] = lambda _: None,
@@ -31,7 +31,7 @@ def run(
     Args:
         session: where the image and the unpacked layers are.
         name: an image as `find` takes it.
-        wishes: what is to be other than the image says.
+        options: what is to be other than the image says.
         platform: of an image with several, the one to run; None: this machine's.
         notice: called with each limit of this machine that counts here.
 
@@ -44,7 +44,7 @@ def run(
     from wherry.host.cgroups import pids_folders
     from wherry.host.kernel import Kernel
     from wherry.host.usernet import user_network
-    from wherry.runtime.run import Place, prepare
+    from wherry.runtime.run import RunHost, prepare
     from wherry.runtime.run import run as start
     from wherry.sandbox.accounts import read_accounts
     from wherry.sandbox.networks import Networks
@@ -56,14 +56,14 @@ def run(
     overlay = kernel.overlay(root=mapping.kind == "all")
     trees = trees_of(session, mapping, located.source)
     with trees.hold(image) as layers:
-        spec = prepare(image.config.runtime, wishes, read_accounts(layers), located.name)
+        spec = prepare(image.config.runtime, options, read_accounts(layers), located.name)
         if mapping.kind == "one":
             notice(
                 f"no subordinate IDs (/etc/subuid): the container has only user {spec.account.uid}, who owns all files"
             )
         if not overlay.works:
             notice(f"copying layers instead of mounting them (slower): {overlay.reason}")
-        place = Place(
+        place = RunHost(
             layers,
             trees.stage,
             mapping,
@@ -73,7 +73,7 @@ def run(
             pids_folders(),
             image.platform.architecture,
         )
-        _say_network(place.network.mode(wishes.security.network), spec.environment, notice)
+        _say_network(place.network.mode(options.security.network), spec.environment, notice)
         return start(spec, place, notice=notice, why=why_refused(mapping))
 
 

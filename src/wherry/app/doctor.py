@@ -23,7 +23,7 @@ _MEMORY = 1 << 30
 _FOREIGN = "linux/arm64", "linux/amd64", "linux/arm/v7", "linux/riscv64", "linux/s390x", "linux/ppc64le"
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How a check came out."""
 
     FINE = "ok"
@@ -38,7 +38,7 @@ class Check:
     """One thing looked at."""
 
     name: str
-    state: State
+    state: CheckState
     found: str
     """What there is, in words; `{free}` and the like stand for a figure of `sizes`."""
     remedy: str = ""
@@ -72,7 +72,7 @@ def doctor(session: Session) -> Iterator[Check]:
 
 
 def _of(name: str, ability: Ability) -> Check:
-    return Check(name, State.FINE if ability.works else State.LIMITED, ability.reason, ability.remedy)
+    return Check(name, CheckState.FINE if ability.works else CheckState.LIMITED, ability.reason, ability.remedy)
 
 
 def _step_network(session: Session) -> Check:
@@ -80,22 +80,24 @@ def _step_network(session: Session) -> Check:
     found = user_network(session.environment.get("PATH", os.defpath))
     if isinstance(found, NoUserNetwork):
         reason = f"{found.reason}: steps and containers share this machine's, without raw and packet sockets"
-        return Check("container network", State.LIMITED, reason, found.remedy)
+        return Check("container network", CheckState.LIMITED, reason, found.remedy)
     words = f"one of its own by {found.program}"
     return Check(
-        "container network", State.FINE, f"{words}; name server at {found.forward}" if found.forward else words
+        "container network", CheckState.FINE, f"{words}; name server at {found.forward}" if found.forward else words
     )
 
 
 def _processes_limit(*, root: bool) -> Check:
     """Look for a control group that can limit how many processes root's containers have."""
     if not root:
-        return Check("process limit", State.FINE, "setrlimit holds for a plain user's steps")
+        return Check("process limit", CheckState.FINE, "setrlimit holds for a plain user's steps")
     folders = [folder for folder in pids_folders() if os.access(folder, os.W_OK)]
     if folders:
-        return Check("process limit", State.FINE, f"a pids control group below {folders[-1]}")
+        return Check("process limit", CheckState.FINE, f"a pids control group below {folders[-1]}")
     remedy = "mount the control group of the kind pids so that it can be written"
-    return Check("process limit", State.LIMITED, "no pids control group can be made: steps are not limited", remedy)
+    return Check(
+        "process limit", CheckState.LIMITED, "no pids control group can be made: steps are not limited", remedy
+    )
 
 
 def _go(session: Session) -> Check:
@@ -104,18 +106,18 @@ def _go(session: Session) -> Check:
     try:
         toolchain = find_toolchain(session.runner, session.environment, session.cwd)
     except WherryError as error:
-        return Check("go", State.MISSING, error.message, error.hint)
+        return Check("go", CheckState.MISSING, error.message, error.hint)
     return Check(
-        "go", State.FINE, f"{toolchain.version.replace('go', 'go ', 1)}, {toolchain.program} ({toolchain.origin})"
+        "go", CheckState.FINE, f"{toolchain.version.replace('go', 'go ', 1)}, {toolchain.program} ({toolchain.origin})"
     )
 
 
 def _git(session: Session) -> Check:
     found = which("git", session.environment.get("PATH", os.defpath))
     if not found:
-        return Check("git", State.LIMITED, "not on PATH: images won't record a commit", "install git")
+        return Check("git", CheckState.LIMITED, "not on PATH: images won't record a commit", "install git")
     done = session.runner.run(Command((found, "--version"), Path("/"), session.environment))
-    return Check("git", State.FINE, done.words.splitlines()[0] if done.words else found)
+    return Check("git", CheckState.FINE, done.words.splitlines()[0] if done.words else found)
 
 
 def _namespaces(session: Session, kernel: Kernel, *, root: bool) -> Check:
@@ -128,9 +130,9 @@ def _namespaces(session: Session, kernel: Kernel, *, root: bool) -> Check:
     if done.returncode:
         words = done.words.splitlines()
         return Check(
-            "user namespaces", State.LIMITED, f"refused: {words[0] if words else 'no reason given'}", said.remedy
+            "user namespaces", CheckState.LIMITED, f"refused: {words[0] if words else 'no reason given'}", said.remedy
         )
-    return Check("user namespaces", State.FINE, "available")
+    return Check("user namespaces", CheckState.FINE, "available")
 
 
 def _ids(session: Session) -> Check:
@@ -140,12 +142,14 @@ def _ids(session: Session) -> Check:
     if kind == "one":
         return Check(
             "sub-ids",
-            State.LIMITED,
+            CheckState.LIMITED,
             "none for this user: containers have a single user ID",
             "install uidmap, and as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
         )
     return Check(
-        "sub-ids", State.FINE, "not needed as root" if kind == "all" else "newuidmap and a range in /etc/subuid found"
+        "sub-ids",
+        CheckState.FINE,
+        "not needed as root" if kind == "all" else "newuidmap and a range in /etc/subuid found",
     )
 
 
@@ -156,23 +160,23 @@ def _processors(session: Session, kernel: Kernel) -> Check:
     missing = [str(platform) for platform in platforms if not emulation(platform, folders)]
     native = f"{kernel.platform} natively"
     if not missing:
-        return Check("runs", State.FINE, f"{native}; {', '.join(there)} by qemu")
+        return Check("runs", CheckState.FINE, f"{native}; {', '.join(there)} by qemu")
     found = f"{native}; {', '.join(there) or 'nothing'} by qemu; missing: {', '.join(missing)}"
     return Check(
-        "runs", State.LIMITED, found, "install qemu-user-static (only needed to run them, not to build for them)"
+        "runs", CheckState.LIMITED, found, "install qemu-user-static (only needed to run them, not to build for them)"
     )
 
 
 def limits(own: Cgroup) -> Check:
     """Judge what a control group leaves a build."""
     if not own.version:
-        return Check("cgroups", State.FINE, "none found: no limits")
+        return Check("cgroups", CheckState.FINE, "none found: no limits")
     memory = "memory {memory}" if own.memory else "no memory limit"
     processors = f"{own.processors:g} processors" if own.processors else "no processor limit"
     tight = own.memory is not None and own.memory < _MEMORY
     return Check(
         "cgroups",
-        State.LIMITED if tight else State.FINE,
+        CheckState.LIMITED if tight else CheckState.FINE,
         f"version {own.version}: {memory}, {processors}",
         "raise the limit of this container or session, or set GOFLAGS=-p=1, so that Go compiles one package at a time"
         if tight
@@ -186,19 +190,21 @@ def _log_ins(session: Session) -> Iterator[Check]:
     try:
         files = keyring_of(session).files
     except WherryError as error:
-        yield Check("log-ins", State.LIMITED, error.message, error.hint)
+        yield Check("log-ins", CheckState.LIMITED, error.message, error.hint)
         return
     hosts = sorted({host for file in files for host in (*file.auths, *file.helpers)})
     helpers = sorted({helper for file in files for helper in (*file.helpers.values(), file.store) if helper})
-    yield Check("log-ins", State.FINE, f"{', '.join(hosts) or 'none'} ({path}{'' if path.is_file() else ', missing'})")
+    yield Check(
+        "log-ins", CheckState.FINE, f"{', '.join(hosts) or 'none'} ({path}{'' if path.is_file() else ', missing'})"
+    )
     for helper in helpers:
         program = f"docker-credential-{helper}"
         found = which(program, session.environment.get("PATH", os.defpath))
         if found:
-            yield Check("helper", State.FINE, found)
+            yield Check("helper", CheckState.FINE, found)
         else:
             remedy = f"install it, or remove {helper} from credsStore and credHelpers"
-            yield Check("helper", State.LIMITED, f"{program} is configured, but not on PATH", remedy)
+            yield Check("helper", CheckState.LIMITED, f"{program} is configured, but not on PATH", remedy)
 
 
 def _network(session: Session) -> Check:
@@ -207,8 +213,10 @@ def _network(session: Session) -> Check:
     words = [f"{name}={_without_password(value)}" for name, value in said.items() if value]
     file = session.environment.get("SSL_CERT_FILE", "")
     if file and not Path(file).is_file():
-        return Check("network", State.LIMITED, f"SSL_CERT_FILE={file}: no such file", "unset it, or set it to a file")
-    return Check("network", State.FINE, ", ".join(words) or "no proxy, system certificates")
+        return Check(
+            "network", CheckState.LIMITED, f"SSL_CERT_FILE={file}: no such file", "unset it, or set it to a file"
+        )
+    return Check("network", CheckState.FINE, ", ".join(words) or "no proxy, system certificates")
 
 
 def _without_password(value: str) -> str:
@@ -223,10 +231,10 @@ def _daemon(session: Session) -> Check:
     try:
         daemon = find_daemon(session.runner, session.environment, docker_config(session).parent)
     except Forbidden as error:
-        return Check("--load", State.LIMITED, error.message, error.hint)
+        return Check("--load", CheckState.LIMITED, error.message, error.hint)
     except WherryError as error:
-        return Check("--load", State.FINE, f"not needed; {error.message}")
-    return Check("--load", State.FINE, daemon.name)
+        return Check("--load", CheckState.FINE, f"not needed; {error.message}")
+    return Check("--load", CheckState.FINE, daemon.name)
 
 
 def _room(name: str, folder: Path) -> Check:
@@ -234,8 +242,10 @@ def _room(name: str, folder: Path) -> Check:
     free = shutil.disk_usage(place).free
     writable = os.access(place, os.W_OK)
     if not writable:
-        return Check(name, State.MISSING, f"{folder}: not writable", f"choose another with --{name}")
+        return Check(name, CheckState.MISSING, f"{folder}: not writable", f"choose another with --{name}")
     state, remedy = (
-        (State.FINE, "") if free >= _ROOM else (State.LIMITED, "free space with `wherry gc` and `go clean -cache`")
+        (CheckState.FINE, "")
+        if free >= _ROOM
+        else (CheckState.LIMITED, "free space with `wherry gc` and `go clean -cache`")
     )
     return Check(name, state, f"{folder}: {{free}} free", remedy, {"free": free})

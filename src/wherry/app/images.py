@@ -14,7 +14,7 @@ from wherry.platform import Platform
 from wherry.store.contract import BlobSource, read_whole
 
 if TYPE_CHECKING:
-    from wherry.analysis.content import Content
+    from wherry.analysis.content import ImageContent
 
 RECIPE = "dev.wherry.recipe"
 """See `build.recipe`."""
@@ -62,7 +62,7 @@ class OpenImage:
             )
         return read_whole(self.source, images[0].descriptor if kind == "manifest" else images[0].manifest.config)
 
-    def content(self, image: Image, *, biggest: int | None = None) -> "Content":
+    def content(self, image: Image, *, biggest: int | None = None) -> "ImageContent":
         """Measure what one platform's layers hold.
 
         Args:

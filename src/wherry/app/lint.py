@@ -13,7 +13,7 @@ from wherry.dockerfile.lint import Linted, lint
 from wherry.dockerfile.notes import Around, Base
 from wherry.errors import WherryError
 from wherry.oci.reference import Reference
-from wherry.plan.from_dockerfile import familiar
+from wherry.plan.dockerfile import familiar
 from wherry.platform import Platform
 
 

@@ -14,7 +14,7 @@ from wherry.store.files import read_regular, replacing
 if TYPE_CHECKING:
     from wherry.analysis.named_data import NamedData
     from wherry.analysis.subjects import Subject
-    from wherry.build.origins import Origin
+    from wherry.build.origins import CompileOrigin
     from wherry.elf.reader import Elf
     from wherry.lab.compiling import Compiler
 
@@ -24,7 +24,7 @@ _LARGEST = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class VariableOwners:
     """Variables of a stripped program, or why there are none."""
 
     named: "NamedData | None" = None
@@ -34,7 +34,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
+class OwnerFinder:
     """Finds the variables of stripped programs."""
 
     session: Session
@@ -57,7 +57,7 @@ class Naming:
             recipes = {where: found[RECIPE] for where, found in labels.items() if RECIPE in found}
         return cls(session, source, recipes)
 
-    def names(self, subject: "Subject", elf: "Elf") -> Names:
+    def names(self, subject: "Subject", elf: "Elf") -> VariableOwners:
         """Find the variables of a program: in a record, else by linking it again.
 
         Returns:
@@ -68,19 +68,19 @@ class Naming:
 
         digest = str(subject.digest)
         if elf.section(".symtab") is not None:
-            return Names()
+            return VariableOwners()
         try:
             if content := read_regular(_record(self.session, digest), _LARGEST):
                 from wherry.analysis.named_data import NamedData
 
-                return Names(NamedData.parse(content, digest, f"record of {digest}"), RECORD)
+                return VariableOwners(NamedData.parse(content, digest, f"record of {digest}"), RECORD)
             if origin := _origin(self.session, digest):
-                return Names(_relinked(self.session, origin, elf), RELINK)
-            return self._from_source(subject, elf) if self.source is not None else Names()
+                return VariableOwners(_relinked(self.session, origin, elf), RELINK)
+            return self._from_source(subject, elf) if self.source is not None else VariableOwners()
         except WherryError as error:
-            return Names(problem=f"variables are not attributed: {error.message}")
+            return VariableOwners(problem=f"variables are not attributed: {error.message}")
 
-    def _from_source(self, subject: "Subject", elf: "Elf") -> Names:
+    def _from_source(self, subject: "Subject", elf: "Elf") -> VariableOwners:
         from wherry.analysis.binary import build_info
         from wherry.analysis.sizing import RELINK
         from wherry.app.imports import is_inside, module_folder
@@ -88,15 +88,15 @@ class Naming:
 
         info = build_info(elf)
         if info is None or info.main is None or not is_inside(info.path, info.main.path):
-            return Names()
+            return VariableOwners()
         folder = module_folder(self.session, self.source, info.main.path)
         if folder is None:
-            return Names()
+            return VariableOwners()
         built = built_by_recipe(self.recipes.get(subject.platform, ""))
         built = built or built_by_settings(info.settings, info.go_version)
         package = package_in(folder, info.main.path, info.path)
         with _compiler(self.session, folder, built.environment, built.go) as compiler:
-            return Names(relinked(compiler, package, built, elf), RELINK)
+            return VariableOwners(relinked(compiler, package, built, elf), RELINK)
 
 
 def at_hand(session: Session, digest: str, *, tried: bool) -> bool:
@@ -145,7 +145,7 @@ def _record(session: Session, digest: str) -> Path:
     return session.store_folder / RECORDS / digest.replace(":", "-")
 
 
-def _origin(session: Session, digest: str, *, changed: bool = False) -> "Origin | None":
+def _origin(session: Session, digest: str, *, changed: bool = False) -> "CompileOrigin | None":
     """Tell how a program was built here, if what it was built from is unchanged, or where that does not matter."""
     from wherry.build.origins import is_unchanged, origin_of
     from wherry.store.results import Results
@@ -155,7 +155,7 @@ def _origin(session: Session, digest: str, *, changed: bool = False) -> "Origin 
         return origin if origin and (changed or is_unchanged(results, origin)) else None
 
 
-def _relinked(session: Session, origin: "Origin", elf: "Elf") -> "NamedData":
+def _relinked(session: Session, origin: "CompileOrigin", elf: "Elf") -> "NamedData":
     from wherry.lab.relink import Built, relinked
     from wherry.source.module import find_main
     from wherry.source.published import read_published

@@ -15,7 +15,7 @@ TOML = "wherry.toml"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 
 
-class Kind(StrEnum):
+class Transport(StrEnum):
     """The kinds of places, by skopeo's names."""
 
     STORE = "store"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 class Place:
     """Somewhere that an image can go."""
 
-    kind: Kind
+    kind: Transport
     name: str
     """A reference, or a path."""
     tag: str = ""
@@ -79,18 +79,18 @@ def target_of(text: str) -> Place:
         InvalidUsage, InvalidReference: it is no place.
     """
     if text.startswith(SCHEME):
-        return Place(Kind.REGISTRY, text.removeprefix(SCHEME))
+        return Place(Transport.REGISTRY, text.removeprefix(SCHEME))
     kind, colon, rest = text.partition(":")
-    if colon and kind in set(Kind) - {Kind.REGISTRY}:
-        return Place(Kind.STORE, rest) if kind == Kind.STORE else _in_path(Kind(kind), rest)
+    if colon and kind in set(Transport) - {Transport.REGISTRY}:
+        return Place(Transport.STORE, rest) if kind == Transport.STORE else _in_path(Transport(kind), rest)
     if text.startswith(("/", "./", "../")) or text.endswith(_ARCHIVES):
-        return _in_path(Kind.ARCHIVE if text.endswith(".tar") else Kind.LAYOUT, text)
-    return Place(Kind.REGISTRY if names_registry(text) else Kind.STORE, text)
+        return _in_path(Transport.ARCHIVE if text.endswith(".tar") else Transport.LAYOUT, text)
+    return Place(Transport.REGISTRY if names_registry(text) else Transport.STORE, text)
 
 
-def _in_path(kind: Kind, text: str) -> Place:
+def _in_path(kind: Transport, text: str) -> Place:
     path, colon, tag = text.partition(":")
-    if kind is Kind.LAYOUT and path.endswith(_ARCHIVES):
+    if kind is Transport.LAYOUT and path.endswith(_ARCHIVES):
         raise InvalidUsage(f"{text}: compressed archives are not supported", hint="give a file name that ends in .tar")
     if not path:
         raise InvalidUsage(f"{kind}:{text}: no path", hint=f"write it as {kind}:PATH[:NAME]")

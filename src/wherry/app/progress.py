@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class TransferCounts:
     """What was moved between two stores so far."""
 
     sent: int = 0
@@ -29,7 +29,7 @@ class Moved:
     """Foreign layers, which their makers do not let others pass on."""
 
 
-class Step(AbstractContextManager["Step"], Protocol):
+class ProgressStep(AbstractContextManager["ProgressStep"], Protocol):
     """Something that takes a while; it ends with its `with` block."""
 
     def detail(self, text: str) -> None:
@@ -41,14 +41,14 @@ class Step(AbstractContextManager["Step"], Protocol):
     def done(self, text: str) -> None:
         """Say what came of it; shown when the block ends. Without it, the time it took is shown."""
 
-    def moved(self, moved: Moved, *, last: bool = False) -> None:
+    def moved(self, moved: TransferCounts, *, last: bool = False) -> None:
         """Report what was moved so far; the last one is what came of the step."""
 
 
 class Progress(Protocol):
     """Where a use case reports what it does; safe to call from any thread."""
 
-    def step(self, name: str, *, label: str = "") -> Step:
+    def step(self, name: str, *, label: str = "") -> ProgressStep:
         """Begin something that takes a while.
 
         Args:
@@ -63,7 +63,7 @@ class Progress(Protocol):
         """Say something the reader should act on; no mode leaves it out."""
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What an event tells."""
 
     STEP = "step"
@@ -79,7 +79,7 @@ class Kind(StrEnum):
 class Event:
     """One thing that happened."""
 
-    kind: Kind
+    kind: EventKind
     text: str = ""
     step: int = 0
     """Which step, from 1 on; 0 where it is of none."""
@@ -89,11 +89,11 @@ class Event:
     """Since the step began."""
     label: str = ""
     """What stands before the lines that its programs print; empty where it has none."""
-    moved: Moved | None = None
+    moved: TransferCounts | None = None
     """What was moved between two stores; None where the step moves nothing."""
 
 
-class View(Protocol):
+class ProgressView(Protocol):
     """One way to show events; called from any thread."""
 
     def show(self, event: Event) -> None:
@@ -106,7 +106,7 @@ class View(Protocol):
 class Reporter:
     """The `Progress` of a process: numbers the steps, takes their time, hands events to a view."""
 
-    def __init__(self, view: View, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, view: ProgressView, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._view = view
         self._monotonic = monotonic
         self._count = 0
@@ -116,15 +116,17 @@ class Reporter:
         """Begin a step when its block is entered."""
         with self._lock:
             self._count += 1
-            return RunningStep(self._view, Event(Kind.STEP, step=self._count, name=name, label=label), self._monotonic)
+            return RunningStep(
+                self._view, Event(EventKind.STEP, step=self._count, name=name, label=label), self._monotonic
+            )
 
     def line(self, text: str) -> None:
         """Show a line."""
-        self._view.show(Event(Kind.LINE, text))
+        self._view.show(Event(EventKind.LINE, text))
 
     def warn(self, text: str) -> None:
         """Show a warning."""
-        self._view.show(Event(Kind.WARNING, text))
+        self._view.show(Event(EventKind.WARNING, text))
 
     def close(self) -> None:
         """End it; steps that still run are shown no more."""
@@ -140,45 +142,45 @@ class Reporter:
 class RunningStep:
     """A step of a `Reporter`."""
 
-    def __init__(self, view: View, first: Event, monotonic: Callable[[], float]) -> None:
+    def __init__(self, view: ProgressView, first: Event, monotonic: Callable[[], float]) -> None:
         self._view, self._first, self._monotonic = view, first, monotonic
         self._began = 0.0
         self._result = ""
-        self._moved: Moved | None = None
+        self._moved: TransferCounts | None = None
 
     def detail(self, text: str) -> None:
         """Say what it does at the moment."""
-        self._tell(Kind.DETAIL, text)
+        self._tell(EventKind.DETAIL, text)
 
     def printed(self, line: str) -> None:
         """Pass on a line that a program printed."""
-        self._tell(Kind.PRINTED, line)
+        self._tell(EventKind.PRINTED, line)
 
     def done(self, text: str) -> None:
         """Say what came of it."""
         self._result = text
 
-    def moved(self, moved: Moved, *, last: bool = False) -> None:
+    def moved(self, moved: TransferCounts, *, last: bool = False) -> None:
         """Report what was moved so far."""
         if last:
             self._moved = moved
         else:
-            self._tell(Kind.DETAIL, "", moved)
+            self._tell(EventKind.DETAIL, "", moved)
 
     def __enter__(self) -> Self:
         self._began = self._monotonic()
-        self._tell(Kind.STEP, "")
+        self._tell(EventKind.STEP, "")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._tell(Kind.DONE, self._result, self._moved)
+            self._tell(EventKind.DONE, self._result, self._moved)
         else:
-            self._tell(Kind.FAILED, "")
+            self._tell(EventKind.FAILED, "")
 
-    def _tell(self, kind: Kind, text: str, moved: Moved | None = None) -> None:
+    def _tell(self, kind: EventKind, text: str, moved: TransferCounts | None = None) -> None:
         seconds = self._monotonic() - self._began
         self._view.show(replace(self._first, kind=kind, text=text, seconds=seconds, moved=moved))
 
@@ -188,7 +190,7 @@ class Silent:
 
     def step(self, name: str, *, label: str = "") -> "RunningStep":
         """Begin a step that nothing shows."""
-        return RunningStep(_NOWHERE, Event(Kind.STEP, name=name, label=label), time.monotonic)
+        return RunningStep(_NOWHERE, Event(EventKind.STEP, name=name, label=label), time.monotonic)
 
     def line(self, text: str) -> None:
         """Say nothing."""

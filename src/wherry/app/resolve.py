@@ -9,7 +9,7 @@ from wherry.app.build.build import Listening, carry_out
 from wherry.app.build.call import Call, Streams
 from wherry.app.build.go import go_call, joined_calls
 from wherry.app.build.go_work import GoRequest, GoRequests
-from wherry.app.build.ko import LOCAL, Naming, naming_of
+from wherry.app.build.ko import LOCAL, KoNaming, naming_of
 from wherry.app.build.options import GoBuild, check_conflicts
 from wherry.app.build.result import BuiltImage
 from wherry.app.session import Session
@@ -145,7 +145,7 @@ def _path(session: Session, import_path: str) -> str:
     return os.path.relpath(folder_of(import_path, session.cwd), session.cwd)
 
 
-def _check_names(calls: Mapping[str, Call], wanted: Mapping[str, tuple[str, Found]], naming: Naming | None) -> None:
+def _check_names(calls: Mapping[str, Call], wanted: Mapping[str, tuple[str, Found]], naming: KoNaming | None) -> None:
     """Refuse to build what could not be pushed."""
     if naming:
         return
@@ -169,7 +169,7 @@ def _shown(image: BuiltImage) -> str:
     return f"{reference.registry}/{reference.repository}{tag}@{image.root.digest}"
 
 
-def _loaded(session: Session, naming: Naming, images: Iterable[BuiltImage]) -> dict[str, str]:
+def _loaded(session: Session, naming: KoNaming, images: Iterable[BuiltImage]) -> dict[str, str]:
     """Load images into the Docker here, under a tag that is their digest: a daemon knows no other."""
     from wherry.app.network import docker_config
     from wherry.daemon.find import find_daemon

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from wherry.app.session import Session
 from wherry.host.kernel import Kernel, id_map, sub_ids
 from wherry.sandbox.ids import Caller, Mapping
-from wherry.sandbox.keeper import Keeper
+from wherry.sandbox.snapshot_writer import SandboxSnapshotWriter
+from wherry.snapshots.snapshots import Snapshots
 from wherry.store.contract import BlobSource
-from wherry.store.trees import Trees
 
 if TYPE_CHECKING:
     from wherry.digest import Digest
     from wherry.layer.entry import Entry
     from wherry.layer.room import Room
-    from wherry.layer.tar import Body
+    from wherry.layer.tar import TarBody
     from wherry.oci.descriptor import Descriptor
 
 
@@ -41,7 +41,7 @@ def mapping_of(session: Session) -> Mapping:
     return Mapping.of(caller)
 
 
-def trees_of(session: Session, mapping: Mapping, source: BlobSource) -> "Trees[tuple[Entry, Body]]":
+def trees_of(session: Session, mapping: Mapping, source: BlobSource) -> "Snapshots[tuple[Entry, TarBody]]":
     """Open the trees in the cache.
 
     Args:
@@ -49,16 +49,16 @@ def trees_of(session: Session, mapping: Mapping, source: BlobSource) -> "Trees[t
         mapping: the ids they are unpacked with.
         source: where layers come from.
     """
-    keeper = Keeper(mapping, why_refused(mapping), room_of(session))
-    return Trees(session.cache_folder / "trees", keeper, layer_reader(session, source))
+    writer = SandboxSnapshotWriter(mapping, why_refused(mapping), room_of(session))
+    return Snapshots(session.cache_folder / "trees", writer, layer_reader(session, source))
 
 
 def layer_reader(
     session: Session, source: BlobSource
-) -> "Callable[[Descriptor, Digest], Iterator[tuple[Entry, Body]]]":
+) -> "Callable[[Descriptor, Digest], Iterator[tuple[Entry, TarBody]]]":
     """Give what reads a layer's entries from a source; it fails at their end if the diff id is another."""
 
-    def read(blob: "Descriptor", diff_id: "Digest") -> "Iterator[tuple[Entry, Body]]":
+    def read(blob: "Descriptor", diff_id: "Digest") -> "Iterator[tuple[Entry, TarBody]]":
         from wherry.layer.decompress import LARGEST, open_layer
         from wherry.layer.tar import read_tar
 

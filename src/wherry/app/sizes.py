@@ -19,7 +19,7 @@ from wherry.typed import from_json
 
 if TYPE_CHECKING:
     from wherry.analysis.subjects import Subject
-    from wherry.app.owners import Naming
+    from wherry.app.owners import OwnerFinder
     from wherry.lab.without import Without
 
 FOLDER = "sizes"
@@ -103,24 +103,24 @@ def _measured(
     origin: bool,
     source: str | None = None,
 ) -> SizeDocument:
-    from wherry.app.owners import Naming
+    from wherry.app.owners import OwnerFinder
     from wherry.app.subjects import subjects
 
     with subjects(session, name, platform=platform, hashed=not sections) as found:
-        naming = None if sections else Naming.of(session, name, platform, source)
+        naming = None if sections else OwnerFinder.of(session, name, platform, source)
         binaries = tuple(_binary(subject, naming, origin=origin) for subject in found)
         image = any(subject.image for subject in found)
     layers = _layers(session, name, platform) if image and not sections else ()
     return SizeDocument(name=name, binaries=binaries, layers=layers)
 
 
-def _binary(subject: "Subject", naming: "Naming | None", *, origin: bool) -> BinarySize:
+def _binary(subject: "Subject", naming: "OwnerFinder | None", *, origin: bool) -> BinarySize:
     """Measure a program; without what finds names only its sections."""
     from wherry.analysis.mapped import map_file
-    from wherry.analysis.sizing import Measured, NamedBy, size_of, size_of_foreign
+    from wherry.analysis.sizing import MeasuredBinary, NamedBy, size_of, size_of_foreign
     from wherry.elf.reader import MAGIC, Elf
 
-    measured = Measured(
+    measured = MeasuredBinary(
         name=subject.name,
         digest=str(subject.digest or ""),
         image=subject.image,

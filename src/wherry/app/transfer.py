@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wherry.app.places import Kind, Place, find, pushable, target_of
-from wherry.app.progress import Moved, Progress, Silent, Step
+from wherry.app.places import Place, Transport, find, pushable, target_of
+from wherry.app.progress import Progress, ProgressStep, Silent, TransferCounts
 from wherry.app.session import Session
 from wherry.digest import Digest
 from wherry.errors import InvalidUsage, NotFound
@@ -23,7 +23,7 @@ from wherry.store.contract import BlobSource
 from wherry.store.copy import Tally, Transfer
 from wherry.store.disk import DiskStore
 from wherry.store.find import Located
-from wherry.store.over import Over, narrowed
+from wherry.store.over import DocumentOverlay, narrowed
 
 if TYPE_CHECKING:
     from wherry.layer.compress import Encoding
@@ -206,7 +206,7 @@ def copy(
     """
     progress = progress or Silent()
     place = target_of(target)
-    if place.kind is Kind.REGISTRY:
+    if place.kind is Transport.REGISTRY:
         pushable(place.name)
     at = find(session, source)
     blobs, root = narrowed(at.source, at.root, platforms, source)
@@ -234,7 +234,7 @@ def copy_all_tags(
     """
     place = target_of(target)
     repository = Reference.parse(source.removeprefix(SCHEME), default_tag="")
-    onto = Reference.parse(place.name, default_tag="") if place.kind is Kind.REGISTRY else None
+    onto = Reference.parse(place.name, default_tag="") if place.kind is Transport.REGISTRY else None
     if onto is None or repository.tag or onto.tag:
         raise InvalidUsage(
             "--all-tags copies one repository of a registry to another",
@@ -388,17 +388,17 @@ def _put(
     session: Session, progress: Progress, blobs: BlobSource, root: Descriptor, place: Place, own: str
 ) -> NamedImage:
     match place.kind:
-        case Kind.REGISTRY:
+        case Transport.REGISTRY:
             return push_roots(session, blobs, {place.name: root}, progress)[0]
-        case Kind.STORE:
+        case Transport.STORE:
             name = _local(str(Reference.parse(place.name)))
             _into(session.store, "the store", progress, blobs, root, name)
             return NamedImage(name, root, Basis({}, (root,)))
-        case Kind.LAYOUT:
+        case Transport.LAYOUT:
             name = _local(place.tag or own)
             store = DiskStore(session.cwd / place.name)
             _into(store, str(store.folder), progress, blobs, root, name)
-        case Kind.ARCHIVE | Kind.DOCKER_ARCHIVE:
+        case Transport.ARCHIVE | Transport.DOCKER_ARCHIVE:
             name = f"{place.name}:{_archive(session, progress, blobs, root, place, own)}"
     return NamedImage(name, root)
 
@@ -417,7 +417,7 @@ def _archive(session: Session, progress: Progress, blobs: BlobSource, root: Desc
 
     name = place.tag or _local(own)
     with progress.step(f"write {place.name}"), replacing(session.cwd / place.name) as out:
-        if place.kind is Kind.ARCHIVE:
+        if place.kind is Transport.ARCHIVE:
             write_oci_archive(out, blobs, {name: root})
         else:
             write_docker_archive(out, blobs, {name: root})
@@ -488,13 +488,13 @@ def remembered(session: Session) -> "closing[Results]":
     return closing(Results(session.cache_folder))
 
 
-def _told(step: Step) -> Callable[[Tally], None]:
+def _told(step: ProgressStep) -> Callable[[Tally], None]:
     """Make what reports how far a running step is."""
     return lambda tally: step.moved(_amounts(tally))
 
 
-def _amounts(tally: Tally) -> Moved:
-    return Moved(sent=tally.sent, blobs=tally.blobs, there=tally.there, mounted=tally.mounted, left=tally.left)
+def _amounts(tally: Tally) -> TransferCounts:
+    return TransferCounts(sent=tally.sent, blobs=tally.blobs, there=tally.there, mounted=tally.mounted, left=tally.left)
 
 
 def _fact(registry: str, blob: Descriptor) -> str:
@@ -504,7 +504,7 @@ def _fact(registry: str, blob: Descriptor) -> str:
 def _known_place(session: Session, results: "Results", blob: Descriptor, source: BlobSource, sink: Repository) -> str:
     """Name a repository of the same registry that has, or had, a blob."""
     candidates = [results.fact(_fact(sink.client.registry, blob)) or ""]
-    origin = source.source if isinstance(source, Over) else source
+    origin = source.source if isinstance(source, DocumentOverlay) else source
     if isinstance(origin, Repository) and origin.client.registry == sink.client.registry:
         candidates.insert(0, origin.name)
     for place in session.store.elsewhere.places(blob.digest):

@@ -35,7 +35,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TreeNode:
     """One document or blob, with what it points at."""
 
     role: Role
@@ -45,12 +45,12 @@ class Node:
     """Bytes as stored."""
     label: str = ""
     """The platform of a manifest, the instruction that made a layer, the kind of an attachment."""
-    children: tuple["Node", ...] = ()
+    children: tuple["TreeNode", ...] = ()
     here: bool = True
     """Whether the document could be read; where it could not, its children are unknown."""
 
 
-def tree(session: Session, name: str) -> Node:
+def tree(session: Session, name: str) -> TreeNode:
     """Read an image's tree; layers are not read.
 
     Attachments are manifests that say they belong to another: by `subject` or BuildKit's annotation in the same index,
@@ -99,7 +99,7 @@ class _Reader:
     source: BlobSource
     tagged: Mapping[str, list[tuple[str, Descriptor]]]
 
-    def node(self, blob: Descriptor, depth: int, role: Role | None = None, label: str = "") -> Node:
+    def node(self, blob: Descriptor, depth: int, role: Role | None = None, label: str = "") -> TreeNode:
         if depth > DEEPEST:
             raise InvalidDocument(str(blob.digest), f"nested more than {DEEPEST} documents deep")
         if blob.media_type in media.INDEXES:
@@ -110,11 +110,11 @@ class _Reader:
             )
         return _leaf(blob, role or Role.LAYER, label)
 
-    def _read(self, blob: Descriptor, depth: int, role: Role, label: str) -> Node:
+    def _read(self, blob: Descriptor, depth: int, role: Role, label: str) -> TreeNode:
         try:
             document = read_whole(self.source, blob)
         except (BlobMissing, NotFound):
-            return Node(role, blob.digest, blob.media_type, blob.size, label, here=False)
+            return TreeNode(role, blob.digest, blob.media_type, blob.size, label, here=False)
         if blob.media_type in media.INDEXES:
             children = tuple(self._of_index(Index.parse(document, str(blob.digest)), depth))
         else:
@@ -122,9 +122,9 @@ class _Reader:
             label = label or manifest.artifact_type or self._platform(blob)
             children = tuple(self._of_manifest(blob, manifest))
         attached = tuple(self._attached(blob, depth))
-        return Node(role, blob.digest, blob.media_type, blob.size, label, (*children, *attached))
+        return TreeNode(role, blob.digest, blob.media_type, blob.size, label, (*children, *attached))
 
-    def _of_index(self, index: Index, depth: int) -> Iterator[Node]:
+    def _of_index(self, index: Index, depth: int) -> Iterator[TreeNode]:
         digests = {blob.digest for blob in index.manifests}
         belonging: dict[str, list[Descriptor]] = {}
         for blob in index.manifests:
@@ -140,17 +140,17 @@ class _Reader:
                 self.node(one, depth + 2, Role.ATTACHMENT, (one.annotations or {}).get(_REFERS_AS, ""))
                 for one in belonging.get(blob.digest, ())
             )
-            yield Node(
+            yield TreeNode(
                 node.role, node.digest, node.media_type, node.size, node.label, (*node.children, *own), here=node.here
             )
 
-    def _of_manifest(self, blob: Descriptor, manifest: Manifest) -> Iterator[Node]:
+    def _of_manifest(self, blob: Descriptor, manifest: Manifest) -> Iterator[TreeNode]:
         yield _leaf(manifest.config, Role.CONFIG, "")
         made_by = self._made_by(blob) if manifest.config.media_type in media.CONFIGS else ()
         for place, layer in enumerate(manifest.stack):
             yield _leaf(layer, Role.LAYER, made_by[place] if place < len(made_by) else "")
 
-    def _attached(self, blob: Descriptor, depth: int) -> Iterator[Node]:
+    def _attached(self, blob: Descriptor, depth: int) -> Iterator[TreeNode]:
         for kind, root in self.tagged.get(str(blob.digest), ()):
             yield self.node(root, depth + 1, Role.ATTACHMENT, kind)
 
@@ -169,5 +169,5 @@ class _Reader:
         return tuple(step.created_by or "" for step in image.config.history or () if not step.empty_layer)
 
 
-def _leaf(blob: Descriptor, role: Role, label: str) -> Node:
-    return Node(role, blob.digest, blob.media_type, blob.size, label)
+def _leaf(blob: Descriptor, role: Role, label: str) -> TreeNode:
+    return TreeNode(role, blob.digest, blob.media_type, blob.size, label)

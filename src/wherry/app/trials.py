@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wherry.app.build.go_request import request_of
 from wherry.app.build.go_work import GO_VARIABLES, GoRequest
-from wherry.app.build.programs import Chosen, chosen_of
+from wherry.app.build.programs import ChosenProgram, chosen_of
 from wherry.app.places import TOML
 from wherry.app.progress import Progress, Silent
 from wherry.app.session import Session
@@ -23,15 +23,15 @@ from wherry.settings.options import BuildOptions
 from wherry.settings.values import parse_platforms
 
 if TYPE_CHECKING:
-    from wherry.lab.flags import Flags
-    from wherry.lab.slim import Slimmed
+    from wherry.lab.flags import FlagTrials
+    from wherry.lab.slim import SlimFindings
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class VariantCompiler:
     """A program that can be compiled in any way."""
 
-    chosen: Chosen
+    chosen: ChosenProgram
     request: GoRequest
     platform: Platform
     compiler: Compiler
@@ -42,7 +42,7 @@ class Bench:
 
 
 @contextmanager
-def bench_of(session: Session, program: str, platform: str | None) -> Iterator[Bench]:
+def bench_of(session: Session, program: str, platform: str | None) -> Iterator[VariantCompiler]:
     """Choose the program and make a folder to compile it in.
 
     Raises:
@@ -65,14 +65,16 @@ def bench_of(session: Session, program: str, platform: str | None) -> Iterator[B
     recipe = Recipe(chosen.package, go.merged(request.flags.arguments(), goflags), environment)
     encoding = Encoding(request.algorithm, request.level) if request.level else Encoding.default(request.algorithm)
     with TemporaryDirectory(prefix="wherry-") as folder:
-        yield Bench(chosen, request, first, Compiler(session.runner, toolchain, Path(folder)), recipe, encoding)
+        yield VariantCompiler(
+            chosen, request, first, Compiler(session.runner, toolchain, Path(folder)), recipe, encoding
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class SlimResult:
     """What keeps a program's bytes alive, and what was written of it."""
 
-    found: "Slimmed"
+    found: "SlimFindings"
     tags: tuple[str, ...]
     """Build tags that pay and drop nothing."""
     file: Path | None = None
@@ -104,9 +106,9 @@ def slim(
 
     Cost: a compilation for each fix.
     """
+    from wherry.lab.remedies import known_ways, that_apply, way_of
     from wherry.lab.slim import slim as tried
     from wherry.lab.slim import tags_of
-    from wherry.lab.ways import known_ways, that_apply, way_of
     from wherry.source.graph import list_imports
 
     with bench_of(session, program, platform) as bench:
@@ -133,7 +135,7 @@ def flags(
     deep: bool = False,
     start: "VariantStart | None" = None,
     progress: Progress | None = None,
-) -> "Flags":
+) -> "FlagTrials":
     """Build a program in every variant of flags that matters; weigh each, and start it if asked to.
 
     Args:
@@ -147,7 +149,7 @@ def flags(
     Raises:
         InvalidUsage: it can't be started on this machine.
     """
-    from wherry.lab.flags import Running, runs_here
+    from wherry.lab.flags import StartPlan, runs_here
     from wherry.lab.flags import flags as tried
     from wherry.lab.variants import variants_for
 
@@ -157,7 +159,7 @@ def flags(
             if not runs_here(bench.recipe):
                 raise InvalidUsage(f"this machine cannot run programs for {bench.platform}", hint="remove --run")
             passed = {name: text or session.environment.get(name, "") for name, text in start.env.items()}
-            running = Running(start.arguments, {**session.environment, **passed}, start.runs, start.ready)
+            running = StartPlan(start.arguments, {**session.environment, **passed}, start.runs, start.ready)
         variants = variants_for(bench.platform.architecture, deep=deep)
         return tried(bench.compiler, bench.recipe, variants, running, (progress or Silent()).line)
 
@@ -174,7 +176,7 @@ class VariantStart:
     """A URL that answers once it is ready; empty: it listens."""
 
 
-def _own_ways(chosen: Chosen) -> dict[str, dict[str, object]]:
+def _own_ways(chosen: ChosenProgram) -> dict[str, dict[str, object]]:
     from wherry.settings.wherry_toml import Settings
 
     file = chosen.folder / TOML
@@ -183,7 +185,7 @@ def _own_ways(chosen: Chosen) -> dict[str, dict[str, object]]:
     return {name: dict(row) for name, row in Settings.parse(file.read_text(errors="replace")).slim.items()}
 
 
-def _apply(bench: Bench, tags: tuple[str, ...]) -> tuple[Path, str, tuple[str, ...]]:
+def _apply(bench: VariantCompiler, tags: tuple[str, ...]) -> tuple[Path, str, tuple[str, ...]]:
     """Write tags into wherry.toml, where the program's other tags stand; give the file, the table and all tags."""
     from wherry.settings.rewrite import with_list
     from wherry.settings.wherry_toml import Settings

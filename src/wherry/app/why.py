@@ -9,10 +9,10 @@ from wherry.errors import NotFound
 from wherry.store.results import Results
 
 if TYPE_CHECKING:
-    from wherry.app.build.step_notes import Noted
+    from wherry.app.build.step_notes import StepNote
 
 
-def why(session: Session, step: str = "", *, context: str = ".", file: str = "") -> "dict[str, Noted]":
+def why(session: Session, step: str = "", *, context: str = ".", file: str = "") -> "dict[str, StepNote]":
     """Explain steps of the last build of a Dockerfile.
 
     Args:

@@ -22,7 +22,7 @@ from threading import Lock
 
 from wherry.digest import Digest
 from wherry.layer.compress import Encoding, pack
-from wherry.layer.entry import BytesContent, Entry, Kind, sort_entries, with_parents
+from wherry.layer.entry import BytesContent, Entry, EntryKind, sort_entries, with_parents
 from wherry.oci import media
 from wherry.oci.config import History, ImageConfig, Layer, RootFS, RuntimeConfig
 from wherry.oci.image import Image
@@ -125,9 +125,9 @@ def _accounts_and_certificates() -> Iterable[Entry]:
     notice = b"# Mozilla's certificate authorities, from the certifi package (MPL-2.0); its comments are left out.\n"
     files = [_file(path, text.encode()) for path, text in _FILES.items()]
     folders = (
-        Entry(path="home/nonroot", kind=Kind.FOLDER, mode=0o700, uid=NONROOT, gid=NONROOT),
-        Entry(path="root", kind=Kind.FOLDER, mode=0o700),
-        Entry(path="tmp", kind=Kind.FOLDER, mode=0o1777),
+        Entry(path="home/nonroot", kind=EntryKind.FOLDER, mode=0o700, uid=NONROOT, gid=NONROOT),
+        Entry(path="root", kind=EntryKind.FOLDER, mode=0o700),
+        Entry(path="tmp", kind=EntryKind.FOLDER, mode=0o1777),
     )
     return sort_entries(with_parents([*files, *folders, _file(_CERTIFICATES, notice + _bundle())]))
 
@@ -139,12 +139,12 @@ def _zones() -> Iterable[Entry]:
         names.setdefault(zone, []).append(name)
     files = [_file(f"{_ZONES}/{min(same)}", zone) for zone, same in sorted(names.items(), key=_likeness)]
     links = [
-        Entry(path=f"{_ZONES}/{name}", kind=Kind.HARDLINK, mode=0o644, target=f"{_ZONES}/{first}")
+        Entry(path=f"{_ZONES}/{name}", kind=EntryKind.HARDLINK, mode=0o644, target=f"{_ZONES}/{first}")
         for first, *others in sorted(map(sorted, names.values()))
         for name in others
     ]
     entries = with_parents([*files, *links])
-    folders = sort_entries(entry for entry in entries if entry.kind is Kind.FOLDER)
+    folders = sort_entries(entry for entry in entries if entry.kind is EntryKind.FOLDER)
     return [*folders, *files, *links]
 
 
@@ -171,4 +171,4 @@ def _bundle() -> bytes:
 
 
 def _file(path: str, content: bytes) -> Entry:
-    return Entry(path=path, kind=Kind.FILE, mode=0o644, size=len(content), content=BytesContent(content))
+    return Entry(path=path, kind=EntryKind.FILE, mode=0o644, size=len(content), content=BytesContent(content))

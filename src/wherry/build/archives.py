@@ -12,7 +12,7 @@ from typing import IO, cast
 from wherry.errors import WherryError
 from wherry.layer import header
 from wherry.layer.entry import Entry
-from wherry.layer.tar import Body, read_tar
+from wherry.layer.tar import TarBody, read_tar
 
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 _SMALLEST = 512
@@ -27,7 +27,7 @@ def is_archive(path: Path) -> bool:
 
 
 @contextmanager
-def open_archive(path: Path) -> Iterator[Iterator[tuple[Entry, Body]]]:
+def open_archive(path: Path) -> Iterator[Iterator[tuple[Entry, TarBody]]]:
     """Read an archive, entry by entry.
 
     Raises:

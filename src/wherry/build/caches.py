@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from wherry.sandbox.crew import Crew
-from wherry.sandbox.spec import Change, Copy, Origin
+from wherry.sandbox.client import SandboxClient
+from wherry.sandbox.spec import ChangeFiles, CopySpec, SourceTree
+from wherry.snapshots.snapshots import make_private
 from wherry.store.locks import acquire, alone
-from wherry.store.trees import make_private
 
 _BEGUN = "/cache"
 """Where in its tree a cache is that began with files of a stack."""
@@ -48,11 +48,11 @@ def cache_folder(caches: Path, name: str, sharing: str) -> Iterator[Path]:
             lock.release()
 
 
-def begun(crew: Crew, folder: Path, layers: Sequence[str], source: str, stage: Path) -> tuple[Path, str]:
+def begun(client: SandboxClient, folder: Path, layers: Sequence[str], source: str, stage: Path) -> tuple[Path, str]:
     """Have a cache that begins with files of a stack: they are put there once, whole or not at all.
 
     Args:
-        crew: does it.
+        client: does it.
         folder: the cache's.
         layers: of the stack that has the files, base first.
         source: the folder of it that they are in.
@@ -70,18 +70,19 @@ def begun(crew: Crew, folder: Path, layers: Sequence[str], source: str, stage: P
             return tree, _BEGUN
         if tree.exists():  # a killed build left it half made
             (folder / "trash").mkdir(exist_ok=True)
-            crew.delete([tree], folder / "trash")
+            client.delete([tree], folder / "trash")
         tree.mkdir()
-        origin = Origin(kind="stack", folder="", layers=list(layers), left_out=[])
-        copy = Copy(
+        origin = SourceTree(kind="stack", folder="", layers=list(layers), left_out=[])
+        copy = CopySpec(
             action="copy", origin=origin, path=source.strip("/"), destination=_BEGUN, contents=False, follow=True,
             wildcards=False, only=[], but=[], required=[], mode="", owner=None, mtime=-1,
         )  # fmt: skip
-        job = Change(
-            task="change", ids=crew.mapping.for_trees, stage=str(stage), layers=[], writable=str(folder), overlay=True,
+        job = ChangeFiles(
+            task="change", ids=client.mapping.for_trees, stage=str(stage), layers=[], writable=str(folder),
+            overlay=True,
             actions=[copy],
         )  # fmt: skip
-        crew.change(job)
+        client.change(job)
         done.touch()
         return tree, _BEGUN
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.errors import InvalidUsage, WherryError
-from wherry.source.inputs import Kind
+from wherry.source.inputs import InputKind
 
 
 class CompileFailed(WherryError):
@@ -159,21 +159,21 @@ def unknown_flags(flags: Sequence[str]) -> tuple[str, ...]:
     return tuple(unknown)
 
 
-def flag_inputs(flags: Sequence[str], package: Path) -> Iterator[tuple[str, Kind]]:
+def flag_inputs(flags: Sequence[str], package: Path) -> Iterator[tuple[str, InputKind]]:
     """Name the files that flags make the build read."""
-    yield str(package / "default.pgo"), Kind.FILE
+    yield str(package / "default.pgo"), InputKind.FILE
     for flag in flags:
         name, value = _split(flag)
         if name in {"pgo", "overlay", "modfile"} and value not in {"", "auto", "off"}:
             named = package / value
-            yield str(named), Kind.FILE
+            yield str(named), InputKind.FILE
             if name == "modfile":
-                yield str(named.with_suffix(".sum")), Kind.FILE
+                yield str(named.with_suffix(".sum")), InputKind.FILE
             if name == "overlay":
                 yield from _overlaid(named)
 
 
-def _overlaid(overlay: Path) -> Iterator[tuple[str, Kind]]:
+def _overlaid(overlay: Path) -> Iterator[tuple[str, InputKind]]:
     import msgspec
 
     try:
@@ -181,9 +181,9 @@ def _overlaid(overlay: Path) -> Iterator[tuple[str, Kind]]:
     except (OSError, msgspec.DecodeError, AttributeError):
         return
     for original, replacement in replaced.items():
-        yield str(overlay.parent / original), Kind.FILE
+        yield str(overlay.parent / original), InputKind.FILE
         if replacement:
-            yield str(overlay.parent / replacement), Kind.FILE
+            yield str(overlay.parent / replacement), InputKind.FILE
 
 
 def _words_unlike(text: str, known: re.Pattern[str], takes_value: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment] # a frozenset serves as an empty default

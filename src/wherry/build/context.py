@@ -21,15 +21,15 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from wherry.build.remembered import Hashes, Looked
+from wherry.build.file_hashes import FileHashes, PathLog
 from wherry.dockerfile.ignore import Patterns
-from wherry.sandbox.select import CannotCopy as NotThere
-from wherry.sandbox.select import Choice, Tops, check_required, join, walk
-from wherry.sandbox.spec import Copy, Origin
-from wherry.sandbox.start import CannotCopy
+from wherry.sandbox.launcher.select_files import Choice, SourceRoot, check_required, join, walk
+from wherry.sandbox.launcher.select_files import NotCopyable as NotThere
+from wherry.sandbox.spec import CopySpec, SourceTree
+from wherry.sandbox.start import CopyFailed
 
 if TYPE_CHECKING:
-    from wherry.sandbox.select import Selected
+    from wherry.sandbox.launcher.select_files import Selected
 
 _AT_ONCE = 256
 """Files that are held at a time."""
@@ -47,7 +47,7 @@ _LONGEST_LIST = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ContextSelection:
     """What a step takes from a context."""
 
     digest: str
@@ -70,7 +70,7 @@ class LocalContext:
     threads: int = 2
     looked_at: int = 0
     """Files looked at so far."""
-    _taken: dict[str, Taken] = field(default_factory=dict)
+    _taken: dict[str, ContextSelection] = field(default_factory=dict)
     _turn: Lock = field(default_factory=Lock)
 
     @cached_property
@@ -79,16 +79,16 @@ class LocalContext:
         return list(_left_out(self._root, Patterns(self.patterns))) if self.patterns else []
 
     @cached_property
-    def looked(self) -> Looked:
+    def looked(self) -> PathLog:
         """Every path that was looked at: what was taken hangs on nothing else."""
-        return Looked(self.folder)
+        return PathLog(self.folder)
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> SourceTree:
         """Say where copies take files from."""
-        return Origin(kind="folder", folder=str(self.folder), layers=[], left_out=self.left_out)
+        return SourceTree(kind="folder", folder=str(self.folder), layers=[], left_out=self.left_out)
 
-    def take(self, copies: Sequence[Copy]) -> Taken:
+    def take(self, copies: Sequence[CopySpec]) -> ContextSelection:
         """Look at what copies would take.
 
         Raises:
@@ -101,7 +101,7 @@ class LocalContext:
                     self._taken[name] = self._look(copies)
             return self._taken[name]
 
-    def matching(self, copy: Copy) -> Iterator[tuple[str, os.stat_result]]:
+    def matching(self, copy: CopySpec) -> Iterator[tuple[str, os.stat_result]]:
         """Give the paths that a copy's path means, links followed, and what is there.
 
         Raises:
@@ -122,9 +122,9 @@ class LocalContext:
             yield
         except NotThere as error:
             path = str(error.filename)
-            ignored = Tops(self._root.root).status(path.lstrip("/")) is not None
+            ignored = SourceRoot(self._root.root).status(path.lstrip("/")) is not None
             hint = "the ignore file leaves it out; take its pattern out, or copy something else" if ignored else ""
-            raise CannotCopy(
+            raise CopyFailed(
                 f'"{path}": not found in the context' if error.errno == errno.ENOENT else f"{path}: {error.strerror}",
                 hint=hint or "check the path; it starts at the context's folder",
             ) from error
@@ -134,18 +134,18 @@ class LocalContext:
         self._hashes.close()
 
     @cached_property
-    def _hashes(self) -> Hashes:
-        return Hashes(self.memory)
+    def _hashes(self) -> FileHashes:
+        return FileHashes(self.memory)
 
     @cached_property
-    def _root(self) -> Tops:
+    def _root(self) -> SourceRoot:
         opened = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        return Tops(opened, note=self.looked.note)
+        return SourceRoot(opened, note=self.looked.note)
 
-    def _tops(self) -> Tops:
-        return Tops(self._root.root, frozenset(self.left_out), self.looked.note)
+    def _tops(self) -> SourceRoot:
+        return SourceRoot(self._root.root, frozenset(self.left_out), self.looked.note)
 
-    def _look(self, copies: Sequence[Copy]) -> Taken:
+    def _look(self, copies: Sequence[CopySpec]) -> ContextSelection:
         looking = _Looking(self, self._tops())
         for copy in copies:
             looking.copy(copy)
@@ -201,7 +201,7 @@ class LocalContext:
 class _Looking:
     """What copies would take, hashed as it is found."""
 
-    def __init__(self, context: LocalContext, tops: Tops) -> None:
+    def __init__(self, context: LocalContext, tops: SourceRoot) -> None:
         self._context = context
         self._tops = tops
         self._state = hashlib.sha256()
@@ -210,7 +210,7 @@ class _Looking:
         self._marks: list[str] = []
         self.count = 0
 
-    def copy(self, copy: Copy) -> None:
+    def copy(self, copy: CopySpec) -> None:
         """Look at what one takes."""
         tops = self._tops
         check_required(tops, copy)
@@ -225,10 +225,10 @@ class _Looking:
                     self._take(one, begun, content)
                     begun = ""
 
-    def taken(self) -> Taken:
+    def taken(self) -> ContextSelection:
         """Give the whole of it."""
         self._state.update(repr(self._marks).encode(errors="surrogateescape"))
-        return Taken(self._state.hexdigest(), self._files if self.count <= _FEW else {}, self._texts)
+        return ContextSelection(self._state.hexdigest(), self._files if self.count <= _FEW else {}, self._texts)
 
     def _take(self, one: "Selected", begun: str, content: str) -> None:
         path, below, status = one
@@ -248,7 +248,7 @@ def _shown(name: str) -> str:
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def _left_out(tops: Tops, patterns: Patterns) -> Iterable[str]:
+def _left_out(tops: SourceRoot, patterns: Patterns) -> Iterable[str]:
     waiting: list[tuple[str, list[bool]]] = [("", [])]
     while waiting:
         folder, above = waiting.pop()
@@ -266,7 +266,7 @@ def _left_out(tops: Tops, patterns: Patterns) -> Iterable[str]:
         waiting += inner
 
 
-def _holds(tops: Tops, folder: str, patterns: Patterns, above: list[bool]) -> bool:
+def _holds(tops: SourceRoot, folder: str, patterns: Patterns, above: list[bool]) -> bool:
     """Tell whether an exception brings back something in a folder that is left out itself."""
     for name, status in tops.inside(folder):
         path = join(folder, name)

@@ -4,8 +4,8 @@ import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from wherry.layer.entry import Entry, FileContent, Kind, sort_entries, with_parents
-from wherry.plan.steps import AddedFile
+from wherry.layer.entry import Entry, EntryKind, FileContent, sort_entries, with_parents
+from wherry.plan.graph import AddedFile
 
 
 def entries_of(
@@ -21,7 +21,7 @@ def entries_of(
     """
     entries = [_entry(file, mtime, Path(file.source) if file.source else program) for file in files]
     whole = with_parents(entries, mtime=mtime)
-    return sort_entries(entry for entry in whole if entry.kind is not Kind.FOLDER or f"/{entry.path}" not in there)
+    return sort_entries(entry for entry in whole if entry.kind is not EntryKind.FOLDER or f"/{entry.path}" not in there)
 
 
 def _entry(file: AddedFile, mtime: int, source: Path | None) -> Entry:
@@ -31,7 +31,7 @@ def _entry(file: AddedFile, mtime: int, source: Path | None) -> Entry:
     mode = file.mode if file.mode is not None else stat.S_IMODE(found.st_mode) & 0o755 | 0o444
     return Entry(
         path=file.path.lstrip("/"),
-        kind=Kind.FILE,
+        kind=EntryKind.FILE,
         mode=mode,
         uid=file.uid,
         gid=file.gid,

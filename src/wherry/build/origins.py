@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from wherry.build.engine import Outcome
+from wherry.build.solver import StepOutcome
 from wherry.build.values import Observed, compiled_of
-from wherry.plan.steps import Compile
-from wherry.source.inputs import Looker
+from wherry.plan.graph import CompileOp
+from wherry.source.inputs import InputReader
 from wherry.store.results import Results
 from wherry.typed import from_json, from_msgpack
 
@@ -19,7 +19,7 @@ _KEY = 64
 """Hex digits of a definition's key; the content's key follows."""
 
 
-class Origin(msgspec.Struct, frozen=True):
+class CompileOrigin(msgspec.Struct, frozen=True):
     """A compile step's words, and where what it read is noted."""
 
     package: str
@@ -41,15 +41,15 @@ class Origin(msgspec.Struct, frozen=True):
         return self.go.partition("@")[2]
 
 
-def note_origins(results: Results, outcomes: Iterable[Outcome]) -> None:
+def note_origins(results: Results, outcomes: Iterable[StepOutcome]) -> None:
     """Remember how programs were built; a program that was built again in the same way is not written again."""
     facts: dict[str, str] = {}
     for outcome in outcomes:
         action = outcome.step.action
-        if not isinstance(action, Compile):
+        if not isinstance(action, CompileOp):
             continue
         compiled = compiled_of(outcome.result)
-        origin = Origin(
+        origin = CompileOrigin(
             package=action.package,
             flags=tuple(action.flags),
             environment=dict(action.environment),
@@ -65,18 +65,18 @@ def note_origins(results: Results, outcomes: Iterable[Outcome]) -> None:
         results.put_facts(facts)
 
 
-def origin_of(results: Results, digest: str) -> Origin | None:
+def origin_of(results: Results, digest: str) -> CompileOrigin | None:
     """Tell how a program was built here; None where that is not known."""
     found = results.fact(_name(digest))
     if found is None:
         return None
     try:
-        return from_json(found, Origin)
+        return from_json(found, CompileOrigin)
     except msgspec.DecodeError:
         return None
 
 
-def is_unchanged(results: Results, origin: Origin) -> bool:
+def is_unchanged(results: Results, origin: CompileOrigin) -> bool:
     """Tell whether all that a build read is still there and the same.
 
     Cost: a stat for each file; those with another time are hashed.
@@ -86,7 +86,7 @@ def is_unchanged(results: Results, origin: Origin) -> bool:
     if record is None or not Path(origin.package).is_dir():
         return False
     observed = from_msgpack(record.observed, Observed)
-    return not Looker().observe(observed.inputs).changed
+    return not InputReader().observe(observed.inputs).changed
 
 
 def _name(digest: str) -> str:

@@ -14,8 +14,8 @@ from threading import Lock
 import msgspec
 
 from wherry.build import compile as go
-from wherry.build.engine import Outcome, Seen
 from wherry.build.recipe import RECIPE, recipe_of, recipe_text, refuse_secrets, values_of
+from wherry.build.solver import ObservedInputs, StepOutcome
 from wherry.build.values import (
     Compiled,
     Facts,
@@ -36,15 +36,15 @@ from wherry.oci.config import History, RuntimeConfig
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import encode
 from wherry.oci.image import Image
-from wherry.plan.steps import Assemble, Compile, Pack, Step, TakeBase, key_of
+from wherry.plan.graph import BaseOp, CompileOp, FilesLayerOp, ProgramImageOp, Step, key_of
 from wherry.source.git_status import git_environment
-from wherry.source.inputs import TICK, Input, Kind, Looker, key_of_inputs, record
-from wherry.source.module import Listing, MainPackage, NoMainPackage, find_main, list_inputs
+from wherry.source.inputs import TICK, Input, InputKind, InputReader, key_of_inputs, record
+from wherry.source.module import MainPackage, NoMainPackage, PackageListing, find_main, list_inputs
 from wherry.source.published import complete, read_published
 from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs, VcsAbsent
 from wherry.store.contract import SoundStore
-from wherry.store.results import Record
+from wherry.store.results import StepRecord
 from wherry.typed import from_msgpack
 
 _FOREIGN = "the plan of a Go module has no such step"
@@ -64,7 +64,7 @@ class ImagePerformer:
     judge: Callable[[Path], Facts]
     judge_values: Callable[[Sequence[tuple[str, str]], Collection[str]], Iterable[Finding]]
     """Judges variables and values of -X; the second are variables with values that are public anyway."""
-    base: Callable[[TakeBase], Image]
+    base: Callable[[BaseOp], Image]
     folders: Callable[[str, Image, tuple[str, ...]], frozenset[str]]
     """Tells which of some folders a base has, by its name and its image."""
     holds_layer: Callable[[Descriptor], bool]
@@ -73,7 +73,7 @@ class ImagePerformer:
     """Raises where a program cannot start on a base."""
     threads: int = 2
     programs: dict[str, Path] = field(default_factory=dict)
-    looker: Looker = field(default_factory=Looker)
+    looker: InputReader = field(default_factory=InputReader)
     said: Callable[[str, str], None] = field(default=lambda _step, _text: None)
     """Told what a step found worth telling, while it runs."""
     _toolchains: dict[str, Toolchain] = field(default_factory=dict)
@@ -91,106 +91,110 @@ class ImagePerformer:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def link_twin(self, step: Step, compiled: Compiled) -> Path:
+    def link_debug_binary(self, step: Step, compiled: Compiled) -> Path:
         """Link the program of a compile step once more, with symbols and DWARF and under the same GNU build ID.
 
         The same packages come from Go's build cache, so code and addresses are the same; what profilers and
         symbol stores look for matches the stripped program.
         """
         action = step.action
-        assert isinstance(action, Compile)  # noqa: S101 - only compile steps give programs
+        assert isinstance(action, CompileOp)  # noqa: S101 - only compile steps give programs
         package = _package(action)
         toolchain = self._toolchain(action, package)
         flags = go.merged(action.flags, go.words_of(toolchain.settings.get("GOFLAGS", "")))
         stamp = compiled.recipe["go.buildvcs"]
-        twin = (*go.with_symbols(flags, compiled.build_id), f"-buildvcs={stamp}")
-        return self._link(f"{step.name} with symbols", action, toolchain, package, twin)
+        debug = (*go.with_symbols(flags, compiled.build_id), f"-buildvcs={stamp}")
+        return self._link(f"{step.name} with symbols", action, toolchain, package, debug)
 
-    def look(self, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> Seen | None:
+    def look(self, step: Step, needs: Mapping[str, StepOutcome], known: StepRecord | None) -> ObservedInputs | None:
         """See `Performer.look`."""
         match step.action:
-            case Compile():
+            case CompileOp():
                 return self._look_at_sources(known)
-            case Pack() as pack:
+            case FilesLayerOp() as pack:
                 return self._look_at_files(pack, step, needs, known)
-            case TakeBase():
-                return Seen("", b"")
-            case Assemble():
-                return Seen(key_of({need: needs[need].result.hex() for need in step.needs}), b"")
+            case BaseOp():
+                return ObservedInputs("", b"")
+            case ProgramImageOp():
+                return ObservedInputs(key_of({need: needs[need].result.hex() for need in step.needs}), b"")
             case _:
                 raise TypeError(_FOREIGN)
 
     def holds(self, step: Step, result: bytes) -> bool:
         """See `Performer.holds`."""
         match step.action:
-            case Compile():
+            case CompileOp():
                 return True
-            case Pack():
+            case FilesLayerOp():
                 return self.store.sound(layer_of(result).blob)
-            case TakeBase():
+            case BaseOp():
                 image = image_of(result)
                 documents = image.descriptor, image.manifest.config
                 return all(map(self.store.sound, documents)) and all(map(self.holds_layer, image.manifest.stack))
-            case Assemble():
+            case ProgramImageOp():
                 return self.store.sound_image(descriptor_of(result))
             case _:
                 raise TypeError(_FOREIGN)
 
-    def do(self, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> tuple[bytes, Seen | None]:
+    def do(
+        self, step: Step, needs: Mapping[str, StepOutcome], known: StepRecord | None
+    ) -> tuple[bytes, ObservedInputs | None]:
         """See `Performer.do`."""
         match step.action:
-            case Compile() as action:
+            case CompileOp() as action:
                 return self._compile(step.name, action, known)
-            case Pack() as action:
+            case FilesLayerOp() as action:
                 return self._pack(step, action, needs, known)
-            case TakeBase() as action:
-                return encode_image(self.base(action)), Seen("", b"")
-            case Assemble() as action:
+            case BaseOp() as action:
+                return encode_image(self.base(action)), ObservedInputs("", b"")
+            case ProgramImageOp() as action:
                 seen = self.look(step, needs, known)
                 return self._assemble(step, action, needs), seen
             case _:
                 raise TypeError(_FOREIGN)
 
-    def explain(self, step: Step, known: Record, seen: Seen | None) -> tuple[str, ...]:
+    def explain(self, step: Step, known: StepRecord, seen: ObservedInputs | None) -> tuple[str, ...]:
         """See `Performer.explain`."""
-        if not isinstance(step.action, Compile | Pack):
+        if not isinstance(step.action, CompileOp | FilesLayerOp):
             return ("what it is made of changed",) if seen and seen.key != known.content else ()
         if seen is None:
             return ("it uses cgo or a flag whose inputs are unknown, so `go build` always runs",)
         before, after = (from_msgpack(blob, Observed) for blob in (known.observed, seen.observed))
         return differences(before, after) or (("the program is another",) if seen.key != known.content else ())
 
-    def _look_at_sources(self, known: Record | None) -> Seen | None:
+    def _look_at_sources(self, known: StepRecord | None) -> ObservedInputs | None:
         if known is None:
             return None
         observed = from_msgpack(known.observed, Observed)
         found = self.looker.observe(observed.inputs)
         stamped = self._stamp() if observed.stamped else ""
         if not found.changed and stamped == observed.stamped and not found.restamped:
-            return Seen(known.content, known.observed)
+            return ObservedInputs(known.content, known.observed)
         now = Observed(found.current, stamped)
         key = key_of_inputs(found.current, stamped) if found.changed or stamped != observed.stamped else known.content
-        return Seen(key, msgspec.msgpack.encode(now), worth_keeping=found.restamped)
+        return ObservedInputs(key, msgspec.msgpack.encode(now), worth_keeping=found.restamped)
 
-    def _look_at_files(self, pack: Pack, step: Step, needs: Mapping[str, Outcome], known: Record | None) -> Seen:
+    def _look_at_files(
+        self, pack: FilesLayerOp, step: Step, needs: Mapping[str, StepOutcome], known: StepRecord | None
+    ) -> ObservedInputs:
         before = from_msgpack(known.observed, Observed).inputs if known else ()
         wanted = [file.source for file in pack.files if file.source]
         if [entry.path for entry in before] != wanted:
-            before = tuple(Input(path, Kind.FILE, b"") for path in wanted)
+            before = tuple(Input(path, InputKind.FILE, b"") for path in wanted)
         for file in wanted:
             if not Path(file).is_file():
                 raise NotFound(f"--add {file}: no such file", hint="give a file as FILE:PATH[:mode[:owner]]")
         found = self.looker.observe(before)
         modes = [f"{Path(file).stat().st_mode:o}" for file in wanted]
-        programs = [compiled_of(outcome.result).digest for outcome in _of(Compile, step, needs)]
+        programs = [compiled_of(outcome.result).digest for outcome in _of(CompileOp, step, needs)]
         there = sorted(self._there(pack, step, needs))
-        return Seen(
+        return ObservedInputs(
             key_of_inputs(found.current, *modes, *programs, *there),
             msgspec.msgpack.encode(Observed(found.current)),
             worth_keeping=found.restamped and bool(wanted),
         )
 
-    def _compile(self, name: str, action: Compile, known: Record | None) -> tuple[bytes, Seen | None]:
+    def _compile(self, name: str, action: CompileOp, known: StepRecord | None) -> tuple[bytes, ObservedInputs | None]:
         package = _package(action)
         toolchain = self._toolchain(action, package)
         goflags = go.words_of(toolchain.settings.get("GOFLAGS", ""))
@@ -242,23 +246,23 @@ class ImagePerformer:
 
     def _read(
         self,
-        listing: Listing,
+        listing: PackageListing,
         flags: tuple[str, ...],
         package: MainPackage,
         before: Observed,
         *,
         stamp: bool,
         started: int,
-    ) -> Seen:
+    ) -> ObservedInputs:
         paths = [*listing.paths, *go.flag_inputs(flags, package.folder)]
         if stamp:
             paths += ref_inputs(self.vcs())
         inputs = record(paths, before.inputs, started=started, ended=time.time_ns(), threads=self.threads)
         stamped = self._stamp() if stamp else ""
-        return Seen(key_of_inputs(inputs, stamped), msgspec.msgpack.encode(Observed(inputs, stamped)))
+        return ObservedInputs(key_of_inputs(inputs, stamped), msgspec.msgpack.encode(Observed(inputs, stamped)))
 
     def _link(
-        self, name: str, action: Compile, toolchain: Toolchain, package: MainPackage, flags: tuple[str, ...]
+        self, name: str, action: CompileOp, toolchain: Toolchain, package: MainPackage, flags: tuple[str, ...]
     ) -> Path:
         program = self._place(name) / package.name
         extra = dict(action.environment)
@@ -281,28 +285,28 @@ class ImagePerformer:
         return program
 
     def _pack(
-        self, step: Step, action: Pack, needs: Mapping[str, Outcome], known: Record | None
-    ) -> tuple[bytes, Seen | None]:
+        self, step: Step, action: FilesLayerOp, needs: Mapping[str, StepOutcome], known: StepRecord | None
+    ) -> tuple[bytes, ObservedInputs | None]:
         from wherry.build.files import entries_of
         from wherry.layer.compress import Encoding, pack
 
         seen = self._look_at_files(action, step, needs, known)
-        programs = [self._program(outcome) for outcome in _of(Compile, step, needs)]
+        programs = [self._program(outcome) for outcome in _of(CompileOp, step, needs)]
         there = self._there(action, step, needs)
         entries = entries_of(action.files, action.mtime, programs[0] if programs else None, there)
         layer = pack(entries, Encoding(action.algorithm, action.level), self.store, threads=self.threads)
         return encode(layer), seen
 
-    def _there(self, pack: Pack, step: Step, needs: Mapping[str, Outcome]) -> frozenset[str]:
-        (base,) = _of(TakeBase, step, needs)
-        assert isinstance(base.step.action, TakeBase)  # noqa: S101 - it was chosen by its kind
+    def _there(self, pack: FilesLayerOp, step: Step, needs: Mapping[str, StepOutcome]) -> frozenset[str]:
+        (base,) = _of(BaseOp, step, needs)
+        assert isinstance(base.step.action, BaseOp)  # noqa: S101 - it was chosen by its kind
         return self.folders(base.step.action.base, image_of(base.result), _parents_of(pack))
 
-    def _program(self, compiled: Outcome) -> Path:
+    def _program(self, compiled: StepOutcome) -> Path:
         path = self.programs.get(compiled.step.name)
         if path is None:
             action = compiled.step.action
-            assert isinstance(action, Compile)  # noqa: S101 - only compile steps give programs
+            assert isinstance(action, CompileOp)  # noqa: S101 - only compile steps give programs
             self._compile(compiled.step.name, action, None)
             path = self.programs[compiled.step.name]
         if _digest(path) != compiled_of(compiled.result).digest:
@@ -312,19 +316,19 @@ class ImagePerformer:
             )
         return path
 
-    def _assemble(self, step: Step, action: Assemble, needs: Mapping[str, Outcome]) -> bytes:
+    def _assemble(self, step: Step, action: ProgramImageOp, needs: Mapping[str, StepOutcome]) -> bytes:
         from wherry.image.assemble import assemble
 
         base, program, layers, recipe = None, None, [], dict(action.recipe)
         for need in step.needs:
             outcome = needs[need]
             match outcome.step.action:
-                case TakeBase():
+                case BaseOp():
                     base = image_of(outcome.result)
-                case Pack() as packed:
+                case FilesLayerOp() as packed:
                     history = History(created=action.created, created_by=packed.created_by)
                     layers.append((layer_of(outcome.result), history))
-                case Compile():
+                case CompileOp():
                     program = outcome
                     recipe |= compiled_of(outcome.result).recipe
                 case _:
@@ -349,7 +353,7 @@ class ImagePerformer:
         vcs = self.vcs()
         return f"{vcs.revision} {vcs.modified}" if isinstance(vcs, Vcs) else "none"
 
-    def _toolchain(self, action: Compile, package: MainPackage) -> Toolchain:
+    def _toolchain(self, action: CompileOp, package: MainPackage) -> Toolchain:
         _, _, version = action.go.partition("@")
         environment = {**self.environment, **action.environment}
         with self._lock:
@@ -374,12 +378,12 @@ class ImagePerformer:
             return self._one_go.setdefault(platform, Lock())
 
 
-def _parents_of(pack: Pack) -> tuple[str, ...]:
+def _parents_of(pack: FilesLayerOp) -> tuple[str, ...]:
     found = {str(parent) for file in pack.files for parent in PurePosixPath(file.path).parents}
     return tuple(sorted(found - {"/"}))
 
 
-def _of(kind: type, step: Step, needs: Mapping[str, Outcome]) -> list[Outcome]:
+def _of(kind: type, step: Step, needs: Mapping[str, StepOutcome]) -> list[StepOutcome]:
     return [needs[need] for need in step.needs if isinstance(needs[need].step.action, kind)]
 
 
@@ -396,7 +400,7 @@ def _completed(changes: RuntimeConfig, base: Image, recipe: Mapping[str, str]) -
     )
 
 
-def _package(action: Compile) -> MainPackage:
+def _package(action: CompileOp) -> MainPackage:
     folder = Path(action.package)
     return read_published(folder) if action.published else find_main(folder)
 

@@ -18,7 +18,7 @@ from wherry.errors import WherryError
 from wherry.finding import Finding, Severity
 from wherry.golang.ldflags import without_values, x_values
 from wherry.host.toolchain import Toolchain
-from wherry.plan.steps import Compile
+from wherry.plan.graph import CompileOp
 from wherry.source.module import MainPackage
 
 RECIPE = "dev.wherry.recipe"
@@ -49,7 +49,7 @@ def recipe_text(recipe: Mapping[str, str]) -> str:
 
 def recipe_of(
     package: MainPackage,
-    action: Compile,
+    action: CompileOp,
     toolchain: Toolchain,
     flags: tuple[str, ...],
     goflags: tuple[str, ...],
@@ -81,7 +81,7 @@ _TOLD = frozenset({"ldflags", "tags", "trimpath", "buildvcs", "p", "v", "x", "mo
 _TARGET = ("GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "CGO_ENABLED")
 
 
-def values_of(action: Compile, goflags: Sequence[str]) -> tuple[list[tuple[str, str]], frozenset[str]]:
+def values_of(action: CompileOp, goflags: Sequence[str]) -> tuple[list[tuple[str, str]], frozenset[str]]:
     """Give what -X sets, and the variables with values that may be published.
 
     A variable that GOFLAGS sets too is none of them: nothing tells where GOFLAGS has its value from.

@@ -9,7 +9,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import decode, encode
 from wherry.oci.image import Image
 from wherry.oci.manifest import Manifest
-from wherry.source.inputs import Input, Kind
+from wherry.source.inputs import Input, InputKind
 from wherry.typed import from_msgpack
 
 
@@ -94,7 +94,7 @@ def differences(before: Observed, after: Observed) -> tuple[str, ...]:
             words.append(f"{path} is read now")
         elif now is None:
             words.append(f"{path} is no longer read")
-        elif kind in {Kind.FOLDER, Kind.TREE}:
+        elif kind in {InputKind.FOLDER, InputKind.TREE}:
             words.append(f"{path}: a file came or went")
         else:
             words.append(f"{path} changed")

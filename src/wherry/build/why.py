@@ -5,8 +5,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from wherry.plan.stage_steps import Gather
-from wherry.plan.steps import Step
+from wherry.plan.graph import Step
+from wherry.plan.ops import CopyOp
 
 _MOST = 5
 _LONGEST = 80
@@ -30,7 +30,7 @@ def reasons(step: Step, before: Version, after: Version) -> tuple[str, ...]:
     names = before.fields.keys() | after.fields.keys()
     changed = [name for name in sorted(names) if before.fields.get(name) != after.fields.get(name)]
     if not found and any(name.startswith("files") for name in changed):
-        found.append("what it copies changed" if isinstance(step.action, Gather) else "what it mounts changed")
+        found.append("what it copies changed" if isinstance(step.action, CopyOp) else "what it mounts changed")
     below = sorted(int(name.removeprefix("step ")) for name in changed if name.startswith("step "))
     if below and below[0] < len(step.needs):
         found.append(f"{step.needs[below[0]]} changed")

@@ -80,7 +80,7 @@ def command(context: click.Context, /, paths: tuple[str, ...], **words: object) 
         from wherry.cli.building import build
 
         return build(world, wanted, voice)
-    from wherry.cli.memo import key_of_call, may_remember, recall
+    from wherry.cli.replay_build import key_of_call, may_remember, recall
 
     call = key_of_call(world, wanted, voice) if may_remember(wanted, voice) else ""
     memo = recall(world, call) if call else None

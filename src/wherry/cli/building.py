@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 from wherry.app.build.build import FinishedBuild, OverBudget, finish
 from wherry.app.build.options import DockerfileBuild, GoBuild
-from wherry.cli.remembering import remember_dockerfile, remember_go
+from wherry.cli.progress_printer import ProgressPrinter
+from wherry.cli.replay_transfer import remember_dockerfile, remember_go
 from wherry.cli.streams import streams_of
-from wherry.cli.telling import Teller
 from wherry.cli.words import Voice, printed
 from wherry.cli.world import World
 from wherry.report.progress import progress_for
@@ -47,7 +47,7 @@ def carry_out(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice) -> 
     with ExitStack() as stack:
         world.progress = stack.enter_context(progress_for(voice.mode, world.stderr, world.environment, world.clock))
         try:
-            return finish(world, wanted, streams_of(world), lambda call: Teller(world.progress, call, voice))
+            return finish(world, wanted, streams_of(world), lambda call: ProgressPrinter(world.progress, call, voice))
         except OverBudget as over:
             if voice.as_json:
                 world.say(over.result.document().decode())

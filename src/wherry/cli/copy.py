@@ -67,6 +67,6 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     for line in lines:
         world.say(line)
     if not all_tags and world.call:
-        from wherry.cli.recall import remember_transfer
+        from wherry.cli.replay_record import remember_transfer
 
         remember_transfer(world, copied, began=began, source=source, printed="".join(f"{line}\n" for line in lines))

@@ -8,7 +8,7 @@ from wherry.app.sandboxes import why_refused
 from wherry.cli.world import World
 from wherry.host.process import which
 from wherry.sandbox.ids import Mapping as Ids
-from wherry.sandbox.spec import Container, Volume
+from wherry.sandbox.spec import Container, HostMount
 
 
 class DebugShell:
@@ -21,17 +21,17 @@ class DebugShell:
 
     def open(self, job: Container, code: int) -> None:
         """Open the shell; its changes are discarded."""
-        from wherry.sandbox.attend import run_container
-        from wherry.sandbox.view import View
+        from wherry.sandbox.attach import run_container
+        from wherry.sandbox.layer_stack import LayerStack
 
         argv, volumes = ["/bin/sh"], job["volumes"]
-        if View([*job["layers"], f"{job['writable']}/tree"]).status("/bin/sh") is None:
+        if LayerStack([*job["layers"], f"{job['writable']}/tree"]).status("/bin/sh") is None:
             busybox = which("busybox", self._world.environment.get("PATH", os.defpath))
             if busybox is None:
                 self._notice("--debug-shell: the root has no shell, and this machine has no busybox to use instead")
                 return
             argv = ["/.wherry/busybox", "sh"]
-            program: Volume = {
+            program: HostMount = {
                 "source": busybox, "destination": "/.wherry/busybox", "read_only": True, "provided": False,
             }  # fmt: skip
             volumes = [*volumes, program]

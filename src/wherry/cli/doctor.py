@@ -8,7 +8,7 @@ import click
 from wherry.cli.world import World
 
 if TYPE_CHECKING:
-    from wherry.app.doctor import Check, State
+    from wherry.app.doctor import Check, CheckState
 
 _PAINT = {"ok": 32, "limited": 33, "missing": 31}
 """Green, yellow and red (ECMA-48, SGR)."""
@@ -22,10 +22,10 @@ def command(world: World, /, *, as_json: bool) -> int:
 
     Contacts no registry and prints no secrets. Exits 1 if something that a build needs is missing.
     """
-    from wherry.app.doctor import State, doctor
+    from wherry.app.doctor import CheckState, doctor
 
     found = list(doctor(world))
-    missing = any(check.state is State.MISSING for check in found)
+    missing = any(check.state is CheckState.MISSING for check in found)
     if as_json:
         rows = [{"name": one.name, "state": one.state, "found": _words(one), "remedy": one.remedy} for one in found]
         world.say(json.dumps({"version": 1, "checks": rows}, indent=2))
@@ -51,5 +51,5 @@ def _words(check: "Check") -> str:
     return found
 
 
-def _painted(line: str, state: "State") -> str:
+def _painted(line: str, state: "CheckState") -> str:
     return f"\x1b[{_PAINT[state]}m{state}\x1b[0m{line.removeprefix(state)}"

@@ -5,7 +5,7 @@ import json
 import click
 
 from wherry.cli.world import World
-from wherry.store.catalog import Listing, listings, pulled
+from wherry.store.catalog import ListedImage, listings, pulled
 
 _EPOCH = "1970-01-01"
 
@@ -33,13 +33,13 @@ def command(world: World, /, *, quiet: bool, digests: bool, as_json: bool) -> No
     if not (as_json or quiet):
         _note_problems(world, found)
     if found and world.call and not any(listing.problem for listing in found):
-        from wherry.cli.recall import remember_listing
+        from wherry.cli.replay_record import remember_listing
 
         printed = "".join(f"{line}\n" for line in lines)
         remember_listing(world, [listing.root for listing in found], began=began, printed=printed)
 
 
-def _table(found: tuple[Listing, ...], *, digests: bool) -> list[str]:
+def _table(found: tuple[ListedImage, ...], *, digests: bool) -> list[str]:
     from wherry.report.terminal import table
     from wherry.report.views import plain
 
@@ -58,7 +58,7 @@ def _table(found: tuple[Listing, ...], *, digests: bool) -> list[str]:
     return list(table(rows, right=(3,)))
 
 
-def _note_problems(world: World, found: tuple[Listing, ...]) -> None:
+def _note_problems(world: World, found: tuple[ListedImage, ...]) -> None:
     from wherry.report.views import plain
 
     if not found:
@@ -68,7 +68,7 @@ def _note_problems(world: World, found: tuple[Listing, ...]) -> None:
             world.note(f"{plain(listing.name)} is broken: {plain(listing.problem)}; see `wherry verify-store`")
 
 
-def _sizes(listing: Listing) -> str:
+def _sizes(listing: ListedImage) -> str:
     from wherry.report.terminal import size
 
     sizes = sorted(pulled(image) for image in listing.images)
@@ -78,12 +78,12 @@ def _sizes(listing: Listing) -> str:
     return most if least == most else f"{least} to {most}"
 
 
-def _created(listing: Listing) -> str:
+def _created(listing: ListedImage) -> str:
     created = next((image.config.created or "" for image in listing.images), "")
     return "-" if not created or created.startswith(_EPOCH) else created[:16].replace("T", " ")
 
 
-def _document(listing: Listing) -> dict[str, object]:
+def _document(listing: ListedImage) -> dict[str, object]:
     return {
         "name": listing.name,
         "digest": listing.root.digest,

@@ -12,7 +12,7 @@ from wherry.host.process import Command, which
 def resolved(world: World, names: Sequence[str], options: Mapping[str, Any]) -> str:
     """Build and push what manifests reference; return them with image digests."""
     from wherry.app.resolve import resolve
-    from wherry.cli.telling import Teller
+    from wherry.cli.progress_printer import ProgressPrinter
     from wherry.cli.words import go_build, voice_of
 
     voice = voice_of(options)
@@ -22,7 +22,7 @@ def resolved(world: World, names: Sequence[str], options: Mapping[str, Any]) -> 
             world,
             names,
             go_build((), options),
-            listening=lambda call: Teller(progress, call, voice),
+            listening=lambda call: ProgressPrinter(progress, call, voice),
             selector=options["selector"],
             recursive=options["recursive"],
             stdin=world.stdin.read,

@@ -48,6 +48,6 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     for line in lines:
         world.say(line)
     if world.call:
-        from wherry.cli.recall import remember_transfer
+        from wherry.cli.replay_record import remember_transfer
 
         remember_transfer(world, pulled, began=began, source="", printed="".join(f"{line}\n" for line in lines))

@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     for line in lines:
         world.say(line)
     if not digestfile and world.call:
-        from wherry.cli.recall import remember_transfer
+        from wherry.cli.replay_record import remember_transfer
 
         printed = "".join(f"{line}\n" for line in lines)
         remember_transfer(world, pushed, began=began, source=image, printed=printed)

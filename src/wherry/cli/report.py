@@ -43,7 +43,7 @@ def command(world: World, /, **options: Any) -> None:
 
     from wherry.analysis.size import Held
     from wherry.report.html import page_of
-    from wherry.report.page_tables import Flags, Leaks, Slim
+    from wherry.report.page_tables import FlagsDocument, LeaksDocument, SlimDocument
     from wherry.store.files import replacing
 
     if bool(options["subject"]) == bool(options["source_file"]):
@@ -53,9 +53,9 @@ def command(world: World, /, **options: Any) -> None:
         document = msgspec.structs.replace(document, budgets=held.budgets)
     page = page_of(
         document,
-        slim=_read(world, options["slim"], Slim),
-        flags=_read(world, options["flags"], Flags),
-        leaks=_read(world, options["leaks"], Leaks),
+        slim=_read(world, options["slim"], SlimDocument),
+        flags=_read(world, options["flags"], FlagsDocument),
+        leaks=_read(world, options["leaks"], LeaksDocument),
     )
     with replacing(world.cwd / options["html"]) as file:
         file.write(page)

@@ -120,7 +120,7 @@ def command(  # noqa: PLR0913 - docker's options, one each
             hint="run it on Linux; building, storing and inspecting images works here",
         )
     from wherry.app.containers import run
-    from wherry.runtime.run import Wishes, parse_volume
+    from wherry.runtime.run import RunOptions, parse_volume
     from wherry.runtime.security import parse_port, parse_security
 
     if publish and network != "default":
@@ -133,7 +133,7 @@ def command(  # noqa: PLR0913 - docker's options, one each
         ports=tuple(parse_port(text) for text in publish),
         processes=max(pids_limit, 0),
     )
-    wishes = Wishes(
+    options = RunOptions(
         arguments=arguments,
         entrypoint=entrypoint,
         environment=dict(_variables(world, env, env_file)),
@@ -152,7 +152,7 @@ def command(  # noqa: PLR0913 - docker's options, one each
             world.note(f"  {line}")
 
     world.stdout.flush()
-    return run(world, image, wishes, platform=Platform.parse(platform) if platform else None, notice=notice)
+    return run(world, image, options, platform=Platform.parse(platform) if platform else None, notice=notice)
 
 
 def _has_terminal(world: World, *, quiet: bool) -> bool:

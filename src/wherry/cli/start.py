@@ -3,7 +3,7 @@
 import os
 import sys
 
-from wherry.cli import again, ready
+from wherry.cli import ready, replay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def main() -> "NoReturn":
         except OSError:  # closed: the next file that is opened would get its number
             os.open(os.devnull, os.O_RDWR)
     text = ready.help_for(sys.argv[1:])
-    code = again.main() if text is None else again.put(text)
+    code = replay.main() if text is None else replay.put(text)
     if code is not None:
         os._exit(code)  # no open file needs closing
     from wherry.cli.main import main as loaded

@@ -12,7 +12,7 @@ from wherry.cli.world import World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wherry.app.tree import Node
+    from wherry.app.tree import TreeNode
 
 
 @click.command("tree")
@@ -35,7 +35,7 @@ def command(world: World, /, *, image: str, as_json: bool) -> None:
         world.say(line)
 
 
-def _lines(node: "Node", first: str, rest: str) -> "Iterator[str]":
+def _lines(node: "TreeNode", first: str, rest: str) -> "Iterator[str]":
     from wherry.report.terminal import printable, size
 
     label = " ".join(node.label.split())

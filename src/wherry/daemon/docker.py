@@ -30,7 +30,7 @@ _CONTAINERD_STORE = ["driver-type", "io.containerd.snapshotter.v1"]
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class DockerEngine:
     """A daemon that speaks Docker's API."""
 
     endpoint: Endpoint
@@ -48,7 +48,7 @@ class Engine:
         return "odman" in self.name or (major is not None and int(major[0]) >= _ZSTD_SINCE)
 
 
-def engine_at(endpoint: Endpoint) -> Engine:
+def engine_at(endpoint: Endpoint) -> DockerEngine:
     """Ask who is there.
 
     Args:
@@ -67,7 +67,7 @@ def engine_at(endpoint: Endpoint) -> Engine:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise _silent(endpoint.host, error) from error
         keeps = product == "Docker" and _keeps_indexes(_asked(connection, "/info", endpoint.host))
-    return Engine(endpoint, f"{product} {version}", version, platform, keeps_indexes=keeps)
+    return DockerEngine(endpoint, f"{product} {version}", version, platform, keeps_indexes=keeps)
 
 
 def _asked(connection: http.client.HTTPConnection, path: str, host: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _keeps_indexes(information: dict[str, Any]) -> bool:
     return isinstance(status, list) and _CONTAINERD_STORE in status
 
 
-def load(engine: Engine, write: Callable[[ByteSink], None]) -> None:
+def load(engine: DockerEngine, write: Callable[[ByteSink], None]) -> None:
     """Give an engine an archive as it is written.
 
     Args:

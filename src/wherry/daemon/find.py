@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from wherry.daemon.docker import Engine, engine_at
+from wherry.daemon.docker import DockerEngine, engine_at
 from wherry.daemon.docker import load as load_into
 from wherry.daemon.endpoint import Endpoint, endpoint
 from wherry.daemon.errors import Forbidden, NoDaemon, NotLoaded, forbidden
@@ -69,7 +69,7 @@ class Daemon(Protocol):
 class ByApi:
     """An engine with Docker's API."""
 
-    engine: Engine
+    engine: DockerEngine
 
     @property
     def name(self) -> str:

@@ -41,7 +41,7 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandLine:
     """What RUN, CMD, ENTRYPOINT or HEALTHCHECK start."""
 
     words: tuple[str, ...]
@@ -51,7 +51,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class InlineFile:
     """A file whose bytes stand in the Dockerfile."""
 
     name: str
@@ -105,7 +105,7 @@ class _Files(Instruction):
     """What COPY and ADD have in common."""
 
     sources: tuple[str, ...]
-    contents: tuple[Content, ...]
+    contents: tuple[InlineFile, ...]
     destination: str
     chown: str = ""
     chmod: str = ""
@@ -135,7 +135,7 @@ class Add(_Files):
 class Run(Instruction):
     """RUN."""
 
-    command: Command
+    command: CommandLine
     mounts: tuple[MountText, ...] = ()
     network: str = "default"
     security: str = "sandbox"
@@ -145,14 +145,14 @@ class Run(Instruction):
 class Cmd(Instruction):
     """CMD."""
 
-    command: Command
+    command: CommandLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrypoint(Instruction):
     """ENTRYPOINT."""
 
-    command: Command
+    command: CommandLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

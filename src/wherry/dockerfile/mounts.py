@@ -37,7 +37,7 @@ class MountText:
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
+class RunMount:
     """A mount of a step."""
 
     type: str = "bind"
@@ -73,13 +73,13 @@ def read_mount(text: str) -> MountText:
     return MountText(fields, from_)
 
 
-def evaluate(text: MountText, expand: Callable[[str], str]) -> Mount:
+def evaluate(text: MountText, expand: Callable[[str], str]) -> RunMount:
     """Put variables into a mount's values.
 
     Raises:
         DockerfileError: a key or value is none, or two don't go together.
     """
-    mount = Mount()
+    mount = RunMount()
     chosen: bool | None = None
     """Whether it may be written to, where that is said."""
     for field in text.fields:
@@ -98,7 +98,7 @@ def evaluate(text: MountText, expand: Callable[[str], str]) -> Mount:
     return _checked(replace(mount, read_only=not chosen))
 
 
-def _flag(mount: Mount, chosen: bool | None, key: str, field: str) -> tuple[Mount, bool | None]:  # noqa: FBT001 - a state handed on
+def _flag(mount: RunMount, chosen: bool | None, key: str, field: str) -> tuple[RunMount, bool | None]:  # noqa: FBT001 - a state handed on
     if key in ("readonly", "ro"):
         return mount, False
     if key in ("readwrite", "rw"):
@@ -108,7 +108,7 @@ def _flag(mount: Mount, chosen: bool | None, key: str, field: str) -> tuple[Moun
     raise DockerfileError(f"invalid field '{field}' must be a key=value pair")
 
 
-def _valued(mount: Mount, key: str, value: str, field: str) -> Mount:
+def _valued(mount: RunMount, key: str, value: str, field: str) -> RunMount:
     if key in _TEXTS:
         return _with(mount, _TEXTS[key], value)
     if key in _NUMBERS:
@@ -126,7 +126,7 @@ def _valued(mount: Mount, key: str, value: str, field: str) -> Mount:
             raise DockerfileError(f"unexpected key '{key}' in '{field}'{nearest(key, _KEYS)}")
 
 
-def _with(mount: Mount, name: str, value: object) -> Mount:
+def _with(mount: RunMount, name: str, value: object) -> RunMount:
     changed: dict[str, Any] = {name: value}
     return replace(mount, **changed)
 
@@ -139,13 +139,13 @@ def _chosen(key: str, value: str) -> str:
     return value.lower()
 
 
-def _required(mount: Mount, *, value: bool) -> Mount:
+def _required(mount: RunMount, *, value: bool) -> RunMount:
     if mount.type not in ("secret", "ssh"):
         raise DockerfileError(f"unexpected key 'required' for mount type '{mount.type}'")
     return replace(mount, required=value)
 
 
-def _checked(mount: Mount) -> Mount:
+def _checked(mount: RunMount) -> RunMount:
     if mount.type not in ("secret", "ssh", "cache"):
         for key in ("mode", "uid", "gid"):
             if getattr(mount, key) is not None:

@@ -223,9 +223,9 @@ def _files(node: Node) -> dict[str, Any]:
         if doc is None:
             paths.append(source)
         elif doc.name in by_name:
-            contents.append(of.Content(doc.name, by_name[doc.name].text, doc.expand))
+            contents.append(of.InlineFile(doc.name, by_name[doc.name].text, doc.expand))
         else:
-            contents.append(of.Content(doc.name, "", doc.expand))
+            contents.append(of.InlineFile(doc.name, "", doc.expand))
     return {"sources": tuple(paths), "contents": tuple(contents), "destination": destination}
 
 
@@ -263,8 +263,8 @@ def _copy(node: Node) -> of.Copy:
     return of.Copy(from_=from_, **flags, **_files(node), **_common(node))
 
 
-def _command(node: Node, words: tuple[str, ...]) -> of.Command:
-    return of.Command(words, shell=not node.json, heredocs=node.heredocs)
+def _command(node: Node, words: tuple[str, ...]) -> of.CommandLine:
+    return of.CommandLine(words, shell=not node.json, heredocs=node.heredocs)
 
 
 def _run(node: Node) -> of.Run:

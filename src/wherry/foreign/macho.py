@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from wherry.errors import InvalidDocument
-from wherry.foreign.parts import Bytes, Foreign, Part
+from wherry.foreign.parts import Bytes, FilePart, Foreign
 
 MAGICS: Final = (b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf")
 """32 and 64 bits, little and big end first."""
@@ -58,7 +58,7 @@ def parse(view: memoryview, name: str) -> Foreign:
     file.check("the load commands", start, size)
     if count > _MOST_COMMANDS:
         raise InvalidDocument(name, f"{count} load commands, more than {_MOST_COMMANDS}")
-    parts: list[Part] = []
+    parts: list[FilePart] = []
     symbols = False
     for kind, at in _commands(file, order, start, count):
         symbols |= kind == _DYSYMTAB and _has_own_symbols(file, order, at)
@@ -85,7 +85,7 @@ def _has_own_symbols(file: Bytes, order: str, at: int) -> bool:
     return own + offered > _EXECUTE_HEADER
 
 
-def _parts(file: Bytes, order: str, kind: int, at: int) -> Iterator[Part]:
+def _parts(file: Bytes, order: str, kind: int, at: int) -> Iterator[FilePart]:
     if kind in {_SEGMENT, _SEGMENT_64}:
         yield from _sections(file, order, at, wide=kind == _SEGMENT_64)
     elif kind == _SYMTAB:
@@ -106,12 +106,12 @@ def _parts(file: Bytes, order: str, kind: int, at: int) -> Iterator[Part]:
         yield _linkedit(file, name, offset, size, purpose)
 
 
-def _linkedit(file: Bytes, name: str, offset: int, size: int, kind: str) -> Part:
+def _linkedit(file: Bytes, name: str, offset: int, size: int, kind: str) -> FilePart:
     file.check(name, offset, size)
-    return Part(f"__LINKEDIT,{name}", offset, size, kind)
+    return FilePart(f"__LINKEDIT,{name}", offset, size, kind)
 
 
-def _sections(file: Bytes, order: str, at: int, *, wide: bool) -> Iterator[Part]:
+def _sections(file: Bytes, order: str, at: int, *, wide: bool) -> Iterator[FilePart]:
     word, row, first = ("Q", 80, 72) if wide else ("I", 68, 56)
     *_, count, _ = file.row(f"{order}4{word}4I", at + 24, "a segment")
     if count > _MOST_PARTS:
@@ -122,7 +122,7 @@ def _sections(file: Bytes, order: str, at: int, *, wide: bool) -> Iterator[Part]
         _, size, offset, _, _, _, flags = file.row(f"{order}2{word}5I", place + 32, f"section {segment},{name}")
         if flags & 0xFF not in _ZEROED:
             file.check(f"section {segment},{name}", offset, size)
-            yield Part(f"{segment},{name}", offset, size, _kind(segment, name))
+            yield FilePart(f"{segment},{name}", offset, size, _kind(segment, name))
 
 
 def _text(padded: memoryview) -> str:

@@ -7,7 +7,7 @@ from wherry.errors import InvalidDocument
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FilePart:
     """A named range of the file; ranges of a broken file may lie over each other."""
 
     name: str
@@ -24,7 +24,7 @@ class Foreign:
 
     architecture: str
     """As GOARCH says it."""
-    parts: tuple[Part, ...]
+    parts: tuple[FilePart, ...]
     """Those that the file has bytes for, in the order of its tables."""
     symbols: bool
     """Whether it has a symbol table with rows."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from wherry.errors import InvalidDocument
-from wherry.foreign.parts import Bytes, Foreign, Part
+from wherry.foreign.parts import Bytes, FilePart, Foreign
 
 MAGIC: Final = b"MZ"
 
@@ -53,12 +53,12 @@ def parse(view: memoryview, name: str) -> Foreign:
     return Foreign(_ARCHITECTURES.get(machine, f"machine {machine:#x}"), found, bool(symbols and rows))
 
 
-def _section(file: Bytes, at: int, strings: int) -> Part:
+def _section(file: Bytes, at: int, strings: int) -> FilePart:
     _, _, size, offset, _, _, _, _, flags = file.row("<6I2HI", at + 8, "the section table")
     name = _name(file, bytes(file.view[at : at + 8]).rstrip(b"\0"), strings)
     stored = 0 if flags & _ZEROED and not offset else size
     file.check(f"section {name}", offset if stored else 0, stored)
-    return Part(name, offset, stored, _kind(name, flags))
+    return FilePart(name, offset, stored, _kind(name, flags))
 
 
 def _name(file: Bytes, short: bytes, strings: int) -> str:
@@ -69,23 +69,23 @@ def _name(file: Bytes, short: bytes, strings: int) -> str:
     return short.decode(errors="replace")
 
 
-def _symbols(file: Bytes, symbols: int, strings: int) -> Iterator[Part]:
+def _symbols(file: Bytes, symbols: int, strings: int) -> Iterator[FilePart]:
     if symbols:
         file.check("the symbol table", symbols, strings - symbols)
-        yield Part("symbol table", symbols, strings - symbols, "symbols")
+        yield FilePart("symbol table", symbols, strings - symbols, "symbols")
         (size,) = file.row("<I", strings, "the names of symbols")
         file.check("the names of symbols", strings, size)
-        yield Part("symbol names", strings, size, "symbols")
+        yield FilePart("symbol names", strings, size, "symbols")
 
 
-def _certificates(file: Bytes, at: int, size: int) -> Iterator[Part]:
+def _certificates(file: Bytes, at: int, size: int) -> Iterator[FilePart]:
     """Find the signature: the one directory that gives a place in the file."""
     magic = file.row("<H", at, "the optional header")[0] if size else 0
     place = _DIRECTORIES.get(magic, size) + 8 * _CERTIFICATES
     if place + 8 <= size:
         offset, length = file.row("<2I", at + place, "the optional header")
         file.check("the signature", offset, length)
-        yield Part("signature", offset, length, "headers")
+        yield FilePart("signature", offset, length, "headers")
 
 
 def _kind(name: str, flags: int) -> str:

@@ -17,7 +17,7 @@ _LONGEST_VARINT = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class ValueRanges:
     """Ranges of code with their value, a row a range."""
 
     table: Ints
@@ -28,7 +28,7 @@ class Runs:
     value: Ints
 
 
-def decode(content: memoryview, offsets: Ints, quantum: int) -> Runs:
+def decode(content: memoryview, offsets: Ints, quantum: int) -> ValueRanges:
     """Read tables, all side by side.
 
     Args:
@@ -63,7 +63,7 @@ def decode(content: memoryview, offsets: Ints, quantum: int) -> Runs:
         rows.append((table[some], place[some], end[some], value[some]))
         place = end
     none = np.zeros(0, np.int64)
-    return Runs(*(np.concatenate(column) for column in zip((none,) * 4, *rows, strict=True)))
+    return ValueRanges(*(np.concatenate(column) for column in zip((none,) * 4, *rows, strict=True)))
 
 
 def first_values(content: memoryview, offsets: Ints) -> Ints:

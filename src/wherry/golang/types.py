@@ -22,7 +22,7 @@ _SMALLEST_MEMBER = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class TypeNames:
     """Names of types, fields, methods and packages, as the type data has them; places count from the region."""
 
     start: Ints
@@ -80,12 +80,12 @@ class TypeTable:
             found.append(text)
         return found
 
-    def names(self) -> tuple[Names, Ints, Ints]:
+    def names(self) -> tuple[TypeNames, Ints, Ints]:
         """Give each name in use once, and for each use the row of the type and that of the name."""
         rows, places = self.name_uses
         unique, inverse = np.unique(places, return_inverse=True)
         ends = _name_ends(self.region, unique)
-        return Names(unique, ends), rows, inverse
+        return TypeNames(unique, ends), rows, inverse
 
 
 def read_types(

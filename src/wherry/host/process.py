@@ -36,7 +36,7 @@ class Outcome:
         return (self.stderr or self.stdout).decode(errors="replace").strip()
 
 
-class Running(Protocol):
+class ProcessHandle(Protocol):
     """A program running in the background."""
 
     def finish(self) -> Outcome:
@@ -56,7 +56,7 @@ class Runner(Protocol):
             HostUnable: there is no such program, or it may not be started.
         """
 
-    def start(self, command: Command) -> Running:
+    def start(self, command: Command) -> ProcessHandle:
         """Start a program and come back at once; the caller must call `finish` or `stop`.
 
         Raises:

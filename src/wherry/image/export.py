@@ -18,7 +18,7 @@ from typing import Literal
 from wherry.errors import InvalidUsage
 from wherry.image.folder import new_folder
 from wherry.layer.changes import flatten, layers_of, packable
-from wherry.layer.entry import Entry, Kind, Readable
+from wherry.layer.entry import Entry, EntryKind, Readable
 from wherry.layer.tar import write_tar
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
@@ -135,11 +135,11 @@ def _all(images: Iterable[tuple[str, Image]], source: BlobSource) -> Iterator[tu
 
 def _moved(tree: Iterable[tuple[Entry, Readable]], folder: str) -> Iterator[tuple[Entry, Readable]]:
     """Put a root into a folder, which comes first; symbolic links stay as a container sees them."""
-    top = Entry(path="", kind=Kind.FOLDER), io.BytesIO()
+    top = Entry(path="", kind=EntryKind.FOLDER), io.BytesIO()
     entries = iter(tree)
     first = next(entries, top)
     for entry, body in chain([] if first[0].path == "" else [top], [first], entries):
-        target = f"{folder}/{entry.target}" if entry.kind is Kind.HARDLINK else entry.target
+        target = f"{folder}/{entry.target}" if entry.kind is EntryKind.HARDLINK else entry.target
         yield replace(entry, path=f"{folder}/{entry.path}".rstrip("/"), target=target), body
 
 

@@ -13,7 +13,7 @@ from wherry.digest import Digest
 from wherry.host.process import Runner
 from wherry.host.toolchain import Toolchain
 from wherry.layer.compress import Encoding, pack
-from wherry.layer.entry import Entry, FileContent, Kind
+from wherry.layer.entry import Entry, EntryKind, FileContent
 from wherry.oci.descriptor import Descriptor
 from wherry.source.module import MainPackage
 
@@ -89,7 +89,9 @@ def weigh(program: Path, encodings: Sequence[Encoding], threads: int = 2) -> Wei
     size = program.stat().st_size
     pulled = {}
     for encoding in encodings:
-        entry = Entry(path=f"app/{program.name}", kind=Kind.FILE, mode=0o755, size=size, content=FileContent(program))
+        entry = Entry(
+            path=f"app/{program.name}", kind=EntryKind.FILE, mode=0o755, size=size, content=FileContent(program)
+        )
         pulled[f"{encoding.algorithm} {encoding.level}"] = pack([entry], encoding, _Scales(), threads=threads).blob.size
     return Weight(size, pulled)
 

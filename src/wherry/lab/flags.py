@@ -10,8 +10,8 @@ from pathlib import Path
 from wherry.analysis.mapped import map_elf
 from wherry.errors import WherryError
 from wherry.host.process import Command, which
-from wherry.lab.beliefs import Belief, believed
 from wherry.lab.compiling import Compiler, Recipe, Weight, weigh
+from wherry.lab.flag_claims import FlagClaim, believed
 from wherry.lab.start import Start, start
 from wherry.lab.variants import AS_BUILT, Variant
 from wherry.layer.compress import Encoding
@@ -22,7 +22,7 @@ Said = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class StartPlan:
     """How a program is started, to be measured; nothing is started where there is none."""
 
     arguments: tuple[str, ...]
@@ -33,7 +33,7 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredVariant:
     """One variant."""
 
     name: str
@@ -52,16 +52,18 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Flags:
+class FlagTrials:
     """All variants, the one as it is built first, and what does not hold."""
 
-    measured: tuple[Measured, ...]
-    beliefs: tuple[Belief, ...] = field(default=())
+    measured: tuple[MeasuredVariant, ...]
+    beliefs: tuple[FlagClaim, ...] = field(default=())
     unstarted: str = ""
     """Why programs were not started."""
 
 
-def flags(compiler: Compiler, recipe: Recipe, variants: Sequence[Variant], running: Running | None, say: Said) -> Flags:
+def flags(
+    compiler: Compiler, recipe: Recipe, variants: Sequence[Variant], running: StartPlan | None, say: Said
+) -> FlagTrials:
     """Build every variant, weigh it, and start all of them in turn.
 
     Args:
@@ -84,22 +86,24 @@ def flags(compiler: Compiler, recipe: Recipe, variants: Sequence[Variant], runni
     if upx := which("upx", compiler.toolchain.environment.get("PATH", os.defpath)):
         measured.append(_packed(compiler, upx, programs, say))
     beliefs = believed(compiler, recipe, say, deep=any(variant.deep for variant in variants))
-    found = Flags(tuple(measured), beliefs)
+    found = FlagTrials(tuple(measured), beliefs)
     return _started(found, programs, running, compiler.folder, say)
 
 
-def _built(compiler: Compiler, variant: Variant, recipe: Recipe, name: str, programs: dict[str, Path]) -> Measured:
+def _built(
+    compiler: Compiler, variant: Variant, recipe: Recipe, name: str, programs: dict[str, Path]
+) -> MeasuredVariant:
     try:
         program, _ = compiler.compile(variant.of(recipe), name)
     except WherryError as error:
-        return Measured(variant.name, None, error.message, deep=variant.deep)
+        return MeasuredVariant(variant.name, None, error.message, deep=variant.deep)
     programs[variant.name] = program
-    return Measured(
+    return MeasuredVariant(
         variant.name, weigh(program, ENCODINGS), interpreter=map_elf(program).interpreter, deep=variant.deep
     )
 
 
-def _packed(compiler: Compiler, upx: str, programs: dict[str, Path], say: Said) -> Measured:
+def _packed(compiler: Compiler, upx: str, programs: dict[str, Path], say: Said) -> MeasuredVariant:
     """Pack the program by what is on PATH; no library does it, and none should."""
     name = "upx --best --lzma"
     say(f"packing by {name}")
@@ -107,12 +111,14 @@ def _packed(compiler: Compiler, upx: str, programs: dict[str, Path], say: Said) 
     words = (upx, "--best", "--lzma", "-q", "-o", str(program), str(programs[AS_BUILT]))
     done = compiler.runner.run(Command(words, compiler.folder, compiler.toolchain.environment))
     if done.returncode:
-        return Measured(name, None, done.words)
+        return MeasuredVariant(name, None, done.words)
     programs[name] = program
-    return Measured(name, weigh(program, ENCODINGS))
+    return MeasuredVariant(name, weigh(program, ENCODINGS))
 
 
-def _started(found: Flags, programs: Mapping[str, Path], running: Running | None, folder: Path, say: Said) -> Flags:
+def _started(
+    found: FlagTrials, programs: Mapping[str, Path], running: StartPlan | None, folder: Path, say: Said
+) -> FlagTrials:
     if running is None:
         return replace(found, unstarted="programs were not started (use --run)")
     starts: dict[str, list[Start]] = {}

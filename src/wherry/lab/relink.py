@@ -148,9 +148,9 @@ def relinked(compiler: Compiler, package: MainPackage, built: Built, program: El
     goflags = words_of(compiler.toolchain.settings.get("GOFLAGS", ""))
     flags = with_symbols(merged(built.flags, goflags), program.gnu_build_id)
     recipe = Recipe(package, (*flags, f"-buildvcs={str(built.stamped).lower()}"), built.environment)
-    twin, _ = compiler.compile(recipe, "with-symbols")
+    debug, _ = compiler.compile(recipe, "with-symbols")
     try:
-        elf = map_elf(twin)
+        elf = map_elf(debug)
         different = list(differing_sections(program, elf))
         if different:
             more = f" and {len(different) - _MOST_NAMED} more" if len(different) > _MOST_NAMED else ""
@@ -160,7 +160,7 @@ def relinked(compiler: Compiler, package: MainPackage, built: Built, program: El
             )
         return named_data(elf)
     finally:
-        twin.unlink()
+        debug.unlink()
 
 
 def differing_sections(one: Elf, other: Elf) -> Iterator[str]:

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from wherry.errors import WherryError
 from wherry.lab.compiling import Compiler, Recipe, Weight, weigh
 from wherry.lab.deadcode import FLAGS, DeadCode, read
-from wherry.lab.ways import Way
+from wherry.lab.remedies import Remedy
 from wherry.layer.compress import Encoding
 
 Said = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedRemedy:
     """A way, and what a rebuild with it weighs."""
 
-    way: Way
+    way: Remedy
     weight: Weight | None
     """None where it could not be built."""
     problem: str = ""
@@ -25,29 +25,29 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Slimmed:
+class SlimFindings:
     """What was found."""
 
     dead_code: DeadCode
     before: Weight
-    tried: tuple[Tried, ...]
+    tried: tuple[TriedRemedy, ...]
     together: Weight | None
     """With all ways that pay and drop nothing; None where there are fewer than two, or they don't build together."""
     problem: str = ""
     """Why they don't."""
 
-    def saved(self, tried: Tried) -> int:
+    def saved(self, tried: TriedRemedy) -> int:
         """Bytes of the file that a way saves; negative where it costs some."""
         return self.before.unpacked - tried.weight.unpacked if tried.weight else 0
 
     @property
-    def worth(self) -> tuple[Tried, ...]:
+    def worth(self) -> tuple[TriedRemedy, ...]:
         """The ways that make the program smaller and drop nothing, most bytes first."""
         paying = (one for one in self.tried if self.saved(one) > 0 and not one.way.drops)
         return tuple(sorted(paying, key=self.saved, reverse=True))
 
     @property
-    def advised(self) -> tuple[Tried, ...]:
+    def advised(self) -> tuple[TriedRemedy, ...]:
         """The ways of those that a build with all of them bears out: all, or the one that saves most."""
         best = self.worth[:1]
         if len(self.worth) > 1 and self.together:
@@ -58,11 +58,11 @@ class Slimmed:
 def slim(
     compiler: Compiler,
     recipe: Recipe,
-    ways: Iterable[Way],
+    ways: Iterable[Remedy],
     imports: Mapping[str, Sequence[str]],
     encoding: Encoding,
     say: Said,
-) -> Slimmed:
+) -> SlimFindings:
     """Link a program once to ask what keeps its code, and rebuild it by each way.
 
     Args:
@@ -84,7 +84,7 @@ def slim(
     before = weigh(program, [encoding])
     program.unlink()
     tried = tuple(_try(compiler, recipe, way, encoding, dead_code, say) for way in ways)
-    found = Slimmed(dead_code, before, tried, None)
+    found = SlimFindings(dead_code, before, tried, None)
     if len(found.worth) > 1:
         say("building with all fixes that save bytes")
         try:
@@ -96,12 +96,14 @@ def slim(
     return found
 
 
-def tags_of(tried: Iterable[Tried]) -> list[str]:
+def tags_of(tried: Iterable[TriedRemedy]) -> list[str]:
     """Name the tags of ways, each once."""
     return list(dict.fromkeys(tag for one in tried for tag in one.way.tags))
 
 
-def _try(compiler: Compiler, recipe: Recipe, way: Way, encoding: Encoding, dead_code: DeadCode, say: Said) -> Tried:
+def _try(
+    compiler: Compiler, recipe: Recipe, way: Remedy, encoding: Encoding, dead_code: DeadCode, say: Said
+) -> TriedRemedy:
     say(f"building with {', '.join(way.tags)}")
     other = with_tags(recipe, way.tags)
     # The linker is asked only where it can have another answer than before.
@@ -109,10 +111,10 @@ def _try(compiler: Compiler, recipe: Recipe, way: Way, encoding: Encoding, dead_
     try:
         program, said = compiler.compile(asked, way.name)
     except WherryError as error:
-        return Tried(way, None, error.message)
+        return TriedRemedy(way, None, error.message)
     weight = weigh(program, [encoding])
     program.unlink()
-    return Tried(way, weight, eliminated=_eliminated(compiler, said) if dead_code.causes else None)
+    return TriedRemedy(way, weight, eliminated=_eliminated(compiler, said) if dead_code.causes else None)
 
 
 def _eliminated(compiler: Compiler, said: str) -> bool:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import NoReturn, Self
 
 from wherry.layer.decompress import open_layer
-from wherry.layer.entry import Entry, Kind, Limits, Readable
+from wherry.layer.entry import ArchiveLimits, Entry, EntryKind, Readable
 from wherry.layer.header import InvalidArchive
 from wherry.layer.tar import DEEPEST, read_tar
 from wherry.oci.image import Image
@@ -64,7 +64,7 @@ def is_bookkeeping(entry: Entry) -> bool:
     return any(part.startswith(_META) and part != OPAQUE for part in entry.path.split("/"))
 
 
-class Node:
+class Inode:
     """A file, link or folder of a tree; names that are hard links of each other share one."""
 
     __slots__ = ("children", "entry", "layer", "place")
@@ -75,24 +75,24 @@ class Node:
         self.layer = layer
         self.place = place
         """Which entry of its layer."""
-        self.children: dict[str, tuple[Node, int]] = {}
+        self.children: dict[str, tuple[Inode, int]] = {}
         """By name; the number is the layer that gave the name."""
 
     @property
     def is_folder(self) -> bool:
         """Tell whether there can be something in it."""
-        return self.entry.kind is Kind.FOLDER
+        return self.entry.kind is EntryKind.FOLDER
 
 
-class Tree:
+class FileTree:
     """The file system that layers make, without the bytes of its files."""
 
     def __init__(self) -> None:
-        self.root = Node(Entry(path="", kind=Kind.FOLDER), -1, -1)
+        self.root = Inode(Entry(path="", kind=EntryKind.FOLDER), -1, -1)
         self._layers = 0
 
     @classmethod
-    def of(cls, layers: Iterable[Opener], limits: Limits | None = None) -> Self:
+    def of(cls, layers: Iterable[Opener], limits: ArchiveLimits | None = None) -> Self:
         """Read layers, base first.
 
         Raises:
@@ -117,9 +117,9 @@ class Tree:
             if hidden := hidden_by(entry, f"layer {self._layers}"):
                 self._hide(hidden, number)
             elif not is_bookkeeping(entry):
-                self._put(Node(entry, number, place))
+                self._put(Inode(entry, number, place))
 
-    def find(self, path: str) -> Node | None:
+    def find(self, path: str) -> Inode | None:
         """Find what is at a path, following links inside the tree to their end; None is nothing."""
         return self._go(path, None)
 
@@ -127,7 +127,7 @@ class Tree:
         """Tell whether there is something at a path; a link to nothing is nothing."""
         return self.find(path) is not None
 
-    def walk(self) -> Iterator[tuple[str, Node]]:
+    def walk(self) -> Iterator[tuple[str, Inode]]:
         """Give all that is below the root with its path, parents first, names in order."""
         waiting = [("", self.root)]
         while waiting:
@@ -137,7 +137,7 @@ class Tree:
             below = sorted(((name, child) for name, (child, _) in node.children.items()), reverse=True)
             waiting.extend((f"{path}/{name}" if path else name, child) for name, child in below)
 
-    def _go(self, path: str, layer: int | None) -> Node | None:
+    def _go(self, path: str, layer: int | None) -> Inode | None:
         """Follow a path; where a layer is given, make the folders that are missing in its name."""
         trail, todo, links = [self.root], path.split("/")[::-1], 0
         while todo:
@@ -146,7 +146,7 @@ class Tree:
                 del trail[max(len(trail) - 1, 1) if part == ".." else len(trail) :]
                 continue
             child, _ = trail[-1].children.get(part, (None, 0))
-            if child and child.entry.kind is Kind.SYMLINK:
+            if child and child.entry.kind is EntryKind.SYMLINK:
                 links += 1
                 if links > _MOST_LINKS:
                     return None if layer is None else self._refuse(f"{path} leads through links in a circle")
@@ -155,7 +155,7 @@ class Tree:
                 todo += child.entry.target.split("/")[::-1]
                 continue
             if layer is not None and not (child and child.is_folder):
-                child = Node(Entry(path=part, kind=Kind.FOLDER), layer, -1)
+                child = Inode(Entry(path=part, kind=EntryKind.FOLDER), layer, -1)
                 trail[-1].children[part] = (child, layer)
             if child is None:
                 return None
@@ -164,20 +164,20 @@ class Tree:
                 self._refuse(f"{path} leads more than {DEEPEST} folders deep")
         return trail[-1]
 
-    def _put(self, node: Node) -> None:
+    def _put(self, node: Inode) -> None:
         folder, _, last = node.entry.path.rpartition("/")
         if not last:
             self.root.entry, self.root.layer = node.entry, node.layer
             return
         parent = self._go(folder, node.layer)
         assert parent is not None  # noqa: S101 - it is made where it is missing
-        if node.entry.kind is Kind.HARDLINK:
+        if node.entry.kind is EntryKind.HARDLINK:
             node = self._linked(node)
         elif node.is_folder and (there := parent.children.get(last)) and there[0].is_folder:
             node.children = there[0].children
         parent.children[last] = (node, self._layers - 1)
 
-    def _linked(self, link: Node) -> Node:
+    def _linked(self, link: Inode) -> Inode:
         folder, _, last = link.entry.target.rpartition("/")
         parent = self._go(folder, None)
         target, _ = parent.children.get(last, (None, 0)) if parent else (None, 0)
@@ -205,7 +205,7 @@ class Tree:
         raise InvalidArchive(f"layer {self._layers}", problem)
 
 
-def flatten(layers: Sequence[Opener], limits: Limits | None = None) -> Iterator[tuple[Entry, Readable]]:
+def flatten(layers: Sequence[Opener], limits: ArchiveLimits | None = None) -> Iterator[tuple[Entry, Readable]]:
     """Give the file system that layers make, as one stream: folders, then links and devices, files, hard links.
 
     Args:
@@ -216,24 +216,24 @@ def flatten(layers: Sequence[Opener], limits: Limits | None = None) -> Iterator[
         Entries with their bodies; a body is valid until the next entry is asked for.
 
     Raises:
-        InvalidArchive: as `Tree.of`.
+        InvalidArchive: as `FileTree.of`.
 
-    Cost: as `Tree.of`, and another pass over the layers whose files are still seen.
+    Cost: as `FileTree.of`, and another pass over the layers whose files are still seen.
     """
-    tree = Tree.of(layers, limits)
-    names: dict[Node, list[str]] = {}
+    tree = FileTree.of(layers, limits)
+    names: dict[Inode, list[str]] = {}
     for path, node in tree.walk():
         names.setdefault(node, []).append(path)
     if tree.root.layer >= 0:
         yield tree.root.entry, io.BytesIO()
     for folders in (True, False):
         for node, (path, *_) in names.items():
-            if node.is_folder is folders and node.entry.kind is not Kind.FILE:
+            if node.is_folder is folders and node.entry.kind is not EntryKind.FILE:
                 yield replace(node.entry, path=path), io.BytesIO()
     yield from _files(layers, names, limits)
     for node, (first, *others) in names.items():
         for path in others:
-            yield replace(node.entry, path=path, kind=Kind.HARDLINK, target=first, size=0), io.BytesIO()
+            yield replace(node.entry, path=path, kind=EntryKind.HARDLINK, target=first, size=0), io.BytesIO()
 
 
 def layers_of(source: BlobSource, image: Image) -> tuple[Opener, ...]:
@@ -258,7 +258,7 @@ class _Passing:
         return nullcontext(self.body)
 
 
-def _prune(folder: Node, layer: int) -> None:
+def _prune(folder: Inode, layer: int) -> None:
     """Take away what layers below one have put into a folder."""
     for name, (child, named) in list(folder.children.items()):
         _prune(child, layer)
@@ -267,11 +267,11 @@ def _prune(folder: Node, layer: int) -> None:
 
 
 def _files(
-    layers: Sequence[Opener], names: Mapping[Node, list[str]], limits: Limits | None
+    layers: Sequence[Opener], names: Mapping[Inode, list[str]], limits: ArchiveLimits | None
 ) -> Iterator[tuple[Entry, Readable]]:
     wanted: dict[int, dict[int, str]] = {}
     for node, (path, *_) in names.items():
-        if node.entry.kind is Kind.FILE:
+        if node.entry.kind is EntryKind.FILE:
             wanted.setdefault(node.layer, {})[node.place] = path
     for number, places in sorted(wanted.items()):
         for place, (entry, body) in enumerate(read_tar(layers[number](), f"layer {number + 1}", limits)):

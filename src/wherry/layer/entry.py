@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 from wherry.errors import InvalidUsage, NotFound
 
 
-class Kind(Enum):
+class EntryKind(Enum):
     """What an entry is; the value is its type flag in a tar."""
 
     FILE = b"0"
@@ -77,7 +77,7 @@ class Entry:
 
     path: str
     """Relative, without `.`, `..` or a leading slash; empty is the root. Bytes that are no UTF-8 are surrogates."""
-    kind: Kind
+    kind: EntryKind
     mode: int = 0o755
     """Permission bits with setuid, setgid and sticky."""
     uid: int = 0
@@ -96,7 +96,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ArchiveLimits:
     """What we accept of an archive that somebody else made."""
 
     entries: int = 2_000_000
@@ -106,7 +106,7 @@ class Limits:
 
 def sort_entries(entries: Iterable[Entry]) -> list[Entry]:
     """Put entries in the one order: by path, so folders before what is in them; hard links after all they can name."""
-    return sorted(entries, key=lambda entry: (entry.kind is Kind.HARDLINK, encode_path(entry.path)))
+    return sorted(entries, key=lambda entry: (entry.kind is EntryKind.HARDLINK, encode_path(entry.path)))
 
 
 def with_parents(entries: Iterable[Entry], *, mtime: int = 0) -> list[Entry]:
@@ -116,7 +116,7 @@ def with_parents(entries: Iterable[Entry], *, mtime: int = 0) -> list[Entry]:
         InvalidUsage: two entries have one path, or one lies below a path that is no folder.
     """
     given = list(entries)
-    kinds: dict[str, Kind] = {}
+    kinds: dict[str, EntryKind] = {}
     for entry in given:
         if entry.path in kinds:
             raise InvalidUsage(f"/{entry.path}: two files for one path", hint="give each file a path of its own")
@@ -125,14 +125,14 @@ def with_parents(entries: Iterable[Entry], *, mtime: int = 0) -> list[Entry]:
     for entry in given:
         parent = entry.path
         while parent := parent.rpartition("/")[0]:
-            if kinds.setdefault(parent, Kind.FOLDER) is not Kind.FOLDER:
+            if kinds.setdefault(parent, EntryKind.FOLDER) is not EntryKind.FOLDER:
                 raise InvalidUsage(
                     f"/{entry.path}: /{parent} is a file, so nothing can lie in it",
                     hint="give one of them another path",
                 )
             if parent in missing:
                 break
-            missing[parent] = Entry(path=parent, kind=Kind.FOLDER, mtime=mtime)
+            missing[parent] = Entry(path=parent, kind=EntryKind.FOLDER, mtime=mtime)
     present = {entry.path for entry in given}
     return [*(folder for path, folder in missing.items() if path not in present), *given]
 

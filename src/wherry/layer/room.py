@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from wherry.errors import CannotWrite
-from wherry.layer.entry import Limits
+from wherry.layer.entry import ArchiveLimits
 from wherry.layer.header import InvalidArchive
 
 _RESERVE = 64 << 20
@@ -50,7 +50,12 @@ class Room:
     """What one command may unpack into one folder; threads share it."""
 
     def __init__(
-        self, folder: Path, limit: int = Limits().size, *, hint: str = "", free: Callable[[Path], int] = free_bytes
+        self,
+        folder: Path,
+        limit: int = ArchiveLimits().size,
+        *,
+        hint: str = "",
+        free: Callable[[Path], int] = free_bytes,
     ) -> None:
         """Measure nothing yet.
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from wherry.errors import WherryError
 from wherry.layer import header
-from wherry.layer.entry import Entry, Kind, Limits, Readable, decode_path, encode_path
+from wherry.layer.entry import ArchiveLimits, Entry, EntryKind, Readable, decode_path, encode_path
 from wherry.layer.header import BLOCK, LONGEST_PATH, Header, InvalidArchive
 
 CHUNK = 1 << 20
@@ -44,13 +44,13 @@ def write_tar(entries: Iterable[Entry], write: Callable[[bytes], object]) -> Non
     """
     for entry in entries:
         write(_encoded(entry))
-        if entry.kind is Kind.FILE and entry.size:
+        if entry.kind is EntryKind.FILE and entry.size:
             _write_body(entry, write)
             write(header.padding(entry.size))
     write(bytes(2 * BLOCK))
 
 
-class Body:
+class TarBody:
     """The bytes of one file of a tar that is being read; valid until the next entry is asked for."""
 
     def __init__(self, stream: Readable, size: int, name: str) -> None:
@@ -81,8 +81,8 @@ class Body:
 
 
 def read_tar(
-    stream: Readable, name: str = "layer", limits: Limits | None = None, *, nameless: bool = False
-) -> Iterator[tuple[Entry, Body]]:
+    stream: Readable, name: str = "layer", limits: ArchiveLimits | None = None, *, nameless: bool = False
+) -> Iterator[tuple[Entry, TarBody]]:
     """Read a tar, entry by entry, each with its body; the stream is read to its end.
 
     Args:
@@ -94,19 +94,19 @@ def read_tar(
     Raises:
         InvalidArchive: it is no tar, is cut short, names `..`, holds a sparse file, or breaks a limit.
     """
-    limits = limits or Limits()
+    limits = limits or ArchiveLimits()
     shared: dict[str, bytes] = {}
     count = total = 0
     while (found := _next_header(stream, name, shared)) is not None:
         if nameless and not (found[1].get("path") or found[0].path):
-            Body(stream, found[0].size, name).skip()
+            TarBody(stream, found[0].size, name).skip()
             _exactly(stream, len(header.padding(found[0].size)), name)
             continue
         entry = _entry(*found, name)
         count, total = count + 1, total + entry.size
         if count > limits.entries or total > limits.size:
             raise InvalidArchive(name, f"more than {limits.entries} entries or {limits.size} bytes")
-        body = Body(stream, entry.size, name)
+        body = TarBody(stream, entry.size, name)
         yield entry, body
         body.skip()
         _exactly(stream, len(header.padding(entry.size)), name)
@@ -118,7 +118,7 @@ def _encoded(entry: Entry) -> bytes:
     inside = not entry.path or {"", ".", ".."}.isdisjoint(entry.path.split("/"))
     if not inside or "\0" in entry.path + entry.target:
         raise ValueError(f"{entry.path!r} is no path inside a layer")
-    path = encode_path(entry.path or ".") + (b"/" if entry.kind is Kind.FOLDER else b"")
+    path = encode_path(entry.path or ".") + (b"/" if entry.kind is EntryKind.FOLDER else b"")
     return header.encode(
         Header(
             path=path,
@@ -126,7 +126,7 @@ def _encoded(entry: Entry) -> bytes:
             mode=entry.mode,
             uid=entry.uid,
             gid=entry.gid,
-            size=entry.size if entry.kind is Kind.FILE else 0,
+            size=entry.size if entry.kind is EntryKind.FILE else 0,
             mtime=entry.mtime,
             target=encode_path(entry.target),
             device=entry.device,
@@ -200,9 +200,9 @@ def _entry(found: Header, records: dict[str, bytes], name: str) -> Entry:
     if found.flag == b"S" or any(key.startswith("GNU.sparse") for key in records):
         raise InvalidArchive(name, f"{_shown(path)} is stored sparse", hint="pack the layer without `tar --sparse`")
     flag = {b"\0": b"5" if path.endswith(b"/") else b"0", b"7": b"0"}.get(found.flag, found.flag)
-    if flag not in {kind.value for kind in Kind}:
+    if flag not in {kind.value for kind in EntryKind}:
         raise InvalidArchive(name, f"{_shown(path)} is of the unknown type {found.flag!r}")
-    kind = Kind(flag)
+    kind = EntryKind(flag)
     link = records.get("linkpath") or found.target
     entry = Entry(
         path=_clean(path, name),
@@ -211,7 +211,7 @@ def _entry(found: Header, records: dict[str, bytes], name: str) -> Entry:
         uid=_ranged(records, "uid", found.uid, _IDS, name),
         gid=_ranged(records, "gid", found.gid, _IDS, name),
         mtime=_ranged(records, "mtime", found.mtime, _TIMES, name),
-        size=_ranged(records, "size", found.size, _SIZES, name) if kind is Kind.FILE else 0,
+        size=_ranged(records, "size", found.size, _SIZES, name) if kind is EntryKind.FILE else 0,
         xattrs={key.removeprefix(_XATTR): value for key, value in records.items() if key.startswith(_XATTR)},
         device=found.device,
     )
@@ -220,20 +220,20 @@ def _entry(found: Header, records: dict[str, bytes], name: str) -> Entry:
 
 def _with_target(entry: Entry, link: bytes, name: str) -> Entry:
     match entry.kind:
-        case Kind.HARDLINK:
+        case EntryKind.HARDLINK:
             return replace(entry, target=_clean(link, name))
-        case Kind.SYMLINK if not link or b"\0" in link or len(link) > LONGEST_PATH:
+        case EntryKind.SYMLINK if not link or b"\0" in link or len(link) > LONGEST_PATH:
             raise InvalidArchive(name, f"{entry.path} is a link to nowhere")
-        case Kind.SYMLINK:
+        case EntryKind.SYMLINK:
             return replace(entry, target=decode_path(link))
         case _:
             return entry
 
 
 def _checked(entry: Entry, name: str) -> Entry:
-    if not entry.path and entry.kind is not Kind.FOLDER:
+    if not entry.path and entry.kind is not EntryKind.FOLDER:
         raise InvalidArchive(name, "its root is no folder")
-    if entry.kind is Kind.HARDLINK and not entry.target:
+    if entry.kind is EntryKind.HARDLINK and not entry.target:
         raise InvalidArchive(name, f"{entry.path} is a hard link to nothing")
     return entry
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from wherry.errors import CannotWrite
 from wherry.layer.changes import WHITEOUT
-from wherry.layer.entry import Entry, Kind, Limits, Readable, encode_path
+from wherry.layer.entry import ArchiveLimits, Entry, EntryKind, Readable, encode_path
 from wherry.layer.header import InvalidArchive
 from wherry.layer.inside import Inside, LinksInCircle, Names
 from wherry.layer.room import Room
@@ -42,7 +42,7 @@ def unpack(
     *,
     owners: bool = False,
     devices: bool = False,
-    limits: Limits | None = None,
+    limits: ArchiveLimits | None = None,
 ) -> Unpacked:
     """Make files of entries, in the order they come; later ones replace earlier ones.
 
@@ -58,7 +58,7 @@ def unpack(
         CannotWrite: no space (known before a file is written), or not allowed. What was made by then stays; delete the
             folder.
     """
-    limits, done = limits or Limits(), Unpacked()
+    limits, done = limits or ArchiveLimits(), Unpacked()
     with _opened(folder) as top, _Unpacker(top, done, owners=owners, devices=devices) as unpacker:
         for entry, body in Room(folder, limits.size).bounded(entries):
             done.entries += 1
@@ -119,14 +119,14 @@ class _Unpacker:
         if last.startswith(WHITEOUT.encode()):
             raise InvalidArchive(entry.path, "a whiteout is no file", hint="flatten the layers before you unpack them")
         self._go(folders)
-        if entry.kind is Kind.FOLDER:
+        if entry.kind is EntryKind.FOLDER:
             self._make_folder(entry, last)
             return
         self._clear(last)
         match entry.kind:
-            case Kind.FILE:
+            case EntryKind.FILE:
                 self._make_file(entry, body, last)
-            case Kind.HARDLINK:
+            case EntryKind.HARDLINK:
                 self._make_link(entry, last)
             case _ if self._make_special(entry, last):
                 self._dress_name(entry, last)
@@ -177,12 +177,12 @@ class _Unpacker:
 
     def _make_special(self, entry: Entry, last: bytes) -> bool:
         match entry.kind:
-            case Kind.SYMLINK:
+            case EntryKind.SYMLINK:
                 os.symlink(encode_path(entry.target), last, dir_fd=self._here.opened)
-            case Kind.FIFO:
+            case EntryKind.FIFO:
                 os.mkfifo(last, 0o600, dir_fd=self._here.opened)
             case _ if self._devices:
-                kind = stat.S_IFCHR if entry.kind is Kind.CHAR else stat.S_IFBLK
+                kind = stat.S_IFCHR if entry.kind is EntryKind.CHAR else stat.S_IFBLK
                 os.mknod(last, kind | 0o600, os.makedev(*entry.device), dir_fd=self._here.opened)
             case _:
                 self._done.skipped.append(f"{entry.path}: a device node")
@@ -204,6 +204,6 @@ class _Unpacker:
         here = self._here.opened
         if self._owners:
             os.chown(last, entry.uid, entry.gid, dir_fd=here, follow_symlinks=False)
-        if entry.kind is not Kind.SYMLINK:
+        if entry.kind is not EntryKind.SYMLINK:
             os.chmod(last, entry.mode, dir_fd=here)
         os.utime(last, (entry.mtime, entry.mtime), dir_fd=here, follow_symlinks=False)

@@ -18,7 +18,7 @@ Variable = Annotated[str, msgspec.Meta(pattern="=")]
 """`NAME=value`."""
 
 
-class Healthcheck(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+class HealthcheckConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
     """Docker's HEALTHCHECK; times in nanoseconds."""
 
     test: tuple[str, ...] | None = None
@@ -43,7 +43,7 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", 
     labels: dict[str, str] | None = None
     stop_signal: str = ""
     args_escaped: bool = False
-    healthcheck: Healthcheck | None = None
+    healthcheck: HealthcheckConfig | None = None
     on_build: tuple[str, ...] | None = None
     shell: tuple[str, ...] | None = None
 

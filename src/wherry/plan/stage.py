@@ -15,14 +15,14 @@ from wherry.dockerfile.arguments import NOT_IN_ENVIRONMENT
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.ignore import BadPattern, Patterns
 from wherry.dockerfile.modes import changed_mode
-from wherry.dockerfile.mounts import Mount, evaluate
+from wherry.dockerfile.mounts import RunMount, evaluate
 from wherry.dockerfile.syntax import parse_heredoc
 from wherry.dockerfile.words import Style, expand
-from wherry.oci.config import Healthcheck
+from wherry.oci.config import HealthcheckConfig
 from wherry.oci.image import Image
-from wherry.plan.draft import Draft, below, clean, health_words, plain_list, ports_of, quoted_list
-from wherry.plan.stage_steps import Execute, Furnish, Gather, Origin, StepMount, Taking
-from wherry.plan.steps import Action
+from wherry.plan.graph import Action
+from wherry.plan.image_config import ImageConfigBuilder, below, clean, health_words, plain_list, ports_of, quoted_list
+from wherry.plan.ops import CopyFrom, CopyOp, CopySource, MkdirOp, RunOp, StepMount
 from wherry.platform import Platform
 from wherry.source.git_address import without_credentials
 
@@ -39,7 +39,7 @@ _SIGNALS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class StageOptions:
     """What the user says beside the Dockerfile, as far as steps go."""
 
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -68,11 +68,11 @@ class Wishes:
 
 
 @dataclass
-class State:
+class StageState:
     """A stage after some of its instructions."""
 
     platform: Platform
-    draft: Draft
+    draft: ImageConfigBuilder
     base: Image | None = None
     """The image that is below all."""
     stack: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class State:
     published: list[tuple[str, str, str]] = field(default_factory=list)
     """Instruction, name and value of what the image keeps for everybody who can pull it."""
 
-    def child(self) -> "State":
+    def child(self) -> "StageState":
         """Begin a stage on this one."""
         return replace(
             self,
@@ -100,7 +100,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StageOrContext:
     """Where COPY --from or a mount's `from` leads: to a stage's rootfs, or to a context."""
 
     stack: tuple[str, ...] = ()
@@ -112,16 +112,16 @@ AddStep = Callable[[Action, tuple[str, ...], of.Instruction], str]
 
 
 @dataclass
-class Dispatcher:
+class StageCompiler:
     """Carries instructions out on a state."""
 
-    state: State
-    wishes: Wishes
+    state: StageState
+    options: StageOptions
     escape: str
     globals: Mapping[str, str]
     """ARG before the first FROM, and what is predefined."""
     add: AddStep
-    find: Callable[[str, of.Instruction], Place]
+    find: Callable[[str, of.Instruction], StageOrContext]
     """Finds what `from` names."""
 
     def dispatch(self, instruction: of.Instruction) -> None:
@@ -204,8 +204,8 @@ class Dispatcher:
         shown = []
         for argument in instruction.arguments:
             value = argument.value
-            if argument.name in self.wishes.arguments:
-                value = self.wishes.arguments[argument.name]
+            if argument.name in self.options.arguments:
+                value = self.options.arguments[argument.name]
             elif value is not None:
                 value = self._expand(value)
             else:
@@ -213,7 +213,7 @@ class Dispatcher:
             if value is not None and argument.name not in NOT_IN_ENVIRONMENT:
                 self.state.env[argument.name] = value
             self.state.arguments.append(of.Argument(argument.name, value))
-            given = argument.name in self.wishes.arguments
+            given = argument.name in self.options.arguments
             self.state.published.append(("--build-arg" if given else "ARG", argument.name, value or ""))
             shown.append(argument.name if value is None else f"{argument.name}={value}")
         self.state.draft.note(f"ARG {' '.join(shown)}")
@@ -231,7 +231,7 @@ class Dispatcher:
         draft.note(" ".join([word, *(f"{name}={value}" for name, value in pairs)]))
 
     def _copy(self, instruction: of.Copy) -> None:
-        place = Place(context="")
+        place = StageOrContext(context="")
         if instruction.from_:
             if expand(instruction.from_, {}).text != instruction.from_:
                 raise DockerfileError(
@@ -260,17 +260,19 @@ class Dispatcher:
         takings = []
         for source in sources:
             if is_git(source):
-                origin = Origin("git", source, checksum=checksum, keep_git_dir=bool(instruction.keep_git_dir))
-                takings.append(Taking(origin, "/", contents=True))
+                origin = CopyFrom("git", source, checksum=checksum, keep_git_dir=bool(instruction.keep_git_dir))
+                takings.append(CopySource(origin, "/", contents=True))
             elif is_url(source):
-                origin = Origin("http", source, checksum=checksum)
-                takings.append(Taking(origin, "", unpack=bool(instruction.unpack)))
+                origin = CopyFrom("http", source, checksum=checksum)
+                takings.append(CopySource(origin, "", unpack=bool(instruction.unpack)))
             else:
                 unpack = instruction.unpack if instruction.unpack is not None else True
-                takings.append(replace(_plain(source, Place(context="")), unpack=unpack))
-        self._gather(instruction, takings, Place(context=""), "")
+                takings.append(replace(_plain(source, StageOrContext(context="")), unpack=unpack))
+        self._gather(instruction, takings, StageOrContext(context=""), "")
 
-    def _gather(self, instruction: of.Copy | of.Add, takings: list[Taking], place: Place, flags: str) -> None:
+    def _gather(
+        self, instruction: of.Copy | of.Add, takings: list[CopySource], place: StageOrContext, flags: str
+    ) -> None:
         draft = self.state.draft
         destination = self._expand(instruction.destination)
         chown, chmod = self._expand(instruction.chown), self._expand(instruction.chmod)
@@ -281,9 +283,9 @@ class Dispatcher:
                 "use numeric uid[:gid] instead"
             )
         contents = [replace(one, content=self._content(one)) for one in instruction.contents]
-        takings += [Taking(Origin("content", one.name, one.content), one.name) for one in contents]
+        takings += [CopySource(CopyFrom("content", one.name, one.content), one.name) for one in contents]
         Patterns(instruction.exclude)
-        action = Gather(
+        action = CopyOp(
             takings=tuple(takings),
             destination=below(draft.folder, destination if destination not in ("", ".") else "./", keep_slash=True),
             but=instruction.exclude,
@@ -298,7 +300,7 @@ class Dispatcher:
         words += [f"<<{one.name}" for one in contents]
         draft.note(f"{' '.join(filter(None, words))} {destination} # buildkit", layer=True)
 
-    def _content(self, content: of.Content) -> str:
+    def _content(self, content: of.InlineFile) -> str:
         if not content.expand:
             return content.content
         return expand(content.content, self.state.env, Style(skip_quotes=True)).text
@@ -314,7 +316,7 @@ class Dispatcher:
         if draft.folder == "/":
             draft.note("WORKDIR /")
             return
-        self._layer(Furnish(draft.folder, draft.user, self.wishes.mtime), instruction)
+        self._layer(MkdirOp(draft.folder, draft.user, self.options.mtime), instruction)
         draft.note(f"WORKDIR {draft.folder}", layer=True)
 
     def _start(self, instruction: of.Cmd | of.Entrypoint) -> None:
@@ -334,7 +336,7 @@ class Dispatcher:
 
     def _healthcheck(self, instruction: of.Healthcheck) -> None:
         draft = self.state.draft
-        draft.healthcheck = Healthcheck(
+        draft.healthcheck = HealthcheckConfig(
             test=instruction.test,
             interval=instruction.interval,
             timeout=instruction.timeout,
@@ -370,7 +372,7 @@ class Dispatcher:
 
     def _run(self, instruction: of.Run) -> None:
         draft, state = self.state.draft, self.state
-        if instruction.security == "insecure" and not self.wishes.insecure:
+        if instruction.security == "insecure" and not self.options.insecure:
             raise DockerfileError(
                 "RUN --security=insecure: the step asks for all privileges, and they were not allowed",
                 hint="allow them with --allow security.insecure",
@@ -383,14 +385,14 @@ class Dispatcher:
             mount, stack = self._mount(evaluate(text, self._expand), instruction)
             mounts.append(mount)
             needs += stack
-        network = instruction.network if instruction.network != "default" else self.wishes.network
-        if network == "host" and not self.wishes.host_network:
+        network = instruction.network if instruction.network != "default" else self.options.network
+        if network == "host" and not self.options.host_network:
             asked = "RUN --network=host" if instruction.network == "host" else "--network host"
             raise DockerfileError(
                 f"{asked}: the step asks for this machine's own network, and that was not allowed",
                 hint="allow it with --allow network.host",
             )
-        action = Execute(
+        action = RunOp(
             argv=argv,
             environment=tuple(state.env.items()),
             folder=draft.folder or "/",
@@ -399,9 +401,9 @@ class Dispatcher:
             mounts=tuple(mounts),
             network=network,
             privileged=instruction.security == "insecure",
-            hosts=self.wishes.hosts,
-            limits=self.wishes.limits,
-            shm=self.wishes.shm,
+            hosts=self.options.hosts,
+            limits=self.options.limits,
+            shm=self.options.shm,
         )
         self._layer(action, instruction, tuple(needs))
         draft.note(f"RUN {self._run_words(argv)} # buildkit", layer=True)
@@ -411,7 +413,7 @@ class Dispatcher:
         before = [f"|{len(shown)}", *(f"{name}={value}" for name, value in shown.items())] if shown else []
         return " ".join((*before, *argv))
 
-    def _mount(self, mount: Mount, instruction: of.Run) -> tuple[StepMount, tuple[str, ...]]:
+    def _mount(self, mount: RunMount, instruction: of.Run) -> tuple[StepMount, tuple[str, ...]]:
         match mount.type:
             case "secret":
                 return _secret(mount), ()
@@ -428,11 +430,11 @@ class Dispatcher:
             raise DockerfileError(f'invalid mount target "{target}"')
         if mount.type == "tmpfs":
             return StepMount("tmpfs", target, size=mount.size, read_only=mount.read_only), ()
-        place = self.find(mount.from_, instruction) if mount.from_ else Place(context="")
+        place = self.find(mount.from_, instruction) if mount.from_ else StageOrContext(context="")
         source = clean(mount.source)
         if place.context is not None and (mount.type == "bind" or mount.from_):
-            taking = Taking(Origin("context", place.context), source, contents=True, follow=True)
-            place = Place((self.add(Gather((taking,), source, alone=True), (), instruction),))
+            taking = CopySource(CopyFrom("context", place.context), source, contents=True, follow=True)
+            place = StageOrContext((self.add(CopyOp((taking,), source, alone=True), (), instruction),))
         count = len(place.stack)
         if mount.type == "bind":
             return StepMount("stack", target, source=source, read_only=mount.read_only, stack=count), place.stack
@@ -443,14 +445,14 @@ class Dispatcher:
         return cache, place.stack
 
 
-def _cache_name(mount: Mount) -> str:
+def _cache_name(mount: RunMount) -> str:
     """Name a cache: what begins with another owner or mode is another."""
     begins = [part for part in (mount.uid, mount.gid, mount.mode) if part is not None]
     name = mount.id or posixpath.normpath(mount.target)
     return f"{name} uid={mount.uid} gid={mount.gid} mode={mount.mode}" if begins else name
 
 
-def _secret(mount: Mount) -> StepMount:
+def _secret(mount: RunMount) -> StepMount:
     name = mount.source or mount.id or posixpath.basename(mount.target)
     target = mount.target
     if mount.env is None and not target:
@@ -461,7 +463,7 @@ def _secret(mount: Mount) -> StepMount:
     )  # fmt: skip
 
 
-def _script(command: of.Command) -> tuple[tuple[str, ...], StepMount | None]:
+def _script(command: of.CommandLine) -> tuple[tuple[str, ...], StepMount | None]:
     """Give a RUN's words, its heredocs among them, and the file that one with a shebang is."""
     if not command.heredocs or not command.shell:
         return command.words, None
@@ -475,18 +477,18 @@ def _script(command: of.Command) -> tuple[tuple[str, ...], StepMount | None]:
     return (place,), StepMount("content", place, content=first.text, mode=0o755)
 
 
-def _plain(source: str, place: Place) -> Taking:
+def _plain(source: str, place: StageOrContext) -> CopySource:
     path = clean(source)
-    return Taking(_origin(place), path, contents=True, follow=True, wildcards=True)
+    return CopySource(_origin(place), path, contents=True, follow=True, wildcards=True)
 
 
-def _parents(source: str, place: Place) -> Taking:
+def _parents(source: str, place: StageOrContext) -> CopySource:
     above, pivot, pattern = source.partition("/./")
     if not pivot:
         above, pattern = "/", source
     pattern = clean(pattern)
     plain = not any(letter in above + pattern for letter in "*?[")
-    return Taking(
+    return CopySource(
         _origin(place),
         clean(above),
         contents=True,
@@ -497,10 +499,10 @@ def _parents(source: str, place: Place) -> Taking:
     )
 
 
-def _origin(place: Place) -> Origin:
+def _origin(place: StageOrContext) -> CopyFrom:
     if place.context is not None:
-        return Origin("context", place.context)
-    return Origin("stack", str(len(place.stack)))
+        return CopyFrom("context", place.context)
+    return CopyFrom("stack", str(len(place.stack)))
 
 
 def is_url(source: str) -> bool:

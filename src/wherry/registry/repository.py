@@ -20,7 +20,7 @@ from wherry.registry.errors import NotInRegistry, RegistryError
 from wherry.registry.network import CutOff
 from wherry.registry.upload import Upload, checked
 from wherry.store.contract import CHUNK, verified
-from wherry.store.copy import How, Opener
+from wherry.store.copy import BlobMove, Opener
 from wherry.store.layout import media_type_of
 
 _ACCEPT = ", ".join([*sorted(DOCUMENTS), "application/json;q=0.1"])
@@ -114,7 +114,7 @@ class Repository:
         else:
             self._upload().send(blob, Opener.once(chunks), attempts=1)
 
-    def upload(self, blob: Descriptor, opener: Opener, *, mount_from: str = "") -> How:
+    def upload(self, blob: Descriptor, opener: Opener, *, mount_from: str = "") -> BlobMove:
         """Store a blob that can be read again from any offset, unless it is there; tell how.
 
         Args:
@@ -124,7 +124,7 @@ class Repository:
                 blob is here, so that is not asked before.
         """
         if not mount_from and self.has(blob):
-            return How.THERE
+            return BlobMove.THERE
         return self._upload().send(blob, opener, mount_from=mount_from, attempts=ATTEMPTS)
 
     def put(self, blob: Descriptor, document: bytes, tag: str = "") -> None:
@@ -193,10 +193,10 @@ class Repository:
             pass
 
     @contextmanager
-    def draft(self) -> "Iterator[RepositoryDraft]":
+    def draft(self) -> "Iterator[RepositoryBlobWriter]":
         """Open a blob that is still being made; it is sent at its end, when its digest is known."""
         with SpooledTemporaryFile(_SPOOLED) as file:
-            yield RepositoryDraft(self, file)
+            yield RepositoryBlobWriter(self, file)
 
     def _upload(self) -> Upload:
         return Upload(self.client, self.name, self.has)
@@ -329,7 +329,7 @@ class Repository:
         return f"{self}@{reference}" if ":" in reference else f"{self}:{reference}"
 
 
-class RepositoryDraft:
+class RepositoryBlobWriter:
     """A blob on its way to a registry."""
 
     def __init__(self, repository: Repository, file: "SpooledTemporaryFile[bytes]") -> None:

@@ -13,7 +13,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.registry.client import Answer, Client, Request
 from wherry.registry.errors import AccessDenied, LoggedOut, NotInRegistry, RegistryBusy, RegistryError
 from wherry.registry.network import CutOff
-from wherry.store.copy import How, Opener
+from wherry.store.copy import BlobMove, Opener
 
 _PIECE = 16 << 20
 """Bytes of a chunk where the registry asks for chunks and not for a size."""
@@ -41,7 +41,7 @@ class Upload:
         *,
         attempts: int,
         mount_from: str = "",
-    ) -> How:
+    ) -> BlobMove:
         """Store a blob; tell how.
 
         Args:
@@ -56,17 +56,17 @@ class Upload:
         """
         with self._begun(blob, mount_from) as begun:
             if begun.status == _CREATED:
-                return How.MOUNTED
+                return BlobMove.MOUNTED
             location, piece = self._location(begun), _piece(begun)
         if mount_from and self.has(blob):
-            return How.THERE
+            return BlobMove.THERE
         if piece is None:
             if self._in_one(blob, opener, location, attempts):
-                return How.SENT
+                return BlobMove.SENT
             with self._begin(blob, "") as begun:
                 location, piece = self._location(begun), _piece(begun) or _PIECE
         self._in_pieces(blob, opener, location, piece)
-        return How.SENT
+        return BlobMove.SENT
 
     def _begun(self, blob: Descriptor, mount_from: str) -> Answer:
         """Begin with a mount where one is hoped for; a repository that we may not read from is no reason to stop."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from wherry.analysis.binary import MEANING, Binary
 from wherry.analysis.build_secrets import shown_flags
-from wherry.analysis.content import Content, LayerContent, Program
+from wherry.analysis.content import ImageContent, ImageProgram, LayerContent
 from wherry.finding import Finding
 from wherry.oci.image import Image
 from wherry.report.terminal import printable, size, table
@@ -20,7 +20,7 @@ class Inspected:
     """One image with what was found in it."""
 
     image: Image
-    content: Content
+    content: ImageContent
     recipe: Mapping[str, object] = field(default_factory=dict)
     """What wherry wrote down of its making; empty for the images of others."""
     findings: tuple[Finding, ...] = ()
@@ -100,7 +100,7 @@ def _layer_document(layer: LayerContent) -> dict[str, object]:
     }
 
 
-def _program_document(program: Program) -> dict[str, object]:
+def _program_document(program: ImageProgram) -> dict[str, object]:
     binary = program.binary
     if binary is None:
         return {"path": program.path, "problem": program.problem}
@@ -176,7 +176,7 @@ def _recipe(recipe: Mapping[str, object]) -> list[str]:
     return ["  ".join(filter(None, line)) for line in (go, withheld, base, made)]
 
 
-def _bytes(content: Content) -> Iterator[tuple[str, str, str, str]]:
+def _bytes(content: ImageContent) -> Iterator[tuple[str, str, str, str]]:
     """Give the biggest files, each program with its parts, then the rest by folder; shares are of all visible files."""
     programs = {program.path: program for program in content.programs}
     yield ("bytes", "share", "where", "")
@@ -199,7 +199,7 @@ def _files(count: int) -> str:
     return f"{count} file{'' if count == 1 else 's'}"
 
 
-def _traits(program: Program | None) -> str:
+def _traits(program: ImageProgram | None) -> str:
     if program is None:
         return ""
     if program.binary is None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from wherry.analysis.diff import BinaryDiff, Changed, DiffDocument, ModuleChange, PlatformChange, SettingChange
+from wherry.analysis.diff import BinaryDiff, ChangedBytes, DiffDocument, ModuleChange, PlatformChange, SettingChange
 from wherry.report.terminal import printable, size, table
 
 WAYS: Final = ("module", "package", "function", "kind", "layer")
@@ -59,7 +59,7 @@ def _indented(lines: Iterable[str]) -> list[str]:
     return [f"  {line}" for line in lines]
 
 
-def _grown(one: Changed, what: str = "") -> str:
+def _grown(one: ChangedBytes, what: str = "") -> str:
     share = percent(one.change, one.before)
     words = [size(one.before), "→", size(one.after), what, f"({signed(one.change)}{', ' + share if share else ''})"]
     return " ".join(filter(None, words))
@@ -121,7 +121,7 @@ def _rows(binary: BinaryDiff, by: str, most: int) -> list[Row]:
             return [(*_HEAD, "kind"), *_cut(binary.kinds, [(one.kind,) for one in binary.kinds], most)]
 
 
-def _cut(changes: Sequence[Changed], words: Sequence[Row], most: int) -> Iterator[Row]:
+def _cut(changes: Sequence[ChangedBytes], words: Sequence[Row], most: int) -> Iterator[Row]:
     """Give the first rows, and the sum of the others."""
     for one, row in zip(changes[:most], words, strict=False):
         yield (signed(one.change), size(one.before), size(one.after), *row)
@@ -133,7 +133,7 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
-def _state(one: Changed) -> str:
+def _state(one: ChangedBytes) -> str:
     return "new" if not one.before else "gone" if not one.after else ""
 
 

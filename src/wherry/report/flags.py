@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from wherry.lab.flags import Flags, Measured
+from wherry.lab.flags import FlagTrials, MeasuredVariant
 from wherry.lab.start import Start
 from wherry.report.terminal import printable, size, table
 
@@ -11,7 +11,7 @@ _NOTICEABLE = 0.01
 _SLOWER = 1.1
 
 
-def flags_lines(found: Flags) -> list[str]:
+def flags_lines(found: FlagTrials) -> list[str]:
     """Say what each variant weighs, how it starts, which beliefs don't hold, and what follows."""
     lines = [f"  {line}" for line in table(list(_rows(found.measured)), right=(0, 1, 2, 3, 4, 5, 6, 7))]
     if found.unstarted:
@@ -31,7 +31,7 @@ def flags_lines(found: Flags) -> list[str]:
     return [printable(line) for line in lines]
 
 
-def _rows(measured: Sequence[Measured]) -> Iterator[tuple[str, ...]]:
+def _rows(measured: Sequence[MeasuredVariant]) -> Iterator[tuple[str, ...]]:
     first = measured[0]
     pulled = list(first.weight.pulled) if first.weight else []
     started = any(one.starts for one in measured)
@@ -41,7 +41,7 @@ def _rows(measured: Sequence[Measured]) -> Iterator[tuple[str, ...]]:
         yield _row(one, first, pulled, started=started)
 
 
-def _row(one: Measured, first: Measured, pulled: Sequence[str], *, started: bool) -> tuple[str, ...]:
+def _row(one: MeasuredVariant, first: MeasuredVariant, pulled: Sequence[str], *, started: bool) -> tuple[str, ...]:
     if one.weight is None or first.weight is None:
         problem = one.problem.splitlines()[-1][:100] if one.problem else "build failed"
         return ("-", "", *("" for _ in pulled), *(("",) * 5 if started else ()), f"{one.name}: {problem}")
@@ -57,7 +57,7 @@ def _row(one: Measured, first: Measured, pulled: Sequence[str], *, started: bool
     return (*cells, "  ".join(filter(None, (one.name, *notes))))
 
 
-def _start(one: Measured) -> list[str]:
+def _start(one: MeasuredVariant) -> list[str]:
     if not one.starts:
         return [""] * 5
     least, middle, most = one.spread(_seconds)
@@ -76,7 +76,7 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"  # noqa: PLR2004 - digits
 
 
-def _advice(found: Flags) -> Iterator[str]:
+def _advice(found: FlagTrials) -> Iterator[str]:
     """Say what pays, by what was measured."""
     first = found.measured[0]
     if first.weight is None:
@@ -90,7 +90,7 @@ def _advice(found: Flags) -> Iterator[str]:
         yield f"{one.name} is {size(saved)} smaller{_price(one, first)}"
 
 
-def _price(one: Measured, first: Measured) -> str:
+def _price(one: MeasuredVariant, first: MeasuredVariant) -> str:
     if not one.starts or not first.starts:
         return "; its CPU cost was not measured (use --run)"
     cpu = one.spread(lambda run: run.cpu)[1] / max(first.spread(lambda run: run.cpu)[1], 1e-9)
@@ -100,7 +100,7 @@ def _price(one: Measured, first: Measured) -> str:
     return f", at the cost of {' and '.join(said)}" if said else ", with no measurable cost at startup"
 
 
-def flags_document(found: Flags) -> Mapping[str, object]:
+def flags_document(found: FlagTrials) -> Mapping[str, object]:
     """Give the same for a program: schema "wherry.flags/1"; sizes are bytes, times seconds."""
     return {
         "schema": "wherry.flags/1",
@@ -110,7 +110,7 @@ def flags_document(found: Flags) -> Mapping[str, object]:
     }
 
 
-def _variant(one: Measured) -> Mapping[str, object]:
+def _variant(one: MeasuredVariant) -> Mapping[str, object]:
     return {
         "name": one.name,
         "deep": one.deep,

@@ -13,7 +13,7 @@ import msgspec
 
 from wherry import __version__
 from wherry.analysis.size import SizeDocument
-from wherry.report.page_tables import Flags, Leaks, Slim, tables_of, text
+from wherry.report.page_tables import FlagsDocument, LeaksDocument, SlimDocument, tables_of, text
 from wherry.report.page_tree import packed, tree_of
 from wherry.report.terminal import size
 
@@ -24,7 +24,11 @@ _HARMLESS = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2
 
 
 def page_of(
-    document: SizeDocument, *, slim: Slim | None = None, flags: Flags | None = None, leaks: Leaks | None = None
+    document: SizeDocument,
+    *,
+    slim: SlimDocument | None = None,
+    flags: FlagsDocument | None = None,
+    leaks: LeaksDocument | None = None,
 ) -> bytes:
     """Write the page; the same document gives the same bytes.
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 
 from wherry.lab.deadcode import Cause, DeadCode
-from wherry.lab.slim import Slimmed, Tried, tags_of
+from wherry.lab.slim import SlimFindings, TriedRemedy, tags_of
 from wherry.report.terminal import printable, size, table
 
 _MOST_ROUTES = 12
 
 
-def slim_lines(found: Slimmed) -> list[str]:
+def slim_lines(found: SlimFindings) -> list[str]:
     """Say what keeps code alive, and what each way out is worth."""
     lines = [*_dead_code(found.dead_code), ""]
     if not found.tried:
@@ -30,7 +30,7 @@ def slim_lines(found: Slimmed) -> list[str]:
     return [printable(line) for line in lines]
 
 
-def _row(found: Slimmed, one: Tried, pulled: str) -> tuple[str, ...]:
+def _row(found: SlimFindings, one: TriedRemedy, pulled: str) -> tuple[str, ...]:
     tags = ", ".join(one.way.tags)
     if one.weight is None:
         return ("-", "", "", tags, _unbuilt(one.problem))
@@ -45,7 +45,7 @@ def _unbuilt(problem: str) -> str:
     return f"build failed: {problem.splitlines()[0][:120]}"
 
 
-def _percent(saved: int, found: Slimmed) -> str:
+def _percent(saved: int, found: SlimFindings) -> str:
     return f"{100 * saved / found.before.unpacked:.1f} %"
 
 
@@ -74,7 +74,7 @@ def _ways_to(cause: Cause) -> Iterator[str]:
         yield f"      and {len(cause.routes) - _MOST_ROUTES} more call chains"
 
 
-def slim_document(found: Slimmed) -> Mapping[str, object]:
+def slim_document(found: SlimFindings) -> Mapping[str, object]:
     """Give the same for a program: schema "wherry.slim/1"; sizes are bytes."""
     return {
         "schema": "wherry.slim/1",

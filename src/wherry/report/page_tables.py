@@ -32,7 +32,7 @@ class FixDocument(_Part, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class Slim(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.slim/1"):
+class SlimDocument(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.slim/1"):
     """What `wherry slim --json` prints of one program."""
 
     eliminated: bool | None = None
@@ -50,7 +50,7 @@ class VariantDocument(_Part, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class BeliefDocument(_Part, frozen=True, kw_only=True):
+class FlagClaimDocument(_Part, frozen=True, kw_only=True):
     """What is said of a flag."""
 
     claim: str
@@ -58,14 +58,14 @@ class BeliefDocument(_Part, frozen=True, kw_only=True):
     evidence: str = ""
 
 
-class Flags(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.flags/1"):
+class FlagsDocument(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.flags/1"):
     """What `wherry flags --json` prints of one program."""
 
     variants: tuple[VariantDocument, ...] = ()
-    beliefs: tuple[BeliefDocument, ...] = ()
+    beliefs: tuple[FlagClaimDocument, ...] = ()
 
 
-class Leak(_Part, frozen=True, kw_only=True):
+class LeakDocument(_Part, frozen=True, kw_only=True):
     """A finding."""
 
     rule: str
@@ -76,10 +76,10 @@ class Leak(_Part, frozen=True, kw_only=True):
     remedy: str = ""
 
 
-class Leaks(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.leaks/1"):
+class LeaksDocument(_Part, frozen=True, kw_only=True, tag_field="schema", tag="wherry.leaks/1"):
     """What `wherry leaks --json` prints."""
 
-    findings: tuple[Leak, ...] = ()
+    findings: tuple[LeakDocument, ...] = ()
 
 
 class Markup(str):
@@ -98,7 +98,11 @@ _Rows = Sequence[Sequence[Cell]]
 
 
 def tables_of(
-    document: SizeDocument, *, slim: Slim | None = None, flags: Flags | None = None, leaks: Leaks | None = None
+    document: SizeDocument,
+    *,
+    slim: SlimDocument | None = None,
+    flags: FlagsDocument | None = None,
+    leaks: LeaksDocument | None = None,
 ) -> str:
     """Give the sections below the map; those without anything to say are left out."""
     parts = [*_budgets(document), *_routes(document)]
@@ -152,7 +156,7 @@ def _routes(document: SizeDocument) -> Iterator[str]:
         yield "</section>"
 
 
-def _slim(slim: Slim) -> Iterator[str]:
+def _slim(slim: SlimDocument) -> Iterator[str]:
     yield '<section id="slim"><h2>Slimming</h2>'
     if slim.eliminated:
         yield "<p>Dead-code elimination works: no method is looked up by a name computed at run time.</p>"
@@ -170,7 +174,7 @@ def _slim(slim: Slim) -> Iterator[str]:
     yield "</section>"
 
 
-def _flags(flags: Flags) -> Iterator[str]:
+def _flags(flags: FlagsDocument) -> Iterator[str]:
     encodings = list(dict.fromkeys(name for one in flags.variants for name in one.pulled or {}))
     rows: list[list[Cell]] = [
         [
@@ -191,7 +195,7 @@ def _flags(flags: Flags) -> Iterator[str]:
     yield "</section>"
 
 
-def _leaks(leaks: Leaks) -> Iterator[str]:
+def _leaks(leaks: LeaksDocument) -> Iterator[str]:
     rows = [
         (one.severity, one.rule, one.place, "; ".join((one.message, *one.evidence)), one.remedy)
         for one in leaks.findings

@@ -23,7 +23,7 @@ Fact = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Tile:
     """One rectangle.
 
     Its kind is a letter: r root, o platform, l layer, i file, b program, m module, p package, f function (its name
@@ -33,13 +33,13 @@ class Node:
     kind: str
     name: str
     bytes: int
-    children: tuple["Node", ...] = ()
+    children: tuple["Tile", ...] = ()
     sure: tuple[int, ...] = ()
     """Bytes of each confidence, in the order of CONFIDENCE; empty: its children's."""
     facts: tuple[Fact, ...] = ()
 
 
-def tree_of(document: SizeDocument, *, most: int) -> Node:
+def tree_of(document: SizeDocument, *, most: int) -> Tile:
     """Give the tree of a document.
 
     Args:
@@ -51,9 +51,9 @@ def tree_of(document: SizeDocument, *, most: int) -> Node:
     return _rooted(document, {id(one): _binary(one, least) for one in document.binaries})
 
 
-def _rooted(document: SizeDocument, programs: Mapping[int, Node]) -> Node:
+def _rooted(document: SizeDocument, programs: Mapping[int, Tile]) -> Tile:
     placed: set[int] = set()
-    layers: list[tuple[str, Node]] = []
+    layers: list[tuple[str, Tile]] = []
     for platform, some in groupby(document.layers, key=lambda layer: layer.platform):
         for number, layer in enumerate(some, 1):
             inside = [one for one in document.binaries if (one.platform, one.layer) == (platform, number)]
@@ -71,13 +71,13 @@ def _rooted(document: SizeDocument, programs: Mapping[int, Node]) -> Node:
     return _sum("r", document.name, (*tops, *loose))
 
 
-def _sum(kind: str, name: str, children: tuple[Node, ...]) -> Node:
-    return Node(kind, name, sum(one.bytes for one in children), children)
+def _sum(kind: str, name: str, children: tuple[Tile, ...]) -> Tile:
+    return Tile(kind, name, sum(one.bytes for one in children), children)
 
 
 def _layer(
-    number: int, layer: LayerSize, inside: Sequence[BinarySize], programs: Mapping[int, Node], placed: set[int]
-) -> Node:
+    number: int, layer: LayerSize, inside: Sequence[BinarySize], programs: Mapping[int, Tile], placed: set[int]
+) -> Tile:
     by_path = {one.path: one for one in inside}
     files = []
     for file in layer.files:
@@ -86,7 +86,7 @@ def _layer(
             placed.add(id(binary))
             files.append(programs[id(binary)])
         else:
-            files.append(Node("i", file.path, file.bytes))
+            files.append(Tile("i", file.path, file.bytes))
     facts = [
         ("digest", layer.digest),
         ("pulled", f"{size(layer.pulled)} ({layer.pulled:,} B)", layer.media_type),
@@ -94,10 +94,10 @@ def _layer(
         ("base", "" if layer.base is None else "from the base" if layer.base else "own"),
     ]
     rest = _rest(layer.unpacked, files, "(files not listed)")
-    return Node("l", f"layer {number}", sum(one.bytes for one in (*files, *rest)), (*files, *rest), facts=_told(facts))
+    return Tile("l", f"layer {number}", sum(one.bytes for one in (*files, *rest)), (*files, *rest), facts=_told(facts))
 
 
-def _binary(binary: BinarySize, least: int) -> Node:
+def _binary(binary: BinarySize, least: int) -> Tile:
     sure = _sure(binary.confidence)
     facts = _told([
         ("package", binary.package),
@@ -110,9 +110,9 @@ def _binary(binary: BinarySize, least: int) -> Node:
         ("notes", *binary.notes),
     ])  # fmt: skip
     name = binary.path or PurePath(binary.name).name or binary.name
-    parts: list[Node]
+    parts: list[Tile]
     if not binary.packages:
-        parts = [Node("s", one.name or "(in no section)", one.bytes) for one in binary.sections]
+        parts = [Tile("s", one.name or "(in no section)", one.bytes) for one in binary.sections]
     else:
         modules = {one.path: one for one in binary.modules}
         owned = sorted(binary.packages, key=lambda one: one.module)
@@ -121,10 +121,10 @@ def _binary(binary: BinarySize, least: int) -> Node:
             packages = tuple(_package(one, least) for one in some)
             parts += [_module(modules.get(path), path, packages)] if path else packages
     parts += _rest(binary.size, parts, "(not attributed)")
-    return Node("b", name, binary.size, tuple(parts), sure, facts)
+    return Tile("b", name, binary.size, tuple(parts), sure, facts)
 
 
-def _module(module: ModuleSize | None, path: str, packages: tuple[Node, ...]) -> Node:
+def _module(module: ModuleSize | None, path: str, packages: tuple[Tile, ...]) -> Tile:
     facts: list[Fact] = []
     if module is not None:
         facts = [
@@ -132,10 +132,10 @@ def _module(module: ModuleSize | None, path: str, packages: tuple[Node, ...]) ->
             ("alone", "" if module.exclusive is None else f"{size(module.exclusive)} ({module.exclusive:,} B)"),
             ("routes", *(" → ".join(route) for route in module.routes)),
         ]
-    return Node("m", path, sum(one.bytes for one in packages), packages, facts=_told(facts))
+    return Tile("m", path, sum(one.bytes for one in packages), packages, facts=_told(facts))
 
 
-def _package(package: PackageSize, least: int) -> Node:
+def _package(package: PackageSize, least: int) -> Tile:
     named = [one for one in package.functions if one.bytes >= least]
     small = [one for one in package.functions if one.bytes < least]
     children = []
@@ -143,32 +143,32 @@ def _package(package: PackageSize, least: int) -> Node:
         beside = one.name.startswith(f"{package.path}.")
         facts = _told([("code", f"{one.code:,} B"), ("generic from", one.generic_from)]) if one.generic_from else ()
         children.append(
-            Node("f" if beside else "F", one.name[len(package.path) :] if beside else one.name, one.bytes, facts=facts)
+            Tile("f" if beside else "F", one.name[len(package.path) :] if beside else one.name, one.bytes, facts=facts)
         )
     if small:
-        children.append(Node("x", f"{len(small)} smaller functions", sum(one.bytes for one in small)))
+        children.append(Tile("x", f"{len(small)} smaller functions", sum(one.bytes for one in small)))
     children += _beside(package, package.bytes - sum(one.bytes for one in children))
     if sum(one.bytes for one in children) != package.bytes or len(children) == 1:
         children = []
     alone = "" if package.exclusive is None else f"{size(package.exclusive)} ({package.exclusive:,} B)"
     facts = _told([("alone", alone), ("kinds", *(f"{kind} {size(count)}" for kind, count in package.kinds.items()))])
-    return Node("p", package.path, package.bytes, tuple(children), _sure(package.confidence), facts)
+    return Tile("p", package.path, package.bytes, tuple(children), _sure(package.confidence), facts)
 
 
-def _beside(package: PackageSize, left: int) -> list[Node]:
+def _beside(package: PackageSize, left: int) -> list[Tile]:
     """Give what no function of a package has, by kind.
 
     Functions may have a few bytes of other kinds, such as tables of jumps; then the rest is shown as one node.
     """
-    kinds = [Node("k", kind, count) for kind, count in package.kinds.items() if kind not in _OF_FUNCTIONS and count]
+    kinds = [Tile("k", kind, count) for kind, count in package.kinds.items() if kind not in _OF_FUNCTIONS and count]
     if sum(one.bytes for one in kinds) > left:
-        return [Node("x", f"({', '.join(one.name for one in kinds)} of no single function)", left)] if left > 0 else []
+        return [Tile("x", f"({', '.join(one.name for one in kinds)} of no single function)", left)] if left > 0 else []
     return [*kinds, *_rest(left, kinds, "(code and tables of no single function)")]
 
 
-def _rest(whole: int, parts: Iterable[Node], name: str) -> list[Node]:
+def _rest(whole: int, parts: Iterable[Tile], name: str) -> list[Tile]:
     left = whole - sum(one.bytes for one in parts)
-    return [Node("x", name, left)] if left > 0 else []
+    return [Tile("x", name, left)] if left > 0 else []
 
 
 def _sure(confidence: Mapping[str, int]) -> tuple[int, ...]:
@@ -188,7 +188,7 @@ class _Packer:
     types: list[str] = field(default_factory=list)
     more: dict[str, dict[str, object]] = field(default_factory=dict)
 
-    def take(self, node: Node) -> None:
+    def take(self, node: Tile) -> None:
         more: dict[str, object] = {}
         if node.sure:
             more["sure"] = node.sure
@@ -204,7 +204,7 @@ class _Packer:
             self.take(child)
 
 
-def packed(root: Node) -> dict[str, object]:
+def packed(root: Tile) -> dict[str, object]:
     """Pack a tree: arrays in preorder, each name once; page/model.js reads it."""
     packer = _Packer()
     packer.take(root)
@@ -218,7 +218,7 @@ def packed(root: Node) -> dict[str, object]:
     }
 
 
-def walk(root: Node) -> Iterator[Node]:
+def walk(root: Tile) -> Iterator[Tile]:
     """Give a node and all below it."""
     yield root
     for child in root.children:

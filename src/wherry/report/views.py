@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO
 
-from wherry.app.progress import Event, Kind
+from wherry.app.progress import Event, EventKind
 from wherry.report.terminal import size as size_of
 
 _TICK = 0.1
@@ -56,9 +56,9 @@ class PlainView:
     def show(self, event: Event) -> None:
         """Write the lines that stay."""
         match event.kind:
-            case Kind.STEP if event.label:
+            case EventKind.STEP if event.label:
                 lines = [f"  {plain(event.name)}"]
-            case Kind.PRINTED:
+            case EventKind.PRINTED:
                 lines = [_printed(event)]
             case _:
                 lines = lasting(event, colour=self._colour)
@@ -79,7 +79,7 @@ class QuietView:
 
     def show(self, event: Event) -> None:
         """Write a warning."""
-        if event.kind is Kind.WARNING:
+        if event.kind is EventKind.WARNING:
             self._plain.show(event)
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class JsonView:
         document: dict[str, object] = {"time": moment, "event": str(event.kind)}
         if event.step:
             document |= {"step": event.step, "name": event.name}
-        if event.kind in {Kind.DONE, Kind.FAILED, Kind.PRINTED}:
+        if event.kind in {EventKind.DONE, EventKind.FAILED, EventKind.PRINTED}:
             document["seconds"] = round(event.seconds, 3)
         return document | ({"text": text} if (text := text_of(event)) else {})
 
@@ -141,15 +141,15 @@ class LiveView:
                 return
             staying = lasting(event, colour=self._colour)
             match event.kind:
-                case Kind.STEP:
+                case EventKind.STEP:
                     self._running[event.step] = _Live(event.name, self._monotonic() - event.seconds)
-                case Kind.DETAIL | Kind.PRINTED if event.step in self._running:
+                case EventKind.DETAIL | EventKind.PRINTED if event.step in self._running:
                     self._running[event.step].detail = text_of(event)
-                    if event.kind is Kind.PRINTED:
+                    if event.kind is EventKind.PRINTED:
                         self._running[event.step].printed.append(_printed(event))
-                case Kind.DONE | Kind.FAILED:
+                case EventKind.DONE | EventKind.FAILED:
                     live = self._running.pop(event.step, None)
-                    if live is not None and event.kind is Kind.FAILED:
+                    if live is not None and event.kind is EventKind.FAILED:
                         staying = [*live.printed, *staying]
             self._draw(staying)
             if self._running and self._ticker is None:
@@ -203,14 +203,14 @@ class _Live:
 def lasting(event: Event, *, colour: bool = False) -> list[str]:
     """Give the lines of an event that stay: none for a step that begins or goes on."""
     match event.kind:
-        case Kind.LINE:
+        case EventKind.LINE:
             return [f"  {plain(line)}" for line in event.text.splitlines()]
-        case Kind.WARNING:
+        case EventKind.WARNING:
             sign = "\x1b[1;33mwarning:\x1b[0m" if colour else "warning:"
             return [f"{sign} {plain(line)}" for line in event.text.splitlines()]
-        case Kind.DONE:
+        case EventKind.DONE:
             return [f"  {_fields(event.name, text_of(event) or duration(event.seconds))}"]
-        case Kind.FAILED:
+        case EventKind.FAILED:
             sign = "\x1b[31mfailed\x1b[0m" if colour else "failed"
             return [f"  {plain(event.name)}  {sign} after {duration(event.seconds)}"]
         case _:
@@ -222,7 +222,7 @@ def text_of(event: Event) -> str:
     moved = event.moved
     if moved is None:
         return event.text
-    if event.kind is Kind.DETAIL:
+    if event.kind is EventKind.DETAIL:
         return f"{size_of(moved.sent)}, {moved.there + moved.mounted} blobs there"
     words = [f"{size_of(moved.sent)} sent" if moved.blobs else "nothing to send"]
     words += [f"{moved.mounted} mounted"] if moved.mounted else []

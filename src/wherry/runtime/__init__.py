@@ -1,4 +1,4 @@
 """Where one container runs.
 
-May import: oci, elf, store, sandbox, analysis.
+May import: oci, elf, store, snapshots, sandbox, analysis.
 """

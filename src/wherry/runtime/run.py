@@ -1,7 +1,7 @@
-"""An image, run here: its config and the user's wishes to one container.
+"""An image, run here: its config and the user's options to one container.
 
 Sources: OCI image-spec v1.1.1, config.md and conversion.md; docker run's reference for the names and the
-meaning of the wishes, and for PATH, HOME and TERM where an image says nothing.
+meaning of the options, and for PATH, HOME and TERM where an image says nothing.
 """
 
 import posixpath
@@ -14,11 +14,11 @@ from wherry.errors import InvalidDocument, InvalidUsage, NotFound
 from wherry.oci.config import RuntimeConfig
 from wherry.runtime.security import Security
 from wherry.sandbox import ids
-from wherry.sandbox.accounts import Account, Accounts
-from wherry.sandbox.attend import run_container
+from wherry.sandbox.accounts import AccountFiles, ContainerUser
+from wherry.sandbox.attach import run_container
 from wherry.sandbox.networks import Networks
 from wherry.sandbox.spec import Container, Emulator, Group
-from wherry.sandbox.spec import Volume as VolumeDocument
+from wherry.sandbox.spec import HostMount as VolumeDocument
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
@@ -27,7 +27,7 @@ _PROVIDED = ("/etc/resolv.conf", "/etc/hosts")
 
 
 @dataclass(frozen=True, slots=True)
-class Volume:
+class BindMount:
     """A file or folder of this machine that the container sees too."""
 
     source: Path
@@ -36,7 +36,7 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RunOptions:
     """What the user wants other than the image says; None and empty mean: as the image says."""
 
     arguments: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Wishes:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: str | None = None
     user: str | None = None
-    volumes: tuple[Volume, ...] = ()
+    volumes: tuple[BindMount, ...] = ()
     hostname: str = ""
     read_only: bool = False
     stdin: bool = False
@@ -61,8 +61,8 @@ class RunSpec:
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     folder: str
-    account: Account
-    volumes: tuple[Volume, ...]
+    account: ContainerUser
+    volumes: tuple[BindMount, ...]
     hostname: str
     read_only: bool
     stdin: bool
@@ -71,7 +71,7 @@ class RunSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunHost:
     """Where a container runs: what this machine gives it."""
 
     layers: tuple[Path, ...]
@@ -88,46 +88,46 @@ class Place:
     """Of the image."""
 
 
-def prepare(config: RuntimeConfig, wishes: Wishes, accounts: Accounts, name: str) -> RunSpec:
-    """Put an image's config and the user's wishes together.
+def prepare(config: RuntimeConfig, options: RunOptions, accounts: AccountFiles, name: str) -> RunSpec:
+    """Put an image's config and the user's options together.
 
     Args:
         config: how the image says it starts.
-        wishes: what the user says.
+        options: what the user says.
         accounts: the image's own.
         name: what the user knows the image by.
 
     Raises:
         InvalidUsage: nothing says what to start, or an account does not exist.
     """
-    if wishes.entrypoint is not None:
-        argv = (*((wishes.entrypoint,) if wishes.entrypoint else ()), *wishes.arguments)
+    if options.entrypoint is not None:
+        argv = (*((options.entrypoint,) if options.entrypoint else ()), *options.arguments)
     else:
-        argv = (*(config.entrypoint or ()), *(wishes.arguments or config.cmd or ()))
+        argv = (*(config.entrypoint or ()), *(options.arguments or config.cmd or ()))
     if not argv or not argv[0]:
         raise InvalidUsage(f"{name} has no entry point or command", hint=f"give a program: wherry run {name} PROGRAM")
-    _check(name, argv, wishes.hostname)
-    account = accounts.find(config.user if wishes.user is None else wishes.user)
-    folder = wishes.folder or config.working_dir or "/"
+    _check(name, argv, options.hostname)
+    account = accounts.find(config.user if options.user is None else options.user)
+    folder = options.folder or config.working_dir or "/"
     if not folder.startswith("/") or "\0" in folder:
         raise InvalidUsage(
             f"{folder}: the working directory must be absolute", hint="give an absolute path with --workdir"
         )
     return RunSpec(
         argv=argv,
-        environment=_environment(config, wishes, account),
+        environment=_environment(config, options, account),
         folder=folder,
         account=account,
-        volumes=wishes.volumes,
-        hostname=wishes.hostname,
-        read_only=wishes.read_only,
-        stdin=wishes.stdin,
-        terminal=wishes.terminal,
-        security=wishes.security,
+        volumes=options.volumes,
+        hostname=options.hostname,
+        read_only=options.read_only,
+        stdin=options.stdin,
+        terminal=options.terminal,
+        security=options.security,
     )
 
 
-def run(spec: RunSpec, place: Place, *, notice: Callable[[str], None], why: Callable[[], str]) -> int:
+def run(spec: RunSpec, place: RunHost, *, notice: Callable[[str], None], why: Callable[[], str]) -> int:
     """Run a container to its end.
 
     Args:
@@ -146,14 +146,14 @@ def run(spec: RunSpec, place: Place, *, notice: Callable[[str], None], why: Call
     return run_container(document(spec, place), stdin=spec.stdin, notice=notice, why=why)
 
 
-def document(spec: RunSpec, place: Place) -> Container:
+def document(spec: RunSpec, place: RunHost) -> Container:
     """Write down what the launcher is asked."""
     account, security = spec.account, spec.security
     network = place.network.publishing(security.ports)
     mode = network.mode(security.network)
     asked = [_volume(volume, provided=False) for volume in spec.volumes]
     provided = [
-        _volume(Volume(Path(path), path, read_only=True), provided=True) for path in _PROVIDED if Path(path).exists()
+        _volume(BindMount(Path(path), path, read_only=True), provided=True) for path in _PROVIDED if Path(path).exists()
     ]
     return Container(
         task="run",
@@ -189,16 +189,16 @@ def document(spec: RunSpec, place: Place) -> Container:
     )
 
 
-def _processes(most: int, place: Place) -> Group | None:
+def _processes(most: int, place: RunHost) -> Group | None:
     if not most or place.mapping.kind != "all":
         return None
     return Group(parents=list(place.groups), most=most, required=True)
 
 
-def _environment(config: RuntimeConfig, wishes: Wishes, account: Account) -> dict[str, str]:
-    chosen = {**config.environment, **wishes.environment}
+def _environment(config: RuntimeConfig, options: RunOptions, account: ContainerUser) -> dict[str, str]:
+    chosen = {**config.environment, **options.environment}
     usual = {"PATH": DEFAULT_PATH, "HOME": account.home}
-    if wishes.terminal:
+    if options.terminal:
         usual["TERM"] = "xterm"
     return {key: value for key, value in {**usual, **chosen}.items() if key and "\0" not in key + value}
 
@@ -213,13 +213,13 @@ def _check(name: str, argv: Sequence[str], hostname: str) -> None:
         )
 
 
-def _volume(volume: Volume, *, provided: bool) -> VolumeDocument:
+def _volume(volume: BindMount, *, provided: bool) -> VolumeDocument:
     return VolumeDocument(
         source=str(volume.source), destination=volume.destination, read_only=volume.read_only, provided=provided
     )
 
 
-def parse_volume(text: str, folder: Path) -> Volume:
+def parse_volume(text: str, folder: Path) -> BindMount:
     """Read `SOURCE:DESTINATION[:ro|rw]`.
 
     Args:
@@ -249,4 +249,4 @@ def parse_volume(text: str, folder: Path) -> Volume:
     source = folder / parts[0]
     if not source.exists():
         raise NotFound(f"{source}: no such file or directory", hint="create it first, or give another source with -v")
-    return Volume(source, destination, read_only="ro" in flags)
+    return BindMount(source, destination, read_only="ro" in flags)

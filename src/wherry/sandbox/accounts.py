@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.errors import InvalidUsage
-from wherry.sandbox.view import View
+from wherry.sandbox.layer_stack import LayerStack
 
 LARGEST = 1 << 20
 """Bytes of an account file that we read."""
@@ -18,7 +18,7 @@ _PASSWD, _GROUP = 7, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ContainerUser:
     """Who a program runs as."""
 
     uid: int
@@ -29,13 +29,13 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
+class AccountFiles:
     """The text of /etc/passwd and /etc/group; empty where the image has none."""
 
     passwd: str = ""
     group: str = ""
 
-    def find(self, user: str) -> Account:
+    def find(self, user: str) -> ContainerUser:
         """Find whom `user`, `user:group`, `uid`, `uid:gid` or any mix of them means; nothing means root.
 
         A number needs no line: its group is 0 then and its home `/`. Supplementary groups come from /etc/group,
@@ -47,8 +47,8 @@ class Accounts:
         name, colon, group = user.partition(":")
         uid, gid, login, home = self._user(name or "0")
         if colon and group:
-            return Account(uid, self._group(group), (), home)
-        return Account(uid, gid, self._memberships(login), home)
+            return ContainerUser(uid, self._group(group), (), home)
+        return ContainerUser(uid, gid, self._memberships(login), home)
 
     def _user(self, wanted: str) -> tuple[int, int, str, str]:
         number = _number(wanted, "user")
@@ -77,13 +77,13 @@ class Accounts:
         return tuple(gid for gid in found if gid is not None)
 
 
-def read_accounts(layers: Sequence[Path]) -> Accounts:
+def read_accounts(layers: Sequence[Path]) -> AccountFiles:
     """Read an image's accounts from its unpacked layers, base first; links never lead out of them.
 
     Raises:
         InvalidUsage: a file can't be read.
     """
-    view = View([str(layer) for layer in layers])
+    view = LayerStack([str(layer) for layer in layers])
     try:
         passwd, group = (view.read(path, LARGEST).decode(errors="replace") for path in ("/etc/passwd", "/etc/group"))
     except OSError as error:
@@ -91,7 +91,7 @@ def read_accounts(layers: Sequence[Path]) -> Accounts:
             f"the image's {error.filename}: {error.strerror}",
             hint="give the user by number with --user, such as --user 65532:65532",
         ) from error
-    return Accounts(passwd, group)
+    return AccountFiles(passwd, group)
 
 
 def _lines(table: str, fields: int) -> Iterator[list[str]]:

@@ -23,7 +23,7 @@ _KEPT = ("user.", "security.capability")
 _SECOND = 1_000_000_000
 
 
-class Kind(Protocol):
+class FrameKind(Protocol):
     """What an entry is."""
 
     @property
@@ -31,7 +31,7 @@ class Kind(Protocol):
         """Its type flag in a tar."""
 
 
-class Entry(Protocol):
+class FrameEntry(Protocol):
     """One thing in a layer, as `wherry.layer.tar` reads it."""
 
     @property
@@ -39,7 +39,7 @@ class Entry(Protocol):
         """Relative, no `..`; empty is the root."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FrameKind:
         """What it is."""
 
     @property
@@ -71,7 +71,7 @@ class Entry(Protocol):
         """Extended attributes."""
 
 
-class Body(Protocol):
+class FrameBody(Protocol):
     """The bytes of a file."""
 
     def read(self, size: int, /) -> bytes:
@@ -79,7 +79,7 @@ class Body(Protocol):
 
 
 def write_frames(
-    entries: Iterable[tuple[Entry, Body]], stream: BinaryIO, *, close: bool = True, plain: bool = False
+    entries: Iterable[tuple[FrameEntry, FrameBody]], stream: BinaryIO, *, close: bool = True, plain: bool = False
 ) -> None:
     """Write entries as frames, each file's bytes behind its frame, and close the stream.
 
@@ -108,7 +108,7 @@ def write_frames(
     stream.close() if close else stream.flush()
 
 
-def frame_of(entry: Entry, *, plain: bool = False) -> Frame | None:
+def frame_of(entry: FrameEntry, *, plain: bool = False) -> Frame | None:
     """Say what the launcher shall do for an entry; None where nothing.
 
     Args:
@@ -143,7 +143,7 @@ def frame_of(entry: Entry, *, plain: bool = False) -> Frame | None:
     )
 
 
-def _deleted(entry: Entry) -> str:
+def _deleted(entry: FrameEntry) -> str:
     name = entry.path.rpartition("/")[2].removeprefix(_DELETED)
     if name in {"", ".", ".."}:
         raise BadLayer(f"{entry.path}: deletes no name", hint="the layer is damaged; build the image again")

@@ -21,7 +21,7 @@ class Ids(TypedDict):
     """Go on without a user namespace where none can be had (root may)."""
 
 
-class Volume(TypedDict):
+class HostMount(TypedDict):
     """A file or folder of the host, seen in the sandbox too."""
 
     source: str
@@ -112,7 +112,7 @@ class Container(TypedDict):
     groups: list[int]
     hostname: str
     """Empty: the host's."""
-    volumes: list[Volume]
+    volumes: list[HostMount]
     emulator: Emulator | None
     terminal: bool
     writable: str
@@ -153,14 +153,14 @@ class Serve(TypedDict):
     """`auto`, `userns` or `chroot`."""
 
 
-class Account(TypedDict):
+class FileOwner(TypedDict):
     """Whose a file shall be."""
 
     uid: int
     gid: int
 
 
-class Origin(TypedDict):
+class SourceTree(TypedDict):
     """Where files are copied from."""
 
     kind: str
@@ -171,11 +171,11 @@ class Origin(TypedDict):
     """Of a folder: paths in it that are not there for us, the topmost only."""
 
 
-class Copy(TypedDict):
+class CopySpec(TypedDict):
     """One source of a COPY."""
 
     action: Literal["copy"]
-    origin: Origin
+    origin: SourceTree
     path: str
     """In the origin; with wildcards if `wildcards`."""
     destination: str
@@ -193,7 +193,7 @@ class Copy(TypedDict):
     """Paths in the origin that have to be there."""
     mode: str
     """Octal, or as chmod has it; empty: as it is."""
-    owner: Account | None
+    owner: FileOwner | None
     """None: as it is in a stack, root's in a folder."""
     mtime: int
     """Nanoseconds since the epoch that everything gets; -1: as it is."""
@@ -205,7 +205,7 @@ class MakeFolder(TypedDict):
     action: Literal["folder"]
     path: str
     mode: int
-    owner: Account | None
+    owner: FileOwner | None
     mtime: int
 
 
@@ -214,10 +214,10 @@ class Extract(TypedDict):
 
     action: Literal["extract"]
     destination: str
-    owner: Account | None
+    owner: FileOwner | None
 
 
-class Change(TypedDict):
+class ChangeFiles(TypedDict):
     """`change`: files put into a rootfs."""
 
     task: Literal["change"]
@@ -227,7 +227,7 @@ class Change(TypedDict):
     layers: list[str]
     writable: str
     overlay: bool
-    actions: list[Copy | MakeFolder | Extract]
+    actions: list[CopySpec | MakeFolder | Extract]
 
 
 class Measure(TypedDict):
@@ -236,10 +236,10 @@ class Measure(TypedDict):
     task: Literal["measure"]
     ids: Ids | None
     stage: str
-    copies: list[Copy]
+    copies: list[CopySpec]
 
 
-class Tar(TypedDict):
+class DiffTar(TypedDict):
     """`tar`: write one layer's tar to standard output."""
 
     task: Literal["tar"]
@@ -295,7 +295,7 @@ class Frame(TypedDict):
     attributes: dict[str, bytes]
 
 
-class Event(TypedDict):
+class LauncherEvent(TypedDict):
     """What the launcher says: `error` ends it, `notice` is for people, `done` has what unpacking found."""
 
     error: NotRequired[str]
@@ -314,4 +314,4 @@ class Event(TypedDict):
     weights: NotRequired[list[int]]
     """Bytes that folders take, in the order they were asked for."""
     ended: NotRequired[int]
-    """A job of the workshop ended with this code."""
+    """A job of the forkserver ended with this code."""

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from wherry.errors import CannotWrite, HostUnable, WherryError
-from wherry.sandbox.line import FAILED, FRAMES, JOB, LINE
+from wherry.sandbox.channel import FAILED, FRAMES, JOB, LINE
 from wherry.sandbox.private import private_copy
-from wherry.sandbox.spec import Container, Delete, Event, Serve, Unpack, Weigh
+from wherry.sandbox.spec import Container, Delete, LauncherEvent, Serve, Unpack, Weigh
 
 _LARGEST_EVENT = 1 << 16
 _FREE = 10
@@ -30,7 +30,7 @@ class BadLayer(WherryError):
     exit_code = 65  # EX_DATAERR
 
 
-class CannotCopy(WherryError):
+class CopyFailed(WherryError):
     """What a COPY, ADD or WORKDIR asks for is not there, or can't go where it shall."""
 
     exit_code = 65  # EX_DATAERR
@@ -77,7 +77,7 @@ class Launcher:
             stream.write(marshal.dumps(job))  # type: ignore[arg-type] # a TypedDict is a dict
         self.frames = os.fdopen(frames_write, "wb", buffering=1 << 20)
 
-    def hear(self) -> tuple[Event, int | None] | None:
+    def hear(self) -> tuple[LauncherEvent, int | None] | None:
         """Wait for one event; None once it has ended."""
         message, descriptors, _, _ = socket.recv_fds(self.line, _LARGEST_EVENT, 1)
         if not message:
@@ -102,7 +102,7 @@ class Launcher:
         os.kill(self.process, signal.SIGKILL)
 
 
-def raised(event: Event, why: Callable[[], str]) -> WherryError:  # noqa: PLR0911 - one return a stage
+def raised(event: LauncherEvent, why: Callable[[], str]) -> WherryError:  # noqa: PLR0911 - one return a stage
     """Make the error that an event tells of.
 
     Args:
@@ -123,7 +123,7 @@ def raised(event: Event, why: Callable[[], str]) -> WherryError:  # noqa: PLR091
         case "cache":
             return CannotWrite(message, hint="name a --cache on a disk that has them: ext4, xfs, btrfs or tmpfs")
         case "files":
-            return CannotCopy(message, hint="check the paths; those of --from start at that stage's root")
+            return CopyFailed(message, hint="check the paths; those of --from start at that stage's root")
         case "layer":
             return BadLayer(message, hint="the layer is damaged; build the image or load it again")
         case _:
@@ -138,7 +138,7 @@ def _spawn(handed: dict[int, int], streams: Mapping[int, int], *, stdin: bool) -
     if not stdin:
         actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
     actions += [(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in safe.items()]
-    script = str(Path(__file__).with_name("launcher.py"))
+    script = str(Path(__file__).with_name("launcher") / "main.py")
     try:
         argv = [sys.executable, "-I", "-S", script]
         environment = _interpreter.environment()

@@ -14,7 +14,7 @@ _IN, _OUT = 0, 1
 _CHUNK = 1 << 16
 
 
-class Lent:
+class BorrowedTerminal:
     """Standard input and output, joined to the master of a sandbox's terminal."""
 
     def __init__(self, master: int, *, reads: bool) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Self, TypeVar
 
 from wherry.errors import InvalidUsage
-from wherry.settings.readers import Place, Unfit, read_table, read_text
+from wherry.settings.readers import FilePosition, UnsuitableValue, read_table, read_text
 from wherry.settings.sizes import Growth, parse_bytes, parse_growth
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Budgets:
         )
 
 
-def read_budgets(place: Place, value: object) -> Budgets:
+def read_budgets(place: FilePosition, value: object) -> Budgets:
     """Read a table of budgets.
 
     Raises:
@@ -79,13 +79,13 @@ def read_budgets(place: Place, value: object) -> Budgets:
     )
 
 
-def _owners(place: Place, value: object) -> Mapping[str, int]:
+def _owners(place: FilePosition, value: object) -> Mapping[str, int]:
     table = read_table(place, value, '"google.golang.org/grpc" = "1.5MB"')
     return {name: _size(place.below(name), size) for name, size in table.items()}
 
 
-def _size(place: Place, value: object) -> int:
-    def read(place: Place, value: object) -> int:
+def _size(place: FilePosition, value: object) -> int:
+    def read(place: FilePosition, value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return parse_bytes(str(value))
         return parse_bytes(read_text(place, value))
@@ -93,18 +93,18 @@ def _size(place: Place, value: object) -> int:
     return _fitting(place, value, read, f'{place.path[-1]} = "5.5MB"')
 
 
-def _growth(place: Place, value: object) -> Growth:
-    def read(place: Place, value: object) -> Growth:
+def _growth(place: FilePosition, value: object) -> Growth:
+    def read(place: FilePosition, value: object) -> Growth:
         return parse_growth(read_text(place, value))
 
     return _fitting(place, value, read, f'{place.path[-1]} = "2%"')
 
 
-def _fitting(place: Place, value: object, read: Callable[[Place, object], T], example: str) -> T:
+def _fitting(place: FilePosition, value: object, read: Callable[[FilePosition, object], T], example: str) -> T:
     """Read a value; what is wrong with it is said with line and key."""
     try:
         return read(place, value)
-    except Unfit as error:
+    except UnsuitableValue as error:
         raise error.place.wrong(str(error), f"write it as {example}") from None
     except InvalidUsage as error:
         raise place.wrong(f"is invalid: {error.message}", error.hint) from error

@@ -22,16 +22,16 @@ class WrongKey(InvalidSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FilePosition:
     """Where in the file a value stands."""
 
     name: str
     lines: Mapping[Path, int]
     path: Path
 
-    def below(self, key: str | int) -> "Place":
+    def below(self, key: str | int) -> "FilePosition":
         """Go to a key or list entry."""
-        return Place(self.name, self.lines, (*self.path, key))
+        return FilePosition(self.name, self.lines, (*self.path, key))
 
     def wrong(self, problem: str, hint: str) -> WrongKey:
         """Make the error of this place."""
@@ -39,10 +39,10 @@ class Place:
         return WrongKey(self.name, line_at(self.lines, self.path), keys[-1] if keys else "", problem, hint=hint)
 
 
-class Unfit(Exception):
+class UnsuitableValue(Exception):
     """A value is of another kind than its key asks for."""
 
-    def __init__(self, place: Place, wanted: str, value: object) -> None:
+    def __init__(self, place: FilePosition, wanted: str, value: object) -> None:
         super().__init__(f"must be {wanted}, not {_kind(value)}")
         self.place = place
 
@@ -70,52 +70,52 @@ def _small(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LONG
 
 
-def read_table(place: Place, value: object, example: str) -> Mapping[str, object]:
+def read_table(place: FilePosition, value: object, example: str) -> Mapping[str, object]:
     """Read a table; the example is for the hint."""
     if not isinstance(value, dict):
         raise place.wrong(f"must be a table, not {_kind(value)}", f"write it as {example}")
     return value
 
 
-def read_text(place: Place, value: object) -> str:
+def read_text(place: FilePosition, value: object) -> str:
     """Read a text that is not empty."""
     if not isinstance(value, str):
-        raise Unfit(place, "a string", value)
+        raise UnsuitableValue(place, "a string", value)
     if not value or "\0" in value:
-        raise Unfit(place, "a non-empty string", value)
+        raise UnsuitableValue(place, "a non-empty string", value)
     return value
 
 
-def read_texts(place: Place, value: object) -> tuple[str, ...]:
+def read_texts(place: FilePosition, value: object) -> tuple[str, ...]:
     """Read a list of texts."""
     if not isinstance(value, list):
-        raise Unfit(place, "a list of strings", value)
+        raise UnsuitableValue(place, "a list of strings", value)
     return tuple(read_text(place.below(at), entry) for at, entry in enumerate(value))
 
 
-def read_flags(place: Place, value: object) -> str:
+def read_flags(place: FilePosition, value: object) -> str:
     """Read flags for a Go tool: one text, or a list that spaces join."""
     if isinstance(value, list):
         return " ".join(read_texts(place, value))
     if not isinstance(value, str) or "\0" in value:
-        raise Unfit(place, "a string or a list of strings", value)
+        raise UnsuitableValue(place, "a string or a list of strings", value)
     return value
 
 
-def read_pairs(place: Place, value: object) -> tuple[tuple[str, str], ...]:
+def read_pairs(place: FilePosition, value: object) -> tuple[tuple[str, str], ...]:
     """Read a table of texts, in its order."""
     if not isinstance(value, dict):
-        raise Unfit(place, "a table of strings", value)
+        raise UnsuitableValue(place, "a table of strings", value)
     for name, text in value.items():
         below = place.below(name)
         if not isinstance(text, str):
-            raise Unfit(below, "a string", text)
+            raise UnsuitableValue(below, "a string", text)
         if not name or "=" in name or "\0" in name + text:
             raise below.wrong("is not a valid name of a variable or label", "use a name without = in it")
     return tuple(value.items())
 
 
-def read_go_env(place: Place, value: object) -> tuple[tuple[str, str], ...]:
+def read_go_env(place: FilePosition, value: object) -> tuple[tuple[str, str], ...]:
     """Read variables for `go build`; those that follow the platform are refused."""
     pairs = read_pairs(place, value)
     for name, _ in pairs:
@@ -123,7 +123,7 @@ def read_go_env(place: Place, value: object) -> tuple[tuple[str, str], ...]:
     return pairs
 
 
-def _each(place: Place, texts: Iterable[str], read: Callable[[str], T]) -> list[T]:
+def _each(place: FilePosition, texts: Iterable[str], read: Callable[[str], T]) -> list[T]:
     """Read texts by a grammar of the command line; what it refuses stands at the entry's own line."""
     found = []
     for at, text in enumerate(texts):
@@ -134,57 +134,57 @@ def _each(place: Place, texts: Iterable[str], read: Callable[[str], T]) -> list[
     return found
 
 
-def read_platforms(place: Place, value: object) -> tuple[Platform, ...]:
+def read_platforms(place: FilePosition, value: object) -> tuple[Platform, ...]:
     """Read platforms, in the order of an index."""
     texts = read_texts(place, value)
     _each(place, texts, lambda text: parse_platforms([text]))
     return parse_platforms(texts)
 
 
-def read_expose(place: Place, value: object) -> tuple[str, ...]:
+def read_expose(place: FilePosition, value: object) -> tuple[str, ...]:
     """Read ports, numbers or texts, each once."""
     if not isinstance(value, list):
-        raise Unfit(place, "a list of ports", value)
+        raise UnsuitableValue(place, "a list of ports", value)
     texts = [str(port) if _small(port) else read_text(place.below(at), port) for at, port in enumerate(value)]
     ports = _each(place, texts, parse_ports)
     return tuple(dict.fromkeys(port for several in ports for port in several))
 
 
-def read_add(place: Place, value: object) -> tuple[Added, ...]:
+def read_add(place: FilePosition, value: object) -> tuple[Added, ...]:
     """Read files to add."""
     return tuple(_each(place, read_texts(place, value), Added.parse))
 
 
-def read_user(place: Place, value: object) -> str:
+def read_user(place: FilePosition, value: object) -> str:
     """Read a user: an id, or a text with user and group."""
     return check_user(str(value) if _small(value) else read_text(place, value))
 
 
-def read_workdir(place: Place, value: object) -> str:
+def read_workdir(place: FilePosition, value: object) -> str:
     """Read a working directory."""
     return check_workdir(read_text(place, value))
 
 
-def read_boolean(place: Place, value: object) -> bool:
+def read_boolean(place: FilePosition, value: object) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
-        raise Unfit(place, "true or false", value)
+        raise UnsuitableValue(place, "true or false", value)
     return value
 
 
-def read_level(place: Place, value: object) -> int:
+def read_level(place: FilePosition, value: object) -> int:
     """Read a compression level; the encoder knows its own range."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _HIGHEST_LEVEL:
-        raise Unfit(place, "a number from 0 to 99", value)
+        raise UnsuitableValue(place, "a number from 0 to 99", value)
     return value
 
 
-def choice(words: Sequence[str]) -> Callable[[Place, object], str]:
+def choice(words: Sequence[str]) -> Callable[[FilePosition, object], str]:
     """Make a reader of one of these words."""
 
-    def read(place: Place, value: object) -> str:
+    def read(place: FilePosition, value: object) -> str:
         if value not in words:
-            raise Unfit(place, " or ".join(f'"{word}"' for word in words), value)
+            raise UnsuitableValue(place, " or ".join(f'"{word}"' for word in words), value)
         return str(value)
 
     return read

@@ -32,8 +32,8 @@ from wherry.settings.budgets import Budgets, read_budgets
 from wherry.settings.lines import lines_of
 from wherry.settings.options import BuildOptions
 from wherry.settings.readers import (
-    Place,
-    Unfit,
+    FilePosition,
+    UnsuitableValue,
     WrongKey,
     choice,
     read_add,
@@ -89,7 +89,7 @@ class Settings:
     own_budgets: Mapping[str, Budgets] = field(default_factory=dict)
     """What each service's own are; none for a service that says nothing."""
     slim: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    """Ways to a smaller program that the user knows (`lab/ways.py`): tables by name."""
+    """Ways to a smaller program that the user knows (`lab/remedies.py`): tables by name."""
 
     @classmethod
     def parse(cls, text: str, name: str = FILE, front_end: str = "go") -> Self:
@@ -106,7 +106,7 @@ class Settings:
             WrongKey: a key is unknown or its value does not fit; line and key are named.
         """
         document = _toml(text, name)
-        place = Place(name, lines_of(text), ())
+        place = FilePosition(name, lines_of(text), ())
         for key in document:
             if key not in _TABLES:
                 raise _top_level(place.below(key))
@@ -154,7 +154,7 @@ class Settings:
 @dataclass(frozen=True, slots=True)
 class _Key:
     field: str
-    read: Callable[[Place, object], object]
+    read: Callable[[FilePosition, object], object]
     example: str
 
 
@@ -177,7 +177,7 @@ def _toml(text: str, name: str) -> dict[str, object]:
         raise InvalidSettings(f"{name}: {error}", hint="use less nesting and smaller numbers") from error
 
 
-def _top_level(place: Place) -> WrongKey:
+def _top_level(place: FilePosition) -> WrongKey:
     key = str(place.path[-1])
     if key in _BUILD_KEYS:
         return place.wrong("is outside any table", "move it below a line [build], or below [services.NAME]")
@@ -186,7 +186,7 @@ def _top_level(place: Place) -> WrongKey:
     return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
 
 
-def _services(place: Place, value: object) -> Iterator[tuple[str, BuildOptions, Budgets]]:
+def _services(place: FilePosition, value: object) -> Iterator[tuple[str, BuildOptions, Budgets]]:
     for name, table in read_table(place, value, "[services.api]").items():
         below = place.below(name)
         if not _SERVICE.fullmatch(name):
@@ -204,7 +204,7 @@ def _services(place: Place, value: object) -> Iterator[tuple[str, BuildOptions, 
         yield name, options, budgets
 
 
-def _ways(place: Place, value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+def _ways(place: FilePosition, value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
     for name, table in read_table(place, value, "[slim.NAME]").items():
         below = place.below(name)
         row = read_table(below, table, f"[slim.{name}]")
@@ -217,7 +217,7 @@ def _ways(place: Place, value: object) -> Iterator[tuple[str, Mapping[str, objec
         yield name, row
 
 
-def _check_collisions(settings: Settings, place: Place) -> None:
+def _check_collisions(settings: Settings, place: FilePosition) -> None:
     """Two images can't have one name, nor two programs one file."""
     tags: dict[str, str] = {}
     files: dict[str, str] = {}
@@ -241,7 +241,7 @@ def _check_collisions(settings: Settings, place: Place) -> None:
             )
 
 
-def _options(place: Place, value: object, keys: Mapping[str, _Key]) -> BuildOptions:
+def _options(place: FilePosition, value: object, keys: Mapping[str, _Key]) -> BuildOptions:
     said: dict[str, Any] = {}
     for name, entry in read_table(place, value, f"[{'.'.join(map(str, place.path))}]").items():
         key = keys.get(name)
@@ -251,7 +251,7 @@ def _options(place: Place, value: object, keys: Mapping[str, _Key]) -> BuildOpti
             raise place.below(name).wrong("is unknown", hint)
         try:
             said[key.field] = key.read(place.below(name), entry)
-        except Unfit as error:
+        except UnsuitableValue as error:
             raise error.place.wrong(str(error), f"write it as {key.example}") from None
         except InvalidUsage as error:
             raise place.below(name).wrong(f"is invalid: {error.message}", error.hint) from error
@@ -261,7 +261,7 @@ def _options(place: Place, value: object, keys: Mapping[str, _Key]) -> BuildOpti
     return options
 
 
-def _check_suitable(place: Place, document: Mapping[str, object]) -> None:
+def _check_suitable(place: FilePosition, document: Mapping[str, object]) -> None:
     """Refuse keys of `[build]` that a Dockerfile has no use for."""
     for key in read_table(place, document.get("build", {}), "[build]"):
         if key in GO_KEYS:

@@ -40,7 +40,7 @@ ABSENT = b"absent"
 """The content of what is not there."""
 
 
-class Kind(IntEnum):
+class InputKind(IntEnum):
     """What is looked at."""
 
     FILE = 0
@@ -53,7 +53,7 @@ class Input(msgspec.Struct, frozen=True, array_like=True):
     """One path, its kind, the hash of what was there, and the stamp it had."""
 
     path: str
-    kind: Kind
+    kind: InputKind
     content: bytes
     stamp: Stamp = NO_STAMP
 
@@ -72,12 +72,12 @@ class Observation:
 
 
 @dataclass
-class Looker:
+class InputReader:
     """Looks at paths, each once: the platforms of a build share most of what they read."""
 
     now: int = field(default_factory=time.time_ns)
     _stamps: dict[str, Stamp] = field(default_factory=dict)
-    _contents: dict[tuple[str, Kind], bytes] = field(default_factory=dict)
+    _contents: dict[tuple[str, InputKind], bytes] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -91,7 +91,7 @@ class Looker:
             known = self._stamps[path] = stamp_of(path)
         return known
 
-    def content(self, path: str, kind: Kind) -> bytes:
+    def content(self, path: str, kind: InputKind) -> bytes:
         """Hash what is at a path."""
         known = self._contents.get((path, kind))
         if known is None:
@@ -131,17 +131,17 @@ def stamp_of(path: str) -> Stamp:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
-def content_of(path: str, kind: Kind) -> bytes:
+def content_of(path: str, kind: InputKind) -> bytes:
     """Hash a file's bytes, or the names in a folder; what is absent has a content of its own."""
     try:
-        if kind is Kind.FILE:
+        if kind is InputKind.FILE:
             with open(path, "rb") as file:  # noqa: PTH123 - as `stamp_of`
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     return b"special"
                 return hashlib.file_digest(file, "sha256").digest()
-        if kind is Kind.ABSENT:
+        if kind is InputKind.ABSENT:
             return b"present" if os.path.lexists(path) else ABSENT
-        return _names(path, everything=kind is Kind.TREE)
+        return _names(path, everything=kind is InputKind.TREE)
     except FileNotFoundError:
         return ABSENT
     except OSError as error:
@@ -165,7 +165,7 @@ def _counts(name: str) -> bool:
 
 
 def record(
-    paths: Iterable[tuple[str, Kind]],
+    paths: Iterable[tuple[str, InputKind]],
     known: Iterable[Input],
     *,
     started: int,
@@ -185,7 +185,7 @@ def record(
     now = time.time_ns()
     jumped = ended is not None and ended < started  # times of files say nothing of what came first
 
-    def one(path: str, kind: Kind) -> Input:
+    def one(path: str, kind: InputKind) -> Input:
         content = content_of(path, kind)
         stamp = stamp_of(path)
         if jumped or _not_older(stamp, started):
@@ -193,7 +193,7 @@ def record(
         return Input(path, kind, content, stamp if settled(stamp) < now else NO_STAMP)
 
     kept: list[Input] = []
-    fresh: list[tuple[str, Kind]] = []
+    fresh: list[tuple[str, InputKind]] = []
     for wanted in sorted(set(paths)):
         old = before.get(wanted)
         if old is not None and old.stamp == stamp_of(old.path):

@@ -15,7 +15,7 @@ import msgspec
 from wherry.errors import NotFound, WherryError
 from wherry.host.process import Runner
 from wherry.host.toolchain import Toolchain
-from wherry.source.inputs import Kind
+from wherry.source.inputs import InputKind
 from wherry.typed import json_decoder
 
 _CLAUSE = re.compile(rb"^\s*package\s+([A-Za-z_]\w*)", re.MULTILINE)
@@ -119,14 +119,14 @@ _ASKED = ",".join(field.encode_name for field in msgspec.structs.fields(_Package
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class PackageListing:
     """What `go list -deps` says a program is made of, on one platform."""
 
     package: str
     """Name of the root package; a program's is `main`."""
     packages: int
     uses_cgo: bool
-    paths: tuple[tuple[str, Kind], ...]
+    paths: tuple[tuple[str, InputKind], ...]
 
 
 def find_main(path: Path) -> MainPackage:
@@ -192,7 +192,7 @@ def main_packages(module: Path) -> tuple[Path, ...]:
 
 def list_inputs(
     runner: Runner, toolchain: Toolchain, package: MainPackage, flags: Sequence[str], target: Mapping[str, str]
-) -> Listing:
+) -> PackageListing:
     """Ask Go what the program is made of; name everything that may change what `go build` makes of it.
 
     Args:
@@ -222,7 +222,7 @@ def list_inputs(
         raise PackageBroken(f"{package.import_path}: {answer.words}", hint="run `go build` there to see it too")
     packages = json_decoder(_Package).decode_lines(one_a_line(answer.stdout))
     root = packages[-1]
-    return Listing(
+    return PackageListing(
         root.name,
         len(packages),
         any(entry.cgo_files for entry in packages if entry.import_path != "runtime/cgo"),
@@ -235,12 +235,12 @@ def one_a_line(stream: bytes) -> bytes:
     return stream.replace(b"\n\t", b"").replace(b"\n}", b"}")
 
 
-def _paths(packages: Iterable[_Package], toolchain: Toolchain, package: MainPackage) -> Iterator[tuple[str, Kind]]:
+def _paths(packages: Iterable[_Package], toolchain: Toolchain, package: MainPackage) -> Iterator[tuple[str, InputKind]]:
     modules: dict[str, str] = {}
     for entry in packages:
-        yield entry.dir, Kind.FOLDER
+        yield entry.dir, InputKind.FOLDER
         for name in entry.files():
-            yield os.path.join(entry.dir, name), Kind.FILE  # noqa: PTH118 - thousands of names
+            yield os.path.join(entry.dir, name), InputKind.FILE  # noqa: PTH118 - thousands of names
         for pattern in entry.embed_patterns:
             yield from _trees(entry.dir, pattern)
         if entry.module:
@@ -252,12 +252,12 @@ def _paths(packages: Iterable[_Package], toolchain: Toolchain, package: MainPack
                 yield from _shadow(entry.import_path, folder, package)
     for go_mod in modules.values():
         if go_mod:
-            yield go_mod, Kind.FILE
+            yield go_mod, InputKind.FILE
     yield from _module_files(package.module, toolchain)
     yield from _toolchain_files(toolchain)
 
 
-def _trees(folder: str, pattern: str) -> Iterator[tuple[str, Kind]]:
+def _trees(folder: str, pattern: str) -> Iterator[tuple[str, InputKind]]:
     fixed = []
     for element in pattern.removeprefix("all:").split("/"):
         if _META.search(element):
@@ -266,56 +266,56 @@ def _trees(folder: str, pattern: str) -> Iterator[tuple[str, Kind]]:
     top = os.path.join(folder, *fixed)  # noqa: PTH118 - as `_paths`
     if not os.path.isdir(top):  # noqa: PTH112
         top = os.path.dirname(top)  # noqa: PTH120
-    yield top, Kind.TREE
+    yield top, InputKind.TREE
     if top != folder or len(fixed) < len(pattern.split("/")):
         for here, below, _ in os.walk(top):
             for name in below:
-                yield os.path.join(here, name), Kind.TREE  # noqa: PTH118
+                yield os.path.join(here, name), InputKind.TREE  # noqa: PTH118
 
 
-def _between(folder: str, module: str) -> Iterator[tuple[str, Kind]]:
+def _between(folder: str, module: str) -> Iterator[tuple[str, InputKind]]:
     # A go.mod that appears between a package and its module takes the package away from it.
     if not module or not folder.startswith(module):
         return
     while len(folder) > len(module):
-        yield os.path.join(folder, "go.mod"), Kind.ABSENT  # noqa: PTH118
+        yield os.path.join(folder, "go.mod"), InputKind.ABSENT  # noqa: PTH118
         folder = os.path.dirname(folder)  # noqa: PTH120
 
 
-def _shadow(import_path: str, module: str, package: MainPackage) -> Iterator[tuple[str, Kind]]:
+def _shadow(import_path: str, module: str, package: MainPackage) -> Iterator[tuple[str, InputKind]]:
     # A folder of the main module that appears under the import path of another module's package is ambiguous.
     prefix = package.module_path + "/"
     if import_path.startswith(prefix) and Path(module) != package.module:
-        yield str(package.module / import_path.removeprefix(prefix)), Kind.FOLDER
+        yield str(package.module / import_path.removeprefix(prefix)), InputKind.FOLDER
 
 
-def _module_files(module: Path, toolchain: Toolchain) -> Iterator[tuple[str, Kind]]:
+def _module_files(module: Path, toolchain: Toolchain) -> Iterator[tuple[str, InputKind]]:
     workspace = toolchain.settings.get("GOWORK", "")
     roots = [module]
     if workspace and workspace != "off":
-        yield workspace, Kind.FILE
-        yield workspace + ".sum", Kind.FILE
+        yield workspace, InputKind.FILE
+        yield workspace + ".sum", InputKind.FILE
         roots.append(Path(workspace).parent)
         roots.extend(_workspace_modules(Path(workspace)))
     elif workspace != "off":
         for up in (module, *module.parents):
-            yield str(up / "go.work"), Kind.ABSENT
+            yield str(up / "go.work"), InputKind.ABSENT
     for root in dict.fromkeys(roots):
         for name in ("go.mod", "go.sum", "vendor/modules.txt"):
-            yield str(root / name), Kind.FILE
+            yield str(root / name), InputKind.FILE
         for replaced in _local_replacements(root / "go.mod"):
-            yield str(replaced / "go.mod"), Kind.FILE
+            yield str(replaced / "go.mod"), InputKind.FILE
 
 
-def _toolchain_files(toolchain: Toolchain) -> Iterator[tuple[str, Kind]]:
+def _toolchain_files(toolchain: Toolchain) -> Iterator[tuple[str, InputKind]]:
     goroot = Path(toolchain.settings["GOROOT"])
     for path in (Path(toolchain.program), goroot / "bin" / "go", goroot / "VERSION", goroot / "go.env"):
-        yield str(path), Kind.FILE
+        yield str(path), InputKind.FILE
     tools = Path(toolchain.settings.get("GOTOOLDIR") or goroot / "pkg" / "tool")
     for tool in ("asm", "cgo", "compile", "link"):
-        yield str(tools / tool), Kind.FILE
+        yield str(tools / tool), InputKind.FILE
     if toolchain.settings.get("GOENV", "off") not in {"", "off"}:
-        yield toolchain.settings["GOENV"], Kind.FILE
+        yield toolchain.settings["GOENV"], InputKind.FILE
 
 
 def _workspace_modules(workspace: Path) -> Iterator[Path]:

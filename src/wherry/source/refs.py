@@ -3,11 +3,11 @@
 Source: git 2.39, gitrepository-layout(5).
 """
 
-from wherry.source.inputs import Kind
+from wherry.source.inputs import InputKind
 from wherry.source.vcs import Vcs, VcsAbsent
 
 
-def ref_inputs(vcs: Vcs | VcsAbsent) -> list[tuple[str, Kind]]:
+def ref_inputs(vcs: Vcs | VcsAbsent) -> list[tuple[str, InputKind]]:
     """Name the files and folders that decide which tag a commit is near to."""
     if not isinstance(vcs, Vcs):
         return []
@@ -15,7 +15,7 @@ def ref_inputs(vcs: Vcs | VcsAbsent) -> list[tuple[str, Kind]]:
     tags = git / "refs" / "tags"
     below = [tags, *tags.rglob("*")]
     return [
-        (str(git / "packed-refs"), Kind.FILE),
-        *((str(path), Kind.FILE) for path in below if path.is_file()),
-        *((str(path), Kind.TREE) for path in below if path.is_dir() or path == tags),
+        (str(git / "packed-refs"), InputKind.FILE),
+        *((str(path), InputKind.FILE) for path in below if path.is_file()),
+        *((str(path), InputKind.TREE) for path in below if path.is_dir() or path == tags),
     ]

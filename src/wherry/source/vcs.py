@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wherry.errors import HostUnable
-from wherry.host.process import Command, Outcome, Runner, Running
+from wherry.host.process import Command, Outcome, ProcessHandle, Runner
 from wherry.source.git_status import STATUS, checked_out, git_environment
 
 _OUTSIDE = " is not in a git checkout"
@@ -76,7 +76,7 @@ class Details:
 class VcsQuery:
     """A `git status` at work."""
 
-    def __init__(self, root: Path, running: Running | VcsAbsent) -> None:
+    def __init__(self, root: Path, running: ProcessHandle | VcsAbsent) -> None:
         self._root = root
         self._running = running
 
@@ -167,14 +167,16 @@ def public_url(remote: str) -> str:
     return f"{url['scheme']}://{url['host']}{url['path'] or ''}" if url else ""
 
 
-def _start(runner: Runner, argv: tuple[str, ...], root: Path, environment: Mapping[str, str]) -> Running | VcsAbsent:
+def _start(
+    runner: Runner, argv: tuple[str, ...], root: Path, environment: Mapping[str, str]
+) -> ProcessHandle | VcsAbsent:
     try:
         return runner.start(Command(argv, root, git_environment(environment, root)))
     except HostUnable as error:
         return VcsAbsent(f"git can't be started ({error.message})")
 
 
-def _finish(running: Running | VcsAbsent | None) -> bytes:
+def _finish(running: ProcessHandle | VcsAbsent | None) -> bytes:
     if running is None or isinstance(running, VcsAbsent):
         return b""
     outcome = running.finish()

@@ -1,4 +1,4 @@
-"""Where blobs and trees rest on disk.
+"""Blobs, names and results on disk.
 
 May import: oci.
 """

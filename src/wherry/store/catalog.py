@@ -19,7 +19,7 @@ _NO_WORD = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ListedImage:
     """An image of a store under one of its names."""
 
     name: str
@@ -35,16 +35,16 @@ def pulled(image: Image) -> int:
     return sum(layer.size for layer in image.manifest.stack)
 
 
-def listings(store: LayoutFolder) -> tuple[Listing, ...]:
+def listings(store: LayoutFolder) -> tuple[ListedImage, ...]:
     """Read every image that has a name, by name; a broken one is listed with its problem."""
     return tuple(_listing(name, root, store) for name, root in sorted(store.tags().items()))
 
 
-def _listing(name: str, root: Descriptor, store: LayoutFolder) -> Listing:
+def _listing(name: str, root: Descriptor, store: LayoutFolder) -> ListedImage:
     try:
-        return Listing(name, root, images_of(store, root))
+        return ListedImage(name, root, images_of(store, root))
     except WherryError as error:
-        return Listing(name, root, (), error.message)
+        return ListedImage(name, root, (), error.message)
 
 
 def bring(store: DiskStore, source: BlobSource, roots: Mapping[str, Descriptor]) -> int:

@@ -31,7 +31,7 @@ class BlobSource(Protocol):
         """
 
 
-class Draft(Protocol):
+class BlobWriter(Protocol):
     """A blob on its way in, whose digest is known only at its end."""
 
     def write(self, chunk: bytes) -> None:
@@ -55,7 +55,7 @@ class BlobSink(Protocol):
             CannotWrite: no space, or not allowed.
         """
 
-    def draft(self) -> AbstractContextManager[Draft]:
+    def draft(self) -> AbstractContextManager[BlobWriter]:
         """Open a blob that is still being made; leaving without `commit` forgets it."""
 
 

@@ -34,7 +34,7 @@ class Opener:
         return cls(lambda _: iter(chunks))
 
 
-class How(StrEnum):
+class BlobMove(StrEnum):
     """How a blob came to be where it is."""
 
     SENT = "sent"
@@ -46,7 +46,7 @@ class How(StrEnum):
 class Mounter(Protocol):
     """A sink that can have a blob without its bytes, and refuses a document whose children it does not have."""
 
-    def upload(self, blob: Descriptor, opener: Opener, *, mount_from: str = "") -> How:
+    def upload(self, blob: Descriptor, opener: Opener, *, mount_from: str = "") -> BlobMove:
         """Store a blob that can be read again from any offset, unless it is there; tell how.
 
         Args:
@@ -185,20 +185,20 @@ class Transfer:
             self.tally.add(left=1)
             return
         match self._how(blob):
-            case How.SENT:
+            case BlobMove.SENT:
                 self.tally.add(blobs=1)
-            case How.MOUNTED:
+            case BlobMove.MOUNTED:
                 self.tally.add(mounted=1)
-            case How.THERE:
+            case BlobMove.THERE:
                 self.tally.add(there=1)
 
-    def _how(self, blob: Descriptor) -> How:
+    def _how(self, blob: Descriptor) -> BlobMove:
         if isinstance(self.sink, Mounter):
             return self.sink.upload(blob, Opener(self._opened(blob)), mount_from=self.mount_from(blob))
         if self._has(blob):
-            return How.THERE
+            return BlobMove.THERE
         self.sink.write(blob, self._opened(blob)(0))
-        return How.SENT
+        return BlobMove.SENT
 
     def _has(self, blob: Descriptor) -> bool:
         return self.sink.sound(blob) if isinstance(self.sink, SoundSink) else self.sink.has(blob)

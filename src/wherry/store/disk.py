@@ -203,10 +203,10 @@ class DiskStore(LayoutFolder):
                 self._writeback.add(Path(self.path_of(blob.digest)), blob.size)
 
     @contextmanager
-    def draft(self) -> "Iterator[DiskDraft]":
+    def draft(self) -> "Iterator[DiskBlobWriter]":
         """Open a blob that is still being made; leaving without `commit` forgets it."""
         with self.writing(), incoming(self._own, self.folder) as file:
-            yield DiskDraft(self, file)
+            yield DiskBlobWriter(self, file)
 
     def tag(self, name: str, root: Descriptor) -> None:
         """Let a name lead to a root, and make both last; whatever it led to before loses it.
@@ -385,7 +385,7 @@ class DamagedImage(WherryError):
         )
 
 
-class DiskDraft:
+class DiskBlobWriter:
     """A blob on its way in, whose digest is known only at its end."""
 
     def __init__(self, store: DiskStore, file: Incoming) -> None:

@@ -48,12 +48,12 @@ class MemoryStore:
         self.blobs[blob.digest] = bytes(received)
 
     @contextmanager
-    def draft(self) -> "Iterator[MemoryDraft]":
+    def draft(self) -> "Iterator[MemoryBlobWriter]":
         """Open a blob that is still being made."""
-        yield MemoryDraft(self)
+        yield MemoryBlobWriter(self)
 
 
-class MemoryDraft:
+class MemoryBlobWriter:
     """A blob being made in memory."""
 
     def __init__(self, store: MemoryStore) -> None:

@@ -16,7 +16,7 @@ from wherry.store.images import image_for
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class DocumentOverlay:
     """Reads from documents at hand first."""
 
     documents: Mapping[Digest, bytes]
@@ -54,7 +54,7 @@ def narrowed(
         return source, root
     document = msgspec.structs.replace(index, manifests=kept, media_type=index.media_type or root.media_type).encoded()
     new = Descriptor.of(root.media_type, document)
-    return Over({new.digest: document}, source), new
+    return DocumentOverlay({new.digest: document}, source), new
 
 
 def parse_wanted(texts: Sequence[str]) -> tuple[Platform, ...]:

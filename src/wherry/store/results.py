@@ -44,7 +44,7 @@ PRAGMA user_version = {_FORMAT};
 """
 
 
-class Record(msgspec.Struct, frozen=True):
+class StepRecord(msgspec.Struct, frozen=True):
     """One outcome: keys, what was defined, what was observed, what came of it."""
 
     definition: str
@@ -82,19 +82,19 @@ class Results:
         self._database: sqlite3.Connection | None = None
         self._turn = RLock()  # steps run on threads, and they share one connection
 
-    def latest(self, definition: str) -> Record | None:
+    def latest(self, definition: str) -> StepRecord | None:
         """Give the record last used under a definition key."""
         return self._one("WHERE definition = ? ORDER BY used DESC LIMIT 1", definition)
 
-    def find(self, definition: str, content: str) -> Record | None:
+    def find(self, definition: str, content: str) -> StepRecord | None:
         """Give the record of both keys."""
         return self._one("WHERE definition = ? AND content = ?", definition, content)
 
-    def previous(self, slot: str) -> Record | None:
+    def previous(self, slot: str) -> StepRecord | None:
         """Give the record last used in a slot, whatever its keys."""
         return self._one("WHERE slot = ? ORDER BY used DESC LIMIT 1", _text(slot))
 
-    def put(self, record: Record) -> None:
+    def put(self, record: StepRecord) -> None:
         """Remember an outcome; a cache that cannot be written is no error."""
         record = msgspec.structs.replace(record, slot=_text(record.slot))
         values = (*msgspec.structs.astuple(record)[:-1], record.result + _check_of(record))
@@ -132,7 +132,7 @@ class Results:
             self._database.close()
             self._database = None
 
-    def _one(self, condition: str, *values: str) -> Record | None:
+    def _one(self, condition: str, *values: str) -> StepRecord | None:
         statement = f"SELECT {_COLUMNS} FROM results {condition}"  # noqa: S608 - constants
         row = self._do(lambda database: database.execute(statement, values).fetchone())
         record = _record_of(row) if row else None
@@ -250,17 +250,17 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return code & 0xFF in _DAMAGED
 
 
-def _record_of(row: tuple[object, ...]) -> Record | None:
+def _record_of(row: tuple[object, ...]) -> StepRecord | None:
     """Make a record of a row; None where it is not as it was written."""
     try:
-        found = from_plain(dict(zip(Record.__struct_fields__, row, strict=True)), Record)
+        found = from_plain(dict(zip(StepRecord.__struct_fields__, row, strict=True)), StepRecord)
     except msgspec.ValidationError:
         return None
     record = msgspec.structs.replace(found, result=found.result[:-_CHECK])
     return record if found.result[-_CHECK:] == _check_of(record) else None
 
 
-def _check_of(record: Record) -> bytes:
+def _check_of(record: StepRecord) -> bytes:
     return hashlib.blake2b(msgspec.msgpack.encode(record), digest_size=_CHECK).digest()
 
 

@@ -10,7 +10,7 @@ from needs import need
 from wherry.app.build.build import OverBudget, build
 from wherry.app.build.options import DockerfileBuild, FrontEnd, GoBuild
 from wherry.app.build.result import BuildDocument
-from wherry.app.progress import Calls, Kind, Reporter
+from wherry.app.progress import Calls, EventKind, Reporter
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage
 from wherry.settings.outputs import parse_outputs
@@ -61,9 +61,9 @@ def test_both_front_ends_give_the_same_kind_of_result(session, events, capfd):
         assert (document["version"], document["frontEnd"]) == (2, result.front_end)
         assert document["images"][0]["platforms"][0]["layers"]
         assert set(document) == set(BuildDocument.__struct_encode_fields__) - {"budgets"}
-    begun = [event.name for event in events if event.kind is Kind.STEP]
+    begun = [event.name for event in events if event.kind is EventKind.STEP]
     assert [name.split()[0] for name in begun] == ["compile", "[1/1]"]
-    assert len([event for event in events if event.kind is Kind.DONE]) == len(begun)
+    assert len([event for event in events if event.kind is EventKind.DONE]) == len(begun)
     assert capfd.readouterr() == ("", "")
 
 

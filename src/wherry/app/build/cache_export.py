@@ -6,12 +6,12 @@ from pathlib import Path
 
 from wherry.app.progress import Progress
 from wherry.app.session import Session
-from wherry.build.carried import Cargo, Mounted, fields, read_cargo, take_in, write_cargo
+from wherry.build.cache_export import CacheExport, MountedCache, fields, import_records, read_export, write_export
 from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.reference import Reference
-from wherry.sandbox.crew import Crew
-from wherry.sandbox.spec import Tar
+from wherry.sandbox.client import SandboxClient
+from wherry.sandbox.spec import DiffTar
 from wherry.store.contract import BlobSource
 from wherry.store.disk import DiskStore
 from wherry.store.results import Results
@@ -25,31 +25,31 @@ def bring(session: Session, texts: Sequence[str], results: Results, progress: Pr
     """Import cache records; a cache that is missing or unreadable is reported and skipped."""
     for text, source, root, place in _found(session, texts, progress):
         try:
-            cargo = read_cargo(source, root)
+            exported = read_export(source, root)
         except WherryError as error:
             progress.warn(f"--cache-from {text}: {error.message}")
             continue
-        new = take_in(cargo, results, session.clock())
-        for layer in cargo.layers:
+        new = import_records(exported, results, session.clock())
+        for layer in exported.layers:
             if session.store.has(layer.blob):
                 continue
             if place:
                 session.store.elsewhere.note(layer.blob.digest, place)
             else:
                 session.store.write(layer.blob, source.read(layer.blob))
-        progress.line(f"cache from {text}: {new} of {len(cargo.records)} steps imported")
+        progress.line(f"cache from {text}: {new} of {len(exported.records)} steps imported")
 
 
-def bring_mounts(session: Session, texts: Sequence[str], crew: Crew, progress: Progress) -> None:
+def import_mounts(session: Session, texts: Sequence[str], client: SandboxClient, progress: Progress) -> None:
     """Fill caches of mounts that are not there yet with what a cache carries."""
     from wherry.build.caches import cache_folder
     from wherry.layer.decompress import open_layer
     from wherry.layer.tar import read_tar
 
     for _, source, root, _place in _found(session, texts, progress):
-        mounts: tuple[Mounted, ...] = ()
+        mounts: tuple[MountedCache, ...] = ()
         with suppress(WherryError):  # it is reported when the records are imported
-            mounts = read_cargo(source, root).mounts
+            mounts = read_export(source, root).mounts
         for one in mounts:
             with cache_folder(session.cache_folder / "mounts", one.name, "locked") as folder:
                 if any(folder.iterdir()):
@@ -57,12 +57,12 @@ def bring_mounts(session: Session, texts: Sequence[str], crew: Crew, progress: P
                 trash = folder.with_suffix(".trash")
                 trash.mkdir(exist_ok=True)
                 entries = read_tar(open_layer(source, one.layer.blob, one.layer.diff_id), f"cache {one.name}")
-                crew.unpack(entries, folder, trash, ())
+                client.unpack(entries, folder, trash, ())
                 trash.rmdir()
                 progress.line(f"cache mount {one.name} filled")
 
 
-def carrier(session: Session, texts: Sequence[str], progress: Progress) -> Callable[[Cargo], None] | None:
+def carrier(session: Session, texts: Sequence[str], progress: Progress) -> Callable[[CacheExport], None] | None:
     """Return what exports a build's cache to --cache-to; None without it.
 
     Raises:
@@ -72,8 +72,8 @@ def carrier(session: Session, texts: Sequence[str], progress: Progress) -> Calla
     if not places:
         return None
 
-    def carry(cargo: Cargo) -> None:
-        root = write_cargo(cargo, session.store)
+    def carry(exported: CacheExport) -> None:
+        root = write_export(exported, session.store)
         for kind, place in places:
             if kind == "registry":
                 from wherry.app.transfer import push_roots
@@ -84,31 +84,31 @@ def carrier(session: Session, texts: Sequence[str], progress: Progress) -> Calla
 
                 folder = session.cwd / place
                 export("oci", {_NAME: root}, session.store, folder, tar=False)
-                progress.line(f"cache with {len(cargo.records)} steps written to {place}")
+                progress.line(f"cache with {len(exported.records)} steps written to {place}")
 
     return carry
 
 
-def packer(texts: Sequence[str]) -> Callable[[Crew, Path, DiskStore], tuple[Mounted, ...]]:
+def packer(texts: Sequence[str]) -> Callable[[SandboxClient, Path, DiskStore], tuple[MountedCache, ...]]:
     """Return what exports cache mounts, if a `--cache-to` has `mounts=true`."""
     if not any(fields(text, _TO, "--cache-to").get("mounts") == "true" for text in texts):
-        return lambda _crew, _folder, _store: ()
+        return lambda _client, _folder, _store: ()
 
-    def pack(crew: Crew, folder: Path, store: DiskStore) -> tuple[Mounted, ...]:
-        return tuple(_packed(crew, folder, store))
+    def pack(client: SandboxClient, folder: Path, store: DiskStore) -> tuple[MountedCache, ...]:
+        return tuple(_packed(client, folder, store))
 
     return pack
 
 
-def _packed(crew: Crew, folder: Path, store: DiskStore) -> Iterator[Mounted]:
+def _packed(client: SandboxClient, folder: Path, store: DiskStore) -> Iterator[MountedCache]:
     from wherry.layer.compress import Encoding, pack_tar
 
     for base in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not (base / "name").is_file() or not (base / "0").is_dir():
             continue
-        job = Tar(task="tar", ids=crew.mapping.for_trees, folder=str(base / "0"), below=[], latest=-1)
-        with crew.tar(job) as chunks:
-            yield Mounted((base / "name").read_text(), pack_tar(chunks, Encoding("zstd", 1), store))
+        job = DiffTar(task="tar", ids=client.mapping.for_trees, folder=str(base / "0"), below=[], latest=-1)
+        with client.tar(job) as chunks:
+            yield MountedCache((base / "name").read_text(), pack_tar(chunks, Encoding("zstd", 1), store))
 
 
 def _destination(text: str) -> tuple[str, str]:

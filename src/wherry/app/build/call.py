@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 from wherry.app.budget_gate import Budgeted
 from wherry.app.build.deliver import Delivery
 from wherry.errors import InvalidUsage
-from wherry.pipeline import Request
+from wherry.pipeline import ImageRequest
 from wherry.remote import Policy
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 class Call:
     """A whole build, of either front end."""
 
-    request: Request
+    request: ImageRequest
     why: str
     """Which front end was taken, and why, as progress shows it."""
     delivery: Delivery
     policy: Policy
     """How fresh bases have to be."""
-    fallback: Request | None = None
+    fallback: ImageRequest | None = None
     """The same in the encoding that every registry reads, where `--release` chose the encoding."""
     use_cache: bool = True
     algorithms: frozenset[str] = frozenset()

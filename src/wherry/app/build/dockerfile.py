@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from wherry.app.budget_gate import Budgeted, counted_from
-from wherry.app.build.cache_export import bring, bring_mounts, carrier, packer
+from wherry.app.build.cache_export import bring, carrier, import_mounts, packer
 from wherry.app.build.call import Call, Streams
 from wherry.app.build.config import config_of
 from wherry.app.build.deliver import Delivery, check_names, check_platforms
@@ -30,9 +30,9 @@ from wherry.dockerfile.syntax import directive_of
 from wherry.errors import InvalidUsage, NotFound
 from wherry.layer.compress import Encoding
 from wherry.oci.reference import Reference, names_registry
-from wherry.plan.from_dockerfile import Packing, Request
-from wherry.plan.stage import Wishes
-from wherry.plan.stage_steps import Gather, Origin, Taking
+from wherry.plan.dockerfile import DockerfileTarget, StageLayerOptions
+from wherry.plan.ops import CopyFrom, CopyOp, CopySource
+from wherry.plan.stage import StageOptions
 from wherry.platform import Platform
 from wherry.settings.budgets import Budgets
 from wherry.settings.options import BuildOptions
@@ -103,7 +103,7 @@ def dockerfile_call(
     with ExitStack() as stack:
         contexts, images, folders = named_contexts(session, wanted.build_contexts, stack)
         request = DockerfileRequest(
-            plan=_request(session, wanted, options, source.slot, _Read(file, contexts, images, added)),
+            plan=_request(session, wanted, options, source.cache_scope, _Read(file, contexts, images, added)),
             names=names,
             machine=partial(
                 machine_of,
@@ -122,7 +122,7 @@ def dockerfile_call(
             secrets_allowed=ALLOWED in wanted.allow,
             caches=Caches(
                 bring=lambda results: bring(session, wanted.cache_from, results, progress),
-                mounts=lambda crew: bring_mounts(session, wanted.cache_from, crew, progress),
+                mounts=lambda client: import_mounts(session, wanted.cache_from, client, progress),
                 carry=carrier(session, wanted.cache_to, progress),
                 pack=packer(wanted.cache_to),
             ),
@@ -162,9 +162,11 @@ def _readable_everywhere(request: DockerfileRequest) -> DockerfileRequest:
     return replace(request, plan=replace(request.plan, packing=packing))
 
 
-def _packing(algorithm: str, level: int | None, *, rewrite: bool) -> Packing:
+def _packing(algorithm: str, level: int | None, *, rewrite: bool) -> StageLayerOptions:
     encoding = Encoding.default(algorithm) if level is None else Encoding(algorithm, level)
-    return Packing(algorithm=encoding.algorithm, level=encoding.level, encoder=encoding.encoder, rewrite=rewrite)
+    return StageLayerOptions(
+        algorithm=encoding.algorithm, level=encoding.level, encoder=encoding.encoder, rewrite=rewrite
+    )
 
 
 def _check_frontend(source: Source) -> None:
@@ -187,14 +189,16 @@ class _Read:
     added: tuple["AddedContext", ...]
 
 
-def _request(session: Session, wanted: DockerfileBuild, options: BuildOptions, slot: str, read: _Read) -> Request:
+def _request(
+    session: Session, wanted: DockerfileBuild, options: BuildOptions, cache_scope: str, read: _Read
+) -> DockerfileTarget:
     arguments = dict(arguments_of(session, wanted.build_args))
     epoch = parse_epoch(arguments.get("SOURCE_DATE_EPOCH") or session.environment.get("SOURCE_DATE_EPOCH", ""))
     if epoch is not None:
         arguments["SOURCE_DATE_EPOCH"] = str(epoch)
     here = Platform.of("linux", os.uname().machine)
     algorithm, level = encoding_for(options, wanted.outputs)
-    return Request(
+    return DockerfileTarget(
         file=read.file,
         contexts=read.contexts,
         context_images=read.images,
@@ -202,7 +206,7 @@ def _request(session: Session, wanted: DockerfileBuild, options: BuildOptions, s
         build_platform=here,
         implicit=not options.platforms,
         target=wanted.target,
-        wishes=Wishes(
+        options=StageOptions(
             arguments=arguments,
             network=wanted.network,
             hosts=wanted.hosts,
@@ -217,7 +221,7 @@ def _request(session: Session, wanted: DockerfileBuild, options: BuildOptions, s
         annotations=options.annotations or (),
         packing=_packing(algorithm, level, rewrite=any(output.rewrite_timestamp for output in wanted.outputs)),
         no_cache=frozenset(wanted.no_cache_filter),
-        slot=slot,
+        cache_scope=cache_scope,
     )
 
 
@@ -238,11 +242,11 @@ class AddedContext:
         """Open the folder that the file is in."""
         return LocalContext(self.file.parent)
 
-    def gather(self, epoch: int) -> Gather:
+    def gather(self, epoch: int) -> CopyOp:
         """Give the step; times are SOURCE_DATE_EPOCH, or 1970, as they are in images of Go modules."""
-        origin = Origin("context", self.context)
-        return Gather(
-            takings=(Taking(origin, f"/{self.file.name}", follow=True),),
+        origin = CopyFrom("context", self.context)
+        return CopyOp(
+            takings=(CopySource(origin, f"/{self.file.name}", follow=True),),
             destination=self.added.path,
             owner=f"{self.added.uid}:{self.added.gid}",
             mode=f"{self.mode:04o}",

@@ -13,32 +13,32 @@ from wherry.app.build.options import FrontEnd
 from wherry.app.build.published_values import refuse_published
 from wherry.app.build.result import BuiltImage, BuiltPlatform
 from wherry.app.build.step_notes import note_steps
-from wherry.build.carried import Cargo, Mounted
+from wherry.build.cache_export import CacheExport, MountedCache
 from wherry.build.context import LocalContext
-from wherry.build.engine import Outcome
-from wherry.build.running import Accounts, Runs
-from wherry.build.stages import Packed, StagePerformer
+from wherry.build.run import AccountReader, StepRunner
+from wherry.build.solver import StepOutcome
+from wherry.build.stages import PackedLayer, StagePerformer
 from wherry.dockerfile.errors import DockerfileError
 from wherry.errors import NotFound, WherryError
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import decode
 from wherry.oci.manifest import Index
-from wherry.plan.from_dockerfile import Planned, Request, plan_dockerfile
-from wherry.plan.stage_steps import PackTree
-from wherry.plan.steps import Plan
+from wherry.plan.dockerfile import DockerfileTarget, PlannedImages, plan_dockerfile
+from wherry.plan.graph import Plan
+from wherry.plan.ops import LayerOp
 from wherry.platform import Platform
-from wherry.sandbox.crew import Crew
+from wherry.sandbox.client import SandboxClient
 from wherry.sandbox.networks import Networks
 from wherry.sandbox.spec import Container, Emulator
+from wherry.snapshots.snapshots import Snapshots
 from wherry.store.contract import write_document
 from wherry.store.disk import DiskStore
 from wherry.store.images import read_image
 from wherry.store.results import Results
-from wherry.store.trees import Trees
 
 if TYPE_CHECKING:
-    from wherry.build.gather import Outside
+    from wherry.build.copy_sources import UrlFetcher
     from wherry.pipeline import BuildSetup
 
 
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 class Machine:
     """What this machine gives to steps."""
 
-    crew: Crew
-    trees: Trees  # type: ignore[type-arg] # the type of the unpacked entries is not used here
+    client: SandboxClient
+    trees: Snapshots  # type: ignore[type-arg] # the type of the unpacked entries is not used here
     overlay: bool
-    account: Accounts
+    account: AccountReader
     emulator: Callable[[Platform], Emulator | None]
     secrets: Mapping[str, bytes]
     agents: Mapping[str, Path]
-    outside: "Outside"
+    outside: "UrlFetcher"
     resolv_conf: bytes = b""
     network: Networks = field(default_factory=Networks)
     groups: tuple[str, ...] = ()
@@ -67,11 +67,13 @@ class Caches:
 
     bring: Callable[[Results], None] = field(default=lambda _: None)
     """Imports the records of other machines, before anything is looked up."""
-    mounts: "Callable[[Crew], None]" = field(default=lambda _: None)
+    mounts: "Callable[[SandboxClient], None]" = field(default=lambda _: None)
     """Imports the caches of mounts."""
-    carry: Callable[[Cargo], None] | None = None
+    carry: Callable[[CacheExport], None] | None = None
     """Exports the cache of this build."""
-    pack: "Callable[[Crew, Path, DiskStore], tuple[Mounted, ...]]" = field(default=lambda _crew, _folder, _store: ())
+    pack: "Callable[[SandboxClient, Path, DiskStore], tuple[MountedCache, ...]]" = field(
+        default=lambda _client, _folder, _store: ()
+    )
     """Packs the caches of mounts, to be exported too."""
 
 
@@ -79,7 +81,7 @@ class Caches:
 class DockerfileRequest:
     """An image of a Dockerfile that a user asks for."""
 
-    plan: Request
+    plan: DockerfileTarget
     names: tuple[str, ...]
     """Tags in the local store."""
     machine: Callable[[], Machine]
@@ -93,11 +95,11 @@ class DockerfileRequest:
 
     @contextmanager
     def open(self, setup: "BuildSetup", results: Results) -> Iterator["DockerfileImages"]:
-        """See `pipeline.Request`."""
+        """See `pipeline.DockerfileTarget`."""
         with ExitStack() as stack:
             machine = self.machine()
-            stack.callback(machine.crew.close)
-            self.caches.mounts(machine.crew)
+            stack.callback(machine.client.close)
+            self.caches.mounts(machine.client)
             yield DockerfileImages(setup, self, machine, results, stack)
 
 
@@ -105,7 +107,7 @@ class DockerfileRequest:
 class Trace:
     """What the images of a Dockerfile depend on."""
 
-    planned: Planned
+    planned: PlannedImages
     contexts: Mapping[str, LocalContext]
     """Those that were opened, by name."""
     asked: Mapping[str, Descriptor]
@@ -128,7 +130,7 @@ class DockerfileImages:
         self._stack = stack
         self._opened: dict[str, LocalContext] = {}
         self._named = NamedImages(setup.store, setup.remote(results))
-        self._planned: Planned | None = None
+        self._planned: PlannedImages | None = None
         self._performer: StagePerformer | None = None
 
     @property
@@ -138,7 +140,7 @@ class DockerfileImages:
         return self._performer
 
     @property
-    def planned(self) -> Planned:
+    def planned(self) -> PlannedImages:
         """The plan, with its places in the file."""
         assert self._planned is not None  # noqa: S101 - as above
         return self._planned
@@ -166,16 +168,16 @@ class DockerfileImages:
         self._performer = self._perform(self._stack.enter_context(self._machine.trees.work()))
         return self._planned.plan
 
-    def images(self, outcomes: Mapping[str, Outcome]) -> list[BuiltImage]:
+    def images(self, outcomes: Mapping[str, StepOutcome]) -> list[BuiltImage]:
         """See `pipeline.Work`."""
         platforms = tuple(
             BuiltPlatform(
                 platform=image.platform,
                 image=image,
                 own=tuple(
-                    decode(outcomes[need].result, Packed, "a layer just written").layer
+                    decode(outcomes[need].result, PackedLayer, "a layer just written").layer
                     for need in outcomes[step].step.needs
-                    if isinstance(outcomes[need].step.action, PackTree)
+                    if isinstance(outcomes[need].step.action, LayerOp)
                 ),
             )
             for step in self.planned.images.values()
@@ -189,23 +191,23 @@ class DockerfileImages:
             root = write_document(self.setup.store, media.OCI_INDEX, index.encoded())
         return [BuiltImage(names=self._request.names, title=self._request.names[0], root=root, platforms=platforms)]
 
-    def keep(self, outcomes: Mapping[str, Outcome], *, unchanged: bool) -> None:
+    def keep(self, outcomes: Mapping[str, StepOutcome], *, unchanged: bool) -> None:
         """Remember what was read and why steps were done; export the cache."""
         request = self._request.plan
         for one in self._opened.values():
             one.remember()
         if self._request.caches.carry is not None:
             packing = request.packing
-            action = PackTree(packing.algorithm, packing.level, packing.encoder)
-            cargo = self.performer.carry(outcomes, request.slot, action)
-            mounts = self._request.caches.pack(self._machine.crew, self.setup.cache / "mounts", self.setup.store)
-            self._request.caches.carry(msgspec.structs.replace(cargo, mounts=mounts))
+            action = LayerOp(packing.algorithm, packing.level, packing.encoder)
+            exported = self.performer.carry(outcomes, request.cache_scope, action)
+            mounts = self._request.caches.pack(self._machine.client, self.setup.cache / "mounts", self.setup.store)
+            self._request.caches.carry(msgspec.structs.replace(exported, mounts=mounts))
         if not unchanged:
-            note_steps(self._results, request.slot, outcomes, self.setup.clock())
+            note_steps(self._results, request.cache_scope, outcomes, self.setup.clock())
 
     def abandon(self) -> None:
         """See `pipeline.Work`."""
-        self._machine.crew.kill()
+        self._machine.client.kill()
 
     def placed(self, error: WherryError) -> WherryError:
         """Say where in the Dockerfile a step is that failed."""
@@ -242,15 +244,15 @@ class DockerfileImages:
                 gid = int(group) if group.isdecimal() else _named(machine, layers, f"0:{group}", warn)[1]
             return uid, gid
 
-        runs = Runs(
-            crew=machine.crew,
+        runs = StepRunner(
+            client=machine.client,
             accounts=machine.account,
             emulator=machine.emulator,
             secrets=machine.secrets,
             agents=machine.agents,
             caches=setup.cache / "mounts",
             said=setup.listener.printed,
-            proxies=self._request.plan.wishes.proxies,
+            proxies=self._request.plan.options.proxies,
             resolv_conf=machine.resolv_conf,
             network=machine.network,
             groups=machine.groups,
@@ -260,7 +262,7 @@ class DockerfileImages:
             store=setup.store,
             results=self._results,
             hold=hold,  # type: ignore[arg-type] # it is the trees' own
-            crew=machine.crew,
+            client=machine.client,
             stage=machine.trees.stage,
             overlay=machine.overlay,
             take=self._named.take,

@@ -11,13 +11,13 @@ from wherry.app.build.deliver import Delivery, check_names, check_platforms
 from wherry.app.build.encoding import EVERYWHERE, policy_of
 from wherry.app.build.go_request import request_of
 from wherry.app.build.go_work import GoRequest, GoRequests
-from wherry.app.build.ko import DATA, Naming, naming_of
+from wherry.app.build.ko import DATA, KoNaming, naming_of
 from wherry.app.build.options import GoBuild
-from wherry.app.build.programs import Chosen, chosen_of, door_of
+from wherry.app.build.programs import ChosenProgram, chosen_of, door_of
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage
 from wherry.oci.reference import Reference, names_registry
-from wherry.pipeline import Request
+from wherry.pipeline import ImageRequest
 from wherry.platform import Platform
 from wherry.settings.budgets import Budgets
 from wherry.settings.outputs import encoding_of
@@ -90,7 +90,7 @@ def joined_calls(calls: Iterable[Call]) -> Call:
     )
 
 
-def _requests(request: Request) -> GoRequests:
+def _requests(request: ImageRequest) -> GoRequests:
     assert isinstance(request, GoRequests)  # noqa: S101 - calls of this module have no other
     return request
 
@@ -99,12 +99,16 @@ def _readable_everywhere(request: GoRequest, released: bool) -> GoRequest:  # no
     return replace(request, algorithm=EVERYWHERE[0], level=EVERYWHERE[1]) if released else request
 
 
-def _budgeted(chosen: Chosen, request: GoRequest, *, budgets: bool) -> Budgeted:
+def _budgeted(chosen: ChosenProgram, request: GoRequest, *, budgets: bool) -> Budgeted:
     return Budgeted(chosen.service or request.names[0], chosen.budgets if budgets else Budgets(), chosen.folder)
 
 
 def _named(
-    requests: tuple[GoRequest, ...], chosen: tuple[Chosen, ...], naming: Naming, wanted: GoBuild, delivery: Delivery
+    requests: tuple[GoRequest, ...],
+    chosen: tuple[ChosenProgram, ...],
+    naming: KoNaming,
+    wanted: GoBuild,
+    delivery: Delivery,
 ) -> tuple[tuple[GoRequest, ...], Delivery]:
     """Give images the names that a repository makes; without --repo, those that wherry.toml names keep theirs."""
     said = wanted.repo or wanted.local
@@ -117,7 +121,7 @@ def _named(
     return named, replace(delivery, load=True) if naming.local else replace(delivery, push=True)
 
 
-def _ko_words(requests: tuple[GoRequest, ...], naming: Naming | None, wanted: GoBuild) -> str:
+def _ko_words(requests: tuple[GoRequest, ...], naming: KoNaming | None, wanted: GoBuild) -> str:
     """Say what was done for ko's sake without an option that asks for it."""
     words = ""
     if naming and not (wanted.repo or wanted.local):

@@ -7,13 +7,13 @@ from wherry.app.build.config import config_of
 from wherry.app.build.encoding import encoding_for
 from wherry.app.build.go_work import GoRequest
 from wherry.app.build.ko import DATA, data_of
-from wherry.app.build.programs import Chosen
+from wherry.app.build.programs import ChosenProgram
 from wherry.app.build.published_values import public_variables
 from wherry.app.published import default_name
 from wherry.app.session import Session
 from wherry.build.compile import GoFlags
 from wherry.oci.reference import Reference
-from wherry.plan.steps import AddedFile
+from wherry.plan.graph import AddedFile
 from wherry.platform import Platform
 from wherry.settings.options import BuildOptions
 from wherry.settings.outputs import Output
@@ -24,7 +24,7 @@ def request_of(
     session: Session,
     above: BuildOptions,
     platforms: tuple[Platform, ...],
-    chosen: Chosen,
+    chosen: ChosenProgram,
     *,
     stamp: bool,
     outputs: Sequence[Output],
@@ -85,7 +85,7 @@ def _added(file: Added, folder: Path) -> AddedFile:
     return AddedFile(source=source, path=file.path, mode=file.mode, uid=file.uid, gid=file.gid)
 
 
-def _debug_info(session: Session, above: BuildOptions, chosen: Chosen) -> Path | None:
+def _debug_info(session: Session, above: BuildOptions, chosen: ChosenProgram) -> Path | None:
     if above.debug_info:
         return session.cwd / above.debug_info
     return chosen.folder / chosen.options.debug_info if chosen.options.debug_info else None

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from wherry.analysis.build_secrets import judge_x_values
 from wherry.app.build.config import judge_config
 from wherry.app.build.options import FrontEnd
-from wherry.app.build.result import BuiltImage, BuiltPlatform, Program
+from wherry.app.build.result import BuiltImage, BuiltPlatform, GoProgram
 from wherry.bases import Bases
 from wherry.build.compile import GoFlags
-from wherry.build.engine import Outcome
 from wherry.build.origins import note_origins
 from wherry.build.perform import ImagePerformer
 from wherry.build.recipe import refuse_secrets
+from wherry.build.solver import StepOutcome
 from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
 from wherry.checkout import Checkout, Released, VcsFacts, rfc3339
 from wherry.errors import WherryError
@@ -28,8 +28,8 @@ from wherry.oci import media
 from wherry.oci.config import RuntimeConfig
 from wherry.oci.image import Image
 from wherry.oci.manifest import Index
-from wherry.plan.from_module import Packing, Target, plan_images
-from wherry.plan.steps import AddedFile, Plan
+from wherry.plan.go import LayerOptions, ProgramTarget, plan_images
+from wherry.plan.graph import AddedFile, Plan
 from wherry.platform import Platform, order
 from wherry.settings.values import parse_epoch
 from wherry.source import published
@@ -124,21 +124,21 @@ class GoImages:
     performer: ImagePerformer
     results: "Results"
     renewed: frozenset[str] = frozenset()
-    _targets: list[Target] = field(default_factory=list)
+    _targets: list[ProgramTarget] = field(default_factory=list)
     _plan: Plan | None = None
 
     def plan(self) -> Plan:
         """See `pipeline.Work`."""
         self._targets = [self._target(request) for request in self.requests]
-        self._plan = plan_images(self._targets, slot=str(self.requests[0].package.module))
+        self._plan = plan_images(self._targets, cache_scope=str(self.requests[0].package.module))
         return self._plan
 
-    def images(self, outcomes: Mapping[str, Outcome]) -> list[BuiltImage]:
+    def images(self, outcomes: Mapping[str, StepOutcome]) -> list[BuiltImage]:
         """See `pipeline.Work`."""
         note_origins(self.results, outcomes.values())
         return [self._finish(*pair, outcomes) for pair in zip(self.requests, self._targets, strict=True)]
 
-    def keep(self, outcomes: Mapping[str, Outcome], *, unchanged: bool) -> None:
+    def keep(self, outcomes: Mapping[str, StepOutcome], *, unchanged: bool) -> None:
         """Write the programs with their symbols."""
         del unchanged
         for request, target in zip(self.requests, self._targets, strict=True):
@@ -166,7 +166,7 @@ class GoImages:
         """See `pipeline.Work`."""
         return self.performer.looked_at
 
-    def _target(self, request: GoRequest) -> Target:
+    def _target(self, request: GoRequest) -> ProgramTarget:
         from wherry.layer.compress import Encoding
 
         encoding = (
@@ -184,7 +184,7 @@ class GoImages:
         facts = vcs.facts() if request.stamp else VcsFacts()
         flags = replace(request.flags, ldflags=vcs.expanded(request.flags.ldflags, "--ldflags")).arguments()
         created = epoch if epoch is not None else facts.committed
-        return Target(
+        return ProgramTarget(
             package=request.package,
             platforms=order(request.platforms),
             flags=(*published.FLAGS, *flags) if release else flags,
@@ -206,12 +206,12 @@ class GoImages:
             created=rfc3339(created),
             annotations={**bases.annotations(request.base), **request.annotations},
             recipe=_recipe(request, facts, epoch, encoding.encoder, remote=bases.is_remote(request.base)),
-            packing=Packing(
+            packing=LayerOptions(
                 algorithm=encoding.algorithm, level=encoding.level, encoder=encoding.encoder, mtime=epoch or 0
             ),
         )
 
-    def _finish(self, request: GoRequest, target: Target, outcomes: Mapping[str, Outcome]) -> BuiltImage:
+    def _finish(self, request: GoRequest, target: ProgramTarget, outcomes: Mapping[str, StepOutcome]) -> BuiltImage:
         platforms = tuple(self._platform(target, platform, outcomes) for platform in target.platforms)
         root = platforms[0].image.descriptor
         if len(platforms) > 1:
@@ -226,7 +226,9 @@ class GoImages:
             package=request.package.import_path,
         )
 
-    def _platform(self, target: Target, platform: Platform, outcomes: Mapping[str, Outcome]) -> BuiltPlatform:
+    def _platform(
+        self, target: ProgramTarget, platform: Platform, outcomes: Mapping[str, StepOutcome]
+    ) -> BuiltPlatform:
         from wherry.store.images import read_image
 
         manifest = descriptor_of(outcomes[target.step("assemble", platform)].result)
@@ -237,10 +239,10 @@ class GoImages:
             platform=platform,
             image=read_image(self.setup.store, manifest),
             own=tuple(layer_of(outcomes[pack].result) for pack in packs if pack in outcomes),
-            program=Program(compiled.digest, compiled.size, compiled.go, outcome.cached, outcome.seconds),
+            program=GoProgram(compiled.digest, compiled.size, compiled.go, outcome.cached, outcome.seconds),
         )
 
-    def _write_debug_info(self, request: GoRequest, target: Target, outcomes: Mapping[str, Outcome]) -> None:
+    def _write_debug_info(self, request: GoRequest, target: ProgramTarget, outcomes: Mapping[str, StepOutcome]) -> None:
         from wherry.store.files import replacing
 
         if request.debug_info is None:
@@ -251,8 +253,8 @@ class GoImages:
             place = debug_path(request.debug_info, platform, many=len(target.platforms) > 1)
             if compiled.build_id and _build_id(place) == compiled.build_id:
                 continue
-            twin = self.performer.link_twin(outcome.step, compiled)
-            with replacing(place) as copy, twin.open("rb") as source:
+            debug = self.performer.link_debug_binary(outcome.step, compiled)
+            with replacing(place) as copy, debug.open("rb") as source:
                 while chunk := source.read(1 << 20):
                     copy.write(chunk)
             place.chmod(0o755)

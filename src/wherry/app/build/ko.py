@@ -13,7 +13,7 @@ from typing import Any
 from wherry.app.build.options import GoOptions
 from wherry.app.session import Session
 from wherry.errors import InvalidSettings, InvalidUsage
-from wherry.plan.steps import AddedFile
+from wherry.plan.graph import AddedFile
 from wherry.settings.ko_yaml import FILE, KoConfig
 from wherry.settings.options import BuildOptions
 from wherry.settings.values import check_go_variable, parse_pair, parse_platforms
@@ -27,7 +27,7 @@ _LATEST = "latest"
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
+class KoNaming:
     """What images are called in a registry."""
 
     repo: str
@@ -59,7 +59,7 @@ class Naming:
         return tuple(f"{self.repository(import_path)}:{tag}" for tag in self.tags)
 
 
-def naming_of(session: Session, wanted: GoOptions) -> Naming | None:
+def naming_of(session: Session, wanted: GoOptions) -> KoNaming | None:
     """Read how images are named if no -t is given.
 
     `--repo` and `--local` say so; KO_DOCKER_REPO does where the call names no image and no other place for it. A tag
@@ -79,7 +79,7 @@ def naming_of(session: Session, wanted: GoOptions) -> Naming | None:
     repo = repo or ("" if elsewhere else session.environment.get("KO_DOCKER_REPO", ""))
     if wanted.style and not repo:
         raise InvalidUsage("-P, -B and --bare need a repository", hint="give --repo, or set KO_DOCKER_REPO")
-    return Naming(repo.rstrip("/"), wanted.style, tuple(named) or (_LATEST,)) if repo else None
+    return KoNaming(repo.rstrip("/"), wanted.style, tuple(named) or (_LATEST,)) if repo else None
 
 
 def options_for(session: Session, package: MainPackage) -> BuildOptions:

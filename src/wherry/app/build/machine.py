@@ -14,15 +14,15 @@ from wherry.host.cgroups import pids_folders
 from wherry.host.kernel import Kernel, emulation
 from wherry.host.usernet import user_network
 from wherry.platform import Platform
-from wherry.sandbox.accounts import Account, read_accounts
-from wherry.sandbox.crew import Crew
+from wherry.sandbox.accounts import ContainerUser, read_accounts
+from wherry.sandbox.client import SandboxClient
 from wherry.sandbox.ids import Mapping as Ids
 from wherry.sandbox.networks import Networks
 from wherry.sandbox.spec import Container, Emulator
-from wherry.store.trees import Trees
+from wherry.snapshots.snapshots import Snapshots
 
 if TYPE_CHECKING:
-    from wherry.build.outside import Fetcher
+    from wherry.build.urls import CachingFetcher
 
 _RESOLV = Path("/etc/resolv.conf")
 
@@ -64,10 +64,10 @@ def machine_of(
             hint="remove it: steps of other users run in a user namespace",
         )
     overlay = kernel.overlay(root=mapping.kind == "all").works and isolation != "chroot"
-    crew = Crew(mapping, refused, isolation, room_of(session))
+    client = SandboxClient(mapping, refused, isolation, room_of(session))
     return Machine(
-        crew=crew,
-        trees=Trees(session.cache_folder / "trees", crew, layer_reader(session, session.store)),
+        client=client,
+        trees=Snapshots(session.cache_folder / "trees", client, layer_reader(session, session.store)),
         overlay=overlay,
         account=_account,
         emulator=lambda platform: _emulator(session, kernel, platform),
@@ -100,13 +100,13 @@ def isolation_of(asked: str, kernel: Kernel, why: Callable[[], str]) -> tuple[st
     )
 
 
-def outside_of(session: Session, credentials: Credentials) -> "Fetcher":
+def outside_of(session: Session, credentials: Credentials) -> "CachingFetcher":
     """Give what fetches URLs."""
-    from wherry.build.outside import Fetcher
+    from wherry.build.urls import CachingFetcher
     from wherry.settings.proxies import Proxies
 
     proxies = Proxies.of(session.environment)
-    return Fetcher(
+    return CachingFetcher(
         session.cache_folder / "fetched", session.runner, session.environment, credentials, proxies.proxy_for
     )
 
@@ -116,10 +116,10 @@ def _say_of_ids(mapping: Ids, notice: Callable[[str], None]) -> None:
         notice("no subordinate IDs for this user (/etc/subuid, /etc/subgid): steps can only run as root")
 
 
-def _account(layers: Sequence[str], user: str) -> Account:
+def _account(layers: Sequence[str], user: str) -> ContainerUser:
     found = read_accounts([Path(layer) for layer in layers]).find(user)
     # The group itself is among the others too, as containerd has it since CVE-2022-36109.
-    return Account(found.uid, found.gid, tuple(dict.fromkeys((found.gid, *found.groups))), found.home)
+    return ContainerUser(found.uid, found.gid, tuple(dict.fromkeys((found.gid, *found.groups))), found.home)
 
 
 def _emulator(session: Session, kernel: Kernel, platform: Platform) -> Emulator | None:

@@ -8,7 +8,7 @@ from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.reference import Reference
-from wherry.plan.steps import TakeBase
+from wherry.plan.graph import BaseOp
 from wherry.platform import Platform
 from wherry.remote import RemoteBases
 from wherry.store.copy import copy
@@ -41,7 +41,7 @@ class NamedImages:
         """See `Images.content`."""
         return {"digest": str(self._root(name).digest)}
 
-    def take(self, action: TakeBase) -> Image:
+    def take(self, action: BaseOp) -> Image:
         """Have an image's layers where this build wants them."""
         return self.image(action.base, action.platform)
 

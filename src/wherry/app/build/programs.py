@@ -16,7 +16,7 @@ from wherry.source.module import MainPackage, NoMainPackage, find_main
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenProgram:
     """A program, and what files say of its image."""
 
     package: MainPackage
@@ -28,7 +28,7 @@ class Chosen:
     budgets: Budgets = field(default_factory=Budgets)
 
 
-def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Iterator[Chosen]:
+def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Iterator[ChosenProgram]:
     """Find the programs that a command line names; without a name the services of wherry.toml, or the one here.
 
     Raises:
@@ -38,7 +38,7 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
     if folder is None:
         for path in paths or (".",):
             package = _main(session, session.cwd, path, offline=offline)
-            yield Chosen(package, options_for(session, package), session.cwd)
+            yield ChosenProgram(package, options_for(session, package), session.cwd)
         return
     from wherry.settings.wherry_toml import Settings
 
@@ -48,13 +48,15 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
         if path in settings.services and not (session.cwd / path / "go.mod").exists():
             options = settings.resolve(path)
             package = _main(session, folder, options.package or ".", offline=offline)
-            yield Chosen(package, options, folder, path, settings.budgets_of(path))
+            yield ChosenProgram(package, options, folder, path, settings.budgets_of(path))
             continue
         package = _main(session, session.cwd, path, offline=offline)
         names = settings.services_of(os.path.relpath(package.folder, os.path.realpath(folder)))
-        yield from (Chosen(package, settings.resolve(name), folder, name, settings.budgets_of(name)) for name in names)
+        yield from (
+            ChosenProgram(package, settings.resolve(name), folder, name, settings.budgets_of(name)) for name in names
+        )
         if not names:
-            yield Chosen(package, settings.build, folder, budgets=settings.budgets)
+            yield ChosenProgram(package, settings.build, folder, budgets=settings.budgets)
 
 
 def _main(session: Session, start: Path, path: str, *, offline: bool) -> MainPackage:
@@ -70,7 +72,7 @@ def _main(session: Session, start: Path, path: str, *, offline: bool) -> MainPac
         raise NotFound(error.message.replace(str(start / path), path), hint=error.hint) from error
 
 
-def door_of(session: Session, first: Chosen, *, asked: bool) -> str:
+def door_of(session: Session, first: ChosenProgram, *, asked: bool) -> str:
     """Say which front end was chosen, and why."""
     if release := first.package.release:
         return f"{release.version}{f' ({release.query})' * (release.query != release.version)}, as published"

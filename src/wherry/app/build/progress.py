@@ -7,13 +7,13 @@ import threading
 
 from wherry.app.build.result import BuildResult
 from wherry.app.progress import Progress
-from wherry.app.progress import Step as Shown
-from wherry.build.engine import Outcome
+from wherry.app.progress import ProgressStep as Shown
+from wherry.build.solver import StepOutcome
 from wherry.pipeline import Listener
-from wherry.plan.stage_steps import Execute, Furnish, Gather
-from wherry.plan.steps import Compile, Step
+from wherry.plan.graph import CompileOp, Step
+from wherry.plan.ops import CopyOp, MkdirOp, RunOp
 
-_SHOWN = (Compile, Gather, Furnish, Execute)
+_SHOWN = (CompileOp, CopyOp, MkdirOp, RunOp)
 
 
 class BuildProgress(Listener):
@@ -33,7 +33,7 @@ class BuildProgress(Listener):
         """Report that a step is being done."""
         if not isinstance(step.action, _SHOWN):
             return
-        label = label_of(step.name) if isinstance(step.action, Execute) else ""
+        label = label_of(step.name) if isinstance(step.action, RunOp) else ""
         running = self.progress.step(step.name, label=label)
         running.__enter__()
         with self._lock:
@@ -49,14 +49,14 @@ class BuildProgress(Listener):
             else:
                 self.progress.line(f"{label_of(step)} | {line}")
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: StepOutcome) -> None:
         """Report what came of a step."""
         name = outcome.step.name
         with self._lock:
             running = self._running.pop(name, None)
         if running is not None:
             running.__exit__(None, None, None)
-        elif outcome.cached and isinstance(outcome.step.action, Gather | Furnish | Execute):
+        elif outcome.cached and isinstance(outcome.step.action, CopyOp | MkdirOp | RunOp):
             self.progress.line(f"{name}  cached")
 
     def ended(self, result: BuildResult) -> None:

@@ -11,7 +11,7 @@ from wherry.analysis.build_secrets import judge_arguments, judge_text
 from wherry.build.recipe import refuse_secrets
 from wherry.finding import Finding
 from wherry.golang.ldflags import x_values
-from wherry.plan.from_dockerfile import Planned
+from wherry.plan.dockerfile import PlannedImages
 from wherry.settings.template import names
 
 ALLOWED = "published.secret"
@@ -44,7 +44,7 @@ def _public(template: str, where: str) -> bool:
     return bool(_BETWEEN.fullmatch(_ACTION.sub("", template)))
 
 
-def refuse_published(planned: Planned, *, allowed: bool, warn: Callable[[str], None]) -> None:
+def refuse_published(planned: PlannedImages, *, allowed: bool, warn: Callable[[str], None]) -> None:
     """Judge arguments, variables, labels and history of a Dockerfile's images before a step is done.
 
     Args:
@@ -59,7 +59,7 @@ def refuse_published(planned: Planned, *, allowed: bool, warn: Callable[[str], N
         warn(warning)
 
 
-def _judged(planned: Planned) -> Iterator[Finding]:
+def _judged(planned: PlannedImages) -> Iterator[Finding]:
     reported = set()
     for word, name, value in planned.published:
         for finding in judge_arguments({name: value}, word):

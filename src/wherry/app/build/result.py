@@ -23,7 +23,7 @@ VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class GoProgram:
     """The Go program of an image's platform."""
 
     digest: str
@@ -45,7 +45,7 @@ class BuiltPlatform:
     image: Image
     own: tuple[Layer, ...]
     """Layers above the base."""
-    program: Program | None = None
+    program: GoProgram | None = None
     """None where the image is of a Dockerfile."""
 
     @property

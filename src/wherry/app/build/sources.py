@@ -15,7 +15,7 @@ from wherry.app.session import Session
 from wherry.build.context import LocalContext
 from wherry.dockerfile.ignore import read_ignore_file
 from wherry.errors import InvalidUsage, NotFound
-from wherry.plan.from_dockerfile import familiar
+from wherry.plan.dockerfile import familiar
 from wherry.plan.stage import is_git
 from wherry.source.git_address import without_credentials
 
@@ -32,7 +32,7 @@ class Source:
     context: Callable[[], LocalContext] | None
     title: str
     """The default name of the image."""
-    slot: str
+    cache_scope: str
     """What is being built, so that a miss is compared with the last build of the same."""
     read: tuple[Path, ...] = ()
     """Files that say what is built, or would if they were there."""
@@ -85,7 +85,7 @@ def _in_folder(
         path = (session.cwd / file if local else folder / file) if file else _usual(folder)
         name = file or os.path.relpath(path, session.cwd) if local else file or "Dockerfile"
         text, beside = _read(path, name), path
-    slot = f"{os.path.realpath(folder)} {name}"
+    cache_scope = f"{os.path.realpath(folder)} {name}"
     memory = _memory(session, folder) if local else None
     files = _ignore_files(folder, beside)
     settings = folder / "wherry.toml" if local else None
@@ -95,7 +95,7 @@ def _in_folder(
         text,
         lambda: LocalContext(folder, _patterns(files), memory),
         title,
-        slot,
+        cache_scope,
         read,
         settings,
         local,

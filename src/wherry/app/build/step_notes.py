@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from wherry.build.engine import Outcome
+from wherry.build.solver import StepOutcome
 from wherry.store.results import Results
 from wherry.typed import from_json
 
 
-class Noted(msgspec.Struct, frozen=True):
+class StepNote(msgspec.Struct, frozen=True):
     """What is remembered of a step for `wherry why`."""
 
     cached: bool
@@ -22,21 +22,21 @@ class Noted(msgspec.Struct, frozen=True):
     """Why it was done."""
 
 
-def note_steps(results: Results, slot: str, outcomes: Mapping[str, Outcome], now: float) -> None:
+def note_steps(results: Results, cache_scope: str, outcomes: Mapping[str, StepOutcome], now: float) -> None:
     """Remember why each step was done."""
-    before = noted_steps(results, slot)
+    before = noted_steps(results, cache_scope)
     steps = {}
     for name, outcome in outcomes.items():
         if outcome.cached and name in before:
             steps[name] = msgspec.structs.replace(before[name], cached=True)
         elif outcome.cached:
-            steps[name] = Noted(cached=True, missed=0.0, seconds=0.0, reasons=())
+            steps[name] = StepNote(cached=True, missed=0.0, seconds=0.0, reasons=())
         else:
-            steps[name] = Noted(cached=False, missed=now, seconds=outcome.seconds, reasons=outcome.reasons)
-    results.put_fact(f"steps of {slot}", msgspec.json.encode(steps).decode())
+            steps[name] = StepNote(cached=False, missed=now, seconds=outcome.seconds, reasons=outcome.reasons)
+    results.put_fact(f"steps of {cache_scope}", msgspec.json.encode(steps).decode())
 
 
-def noted_steps(results: Results, slot: str) -> dict[str, Noted]:
+def noted_steps(results: Results, cache_scope: str) -> dict[str, StepNote]:
     """Give what is remembered of a build's steps, in their order."""
-    known = results.fact(f"steps of {slot}")
-    return from_json(known, dict[str, Noted]) if known else {}
+    known = results.fact(f"steps of {cache_scope}")
+    return from_json(known, dict[str, StepNote]) if known else {}

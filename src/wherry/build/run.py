@@ -1,0 +1,393 @@
+"""RUN: a step's program, in a container that is Docker's to it.
+
+Its network is this machine's, or none. Secrets reach it through memory alone, and never what it prints.
+
+Source: Dockerfile reference, "RUN"; BuildKit 0.34's behaviour for what it leaves open: the hosts file, the mount of an
+agent, what a cache begins with.
+"""
+
+import os
+import selectors
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Protocol
+
+from wherry.build.caches import begun, cache_folder
+from wherry.errors import InvalidUsage, WherryError
+from wherry.host.usernet import loopback_hosts
+from wherry.plan.image_config import go_quoted
+from wherry.plan.ops import RunOp, StepMount
+from wherry.platform import Platform
+from wherry.sandbox.accounts import ContainerUser
+from wherry.sandbox.capabilities import DOCKERS
+from wherry.sandbox.client import Job, SandboxClient
+from wherry.sandbox.networks import Networks
+from wherry.sandbox.spec import Container, Emulator, Group, Mount
+
+HOSTNAME = "buildkitsandbox"
+"""What the machine of a step is called, as in BuildKit: builds that write it down give the same."""
+_MOST_PROCESSES = 16384
+_NPROC = 6  # RLIMIT_NPROC
+_TICK = 0.5
+_UNREACHED = "is on this machine's loopback, which steps can't reach from a network of their own"
+_OPENS = "--network host --allow network.host"
+_LONGEST_LINE = 1 << 14
+_LIMITS = {
+    "core": 4, "cpu": 0, "data": 2, "fsize": 1, "locks": 10, "memlock": 8, "msgqueue": 12, "nice": 13, "nofile": 7,
+    "nproc": 6, "rss": 5, "rtprio": 14, "rttime": 15, "sigpending": 11, "stack": 3,
+}  # fmt: skip
+"""Numbers of limits (Linux, include/uapi/asm-generic/resource.h)."""
+
+
+class StepFailed(WherryError):
+    """A step's program ended with another code than 0."""
+
+    exit_code = 1
+
+    def __init__(self, argv: Sequence[str], code: int, words: str) -> None:
+        super().__init__(
+            f"process {go_quoted(' '.join(argv))} did not complete successfully: exit code: {code}{words}",
+            hint="what it printed is above; `--debug-shell` opens a shell where it stopped",
+        )
+        self.code = code
+
+
+class DiskNearlyFull(WherryError):
+    """The disk is nearly full."""
+
+    exit_code = 74  # EX_IOERR
+
+
+class AccountReader(Protocol):
+    """Whoever reads a rootfs's accounts."""
+
+    def __call__(self, layers: Sequence[str], user: str) -> ContainerUser:
+        """Find whom a text means.
+
+        Raises:
+            WherryError: nobody.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class MountedStack:
+    """A stack that a step mounts, or that a cache of it begins with."""
+
+    layers: Sequence[str]
+    key: str
+    """Of what is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRoot:
+    """Where a step runs."""
+
+    layers: Sequence[str]
+    mounted: Sequence["MountedStack"]
+    """Each stack that it mounts or that a cache begins with, in order."""
+    writable: Path
+    stage: Path
+    overlay: bool
+
+
+@dataclass
+class StepRunner:
+    """Runs steps."""
+
+    client: SandboxClient
+    accounts: AccountReader
+    emulator: Callable[[Platform], Emulator | None]
+    """How a platform's programs run here; None: by themselves.
+
+    Raises:
+        HostUnable: they can't.
+    """
+    secrets: Mapping[str, bytes]
+    agents: Mapping[str, Path]
+    """Sockets of ssh agents, by name."""
+    caches: Path
+    """Where caches of mounts are kept."""
+    said: Callable[[str, str], None]
+    """Told what a step prints: the step, and a line."""
+    proxies: tuple[tuple[str, str], ...] = ()
+    resolv_conf: bytes = b""
+    network: Networks = field(default_factory=Networks)
+    groups: tuple[str, ...] = ()
+    """Folders in which control groups that limit processes may be made, best first."""
+    floor: int = 256 << 20
+    """Bytes that have to stay free on the disk."""
+    failed: Callable[[Container, int], None] = field(default=lambda _job, _code: None)
+    """Called where a step's program failed, while its files are still there."""
+    noticed: set[str] = field(default_factory=set)
+
+    def reads(self, action: RunOp) -> dict[str, str]:
+        """Name what a step reads beside its rootfs and definition: nothing that may change unseen counts."""
+        del action
+        return {}
+
+    def run(self, name: str, action: RunOp, where: RunRoot) -> None:
+        """Run a step to its end.
+
+        Raises:
+            StepFailed: its program did not end well.
+            WherryError: it can't be run.
+        """
+        with ExitStack() as stack:
+            job = self._job(action, where, stack)
+            if job["network"] == "own":
+                for variable, host in loopback_hosts(job["environment"]):
+                    self.notice(name, f"{variable}: {host} {_UNREACHED}; if steps need it: {_OPENS}")
+            code, words = self._attend(name, job)
+            if code:
+                self.failed(job, code)
+                raise StepFailed(action.argv, code, words)
+
+    def notice(self, name: str, words: str) -> None:
+        """Tell what a person should know of how steps run; once."""
+        if words not in self.noticed:
+            self.noticed.add(words)
+            self.said(name, words)
+
+    def _job(self, action: RunOp, where: RunRoot, stack: ExitStack) -> Container:
+        account = self.accounts(where.layers, action.user)
+        emulator = self.emulator(action.platform)
+        mapping = self.client.mapping
+        ids = mapping.for_user(account.uid, account.gid)
+        if emulator is not None:  # registered in a namespace that only this step has
+            ids = mapping.nested or ids
+        inside = mapping.kind != "all" or emulator is not None
+        environment = {**dict(self.proxies), "HOME": account.home, **dict(action.environment)}
+        stacks = iter(where.mounted)
+        mounts = [*self._provided(action)]
+        for mount in action.mounts:
+            if mount.kind == "secret":
+                mounts += self._secret(mount, environment)
+            else:
+                mounts += self._mounts(mount, stacks, environment, stack, where)
+        limits = [(_NPROC, _MOST_PROCESSES, _MOST_PROCESSES)]
+        limits += [(_limit(name), soft, hard) for name, soft, hard in action.limits]
+        network = self.network.mode(action.network)
+        return Container(
+            task="run",
+            ids=ids if inside else None,
+            stage=str(where.stage),
+            layers=list(where.layers),
+            overlay=where.overlay,
+            read_only=False,
+            argv=list(action.argv),
+            environment={key: value for key, value in environment.items() if key and "\0" not in key + value},
+            folder=action.folder,
+            uid=account.uid,
+            gid=account.gid,
+            groups=list(account.groups),
+            hostname=HOSTNAME,
+            volumes=[],
+            emulator=emulator,
+            terminal=False,
+            writable=str(where.writable),
+            own_tmp=False,
+            mounts=mounts,
+            privileges="all" if action.privileged else "usual",
+            capabilities=list(DOCKERS),
+            no_new_privileges=False,
+            seccomp="usual",
+            socketcall=action.platform.architecture == "386",
+            network=network,
+            uplink=self.network.uplink if network == "own" else None,
+            shared=self.network.reason,
+            processes=self._processes(limits, asked="nproc" in [name for name, _, _ in action.limits]),
+            shm=action.shm or 64 << 20,
+            limits=limits,
+        )
+
+    def _processes(self, limits: Sequence[tuple[int, int, int]], *, asked: bool) -> Group | None:
+        """Limit processes by a control group too where root runs steps: no other limit holds for root."""
+        if self.client.mapping.kind != "all":
+            return None
+        most = [hard for number, _, hard in limits if number == _NPROC][-1]
+        return Group(parents=list(self.groups), most=most, required=asked) if most >= 0 else None
+
+    def _provided(self, action: RunOp) -> Iterator[Mount]:
+        hosts = f"127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+        hosts += "".join(f"{address}\t{name}\n" for name, address in action.hosts)
+        yield _mount("content", "/etc/hosts", content=hosts.encode(), mode=0o644, provided=True)
+        if self.resolv_conf:
+            yield _mount("content", "/etc/resolv.conf", content=self.resolv_conf, mode=0o644, provided=True)
+
+    def _mounts(
+        self,
+        mount: StepMount,
+        stacks: Iterator[MountedStack],
+        environment: dict[str, str],
+        stack: ExitStack,
+        where: RunRoot,
+    ) -> Iterator[Mount]:
+        match mount.kind:
+            case "stack":
+                yield _mount(
+                    "stack",
+                    mount.target,
+                    layers=list(next(stacks).layers),
+                    inner=mount.source,
+                    read_only=mount.read_only,
+                )
+            case "tmpfs":
+                yield _mount("tmpfs", mount.target, size=mount.size, mode=0o1777)
+            case "content":
+                yield _mount(
+                    "content",
+                    mount.target,
+                    content=mount.content.encode(errors="surrogateescape"),
+                    mode=0o755,
+                    read_only=True,
+                )
+            case "cache":
+                yield self._cache(mount, next(stacks) if mount.stack else None, stack, where)
+            case "ssh":
+                agent = self.agents.get(mount.name)
+                if agent is None and mount.required:
+                    raise InvalidUsage(
+                        f"RUN --mount=type=ssh: no agent is called {mount.name}",
+                        hint=f"hand one over with --ssh {mount.name}[=SOCKET]",
+                    )
+                if agent is not None:
+                    target = mount.target or "/run/buildkit/ssh_agent.0"
+                    environment.setdefault("SSH_AUTH_SOCK", target)
+                    yield _mount("folder", target, source=str(agent.parent), inner=agent.name)
+
+    def _cache(self, mount: StepMount, begins: MountedStack | None, stack: ExitStack, where: RunRoot) -> Mount:
+        """Have a cache; one that begins with other files than another is another, as for BuildKit."""
+        name = mount.name if begins is None else f"{mount.name} of {begins.key}"
+        folder = stack.enter_context(cache_folder(self.caches, name, mount.sharing))
+        inner, mode = "/", mount.mode if mount.mode is not None else 0o755
+        given = mount.source == "/" and (mount.mode, mount.uid, mount.gid) != (None, None, None)
+        if begins is not None and not given:
+            mode = 0  # it has that of what it begins with
+            folder, inner = begun(self.client, folder, begins.layers, mount.source, where.stage)
+        return _mount(
+            "folder", mount.target, source=str(folder), inner=inner, read_only=mount.read_only, mode=mode,
+            uid=mount.uid or 0, gid=mount.gid or 0,
+        )  # fmt: skip
+
+    def _secret(self, mount: StepMount, environment: dict[str, str]) -> Iterator[Mount]:
+        content = self.secrets.get(mount.name)
+        if content is None:
+            if mount.required:
+                raise InvalidUsage(
+                    f"RUN --mount=type=secret: no secret is called {mount.name}",
+                    hint=f"hand it over with --secret id={mount.name},src=FILE",
+                )
+            return
+        if mount.variable is not None:
+            environment[mount.variable or mount.name] = content.decode(errors="surrogateescape")
+        if mount.target:
+            yield _mount(
+                "content", mount.target, content=content, read_only=True,
+                mode=mount.mode if mount.mode is not None else 0o400, uid=mount.uid or 0, gid=mount.gid or 0,
+            )  # fmt: skip
+
+    def _attend(self, name: str, job: Container) -> tuple[int, str]:
+        """Stay with a step until it ends; give its code, and what a person should know of it."""
+        read, write = os.pipe()
+        with os.fdopen(read, "rb", buffering=0) as output:
+            try:
+                context = self.client.at_work(job, out=write, err=write)
+                running = context.__enter__()
+            finally:
+                os.close(write)
+            try:
+                _Attendant(self, name, running, output, Path(job["writable"])).attend()
+            finally:
+                context.__exit__(None, None, None)
+        assert running.code is not None  # noqa: S101 - it has ended
+        return running.code, ""
+
+
+class _Attendant:
+    """Whoever stays with a step."""
+
+    def __init__(self, runs: StepRunner, name: str, running: Job, output: IO[bytes], disk: Path) -> None:
+        self._runs = runs
+        self._name = name
+        self._running = running
+        self._output = output
+        self._disk = disk
+        self._line = b""
+        self._masks = [secret for secret in (value.strip() for value in runs.secrets.values()) if secret]
+
+    def attend(self) -> None:
+        """Stay until it ended and all that it printed was told."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._output, selectors.EVENT_READ)
+            selector.register(self._running.line, selectors.EVENT_READ)
+            self._running.frames.close()
+            looked = time.monotonic()
+            running = True
+            while running:
+                ready = {key.fileobj for key, _ in selector.select(_TICK)}
+                if self._output in ready and not self._hear():
+                    selector.unregister(self._output)
+                if self._running.line in ready:
+                    running = self._listen()
+                if time.monotonic() - looked > _TICK:
+                    looked = time.monotonic()
+                    self._check_disk()
+        self._drain()
+        self._running.wait()
+
+    def _listen(self) -> bool:
+        event = self._running.hear()
+        if event is not None and "notice" in event:
+            self._runs.notice(self._name, event["notice"])
+        return event is not None
+
+    def _drain(self) -> None:
+        """Hear what is left in the pipe; nobody writes to it any more."""
+        os.set_blocking(self._output.fileno(), False)
+        with suppress(BlockingIOError):
+            while self._hear():
+                pass
+        self._tell(b"", whole=True)
+
+    def _hear(self) -> bool:
+        chunk = self._output.read(1 << 16)
+        if chunk is None:
+            raise BlockingIOError
+        self._tell(chunk, whole=False)
+        return bool(chunk)
+
+    def _tell(self, chunk: bytes, *, whole: bool) -> None:
+        *lines, self._line = (self._line + chunk).split(b"\n")
+        if whole or len(self._line) > _LONGEST_LINE:
+            lines, self._line = [*lines, *([self._line] if self._line else [])], b""
+        for line in lines:
+            for mask in self._masks:
+                line = line.replace(mask, b"****")  # noqa: PLW2901 - masked one after the other
+            shown = line.rstrip(b"\r").rpartition(b"\r")[2]  # of a line that was written over, what stood last
+            self._runs.said(self._name, shown.decode(errors="replace"))
+
+    def _check_disk(self) -> None:
+        if shutil.disk_usage(self._disk).free < self._runs.floor:
+            self._running.close()
+            raise DiskNearlyFull(
+                f"{self._disk.parent}: less than {self._runs.floor >> 20} MB are free, so the step was ended",
+                hint="free some space (`wherry gc` deletes what no name leads to), or name another --cache",
+            )
+
+
+def _mount(kind: str, destination: str, **values: object) -> Mount:
+    usual: Mount = {
+        "kind": kind, "destination": destination, "read_only": False, "content": b"", "source": "", "layers": [],
+        "inner": "/", "mode": 0, "uid": 0, "gid": 0, "size": 0, "provided": False,
+    }  # fmt: skip
+    return {**usual, **values}  # type: ignore[typeddict-item] # names of its own
+
+
+def _limit(name: str) -> int:
+    if name not in _LIMITS:
+        raise InvalidUsage(f"--ulimit {name}: no such limit", hint=f"name one of {', '.join(_LIMITS)}")
+    return _LIMITS[name]

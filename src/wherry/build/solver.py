@@ -1,0 +1,251 @@
+"""Steps in order of need, side by side, cached by key; and why a step missed.
+
+The engine knows nothing of Go or layers: a `StepExecutor` that it is handed looks at what steps read and does them.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from wherry.errors import WherryError
+from wherry.plan.graph import VALUES, Plan, Step, key_of
+from wherry.source.git_address import without_credentials
+from wherry.store.locks import alone
+from wherry.store.results import Results, StepRecord
+from wherry.typed import from_msgpack
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedInputs:
+    """What a step reads, as it is now."""
+
+    key: str
+    """The content key: a hash of each thing read and what was in it."""
+    observed: bytes
+    """The same in the form the performer wants back next time, with whatever makes the next look cheap."""
+    worth_keeping: bool = False
+    """Whether `observed` has become cheaper to check than the record's."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What came of a step: cached or done now, its result, and why it was not cached."""
+
+    step: Step
+    cached: bool
+    result: bytes
+    key: str
+    observed: bytes | None = None
+    """What it read, in the performer's form; None where that is not known, so that it is done each time."""
+    seconds: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+
+class StepExecutor(Protocol):
+    """Whoever can do steps."""
+
+    def look(self, step: Step, needs: Mapping[str, StepOutcome], known: StepRecord | None) -> ObservedInputs | None:
+        """Look at what a step reads now; None where that is known only after doing it.
+
+        Args:
+            step: the step.
+            needs: outcomes of what it needs.
+            known: the record last used under the step's definition.
+        """
+
+    def holds(self, step: Step, result: bytes) -> bool:
+        """Tell whether what a result names is still there."""
+
+    def do(
+        self, step: Step, needs: Mapping[str, StepOutcome], known: StepRecord | None
+    ) -> tuple[bytes, ObservedInputs | None]:
+        """Do a step; give its result and what it has read (None: it must not be cached)."""
+
+    def explain(self, step: Step, known: StepRecord, seen: ObservedInputs | None) -> tuple[str, ...]:
+        """Say in words what differs between a record and what is read now; empty where nothing does."""
+
+
+@dataclass
+class Solver:
+    """Carries plans out."""
+
+    results: Results
+    locks: Path
+    """Folder of lock files: equal steps in flight are joined, across processes too."""
+    performer: StepExecutor
+    threads: int = 2
+    use_cache: bool = True
+    clock: Callable[[], float] = time.time
+    finished: Callable[[StepOutcome], None] = field(default=lambda _: None)
+    began: Callable[[Step], None] = field(default=lambda _: None)
+    """Told of a step that is not cached, before it is done."""
+    abandon: Callable[[], None] = field(default=lambda: None)
+    """Called once a plan has failed: ends what is at work."""
+    renewed: frozenset[str] = frozenset()
+    """Steps that are done whether or not they are cached."""
+
+    def lookup(self, plan: Plan) -> dict[str, StepOutcome] | None:
+        """Give every outcome if all are cached: the path of "nothing changed", on one thread."""
+        outcomes: dict[str, StepOutcome] = {}
+        for step in plan.steps:
+            with _blamed(step):
+                found = self._cached(plan, step, outcomes)
+            if found is None:
+                return None
+            outcomes[step.name] = found
+        return outcomes
+
+    def run(self, plan: Plan) -> dict[str, StepOutcome]:
+        """Do what is not cached; the first error ends the plan once the running steps have ended."""
+        outcomes: dict[str, StepOutcome] = {}
+        waiting = list(plan.steps)
+        running: dict[Future[StepOutcome], Step] = {}
+        with ThreadPoolExecutor(self.threads) as pool:
+            try:
+                while waiting or running:
+                    for step in [step for step in waiting if all(need in outcomes for need in step.needs)]:
+                        waiting.remove(step)
+                        running[pool.submit(self._one, plan, step, dict(outcomes))] = step
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        outcomes[running.pop(future).name] = future.result()
+                        self.finished(future.result())
+            except BaseException:
+                self.abandon()
+                pool.shutdown(cancel_futures=True)
+                raise
+        return outcomes
+
+    def _one(self, plan: Plan, step: Step, outcomes: Mapping[str, StepOutcome]) -> StepOutcome:
+        with _blamed(step):
+            if found := self._cached(plan, step, outcomes):
+                return found
+            with alone(self._lock(step)):
+                if found := self._cached(plan, step, outcomes):
+                    return found
+                return self._do(plan, step, outcomes)
+
+    def _do(self, plan: Plan, step: Step, outcomes: Mapping[str, StepOutcome]) -> StepOutcome:
+        defined = step.definition()
+        definition = key_of(defined)
+        known = self.results.latest(definition) or self.results.previous(_slot(plan, step))
+        began = self.clock()
+        self.began(step)
+        result, seen = self.performer.do(step, outcomes, known)
+        content = seen.key if seen else ""
+        if seen:
+            self._keep(plan, step, defined, content, seen.observed, result)
+        reasons = self._reasons(step, defined, known, seen)
+        return StepOutcome(
+            step,
+            cached=False,
+            result=result,
+            key=f"{definition}{content}",
+            observed=seen.observed if seen else None,
+            seconds=self.clock() - began,
+            reasons=reasons,
+        )
+
+    def _cached(self, plan: Plan, step: Step, outcomes: Mapping[str, StepOutcome]) -> StepOutcome | None:
+        if not self.use_cache or step.name in self.renewed:
+            return None
+        defined = step.definition()
+        definition = key_of(defined)
+        latest = self.results.latest(definition)
+        seen = self.performer.look(step, outcomes, latest)
+        if seen is None:
+            return None
+        content = seen.key
+        record = latest if latest and latest.content == content else self.results.find(definition, content)
+        if record is None or not self.performer.holds(step, record.result):
+            return None
+        if seen.worth_keeping or record is not latest:
+            self._keep(plan, step, defined, content, seen.observed, record.result)
+        return StepOutcome(
+            step, cached=True, result=record.result, key=f"{definition}{content}", observed=seen.observed
+        )
+
+    def _keep(
+        self, plan: Plan, step: Step, defined: Mapping[str, str], content: str, observed: bytes, result: bytes
+    ) -> None:
+        self.results.put(
+            StepRecord(
+                definition=key_of(defined),
+                content=content,
+                slot=_slot(plan, step),
+                used=self.clock(),
+                defined=_packed(defined),
+                observed=observed,
+                result=result,
+            )
+        )
+
+    def _lock(self, step: Step) -> Path:
+        self.locks.mkdir(parents=True, exist_ok=True)
+        place = self.locks / key_of(step.definition())[:32]
+        with suppress(OSError):
+            place.rmdir()  # a folder in a lock's place is nobody's
+        return place
+
+    def _reasons(
+        self, step: Step, defined: Mapping[str, str], known: StepRecord | None, seen: ObservedInputs | None
+    ) -> tuple[str, ...]:
+        if not self.use_cache or step.name in self.renewed:
+            return ("the cache was not asked (--no-cache)",)
+        if known is None:
+            return ("built here for the first time",)
+        before: dict[str, str] = from_msgpack(known.defined, dict[str, str])
+        now = {name: _shown(value) for name, value in defined.items()}
+        changed = tuple(changes(before, now))
+        return changed or self.performer.explain(step, known, seen) or ("what it made is no longer there",)
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    """Say field by field what differs between two definitions."""
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old == new or name.endswith(".count"):
+            continue
+        old, new = (None if text is None else without_credentials(text) for text in (old, new))
+        if name == VALUES:
+            yield f"{name} changed"
+        elif old is None:
+            yield f"{name} is new: {new}"
+        elif new is None:
+            yield f"{name} is gone (was {old})"
+        else:
+            yield f"{name} changed: {old} → {new}"
+
+
+@contextmanager
+def _blamed(step: Step) -> Iterator[None]:
+    """Have an error say which step it is of."""
+    try:
+        yield
+    except WherryError as error:
+        error.step = error.step or step.name
+        raise
+
+
+def _slot(plan: Plan, step: Step) -> str:
+    """Name a step's place: of a Dockerfile's, its stage and number, so that one with other words is compared too."""
+    label, bracket, _ = step.name.partition("] ")
+    return f"{plan.cache_scope} {label if bracket and label.startswith('[') else step.name}"
+
+
+def _packed(defined: Mapping[str, str]) -> bytes:
+    """Write fields down for people who ask why a step missed; bytes that are no UTF-8 are shown in hexadecimal."""
+    try:
+        return msgspec.msgpack.encode(defined)
+    except UnicodeEncodeError:
+        return msgspec.msgpack.encode({name: _shown(value) for name, value in defined.items()})
+
+
+def _shown(text: str) -> str:
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")

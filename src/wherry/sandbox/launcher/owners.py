@@ -1,0 +1,137 @@
+"""What a layer's files have beside their bytes: owners, modes, attributes; as far as the sandbox's ids go."""
+
+import errno
+import os
+import stat
+
+from wherry.sandbox.layer_stack import OPAQUE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.sandbox.spec import FileOwner, Frame, Ids
+
+_NOBODY = 65534
+OWNER = "user.wherry.owner"
+"""Keeps `uid:gid` beside a file where the disk can't say whose it is: there is one id only."""
+
+
+class OwnerWriter:
+    """Gives files what their entries say."""
+
+    def __init__(self, ids: "Ids | None") -> None:
+        """Take the ids there are; None: all."""
+        self._ids = ids
+        self._kept = ids is None or not ids["single"]
+
+    def describe(self, opened: int, frame: "Frame") -> None:
+        """Give an open file or folder its owner, mode and attributes; what is the overlay's own is not taken over."""
+        if self._kept:
+            os.fchown(opened, *self._of(frame))
+        else:
+            _note(f"/proc/self/fd/{opened}", frame["uid"], frame["gid"])
+        os.fchmod(opened, frame["mode"])
+        for name, value in frame["attributes"].items():
+            if name.startswith("user.") and not name.startswith("user.overlay."):
+                _set_attribute(opened, name, value)
+
+    def own(self, folder: int, name: str, frame: "Frame") -> None:
+        """Give a link or pipe its owner."""
+        if self._kept:
+            os.chown(name, *self._of(frame), dir_fd=folder, follow_symlinks=False)
+
+    def own_open(self, opened: int, owner: "FileOwner") -> None:
+        """Give an open file its owner."""
+        if self._kept:
+            try:
+                os.fchown(opened, owner["uid"], owner["gid"])
+            except OSError as error:
+                raise _not_ours(error, owner, "") from error
+        else:
+            _note(f"/proc/self/fd/{opened}", owner["uid"], owner["gid"])
+
+    def own_name(self, folder: int, name: str, owner: "FileOwner", *, link: bool = False) -> None:
+        """Give what is at a path its owner, which has to be one of ours.
+
+        Raises:
+            OSError: it is none.
+        """
+        uid, gid = owner["uid"], owner["gid"]
+        if not self._kept:
+            if not link:
+                _note(f"/proc/self/fd/{folder}/{name}", uid, gid)
+            return
+        try:
+            os.chown(name or ".", uid, gid, dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            raise _not_ours(error, owner, name) from error
+
+    def resemble(self, opened: int, status: os.stat_result) -> None:
+        """Give an open file or folder the owner and mode of another."""
+        if self._kept:
+            os.fchown(opened, status.st_uid, status.st_gid)
+        os.fchmod(opened, stat.S_IMODE(status.st_mode))
+
+    def _of(self, frame: "Frame") -> tuple[int, int]:
+        if self._ids is None:
+            return frame["uid"], frame["gid"]
+        return _mapped(frame["uid"], self._ids["uids"]), _mapped(frame["gid"], self._ids["gids"])
+
+
+def _not_ours(error: OSError, owner: "FileOwner", name: str) -> OSError:
+    if error.errno != errno.EINVAL:
+        return error
+    whose = f"{owner['uid']}:{owner['gid']}"
+    problem = f"{whose} is no user and group that this user may have; /etc/subuid and /etc/subgid say which"
+    return OSError(errno.EINVAL, problem, f"/{name}")
+
+
+def read_owner(root: int, path: str, status: os.stat_result) -> tuple[int, int]:
+    """Tell whose a file is, be it by a note beside it."""
+    if status.st_uid == 0 and status.st_gid == 0 and not stat.S_ISLNK(status.st_mode):
+        try:
+            uid, _, gid = os.getxattr(f"/proc/self/fd/{root}/{path}", OWNER, follow_symlinks=False).partition(b":")
+            return int(uid), int(gid)
+        except (OSError, ValueError):
+            pass
+    return status.st_uid, status.st_gid
+
+
+def _note(path: str, uid: int, gid: int) -> None:
+    if (uid, gid) != (0, 0):
+        _set_attribute_at(path, OWNER, b"%d:%d" % (uid, gid))
+
+
+def hide_below(folder: int) -> None:
+    """Let an open folder hide those at its path in the layers below.
+
+    Raises:
+        OSError: the disk keeps no such mark.
+    """
+    try:
+        os.setxattr(folder, OPAQUE, b"y")
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        problem = "the disk of the cache keeps no user attributes, which deleted folders need"
+        raise OSError(error.errno, problem) from error
+
+
+def _mapped(number: int, runs: "list[tuple[int, int, int]]") -> int:
+    """Give an id that the sandbox has: the one asked for, else nobody's, else root's."""
+    for wanted in (number, _NOBODY):
+        if any(inside <= wanted < inside + count for inside, _, count in runs):
+            return wanted
+    return 0
+
+
+def _set_attribute(opened: int, name: str, value: bytes) -> None:
+    _set_attribute_at(f"/proc/self/fd/{opened}", name, value)
+
+
+def _set_attribute_at(path: str, name: str, value: bytes) -> None:
+    """Set an attribute, where the disk keeps any."""
+    try:
+        os.setxattr(path, name, value)
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.ENOSPC, errno.E2BIG):
+            raise

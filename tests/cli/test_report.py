@@ -11,6 +11,7 @@ from built_images import file, put_layers
 from cli_shell import Shell
 from gobuild import PRINT, go_binary
 from size_documents import small
+from wherry.errors import InvalidUsage
 
 
 @pytest.fixture
@@ -93,3 +94,35 @@ def test_of_an_image(wherry, tmp_path):
     assert tree["bytes"][0] == program.stat().st_size + 11
     assert str(tree["types"]).startswith("rl")
     assert "b" in tree["types"]
+
+
+def test_a_page_has_a_name_of_its_own(wherry, tmp_path):
+    """Without --html the page is named after its subject; it replaces a page, and no other file."""
+    wherry("report", "--from", "size.json")
+    wherry("report", "--from", "size.json")
+    assert "net/http" in tree_in(tmp_path / "api-dev.html")["names"]
+
+    wherry.write("api-dev.html", "mine")
+    wherry("report", "--from", "size.json", code=InvalidUsage.exit_code)
+    assert (tmp_path / "api-dev.html").read_text() == "mine"
+
+
+def test_compares_with_a_document(wherry, tmp_path):
+    """--against shows what changed since another document."""
+    old = msgspec.structs.replace(small(), name="api:old")
+    wherry.write("old.json", msgspec.json.encode(old).decode())
+    wherry("report", "--from", "size.json", "--against", "old.json")
+    tree = tree_in(tmp_path / "api-old-to-api-dev.html")
+
+    assert tree["before"] == tree["bytes"]
+
+
+@pytest.mark.slow
+def test_compares_with_a_program(wherry, tmp_path):
+    """--against measures a program."""
+    old, new = go_binary(PRINT), go_binary(PRINT, "-trimpath", "-ldflags=-s")
+    wherry("report", "--html", "page.html", "--against", str(old), str(new))
+    tree = tree_in(tmp_path / "page.html")
+
+    assert tree["before"][0] == old.stat().st_size
+    assert tree["bytes"][0] == new.stat().st_size

@@ -1,5 +1,6 @@
-"""`wherry report --html FILE SUBJECT`: write an HTML page about an image's size."""
+"""`wherry report SUBJECT`: write an HTML page about an image's size."""
 
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -19,7 +20,13 @@ _LARGEST = 1 << 30
 
 @click.command("report")
 @click.argument("subject", metavar="[IMAGE|BINARY]", required=False, default="", shell_complete=images)
-@click.option("--html", required=True, metavar="FILE", help="Write the page to this file.")
+@click.option("--html", metavar="FILE", help="Write the page to this file. [default: NAME.html, such as api-dev.html]")
+@click.option(
+    "--against",
+    metavar="IMAGE|BINARY|FILE",
+    shell_complete=images,
+    help="Compare with this: an image, a program, or the output of `wherry size --json`. The page shows changes.",
+)
 @click.option("--from", "source_file", metavar="FILE", help="Read the output of `wherry size --json`; - is stdin.")
 @click.option("--platform", metavar="PLATFORM", help="Show only this platform.", shell_complete=platforms)
 @click.option(
@@ -49,33 +56,75 @@ def command(world: World, /, **options: Any) -> None:
     if bool(options["subject"]) == bool(options["source_file"]):
         raise InvalidUsage("give either an image or program, or --from", hint="give exactly one of them")
     document = _document(world, options)
+    against = _compared_with(world, options)
     if held := _read(world, options["budgets"], Held):
         document = msgspec.structs.replace(document, budgets=held.budgets)
     page = page_of(
         document,
+        against=against,
         slim=_read(world, options["slim"], SlimDocument),
         flags=_read(world, options["flags"], FlagsDocument),
         leaks=_read(world, options["leaks"], LeaksDocument),
     )
-    with replacing(world.cwd / options["html"]) as file:
+    name = options["html"] or _default_name(world, document, against)
+    with replacing(world.cwd / name) as file:
         file.write(page)
     from wherry.report.terminal import size
 
-    world.note(f"{options['html']}  {size(len(page))}")
+    world.note(f"{name}  {size(len(page))}")
+
+
+def _compared_with(world: World, options: dict[str, Any]) -> "SizeDocument | None":
+    """Measure, or read, what the page compares with."""
+    subject = options["against"]
+    if not subject:
+        return None
+    file = world.cwd / subject
+    if file.suffix == ".json" and file.is_file():
+        return _sizes_in(world, subject)
+    from wherry.app.sizes import size_document
+
+    return size_document(world, subject, options["platform"])
+
+
+def _default_name(world: World, document: "SizeDocument", against: "SizeDocument | None") -> str:
+    """Name the page after its subject; of files that exist, only a page of ours is replaced.
+
+    Raises:
+        InvalidUsage: another file has this name.
+    """
+    from wherry.report.html import is_page
+    from wherry.store.files import read_regular
+
+    names = [document.name] if against is None else [against.name, document.name]
+    words = [re.sub(r"[^A-Za-z0-9._-]+", "-", one.rpartition("/")[2].partition("@")[0]).strip("-.") for one in names]
+    name = f"{'-to-'.join(filter(None, words)) or 'report'}.html"
+    there = world.cwd / name
+    if there.is_symlink() or there.exists():
+        text = read_regular(there, _LARGEST) if there.is_file() else None
+        if text is None or not is_page(text):
+            raise InvalidUsage(f"{name}: exists, and is not a page of wherry", hint="name the page with --html FILE")
+    return name
 
 
 def _document(world: World, options: dict[str, Any]) -> "SizeDocument":
-    from wherry.analysis.size import SCHEMA, SizeDocument
     from wherry.app.imports import with_source
     from wherry.app.sizes import size_document
 
     if not options["source_file"]:
         measured = size_document(world, options["subject"], options["platform"])
         return with_source(world, measured, options["source"], wanted=options["why"] or "")
-    document = _read(world, options["source_file"], SizeDocument)
+    return _sizes_in(world, options["source_file"])
+
+
+def _sizes_in(world: World, name: str) -> "SizeDocument":
+    """Read what `wherry size --json` printed."""
+    from wherry.analysis.size import SCHEMA, SizeDocument
+
+    document = _read(world, name, SizeDocument)
     assert document is not None  # noqa: S101 - a file was named
     if document.schema != SCHEMA:
-        raise InvalidDocument(options["source_file"], f"unsupported schema {document.schema!r}; expected {SCHEMA}")
+        raise InvalidDocument(name, f"unsupported schema {document.schema!r}; expected {SCHEMA}")
     return document
 
 

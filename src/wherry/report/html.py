@@ -6,6 +6,7 @@ The page asks for nothing: its policy names the digests of its own script and st
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
 
@@ -13,38 +14,58 @@ import msgspec
 
 from wherry import __version__
 from wherry.analysis.size import SizeDocument
-from wherry.report.page_tables import FlagsDocument, LeaksDocument, SlimDocument, tables_of, text
-from wherry.report.page_tree import packed, tree_of
+from wherry.report.page_advice import advice_of
+from wherry.report.page_tables import FlagsDocument, LeaksDocument, SlimDocument, figures_of, tables_of, text
+from wherry.report.page_tree import Tile, packed, tree_of
 from wherry.report.terminal import size
 
 LARGEST = 3_000_000
 """Bytes of a page; functions are left out by the half until it is no larger."""
 _FUNCTIONS = 24_000
+_HEAD = 2000
+"""Bytes in which a page names its generator."""
 _HARMLESS = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
 
 def page_of(
     document: SizeDocument,
     *,
+    against: SizeDocument | None = None,
     slim: SlimDocument | None = None,
     flags: FlagsDocument | None = None,
     leaks: LeaksDocument | None = None,
 ) -> bytes:
-    """Write the page; the same document gives the same bytes.
+    """Write the page; the same documents give the same bytes.
+
+    Args:
+        document: what was measured.
+        against: what it is compared with: the page shows changes.
+        slim: fixes that were tried.
+        flags: builds with other flags.
+        leaks: findings.
 
     Cost: under LARGEST wherever names of modules, packages and files leave room; functions give way first.
     """
-    tables = tables_of(document, slim=slim, flags=flags, leaks=leaks)
+    sections = {
+        "advice": advice_of(document, slim=slim, flags=flags, leaks=leaks),
+        "sections": tables_of(document, slim=slim, flags=flags, leaks=leaks),
+        "figures": figures_of(document),
+    }
     most = _FUNCTIONS
     while True:
-        page = _filled(document, most, tables)
+        page = _filled(document, against, most, sections)
         if len(page) <= LARGEST or not most:
             return page
         most = most // 2
 
 
-def _filled(document: SizeDocument, most: int, tables: str) -> bytes:
-    root = tree_of(document, most=most)
+def is_page(page: bytes) -> bool:
+    """Tell whether a file is a page that this, or another version, wrote."""
+    return b'<meta name="generator" content="wherry ' in page[:_HEAD]
+
+
+def _filled(document: SizeDocument, against: SizeDocument | None, most: int, sections: Mapping[str, str]) -> bytes:
+    root = tree_of(document, most=most, against=against)
     style = _part("page.css")
     script = _part("model.js") + _part("page.js")
     tree = msgspec.json.encode(packed(root)).decode().translate(_HARMLESS)
@@ -55,17 +76,45 @@ def _filled(document: SizeDocument, most: int, tables: str) -> bytes:
     return (
         Template(_part("page.html"))
         .substitute(
+            sections,
             policy=policy,
             version=__version__,
-            title=text(document.name),
-            lead=f"{size(root.bytes)} ({root.bytes:,} B) unpacked",
+            title=text(document.name if against is None else f"{against.name} → {document.name}"),
+            lead=_lead(document, against, root),
             style=style,
-            sections=tables,
             tree=tree,
             script=script,
         )
         .encode()
     )
+
+
+def _lead(document: SizeDocument, against: SizeDocument | None, root: Tile) -> str:
+    """Give the figures of the header: unpacked, and of an image what is pulled, by platform."""
+    pulled = _pulled(document)
+    words = [f"{size(root.bytes)} ({root.bytes:,} B) unpacked"]
+    if against is not None:
+        change = root.bytes - (root.before or 0)
+        words[0] = f"{size(root.before or 0)} → {words[0]} ({_signed(change)})"
+    words += [f"{size(count)} ({count:,} B) pulled{_by(name, pulled)}" for name, count in pulled.items()]
+    if against is not None and pulled:
+        words.append(f"before: {', '.join(f'{size(count)} pulled' for count in _pulled(against).values())}")
+    return text(" · ".join(words))
+
+
+def _pulled(document: SizeDocument) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for layer in document.layers:
+        sums[layer.platform] = sums.get(layer.platform, 0) + layer.pulled
+    return sums
+
+
+def _by(platform: str, pulled: Mapping[str, int]) -> str:
+    return f" for {platform}" if len(pulled) > 1 else ""
+
+
+def _signed(count: int) -> str:
+    return f"{'+' if count >= 0 else '-'}{size(abs(count))}"
 
 
 def _part(name: str) -> str:

@@ -8,6 +8,7 @@ from wherry.app.sizes import size
 def report(
     subject: str | SizeDocument,
     *,
+    against: str | SizeDocument | None = None,
     platform: str | None = None,
     source: str | None = None,
     routes_to: str = "",
@@ -17,6 +18,7 @@ def report(
 
     Args:
         subject: a file, an image, or what `size` gave.
+        against: what it is compared with: the page then shows changes; None: nothing.
         platform: of an image with several, the only one; None: all.
         source: the module's source, which tells what imports what; None: the session's folder, if it is that module.
         routes_to: a module; every import path to it is shown.
@@ -30,7 +32,10 @@ def report(
     """
     from wherry.report.html import page_of
 
-    if isinstance(subject, str):
+    if isinstance(subject, str) or isinstance(against, str):
         own = session or Session.of_user()
-        subject = size(own, subject, platform=platform, source=source, routes_to=routes_to)
-    return page_of(subject)
+        if isinstance(subject, str):
+            subject = size(own, subject, platform=platform, source=source, routes_to=routes_to)
+        if isinstance(against, str):
+            against = size(own, against, platform=platform)
+    return page_of(subject, against=against)

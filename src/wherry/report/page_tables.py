@@ -109,26 +109,34 @@ def tables_of(
     parts += [] if slim is None else _slim(slim)
     parts += [] if flags is None else _flags(flags)
     parts += [] if leaks is None else _leaks(leaks)
-    return "\n".join([*parts, *_figures(document)])
+    return "\n".join(parts)
 
 
-def _table(caption: str, head: Sequence[str], rows: _Rows) -> str:
+def _table(caption: str, head: Sequence[str], rows: _Rows, *, bar: int | None = None) -> str:
+    """Write a table; `bar` is the column of sizes that also has a bar, as long as the size's part of the largest."""
     right = [any(isinstance(row[column], int) for row in rows) for column in range(len(head))]
+    sizes = [row[bar] for row in rows if bar is not None and isinstance(row[bar], int)]
+    most = max((one for one in sizes if isinstance(one, int)), default=0)
     heads = "".join(
         f'<th scope="col"{" class=n" * number}>{text(one)}</th>' for one, number in zip(head, right, strict=True)
     )
-    lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in rows)
+    lines = "".join(
+        f"<tr>{''.join(_cell(cell, most if column == bar else 0) for column, cell in enumerate(row))}</tr>\n"
+        for row in rows
+    )
     return (
         f'<div class="scroll"><table><caption>{text(caption)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, most: int = 0) -> str:
     if isinstance(cell, Markup):
         return f"<td>{cell}</td>"
     if isinstance(cell, int):
-        return f'<td class="n" title="{cell:,} B">{size(cell) if cell >= 0 else "-" + size(-cell)}</td>'
+        bar = f'<meter min="0" max="{most}" value="{max(cell, 0)}" aria-hidden="true"></meter>' if most else ""
+        shown = size(cell) if cell >= 0 else "-" + size(-cell)
+        return f'<td class="n" data-v="{cell}" title="{cell:,} B">{shown}{bar}</td>'
     return f"<td>{text(cell)}</td>"
 
 
@@ -170,7 +178,7 @@ def _slim(slim: SlimDocument) -> Iterator[str]:
         for way in sorted(slim.ways, key=lambda way: (-way.saved, way.name))
     ]
     if rows:
-        yield _table("Fixes, each measured by a rebuild", ("Saves", "Unpacked", "Tags", "Drops"), rows)
+        yield _table("Fixes, each measured by a rebuild", ("Saves", "Unpacked", "Tags", "Drops"), rows, bar=0)
     yield "</section>"
 
 
@@ -186,9 +194,8 @@ def _flags(flags: FlagsDocument) -> Iterator[str]:
         for one in flags.variants
     ]
     yield '<section id="flags"><h2>Flags</h2>'
-    yield _table(
-        "What each flag changes", ("Variant", "Unpacked", *(f"Pulled, {name}" for name in encodings), ""), rows
-    )
+    head = ("Variant", "Unpacked", *(f"Pulled, {name}" for name in encodings), "")
+    yield _table("What each flag changes", head, rows, bar=1)
     if flags.beliefs:
         said = [("holds" if one.holds else "false", one.claim, one.evidence) for one in flags.beliefs]
         yield _table("Claim", ("", "Claim", "Evidence"), said)
@@ -205,19 +212,24 @@ def _leaks(leaks: LeaksDocument) -> Iterator[str]:
     yield "</section>"
 
 
+def figures_of(document: SizeDocument) -> str:
+    """Give the figures of the map as tables, folded."""
+    return "\n".join(_figures(document))
+
+
 def _figures(document: SizeDocument) -> Iterator[str]:
     """Give what the map shows down to modules, for those without a script and for paper."""
     yield '<details id="figures"><summary>The figures as tables</summary>'
     if document.layers:
         layers = [(one.platform, one.made_by or one.digest, one.unpacked, one.pulled) for one in document.layers]
-        yield _table("Layers", ("Platform", "Layer", "Unpacked", "Pulled"), layers)
+        yield _table("Layers", ("Platform", "Layer", "Unpacked", "Pulled"), layers, bar=2)
     for binary in document.binaries:
         sure = [binary.confidence.get(word, 0) for word in CONFIDENCE]
         yield _table(f"{binary.name}: certainty", CONFIDENCE, [sure])
         if binary.modules:
             modules = [(one.path or "(no package)", one.version, one.bytes) for one in binary.modules]
-            yield _table(f"{binary.name}: modules", ("Module", "Version", "Bytes"), modules)
+            yield _table(f"{binary.name}: modules", ("Module", "Version", "Bytes"), modules, bar=2)
         else:
             sections = [(one.name or "(in no section)", one.kind, one.bytes) for one in binary.sections]
-            yield _table(f"{binary.name}: sections", ("Section", "Kind", "Bytes"), sections)
+            yield _table(f"{binary.name}: sections", ("Section", "Kind", "Bytes"), sections, bar=2)
     yield "</details>"

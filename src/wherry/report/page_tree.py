@@ -3,8 +3,9 @@
 Every node's children add up to it: what a level does not name is one node of its own.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import PurePath
 
@@ -18,6 +19,7 @@ _OF_FUNCTIONS = frozenset({"code", "pclntab", "funcdata"})
 _LONGEST = 240
 """Characters of a name; an instance of a generic type may have thousands."""
 
+_SMALLER = re.compile(r"\d+ smaller functions")
 Fact = tuple[str, ...]
 """A term and its lines, shown next to the map."""
 
@@ -37,18 +39,55 @@ class Tile:
     sure: tuple[int, ...] = ()
     """Bytes of each confidence, in the order of CONFIDENCE; empty: its children's."""
     facts: tuple[Fact, ...] = ()
+    owner: str = ""
+    """Of a module: `own`, `dep` or `std`."""
+    before: int | None = None
+    """Bytes of what it is compared with; None: it is compared with nothing."""
 
 
-def tree_of(document: SizeDocument, *, most: int) -> Tile:
+def tree_of(document: SizeDocument, *, most: int, against: SizeDocument | None = None) -> Tile:
     """Give the tree of a document.
 
     Args:
         document: what was measured.
-        most: functions that are named, the biggest of all; the others of a package are one node.
+        most: functions that are named, the biggest of all; the others of a package are one tile.
+        against: what it is compared with.
     """
-    sizes = sorted((one.bytes for b in document.binaries for p in b.packages for one in p.functions), reverse=True)
+    documents = [document] if against is None else [document, against]
+    binaries = [one for each in documents for one in each.binaries]
+    sizes = sorted((one.bytes for b in binaries for p in b.packages for one in p.functions), reverse=True)
     least = sizes[most] + 1 if most < len(sizes) else 0
-    return _rooted(document, {id(one): _binary(one, least) for one in document.binaries})
+    tree = _rooted(document, {id(one): _binary(one, least) for one in document.binaries})
+    if against is None:
+        return tree
+    return compared(_rooted(against, {id(one): _binary(one, least) for one in against.binaries}), tree)
+
+
+def compared(before: Tile, after: Tile) -> Tile:
+    """Put two trees into one: each tile has the bytes of both; what one lacks has 0 there.
+
+    Tiles are the same where their kind and name are; those that stand for a number of small ones are one.
+    """
+    there = {_same(one): one for one in before.children}
+    children = [compared(there.pop(_same(one), _NOTHING), one) for one in after.children]
+    children += [_gone(one) for one in there.values()]
+    if not before.children and after.children and before.bytes:
+        children.append(Tile("x", "(before: not listed)", 0, before=before.bytes))
+    if not after.children and before.children and after.bytes:
+        children.append(Tile("x", "(after: not listed)", after.bytes, before=0))
+    return replace(after, children=tuple(children), before=before.bytes, sure=after.sure)
+
+
+_NOTHING = Tile("x", "", 0)
+
+
+def _same(tile: Tile) -> tuple[str, str]:
+    return tile.kind, "" if _SMALLER.fullmatch(tile.name) else tile.name
+
+
+def _gone(tile: Tile) -> Tile:
+    children = tuple(map(_gone, tile.children))
+    return replace(tile, children=children, before=tile.bytes, bytes=0, sure=(0, 0, 0, 0))
 
 
 def _rooted(document: SizeDocument, programs: Mapping[int, Tile]) -> Tile:
@@ -115,16 +154,26 @@ def _binary(binary: BinarySize, least: int) -> Tile:
         parts = [Tile("s", one.name or "(in no section)", one.bytes) for one in binary.sections]
     else:
         modules = {one.path: one for one in binary.modules}
+        summed = any(one.sum for one in binary.modules)
         owned = sorted(binary.packages, key=lambda one: one.module)
         parts = []
         for path, some in groupby(owned, key=lambda one: one.module):
             packages = tuple(_package(one, least) for one in some)
-            parts += [_module(modules.get(path), path, packages)] if path else packages
+            owner = _owner(binary, modules.get(path), path, summed=summed)
+            parts += [_module(modules.get(path), path, packages, owner)] if path else packages
     parts += _rest(binary.size, parts, "(not attributed)")
     return Tile("b", name, binary.size, tuple(parts), sure, facts)
 
 
-def _module(module: ModuleSize | None, path: str, packages: tuple[Tile, ...]) -> Tile:
+def _owner(binary: BinarySize, module: ModuleSize | None, path: str, *, summed: bool) -> str:
+    """Tell own code from dependencies: build info has a sum for every module but the main one and local folders."""
+    if path in {"std", "cmd"}:
+        return "std"
+    local = summed and module is not None and not module.sum
+    return "own" if path == binary.module or local else "dep"
+
+
+def _module(module: ModuleSize | None, path: str, packages: tuple[Tile, ...], owner: str) -> Tile:
     facts: list[Fact] = []
     if module is not None:
         facts = [
@@ -132,7 +181,7 @@ def _module(module: ModuleSize | None, path: str, packages: tuple[Tile, ...]) ->
             ("alone", "" if module.exclusive is None else f"{size(module.exclusive)} ({module.exclusive:,} B)"),
             ("routes", *(" → ".join(route) for route in module.routes)),
         ]
-    return Tile("m", path, sum(one.bytes for one in packages), packages, facts=_told(facts))
+    return Tile("m", path, sum(one.bytes for one in packages), packages, facts=_told(facts), owner=owner)
 
 
 def _package(package: PackageSize, least: int) -> Tile:
@@ -186,12 +235,15 @@ class _Packer:
     bytes: list[int] = field(default_factory=list)
     kids: list[int] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
+    before: list[int] = field(default_factory=list)
     more: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def take(self, node: Tile) -> None:
         more: dict[str, object] = {}
         if node.sure:
             more["sure"] = node.sure
+        if node.owner:
+            more["owner"] = node.owner
         if node.facts:
             more["facts"] = [[_shown(line) for line in fact] for fact in node.facts]
         if more:
@@ -200,6 +252,8 @@ class _Packer:
         self.bytes.append(node.bytes)
         self.kids.append(len(node.children))
         self.types.append(node.kind)
+        if node.before is not None:
+            self.before.append(node.before)
         for child in node.children:
             self.take(child)
 
@@ -215,6 +269,7 @@ def packed(root: Tile) -> dict[str, object]:
         "kids": packer.kids,
         "types": "".join(packer.types),
         "more": packer.more,
+        **({"before": packer.before} if packer.before else {}),
     }
 
 

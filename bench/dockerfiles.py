@@ -4,6 +4,7 @@ Bases come from a registry (Debian's distribution 2.8) on loopback, images are p
 """
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -162,7 +163,17 @@ def _table(bench: Bench, cases: Sequence[str]) -> Iterator[str]:
             row = f"| {title} | " + " | ".join(_cells(samples, names)) + " |"
             print(row, file=sys.stderr)
             yield row
+        yield f"| {case}: layers, bytes | " + " | ".join(_layer_bytes(bench, case)) + " |"
         shutil.rmtree(bench.folder / "contexts")
+
+
+def _layer_bytes(bench: Bench, case: str) -> Iterator[str]:
+    """Give the bytes of all layers of the image that each builder pushed last."""
+    for builder in bench.builders:
+        image = f"{bench.registry}/{case}/{builder.name.lower()}:1"
+        words = [need("crane"), "manifest", image]
+        manifest = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+        yield f"{sum(layer['size'] for layer in manifest.get('layers') or []):,}"
 
 
 def _cells(samples: Samples, names: Sequence[str]) -> Iterator[str]:

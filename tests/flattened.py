@@ -108,7 +108,7 @@ class Image:
         """Put the layers one over another."""
         tree: Tree = {}
         for layer in self.layers:
-            with self.blobs.open(_blob(layer["digest"])) as stream:
+            with self.blobs.open(blob_name(layer["digest"])) as stream:
                 apply(tree, layer_tar(stream))
         return tree
 
@@ -133,11 +133,11 @@ class Layout:
 
     def _images(self, index: Document) -> Iterator[Image]:
         for entry in index["manifests"]:
-            document = _document(self.blobs, _blob(entry["digest"]))
+            document = _document(self.blobs, blob_name(entry["digest"]))
             if "manifests" in document:
                 yield from self._images(document)
             elif (entry.get("platform") or {}).get("os") != "unknown":
-                config = _document(self.blobs, _blob(document["config"]["digest"]))
+                config = _document(self.blobs, blob_name(document["config"]["digest"]))
                 yield Image(self.blobs, document, config, entry["digest"])
 
 
@@ -243,7 +243,8 @@ def normal(path: str) -> str:
     return "/".join(part for part in path.split("/") if part not in {"", "."})
 
 
-def _blob(digest: str) -> str:
+def blob_name(digest: str) -> str:
+    """Name the file of a layout that has a blob."""
     return "blobs/" + digest.replace(":", "/")
 
 

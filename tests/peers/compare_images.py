@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs as a program, too
 
-from flattened import Image, Node, Tree, layer_tar, normal, opened
+from flattened import Image, Node, Tree, blob_name, layer_tar, normal, opened
 
 _FACTS = ("type", "mode", "uid", "gid", "size", "sha256", "target", "device", "xattrs")
 _SHOWN = 200
@@ -128,6 +128,24 @@ def compared(first: Path, second: Path, *, times: bool = False, layers: bool = F
         yield from (f"{platform}: {line}" for line in lines) if len(one) > 1 else lines
 
 
+def layer_bytes(path: Path) -> list[tuple[int, int]]:
+    """Give, of each layer of a layout's images, the bytes as stored and those of the files in it."""
+    found = []
+    for image in opened(path).images():
+        for layer in image.layers:
+            with image.blobs.open(blob_name(layer["digest"])) as stream:
+                found.append((int(layer["size"]), sum(member.size for member in layer_tar(stream))))
+    return found
+
+
+def larger_layers(first: Path, second: Path) -> Iterator[str]:
+    """Yield a line for each layer in which `first` ships more bytes of files than `second`."""
+    pairs = zip(layer_bytes(first), layer_bytes(second), strict=False)
+    for number, ((_, ours), (_, theirs)) in enumerate(pairs, 1):
+        if ours > theirs:
+            yield f"layer {number}: {ours} bytes of files | {theirs}"
+
+
 def main() -> int:
     """Compare what the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -135,8 +153,12 @@ def main() -> int:
     parser.add_argument("second", type=Path)
     parser.add_argument("--times", action="store_true", help="compare the times of files, too")
     parser.add_argument("--layers", action="store_true", help="compare which paths each layer has")
+    parser.add_argument("--bytes", action="store_true", help="print the bytes of layers, stored and of their files")
     asked = parser.parse_args()
     found = 0
+    if asked.bytes:
+        for number, (one, two) in enumerate(zip(*map(layer_bytes, (asked.first, asked.second)), strict=False), 1):
+            sys.stdout.write(f"layer {number}: {one[0]} {one[1]} | {two[0]} {two[1]}\n")
     for line in compared(asked.first, asked.second, times=asked.times, layers=asked.layers):
         sys.stdout.write(line + "\n")
         found = 1

@@ -13,12 +13,32 @@ from dockerfile import bases
 from dockerfile.building import Request, Wherry
 from peers import random_corners
 from peers.buildkit import BuildKit, buildkitd
-from peers.compare_images import compared
+from peers.compare_images import compared, larger_layers, layer_bytes
 from peers.random_dockerfiles import dockerfile, lay_context
 
 pytestmark = [pytest.mark.slow, pytest.mark.peers]
 COUNT = int(os.environ.get("WHERRY_TEST_RANDOM", "60"))
 FIRST = int(os.environ.get("WHERRY_TEST_RANDOM_FROM", "0"))
+
+
+BYTES: list[tuple[list[tuple[int, int]], list[tuple[int, int]]]] = []
+"""Of each pair of images: wherry's layers and BuildKit's, bytes as stored and of the files in them."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sums(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Print, once all are built, how many bytes the layers of both have."""
+    yield
+    if BYTES:
+        stored, files = (
+            tuple(sum(layer[place] for pair in BYTES for layer in pair[who]) for who in range(2)) for place in range(2)
+        )
+        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line("")
+            reporter.write_line(f"| {len(BYTES)} images | wherry | BuildKit |")
+            reporter.write_line(f"| layers, bytes as stored | {stored[0]} | {stored[1]} |")
+            reporter.write_line(f"| layers, bytes of files | {files[0]} | {files[1]} |")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +69,12 @@ def both(folder: Path, buildkit: BuildKit, text: str, **more: object) -> list[st
             break
         warned |= _warned(buildkit.build(request, folder / f"theirs-{attempt}").message)
     differing = sorted(found - warned, key=str), sorted(warned - found, key=str)
-    return [*compared(ours.layout, theirs.layout), *(f"checks: {pair}" for pair in [differing] if any(pair))]
+    BYTES.append((layer_bytes(ours.layout), layer_bytes(theirs.layout)))
+    return [
+        *compared(ours.layout, theirs.layout),
+        *larger_layers(ours.layout, theirs.layout),
+        *(f"checks: {pair}" for pair in [differing] if any(pair)),
+    ]
 
 
 def _warned(message: str) -> set[tuple[str, str, int]]:
@@ -118,6 +143,16 @@ WORKDIR /w
 COPY --parents dir/sub/y ./dir/./x deep /p/
 COPY --exclude=**/y --exclude=x dir /e/
 COPY --link --chmod=u=rwx,go= dir /l/
+""",
+    "what changes nothing": """FROM busybox
+COPY dir /w/
+COPY . /w/
+COPY dir /w/
+RUN chmod -R a+rX /w && chown -R 0:0 /w /bin && touch /etc/new && rm /etc/new
+RUN rm -rf /home && mkdir /home && cp -a /w /w2 && rm -r /w && mv /w2 /w
+RUN cp -a /etc/passwd /p && cat /p > /etc/passwd && touch -r /p /etc/passwd
+COPY --link . /w/
+COPY --chmod=600 a /w/
 """,
     "config": """FROM busybox
 MAINTAINER me

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from needs import need_root
 from wherry.sandbox.launcher import diff_tar
 from wherry.sandbox.launcher.owners import OWNER
 from wherry.sandbox.layer_stack import OPAQUE
@@ -22,11 +23,15 @@ class Layer:
         self.folder, self.below = where / "layer", where / "below"
         self.folder.mkdir()
         self.below.mkdir()
+        self.more: list[Path] = []
+        """Further layers between the two."""
         self._capture = capture
 
     def tar(self, latest: int = -1) -> bytes:
         """Write it; what goes to standard output is the tar."""
-        job = DiffTar(task="tar", ids=None, folder=str(self.folder), below=[str(self.below)], latest=latest)
+        job = DiffTar(
+            task="tar", ids=None, folder=str(self.folder), below=[str(self.below), *map(str, self.more)], latest=latest
+        )
         diff_tar.write(job)
         return self._capture.readouterr().out
 
@@ -38,6 +43,12 @@ class Layer:
     def names(self) -> list[str]:
         """Name what is in it, in order."""
         return [member.name for member in self.members()]
+
+
+def made_again(folder: Path) -> None:
+    """Mark a folder as an overlay does one that was deleted and made again."""
+    folder.mkdir(exist_ok=True)
+    os.setxattr(folder, OPAQUE, b"y")
 
 
 @pytest.fixture
@@ -136,12 +147,137 @@ def test_a_deletion(layer):
 
 
 def test_a_folder_made_again(layer):
-    """The mark stands before what is in it."""
-    (layer.folder / "dir").mkdir()
+    """The mark stands before what is in it; nothing is marked where nothing was there."""
+    made_again(layer.folder / "dir")
     (layer.folder / "dir/!first").touch()
-    os.setxattr(layer.folder / "dir", OPAQUE, b"y")
+
+    assert layer.names() == ["dir", "dir/!first"]
+    (layer.below / "dir").mkdir()
+    (layer.below / "dir/old").touch()
 
     assert layer.names() == ["dir", "dir/.wh..wh..opq", "dir/!first"]
+
+
+def test_a_folder_made_again_with_what_it_had(layer):
+    """What is the same stays in the layer below; each name that is gone is deleted by itself, at any depth."""
+    for root in (layer.folder, layer.below):
+        (root / "dir/sub").mkdir(parents=True)
+        for name in ("dir/same", "dir/sub/same", "dir/other"):
+            (root / name).write_text("text")
+            os.utime(root / name, (1, 1))
+    (layer.folder / "dir/other").write_text("ours")
+    (layer.below / "dir/gone").touch()
+    (layer.below / "dir/sub/gone").touch()
+    made_again(layer.folder / "dir")
+
+    assert layer.names() == ["dir", "dir/.wh.gone", "dir/other", "dir/sub", "dir/sub/.wh.gone"]
+
+
+def test_a_folder_made_again_as_it_was(layer):
+    """Nothing changed, so nothing is shipped, not even the mark."""
+    for root in (layer.folder, layer.below):
+        (root / "dir").mkdir()
+    made_again(layer.folder / "dir")
+
+    assert layer.names() == []
+
+
+class TestUnchangedFiles:
+    """What the layers below have, with content, mode, owner and time, is left out."""
+
+    @pytest.fixture(autouse=True)
+    def _same(self, layer: Layer) -> None:
+        for root in (layer.folder, layer.below):
+            (root / "dir").mkdir()
+            (root / "dir/file").write_bytes(b"x" * 300_000)
+            (root / "dir/link").symlink_to("file")
+            os.mkfifo(root / "dir/pipe", 0o640)
+            (root / "dir/pipe").chmod(0o640)
+            for path in (root / "dir").iterdir():
+                os.utime(path, ns=(0, 1_500_000_000), follow_symlinks=False)
+
+    def test_they_are_left_out(self, layer):
+        """Files, links and pipes; the part of a time that a tar lacks does not count."""
+        os.utime(layer.folder / "dir/file", ns=(0, 1_900_000_000))
+
+        assert layer.names() == []
+
+    def test_a_time_that_no_one_ships_is_no_change(self, layer):
+        """SOURCE_DATE_EPOCH makes two times one; then it must not hang on the clock whether a file is shipped."""
+        os.utime(layer.folder / "dir/file", (9, 9))
+
+        assert [member.name for member in layer.members(1)] == []
+        assert [member.name for member in layer.members(5)] == ["dir", "dir/file"]
+
+    @pytest.mark.parametrize("what", ["content", "size", "mode", "time", "owner", "kind"])
+    def test_a_changed_file_is_shipped(self, layer, what):
+        """With the folder that it is in."""
+        file = layer.folder / "dir/file"
+        match what:
+            case "content":
+                file.write_bytes(b"x" * 299_999 + b"y")
+            case "size":
+                file.write_bytes(b"x" * 300_001)
+            case "mode":
+                file.chmod(0o4644)
+            case "owner":
+                need_root()
+                os.chown(file, 5, 6)
+            case "kind":
+                file.unlink()
+                file.symlink_to("elsewhere")
+        if what != "kind":
+            os.utime(file, (2, 2) if what == "time" else (1, 1))
+
+        assert layer.names() == ["dir", "dir/file"]
+
+    def test_a_changed_link_is_shipped(self, layer):
+        """Its target is its content."""
+        (layer.folder / "dir/link").unlink()
+        (layer.folder / "dir/link").symlink_to("fils")
+        os.utime(layer.folder / "dir/link", (1, 1), follow_symlinks=False)
+
+        assert layer.names() == ["dir", "dir/link"]
+
+    def test_what_is_deleted_below_is_shipped(self, layer, tmp_path):
+        """A file that a layer between deletes is not there any more, nor is one in a folder made again."""
+        between = tmp_path / "between"
+        (between / "dir").mkdir(parents=True)
+        os.mknod(between / "dir/file", stat.S_IFCHR, 0)
+        layer.more = [between]
+
+        assert layer.names() == ["dir", "dir/file"]
+        made_again(between / "dir")
+
+        assert layer.names() == ["dir", "dir/file", "dir/link", "dir/pipe"]
+
+    def test_a_new_name_of_an_old_file(self, layer):
+        """The two stay one file, so the old name is shipped too."""
+        (layer.folder / "dir/new").hardlink_to(layer.folder / "dir/file")
+
+        assert layer.names() == ["dir", "dir/file", "dir/new"]
+
+    def test_old_names_of_an_old_file(self, layer):
+        """One file below, one file above: nothing changed; two that become one are shipped."""
+        for root in (layer.folder, layer.below):
+            (root / "dir/second").hardlink_to(root / "dir/file")
+
+        assert layer.names() == []
+        (layer.below / "dir/second").unlink()
+        shutil.copy2(layer.below / "dir/file", layer.below / "dir/second")
+
+        assert layer.names() == ["dir", "dir/file", "dir/second"]
+
+    @pytest.mark.parametrize("kind", ["file", "link"])
+    def test_below_what_was_no_folder(self, layer, kind):
+        """A folder in the place of something else hides it; a link there is not followed."""
+        shutil.rmtree(layer.below / "dir")
+        if kind == "link":
+            (layer.below / "dir").symlink_to(layer.folder / "dir")
+        else:
+            (layer.below / "dir").touch()
+
+        assert layer.names() == ["dir", "dir/file", "dir/link", "dir/pipe"]
 
 
 class TestUnchangedFolders:
@@ -172,15 +308,20 @@ class TestUnchangedFolders:
 
         assert layer.names() == ["dir", "dir/sub", "dir/sub/a", "dir/sub/b"]
 
-    @pytest.mark.parametrize("what", ["mode", "time", "kind"])
+    def test_another_time_is_no_change(self, layer):
+        """A file that came and went is nothing to ship, as for BuildKit."""
+        self.settle(layer)
+        os.utime(layer.folder / "dir/sub", (2, 2))
+
+        assert layer.names() == []
+
+    @pytest.mark.parametrize("what", ["mode", "kind"])
     def test_a_changed_one_is_there_for_itself(self, layer, what):
-        """Its mode, its time, or that it was none before."""
+        """Its mode, or that it was none before."""
         self.settle(layer)
         match what:
             case "mode":
                 (layer.folder / "dir/sub").chmod(0o700)
-            case "time":
-                os.utime(layer.folder / "dir/sub", (2, 2))
             case _:
                 (layer.below / "dir/sub").rmdir()
                 (layer.below / "dir/sub").touch()

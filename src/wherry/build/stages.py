@@ -105,7 +105,10 @@ class StagePerformer:
             case RunOp() as execute:
                 return _seen(StepInputs(self._below(step.needs, needs) | self.runs.reads(execute)))
             case StageImageOp():
-                return ObservedInputs(key_of({need: needs[need].result.hex() for need in step.needs}), b"")
+                results = {str(number): needs[need].result.hex() for number, need in enumerate(step.needs)}
+                return ObservedInputs(key_of(results), b"")
+            case LayerOp():
+                return _seen(StepInputs(self._below(step.needs, needs) | _times_below(step, needs)))
             case _:
                 return _seen(StepInputs(self._below(step.needs, needs)))
 
@@ -401,8 +404,20 @@ def _as_json(words: str) -> str:
     return words.encode(errors="surrogateescape").decode(errors="replace")
 
 
+def _times_below(step: Step, needs: Mapping[str, StepOutcome]) -> dict[str, str]:
+    """Tell when what a layer is compared with was made: a step that ran again may have made something else."""
+    below = enumerate(step.needs[1:])
+    return {
+        f"made {number}": str(_changed(needs[name].result).created)
+        for number, name in below
+        if not isinstance(needs[name].step.action, BaseOp)
+    }
+
+
 def _packing(step: Step, action: LayerOp) -> Step:
     """Give the step that would make the layer of another."""
+    if isinstance(step.action, CopyOp) and step.action.alone:
+        return Step(f"layer of {step.name}", action, (step.name,))
     own, _ = _split(step, step.action) if isinstance(step.action, CopyOp) else (_own(step), ())
     return Step(f"layer of {step.name}", action, (step.name, *own))
 

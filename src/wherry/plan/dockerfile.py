@@ -185,7 +185,8 @@ class _Stages:
         for name in state.own:
             place = state.stack.index(name)
             action = LayerOp(packing.algorithm, packing.level, packing.encoder, latest)
-            layers.append(self._weaver.add(f"layer of {name}", action, (name, *state.stack[:place]), self._platform))
+            below = () if _is_alone(self._weaver.steps[name]) else state.stack[:place]
+            layers.append(self._weaver.add(f"layer of {name}", action, (name, *below), self._platform))
         base = state.stack[:1] if state.base is not None else ()
         finish = StageImageOp(
             platform=self._platform if not request.implicit else state.platform,
@@ -459,6 +460,10 @@ class _Labels:
         stage = "" if self.alone else f"{self.stage.base.name or f'stage-{self.number}'} "
         first, _, rest = instruction.text.partition(" ")
         return f"[{stage}{self.at}/{self.total}] {first.upper()} {without_credentials(rest.strip())}"
+
+
+def _is_alone(step: Step) -> bool:
+    return isinstance(step.action, CopyOp) and step.action.alone
 
 
 def _rfc3339(epoch: int | None) -> str:

@@ -112,7 +112,10 @@ class RunOp:
 
 @dataclass(frozen=True, slots=True)
 class LayerOp:
-    """Make a layer of what a step changed; it needs that step, then those below it."""
+    """Make a layer of what a step changed; it needs that step, then those below it: what they have, it leaves out.
+
+    A step that is made without what is below (COPY --link) needs none: its layer is the same above any other.
+    """
 
     op: ClassVar[str] = "layer"
 
@@ -121,6 +124,8 @@ class LayerOp:
     encoder: str
     latest: int = -1
     """Seconds since the epoch that no time may be after; -1: none."""
+    rules: int = 2
+    """Of what a layer leaves out; raised when the same files give other bytes than before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,21 @@
 """A layer's folder to a tar on standard output: what changed, deletions as whiteouts, in one fixed order.
 
-Folders that an overlay took up only because something below them changed are there for that something, never for
-themselves. Sockets have no form in a tar and are left out, and so is the root itself.
+What the layers below have already, with the same content, mode, owner and time, is left out: a COPY or a chmod that
+changes nothing ships nothing. Folders that an overlay took up only because something below them changed are there for
+that something, never for themselves. Sockets have no form in a tar and are left out, and so is the root itself.
 
-Sources: OCI image-spec v1.1.1, layer.md; Linux 6.18, overlayfs.rst; BuildKit's overlay differ for unchanged folders.
+Sources: OCI image-spec v1.1.1, layer.md; Linux 6.18, overlayfs.rst; BuildKit's overlay differ for what is unchanged,
+and for a folder that was deleted and made again.
 """
 
 import os
 import stat
 
 from wherry.layer.header import BLOCK, Header, encode
+from wherry.sandbox.launcher.below import Below, BelowFolder, is_same, same_links
 from wherry.sandbox.launcher.owners import read_owner
 from wherry.sandbox.launcher.paths import open_real
-from wherry.sandbox.layer_stack import LayerStack, is_opaque, is_whiteout
+from wherry.sandbox.layer_stack import is_opaque, is_whiteout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,77 +35,106 @@ def write(job: "DiffTar") -> None:
     Raises:
         OSError: the layer can't be read, or nobody reads the tar.
     """
-    layer = _Layer(job)
-    layer.folder([])
-    layer.put(bytes(2 * BLOCK))
-    layer.flush()
+    below = Below(job["below"])
+    try:
+        layer = _Layer(job, below)
+        layer.folder([], below.root())
+        layer.put(bytes(2 * BLOCK))
+        layer.flush()
+    finally:
+        below.close()
 
 
 class _Layer:
     """A layer on its way out."""
 
-    def __init__(self, job: "DiffTar") -> None:
+    def __init__(self, job: "DiffTar", layers: Below) -> None:
         self._root = os.open(job["folder"], os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._here = -1
         """The folder that is being written, open: a name in it is looked up there, never by a path."""
-        self._below = LayerStack(job["below"])
+        self._layers = layers
+        self._below = layers.root()
+        """What the layers below show of that folder."""
         self._latest = job["latest"]
         self._first: dict[tuple[int, int], bytes] = {}
+        self._linked: set[tuple[int, int]] | None = None
+        """Files with several names that the layers below have under all of them; None: not looked for."""
         self._waiting: list[bytes] = []
         """Headers of folders that go out with the first thing in them."""
         self._buffer: list[bytes] = []
         self._size = 0
 
-    def folder(self, names: "list[str]") -> None:
-        """Write what is in a folder."""
-        path = "/".join(names)
-        self._here = open_real(self._root, path)
+    def folder(self, names: "list[str]", below: BelowFolder, *, replaced: bool = False) -> None:
+        """Write what is in a folder.
+
+        Args:
+            names: the way to it.
+            below: what the layers below show of it.
+            replaced: whether one above it was deleted and made again, so that names which it lacks are gone.
+        """
+        self._here, self._below = open_real(self._root, "/".join(names)), below
         try:
-            found = sorted(os.listdir(self._here), key=os.fsencode)
-            if names and is_opaque(self._here):
-                self._entry(Header(os.fsencode(f"{path}/.wh..wh..opq"), b"0", 0o644))
-            for name in found:
-                self._one([*names, name])
+            found = set(os.listdir(self._here))
+            opaque = bool(names) and is_opaque(self._here)
+            gone = below.names() - found if opaque or replaced else set()
+            if opaque and gone and not any(below.find(name) for name in found):
+                self._entry(Header(os.fsencode(f"{'/'.join(names)}/.wh..wh..opq"), b"0", 0o644))
+                gone.clear()
+            for name in sorted(found | gone, key=os.fsencode):
+                if name in gone:
+                    self._whiteout([*names, name])
+                else:
+                    self._one([*names, name], replaced=replaced or opaque)
         finally:
             os.close(self._here)
 
-    def _one(self, names: "list[str]") -> None:
+    def _whiteout(self, names: "list[str]") -> None:
+        above = "".join(f"{above}/" for above in names[:-1])
+        self._entry(Header(os.fsencode(f"{above}.wh.{names[-1]}"), b"0", 0o644))
+
+    def _one(self, names: "list[str]", *, replaced: bool) -> None:
         path, name = "/".join(names), names[-1]
         status = os.stat(name, dir_fd=self._here, follow_symlinks=False)
         if is_whiteout(status):
-            above = "".join(f"{above}/" for above in names[:-1])
-            self._entry(Header(os.fsencode(f"{above}.wh.{name}"), b"0", 0o644))
+            if not replaced or self._below.find(name):
+                self._whiteout(names)
         elif stat.S_ISDIR(status.st_mode):
-            self._inner(names, path, status)
+            self._inner(names, path, status, replaced=replaced)
+        elif stat.S_ISSOCK(status.st_mode) or self._is_same(name, status):
+            return
         elif stat.S_ISREG(status.st_mode):
             self._file(path, status)
-        elif not stat.S_ISSOCK(status.st_mode):
+        else:
             target = os.fsencode(os.readlink(name, dir_fd=self._here)) if stat.S_ISLNK(status.st_mode) else b""
             self._entry(self._header(path, status, _FLAGS[stat.S_IFMT(status.st_mode)], target=target))
 
-    def _inner(self, names: "list[str]", path: str, status: os.stat_result) -> None:
+    def _inner(self, names: "list[str]", path: str, status: os.stat_result, *, replaced: bool) -> None:
         block = self._encoded(self._header(f"{path}/", status, b"5"), path)
-        os.close(self._here)  # one folder is open at a time, however deep they are
-        try:
-            self._below_it(names, path, status, block)
-        finally:
-            self._here = open_real(self._root, "/".join(names[:-1]))
-
-    def _below_it(self, names: "list[str]", path: str, status: os.stat_result, block: bytes) -> None:
-        depth = len(self._waiting)
-        if self._unchanged(path, status):
+        above, depth = self._below, len(self._waiting)
+        if self._is_same(names[-1], status):
             self._waiting.append(block)
         else:
             self._out(block)
-        self.folder(names)
+        os.close(self._here)  # one folder is open at a time, however deep they are
+        try:
+            self.folder(names, above.enter(names[-1]), replaced=replaced)
+        finally:
+            self._here, self._below = open_real(self._root, "/".join(names[:-1])), above
         del self._waiting[depth:]
 
-    def _unchanged(self, path: str, status: os.stat_result) -> bool:
-        below = self._below.status(path)
-        if below is None or not stat.S_ISDIR(below.st_mode):
+    def _is_same(self, name: str, status: os.stat_result) -> bool:
+        if not is_same(self._here, name, status, self._below.find(name), self._shown_time):
             return False
-        same = ("st_mode", "st_uid", "st_gid", "st_mtime_ns")
-        return all(getattr(status, name) == getattr(below, name) for name in same)
+        if stat.S_ISDIR(status.st_mode) or status.st_nlink == 1:
+            return True
+        if self._linked is None:
+            self._linked = same_links(self._root, self._layers.root(), self._shown_time)
+        return (status.st_dev, status.st_ino) in self._linked
+
+    def _shown_time(self, status: os.stat_result) -> int:
+        """Give the time that a tar has for a file's, in seconds."""
+        mtime = max(status.st_mtime_ns // _SECOND, 0)
+        return min(mtime, self._latest) if self._latest >= 0 else mtime
 
     def _file(self, path: str, status: os.stat_result) -> None:
         if status.st_nlink > 1:
@@ -135,7 +167,6 @@ class _Layer:
 
     def _header(self, path: str, status: os.stat_result, flag: bytes, *, target: bytes = b"", size: int = 0) -> Header:
         uid, gid = read_owner(self._here, path.rstrip("/").rpartition("/")[2], status)
-        mtime = max(status.st_mtime_ns // _SECOND, 0)
         return Header(
             path=os.fsencode(path),
             flag=flag,
@@ -143,7 +174,7 @@ class _Layer:
             uid=uid,
             gid=gid,
             size=size,
-            mtime=min(mtime, self._latest) if self._latest >= 0 else mtime,
+            mtime=self._shown_time(status),
             target=target,
             device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if flag in b"34" else (0, 0),
         )

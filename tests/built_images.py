@@ -30,9 +30,10 @@ def put_layers(
     runtime: RuntimeConfig | None = None,
     platform: Platform = AMD64,
     history: tuple[History, ...] = (),
+    encoding: Encoding | None = None,
 ) -> Descriptor:
     """Write an image of these layers, base first; give its manifest."""
-    packed = [pack(entries, Encoding.default(), store) for entries in layers]
+    packed = [pack(entries, encoding or Encoding.default(), store) for entries in layers]
     config = ImageConfig(
         architecture=platform.architecture,
         os=platform.os,

@@ -15,8 +15,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "wherry.app.api": (
-        "Cancel", "Logins", "build", "check", "copy", "diff", "leaks", "load", "open_image", "pull", "push", "save",
-        "size", "tags", "tree",
+        "Cancel", "Logins", "analyze", "build", "check", "copy", "diff", "leaks", "load", "open_image", "pull", "push",
+        "save", "size", "tags", "tree",
     ),
     "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
     "wherry.app.build.result": ("BuildResult", "BuiltImage"),
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from wherry.app.api import (
         Cancel,
         Logins,
+        analyze,
         build,
         check,
         copy,
@@ -89,6 +90,7 @@ __all__ = [
     "TreeNode",
     "WherryError",
     "__version__",
+    "analyze",
     "build",
     "check",
     "copy",

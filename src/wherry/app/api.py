@@ -23,6 +23,7 @@ from wherry.platform import Platform
 
 if TYPE_CHECKING:
     from wherry.analysis.diff import DiffDocument
+    from wherry.analysis.image.document import AnalyzeDocument
     from wherry.analysis.size import SizeDocument
     from wherry.app.build.options import DockerfileBuild, GoBuild
     from wherry.app.build.result import BuildResult
@@ -266,6 +267,29 @@ def tree(name: str, *, session: Session | None = None) -> "TreeNode":
     from wherry.app.tree import tree as carried_out
 
     return carried_out(session or Session.of_user(), name)
+
+
+def analyze(
+    name: str, *, platform: str | None = None, base: str | None = None, session: Session | None = None
+) -> "AnalyzeDocument":
+    """Find what each layer of an image adds, and which bytes are shipped in vain; dive's figures come with it.
+
+    Args:
+        name: an image, as `open_image` takes it; one in a registry is read there and not stored.
+        platform: of an image with several, the only one; None: all.
+        base: an image that it is built on, to tell its layers from those above; None: as far as the image tells.
+        session: see above; its cache keeps what is known of each layer, so that it is read once.
+
+    Returns:
+        Sizes in bytes; `docs/reference/analyze.md` describes the document.
+
+    Raises:
+        NotFound, RegistryError, InvalidReference: there is no such image.
+        WherryError: a layer is not what the image says.
+    """
+    from wherry.app.analyze import analyze as carried_out
+
+    return carried_out(session or Session.of_user(), name, platform=platform, base=base)
 
 
 def size(  # noqa: PLR0913 - each is named

@@ -92,6 +92,10 @@ def _clean_cache(session: Session) -> None:
         from wherry.app.sizes import forget_sizes
 
         forget_sizes(folder, session.clock() - MONTH)
+    if (folder / "layers").is_dir():
+        from wherry.app.layer_indexes import forget_indexes
+
+        forget_indexes(folder, session.clock() - MONTH)
     for file in (path for name in ("locks", "calls", "contexts") for path in (folder / name).glob("*")):
         if file.stat().st_mtime < session.clock() - MONTH:
             file.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Run an image on this machine, rootless.",
     "images": "List the images of the local store.",
     "inspect": "Show an image's config, layers and largest files.",
+    "analyze": "Show an image's layers, and which of its bytes are shipped in vain.",
     "tree": "Show an image's manifests, layers and attachments as a tree.",
     "report": "Write an HTML page that shows what takes up space in an image or a program.",
     "size": "Show how much of a Go binary each module, package and function takes.",

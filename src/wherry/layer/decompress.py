@@ -19,6 +19,8 @@ LARGEST = 64 << 30
 _OUTPUT = 1 << 20
 _SLICE = 1 << 10
 """A zstd block of 4 bytes can stand for 128 KiB, so a slice of this size never gives more than 32 MiB."""
+_METERED = 1 << 13
+"""Bytes of the blob within which its share of the tar is taken as even."""
 _WINDOW = 1 << 27
 _GZIP = 31
 _SKIPPABLE = tuple(bytes((0x50 + number,)) + b"\x2a\x4d\x18" for number in range(16))
@@ -80,6 +82,46 @@ class LayerStream:
             raise DigestMismatch(f"{self._name} after decompression", expected=self._diff_id, actual=actual)
 
 
+class MeteredLayer(LayerStream):
+    """The same, with a count of what was read of the tar and of the blob."""
+
+    def __init__(self, source: BlobSource, blob: Descriptor, diff_id: Digest | None, limit: int = LARGEST) -> None:
+        """Open the tar of a stored layer, as `open_layer`."""
+        name, algorithm = _layer_of(blob)
+        self._taken = 0
+        self._span = (0, 0, 0, 1)
+        decoded = decompress(self._fed(source, blob), algorithm, name=name, limit=limit)
+        super().__init__(self._measured(decoded), name, diff_id)
+        self.given = 0
+        """Bytes of the tar that were read."""
+
+    def read(self, size: int, /) -> bytes:
+        """See `LayerStream.read`."""
+        part = super().read(size)
+        self.given += len(part)
+        return part
+
+    @property
+    def pulled(self) -> int:
+        """Bytes of the blob that what was read so far came from; within some kilobytes it is taken as even."""
+        before, after, start, length = self._span
+        return before + (after - before) * min(self.given - start, length) // length
+
+    def _fed(self, source: BlobSource, blob: Descriptor) -> Iterator[bytes]:
+        for chunk in source.read(blob):
+            for start in range(0, len(chunk), _METERED):
+                part = chunk[start : start + _METERED]
+                self._taken += len(part)
+                yield part
+
+    def _measured(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        before = start = 0
+        for chunk in chunks:
+            self._span = (before, self._taken, start, len(chunk))
+            before, start = self._taken, start + len(chunk)
+            yield chunk
+
+
 def open_layer(
     source: BlobSource, blob: Descriptor, diff_id: Digest | None = None, *, limit: int = LARGEST
 ) -> LayerStream:
@@ -89,11 +131,17 @@ def open_layer(
         InvalidDocument: its media type is no layer's we can read.
         BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive: while it is read.
     """
+    name, algorithm = _layer_of(blob)
+    return LayerStream(decompress(source.read(blob), algorithm, name=name, limit=limit), name, diff_id)
+
+
+def _layer_of(blob: Descriptor) -> tuple[str, str]:
+    """Give a layer's name in messages, and what it is compressed with."""
     name = f"layer {blob.digest}"
     algorithm = media.COMPRESSION_OF_LAYER.get(blob.media_type)
     if algorithm is None:
         raise InvalidDocument(name, f"{blob.media_type!r} is no layer that can be unpacked")
-    return LayerStream(decompress(source.read(blob), algorithm, name=name, limit=limit), name, diff_id)
+    return name, algorithm
 
 
 def _recognised(chunks: Iterable[bytes], algorithm: str, name: str) -> Iterator[bytes]:

@@ -93,6 +93,8 @@ class Entry:
     xattrs: Mapping[str, bytes] = field(default_factory=dict, hash=False)
     device: tuple[int, int] = (0, 0)
     """Major and minor number."""
+    held: int = -1
+    """Of a file stored sparse: bytes that the archive has of it, its map among them where that is in the body."""
 
 
 @dataclass(frozen=True, slots=True)

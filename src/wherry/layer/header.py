@@ -20,6 +20,10 @@ _NAME = 100
 _PREFIX = 155
 _LARGEST_ID = 0o7777777
 _LARGEST_SIZE = 0o77777777777
+_REAL, _EXTENDED = slice(483, 495), 482
+"""Of a sparse file of GNU tar: `realsize` and `isextended` of `oldgnu_header`."""
+MAP_CONTINUES = 504
+"""The same byte of a block that continues the map (`sparse_header.isextended`)."""
 _LAYOUT = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 
 
@@ -49,6 +53,10 @@ class Header:
     mtime: int = 0
     target: bytes = b""
     device: tuple[int, int] = (0, 0)
+    real: int = -1
+    """Of a file that GNU tar stored sparse: its bytes with the holes; -1 of all else."""
+    extended: bool = False
+    """Whether blocks with the rest of its map follow."""
 
 
 def encode(header: Header, xattrs: Mapping[str, bytes]) -> bytes:
@@ -86,9 +94,20 @@ def decode(block: bytes, name: str) -> Header | None:
     path, magic = _text(fields[0]), block[257:265]
     if magic[:6] == _USTAR[:6] and (prefix := _text(fields[14])):
         path = prefix + b"/" + path
-    mode, uid, gid, size, mtime = (_number(field, name) for field in fields[1:6])
     devices = (_number(fields[12], name), _number(fields[13], name)) if fields[7] in b"34" else (0, 0)
-    return Header(path, fields[7], mode & 0o7777, uid, gid, size, mtime, _text(fields[8]), devices)
+    return Header(
+        path,
+        fields[7],
+        _number(fields[1], name) & 0o7777,
+        _number(fields[2], name),
+        _number(fields[3], name),
+        _number(fields[4], name),
+        _number(fields[5], name),
+        _text(fields[8]),
+        devices,
+        _number(block[_REAL], name) if fields[7] == b"S" else -1,
+        fields[7] == b"S" and block[_EXTENDED] != 0,
+    )
 
 
 def parse_records(body: bytes, name: str) -> dict[str, bytes]:
@@ -182,9 +201,10 @@ def _is_utf8(text: bytes) -> bool:
 
 def _check(block: bytes, field: bytes, name: str) -> None:
     expected = _number(field, name)
-    blanked = block[:148] + b" " * 8 + block[156:]
+    if expected == sum(block) - sum(block[148:156]) + 8 * ord(" "):
+        return
     # Old writers added the bytes as signed numbers.
-    if expected not in (sum(blanked), sum(memoryview(blanked).cast("b"))):
+    if expected != sum(memoryview(block[:148] + b" " * 8 + block[156:]).cast("b")):
         raise InvalidArchive(name, "a header's checksum is wrong, so this is no tar or a damaged one")
 
 
@@ -193,13 +213,16 @@ def _text(field: bytes) -> bytes:
 
 
 def _number(field: bytes, name: str) -> int:
+    digits = field.strip(b" \0")
+    if digits.isdigit():
+        try:
+            return int(digits, 8)
+        except ValueError:
+            raise InvalidArchive(name, f"a header's number is {field[:12]!r}, not octal") from None
     if field[:1] == b"\x80":
         return int.from_bytes(field[1:], "big")
     if field[:1] == b"\xff":
         return int.from_bytes(field, "big", signed=True)
-    digits = field.strip(b" \0")
-    if not digits:
-        return 0
-    if not all(digit in b"01234567" for digit in digits):
+    if digits:
         raise InvalidArchive(name, f"a header's number is {field[:12]!r}, not octal")
-    return int(digits, 8)
+    return 0

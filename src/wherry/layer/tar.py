@@ -27,6 +27,12 @@ _SIZES = range(1 << 62)
 _DIGITS = 20
 
 _XATTR = "SCHILY.xattr."
+_SPARSE = "GNU.sparse"
+_SPARSE_NAME = "GNU.sparse.name"
+_KINDS = {kind.value: kind for kind in EntryKind}
+_EXTENSIONS = frozenset({b"x", b"g", b"L", b"K"})
+_OLD_FLAGS = frozenset({b"\0", b"7"})
+"""A file of before ustar, or a folder where its name ends in a slash; a contiguous file."""
 
 
 class FileChanged(WherryError):
@@ -81,7 +87,12 @@ class TarBody:
 
 
 def read_tar(
-    stream: Readable, name: str = "layer", limits: ArchiveLimits | None = None, *, nameless: bool = False
+    stream: Readable,
+    name: str = "layer",
+    limits: ArchiveLimits | None = None,
+    *,
+    nameless: bool = False,
+    sparse: bool = False,
 ) -> Iterator[tuple[Entry, TarBody]]:
     """Read a tar, entry by entry, each with its body; the stream is read to its end.
 
@@ -90,6 +101,8 @@ def read_tar(
         name: what the reader knows it by; it starts the message.
         limits: how many entries and bytes to accept.
         nameless: whether a file without a name, which some programs write, is passed over and not refused.
+        sparse: whether files stored sparse are given, with the bytes that the archive has as their body; else they are
+            refused.
 
     Raises:
         InvalidArchive: it is no tar, is cut short, names `..`, holds a sparse file, or breaks a limit.
@@ -102,14 +115,16 @@ def read_tar(
             TarBody(stream, found[0].size, name).skip()
             _exactly(stream, len(header.padding(found[0].size)), name)
             continue
-        entry = _entry(*found, name)
-        count, total = count + 1, total + entry.size
+        entry = _entry(*found, name, sparse=sparse)
+        size = entry.size if entry.held < 0 else entry.held
+        count, total = count + 1, total + size
         if count > limits.entries or total > limits.size:
             raise InvalidArchive(name, f"more than {limits.entries} entries or {limits.size} bytes")
-        body = TarBody(stream, entry.size, name)
+        body = TarBody(stream, size, name)
         yield entry, body
-        body.skip()
-        _exactly(stream, len(header.padding(entry.size)), name)
+        if size:
+            body.skip()
+            _exactly(stream, -size % BLOCK, name)
     while stream.read(CHUNK):
         pass
 
@@ -154,8 +169,10 @@ def _next_header(stream: Readable, name: str, shared: dict[str, bytes]) -> tuple
     own: dict[str, bytes] = {}
     read = 0
     while (found := _header_at(stream, name)) is not None:
-        if found.flag not in {b"x", b"g", b"L", b"K"}:
-            return found, {**shared, **own}
+        if found.flag not in _EXTENSIONS:
+            if found.extended:
+                _skip_map(stream, name)
+            return found, {**shared, **own} if shared else own
         read += found.size
         if found.size < 0 or read > _EXTENSION:
             raise InvalidArchive(name, f"extended headers of more than {_EXTENSION} bytes")
@@ -177,11 +194,21 @@ def _next_header(stream: Readable, name: str, shared: dict[str, bytes]) -> tuple
     return None
 
 
+def _skip_map(stream: Readable, name: str) -> None:
+    """Read over the blocks that continue the map of a sparse file."""
+    for _ in range(_EXTENSION // BLOCK):
+        if not _exactly(stream, BLOCK, name)[header.MAP_CONTINUES]:
+            return
+    raise InvalidArchive(name, f"the map of a sparse file has more than {_EXTENSION} bytes")
+
+
 def _header_at(stream: Readable, name: str) -> Header | None:
     block = stream.read(BLOCK)
     if not block:
         return None
-    return header.decode(block + _exactly(stream, BLOCK - len(block), name), name)
+    if len(block) < BLOCK:
+        block += _exactly(stream, BLOCK - len(block), name)
+    return header.decode(block, name)
 
 
 def _exactly(stream: Readable, size: int, name: str) -> bytes:
@@ -195,14 +222,18 @@ def _exactly(stream: Readable, size: int, name: str) -> bytes:
     return b"".join(chunks)
 
 
-def _entry(found: Header, records: dict[str, bytes], name: str) -> Entry:
+def _entry(found: Header, records: dict[str, bytes], name: str, *, sparse: bool) -> Entry:
     path = records.get("path") or found.path
-    if found.flag == b"S" or any(key.startswith("GNU.sparse") for key in records):
-        raise InvalidArchive(name, f"{_shown(path)} is stored sparse", hint="pack the layer without `tar --sparse`")
-    flag = {b"\0": b"5" if path.endswith(b"/") else b"0", b"7": b"0"}.get(found.flag, found.flag)
-    if flag not in {kind.value for kind in EntryKind}:
+    if found.flag == b"S" or (records and any(key.startswith(_SPARSE) for key in records)):
+        if not sparse:
+            raise InvalidArchive(name, f"{_shown(path)} is stored sparse", hint="pack the layer without `tar --sparse`")
+        return _sparse_entry(found, records, name)
+    flag = found.flag
+    if flag in _OLD_FLAGS:
+        flag = b"5" if path.endswith(b"/") and flag != b"7" else b"0"
+    kind = _KINDS.get(flag)
+    if kind is None:
         raise InvalidArchive(name, f"{_shown(path)} is of the unknown type {found.flag!r}")
-    kind = EntryKind(flag)
     link = records.get("linkpath") or found.target
     entry = Entry(
         path=_clean(path, name),
@@ -212,10 +243,24 @@ def _entry(found: Header, records: dict[str, bytes], name: str) -> Entry:
         gid=_ranged(records, "gid", found.gid, _IDS, name),
         mtime=_ranged(records, "mtime", found.mtime, _TIMES, name),
         size=_ranged(records, "size", found.size, _SIZES, name) if kind is EntryKind.FILE else 0,
-        xattrs={key.removeprefix(_XATTR): value for key, value in records.items() if key.startswith(_XATTR)},
+        xattrs=_xattrs(records) if records else {},
         device=found.device,
     )
     return _checked(_with_target(entry, link, name), name)
+
+
+def _sparse_entry(found: Header, records: dict[str, bytes], name: str) -> Entry:
+    """Read a file stored sparse: GNU's old form, or any of the three of its PAX records (GNU tar manual, D.2)."""
+    plain = {key: text for key, text in records.items() if not key.startswith(_SPARSE)}
+    if _SPARSE_NAME in records:
+        plain["path"] = records[_SPARSE_NAME]
+    entry = _entry(replace(found, flag=b"0"), plain, name, sparse=False)
+    key = next((key for key in (f"{_SPARSE}.realsize", f"{_SPARSE}.size") if key in records), "")
+    return replace(entry, size=_ranged(records, key, max(found.real, 0), _SIZES, name), held=entry.size)
+
+
+def _xattrs(records: dict[str, bytes]) -> dict[str, bytes]:
+    return {key.removeprefix(_XATTR): text for key, text in records.items() if key.startswith(_XATTR)}
 
 
 def _with_target(entry: Entry, link: bytes, name: str) -> Entry:
@@ -239,10 +284,8 @@ def _checked(entry: Entry, name: str) -> Entry:
 
 
 def _ranged(records: Mapping[str, bytes], key: str, otherwise: int, allowed: range, name: str) -> int:
-    text = records.get(key, b"")
-    whole = text.partition(b".")[0]
     number = otherwise
-    if whole:
+    if (text := records.get(key)) and (whole := text.partition(b".")[0]):
         if len(whole) > _DIGITS or not whole.removeprefix(b"-").isdigit():
             raise InvalidArchive(name, f"a PAX header says {key} is {_shown(text)}")
         number = int(whole)
@@ -252,7 +295,9 @@ def _ranged(records: Mapping[str, bytes], key: str, otherwise: int, allowed: ran
 
 
 def _clean(path: bytes, name: str) -> str:
-    parts = [part for part in path.split(b"/") if part not in {b"", b"."}]
+    parts = path.split(b"/")
+    if b"" in parts or b"." in parts:
+        parts = [part for part in parts if part not in {b"", b"."}]
     if b".." in parts or b"\0" in path:
         raise InvalidArchive(name, f"{_shown(path)} leads out of the archive")
     if len(path) > LONGEST_PATH or len(parts) > DEEPEST:

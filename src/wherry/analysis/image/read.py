@@ -1,0 +1,144 @@
+"""A layer's blob to its index, in one pass and bounded memory: names, sizes, digests, and what each entry costs.
+
+Sources: OCI image-spec v1.1.1, layer.md; System V ABI, gABI 4.1, "Sections" (flags and types).
+"""
+
+import hashlib
+import struct
+from itertools import count
+
+from wherry.analysis.image.index import FILE, OPAQUE, WHITEOUT, IndexBuilder, LayerIndex, Row
+from wherry.digest import Digest
+from wherry.layer.changes import hidden_by, is_bookkeeping
+from wherry.layer.decompress import MeteredLayer
+from wherry.layer.entry import Entry, EntryKind, Readable, encode_path
+from wherry.layer.header import BLOCK
+from wherry.layer.tar import CHUNK, read_tar
+from wherry.oci.descriptor import Descriptor
+from wherry.store.contract import BlobSource
+
+_NONE = bytes(32)
+_ELF = b"\x7fELF"
+_ELF_HEADER = 64
+_LARGEST_TABLE = 1 << 20
+_PROGBITS, _SYMTAB, _STRTAB = 1, 2, 3
+_ALLOC = 2
+_LEAST = 4096
+"""Bytes of a section that is not loaded, below which it is no table for debuggers (`.comment` has 40)."""
+
+
+def read_index(source: BlobSource, blob: Descriptor, diff_id: Digest) -> LayerIndex:
+    """Read a layer through.
+
+    Raises:
+        BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive, InvalidDocument: it is not what the image says.
+
+    Cost: one pass; memory for the index, about 100 bytes an entry.
+    """
+    stream = MeteredLayer(source, blob, diff_id)
+    name = f"layer {blob.digest}"
+    made = IndexBuilder()
+    bodies = end = pulled = 0
+    for entry, body in read_tar(stream, name, sparse=True):
+        held = 0 if entry.kind is not EntryKind.FILE else body.left
+        start, end = end, stream.given + held + -held % BLOCK
+        digest, debug = _read_body(entry, body) if held or entry.held >= 0 else (_NONE, 0)
+        before, pulled = pulled, stream.pulled
+        row = _row(entry, name, digest, end - start, pulled - before)
+        if row is not None:
+            made.add(row, debug)
+            bodies += held
+    return made.built(blob, str(diff_id), stream.given, bodies)
+
+
+def _row(entry: Entry, name: str, digest: bytes, stored: int, pulled: int) -> Row | None:
+    """Make a row of an entry; None of what means nothing."""
+    kind, path = entry.kind.value[0], entry.path
+    if ".wh." in path:
+        if is_bookkeeping(entry):
+            return None
+        if hidden := hidden_by(entry, name):
+            kind, path = (WHITEOUT if hidden.whole else OPAQUE), hidden.path
+    return Row(
+        encode_path(path),
+        kind,
+        entry.size if kind == FILE else 0,
+        stored,
+        pulled,
+        entry.mode,
+        entry.uid,
+        entry.gid,
+        entry.mtime,
+        digest,
+        encode_path(entry.target),
+    )
+
+
+def _read_body(entry: Entry, body: Readable) -> tuple[bytes, int]:
+    """Hash a file's content; of an ELF file, count the bytes that are for debuggers."""
+    state = hashlib.sha256(f"sparse {entry.size} ".encode() if entry.held >= 0 else b"")
+    chunk = body.read(CHUNK)
+    if chunk[: len(_ELF)] != _ELF:
+        while chunk:
+            state.update(chunk)
+            chunk = body.read(CHUNK)
+        return state.digest(), 0
+    sections = _SectionTable()
+    while chunk:
+        state.update(chunk)
+        sections.feed(chunk)
+        chunk = body.read(CHUNK)
+    return state.digest(), sections.debug_bytes() if entry.held < 0 else 0
+
+
+class _SectionTable:
+    """The section headers of an ELF file that goes by as a stream."""
+
+    def __init__(self) -> None:
+        self._start = b""
+        self._at = 0
+        self._table = bytearray()
+        self._place: tuple[int, int] | None = None
+        self._order = "<"
+        self._wide = True
+        self._names = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the file."""
+        if len(self._start) < _ELF_HEADER:
+            self._start += chunk[: _ELF_HEADER - len(self._start)]
+            if len(self._start) == _ELF_HEADER:
+                self._place = self._header()
+        if self._place:
+            start, size = self._place
+            low = max(start + len(self._table) - self._at, 0)
+            self._table += chunk[low : max(start + size - self._at, 0)]
+        self._at += len(chunk)
+
+    def debug_bytes(self) -> int:
+        """Add up symbol tables and what else is not loaded; 0 where the table is not whole or makes no sense."""
+        if not self._place or len(self._table) != self._place[1]:
+            return 0
+        layout = struct.Struct(self._order + ("IIQQQQIIQQ" if self._wide else "10I"))
+        found = 0
+        rows = (layout.unpack_from(self._table, at) for at in range(0, len(self._table), layout.size))
+        for number, (_, type_, flags, _, _, size, *_) in zip(count(), rows, strict=False):
+            if flags & _ALLOC or number == self._names:
+                continue
+            if type_ in {_SYMTAB, _STRTAB} or (type_ == _PROGBITS and size >= _LEAST):
+                found += size
+        return found if found <= self._at else 0
+
+    def _header(self) -> tuple[int, int] | None:
+        """Read where the table is."""
+        self._wide, self._order = self._start[4] == 2, ">" if self._start[5] == 2 else "<"  # noqa: PLR2004 - ELFCLASS64, ELFDATA2MSB
+        kind = struct.unpack_from(f"{self._order}H", self._start, 16)[0]
+        offset = struct.unpack_from(
+            f"{self._order}{'Q' if self._wide else 'I'}", self._start, 40 if self._wide else 32
+        )[0]
+        each, number, self._names = struct.unpack_from(f"{self._order}3H", self._start, 58 if self._wide else 46)
+        right = each == (64 if self._wide else 40)
+        # Executables and shared objects (ET_EXEC, ET_DYN): a relocatable one needs its symbols.
+        if kind not in {2, 3} or not right or offset < _ELF_HEADER or each * number > _LARGEST_TABLE:
+            return None
+        return offset, each * number

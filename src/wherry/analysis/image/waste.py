@@ -1,0 +1,264 @@
+"""Waste of an image to the byte: what is hidden, there twice, or rarely needed; by layer and cause."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wherry.analysis.image import index as kinds
+from wherry.analysis.image.kinds import Unneeded, unneeded
+from wherry.analysis.image.union import Fate, Union
+
+_PATHS = 5
+_FOLDERS = 3
+_FOLDER_DEPTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of a layer."""
+
+    number: int
+    """In the union."""
+    path: str
+    """Absolute."""
+    layer: int
+    """0 is the base's first."""
+    size: int
+    pulled: int
+
+
+@dataclass(slots=True)
+class FileGroup:
+    """Files that have layer and cause or kind in common."""
+
+    files: int = 0
+    bytes: int = 0
+    pulled: int = 0
+    _most: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, number: int, size: int, pulled: int) -> None:
+        """Count a file."""
+        self.files += 1
+        self.bytes += size
+        self.pulled += pulled
+        if len(self._most) < _PATHS:
+            heapq.heappush(self._most, (size, -number))
+        elif (size, -number) > self._most[0]:
+            heapq.heapreplace(self._most, (size, -number))
+
+    @property
+    def biggest(self) -> tuple[int, ...]:
+        """Numbers of the biggest files, most bytes first."""
+        return tuple(-number for _, number in sorted(self._most, reverse=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What each file of a union has, by its number."""
+
+    union: Union
+    wire: tuple[bool, ...]
+    """Whether a layer's blob counts as pulled: of one that is there twice only the last."""
+    _sizes: tuple[Sequence[int], ...]
+    _pulled: tuple[Sequence[int], ...]
+
+    @classmethod
+    def of(cls, union: Union) -> "Sizes":
+        """Read the columns once."""
+        blobs = [layer.blob for layer in union.layers]
+        return cls(
+            union,
+            tuple(blob not in blobs[number + 1 :] for number, blob in enumerate(blobs)),
+            tuple(layer.column(0) for layer in union.layers),
+            tuple(layer.column(2) for layer in union.layers),
+        )
+
+    def size(self, number: int) -> int:
+        """Give the bytes of a file."""
+        layer, row = self.union.place(number)
+        return self._sizes[layer][row]
+
+    def pulled(self, number: int) -> int:
+        """Give its share of the pulled bytes."""
+        layer, row = self.union.place(number)
+        return self._pulled[layer][row] if self.wire[layer] else 0
+
+    def unpacked(self, layer: int) -> int:
+        """Give the bytes of all files of a layer."""
+        return sum(self._sizes[layer])
+
+    def found(self, numbers: Iterable[int]) -> dict[int, FoundFile]:
+        """Name files by the paths that their layers have them under."""
+        wanted = set(numbers)
+        found = {}
+        for layer, path_rows in enumerate(self.union.layers):
+            first, last = self.union.firsts[layer], self.union.firsts[layer + 1]
+            rows = {number - first for number in wanted if first <= number < last}
+            if rows:
+                for row, path in enumerate(path_rows.each_path()):
+                    if row in rows:
+                        number = first + row
+                        found[number] = FoundFile(number, text(path), layer, self.size(number), self.pulled(number))
+        return found
+
+
+def text(path: bytes) -> str:
+    """Write a path of a row as a reader knows it; bytes that are no UTF-8 are escaped, since JSON has only text."""
+    return "/" + path.decode(errors="backslashreplace")
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenFiles:
+    """All files that no container sees."""
+
+    groups: Mapping[tuple[Fate, int, int], FileGroup]
+    """By cause, the file's layer and the layer that hides it."""
+    most: tuple[int, ...]
+    """The biggest, by number."""
+
+    @property
+    def files(self) -> int:
+        """How many there are."""
+        return sum(group.files for group in self.groups.values())
+
+    @property
+    def bytes(self) -> int:
+        """What they take, unpacked."""
+        return sum(group.bytes for group in self.groups.values())
+
+    @property
+    def pulled(self) -> int:
+        """What they take of the pulled bytes."""
+        return sum(group.pulled for group in self.groups.values())
+
+
+def hidden_files(sizes: Sizes, most: int) -> HiddenFiles:
+    """Find what is shipped and cannot be seen; `most` of the biggest are named."""
+    union = sizes.union
+    groups: dict[tuple[Fate, int, int], FileGroup] = {}
+
+    def each() -> Iterator[tuple[int, int]]:
+        for number in union.hidden():
+            layer, _ = union.place(number)
+            size = sizes.size(number)
+            key = (union.fate(number), layer, union.hider(number))
+            groups.setdefault(key, FileGroup()).add(number, size, sizes.pulled(number))
+            yield -size, number
+
+    biggest = heapq.nsmallest(most, each())
+    return HiddenFiles(groups, tuple(number for _, number in biggest))
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """A content that several visible files have."""
+
+    digest: bytes
+    size: int
+    numbers: tuple[int, ...]
+    """The files, the first stays."""
+    pulled: int
+    """Of all but the first."""
+
+    @property
+    def wasted(self) -> int:
+        """Bytes of all but the first."""
+        return self.size * (len(self.numbers) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """What a container sees of an image's files."""
+
+    files: int
+    bytes: int
+    duplicates: tuple[Copies, ...]
+    """Most wasted bytes first."""
+    unneeded: Mapping[tuple[Unneeded, int], FileGroup]
+    """By kind and layer."""
+    folders: Mapping[tuple[Unneeded, int], tuple[str, ...]]
+    """Folders that could be removed, most bytes first."""
+
+
+def visible_files(sizes: Sizes) -> Visible:
+    """Go through what a container sees.
+
+    Cost: two passes over the tree; memory for the files that have another of the same size.
+    """
+    union = sizes.union
+    seen = bytearray(-(-union.firsts[-1] // 8))
+    counts: Counter[int] = Counter()
+    files = total = 0
+    judged = _Judged(sizes)
+    linked: dict[int, bytes] = {}
+    for path, _, number in union.walk():
+        layer, row = union.place(number)
+        if union.layers[layer].kinds[row] != kinds.FILE:
+            continue
+        if number in union.linked:
+            # One with several names is needed where any of them is.
+            if number not in linked or unneeded(path) is None:
+                linked[number] = path
+        else:
+            judged.add(path, number)
+        if seen[number >> 3] & 1 << (number & 7):
+            continue
+        seen[number >> 3] |= 1 << (number & 7)
+        files, size = files + 1, sizes.size(number)
+        total += size
+        if size:
+            counts[size] += 1
+    for number, path in linked.items():
+        judged.add(path, number)
+    several = {size for size, count in counts.items() if count > 1}
+    return Visible(
+        files,
+        total,
+        _duplicates(sizes, seen, several),
+        judged.groups,
+        {key: _removable(counted) for key, counted in judged.folders.items()},
+    )
+
+
+@dataclass(slots=True)
+class _Judged:
+    """Visible files by the kind they are rarely needed for."""
+
+    sizes: Sizes
+    groups: dict[tuple[Unneeded, int], FileGroup] = field(default_factory=dict)
+    folders: dict[tuple[Unneeded, int], "Counter[bytes]"] = field(default_factory=dict)
+
+    def add(self, path: bytes, number: int) -> None:
+        """Count a file under its kind, if it has one, or what of it is for debuggers."""
+        layer, row = self.sizes.union.place(number)
+        kind, size, pulled = unneeded(path), self.sizes.size(number), self.sizes.pulled(number)
+        if kind is None:
+            debug = self.sizes.union.layers[layer].debug.get(row, 0)
+            if not debug:
+                return
+            kind, size, pulled = Unneeded.DEBUG, debug, pulled * debug // max(size, 1)
+        key = (kind, layer)
+        self.groups.setdefault(key, FileGroup()).add(number, size, pulled)
+        parts = path.split(b"/")[:-1][:_FOLDER_DEPTH]
+        self.folders.setdefault(key, Counter())[b"/".join(parts)] += size
+
+
+def _removable(counted: "Counter[bytes]") -> tuple[str, ...]:
+    return tuple(text(folder) for folder, _ in counted.most_common(_FOLDERS))
+
+
+def _duplicates(sizes: Sizes, seen: bytearray, several: set[int]) -> tuple[Copies, ...]:
+    union = sizes.union
+    groups: dict[bytes, list[int]] = {}
+    for layer, first in zip(union.layers, union.firsts, strict=False):
+        columns = zip(layer.kinds, layer.column(0), strict=True)
+        for number, (kind, size) in enumerate(columns, first):
+            if kind == kinds.FILE and size in several and seen[number >> 3] & 1 << (number & 7):
+                groups.setdefault(layer.digest_of(number - first), []).append(number)
+    found = [
+        Copies(digest, sizes.size(numbers[0]), tuple(numbers), sum(map(sizes.pulled, numbers[1:])))
+        for digest, numbers in groups.items()
+        if len(numbers) > 1
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.wasted, one.numbers)))

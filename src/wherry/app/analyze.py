@@ -1,0 +1,187 @@
+"""Layers, files and waste of an image: analysed from indexes that are kept, judged, and held to limits."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import msgspec
+
+from wherry.analysis.image.document import AnalyzedFinding, AnalyzeDocument, AnalyzedPlatform, RuleCheck
+from wherry.app.images import OpenImage, open_image
+from wherry.app.session import Session
+from wherry.errors import InvalidUsage, NotFound
+from wherry.finding import Severity
+from wherry.oci.image import Image
+from wherry.platform import Platform
+from wherry.settings.dive_ci import DiveRules
+from wherry.settings.sizes import parse_bytes
+from wherry.store.files import read_regular
+
+_LARGEST = 1 << 16
+_BUDGETS = ("waste", "duplicates")
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What makes an analysis fail: a rule, a severity, or more bytes than a limit."""
+
+    word: str
+    limit: int = -1
+    """-1: `word` is a rule or a severity."""
+
+
+def analyze(
+    session: Session,
+    name: str,
+    *,
+    platform: str | None = None,
+    base: str | None = None,
+    rules: DiveRules | None = None,
+    most: int = 100,
+) -> AnalyzeDocument:
+    """Find what each layer of an image adds, and what is shipped in vain.
+
+    Args:
+        session: where it is looked for; its cache keeps the indexes of layers.
+        name: an image, as `open_image` takes it; one in a registry is read there and not stored.
+        platform: of an image with several, the only one; None: all.
+        base: an image that it is built on, to tell its layers from those above; None: as far as the image tells.
+        rules: dive's limits, to be held to.
+        most: how many hidden files and duplicates are named; sums count all.
+
+    Raises:
+        NotFound, RegistryError, InvalidReference: there is no such image.
+        InvalidArchive, DigestMismatch, InvalidDocument: a layer is not what the image says.
+
+    Cost: a layer is read once, in bounded memory; the next time it is not read at all.
+    """
+    found = open_image(session, name)
+    images = found.images(Platform.parse(platform) if platform else None)
+    if not images:
+        raise NotFound(f"{name}: no image for any platform", hint="`wherry inspect --raw manifest` prints the document")
+    below = open_image(session, base).images() if base else ()
+    return analyze_images(session, found, images, below=below, rules=rules, most=most)
+
+
+def analyze_images(
+    session: Session,
+    found: OpenImage,
+    images: Sequence[Image],
+    *,
+    below: Sequence[Image] = (),
+    rules: DiveRules | None = None,
+    most: int = 100,
+) -> AnalyzeDocument:
+    """Analyse images that are at hand; see `analyze`."""
+    from wherry.analysis.image.analyze import analyzed
+    from wherry.analysis.image.base import base_of
+    from wherry.analysis.judges import judge_content
+    from wherry.app.layer_indexes import LayerIndexes
+
+    kept = LayerIndexes(session.cache_folder)
+    platforms = []
+    for image in images:
+        layers = kept.of_image(found.source, image)
+        platforms.append(analyzed(image, layers, base_of(image, below), most=most))
+    findings = [finding for one in platforms for finding in judge_content(one)]
+    return AnalyzeDocument(
+        name=found.name,
+        digest=found.digest,
+        platforms=tuple(platforms),
+        findings=tuple(msgspec.convert(asdict(finding), AnalyzedFinding) for finding in findings),
+        checks=tuple(check for one in platforms for check in dive_checks(one, rules)) if rules else (),
+    )
+
+
+def dive_rules(session: Session, file: str | None) -> DiveRules:
+    """Read dive's limits.
+
+    Args:
+        session: its folder is where `.dive-ci` is looked for.
+        file: another file; None: `.dive-ci`, or dive's defaults where there is none.
+
+    Raises:
+        NotFound: the file that was named is not there.
+        InvalidSettings: it is not what dive takes.
+    """
+    from wherry.settings.dive_ci import FILE, parse_dive_ci
+
+    text = read_regular(session.cwd / (file or FILE), _LARGEST)
+    if text is None:
+        if file is None:
+            return DiveRules()
+        raise NotFound(f"{file}: not there", hint=f"name a file such as {FILE}, with a table rules")
+    return parse_dive_ci(text.decode(errors="replace"), file or FILE)
+
+
+def dive_checks(platform: AnalyzedPlatform, rules: DiveRules) -> Iterator[RuleCheck]:
+    """Hold an image to dive's limits, by dive's figures."""
+    dive, where = platform.dive, platform.platform
+    if (lowest := rules.lowest_efficiency) is not None:
+        ok = dive.efficiency >= lowest
+        yield RuleCheck(
+            rule="lowestEfficiency", limit=f"{lowest:g}", actual=f"{dive.efficiency:.4f}", ok=ok, platform=where
+        )
+    if (highest := rules.highest_wasted_bytes) is not None:
+        ok = dive.wasted_bytes <= highest
+        yield RuleCheck(
+            rule="highestWastedBytes", limit=str(highest), actual=str(dive.wasted_bytes), ok=ok, platform=where
+        )
+    if (part := rules.highest_user_wasted_percent) is not None:
+        user = dive.user_wasted_percent
+        # Of an image with one layer dive divides by nothing: 0 by 0 passes, anything else by 0 does not.
+        ok = user <= part if user is not None else not dive.wasted_bytes
+        yield RuleCheck(
+            rule="highestUserWastedPercent",
+            limit=f"{part:g}",
+            actual="none" if user is None else f"{user:.4f}",
+            ok=ok,
+            platform=where,
+        )
+
+
+def thresholds(words: Sequence[str]) -> tuple[Threshold, ...]:
+    """Read what `--fail-on` says: a severity, a rule, or `waste=SIZE` or `duplicates=SIZE`.
+
+    Raises:
+        InvalidUsage: a word is none of them; the hint has the nearest.
+    """
+    from wherry.analysis.judges import CONTENT_RULES
+
+    found = []
+    for word in words:
+        name, equals, limit = word.partition("=")
+        if equals and name in _BUDGETS:
+            found.append(Threshold(name, parse_bytes(limit)))
+            continue
+        known = (*Severity, *CONTENT_RULES)
+        if word not in known:
+            near = difflib.get_close_matches(word, known, n=1)
+            hint = (
+                f"did you mean {near[0]}?"
+                if near
+                else f"give a severity, waste=SIZE, or one of {', '.join(CONTENT_RULES)}"
+            )
+            raise InvalidUsage(f"--fail-on {word}: neither a severity nor a rule", hint=hint)
+        found.append(Threshold(word))
+    return tuple(found)
+
+
+def failures(document: AnalyzeDocument, limits: Sequence[Threshold]) -> Iterator[str]:
+    """Say what breaks a limit: checks that are not ok, budgets, and findings that are named; a line each."""
+    for check in document.checks:
+        if not check.ok:
+            yield f"{check.platform}: {check.rule}: {check.actual}, the limit is {check.limit}"
+    for limit in limits:
+        if limit.limit < 0:
+            continue
+        for one in document.platforms:
+            actual = one.waste.bytes if limit.word == "waste" else one.waste.duplicate_bytes
+            if actual > limit.limit:
+                yield f"{one.platform}: {limit.word}: {actual} bytes, {actual - limit.limit} more than {limit.limit}"
+    words = {limit.word for limit in limits if limit.limit < 0}
+    order = [str(severity) for severity in Severity]
+    least = min((order.index(word) for word in words if word in order), default=len(order))
+    for finding in document.findings:
+        if finding.rule in words or order.index(finding.severity) >= least:
+            yield f"{finding.place}: {finding.rule}: {finding.message}"

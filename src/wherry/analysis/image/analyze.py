@@ -23,7 +23,7 @@ from wherry.analysis.image.kinds import MEANING, Unneeded
 from wherry.analysis.image.remedies import (
     HiddenBy,
     HistoryInstruction,
-    Remedy,
+    WasteRemedy,
     remedy_for_duplicates,
     remedy_for_hidden,
     remedy_for_kind,
@@ -197,7 +197,7 @@ class _Made:
                 edit=_edit(self._of_hidden(fate, layer, hider, paths)),
             )
 
-    def _of_hidden(self, fate: Fate, layer: int, hider: int, paths: Sequence[str]) -> Remedy:
+    def _of_hidden(self, fate: Fate, layer: int, hider: int, paths: Sequence[str]) -> WasteRemedy:
         mode, owner = self._later(hider, paths[0]) if fate is Fate.COPIED else (0, (0, 0))
         return remedy_for_hidden(
             HiddenBy(
@@ -232,10 +232,10 @@ class _Made:
             hidden_by=union.hider(number) + 1,
         )
 
-    def _of_duplicates(self, copies: Copies, files: Sequence[ImageFile]) -> Remedy:
+    def _of_duplicates(self, copies: Copies, files: Sequence[ImageFile]) -> WasteRemedy:
         layers = {file.layer for file in files}
         if len(copies.numbers) == len(files) and all(self._base.has(layer - 1) for layer in layers):
-            return Remedy("all copies are of the base")
+            return WasteRemedy("all copies are of the base")
         return remedy_for_duplicates([file.path for file in files])
 
     def _unneeded(self, kind: Unneeded, layer: int, group: FileGroup) -> UnneededGroup:
@@ -253,7 +253,7 @@ class _Made:
         )
 
 
-def _edit(remedy: Remedy) -> Edit:
+def _edit(remedy: WasteRemedy) -> Edit:
     return Edit(remedy=remedy.text, before=remedy.before, after=remedy.after)
 
 

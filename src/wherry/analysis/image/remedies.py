@@ -45,7 +45,7 @@ class HistoryInstruction:
 
 
 @dataclass(frozen=True, slots=True)
-class Remedy:
+class WasteRemedy:
     """What to do, and the edit where one can be written down."""
 
     text: str
@@ -72,13 +72,13 @@ class HiddenBy:
     same_layer: bool = False
 
 
-def remedy_for_hidden(change: HiddenBy) -> Remedy:
+def remedy_for_hidden(change: HiddenBy) -> WasteRemedy:
     """Say how files that no container sees need not be shipped."""
     made, hider = HistoryInstruction.of(change.made_by), HistoryInstruction.of(change.hidden_by)
     if change.base:
         return _of_base(change, hider)
     if change.same_layer:
-        return Remedy("the layer has the path more than once; pack it again without the earlier entries")
+        return WasteRemedy("the layer has the path more than once; pack it again without the earlier entries")
     match change.fate:
         case Fate.COPIED:
             return _metadata(change, made, hider)
@@ -88,21 +88,21 @@ def remedy_for_hidden(change: HiddenBy) -> Remedy:
             return _removed(made, hider)
 
 
-def _written_again(made: HistoryInstruction, hider: HistoryInstruction) -> Remedy:
+def _written_again(made: HistoryInstruction, hider: HistoryInstruction) -> WasteRemedy:
     if made.word == hider.word == "RUN":
-        return Remedy("write the file in one RUN: join the two", *_joined(made, hider))
-    return Remedy(f"leave the file out of `{_cut(made.text)}`, since `{_cut(hider.text)}` writes it again")
+        return WasteRemedy("write the file in one RUN: join the two", *_joined(made, hider))
+    return WasteRemedy(f"leave the file out of `{_cut(made.text)}`, since `{_cut(hider.text)}` writes it again")
 
 
-def _removed(made: HistoryInstruction, hider: HistoryInstruction) -> Remedy:
+def _removed(made: HistoryInstruction, hider: HistoryInstruction) -> WasteRemedy:
     if made.word == "RUN" and hider.word == "RUN":
-        return Remedy("remove the files in the RUN that makes them", *_joined(made, hider))
+        return WasteRemedy("remove the files in the RUN that makes them", *_joined(made, hider))
     if made.word in {"COPY", "ADD"}:
         return _copied_in_vain(made)
-    return Remedy("remove the files in the instruction that makes them")
+    return WasteRemedy("remove the files in the instruction that makes them")
 
 
-def remedy_for_kind(kind: Unneeded, created_by: str, folders: Sequence[str], *, base: bool) -> Remedy:
+def remedy_for_kind(kind: Unneeded, created_by: str, folders: Sequence[str], *, base: bool) -> WasteRemedy:
     """Say how files of a kind are left out.
 
     Args:
@@ -113,32 +113,32 @@ def remedy_for_kind(kind: Unneeded, created_by: str, folders: Sequence[str], *, 
     """
     made = HistoryInstruction.of(created_by)
     if base:
-        return Remedy(
+        return WasteRemedy(
             "they are of the base: choose a smaller one; removing them in a later layer ships them all the same"
         )
     if kind is Unneeded.DEBUG:
-        return Remedy(_STRIP)
+        return WasteRemedy(_STRIP)
     match made.word:
         case "COPY" | "ADD" if kind in _IGNORED:
             patterns = _IGNORED[kind]
-            return Remedy(f"add to .dockerignore: {', '.join(patterns)}", made.text, _excluding(made, patterns))
+            return WasteRemedy(f"add to .dockerignore: {', '.join(patterns)}", made.text, _excluding(made, patterns))
         case "COPY" | "ADD":
-            return Remedy(f"copy only what the program needs, not {_listed(folders)}")
+            return WasteRemedy(f"copy only what the program needs, not {_listed(folders)}")
         case "RUN":
             return _of_run(kind, made, folders)
         case _:
-            return Remedy(f"leave {_listed(folders)} out")
+            return WasteRemedy(f"leave {_listed(folders)} out")
 
 
-def _of_run(kind: Unneeded, made: HistoryInstruction, folders: Sequence[str]) -> Remedy:
+def _of_run(kind: Unneeded, made: HistoryInstruction, folders: Sequence[str]) -> WasteRemedy:
     for pattern, flag in ((_APK, "--no-cache"), (_PIP, "--no-cache-dir")):
         found = pattern.search(made.rest)
         if found and kind in {Unneeded.PACKAGE_CACHE, Unneeded.BUILD_CACHE}:
             after = f"{made.rest[: found.end()]} {flag}{made.rest[found.end() :]}"
-            return Remedy(f"add {flag}", made.text, f"RUN {after}")
+            return WasteRemedy(f"add {flag}", made.text, f"RUN {after}")
     places = " ".join(shlex.quote(folder) for folder in folders)
     text = _OF_RUN.get(kind, "remove them in the same RUN")
-    return Remedy(text, made.text, f"RUN {made.rest} && rm -rf {places}") if places else Remedy(text)
+    return WasteRemedy(text, made.text, f"RUN {made.rest} && rm -rf {places}") if places else WasteRemedy(text)
 
 
 _STRIP = (
@@ -159,40 +159,44 @@ _IGNORED = {
 }
 
 
-def remedy_for_duplicates(paths: Sequence[str]) -> Remedy:
+def remedy_for_duplicates(paths: Sequence[str]) -> WasteRemedy:
     """Say how a second copy of a content is left out."""
     first, *others = paths
-    return Remedy(
+    return WasteRemedy(
         f"keep {first} and make {_listed(others)} a link to it (ln, or ln -s), in the instruction that writes it"
     )
 
 
-def _of_base(change: HiddenBy, hider: HistoryInstruction) -> Remedy:
+def _of_base(change: HiddenBy, hider: HistoryInstruction) -> WasteRemedy:
     if change.fate is Fate.COPIED:
-        return Remedy(f"`{_cut(hider.text)}` copies files of the base whole to change mode or owner: leave that out")
-    return Remedy(
-        f"they are of the base, so `{_cut(hider.text)}` hides them but they are still pulled: choose a base without them"
+        return WasteRemedy(
+            f"`{_cut(hider.text)}` copies files of the base whole to change mode or owner: leave that out"
+        )
+    return WasteRemedy(
+        f"they are of the base: `{_cut(hider.text)}` hides them, and they are still pulled; choose a base without them"
     )
 
 
-def _metadata(change: HiddenBy, made: HistoryInstruction, hider: HistoryInstruction) -> Remedy:
+def _metadata(change: HiddenBy, made: HistoryInstruction, hider: HistoryInstruction) -> WasteRemedy:
     if made.word in {"COPY", "ADD"}:
         flags = [f"--chmod={change.mode:o}"] if "chmod" in hider.text else []
         flags += [f"--chown={change.owner[0]}:{change.owner[1]}"] if "chown" in hider.text else []
         flags = flags or [f"--chmod={change.mode:o}", f"--chown={change.owner[0]}:{change.owner[1]}"]
         text = f"set mode and owner where the file is copied, and drop `{_cut(hider.text)}`"
-        return Remedy(text, made.text, f"{made.word} {' '.join(flags)} {made.rest}")
+        return WasteRemedy(text, made.text, f"{made.word} {' '.join(flags)} {made.rest}")
     if made.word == hider.word == "RUN":
-        return Remedy("change mode and owner in the RUN that writes the file", *_joined(made, hider))
-    return Remedy(f"only mode, owner or time changed: do that where the file is written, not in `{_cut(hider.text)}`")
+        return WasteRemedy("change mode and owner in the RUN that writes the file", *_joined(made, hider))
+    return WasteRemedy(
+        f"only mode, owner or time changed: do that where the file is written, not in `{_cut(hider.text)}`"
+    )
 
 
 def _joined(made: HistoryInstruction, hider: HistoryInstruction) -> tuple[str, str]:
     return f"{made.text}\n{hider.text}", f"RUN {made.rest} && {hider.rest}"
 
 
-def _copied_in_vain(made: HistoryInstruction) -> Remedy:
-    return Remedy(
+def _copied_in_vain(made: HistoryInstruction) -> WasteRemedy:
+    return WasteRemedy(
         f"do not copy them: add them to .dockerignore, or read them in the RUN that needs them with "
         f"--mount=type=bind instead of `{_cut(made.text)}`"
     )

@@ -54,3 +54,40 @@ def test_an_index_has_one_order():
     """Each platform once, those of `all` first."""
     wanted = [Platform.parse("linux/mips64le"), *reversed(ALL), ALL[0]]
     assert order(wanted) == (*ALL, Platform.parse("linux/mips64le"))
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "levels"),
+    [
+        ("linux/amd64", {"GOAMD64": "v3"}, {"GOAMD64": "v3"}),
+        ("linux/amd64/v3", {"GOAMD64": "v3"}, {"GOAMD64": "v3"}),
+        ("linux/amd64", {}, {}),
+        ("linux/amd64", {"GOAMD64": ""}, {}),
+        ("linux/amd64", {"GOARM": "6"}, {}),
+        ("linux/arm", {"GOARM": "6"}, {"GOARM": "6"}),
+        ("linux/arm/v7", {"GOARM": "7,softfloat"}, {"GOARM": "7,softfloat"}),
+        ("linux/arm64", {"GOARM64": "v8.1,lse"}, {"GOARM64": "v8.1,lse"}),
+        ("linux/arm64/v8", {"GOARM64": "v8.0"}, {"GOARM64": "v8.0"}),
+    ],
+)
+def test_levels_of_the_environment(text, environment, levels):
+    """They count where no variant says otherwise."""
+    assert Platform.parse(text).go_levels(environment) == levels
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        ("linux/amd64/v1", {"GOAMD64": "v3"}),
+        ("linux/amd64/v2", {"GOAMD64": "v3"}),
+        ("linux/arm/v7", {"GOARM": "6"}),
+        ("linux/arm64/v9", {"GOARM64": "v8.0"}),
+        ("linux/amd64", {"GOAMD64": "v9"}),
+    ],
+)
+def test_levels_that_contradict(text, environment):
+    """Neither is ignored: both are named."""
+    with pytest.raises(InvalidUsage) as caught:
+        Platform.parse(text).go_levels(environment)
+
+    assert next(iter(environment)) in caught.value.message

@@ -14,11 +14,12 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.reference import SCHEME, names_registry
 from wherry.plan.graph import BaseOp
+from wherry.platform import Platform
 from wherry.remote import RemoteBases, reference_of
 from wherry.store.copy import copy
 from wherry.store.disk import DiskStore
 from wherry.store.find import Located, locate
-from wherry.store.images import image_for
+from wherry.store.images import image_for, platforms_of
 from wherry.store.results import Results
 
 if TYPE_CHECKING:
@@ -107,6 +108,15 @@ class Bases:
         if name not in self._places:
             self._places[name] = name.startswith(SCHEME) or self._only_there(name)
         return self._places[name]
+
+    def platforms(self, name: str) -> tuple[Platform, ...] | None:
+        """List the platforms that a base has; None of one that has them all."""
+        if name in self.EMBEDDED:
+            return None
+        if self._remote and self.is_remote(name):
+            return self._remote.platforms(name)
+        found = self._open(name)
+        return platforms_of(found.source, found.root)
 
     def holds(self, layer: Descriptor) -> bool:
         """Tell whether a base's layer is where this build wants it."""

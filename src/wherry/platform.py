@@ -7,7 +7,7 @@ Sources: OCI image-spec v1.1.1, image-index.md "Platform Variants"; containerd/p
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from wherry.errors import InvalidUsage
@@ -23,6 +23,12 @@ _LEVELS = {
     "arm": re.compile(r"v[5-8]"),
     "arm64": re.compile(r"v(8|9)(\.[0-9])?"),
 }
+_VARIABLES = {
+    "GOAMD64": re.compile(r"v[1-4]"),
+    "GOARM": re.compile(r"[5-7](,(soft|hard)float)?"),
+    "GOARM64": re.compile(r"v(8\.[0-9]|9\.[0-5])(,(lse|crypto))*"),
+}
+"""Go's variables for levels of the platform's architecture, and their values."""
 _LINUX = (
     "386",
     "amd64",
@@ -47,6 +53,10 @@ class Platform:
     os: str
     architecture: str
     variant: str = ""
+    named: bool = field(default=False, compare=False, repr=False)
+    """Whether the user wrote the variant, even one that the normal form leaves out."""
+    every: bool = field(default=False, compare=False, repr=False)
+    """Whether the user wrote `all`: then it is built where the base has it."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -67,7 +77,7 @@ class Platform:
         level = _LEVELS.get(platform.architecture)
         if platform.variant and not (level and level.fullmatch(platform.variant)):
             raise _unknown(text)
-        return platform
+        return replace(platform, named=bool(variant))
 
     @classmethod
     def of(cls, system: str, architecture: str, variant: str = "") -> Self:
@@ -99,6 +109,41 @@ class Platform:
                 named["GOARM64"] = level if "." in level else f"{level}.0"
         return named
 
+    def go_levels(self, environment: Mapping[str, str]) -> Mapping[str, str]:
+        """Name the levels that GOAMD64, GOARM and GOARM64 of the user's environment set for this platform.
+
+        A level of the environment counts where no variant was written; the image is of the same platform either way.
+
+        Raises:
+            InvalidUsage: it is no level, or a variant that was written says otherwise.
+        """
+        own = self.go_environment()
+        levels: dict[str, str] = {}
+        for name in _VARIABLES.keys() & own.keys():
+            said = environment.get(name, "")
+            level = said.partition(",")[0]
+            if not said or level == own[name]:
+                levels |= {name: said} if said else {}
+                continue
+            if not _VARIABLES[name].fullmatch(said):
+                raise InvalidUsage(
+                    f"{name}={said} in the environment: Go has no such level for {self.architecture}",
+                    hint=f"unset {name}, or set it as `go help environment` says",
+                )
+            if self.named:
+                raise InvalidUsage(
+                    f"{name}={said} in the environment, but --platform asks for {self.written}",
+                    hint=f"unset {name}, or leave the variant out of --platform",
+                )
+            levels[name] = said
+        return levels
+
+    @property
+    def written(self) -> str:
+        """The platform with the variant that the normal form leaves out."""
+        usual = {"amd64": "v1", "arm64": "v8"}.get(self.architecture, "")
+        return str(self) if self.variant or not usual else f"{self}/{usual}"
+
 
 ALL: tuple[Platform, ...] = tuple(
     Platform.of("linux", architecture, variant)
@@ -108,6 +153,11 @@ ALL: tuple[Platform, ...] = tuple(
     )
 )  # fmt: skip
 """What `--platform all` stands for, in the order an index lists them."""
+
+
+def buildable(platform: Platform) -> bool:
+    """Tell whether wherry makes images for a platform."""
+    return platform.os == "linux" and platform.architecture in _LINUX
 
 
 def _unknown(text: str) -> InvalidUsage:

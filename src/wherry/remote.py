@@ -20,7 +20,7 @@ from wherry.platform import Platform
 from wherry.registry.errors import RegistryError
 from wherry.store.contract import BlobSource
 from wherry.store.disk import DiskStore
-from wherry.store.images import image_for
+from wherry.store.images import image_for, platforms_of
 from wherry.store.results import Results
 
 if TYPE_CHECKING:  # what speaks HTTP is loaded by builds that need a registry
@@ -86,6 +86,16 @@ class RemoteBases:
             else:
                 self._pull(image, reference)
         return image
+
+    def platforms(self, name: str) -> tuple[Platform, ...]:
+        """List the platforms that a name has images for.
+
+        Raises:
+            NotFound, AccessDenied, RegistryError: as `root`.
+        """
+        source = _Documents(self._store, self._source(reference_of(name)))
+        with self._store.writing():
+            return platforms_of(source, self.root(name))
 
     def holds(self, layer: Descriptor) -> bool:
         """Tell whether a layer is where this build wants it."""

@@ -185,7 +185,6 @@ def test_build_as_ko_does(wherry, registry):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("defaultBaseImg: x\n", "line 1: defaultBaseImg"),
         ("builds:\n- id: a\n  main: ./cmd/api\n  flags: [-race]\n", "-race"),
         ("builds:\n- main: ./cmd/api\n  env: [HOME=x]\n", "HOME"),
         ("builds: 3\n", "line 1: builds"),

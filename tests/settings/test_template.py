@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherry.errors import InvalidUsage
-from wherry.settings.template import NAMES, expand, names
+from wherry.settings.template import NAMES, as_fields, expand, names, words_of
 
 FACTS = {"Version": "1.2.3", "Git.ShortCommit": "abc1234"}
 ENVIRONMENT = {"USER_NAME": "{{.Version}}", "EMPTY": ""}
@@ -23,6 +23,8 @@ def expanded(template: str) -> str:
         ("{{ .Version }}-{{.Git.ShortCommit}}", "1.2.3-abc1234"),
         ("{{\t.Version\n}}", "1.2.3"),
         ("-X a={{.Env.EMPTY}}", "-X a="),
+        ('-X a={{index .Env "USER_NAME"}}', "-X a={{.Version}}"),
+        ('-X a={{ index .Env "MISSING" }}', "-X a="),
         ("a}}b {c} $d", "a}}b {c} $d"),
         ("", ""),
     ],
@@ -55,7 +57,8 @@ def test_an_unknown_name_has_its_nearest(template, nearest):
     [
         "{{.Version | printf}}",
         "{{if .Version}}x{{end}}",
-        '{{index .Env "A"}}',
+        '{{index .Git "A"}}',
+        '{{or (index .Env "A") "b"}}',
         "{{- .Version -}}",
         "{{}}",
         "{{.}}",
@@ -106,3 +109,13 @@ def test_any_text_is_expanded_or_refused(text):
         assert "{{" in text
     else:
         assert "{{" in text or result == text
+
+
+def test_words():
+    """A list of tags is split outside of templates only."""
+    assert words_of('a,b {{ .Env.C }},{{index .Env "D"}}-x') == ("a", "b", "{{ .Env.C }}", '{{index .Env "D"}}-x')
+
+
+def test_as_fields():
+    """What splits at spaces keeps templates whole."""
+    assert as_fields('-X a={{ .Version }} -X b={{index .Env "B"}}') == "-X a={{.Version}} -X b={{.Env.B}}"

@@ -60,12 +60,13 @@ def found_here(session: Session) -> FoundHere:
             f"{module}: {len(packages)} main packages", hint="write wherry.toml by hand, with the ones you ship"
         )
     services: list[Service] = []
+    told: dict[str, None] = {}
     for package in packages:
-        options = options_for(session, package)
+        options = options_for(session, package, told.setdefault)
         name = _unused(package.name, [service.name for service in services])
         path = os.path.relpath(package.folder, module)
         services.append(Service(name, "." if path == "." else f"./{path}", options))
-    return FoundHere(module, tuple(services), tuple(_notices(module)))
+    return FoundHere(module, tuple(services), (*told, *_notices(module)))
 
 
 def init(session: Session, *, force: bool = False) -> tuple[Path, FoundHere]:

@@ -157,11 +157,15 @@ def _origin(session: Session, digest: str, *, changed: bool = False) -> "Compile
 
 def _relinked(session: Session, origin: "CompileOrigin", elf: "Elf") -> "NamedData":
     from wherry.lab.relink import Built, relinked
+    from wherry.source.dependency import package_of
     from wherry.source.module import find_main
     from wherry.source.published import read_published
 
     folder = Path(origin.package)
-    package = read_published(folder) if origin.published else find_main(folder)
+    if origin.dependency:
+        package = package_of(folder, origin.dependency)
+    else:
+        package = read_published(folder) if origin.published else find_main(folder)
     built = Built(origin.flags, origin.environment, origin.stamped == "true", origin.version)
     with _compiler(session, package.module, origin.environment, origin.version) as compiler:
         return relinked(compiler, package, built, elf)

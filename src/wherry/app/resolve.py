@@ -125,7 +125,7 @@ def _call(session: Session, text: str, where: tuple[str, Found], build: GoBuild)
     scheme, _, name = text.partition("://")
     file, found = where
     try:
-        path = _path(session, name) if scheme == "ko" and not name.startswith(".") else name
+        path = text if scheme == "ko" and not name.startswith(".") else name
         call = go_call(session, replace(build, packages=(path,)))
     except WherryError as error:
         error.message = f"{file}:{found.line}:{found.column}: {text}: {error.message}"
@@ -137,12 +137,6 @@ def _call(session: Session, text: str, where: tuple[str, Found], build: GoBuild)
             hint="give the service: wherry://NAME",
         )
     return call
-
-
-def _path(session: Session, import_path: str) -> str:
-    from wherry.source.import_paths import folder_of
-
-    return os.path.relpath(folder_of(import_path, session.cwd), session.cwd)
 
 
 def _check_names(calls: Mapping[str, Call], wanted: Mapping[str, tuple[str, Found]], naming: KoNaming | None) -> None:

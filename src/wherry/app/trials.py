@@ -8,12 +8,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from wherry.app.build.go_request import request_of
-from wherry.app.build.go_work import GO_VARIABLES, GoRequest
+from wherry.app.build.go_work import GO_VARIABLES, GoRequest, expanded_flags
 from wherry.app.build.programs import ChosenProgram, chosen_of
 from wherry.app.places import TOML
 from wherry.app.progress import Progress, Silent
 from wherry.app.session import Session
 from wherry.build import compile as go
+from wherry.checkout import Checkout
 from wherry.errors import InvalidUsage
 from wherry.host.toolchain import find_toolchain
 from wherry.lab.compiling import Compiler, Recipe
@@ -61,8 +62,19 @@ def bench_of(session: Session, program: str, platform: str | None) -> Iterator[V
     goflags = go.words_of(toolchain.settings.get("GOFLAGS", ""))
     first = request.platforms[0]
     own = {name: text for name, text in session.environment.items() if name.startswith(GO_VARIABLES)}
-    environment = {"CGO_ENABLED": "0", **own, **first.go_environment(), **request.go_environment}
-    recipe = Recipe(chosen.package, go.merged(request.flags.arguments(), goflags), environment)
+    environment = {
+        "CGO_ENABLED": "0",
+        **own,
+        **first.go_environment(),
+        **first.go_levels(own),
+        **request.go_environment,
+    }
+    vcs = Checkout(chosen.package.module, session.runner, session.environment)
+    try:
+        flags = expanded_flags(request.flags, vcs)
+    finally:
+        vcs.stop()
+    recipe = Recipe(chosen.package, go.merged(flags.arguments(), goflags), environment)
     encoding = Encoding(request.algorithm, request.level) if request.level else Encoding.default(request.algorithm)
     with TemporaryDirectory(prefix="wherry-") as folder:
         yield VariantCompiler(

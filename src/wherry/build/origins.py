@@ -34,6 +34,8 @@ class CompileOrigin(msgspec.Struct, frozen=True):
     """What -buildvcs was: true or false."""
     key: str
     """Of the step's result: definition and content; the content is empty where its inputs are not all known."""
+    dependency: tuple[str, str, str, str] | None = None
+    """As the compile step has it."""
 
     @property
     def version(self) -> str:
@@ -57,6 +59,7 @@ def note_origins(results: Results, outcomes: Iterable[StepOutcome]) -> None:
             published=action.published,
             stamped=compiled.recipe["go.buildvcs"],
             key=outcome.key,
+            dependency=action.dependency,
         )
         name, value = _name(compiled.digest), msgspec.json.encode(origin).decode()
         if results.fact(name) != value:

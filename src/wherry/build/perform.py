@@ -37,6 +37,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import encode
 from wherry.oci.image import Image
 from wherry.plan.graph import BaseOp, CompileOp, FilesLayerOp, ProgramImageOp, Step, key_of
+from wherry.source.dependency import package_of
 from wherry.source.git_status import git_environment
 from wherry.source.inputs import TICK, Input, InputKind, InputReader, key_of_inputs, record
 from wherry.source.module import MainPackage, NoMainPackage, PackageListing, find_main, list_inputs
@@ -255,6 +256,8 @@ class ImagePerformer:
         started: int,
     ) -> ObservedInputs:
         paths = [*listing.paths, *go.flag_inputs(flags, package.folder)]
+        if package.dependency:
+            paths += go.flag_inputs((), package.sources)
         if stamp:
             paths += ref_inputs(self.vcs())
         inputs = record(paths, before.inputs, started=started, ended=time.time_ns(), threads=self.threads)
@@ -402,6 +405,8 @@ def _completed(changes: RuntimeConfig, base: Image, recipe: Mapping[str, str]) -
 
 def _package(action: CompileOp) -> MainPackage:
     folder = Path(action.package)
+    if action.dependency:
+        return package_of(folder, action.dependency)
     return read_published(folder) if action.published else find_main(folder)
 
 

@@ -62,9 +62,10 @@ def recipe_of(
     target = {name: value for name, value in action.environment.items() if name in _TARGET}
     vendored = (package.module / "vendor" / "modules.txt").is_file() and "-mod=mod" not in goflags
     return {
-        "module.path": package.module_path,
+        "module.path": package.dependency.module if package.dependency else package.module_path,
         "module.package": package.import_path,
         **({"module.version": package.release.version} if package.release else {}),
+        **({"module.version": package.dependency.version or "replaced"} if package.dependency else {}),
         "module.source": "vendor" if vendored else "module cache",
         "go.version": toolchain.version,
         "go.flags": shlex.join(map(_pathless, flags)),
@@ -78,7 +79,10 @@ def recipe_of(
 
 _TOLD = frozenset({"ldflags", "tags", "trimpath", "buildvcs", "p", "v", "x", "modcacherw"})
 """Flags of GOFLAGS that are joined with ours, told elsewhere in the recipe, or change no byte."""
-_TARGET = ("GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "CGO_ENABLED")
+_TARGET = (
+    "GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "GO386", "GOMIPS", "GOMIPS64", "GOPPC64", "GORISCV64",
+    "CGO_ENABLED",
+)  # fmt: skip
 
 
 def values_of(action: CompileOp, goflags: Sequence[str]) -> tuple[list[tuple[str, str]], frozenset[str]]:

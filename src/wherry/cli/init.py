@@ -14,7 +14,10 @@ def command(world: World, /, *, force: bool, show: bool) -> None:
     from wherry.app.init import found_here, init, written
 
     if show:
-        world.stdout.write(written(found_here(world)))
+        found = found_here(world)
+        world.stdout.write(written(found))
+        for notice in found.notices:
+            world.note(notice)
         return
     file, found = init(world, force=force)
     for service in found.services:

@@ -15,6 +15,7 @@ from wherry.app.build.result import BuildResult
 from wherry.errors import InvalidUsage
 from wherry.platform import Platform
 from wherry.settings.outputs import parse_outputs
+from wherry.settings.template import words_of
 from wherry.settings.values import (
     Added,
     check_go_variable,
@@ -85,7 +86,7 @@ def go_build(packages: Sequence[str], words: Mapping[str, Any]) -> GoBuild:
         ldflags=words["ldflags"],
         gcflags=words["gcflags"],
         asmflags=words["asmflags"],
-        go_tags=tuple(tag for text in words["go_tags"] for tag in text.replace(",", " ").split()) or None,
+        go_tags=tuple(tag for text in words["go_tags"] for tag in words_of(text)) or None,
         go_env=go_env,
         go_version=words["go_version"],
         trimpath=words["trimpath"],

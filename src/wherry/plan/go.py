@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from wherry.oci.config import RuntimeConfig
 from wherry.plan.graph import AddedFile, BaseOp, CompileOp, FilesLayerOp, Plan, ProgramImageOp, Step
 from wherry.platform import Platform
+from wherry.source.dependency import words_of
 from wherry.source.module import MainPackage
 
 
@@ -88,12 +89,18 @@ def _steps(target: ProgramTarget, platform: Platform) -> Iterator[Step]:
             package=str(target.package.folder),
             platform=platform,
             flags=target.flags,
-            environment={**target.environment, **platform.go_environment(), **target.overrides},
+            environment={
+                **target.environment,
+                **platform.go_environment(),
+                **platform.go_levels(target.environment),
+                **target.overrides,
+            },
             go=target.go,
             stamp=target.stamp,
             public=target.public,
             secrets_allowed=target.secrets_allowed,
             published=target.package.release is not None,
+            dependency=words_of(target.package),
         ),
     )
     layers = []

@@ -39,6 +39,8 @@ class CompileOp:
     """Whether `-X` may set what looks like a secret."""
     published: bool = False
     """Whether the folder is one that `source/published.py` keeps, and the package another module's."""
+    dependency: tuple[str, str, str, str] | None = None
+    """Of a package of a module that the folder's requires: import path, module, version, folder of its sources."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Source: ko v0.18, docs/configuration.md and pkg/build/config.go (as of 2026).
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from wherry.errors import InvalidSettings
@@ -26,7 +26,11 @@ class KoBuild:
     """One of `builds`."""
 
     folder: str
-    """`dir` and `main` put together, below the file."""
+    """`dir` and `main` put together."""
+    main: str = ""
+    """As it is written; empty: `dir` itself."""
+    place: str = ""
+    """The file, the line and the key, for messages."""
     env: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     ldflags: tuple[str, ...] = ()
@@ -44,15 +48,18 @@ class KoConfig:
     flags: tuple[str, ...] = ()
     ldflags: tuple[str, ...] = ()
     builds: tuple[KoBuild, ...] = ()
+    unknown: tuple[str, ...] = ()
+    """A line for each key that ko does not know; ko ignores them."""
 
     @classmethod
     def parse(cls, text: str, name: str = FILE) -> Self:
         """Read a file.
 
         Raises:
-            InvalidSettings: it is no YAML, a key is unknown, or a value does not fit; line and key are named.
+            InvalidSettings: it is no YAML, or a value does not fit; line and key are named.
         """
-        top = _Place(_root(text, name), name, "")
+        unknown: list[str] = []
+        top = _Place(_root(text, name), name, "", unknown)
         entries = top.mapping(_TOP)
         overrides = entries["baseImageOverrides"].mapping(None) if "baseImageOverrides" in entries else {}
         return cls(
@@ -61,14 +68,23 @@ class KoConfig:
             platforms=_texts(entries, "defaultPlatforms"),
             env=_texts(entries, "defaultEnv"),
             flags=_texts(entries, "defaultFlags"),
-            ldflags=_texts(entries, "defaultLdflags"),
+            ldflags=_texts(entries, "defaultLdflags", whole=True),
             builds=tuple(map(_build, entries["builds"].items())) if "builds" in entries else (),
+            unknown=tuple(unknown),
         )
 
-    def build_of(self, folder: str) -> KoBuild:
-        """Give what is said of a package's folder, below what holds for all: an own list replaces the common one."""
-        own = next((build for build in self.builds if build.folder == folder), KoBuild(folder))
-        return KoBuild(folder, own.env or self.env, own.flags or self.flags, own.ldflags or self.ldflags)
+    def build_of(self, folder: str, import_path: str) -> KoBuild:
+        """Give what is said of a package, below what holds for all: an own list replaces the common one.
+
+        Args:
+            folder: the package's, as `dir` and `main` would name it.
+            import_path: the package's; `main` may be one.
+        """
+        own = [build for build in self.builds if build.folder == folder or build.main == import_path]
+        last = own[-1] if own else KoBuild(folder)  # ko keeps the last of several
+        return replace(
+            last, env=last.env or self.env, flags=last.flags or self.flags, ldflags=last.ldflags or self.ldflags
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,8 @@ class _Place:
     node: Any
     name: str
     path: str
+    unknown: list[str]
+    """Collects lines on keys that nothing reads."""
 
     def mapping(self, known: set[str] | None) -> dict[str, "_Place"]:
         import yaml
@@ -87,14 +105,17 @@ class _Place:
         if not isinstance(self.node, yaml.MappingNode):
             raise self.wrong("must be a mapping")
         found = {}
+        spelt = {word.lower(): word for word in known or ()}
         for key, value in self.node.value:
-            word = str(key.value)
-            place = _Place(value, self.name, f"{self.path}.{word}" if self.path else word)
+            written = str(key.value)
+            word = spelt.get(written.lower(), written) if known else written  # ko does not tell case apart either
+            place = _Place(value, self.name, f"{self.path}.{word}" if self.path else word, self.unknown)
             if known is not None and word not in known:
                 near = difflib.get_close_matches(word, known, n=1)
-                raise place.wrong(
-                    "is unknown", f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
-                )
+                advice = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
+                line = key.start_mark.line + 1
+                self.unknown.append(f"{self.name}: line {line}: {place.path} is unknown and ignored; {advice}")
+                continue
             if word in _NOT_OURS:
                 raise place.wrong("is not supported", _NOT_OURS[word])
             found[word] = place
@@ -108,7 +129,7 @@ class _Place:
         if not isinstance(self.node, yaml.SequenceNode):
             raise self.wrong("must be a list")
         for number, node in enumerate(self.node.value):
-            yield _Place(node, self.name, f"{self.path}[{number}]")
+            yield _Place(node, self.name, f"{self.path}[{number}]", self.unknown)
 
     def text(self) -> str:
         import yaml
@@ -144,23 +165,30 @@ def _root(text: str, name: str) -> Any:
 def _build(place: _Place) -> KoBuild:
     entries = place.mapping(_BUILD)
     words = [entries[key].text() for key in ("dir", "main") if key in entries]
-    return KoBuild(_folder(words), _texts(entries, "env"), _texts(entries, "flags"), _texts(entries, "ldflags"))
+    named = entries.get("main") or entries.get("dir") or place
+    return KoBuild(
+        folder=_folder(words),
+        main=entries["main"].text() if "main" in entries else "",
+        place=f"{place.name}: line {named.node.start_mark.line + 1}: {named.path}",
+        env=_texts(entries, "env"),
+        flags=_texts(entries, "flags"),
+        ldflags=_texts(entries, "ldflags", whole=True),
+    )
 
 
 def _folder(words: Sequence[str]) -> str:
     import posixpath
 
-    folder = posixpath.normpath(posixpath.join("", *(word.removeprefix("/") for word in words if word)) or ".")
-    return posixpath.dirname(folder) or "." if folder.endswith(".go") else folder
+    return posixpath.normpath(posixpath.join("", *(word.removeprefix("/") for word in words if word)) or ".")
 
 
-def _texts(entries: Mapping[str, _Place], key: str) -> tuple[str, ...]:
-    """Read a list of texts; one text alone is a list of its words, as ko takes it."""
+def _texts(entries: Mapping[str, _Place], key: str, *, whole: bool = False) -> tuple[str, ...]:
+    """Read a list of texts; one text alone is a list of its words, as ko takes it, or that text where it is `whole`."""
     import yaml
 
     if key not in entries:
         return ()
     place = entries[key]
     if isinstance(place.node, yaml.ScalarNode):
-        return tuple(place.text().split())
+        return (place.text(),) if whole else tuple(place.text().split())
     return tuple(item.text() for item in place.items())

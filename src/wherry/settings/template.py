@@ -1,8 +1,8 @@
 """Templates in `--ldflags`: `{{.Version}}`, `{{.Git.ShortCommit}}`, `{{.Env.NAME}}`, replaced by text.
 
 The names are those that users bring along from ko (`.Git.…`, `.Env.…`, `.Date`, `.Timestamp`) and goreleaser
-(`.Version`, `.Commit`, `.Tag`, …). Only the field form of Go's text/template is read: no pipes, no functions,
-no conditions, so a template can do nothing but name a value. Times are the commit's, never the clock's.
+(`.Version`, `.Commit`, `.Tag`, …). Of Go's text/template only a field and `index .Env "NAME"` are read: no pipes, no
+conditions, so a template can do nothing but name a value. Times are the commit's, never the clock's.
 
 Sources: Go 1.26, text/template "Actions"; ko, docs "Overriding Go build settings"; goreleaser, docs
 "Name templates" (both as of 2026).
@@ -33,7 +33,10 @@ NAMES = (
 """All names but those below `.Env.`."""
 
 _ACTION = re.compile(r"\{\{(?P<inside>.*?)\}\}", re.DOTALL)
+_WORD = re.compile(r"(?:\{\{.*?\}\}|[^\s,])+", re.DOTALL)
 _FIELD = re.compile(r"\s*\.(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*")
+_INDEX = re.compile(r'\s*index\s+\.Env\s+["`](?P<name>[A-Za-z_][A-Za-z0-9_]*)["`]\s*')
+"""A variable that may be missing; it is empty then, as in text/template."""
 _ENVIRONMENT = "Env."
 
 
@@ -46,7 +49,22 @@ def names(template: str, where: str) -> frozenset[str]:
     Raises:
         InvalidUsage: as `expand`, but for values that are not there.
     """
-    return frozenset(name for _, name in _fields(template, where))
+    return frozenset(name for _, name, _ in _fields(template, where))
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Split at spaces and commas, but not inside `{{…}}`."""
+    return tuple(_WORD.findall(text))
+
+
+def as_fields(template: str) -> str:
+    """Write every template as `{{.Name}}`, without spaces, so that what splits at spaces keeps it whole."""
+
+    def field(match: re.Match[str]) -> str:
+        index = _INDEX.fullmatch(match["inside"])
+        return f"{{{{.{_ENVIRONMENT}{index['name']}}}}}" if index else _spaceless(match)
+
+    return _ACTION.sub(field, template)
 
 
 def expand(template: str, facts: Mapping[str, str], environment: Mapping[str, str], *, where: str, absent: str) -> str:
@@ -64,16 +82,22 @@ def expand(template: str, facts: Mapping[str, str], environment: Mapping[str, st
             Go's template language than a field.
     """
     parts, end = [], 0
-    for match, name in _fields(template, where):
+    for match, name, optional in _fields(template, where):
         parts.append(template[end : match.start()])
-        parts.append(_value(name, facts, environment, where, absent))
+        known = environment if not optional else {name.removeprefix(_ENVIRONMENT): "", **environment}
+        parts.append(_value(name, facts, known, where, absent))
         end = match.end()
     return "".join([*parts, template[end:]])
 
 
-def _fields(template: str, where: str) -> Iterator[tuple[re.Match[str], str]]:
+def _fields(template: str, where: str) -> Iterator[tuple[re.Match[str], str, bool]]:
+    """Yield each template, the name it asks for, and whether that may be missing."""
     end = 0
     for match in _ACTION.finditer(template):
+        end = match.end()
+        if index := _INDEX.fullmatch(match["inside"]):
+            yield match, f"{_ENVIRONMENT}{index['name']}", True
+            continue
         field = _FIELD.fullmatch(match["inside"])
         if not field:
             raise InvalidUsage(
@@ -81,8 +105,7 @@ def _fields(template: str, where: str) -> Iterator[tuple[re.Match[str], str]]:
                 hint=f"write one of {_examples()}, or compute the value first and pass it as {{{{.Env.NAME}}}}",
             )
         _check(field["name"], where)
-        yield match, field["name"]
-        end = match.end()
+        yield match, field["name"], False
     if "{{" in template[end:]:
         raise InvalidUsage(f"{where}: a {{{{ is not closed by }}}}", hint=f"write it as {_examples()}")
 
@@ -110,6 +133,11 @@ def _value(name: str, facts: Mapping[str, str], environment: Mapping[str, str], 
         f"{where}: {{{{.{name}}}}} has no value: {absent}",
         hint=f"remove {{{{.{name}}}}} from the template, or pass the value as {{{{.Env.NAME}}}}",
     )
+
+
+def _spaceless(match: re.Match[str]) -> str:
+    field = _FIELD.fullmatch(match["inside"])
+    return f"{{{{.{field['name']}}}}}" if field else match[0]
 
 
 def _examples() -> str:

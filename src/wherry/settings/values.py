@@ -6,7 +6,7 @@ Sources: OCI image-spec v1.1.1, config.md (`User`, `ExposedPorts`, `Env`, `Worki
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wherry.errors import InvalidUsage
 from wherry.platform import ALL, Platform, order
@@ -71,7 +71,7 @@ def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
     words = [word.strip() for text in texts for word in text.split(",")]
     found: list[Platform] = []
     for word in words:
-        found += ALL if word == "all" else [Platform.parse(word)]
+        found += [replace(one, every=True) for one in ALL] if word == "all" else [Platform.parse(word)]
     return order(found)
 
 

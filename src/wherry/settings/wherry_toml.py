@@ -143,11 +143,16 @@ class Settings:
         """Give all budgets of a service; of none, or an empty name, what holds for every one."""
         return self.budgets.under(self.own_budgets.get(service, Budgets()))
 
-    def services_of(self, package: str) -> tuple[str, ...]:
-        """Name the services made of a package, by its folder relative to the file: `cmd/api` is `./cmd/api/`."""
-        wanted = posixpath.normpath(package)
+    def services_of(self, package: str, import_path: str = "") -> tuple[str, ...]:
+        """Name the services made of a package.
+
+        Args:
+            package: its folder relative to the file: `cmd/api` is `./cmd/api/`.
+            import_path: the package's; a service may name that.
+        """
+        wanted = {posixpath.normpath(package), import_path}
         return tuple(
-            name for name, options in self.services.items() if posixpath.normpath(options.package or ".") == wanted
+            name for name, options in self.services.items() if posixpath.normpath(options.package or ".") in wanted
         )
 
 

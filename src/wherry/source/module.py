@@ -51,6 +51,17 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Dependency:
+    """Where a program comes from that is not of the module at hand, but of one that it requires."""
+
+    module: str
+    version: str
+    """Empty where a folder takes the module's place, by go.work or `replace`."""
+    folder: Path
+    """The package's own, with its sources."""
+
+
+@dataclass(frozen=True, slots=True)
 class MainPackage:
     """A `package main` in a module."""
 
@@ -63,11 +74,18 @@ class MainPackage:
     """What `go build` would call the program."""
     release: Release | None = None
     """Of a published module: `folder` and `module` then are ours and only require it."""
+    dependency: Dependency | None = None
+    """Of another module: `folder` and `module` then are the ones that require it, and decide the versions."""
 
     @property
     def argument(self) -> str:
         """What `go build`, started in `folder`, is asked for."""
-        return self.import_path if self.release else "."
+        return self.import_path if self.release or self.dependency else "."
+
+    @property
+    def sources(self) -> Path:
+        """The folder with the package's own files."""
+        return self.dependency.folder if self.dependency else self.folder
 
 
 class _Module(msgspec.Struct, rename="pascal"):
@@ -342,6 +360,11 @@ def _local_replacements(go_mod: Path) -> Iterator[Path]:
     for replacement in parsed.replace:
         if replacement.is_local:
             yield Path(os.path.normpath(go_mod.parent / replacement.new_path))
+
+
+def module_path_of(folder: Path) -> str:
+    """Read the path of the module in a folder; empty where the folder only has a go.work."""
+    return _module_path(folder / "go.mod") if (folder / "go.mod").is_file() else ""
 
 
 def _module_path(go_mod: Path) -> str:

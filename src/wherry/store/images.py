@@ -1,5 +1,9 @@
 """Images read from a store: a root descriptor to what stands behind it."""
 
+from collections.abc import Iterator
+
+import msgspec
+
 from wherry.errors import InvalidDocument, NotFound
 from wherry.oci import media
 from wherry.oci.config import ImageConfig
@@ -7,7 +11,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.manifest import Index, Manifest
 from wherry.platform import Platform
-from wherry.store.contract import BlobSource, read_whole
+from wherry.store.contract import DEEPEST, BlobSource, read_whole
 
 
 def read_image(source: BlobSource, manifest: Descriptor) -> Image:
@@ -32,8 +36,17 @@ def images_of(source: BlobSource, root: Descriptor) -> tuple[Image, ...]:
     """
     if root.media_type not in media.INDEXES:
         return (read_image(source, root),)
-    index = Index.parse(read_whole(source, root), str(root.digest))
-    return tuple(read_image(source, entry) for entry in index.manifests if _is_image(entry))
+    return tuple(read_image(source, entry) for entry in _entries(source, root))
+
+
+def platforms_of(source: BlobSource, root: Descriptor) -> tuple[Platform, ...]:
+    """List the platforms under a manifest or an index; a manifest is read only where the index names none for it."""
+    if root.media_type not in media.INDEXES:
+        return (read_image(source, root).platform,)
+    return tuple(
+        entry.platform.platform if entry.platform else read_image(source, entry).platform
+        for entry in _entries(source, root)
+    )
 
 
 def image_for(source: BlobSource, root: Descriptor, platform: Platform, name: str) -> Image:
@@ -57,9 +70,23 @@ def _entry_for(source: BlobSource, root: Descriptor, platform: Platform) -> Desc
     """Choose by what an index says of its entries, so that no other one is read."""
     if root.media_type not in media.INDEXES:
         return None
-    index = Index.parse(read_whole(source, root), str(root.digest))
-    fitting = (entry for entry in index.manifests if _is_image(entry) and entry.platform)
+    fitting = (entry for entry in _entries(source, root) if entry.platform)
     return next((entry for entry in fitting if entry.platform and entry.platform.platform == platform), None)
+
+
+def _entries(source: BlobSource, root: Descriptor, depth: int = 0) -> Iterator[Descriptor]:
+    """Yield the manifests of images under an index, those of indexes in it too.
+
+    An index in an index may have a platform; it counts for entries that name none themselves.
+    """
+    if depth > DEEPEST:
+        raise InvalidDocument(str(root.digest), f"lies more than {DEEPEST} documents deep")
+    for entry in Index.parse(read_whole(source, root), str(root.digest)).manifests:
+        if entry.media_type in media.INDEXES:
+            for inner in _entries(source, entry, depth + 1):
+                yield inner if inner.platform else msgspec.structs.replace(inner, platform=entry.platform)
+        elif _is_image(entry):
+            yield entry
 
 
 def _is_image(entry: Descriptor) -> bool:

@@ -1,6 +1,6 @@
 """One image of a command line, as the pipeline is asked for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wherry.app.build.config import config_of
@@ -12,9 +12,10 @@ from wherry.app.build.published_values import public_variables
 from wherry.app.published import default_name
 from wherry.app.session import Session
 from wherry.build.compile import GoFlags
+from wherry.errors import InvalidUsage
 from wherry.oci.reference import Reference
 from wherry.plan.graph import AddedFile
-from wherry.platform import Platform
+from wherry.platform import Platform, buildable
 from wherry.settings.options import BuildOptions
 from wherry.settings.outputs import Output
 from wherry.settings.values import Added
@@ -34,6 +35,8 @@ def request_of(
     options = below.under(above)
     if above.platforms is None and below.platforms:
         platforms = below.platforms
+    for platform in platforms:
+        _check_platform(platform, session.environment)
     algorithm, level = encoding_for(options, outputs)
     data = tuple(data_of(chosen.package))
     return GoRequest(
@@ -55,6 +58,26 @@ def request_of(
         algorithm=algorithm,
         level=level,
         debug_info=_debug_info(session, above, chosen),
+    )
+
+
+def _check_platform(platform: Platform, environment: Mapping[str, str]) -> None:
+    """Refuse what no image is made for, before anything is compiled.
+
+    Raises:
+        InvalidUsage: the platform is another system's, or GOAMD64 and its kin say otherwise than its variant.
+    """
+    platform.go_levels(environment)
+    if buildable(platform):
+        return
+    named = f"GOOS={platform.os} GOARCH={platform.architecture}"
+    if platform.os == "windows":
+        raise InvalidUsage(
+            f"{platform}: wherry makes Linux images only; a Windows container needs a Windows base of its host's build",
+            hint=f"for the program alone, run {named} go build; for an image, ko or docker build on nanoserver",
+        )
+    raise InvalidUsage(
+        f"{platform}: wherry makes Linux images only", hint=f"for the program alone, run {named} go build"
     )
 
 

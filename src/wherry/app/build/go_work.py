@@ -21,7 +21,7 @@ from wherry.build.recipe import refuse_secrets
 from wherry.build.solver import StepOutcome
 from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
 from wherry.checkout import Checkout, Released, VcsFacts, rfc3339
-from wherry.errors import WherryError
+from wherry.errors import NotFound, WherryError
 from wherry.finding import Finding, Severity
 from wherry.host.toolchain import locate
 from wherry.oci import media
@@ -30,7 +30,8 @@ from wherry.oci.image import Image
 from wherry.oci.manifest import Index
 from wherry.plan.go import LayerOptions, ProgramTarget, plan_images
 from wherry.plan.graph import AddedFile, Plan
-from wherry.platform import Platform, order
+from wherry.platform import Platform, buildable, order
+from wherry.settings.template import words_of
 from wherry.settings.values import parse_epoch
 from wherry.source import published
 from wherry.source.module import MainPackage
@@ -124,6 +125,8 @@ class GoImages:
     performer: ImagePerformer
     results: "Results"
     renewed: frozenset[str] = frozenset()
+    _left_out: list[str] = field(default_factory=list)
+    """What `--platform all` does not build, a line an image."""
     _targets: list[ProgramTarget] = field(default_factory=list)
     _plan: Plan | None = None
 
@@ -159,7 +162,7 @@ class GoImages:
     def notices(self) -> tuple[str, ...]:
         """What git and published modules have to say."""
         releases = [request.package.release for request in self.requests if request.package.release]
-        return (*self.vcs.notices, *(warning for release in releases for warning in release.warnings))
+        return (*self._left_out, *self.vcs.notices, *(warning for release in releases for warning in release.warnings))
 
     @property
     def looked_at(self) -> int:
@@ -182,11 +185,14 @@ class GoImages:
         release, bases = request.package.release, self.bases
         vcs = Released(release, self.setup.environment) if release else self.vcs
         facts = vcs.facts() if request.stamp else VcsFacts()
-        flags = replace(request.flags, ldflags=vcs.expanded(request.flags.ldflags, "--ldflags")).arguments()
+        if other := request.package.dependency:
+            # The checkout decides the version of another module, and is not what the program is made of.
+            facts = replace(facts, revision="", version=other.version, source="")
+        flags = expanded_flags(request.flags, vcs).arguments()
         created = epoch if epoch is not None else facts.committed
         return ProgramTarget(
             package=request.package,
-            platforms=order(request.platforms),
+            platforms=self._platforms(request),
             flags=(*published.FLAGS, *flags) if release else flags,
             public=request.flags.public,
             secrets_allowed=request.flags.secrets_allowed,
@@ -197,7 +203,7 @@ class GoImages:
             },
             overrides=request.go_environment,
             go=self._go(request),
-            stamp=request.stamp and not release,
+            stamp=request.stamp and not release and not request.package.dependency,
             base=request.base,
             base_content=bases.content(request.base),
             path=request.path or f"/app/{request.package.name}",
@@ -210,6 +216,26 @@ class GoImages:
                 algorithm=encoding.algorithm, level=encoding.level, encoder=encoding.encoder, mtime=epoch or 0
             ),
         )
+
+    def _platforms(self, request: GoRequest) -> tuple[Platform, ...]:
+        """Give what is built: of `--platform all`, what the base has.
+
+        Raises:
+            NotFound: the base has nothing of it.
+        """
+        named = [platform for platform in request.platforms if not platform.every]
+        if len(named) == len(request.platforms) or (there := self.bases.platforms(request.base)) is None:
+            return order(request.platforms)
+        taken = order([*named, *filter(buildable, there)])
+        absent = [str(platform) for platform in request.platforms if platform not in taken]
+        foreign = [str(platform) for platform in there if not buildable(platform)]
+        said = [f"{', '.join(absent)} (the base has no image for it)"] if absent else []
+        said += [f"{', '.join(foreign)} (wherry builds for linux)"] if foreign else []
+        if not taken:
+            raise NotFound(f"base {request.base}: no image for linux", hint=f"it has: {', '.join(foreign) or 'none'}")
+        if said:
+            self._left_out.append(f"--platform all with base {request.base} leaves out {'; '.join(said)}")
+        return taken
 
     def _finish(self, request: GoRequest, target: ProgramTarget, outcomes: Mapping[str, StepOutcome]) -> BuiltImage:
         platforms = tuple(self._platform(target, platform, outcomes) for platform in target.platforms)
@@ -270,6 +296,21 @@ class GoImages:
             if (name.startswith(GO_VARIABLES) and name not in _NOT_GO)
             or name in {"HOME", "XDG_CONFIG_HOME", "CC", "CXX", "AR"}
         }
+
+
+def expanded_flags(flags: GoFlags, vcs: Checkout | Released) -> GoFlags:
+    """Replace templates in flags by what they name.
+
+    Raises:
+        InvalidUsage: a name is unknown, or has no value here.
+    """
+    return replace(
+        flags,
+        ldflags=vcs.expanded(flags.ldflags, "--ldflags"),
+        gcflags=vcs.expanded(flags.gcflags, "--gcflags"),
+        asmflags=vcs.expanded(flags.asmflags, "--asmflags"),
+        tags=words_of(vcs.expanded(",".join(flags.tags), "--tags")),
+    )
 
 
 def debug_path(file: Path, platform: Platform, *, many: bool) -> Path:

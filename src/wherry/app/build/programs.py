@@ -7,12 +7,16 @@ from pathlib import Path
 
 from wherry.app.build.ko import options_for
 from wherry.app.places import TOML, toml_folder
-from wherry.app.published import find_published, names_published
+from wherry.app.published import OFFLINE, find_published, names_published
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage, NotFound
 from wherry.settings.budgets import Budgets
 from wherry.settings.options import BuildOptions
-from wherry.source.module import MainPackage, NoMainPackage, find_main
+from wherry.source.import_paths import is_import_path
+from wherry.source.module import MainPackage, NoMainPackage, find_main, main_packages, package_names
+
+SCHEME = "ko://"
+"""What ko writes before an import path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +40,29 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
     """
     folder = toml_folder(session.cwd, paths)
     if folder is None:
-        for path in paths or (".",):
+        told: dict[str, None] = {}
+        for path in paths or _here(session.cwd):
             package = _main(session, session.cwd, path, offline=offline)
-            yield ChosenProgram(package, options_for(session, package), session.cwd)
+            before = tuple(told)
+            yield ChosenProgram(package, options_for(session, package, told.setdefault), session.cwd)
+            for line in (line for line in told if line not in before):
+                session.note(f"warning: {line}")
         return
     from wherry.settings.wherry_toml import Settings
 
     file = folder / TOML
     settings = Settings.parse(file.read_text(errors="replace"), os.path.relpath(file, session.cwd))
-    for path in paths or tuple(settings.services) or (".",):
+    for path in paths or tuple(settings.services) or _here(session.cwd):
         if path in settings.services and not (session.cwd / path / "go.mod").exists():
             options = settings.resolve(path)
             package = _main(session, folder, options.package or ".", offline=offline)
             yield ChosenProgram(package, options, folder, path, settings.budgets_of(path))
             continue
         package = _main(session, session.cwd, path, offline=offline)
-        names = settings.services_of(os.path.relpath(package.folder, os.path.realpath(folder)))
+        names = settings.services_of(
+            package.import_path if package.dependency else os.path.relpath(package.folder, os.path.realpath(folder)),
+            package.import_path,
+        )
         yield from (
             ChosenProgram(package, settings.resolve(name), folder, name, settings.budgets_of(name)) for name in names
         )
@@ -59,11 +70,55 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
             yield ChosenProgram(package, settings.build, folder, budgets=settings.budgets)
 
 
+def _here(folder: Path) -> tuple[str, ...]:
+    """Name the main package of a folder; of a workspace without one there, those of all its modules.
+
+    Raises:
+        NotFound: the modules of the workspace have none.
+    """
+    from wherry.source.import_paths import workspace_modules
+
+    modules = workspace_modules(folder)
+    if not modules or "main" in package_names(folder):
+        return (".",)
+    found = [main for module in modules for main in main_packages(module)]
+    if not found:
+        raise NotFound(
+            f"go.work: no main package in its {len(modules)} modules", hint="a main package starts with `package main`"
+        )
+    raise NoMainPackage(
+        f"go.work: {len(found)} main packages in its modules, and none in this directory",
+        hint="choose from: " + ", ".join(f"./{os.path.relpath(main, folder)}" for main in found),
+    )
+
+
 def _main(session: Session, start: Path, path: str, *, offline: bool) -> MainPackage:
-    if "://" in path:
-        raise InvalidUsage(f"{path}: cannot build a URL", hint="give a directory such as ./cmd/api, or PACKAGE@VERSION")
-    if names_published(start, path):
-        return find_published(session, path, offline=offline)
+    named = path.removeprefix(SCHEME)
+    if "://" in named:
+        raise InvalidUsage(
+            f"{path}: cannot build a URL",
+            hint="give a directory such as ./cmd/api, an import path, or PACKAGE@VERSION",
+        )
+    if names_published(start, named):
+        return find_published(session, named, offline=offline)
+    if not is_import_path(named):
+        return _in_folder(start, named)
+    if path.startswith(SCHEME):
+        return _imported(session, start, named, offline=offline)
+    if not path.endswith(".go") and not (start / path).exists():
+        try:
+            return _imported(session, start, path, offline=offline)
+        except NotFound:
+            if "." in path.partition("/")[0]:
+                raise
+    return _in_folder(start, path)
+
+
+def _in_folder(start: Path, path: str) -> MainPackage:
+    """Find the program of a folder; messages name it as it was written."""
+    if path.endswith(".go") and (start / path).is_file():
+        folder = os.path.dirname(path) or "."  # noqa: PTH120 - `./cmd` has to stay `./cmd`
+        raise InvalidUsage(f"{path}: is a file, and a main package is a directory", hint=f"wherry build {folder}")
     try:
         return find_main(start / path)
     except NoMainPackage as error:
@@ -72,10 +127,20 @@ def _main(session: Session, start: Path, path: str, *, offline: bool) -> MainPac
         raise NotFound(error.message.replace(str(start / path), path), hint=error.hint) from error
 
 
+def _imported(session: Session, start: Path, import_path: str, *, offline: bool) -> MainPackage:
+    """Find a program by its import path."""
+    from wherry.source.import_paths import find_by_import_path
+
+    environment = {**session.environment, **(OFFLINE if offline else {})}
+    return find_by_import_path(import_path, start, session.runner, environment)
+
+
 def door_of(session: Session, first: ChosenProgram, *, asked: bool) -> str:
     """Say which front end was chosen, and why."""
     if release := first.package.release:
         return f"{release.version}{f' ({release.query})' * (release.query != release.version)}, as published"
+    if other := first.package.dependency:
+        return f"Go module: {first.package.import_path} of {other.module}{'@' * bool(other.version)}{other.version}"
     if asked:
         return "Go module, because of --go"
     if first.options.front_door:

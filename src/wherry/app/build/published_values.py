@@ -12,7 +12,7 @@ from wherry.build.recipe import refuse_secrets
 from wherry.finding import Finding
 from wherry.golang.ldflags import x_values
 from wherry.plan.dockerfile import PlannedImages
-from wherry.settings.template import names
+from wherry.settings.template import as_fields, names
 
 ALLOWED = "published.secret"
 """What `--allow` says where a Dockerfile's image may hold what looks like a secret."""
@@ -32,7 +32,7 @@ def public_variables(ldflags: str, where: str) -> frozenset[str]:
     Raises:
         InvalidUsage: a template is wrong.
     """
-    pairs = x_values(_ACTION.sub(r"{{\1}}", ldflags))
+    pairs = x_values(as_fields(ldflags))
     private = {name for name, value in pairs if not _public(value, where)}
     return frozenset(name for name, _ in pairs) - private
 

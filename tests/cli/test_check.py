@@ -261,3 +261,25 @@ def test_a_dockerfile(tmp_path):
         shell("build", "-t", "data:dev", code=1)
         assert "files: /data 2000" in shell.err
     shell("build", "-t", "data:dev", "--no-budgets")
+
+
+def test_waste(tmp_path):
+    """Bytes that no container sees are held to a limit in bytes, or in a part of all; to the byte."""
+    shell = Shell(tmp_path)
+    layers = [[file("a", b"1" * 700), file("b", b"2" * 300)], [file("a", b"3" * 700), file("c", b"2" * 300)]]
+    shell.store.tag("foreign:dev", put_layers(shell.store, layers))
+
+    for table, text, broken in (
+        ("budget", 'waste = "700B"', []),
+        ("budgets", "waste = 699", ["waste"]),
+        ("budgets", 'waste = "35%"\nduplicates = "15%"\ndive-wasted = 1400', []),
+        ("budgets", 'waste = "34%"\nduplicates = "14%"\ndive-wasted = 1399', ["waste", "duplicates", "dive-wasted"]),
+    ):
+        shell.write("wherry.toml", f"[{table}]\n{text}\n")
+        found = rows(shell, "foreign:dev", code=1 if broken else 0)
+        assert [row["what"] for row in found if not row["ok"]] == broken
+    shell("check", "foreign:dev", code=1)
+    assert "/a (layer 1, overwritten) 700" in shell.out
+
+    shell.write("wherry.toml", '[budgets]\nwaste = "1MB"\n[budget]\nwaste = "2MB"\n')
+    shell("check", "foreign:dev", code=78)

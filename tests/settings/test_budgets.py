@@ -60,7 +60,7 @@ def test_a_file_without_budgets():
         ("[budgets]\nmodules = 5\n", 2, "modules", "google.golang.org/grpc"),
         ('[services.api]\npackage = "."\n[services.api.budgets]\nagainst = ""\n', 4, "against", "figures.json"),
         ("budgets = 5\n", 1, "budgets", "[budgets]"),
-        ('[budget]\npulled = "1MB"\n', 1, "budget", "budgets"),
+        ('[budgetts]\npulled = "1MB"\n', 1, "budgetts", "budgets"),
     ],
 )
 def test_what_does_not_fit(text, line, key, words):

@@ -175,6 +175,16 @@ def judge(
     Raises:
         CannotTell, NotFound: something can't be judged.
     """
+    from wherry.app.waste_budgets import waste_checks
+
+    if budgets.measured:
+        yield from _judge_sizes(session, name, label, budgets, reference)
+    yield from waste_checks(session, name, label, budgets.waste)
+
+
+def _judge_sizes(
+    session: Session, name: str, label: str, budgets: Budgets, reference: GrowthReference | None
+) -> Iterator[BudgetCheck]:
     plain = SizeLimits(budgets.sizes, budgets.modules, budgets.packages)
     programs = plain.of_programs
     weighed = weigh(session, name, label, programs=programs)

@@ -3,6 +3,7 @@
 [budgets]                    # for every service
 unpacked = "16MB"
 growth-pulled = "2%"
+waste = "1MB"                # bytes that no container sees; or "1%" of all
 against = "figures.json"     # or an image
 
 [services.api.budgets]       # joined with the above, key by key
@@ -24,9 +25,11 @@ from wherry.settings.sizes import Growth, parse_bytes, parse_growth
 T = TypeVar("T")
 
 SIZES: Final = ("unpacked", "pulled", "own-unpacked", "own-pulled", "base-unpacked", "base-pulled", "binary")
+WASTE: Final = ("waste", "duplicates", "dive-wasted")
+"""What is shipped in vain: `wherry analyze` says what of it, and dive's own figure."""
 GROWTHS: Final = ("growth-unpacked", "growth-pulled")
 OWNERS: Final = ("modules", "packages")
-_KEYS = (*SIZES, *GROWTHS, "against", *OWNERS)
+_KEYS = (*SIZES, *WASTE, *GROWTHS, "against", *OWNERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Budgets:
 
     sizes: Mapping[str, int] = field(default_factory=dict)
     growth: Mapping[str, Growth] = field(default_factory=dict)
+    waste: Mapping[str, Growth] = field(default_factory=dict)
+    """A percentage is of the unpacked bytes."""
     modules: Mapping[str, int] = field(default_factory=dict)
     """By path of the module."""
     packages: Mapping[str, int] = field(default_factory=dict)
@@ -42,6 +47,11 @@ class Budgets:
     """An image or a figures file that growth is counted from; empty: none."""
 
     def __bool__(self) -> bool:
+        return bool(self.measured or self.waste)
+
+    @property
+    def measured(self) -> bool:
+        """Whether there are budgets of sizes, and not only of waste."""
         return bool(self.sizes or self.growth or self.modules or self.packages)
 
     def under(self, above: Self) -> Self:
@@ -50,6 +60,7 @@ class Budgets:
             self,
             sizes={**self.sizes, **above.sizes},
             growth={**self.growth, **above.growth},
+            waste={**self.waste, **above.waste},
             modules={**self.modules, **above.modules},
             packages={**self.packages, **above.packages},
             against=above.against or self.against,
@@ -71,6 +82,7 @@ def read_budgets(place: FilePosition, value: object) -> Budgets:
     return Budgets(
         sizes={key: _size(place.below(key), table[key]) for key in SIZES if key in table},
         growth={key: _growth(place.below(key), table[key]) for key in GROWTHS if key in table},
+        waste={key: _waste(place.below(key), table[key]) for key in WASTE if key in table},
         modules=_owners(place.below("modules"), table.get("modules", {})),
         packages=_owners(place.below("packages"), table.get("packages", {})),
         against=_fitting(place.below("against"), table["against"], read_text, 'against = "figures.json"')
@@ -98,6 +110,12 @@ def _growth(place: FilePosition, value: object) -> Growth:
         return parse_growth(read_text(place, value))
 
     return _fitting(place, value, read, f'{place.path[-1]} = "2%"')
+
+
+def _waste(place: FilePosition, value: object) -> Growth:
+    if isinstance(value, str) and value.endswith("%"):
+        return _growth(place, value)
+    return Growth(_size(place, value))
 
 
 def _fitting(place: FilePosition, value: object, read: Callable[[FilePosition, object], T], example: str) -> T:

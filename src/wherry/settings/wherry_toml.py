@@ -60,7 +60,8 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 """A dotted key (or similar text) that costs tomllib quadratic time in its parts."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
-_TABLES = ("build", "services", "budgets", "slim")
+_TABLES = ("build", "services", "budgets", "budget", "slim")
+"""`[budget]` is another name of `[budgets]`."""
 _WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -120,7 +121,7 @@ class Settings:
         settings = cls(
             build,
             services,
-            read_budgets(place.below("budgets"), document.get("budgets", {})),
+            _budgets(place, document),
             own,
             dict(_ways(place.below("slim"), document.get("slim", {}))),
         )
@@ -189,6 +190,13 @@ def _top_level(place: FilePosition) -> WrongKey:
     near = difflib.get_close_matches(key, _TABLES, n=1)
     tables = "the tables are [build], [services.NAME], [budgets] and [slim.NAME]"
     return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
+
+
+def _budgets(place: FilePosition, document: Mapping[str, object]) -> Budgets:
+    if "budget" in document and "budgets" in document:
+        raise place.below("budget").wrong("is there beside [budgets]", "move its keys to [budgets]")
+    key = "budget" if "budget" in document else "budgets"
+    return read_budgets(place.below(key), document.get(key, {}))
 
 
 def _services(place: FilePosition, value: object) -> Iterator[tuple[str, BuildOptions, Budgets]]:

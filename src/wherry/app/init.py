@@ -95,7 +95,7 @@ def init(session: Session, *, force: bool = False) -> tuple[Path, FoundHere]:
 def written(found: FoundHere) -> str:
     """Write a wherry.toml."""
     common = _common([dict(_keys(service.options)) for service in found.services])
-    lines = ["# Built by `wherry build` without arguments; see docs/reference/wherry-toml.md for all keys.", ""]
+    lines = ["# Built by `wherry build` without arguments; `wherry help wherry.toml` has all keys.", ""]
     if common:
         lines += ["[build]  # for every service; from .ko.yaml"]
         lines += [f"{key} = {value}" for key, value in common.items()]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from wherry.analysis.leaks import Leaks, leaks_of
 from wherry.analysis.mapped import map_file
 from wherry.analysis.subjects import Subject
+from wherry.app.extras import explaining
 from wherry.app.session import Session
 from wherry.app.subjects import NoProgram, documents_of, subjects
 from wherry.errors import InvalidUsage
@@ -23,6 +24,7 @@ class ProgramLeaks:
     leaks: Leaks
 
 
+@explaining("reading the symbol table of a program")
 def leaks(
     session: Session, name: str, *, platform: str | None = None, find: Sequence[str] = (), hashed: bool = False
 ) -> tuple[ProgramLeaks, ...]:
@@ -41,6 +43,7 @@ def leaks(
     Raises:
         NotFound: there is no such thing, or no program in it.
         InvalidUsage: a text is too short.
+        ExplainMissing: a program has a symbol table, and numpy is not installed.
     """
     if any(len(text) < _SHORTEST for text in find):
         raise InvalidUsage("--find: the text must have at least 4 characters", hint="give a longer text")

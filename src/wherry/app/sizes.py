@@ -11,6 +11,7 @@ import msgspec
 
 from wherry import __version__
 from wherry.analysis.size import SCHEMA, BinarySize, LayerSize, SizeDocument
+from wherry.app.extras import explaining
 from wherry.app.progress import Progress, Silent
 from wherry.app.session import Session
 from wherry.errors import NotFound
@@ -33,6 +34,7 @@ _SETTLED = 2.0
 """Seconds after which a file that was written is taken to be whole."""
 
 
+@explaining("attributing bytes to packages")
 def size_document(  # noqa: PLR0913 - each is named
     session: Session,
     name: str,
@@ -59,6 +61,7 @@ def size_document(  # noqa: PLR0913 - each is named
 
     Raises:
         NotFound: there is no such thing, or no program in it.
+        ExplainMissing: numpy is not installed.
     """
     if sections:
         return _measured(session, name, platform, sections=True, origin=origin)
@@ -277,6 +280,7 @@ def size(  # noqa: PLR0913 - each is named
     return with_source(session, document, source, wanted=routes_to)
 
 
+@explaining("measuring what a module takes")
 def size_without(
     session: Session,
     binary: BinarySize,

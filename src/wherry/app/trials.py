@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wherry.app.build.go_request import request_of
 from wherry.app.build.go_work import GO_VARIABLES, GoRequest, expanded_flags
 from wherry.app.build.programs import ChosenProgram, chosen_of
+from wherry.app.extras import need_explain
 from wherry.app.places import TOML
 from wherry.app.progress import Progress, Silent
 from wherry.app.session import Session
@@ -115,9 +116,11 @@ def slim(
 
     Raises:
         InvalidUsage, NotFound: it is no program, or there are several.
+        ExplainMissing: numpy is not installed.
 
     Cost: a compilation for each fix.
     """
+    need_explain("finding what keeps code alive")
     from wherry.lab.remedies import known_ways, that_apply, way_of
     from wherry.lab.slim import slim as tried
     from wherry.lab.slim import tags_of

@@ -41,6 +41,15 @@ def services(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[st
     return [name for name in (*_services(folder), *_folders(folder, incomplete)) if name.startswith(incomplete)]
 
 
+def topics(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Offer commands, then pages of the documentation."""
+    from wherry.app.manual import groups
+    from wherry.cli.main import COMMANDS
+
+    names = (*COMMANDS, *(name for pages in groups().values() for name in pages))
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
 def outputs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Offer the types of `--output`, then folders; after a comma, the type's keys that are not said yet."""
     from wherry.settings.outputs import KEYS, PUSHED, OutputType

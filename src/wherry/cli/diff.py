@@ -23,9 +23,7 @@ _WAYS = ("module", "package", "function", "kind", "layer")
     "--top", type=click.IntRange(1), default=15, show_default=True, metavar="N", help="Maximum number of rows."
 )
 @click.option("--markdown", is_flag=True, help="Print Markdown for a pull request comment.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the whole document; docs/reference/diff.md has its schema."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole document; `wherry help diff` has its schema.")
 @click.option(
     "--fail-on",
     metavar="growth=SIZE|PERCENT",

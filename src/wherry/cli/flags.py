@@ -32,7 +32,7 @@ _LEAST_RUNS = 20
 )
 @click.option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Set an environment variable for it.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print what was found as JSON; docs/reference/flags.md has its schema."
+    "--json", "as_json", is_flag=True, help="Print what was found as JSON; `wherry help flags` has its schema."
 )
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option

@@ -18,9 +18,7 @@ from wherry.cli.world import World
     help="Exit 1 on a finding of this rule, or of at least this severity: error, warning or note.",
 )
 @click.option("--find", "wanted", multiple=True, metavar="TEXT", help="Also search for TEXT, such as a host name.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the findings as JSON; docs/reference/leaks.md has the schema."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON; `wherry help leaks` has the schema.")
 @click.pass_obj
 def command(
     world: World,

@@ -46,6 +46,7 @@ COMMANDS = {
     "completion": "Print a completion script for bash, zsh or fish.",
     "init": "Write a wherry.toml for the current module.",
     "lint": "Check a Dockerfile without building it.",
+    "help": "Show the options of a command, or a page of the documentation.",
     "doctor": "Check what wherry can use on this machine.",
     "gc": "Delete blobs and unpacked layers that no image name references.",
     "du": "Show the disk usage of the local store.",
@@ -177,7 +178,7 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
 
 def _unforeseen(error: Exception, arguments: list[str], world: World) -> int:
     """Report what no room translated: a limit, a word that is no text, or else a bug of ours."""
-    known = _limited(error) or _misspelt(error, arguments)
+    known = _limited(error) or _misspelt(error, arguments) or _uninstalled(error)
     world.fail(
         known
         or WherryError(
@@ -199,6 +200,13 @@ def _limited(error: Exception) -> WherryError | None:
             f"{where}a file would be larger than this shell allows", hint="raise the limit: ulimit -f unlimited"
         )
     return None
+
+
+def _uninstalled(error: Exception) -> WherryError | None:
+    """Name the optional package that is missing; None where it is another error."""
+    from wherry.app.extras import missing
+
+    return missing(error, "this command")
 
 
 def _misspelt(error: Exception, arguments: list[str]) -> WherryError | None:

@@ -40,9 +40,7 @@ _WAYS = ("module", "package", "function", "kind", "section")
     help="Module source directory: for imports, and to link a stripped program again with symbols. "
     "[imports default to the current directory if it is that module]",
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the whole document; docs/reference/size.md has its schema."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole document; `wherry help size` has its schema.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
     world: World,

@@ -17,7 +17,7 @@ from wherry.cli.world import World
     "--apply", is_flag=True, help="Write the build tags that save bytes without dropping features into wherry.toml."
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print what was found as JSON; docs/reference/slim.md has its schema."
+    "--json", "as_json", is_flag=True, help="Print what was found as JSON; `wherry help slim` has its schema."
 )
 @click.pass_obj
 def command(world: World, /, *, program: str, platform: str | None, apply: bool, as_json: bool) -> int:
@@ -27,10 +27,11 @@ def command(world: World, /, *, program: str, platform: str | None, apply: bool,
     program. `[slim.NAME]` in wherry.toml adds fixes of your own.
     """
     from wherry.app.trials import slim
-    from wherry.report.lab import slim_document, slim_lines
 
     with world.reporter("plain") as progress:
         done = slim(world, program, platform=platform, apply=apply, progress=progress)
+    from wherry.report.lab import slim_document, slim_lines
+
     if as_json:
         world.say(json.dumps(slim_document(done.found)))
     else:

@@ -14,6 +14,7 @@ from wherry.app.build.go_work import GoRequest, GoRequests
 from wherry.app.build.ko import DATA, KoNaming, naming_of
 from wherry.app.build.options import GoBuild
 from wherry.app.build.programs import ChosenProgram, chosen_of, door_of
+from wherry.app.extras import need_explain
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage
 from wherry.oci.reference import Reference, names_registry
@@ -29,6 +30,8 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
     Raises:
         InvalidUsage, InvalidSettings, NotFound: with what to write instead.
     """
+    if wanted.size_record:
+        need_explain("--size-record")
     naming = naming_of(session, wanted)
     above = wanted.settings()
     if naming:

@@ -24,9 +24,7 @@ from wherry.cli.world import World
 )
 @click.option("--ci", is_flag=True, help="Check dive's rules: .dive-ci in this directory, or dive's defaults.")
 @click.option("--ci-config", metavar="FILE", help="Check dive's rules as this file has them.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the whole document; docs/reference/analyze.md has its schema."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole document; `wherry help analyze` has its schema.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
     world: World,

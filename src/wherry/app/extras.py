@@ -1,7 +1,6 @@
 """What wherry can do only where an optional package is installed: numpy, of the extra `explain`."""
 
 import importlib.util
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +16,7 @@ class ExplainMissing(HostUnable):
         super().__init__(
             f"{what} needs numpy, which is not installed: wherry was installed without its extra `explain`",
             hint="pipx inject wherry numpy, uv tool install --with numpy wherry, "
-            f"or {sys.executable} -m pip install numpy",
+            "or pip install numpy in the environment that wherry is installed in",
         )
 
 

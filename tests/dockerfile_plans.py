@@ -43,10 +43,6 @@ class Bases:
         manifest = Manifest.of(Descriptor.of(media.OCI_CONFIG, config.encoded()), ())
         return Image.of(Descriptor.of(media.OCI_MANIFEST, manifest.encoded()), manifest, config)
 
-    def content(self, name: str) -> Mapping[str, str]:
-        """Give a digest made of the name."""
-        return {"digest": f"digest of {name}"}
-
 
 def request(text: str, **values: Any) -> DockerfileTarget:
     """Ask for the last stage on one platform, with nothing else set."""

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import shutil
 import tarfile
 
 import pytest
@@ -46,3 +47,20 @@ COPY --chmod=600 a /w/
     found = layers(person, "unchanged")
 
     assert found == [["w", "w/a"], ["w", "w/Dockerfile", "w/b"], [], [], ["w", "w/a"], ["w", "w/a"]]
+
+
+def test_a_base_by_another_name(persons):
+    """A tag of the store, a registry's spelling, a layout at another place: nothing after FROM runs again."""
+    person = persons["root"]
+    folder = context(person, "spelled", "ARG BASE=busybox\nFROM $BASE\nRUN echo built here\n")
+    shutil.copytree(person.home / "busybox", person.home / "elsewhere", dirs_exist_ok=True)
+    assert "| built here" in build(person, folder).stderr
+    layout = "docker.io/other/name:7=oci-layout:///" + str(person.home / "elsewhere").lstrip("/")
+    assert person.run("load", "elsewhere", "-t", "mirror.example/busybox:9").returncode == 0
+
+    for name in ("docker.io/library/busybox:latest", "other/name:7", "mirror.example/busybox:9"):
+        done = build(person, folder, "--build-arg", f"BASE={name}", "--build-context", layout, "--explain")
+
+        assert done.returncode == 0, done.stderr
+        assert "built here" not in done.stderr
+        assert "nothing changed" in done.stderr

@@ -350,16 +350,23 @@ def test_a_plan_is_the_same_each_time():
 
 
 def test_another_base_is_another_key():
-    """What decides its bytes is in the key, not only its name."""
+    """What decides its bytes is in the key."""
 
-    class Moved(Bases):
-        def content(self, name):
-            return {"digest": f"new digest of {name}"}
-
-    found = [plan_dockerfile(request("FROM base"), bases).plan.steps[0] for bases in (Bases(), Moved())]
+    moved = Bases({"base": RuntimeConfig(env=("A=1",))})
+    found = [plan_dockerfile(request("FROM base"), bases).plan.steps[0] for bases in (Bases(), moved)]
 
     assert all(isinstance(step.action, BaseOp) for step in found)
     assert key_of(found[0].definition()) != key_of(found[1].definition())
+
+
+def test_a_base_by_another_name_is_the_same_key():
+    """A tag, a mirror, a layout: what is in it decides, so everything after FROM is found again."""
+    same = RuntimeConfig(env=(PATH,))
+    bases = Bases({"base": same, "mirror.example/library/base:1": same})
+    plans = [plan_dockerfile(request(f"FROM {name}\nRUN true"), bases).plan for name in bases.configs]
+    first, second = ([key_of(step.definition()) for step in plan.steps] for plan in plans)
+
+    assert first == second
 
 
 @pytest.mark.parametrize(

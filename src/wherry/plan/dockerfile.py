@@ -22,7 +22,7 @@ from wherry.errors import WherryError
 from wherry.oci.config import RuntimeConfig
 from wherry.oci.image import Image
 from wherry.oci.reference import InvalidReference, Reference
-from wherry.plan.graph import Action, BaseOp, Plan, Step, key_of
+from wherry.plan.graph import DIGEST, Action, BaseOp, Plan, Step, key_of
 from wherry.plan.image_config import DEFAULT_PATH, ImageConfigBuilder
 from wherry.plan.ops import CopyFrom, CopyOp, CopySource, LayerOp, StageImageOp
 from wherry.plan.stage import StageCompiler, StageOptions, StageOrContext, StageState
@@ -44,9 +44,6 @@ class BaseImages(Protocol):
         Raises:
             NotFound: there is none, or none of that platform.
         """
-
-    def content(self, name: str) -> Mapping[str, str]:
-        """Name what decides an image's bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,7 +418,7 @@ class _Stages:
             placed = DockerfileError(problem, where.lines, hint=error.hint)
             placed.exit_code = error.exit_code
             raise placed from error
-        action = BaseOp(name, platform, dict(self._images.content(name)))
+        action = BaseOp(name, platform, {DIGEST: str(image.descriptor.digest)})
         step = self._weaver.add(f"FROM {shown}", action, (), platform)
         return (step,), image, image.platform if self._request.implicit else platform
 

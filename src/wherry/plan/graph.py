@@ -72,6 +72,9 @@ class FilesLayerOp:
     created_by: str
 
 
+DIGEST = "digest"
+
+
 @dataclass(frozen=True, slots=True)
 class BaseOp:
     """Have a base image of one platform in the store."""
@@ -81,7 +84,7 @@ class BaseOp:
     base: str
     platform: Platform
     content: Mapping[str, str]
-    """What decides its bytes: versions for an embedded base, the digest for another."""
+    """What decides its bytes: versions for an embedded base, for another its `DIGEST`: then its name is in no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,8 @@ class Step:
     def definition(self) -> Mapping[str, str]:
         """Name everything known beforehand that can change the outcome; `--explain` may print all but `VALUES`."""
         fields = {"op": self.action.op, **dict(_fields("", self.action))}
+        if isinstance(self.action, BaseOp) and DIGEST in self.action.content:
+            del fields["base"]
         return _without_values(fields) if isinstance(self.action, CompileOp) else fields
 
 

@@ -1,6 +1,5 @@
 """Images that a Dockerfile names: in the local store, in layouts, in registries."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from wherry.errors import NotFound, WherryError
@@ -36,10 +35,6 @@ class NamedImages:
         if key not in self._found:
             self._found[key] = self._image(name, platform)
         return self._found[key]
-
-    def content(self, name: str) -> Mapping[str, str]:
-        """See `Images.content`."""
-        return {"digest": str(self._root(name).digest)}
 
     def take(self, action: BaseOp) -> Image:
         """Have an image's layers where this build wants them."""
@@ -82,18 +77,6 @@ class NamedImages:
             raise NotFound(f"{name}: no such image in the local store", hint="`wherry pull` or `wherry load` it first")
         self.asked[name] = self._remote.root(name)
         return self._remote.image(name, platform)
-
-    def _root(self, name: str) -> Descriptor:
-        if name.startswith(LAYOUT):
-            found = locate(_layout_path(name), self._store, Path("/"))
-            return _tagged(name, found.root, found.source)
-        name = name.removeprefix(DOCKER)
-        here = self._here(name)
-        if here is not None:
-            return here
-        if self._remote is None:
-            raise NotFound(f"{name}: no such image in the local store", hint="`wherry pull` or `wherry load` it first")
-        return self._remote.root(name)
 
     def _here(self, name: str) -> Descriptor | None:
         wanted = Reference.parse(name)

@@ -382,3 +382,28 @@ def test_a_base_by_another_name_is_the_same_key():
 def test_familiar_names(name, short):
     """One name for what a context stands for."""
     assert familiar(name) == short
+
+
+def test_a_mount_of_the_context_is_no_step_of_its_own():
+    """Steps are counted as BuildKit counts them; what reads a mount's source has words of its own."""
+    text = "FROM base\nRUN --mount=type=bind,target=/a --mount=type=bind,source=b,target=/b true\nRUN false"
+    names = [step.name for step in plan_dockerfile(request(text), Bases()).plan.steps if step.name.startswith("[")]
+
+    assert names == [
+        "[2/3 mount] / of the build context",
+        "[2/3 mount] /b of the build context",
+        "[2/3] RUN --mount=type=bind,target=/a --mount=type=bind,source=b,target=/b true",
+        "[3/3] RUN false",
+    ]
+
+
+def test_ports_that_are_none():
+    """EXPOSE of a variable without a value leaves no trace in the config, as for BuildKit."""
+    (finish,) = (
+        step.action
+        for step in plan_dockerfile(request("FROM scratch\nEXPOSE ${UNSET}"), Bases()).plan.steps
+        if isinstance(step.action, StageImageOp)
+    )
+
+    assert "ExposedPorts" not in finish.config
+    assert [entry.words for entry in finish.history] == ["EXPOSE []"]

@@ -13,6 +13,7 @@ from wherry.dockerfile import instructions as of
 from wherry.dockerfile.arguments import platform_arguments
 from wherry.dockerfile.checks import Checks
 from wherry.dockerfile.errors import DockerfileError, Lines, nearest
+from wherry.dockerfile.frontend import refuse_other
 from wherry.dockerfile.lint_stage import Before, StageLinter
 from wherry.dockerfile.notes import Around, Notes
 from wherry.dockerfile.parser import assemble, parse_node, read_file
@@ -54,6 +55,7 @@ def lint(name: str, text: str, around: Around) -> Linted:
 
 
 def _check(text: str, notes: Notes, around: Around) -> None:
+    refuse_other(text)
     notes.checks = Checks.of(text, around.arguments)
     syntax = read_file(text)
     for line, _ in syntax.empty_continuations:

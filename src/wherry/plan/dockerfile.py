@@ -320,7 +320,11 @@ class _Stages:
         labels = _Labels(stage, number, sum(isinstance(one, _COUNTED) for one in steps), alone=len(self._stages) == 1)
 
         def add(action: Action, needs: tuple[str, ...], instruction: of.Instruction) -> str:
-            name = self._weaver.add(labels.next(instruction), action, needs, self._platform)
+            if isinstance(action, CopyOp) and isinstance(instruction, of.Run):
+                label = labels.bind(action)
+            else:
+                label = labels.next(instruction)
+            name = self._weaver.add(label, action, needs, self._platform)
             self._weaver.texts.setdefault(name, instruction)
             if "" in self._request.no_cache or stage.base.name in self._request.no_cache:
                 self._weaver.renewed.add(name)
@@ -454,9 +458,18 @@ class _Labels:
     def next(self, instruction: of.Instruction) -> str:
         """Name the next one."""
         self.at += 1
-        stage = "" if self.alone else f"{self.stage.base.name or f'stage-{self.number}'} "
         first, _, rest = instruction.text.partition(" ")
-        return f"[{stage}{self.at}/{self.total}] {first.upper()} {without_credentials(rest.strip())}"
+        return f"[{self._stage}{self.at}/{self.total}] {first.upper()} {without_credentials(rest.strip())}"
+
+    def bind(self, action: CopyOp) -> str:
+        """Name what reads the source of a mount for the next RUN, which is no step of its own."""
+        source = action.takings[0]
+        context = f"context {source.origin.name}" if source.origin.name else "the build context"
+        return f"[{self._stage}{self.at + 1}/{self.total} mount] {source.path} of {context}"
+
+    @property
+    def _stage(self) -> str:
+        return "" if self.alone else f"{self.stage.base.name or f'stage-{self.number}'} "
 
 
 def _is_alone(step: Step) -> bool:

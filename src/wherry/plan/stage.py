@@ -351,7 +351,8 @@ class StageCompiler:
         style = Style(escape=self.escape)
         words = [word for port in instruction.ports for word in expand(port, self.state.env, style).words]
         ports = ports_of(words)
-        draft.ports = {**(draft.ports or {}), **{port: {} for port in ports}}
+        if ports:  # of a variable that has no value there are none
+            draft.ports = {**(draft.ports or {}), **{port: {} for port in ports}}
         draft.note(f"EXPOSE {plain_list(ports)}")
 
     def _volume(self, instruction: of.Volume) -> None:

@@ -24,10 +24,10 @@ from wherry.app.progress import Progress
 from wherry.app.session import Session
 from wherry.build.context import LocalContext
 from wherry.dockerfile.errors import DockerfileError
+from wherry.dockerfile.frontend import refuse_other
 from wherry.dockerfile.instructions import Dockerfile
 from wherry.dockerfile.parser import parse
-from wherry.dockerfile.syntax import directive_of
-from wherry.errors import InvalidUsage, NotFound
+from wherry.errors import NotFound
 from wherry.layer.compress import Encoding
 from wherry.oci.reference import Reference, names_registry
 from wherry.plan.dockerfile import DockerfileTarget, StageLayerOptions
@@ -41,9 +41,6 @@ from wherry.settings.values import Added, parse_epoch
 from wherry.settings.wherry_toml import Settings
 from wherry.source.git_address import without_credentials
 
-_FRONTENDS = re.compile(
-    r"(docker\.io/)?docker/dockerfile(-upstream)?(:1(\.\d+){0,2}|:latest|:labs|:1-labs|:1\.\d+-labs)?(@.*)?"
-)
 _NAME = re.compile(r"[^a-z0-9._-]+")
 _GROUP_AND_OTHERS_WRITE = 0o022
 
@@ -83,7 +80,7 @@ def dockerfile_call(
     Raises:
         InvalidUsage, InvalidSettings, NotFound, DockerfileError: with what to write instead.
     """
-    _check_frontend(source)
+    refuse_other(source.text)
     file = parse(source.text)
     settings = _settings(session, source)
     above = wanted.settings()
@@ -167,15 +164,6 @@ def _packing(algorithm: str, level: int | None, *, rewrite: bool) -> StageLayerO
     return StageLayerOptions(
         algorithm=encoding.algorithm, level=encoding.level, encoder=encoding.encoder, rewrite=rewrite
     )
-
-
-def _check_frontend(source: Source) -> None:
-    frontend = directive_of("syntax", source.text)
-    if frontend and not _FRONTENDS.fullmatch(frontend):
-        raise InvalidUsage(
-            f"{source.name}: # syntax={frontend} is not supported; only Docker's own frontend is",
-            hint="remove the line, or build with docker buildx",
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -624,15 +624,29 @@ def test_where_a_build_comes_from(persons):
     assert "no build context" in alone.stderr
 
 
-def test_an_agent_is_passed_on(persons):
-    """A step of another user speaks to the user's agent; without one it is refused only where it is required."""
-    person = persons["many"]
+@pytest.mark.parametrize("who", ["many", "root in a chroot"])
+def test_an_agent_is_passed_on(persons, who):
+    """A step speaks to the user's agent, by a socket of root or as it asks; without one it stops if that is required."""
+    person = persons[who.partition(" ")[0]]
+    words = ("--isolation", "chroot") if who.startswith("root") else ()
     folder = context(
-        person, "agent", "FROM busybox\nUSER 1000\nRUN --mount=type=ssh,required test -S $SSH_AUTH_SOCK && echo there\n"
+        person,
+        "agent",
+        """FROM busybox
+USER 1000
+RUN --mount=type=ssh,required test -S $SSH_AUTH_SOCK && echo there; stat -c "%a %u:%g" $SSH_AUTH_SOCK
+RUN --mount=type=ssh,mode=0640,uid=1000,gid=50 test -w $SSH_AUTH_SOCK && stat -c "%a %u:%g" $SSH_AUTH_SOCK
+""",
     )
     place = person.home / "socket"
     agent = subprocess.Popen(
-        [*person.argv()[: person.argv().index("/usr/bin/python3")], need("ssh-agent"), "-D", "-a", str(place)],
+        [
+            *(person.argv()[: person.argv().index("/usr/bin/python3")] if who == "many" else ()),
+            need("ssh-agent"),
+            "-D",
+            "-a",
+            str(place),
+        ],
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -641,13 +655,14 @@ def test_an_agent_is_passed_on(persons):
                 break
             time.sleep(0.05)  # nothing tells that it listens
 
-        done = build(person, folder, "--ssh", f"default={place}")
+        done = build(person, folder, *words, "--ssh", f"default={place}")
     finally:
         agent.terminate()
         agent.wait()
-    refused = build(person, folder, "--no-cache")
+    refused = build(person, folder, *words, "--no-cache")
 
-    assert "| there" in done.stderr
+    for line in ("| there", "| 600 0:0", "| 640 1000:50"):
+        assert line in done.stderr
     assert done.returncode == 0
     assert refused.returncode == 64
     assert "no agent is called default" in refused.stderr
@@ -690,7 +705,12 @@ def test_hostile_contexts(persons):
         tar.addfile(tarfile.TarInfo("../../../evil"))
     folder.joinpath("Dockerfile").write_text("FROM scratch\nADD bad.tar /a/b/\n")
     refused = build(person, folder)
+    with tarfile.open(folder / "good.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("z/../n"))
+    folder.joinpath("Dockerfile").write_text("FROM scratch\nADD good.tar /a/\n")
+    unpacked = contents(person, folder)
 
+    assert "a/n" in unpacked
     assert followed.returncode == through.returncode == 65
     assert "not found in the context" in followed.stderr
     assert "etc/mine" in inside

@@ -351,7 +351,6 @@ def test_a_plan_is_the_same_each_time():
 
 def test_another_base_is_another_key():
     """What decides its bytes is in the key."""
-
     moved = Bases({"base": RuntimeConfig(env=("A=1",))})
     found = [plan_dockerfile(request("FROM base"), bases).plan.steps[0] for bases in (Bases(), moved)]
 

@@ -11,7 +11,7 @@ import selectors
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
@@ -62,6 +62,13 @@ class DiskNearlyFull(WherryError):
     exit_code = 74  # EX_IOERR
 
 
+class Agent(Protocol):
+    """An ssh agent that steps may use."""
+
+    def opened(self) -> AbstractContextManager[Path]:
+        """Give a socket that leads to it, for one mount."""
+
+
 class AccountReader(Protocol):
     """Whoever reads a rootfs's accounts."""
 
@@ -107,8 +114,8 @@ class StepRunner:
         HostUnable: they can't.
     """
     secrets: Mapping[str, bytes]
-    agents: Mapping[str, Path]
-    """Sockets of ssh agents, by name."""
+    agents: Mapping[str, Agent]
+    """By name."""
     caches: Path
     """Where caches of mounts are kept."""
     said: Callable[[str, str], None]
@@ -257,7 +264,12 @@ class StepRunner:
                 if agent is not None:
                     target = mount.target or "/run/buildkit/ssh_agent.0"
                     environment.setdefault("SSH_AUTH_SOCK", target)
-                    yield _mount("folder", target, source=str(agent.parent), inner=agent.name)
+                    place = stack.enter_context(agent.opened())
+                    mode = mount.mode if mount.mode is not None else 0o600
+                    yield _mount(
+                        "folder", target, source=str(place.parent), inner=place.name, mode=mode, uid=mount.uid or 0,
+                        gid=mount.gid or 0,
+                    )  # fmt: skip
 
     def _cache(self, mount: StepMount, begins: MountedStack | None, stack: ExitStack, where: RunRoot) -> Mount:
         """Have a cache; one that begins with other files than another is another, as for BuildKit."""

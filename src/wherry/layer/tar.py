@@ -294,10 +294,23 @@ def _ranged(records: Mapping[str, bytes], key: str, otherwise: int, allowed: ran
     return number
 
 
+def _without_dots(parts: Sequence[bytes]) -> list[bytes]:
+    """Take `..` as it is written, before any link, as containerd and Docker do; one that leads out stays."""
+    kept: list[bytes] = []
+    for part in parts:
+        if part == b".." and kept and kept[-1] != b"..":
+            kept.pop()
+        else:
+            kept.append(part)
+    return kept
+
+
 def _clean(path: bytes, name: str) -> str:
     parts = path.split(b"/")
     if b"" in parts or b"." in parts:
         parts = [part for part in parts if part not in {b"", b"."}]
+    if b".." in parts:
+        parts = _without_dots(parts)
     if b".." in parts or b"\0" in path:
         raise InvalidArchive(name, f"{_shown(path)} leads out of the archive")
     if len(path) > LONGEST_PATH or len(parts) > DEEPEST:

@@ -107,7 +107,7 @@ def dockerfile_call(
                 session,
                 isolation=wanted.isolation,
                 secrets=secrets_of(session, wanted.secrets),
-                agents=agents_of(session, wanted.agents, stack),
+                agents=agents_of(session, wanted.agents),
                 shell=streams.shell if wanted.debug_shell else None,
                 notice=progress.warn,
             ),

@@ -15,7 +15,7 @@ from wherry.app.build.result import BuiltImage, BuiltPlatform
 from wherry.app.build.step_notes import note_steps
 from wherry.build.cache_export import CacheExport, MountedCache
 from wherry.build.context import LocalContext
-from wherry.build.run import AccountReader, StepRunner
+from wherry.build.run import AccountReader, Agent, StepRunner
 from wherry.build.solver import StepOutcome
 from wherry.build.stages import PackedLayer, StagePerformer
 from wherry.dockerfile.errors import DockerfileError
@@ -52,7 +52,7 @@ class Machine:
     account: AccountReader
     emulator: Callable[[Platform], Emulator | None]
     secrets: Mapping[str, bytes]
-    agents: Mapping[str, Path]
+    agents: Mapping[str, Agent]
     outside: "UrlFetcher"
     resolv_conf: bytes = b""
     network: Networks = field(default_factory=Networks)

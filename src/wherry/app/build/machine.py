@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.app.build.dockerfile_work import Machine
+from wherry.app.build.secrets import Agent
 from wherry.app.sandboxes import layer_reader, mapping_of, room_of, why_refused
 from wherry.app.session import Session
 from wherry.build.git import Credentials
@@ -32,7 +33,7 @@ def machine_of(
     *,
     isolation: str,
     secrets: Mapping[str, bytes],
-    agents: Mapping[str, Path],
+    agents: Mapping[str, Agent],
     shell: Callable[[Ids], Callable[[Container, int], None]] | None = None,
     notice: Callable[[str], None],
 ) -> Machine:
@@ -42,7 +43,7 @@ def machine_of(
         session: where.
         isolation: how steps are kept apart from this machine: `auto`, `userns` or `chroot`.
         secrets: what steps may ask for, by id.
-        agents: sockets of agents, by name.
+        agents: ssh agents, by name.
         notice: hears what the user should know.
         shell: opens a shell where a step failed; None: none is opened.
 
@@ -73,7 +74,7 @@ def machine_of(
         emulator=lambda platform: _emulator(session, kernel, platform),
         secrets=secrets,
         agents=agents,
-        outside=outside_of(session, Credentials(secrets, str(agents.get("default", "")))),
+        outside=outside_of(session, Credentials(secrets, str(agents["default"].socket) if "default" in agents else "")),
         resolv_conf=_RESOLV.read_bytes() if _RESOLV.is_file() else b"",
         network=Networks.of(user_network(session.environment.get("PATH", os.defpath))),
         groups=pids_folders(),

@@ -10,9 +10,9 @@ from wherry.oci.reference import Reference
 from wherry.plan.graph import BaseOp
 from wherry.platform import Platform
 from wherry.remote import RemoteBases
+from wherry.store.contract import BlobSource
 from wherry.store.copy import copy
 from wherry.store.disk import DiskStore
-from wherry.store.find import locate
 from wherry.store.images import image_for, read_image
 
 LAYOUT, DOCKER = "oci-layout://", "docker-image://"
@@ -44,8 +44,7 @@ class NamedImages:
         """Read an image's documents where no registry has to be asked, also those of another platform's image."""
         try:
             if name.startswith(LAYOUT):
-                found = locate(_layout_path(name), self._store, Path("/"))
-                source, root = found.source, _tagged(name, found.root, found.source)
+                source, root = _in_layout(name)
             elif (here := self._here(name.removeprefix(DOCKER))) is not None:
                 source, root = self._store, here
             else:
@@ -64,10 +63,9 @@ class NamedImages:
 
     def _image(self, name: str, platform: Platform) -> Image:
         if name.startswith(LAYOUT):
-            found = locate(_layout_path(name), self._store, Path("/"))
-            root = _tagged(name, found.root, found.source)
-            image = _compatible(found.source, root, platform, name)
-            copy(image.descriptor, found.source, self._store)
+            source, root = _in_layout(name)
+            image = _compatible(source, root, platform, name)
+            copy(image.descriptor, source, self._store)
             return image
         name = name.removeprefix(DOCKER)
         root_here = self._here(name)
@@ -89,24 +87,46 @@ class NamedImages:
         return None
 
 
-def _layout_path(name: str) -> str:
-    path = name.removeprefix(LAYOUT)
-    path = path.partition("@")[0]
-    head, colon, tag = path.rpartition(":")
-    return head if colon and "/" not in tag else path
+def _in_layout(name: str) -> tuple[BlobSource, Descriptor]:
+    """Find what `oci-layout://PATH[:TAG][@DIGEST]` names, as buildx takes it: the digest decides, then the tag.
 
+    Without both it is the only image there, or the one tagged latest.
 
-def _tagged(name: str, root: Descriptor, source: object) -> Descriptor:
-    """Choose what a tag or digest behind a layout's path names."""
+    Raises:
+        NotFound: nothing is there.
+    """
     from wherry.store.layout import LayoutFolder
+    from wherry.store.open import open_images
 
-    path = name.removeprefix(LAYOUT)
-    _, at, digest = path.partition("@")
-    head, colon, tag = path.partition("@")[0].rpartition(":")
-    wanted = digest if at else tag if colon and head and "/" not in tag else ""
-    if wanted and isinstance(source, LayoutFolder):
-        return source.resolve(wanted)
-    return root
+    path, tag, digest = _split_layout(name.removeprefix(LAYOUT))
+    if not path.exists():
+        raise NotFound(f"{name}: no such layout", hint="give the folder of an OCI layout, or an archive of one")
+    source, roots = open_images(path)
+    if digest and isinstance(source, LayoutFolder):
+        return source, source.resolve(digest)
+    wanted = tag or ("latest" if len({root.digest for root in roots.values()}) > 1 else "")
+    fitting = {
+        root.digest: root
+        for known, root in roots.items()
+        if (digest == root.digest if digest else wanted in ("", known, known.rpartition(":")[2]))
+    }
+    if len(fitting) != 1:
+        asked = f"no image with digest {digest}" if digest else f"no image tagged {wanted}"
+        there = ", ".join(sorted(roots)[:8]) or "none"
+        raise NotFound(f"{name}: {asked}", hint=f"write {LAYOUT}PATH:TAG or PATH@DIGEST; it has: {there}")
+    return source, next(iter(fitting.values()))
+
+
+def _split_layout(text: str) -> tuple[Path, str, str]:
+    """Part a path, a tag and a digest; a path that is there as it is written has neither."""
+    if Path(text).exists():
+        return Path(text), "", ""
+    before, at, digest = text.rpartition("@")
+    before, digest = (before, digest) if at and ":" in digest else (text, "")
+    head, colon, tag = before.rpartition(":")
+    if colon and head and "/" not in tag and not Path(before).exists():
+        return Path(head), tag, digest
+    return Path(before), "", digest
 
 
 def _compatible(source: object, root: Descriptor, platform: Platform, name: str) -> Image:

@@ -2,8 +2,9 @@
 
 import socket
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Self
@@ -64,8 +65,8 @@ def _content(path: Path, name: str) -> bytes:
     return content
 
 
-def agents_of(session: Session, texts: Sequence[str], stack: ExitStack) -> dict[str, Path]:
-    """Open a door to each agent: a socket of ours that passes on, since a step's users can't use the user's own.
+def agents_of(session: Session, texts: Sequence[str]) -> dict[str, "Agent"]:
+    """Find the agents that steps may use.
 
     Raises:
         InvalidUsage, NotFound: there is no such agent.
@@ -84,8 +85,23 @@ def agents_of(session: Session, texts: Sequence[str], stack: ExitStack) -> dict[
                 f"--ssh {text}: {place} is not the socket of an agent",
                 hint="give the socket of an agent; add keys to it with ssh-add",
             )
-        agents[name or "default"] = stack.enter_context(_Door(target, session.cache_folder)).path
+        agents[name or "default"] = Agent(target, session.cache_folder)
     return agents
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An ssh agent of the user's."""
+
+    socket: Path
+    near: Path
+    """A folder on the disk that has the steps' files: a chroot needs a link to a socket there."""
+
+    @contextmanager
+    def opened(self) -> Iterator[Path]:
+        """Give a socket of ours that passes on what comes: each step gives its own the mode and owner it asks for."""
+        with _Door(self.socket, self.near) as door:
+            yield door.path
 
 
 class _Door:

@@ -19,6 +19,7 @@ from wherry.sandbox.launcher.devices import NODES
 from wherry.sandbox.launcher.diff_copy import settle
 from wherry.sandbox.launcher.flatten import flatten
 from wherry.sandbox.launcher.paths import make_folder, open_inside, resolve, take_away
+from wherry.sandbox.launcher.rootfs import shown_as
 from wherry.sandbox.launcher.trash import delete_folder
 
 TYPE_CHECKING = False
@@ -286,6 +287,8 @@ class _Guests:
         else:
             os.link(name, guest.name, src_dir_fd=home, dst_dir_fd=guest.folder, follow_symlinks=False)
             os.close(home)
+            if stat.S_ISSOCK(status.st_mode):
+                shown_as(f"/proc/self/fd/{guest.folder}/{guest.name}", mount, owned=True)
 
     def _stack(self, guest: _Guest, mount: "Mount") -> None:
         whole = f"{self._trash}/stack-{len(self._there)}"

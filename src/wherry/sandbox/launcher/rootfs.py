@@ -197,6 +197,8 @@ class Rootfs:
     def _part(self, top: int, mount: "Mount") -> int:
         place = open_inside(top, mount["inner"])
         os.close(top)
+        if stat.S_ISSOCK(os.fstat(place).st_mode):  # of an agent: each mount has one of its own
+            shown_as(f"/proc/self/fd/{place}", mount, owned=not (self._job["ids"] and self._job["ids"]["single"]))
         shown = syscalls.clone_mount("", recursive=False, folder=place)
         os.close(place)
         syscalls.restrict(
@@ -314,6 +316,13 @@ class Rootfs:
         except OSError:
             return False
         return True
+
+
+def shown_as(path: str, mount: "Mount", *, owned: bool) -> None:
+    """Give a socket the mode and, where there are other ids than one, the owner that a mount asks for."""
+    if owned:
+        os.chown(path, mount["uid"], mount["gid"])
+    os.chmod(path, mount["mode"])
 
 
 def _open_terminal(terminals: int) -> "tuple[int, int]":

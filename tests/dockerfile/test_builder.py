@@ -626,7 +626,7 @@ def test_where_a_build_comes_from(persons):
 
 @pytest.mark.parametrize("who", ["many", "root in a chroot"])
 def test_an_agent_is_passed_on(persons, who):
-    """A step speaks to the user's agent, by a socket of root or as it asks; without one it stops if that is required."""
+    """A step speaks to the user's agent, by a socket of root or as it asks; one that is required has to be there."""
     person = persons[who.partition(" ")[0]]
     words = ("--isolation", "chroot") if who.startswith("root") else ()
     folder = context(

@@ -6,7 +6,7 @@ ASCII, extended attributes); no user names; the same entries give the same bytes
 Sources: OCI image-spec v1.1.1, layer.md; POSIX.1-2017, pax; GNU tar 1.35 manual, "Basic Tar Format".
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from wherry.errors import WherryError

@@ -49,6 +49,9 @@ class Listener:
     def printed(self, step: str, text: str) -> None:
         """Hear what a step's program prints."""
 
+    def detail(self, step: str, text: str) -> None:
+        """Hear what a step does at the moment."""
+
     def finished(self, outcome: StepOutcome) -> None:
         """Hear what came of a step."""
 

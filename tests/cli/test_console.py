@@ -2,7 +2,9 @@
 
 import contextlib
 import fcntl
+import io
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -11,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from wherry.cli.main import COMMANDS
+from wherry.cli.main import COMMANDS, run
+from wherry.cli.world import World
 
 FULL = "error: write failure on standard output: No space left on device\n"
 pytestmark = pytest.mark.slow
@@ -113,3 +116,26 @@ def test_help_in_a_pipe_is_of_eighty_columns():
 
     made = subprocess.check_output(program, env={**plain, "COLUMNS": "80"})
     assert subprocess.check_output(program, env=plain) == made
+
+
+class Interrupted(io.BytesIO):
+    """A stream at which the user presses Ctrl-C."""
+
+    def read(self, _size: int | None = -1, /) -> bytes:
+        """Raise the signal."""
+        signal.raise_signal(signal.SIGINT)
+        return b""
+
+
+def test_ctrl_c_says_cancelled(tmp_path):
+    """A command that is interrupted says so in a word, and ends with 130."""
+    stdin = io.TextIOWrapper(Interrupted())
+    world = World(io.StringIO(), io.StringIO(), {"HOME": str(tmp_path)}, tmp_path, stdin=stdin)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code = run(["report", "--from", "-"], world)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert code == 130
+    assert world.stderr.getvalue() == "cancelled\n"

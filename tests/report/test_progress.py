@@ -210,6 +210,36 @@ def test_what_programs_print():
     assert "RUN make  cc main.c" in shown.getvalue()
 
 
+def test_a_pipe_hears_of_long_steps_every_ten_seconds():
+    """A step without a line for 10 s gets one with what it does; one that prints needs none."""
+    clock, stream = Clock(), io.StringIO()
+    view = PlainView(stream, monotonic=clock)
+    progress = Reporter(view, monotonic=clock)
+    with progress.step("compile api") as quiet, progress.step("RUN make", label="RUN") as loud:
+        quiet.detail("12 of 340 packages, net/http")
+        clock.now += 9
+        loud.printed("cc a.c")
+        view.beat()
+        clock.now += 2
+        view.beat()
+        clock.now += 9
+        view.beat()
+        quiet.detail("340 of 340 packages")
+        clock.now += 60
+        view.beat()
+    progress.close()
+
+    assert [line for line in stream.getvalue().splitlines() if "|" not in line] == [
+        "  RUN make",
+        "  compile api  12 of 340 packages, net/http  11.0 s",
+        "  RUN make  20.0 s",
+        "  compile api  340 of 340 packages  1 min 20 s",
+        "  RUN make  1 min 20 s",
+        "  RUN make  1 min 20 s",
+        "  compile api  1 min 20 s",
+    ]
+
+
 def test_quiet_still_warns():
     """A script's stderr has only what asks for action."""
     stream = io.StringIO()

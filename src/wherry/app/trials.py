@@ -135,7 +135,8 @@ def slim(
         own = (way_of(name, row) for name, row in _own_ways(bench.chosen).items())
         tags = {tag for flag in recipe.flags if flag.startswith("-tags=") for tag in flag[6:].split(",")}
         ways = tuple(that_apply(known_ways(own), imports.keys(), tags))
-        found = tried(bench.compiler, recipe, ways, imports, bench.encoding, (progress or Silent()).line)
+        with (progress or Silent()).step("slim") as step:
+            found = tried(bench.compiler, recipe, ways, imports, bench.encoding, step.detail)
         advised = tuple(tags_of(found.advised))
         if not apply or not advised:
             return SlimResult(found, advised)
@@ -176,7 +177,8 @@ def flags(
             passed = {name: text or session.environment.get(name, "") for name, text in start.env.items()}
             running = StartPlan(start.arguments, {**session.environment, **passed}, start.runs, start.ready)
         variants = variants_for(bench.platform.architecture, deep=deep)
-        return tried(bench.compiler, bench.recipe, variants, running, (progress or Silent()).line)
+        with (progress or Silent()).step("flags") as step:
+            return tried(bench.compiler, bench.recipe, variants, running, step.detail)
 
 
 @dataclass(frozen=True, slots=True)

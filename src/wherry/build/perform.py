@@ -4,8 +4,8 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
@@ -14,6 +14,7 @@ from threading import Lock
 import msgspec
 
 from wherry.build import compile as go
+from wherry.build.compile_progress import CompileProgress
 from wherry.build.recipe import RECIPE, recipe_of, recipe_text, refuse_secrets, values_of
 from wherry.build.solver import ObservedInputs, StepOutcome
 from wherry.build.values import (
@@ -77,6 +78,8 @@ class ImagePerformer:
     looker: InputReader = field(default_factory=InputReader)
     said: Callable[[str, str], None] = field(default=lambda _step, _text: None)
     """Told what a step found worth telling, while it runs."""
+    detail: Callable[[str, str], None] = field(default=lambda _step, _text: None)
+    """Receives what a step does at the moment; each text takes the place of the one before."""
     _toolchains: dict[str, Toolchain] = field(default_factory=dict)
     _one_go: dict[str, Lock] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -105,7 +108,9 @@ class ImagePerformer:
         flags = go.merged(action.flags, go.words_of(toolchain.settings.get("GOFLAGS", "")))
         stamp = compiled.recipe["go.buildvcs"]
         debug = (*go.with_symbols(flags, compiled.build_id), f"-buildvcs={stamp}")
-        return self._link(f"{step.name} with symbols", action, toolchain, package, debug)
+        name = f"{step.name} with symbols"
+        progress = CompileProgress(package.import_path, partial(self.detail, step.name), lambda: None)
+        return self._link(name, action, toolchain, package, progress, debug)
 
     def look(self, step: Step, needs: Mapping[str, StepOutcome], known: StepRecord | None) -> ObservedInputs | None:
         """See `Performer.look`."""
@@ -206,25 +211,31 @@ class ImagePerformer:
         before = from_msgpack(known.observed, Observed) if known else Observed()
         wants_stamp = action.stamp and "-buildvcs=false" not in goflags and _seen_by_go(self.vcs())
         stamp = wants_stamp and bool(before.stamped)
-        if package.release:
-            complete(self.runner, toolchain, package, go.listing_flags(flags), action.environment)
         with ThreadPoolExecutor(1) as aside:
-            listed = aside.submit(
-                list_inputs, self.runner, toolchain, package, go.listing_flags(flags), action.environment
+            progress = CompileProgress(
+                package.import_path,
+                partial(self.detail, name),
+                lambda: listed.result().imports if listed.done() and not listed.exception() else None,
             )
+            asked = (self.runner, toolchain, package, go.listing_flags(flags), action.environment)
+            listed: Future[PackageListing] = Future()
+            if package.release:
+                complete(*asked, on_line=progress.line)
+            listed = aside.submit(list_inputs, *asked, on_line=progress.line)
             if known is None:
                 # A first listing may fetch modules: a tick later they are older than the compiler's start, and trusted.
                 listed.result()
                 time.sleep(TICK / 1e9)
             started = time.time_ns()
             try:
-                program = self._link(name, action, toolchain, package, (*flags, f"-buildvcs={str(stamp).lower()}"))
+                link = partial(self._link, name, action, toolchain, package, progress)
+                program = link((*flags, f"-buildvcs={str(stamp).lower()}"))
             finally:
                 listing = listed.result()
         facts = self.judge(program)
         if wants_stamp and facts.reads_stamp != stamp:
             stamp = facts.reads_stamp
-            program = self._link(name, action, toolchain, package, (*flags, f"-buildvcs={str(stamp).lower()}"))
+            program = link((*flags, f"-buildvcs={str(stamp).lower()}"))
         if listing.package != "main":
             raise NoMainPackage(f"{package.folder}: package {listing.package} on {action.platform}, not main")
         self.programs[name] = program
@@ -265,7 +276,13 @@ class ImagePerformer:
         return ObservedInputs(key_of_inputs(inputs, stamped), msgspec.msgpack.encode(Observed(inputs, stamped)))
 
     def _link(
-        self, name: str, action: CompileOp, toolchain: Toolchain, package: MainPackage, flags: tuple[str, ...]
+        self,
+        name: str,
+        action: CompileOp,
+        toolchain: Toolchain,
+        package: MainPackage,
+        progress: CompileProgress,
+        flags: tuple[str, ...],
     ) -> Path:
         program = self._place(name) / package.name
         extra = dict(action.environment)
@@ -274,17 +291,18 @@ class ImagePerformer:
             extra = {**git_environment(self.environment, vcs.root), **extra}
         # Two compilers of one platform at a time would compile the packages that both need twice.
         with self._turn(str(action.platform)):
-            done = self.runner.run(
-                toolchain.command(package.folder, "build", *flags, "-o", str(program), package.argument, extra=extra)
-            )
+            words = ("build", "-v", *flags, "-o", str(program), package.argument)
+            command = toolchain.command(package.folder, *words, extra=extra)
+            done = self.runner.run(replace(command, on_line=progress.line))
+        printed = progress.others(done.words)
         if done.returncode:
             remedy = "choose another version" if package.release else "mend the sources and build again"
             raise go.CompileFailed(
-                f"{package.import_path} does not compile for {action.platform}:\n{_indented(done.words)}",
+                f"{package.import_path} does not compile for {action.platform}:\n{_indented(printed)}",
                 hint=f"the words above are {toolchain.version}'s; {remedy}",
             )
-        if words := done.words:
-            self.said(name, words)
+        if printed:
+            self.said(name, printed)
         return program
 
     def _pack(

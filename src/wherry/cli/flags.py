@@ -60,7 +60,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     from wherry.report.flags import flags_document, flags_lines
 
     start = VariantStart(arguments, dict(pair.partition("=")[::2] for pair in env), runs, ready) if run_ else None
-    with world.reporter("plain") as progress:
+    with world.reporter() as progress:
         found = flags(world, program, platform=platform, deep=deep, start=start, progress=progress)
     if as_json:
         world.say(json.dumps(flags_document(found)))

@@ -154,7 +154,8 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
         code = wherry.main(arguments, prog_name="wherry", obj=world, standalone_mode=False)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):  # click turns the second into the first
+        world.note("cancelled")
         return 130
     except click.ClickException as error:
         error.show(world.stderr)
@@ -162,9 +163,6 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
     except WherryError as error:
         world.fail(_with_figures(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        world.note("stopped")
-        return 130
     except SystemExit as leaving:  # click's answer to a reader that went away; `World.close` knows better
         return leaving.code if isinstance(leaving.code, int) else 1
     except Exception as error:

@@ -92,7 +92,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         for line in ([""] * bool(number)) + lines:
             world.say(line)
         if rebuild and without:
-            with world.reporter("plain") as progress:
+            with world.reporter() as progress:
                 found = size_without(world, binary, without, source=source, progress=progress)
             for line in measured_lines(found.before, found.after, without):
                 world.say(line)

@@ -28,7 +28,7 @@ def command(world: World, /, *, program: str, platform: str | None, apply: bool,
     """
     from wherry.app.trials import slim
 
-    with world.reporter("plain") as progress:
+    with world.reporter() as progress:
         done = slim(world, program, platform=platform, apply=apply, progress=progress)
     from wherry.report.lab import slim_document, slim_lines
 

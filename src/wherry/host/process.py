@@ -20,6 +20,8 @@ class Command:
     environment: Mapping[str, str]
     stdin: bytes = field(default=b"", repr=False)
     """What it reads; it may be a secret."""
+    on_line: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
+    """Receives each line of its stderr while it runs, from a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +97,21 @@ class SystemRunner:
                 f"{command.argv[0]}: {error.strerror or error}",
                 hint=f"install {Path(command.argv[0]).name}, or add it to PATH",
             ) from error
-        return RunningProcess(process, command.stdin, self._cancelled)
+        return RunningProcess(process, command.stdin, self._cancelled, command.on_line)
 
 
 class RunningProcess:
     """A real program at work."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", stdin: bytes = b"", cancelled: Callable[[], bool] | None = None
+        self,
+        process: "subprocess.Popen[bytes]",
+        stdin: bytes = b"",
+        cancelled: Callable[[], bool] | None = None,
+        on_line: Callable[[str], None] | None = None,
     ) -> None:
         self._process = process
+        self._lines = _Lines(process, on_line) if on_line else None
         self._cancelled = cancelled
         self._stdin = stdin
         self._outcome: Outcome | None = None
@@ -121,7 +128,9 @@ class RunningProcess:
             except BaseException:
                 self.stop()
                 raise
-            self._outcome = Outcome(self._process.returncode, stdout, stderr)
+            if self._lines is not None:
+                stderr = self._lines.all()
+            self._outcome = Outcome(self._process.returncode, stdout, stderr or b"")
         return self._outcome
 
     def _output(self) -> tuple[bytes, bytes]:
@@ -141,9 +150,35 @@ class RunningProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        if self._lines is not None:
+            self._lines.all()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+class _Lines:
+    """Reads a program's stderr in a thread, line by line, and keeps it; `communicate` no longer sees it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", on_line: Callable[[str], None]) -> None:
+        assert process.stderr is not None  # noqa: S101 - it was started with a pipe
+        self._pipe, self._on_line = process.stderr, on_line
+        process.stderr = None
+        self._kept = bytearray()
+        self._thread = threading.Thread(target=self._read, name="stderr", daemon=True)
+        self._thread.start()
+
+    def all(self) -> bytes:
+        """Wait for its end; give all of it."""
+        self._thread.join()
+        return bytes(self._kept)
+
+    def _read(self) -> None:
+        with self._pipe:
+            for line in self._pipe:
+                self._kept += line
+                with suppress(OSError, ValueError):  # where it is shown may have gone away
+                    self._on_line(line.decode(errors="replace").rstrip("\n"))
 
 
 def _feed(pipe: IO[bytes], text: bytes) -> None:
@@ -175,7 +210,11 @@ class FakeRunner:
     def run(self, command: Command) -> Outcome:
         """Ask the function."""
         self.asked.append(command)
-        return self.answer(command)
+        outcome = self.answer(command)
+        for line in outcome.stderr.decode(errors="replace").splitlines() if command.on_line else ():
+            if command.on_line:
+                command.on_line(line)
+        return outcome
 
     def start(self, command: Command) -> Finished:
         """Ask the function, at once."""

@@ -33,13 +33,18 @@ class FlagClaim:
 def believed(compiler: Compiler, recipe: Recipe, say: Said, *, deep: bool) -> tuple[FlagClaim, ...]:
     """Try each claim; those that compile every package again only where that is wanted."""
     found: list[FlagClaim] = []
-    for name, judge in {**_JUDGES, **(_DEEP if deep else {})}.items():
+    for name, judge in claims_of(deep=deep).items():
         say(f"trying: {name}")
         try:
             found += judge(compiler, recipe)
         except WherryError as error:
             found.append(FlagClaim(name, holds=False, evidence=f"could not be tested: {error.message}"))
     return tuple(found)
+
+
+def claims_of(*, deep: bool) -> "dict[str, Callable[[Compiler, Recipe], Iterator[FlagClaim]]]":
+    """Name the claims that are tried, each with what tries it."""
+    return {**_JUDGES, **(_DEEP if deep else {})}
 
 
 def _size(compiler: Compiler, recipe: Recipe, variant: Variant) -> int:

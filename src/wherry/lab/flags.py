@@ -11,7 +11,8 @@ from wherry.analysis.mapped import map_elf
 from wherry.errors import WherryError
 from wherry.host.process import Command, which
 from wherry.lab.compiling import Compiler, Recipe, Weight, weigh
-from wherry.lab.flag_claims import FlagClaim, believed
+from wherry.lab.countdown import Countdown
+from wherry.lab.flag_claims import FlagClaim, believed, claims_of
 from wherry.lab.start import Start, start
 from wherry.lab.variants import AS_BUILT, Variant
 from wherry.layer.compress import Encoding
@@ -77,15 +78,18 @@ def flags(
         CompileFailed: the program can't be compiled as it is.
     """
     measured, programs = [], dict[str, Path]()
+    upx = which("upx", compiler.toolchain.environment.get("PATH", os.defpath))
+    deep = any(variant.deep for variant in variants)
+    trial = Countdown(say, 1 + len(variants) + bool(upx) + len(claims_of(deep=deep)))
     for number, variant in enumerate((Variant(AS_BUILT), *variants)):
-        say(f"building {variant.name}")
+        trial(f"building {variant.name}")
         one = _built(compiler, variant, recipe, f"v{number}", programs)
         if number == 0 and one.weight is None:
             compiler.compile(recipe, "v0")  # raises what it said
         measured.append(one)
-    if upx := which("upx", compiler.toolchain.environment.get("PATH", os.defpath)):
-        measured.append(_packed(compiler, upx, programs, say))
-    beliefs = believed(compiler, recipe, say, deep=any(variant.deep for variant in variants))
+    if upx:
+        measured.append(_packed(compiler, upx, programs, trial))
+    beliefs = believed(compiler, recipe, trial, deep=deep)
     found = FlagTrials(tuple(measured), beliefs)
     return _started(found, programs, running, compiler.folder, say)
 
@@ -123,8 +127,9 @@ def _started(
         return replace(found, unstarted="programs were not started (use --run)")
     starts: dict[str, list[Start]] = {}
     problems: dict[str, str] = {}
-    for number in range(running.runs):
-        say(f"starting all variants, {number + 1} of {running.runs}")
+    run = Countdown(say, running.runs)
+    for _ in range(running.runs):
+        run("starting all variants")
         for name, program in programs.items():
             if name not in problems:
                 try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from wherry.errors import WherryError
 from wherry.lab.compiling import Compiler, Recipe, Weight, weigh
+from wherry.lab.countdown import Countdown
 from wherry.lab.deadcode import FLAGS, DeadCode, read
 from wherry.lab.remedies import Remedy
 from wherry.layer.compress import Encoding
@@ -76,17 +77,21 @@ def slim(
     Raises:
         CompileFailed: the program can't be compiled as it is.
     """
-    say("linking once to find what keeps code alive")
+    ways = tuple(ways)
+    trial = Countdown(say, 2 + len(ways))
+    trial("linking once to find what keeps code alive")
     program, said = compiler.compile(with_linker_flags(recipe, FLAGS), "asked")
     program.unlink()
     dead_code = read(_lines(said), imports, compiler.toolchain.version)
+    trial("building it unchanged")
     program, _ = compiler.compile(recipe, "before")
     before = weigh(program, [encoding])
     program.unlink()
-    tried = tuple(_try(compiler, recipe, way, encoding, dead_code, say) for way in ways)
+    tried = tuple(_try(compiler, recipe, way, encoding, dead_code, trial) for way in ways)
     found = SlimFindings(dead_code, before, tried, None)
     if len(found.worth) > 1:
-        say("building with all fixes that save bytes")
+        trial.total += 1
+        trial("building with all fixes that save bytes")
         try:
             program, _ = compiler.compile(with_tags(recipe, tags_of(found.worth)), "together")
         except WherryError as error:

@@ -17,6 +17,7 @@ from wherry.build.compile import CompileFailed, listing_flags
 from wherry.errors import NotFound
 from wherry.host.process import Command
 from wherry.lab.compiling import Compiler, Recipe
+from wherry.lab.countdown import Countdown
 from wherry.source.module import PackageBroken, one_a_line
 from wherry.typed import json_decoder
 
@@ -70,9 +71,10 @@ def measure_without(compiler: Compiler, recipe: Recipe, name: str, say: Said) ->
         raise NotFound(
             f"{name}: not a module or package of the program", hint="`wherry size` lists modules and packages"
         )
-    say("building it unchanged")
+    trial = Countdown(say, 2)
+    trial("building it unchanged")
     before = _size(compiler, recipe)
-    say(f"building without the functions of {name}")
+    trial(f"building without the functions of {name}")
     paths = [f"{one.dir}/{file}" for one in chosen for file in one.go_files]
     assembled = [f"{one.dir}/{file}" for one in chosen if one.s_files for file in one.go_files]
     stubs = _stubs(compiler, paths, assembled, {one.import_path: one.name for one in packages})

@@ -25,6 +25,8 @@ from wherry.report.terminal import size as size_of
 
 _TICK = 0.1
 """Seconds between two looks of the live lines: one digit of the time shown."""
+_BEAT = 10
+"""Seconds after which a running step that had no line in a pipe gets one."""
 _MINUTE = 60
 _MOST_PRINTED = 50
 """Lines of a failed step's programs that stay on a terminal."""
@@ -46,15 +48,25 @@ class MemoryView:
 
 
 class PlainView:
-    """Lines for a pipe: what was done, when it was done; of a step with a label its beginning, and what it prints."""
+    """Lines for a pipe: what was done, when it was done; of a step with a label its beginning, and what it prints.
 
-    def __init__(self, stream: IO[str], *, colour: bool = False) -> None:
+    A step that takes long is never silent: every 10 s without a line of it, one says what it does at the moment.
+    """
+
+    def __init__(
+        self, stream: IO[str], *, colour: bool = False, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
         self._colour = colour
+        self._monotonic = monotonic
         self._lock = threading.Lock()
+        self._running: dict[int, _Live] = {}
+        self._closed = threading.Event()
+        self._ticker: threading.Thread | None = None
 
     def show(self, event: Event) -> None:
         """Write the lines that stay."""
+        self._follow(event)
         match event.kind:
             case EventKind.STEP if event.label:
                 lines = [f"  {plain(event.name)}"]
@@ -68,7 +80,47 @@ class PlainView:
                 self._stream.flush()
 
     def close(self) -> None:
-        """Do nothing: every line was whole."""
+        """End the watch over steps; every line was whole."""
+        self._closed.set()
+        if self._ticker is not None:
+            self._ticker.join()
+
+    def _follow(self, event: Event) -> None:
+        """Keep in mind which steps run, what they do, and when each had its last line."""
+        now = self._monotonic()
+        with self._lock:
+            match event.kind:
+                case EventKind.STEP:
+                    self._running[event.step] = _Live(event.name, now - event.seconds, shown=now)
+                case EventKind.DETAIL | EventKind.PRINTED if event.step in self._running:
+                    live = self._running[event.step]
+                    if event.kind is EventKind.PRINTED:
+                        live.shown = now
+                    else:
+                        live.detail = text_of(event)
+                case EventKind.DONE | EventKind.FAILED:
+                    self._running.pop(event.step, None)
+            if self._running and self._ticker is None and not self._closed.is_set():
+                self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
+                self._ticker.start()
+
+    def _tick(self) -> None:
+        while not self._closed.wait(1):
+            with suppress(OSError, ValueError):  # a pipe that was closed ends nothing but the show
+                self.beat()
+
+    def beat(self) -> None:
+        """Write a line for each running step that had none for 10 s."""
+        with self._lock:
+            now = self._monotonic()
+            lines = []
+            for live in self._running.values():
+                if now - live.shown >= _BEAT:
+                    live.shown = now
+                    lines.append(f"  {_fields(live.name, live.detail, duration(now - live.began))}\n")
+            if lines:
+                self._stream.write("".join(lines))
+                self._stream.flush()
 
 
 class QuietView:
@@ -197,6 +249,8 @@ class _Live:
     name: str
     began: float
     detail: str = ""
+    shown: float = 0.0
+    """When a line of it was written."""
     printed: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_PRINTED))
 
 

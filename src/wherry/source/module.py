@@ -6,8 +6,8 @@ packages; go.dev/ref/mod for go.mod, go.work and vendor/modules.txt.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -105,6 +105,7 @@ class _Package(msgspec.Struct, rename="pascal"):
     dir: str = ""
     import_path: str = ""
     name: str = ""
+    imports: tuple[str, ...] = ()
     go_files: tuple[str, ...] = ()
     cgo_files: tuple[str, ...] = ()
     ignored_go_files: tuple[str, ...] = ()
@@ -145,6 +146,8 @@ class PackageListing:
     packages: int
     uses_cgo: bool
     paths: tuple[tuple[str, InputKind], ...]
+    imports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What each package imports."""
 
 
 def find_main(path: Path) -> MainPackage:
@@ -209,7 +212,13 @@ def main_packages(module: Path) -> tuple[Path, ...]:
 
 
 def list_inputs(
-    runner: Runner, toolchain: Toolchain, package: MainPackage, flags: Sequence[str], target: Mapping[str, str]
+    runner: Runner,
+    toolchain: Toolchain,
+    package: MainPackage,
+    flags: Sequence[str],
+    target: Mapping[str, str],
+    *,
+    on_line: Callable[[str], None] | None = None,
 ) -> PackageListing:
     """Ask Go what the program is made of; name everything that may change what `go build` makes of it.
 
@@ -219,23 +228,14 @@ def list_inputs(
         package: the program.
         flags: the build flags that decide which files count (`-tags`, `-mod`…).
         target: GOOS, GOARCH and their kin.
+        on_line: receives what Go prints on stderr, such as which modules it downloads.
 
     Raises:
         PackageBroken: Go cannot load the package.
     """
-    answer = runner.run(
-        toolchain.command(
-            package.folder,
-            "list",
-            "-deps",
-            "-e",
-            "-buildvcs=false",
-            f"-json={_ASKED}",
-            *flags,
-            package.argument,
-            extra=target,
-        )
-    )
+    asked = ("list", "-deps", "-e", "-buildvcs=false", f"-json={_ASKED}", *flags, package.argument)
+    command = toolchain.command(package.folder, *asked, extra=target)
+    answer = runner.run(replace(command, on_line=on_line))
     if answer.returncode:
         raise PackageBroken(f"{package.import_path}: {answer.words}", hint="run `go build` there to see it too")
     packages = json_decoder(_Package).decode_lines(one_a_line(answer.stdout))
@@ -245,6 +245,7 @@ def list_inputs(
         len(packages),
         any(entry.cgo_files for entry in packages if entry.import_path != "runtime/cgo"),
         tuple(dict.fromkeys(_paths(packages, toolchain, package))),
+        {entry.import_path: entry.imports for entry in packages},
     )
 
 

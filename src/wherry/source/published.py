@@ -14,7 +14,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,7 +161,13 @@ def read_published(folder: Path) -> MainPackage:
 
 
 def complete(
-    runner: Runner, toolchain: Toolchain, package: MainPackage, flags: Sequence[str], target: Mapping[str, str]
+    runner: Runner,
+    toolchain: Toolchain,
+    package: MainPackage,
+    flags: Sequence[str],
+    target: Mapping[str, str],
+    *,
+    on_line: Callable[[str], None] | None = None,
 ) -> None:
     """Fetch the modules of a published program, and let Go add to our go.sum what the author's lacks.
 
@@ -176,7 +182,7 @@ def complete(
     before = (package.module / "go.mod").read_bytes()
     words = [flag for flag in flags if not flag.lstrip("-").startswith("mod")]
     asked = ("list", "-deps", "-mod=mod", "-buildvcs=false", *words, "-f={{.Name}}", package.argument)
-    answer = runner.run(toolchain.command(package.module, *asked, extra=target))
+    answer = runner.run(replace(toolchain.command(package.module, *asked, extra=target), on_line=on_line))
     if _GUESSING in answer.words:
         (package.module / "go.mod").write_bytes(before)
         raise PackageBroken(

@@ -106,6 +106,7 @@ class GoRequests:
             refuse=lambda compiled, program, image: refuse_if_it_cannot_start(compiled, program, image, bases),
             threads=setup.threads,
             said=setup.listener.printed,
+            detail=setup.listener.detail,
         )
         try:
             yield GoImages(setup, self.images, vcs, bases, performer, results)

@@ -49,6 +49,13 @@ class BuildProgress(Listener):
             else:
                 self.progress.line(f"{label_of(step)} | {line}")
 
+    def detail(self, step: str, text: str) -> None:
+        """Show what a step does at the moment."""
+        with self._lock:
+            running = self._running.get(step)
+        if running is not None:
+            running.detail(text)
+
     def finished(self, outcome: StepOutcome) -> None:
         """Report what came of a step."""
         name = outcome.step.name

@@ -3,6 +3,22 @@
 Exit codes follow BSD's sysexits.h; `docs/reference/exit-codes.md` is their table.
 """
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file that an error is about."""
+
+    file: str
+    """As the user would name it: relative to where the command was called."""
+    line: int
+    """From 1; 0: the file as a whole."""
+    column: int = 0
+    """From 1; 0: not known."""
+    message: str = ""
+    """What is wrong there; empty: what the error says."""
+
 
 class WherryError(Exception):
     """Something stopped us; the message says what and where, the hint what to do now.
@@ -18,6 +34,8 @@ class WherryError(Exception):
         self.hint = hint
         self.step = ""
         """The step of a build that it stopped, where there is one."""
+        self.places: tuple[Place, ...] = ()
+        """Lines of files that are wrong, where the error is about such."""
 
 
 class Cancelled(WherryError):

@@ -72,6 +72,8 @@ class BuildSetup:
     threads: int = field(default_factory=processors)
     use_cache: bool = True
     listener: Listener = field(default_factory=Listener)
+    cwd: Path | None = None
+    """Where the user is: paths in what compilers say start there; None: where they ran."""
 
     def remote(self, results: Results) -> RemoteBases | None:
         """Give what finds images in registries."""

@@ -77,10 +77,23 @@ def bench_of(session: Session, program: str, platform: str | None) -> Iterator[V
         vcs.stop()
     recipe = Recipe(chosen.package, go.merged(flags.arguments(), goflags), environment)
     encoding = Encoding(request.algorithm, request.level) if request.level else Encoding.default(request.algorithm)
-    with TemporaryDirectory(prefix="wherry-") as folder:
+    with TemporaryDirectory(prefix="wherry-") as folder, _seen_from(session, chosen):
         yield VariantCompiler(
             chosen, request, first, Compiler(session.runner, toolchain, Path(folder)), recipe, encoding
         )
+
+
+@contextmanager
+def _seen_from(session: Session, chosen: ChosenProgram) -> Iterator[None]:
+    """Write paths in what the compiler says as they are where the user is."""
+    from wherry.source.go_messages import places_in, seen_from
+
+    try:
+        yield
+    except go.CompileFailed as error:
+        error.message = seen_from(error.message, chosen.package.folder, session.cwd)
+        error.places = tuple(places_in(error.message))
+        raise
 
 
 @dataclass(frozen=True, slots=True)

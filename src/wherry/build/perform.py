@@ -40,8 +40,9 @@ from wherry.oci.image import Image
 from wherry.plan.graph import BaseOp, CompileOp, FilesLayerOp, ProgramImageOp, Step, key_of
 from wherry.source.dependency import package_of
 from wherry.source.git_status import git_environment
+from wherry.source.go_messages import places_in, seen_from
 from wherry.source.inputs import TICK, Input, InputKind, InputReader, key_of_inputs, record
-from wherry.source.module import MainPackage, NoMainPackage, PackageListing, find_main, list_inputs
+from wherry.source.module import MainPackage, NoMainPackage, PackageBroken, PackageListing, find_main, list_inputs
 from wherry.source.published import complete, read_published
 from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs, VcsAbsent
@@ -80,6 +81,8 @@ class ImagePerformer:
     """Told what a step found worth telling, while it runs."""
     detail: Callable[[str, str], None] = field(default=lambda _step, _text: None)
     """Receives what a step does at the moment; each text takes the place of the one before."""
+    cwd: Path | None = None
+    """Where the user is; None: paths stay as compilers print them."""
     _toolchains: dict[str, Toolchain] = field(default_factory=dict)
     _one_go: dict[str, Lock] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -224,14 +227,14 @@ class ImagePerformer:
             listed = aside.submit(list_inputs, *asked, on_line=progress.line)
             if known is None:
                 # A first listing may fetch modules: a tick later they are older than the compiler's start, and trusted.
-                listed.result()
+                self._listing(listed, package)
                 time.sleep(TICK / 1e9)
             started = time.time_ns()
             try:
                 link = partial(self._link, name, action, toolchain, package, progress)
                 program = link((*flags, f"-buildvcs={str(stamp).lower()}"))
             finally:
-                listing = listed.result()
+                listing = self._listing(listed, package)
         facts = self.judge(program)
         if wants_stamp and facts.reads_stamp != stamp:
             stamp = facts.reads_stamp
@@ -296,14 +299,29 @@ class ImagePerformer:
             done = self.runner.run(replace(command, on_line=progress.line))
         printed = progress.others(done.words)
         if done.returncode:
-            remedy = "choose another version" if package.release else "mend the sources and build again"
-            raise go.CompileFailed(
-                f"{package.import_path} does not compile for {action.platform}:\n{_indented(printed)}",
-                hint=f"the words above are {toolchain.version}'s; {remedy}",
+            remedy = "choose another version" if package.release else "fix it and build again"
+            words = self._seen(printed, package)
+            failed = go.CompileFailed(
+                f"{package.import_path} does not compile for {action.platform}:\n{_indented(words)}",
+                hint=f"output of {toolchain.version}; {remedy}",
             )
+            failed.places = tuple(places_in(words))
+            raise failed
         if printed:
-            self.said(name, printed)
+            self.said(name, self._seen(printed, package))
         return program
+
+    def _seen(self, words: str, package: MainPackage) -> str:
+        """Write the paths in what Go said as it would have written them where the user is."""
+        return words if self.cwd is None or package.release else seen_from(words, package.folder, self.cwd)
+
+    def _listing(self, listed: "Future[PackageListing]", package: MainPackage) -> PackageListing:
+        try:
+            return listed.result()
+        except PackageBroken as error:
+            error.message = self._seen(error.message, package)
+            error.places = tuple(places_in(error.message))
+            raise
 
     def _pack(
         self, step: Step, action: FilesLayerOp, needs: Mapping[str, StepOutcome], known: StepRecord | None

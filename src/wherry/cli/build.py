@@ -4,7 +4,7 @@ import click
 
 from wherry.cli.complete import outputs as offered
 from wherry.cli.complete import services
-from wherry.cli.options import DOCKERFILE, HOW, NAMING, with_options
+from wherry.cli.options import DOCKERFILE, FORMAT, HOW, NAMING, with_options
 from wherry.cli.world import World
 
 
@@ -39,6 +39,7 @@ from wherry.cli.world import World
 @click.option(
     "--iidfile", metavar="FILE", help="Write the image ID to this file: the digest of the config, or of the index."
 )
+@FORMAT
 @click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
 @click.option("--push", is_flag=True, help="Push the image under its names.")

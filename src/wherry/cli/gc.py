@@ -1,12 +1,17 @@
 """`wherry gc`: delete what no image name references, in the store and in the cache."""
 
+import json
 import re
+from typing import TYPE_CHECKING
 
 import click
 
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 from wherry.store.disk import FOREIGN_GRACE
+
+if TYPE_CHECKING:
+    from wherry.app.gc import Freed
 
 _AGE = re.compile(r"(\d{1,6})(s|m|h|d)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -34,8 +39,11 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     metavar="SIZE",
     help="Delete the least recently used cached steps until unpacked layers and steps take at most SIZE.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print what was deleted as JSON.")
 @click.pass_obj
-def command(world: World, /, *, dry_run: bool, older: str, unused: str, max_used_space: str | None) -> None:
+def command(
+    world: World, /, *, dry_run: bool, older: str, unused: str, max_used_space: str | None, as_json: bool
+) -> None:
     """Delete blobs of the local store that no image name references, and their cached data.
 
     Waits for running builds to name what they wrote. From the cache, deletes unpacked layers that no image uses, and
@@ -53,6 +61,9 @@ def command(world: World, /, *, dry_run: bool, older: str, unused: str, max_used
         dry_run=dry_run,
         waits=lambda: world.note("waiting for running builds to finish writing to the store"),
     )
+    if as_json:
+        world.say(json.dumps(_document(freed, dry_run=dry_run)))
+        return
     verb, swept = "would free" if dry_run else "freed", freed.store
     world.say(f"{verb} {size(swept.bytes)} in {len(swept.blobs)} blobs")
     if freed.trees:
@@ -62,6 +73,20 @@ def command(world: World, /, *, dry_run: bool, older: str, unused: str, max_used
     if swept.spared:
         spared = sum(blob.size for blob in swept.spared)
         world.note(f"{len(swept.spared)} blobs ({size(spared)}) are younger than {older}; --older 0s deletes them too")
+
+
+def _document(freed: "Freed", *, dry_run: bool) -> dict[str, object]:
+    """Write what was deleted, or would be; sizes are bytes."""
+    swept = freed.store
+    return {
+        "dryRun": dry_run,
+        "blobs": [{"digest": str(blob.digest), "size": blob.size} for blob in swept.blobs],
+        "bytes": swept.bytes,
+        "spared": [{"digest": str(blob.digest), "size": blob.size} for blob in swept.spared],
+        "unpacked": freed.trees,
+        "unpackedBytes": freed.tree_bytes,
+        "cacheMounts": freed.caches,
+    }
 
 
 def _seconds(age: str) -> float:

@@ -7,8 +7,6 @@ import click
 from wherry.cli.world import World
 from wherry.store.catalog import ListedImage, listings, pulled
 
-_EPOCH = "1970-01-01"
-
 
 @click.command("images")
 @click.option("-q", "--quiet", is_flag=True, help="Print digests only, each once.")
@@ -40,6 +38,7 @@ def command(world: World, /, *, quiet: bool, digests: bool, as_json: bool) -> No
 
 
 def _table(found: tuple[ListedImage, ...], *, digests: bool) -> list[str]:
+    from wherry.report.content import created_text
     from wherry.report.terminal import table
     from wherry.report.views import plain
 
@@ -52,7 +51,7 @@ def _table(found: tuple[ListedImage, ...], *, digests: bool) -> list[str]:
                 digest if digests else digest.short,
                 plain(",".join(str(image.platform) for image in listing.images)) or "-",
                 _sizes(listing),
-                plain(_created(listing)),
+                plain(created_text(next((image.config.created for image in listing.images), None))),
             )
         )
     return list(table(rows, right=(3,)))
@@ -76,11 +75,6 @@ def _sizes(listing: ListedImage) -> str:
         return "-"
     least, most = size(sizes[0]), size(sizes[-1])
     return most if least == most else f"{least} to {most}"
-
-
-def _created(listing: ListedImage) -> str:
-    created = next((image.config.created or "" for image in listing.images), "")
-    return "-" if not created or created.startswith(_EPOCH) else created[:16].replace("T", " ")
 
 
 def _document(listing: ListedImage) -> dict[str, object]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from wherry.cli.options import FORMAT
 from wherry.cli.world import World
 
 
@@ -20,6 +21,14 @@ from wherry.cli.world import World
 )
 @click.option("--platform", "platforms", multiple=True, metavar="PLATFORM", help="Check the build for PLATFORM.")
 @click.option("--target", default="", metavar="STAGE", help="Check only STAGE and what it needs. [default: all stages]")
+@click.option(
+    "-f",
+    "--file",
+    "named",
+    metavar="FILE",
+    help="The Dockerfile, as for wherry build; the argument is its context then.",
+)
+@FORMAT
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
@@ -27,6 +36,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     /,
     *,
     file: str,
+    named: str | None,
     context: str | None,
     build_args: tuple[str, ...],
     build_contexts: tuple[str, ...],
@@ -45,6 +55,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     from wherry.cli.lint_lines import check
     from wherry.settings.values import parse_platforms
 
+    if named is not None:
+        file, context = named, context or file
     folder = file != "-" and (world.cwd / file).is_dir()
     place = context or (file if folder else "." if file == "-" else str(Path(file).parent))
     wanted = DockerfileBuild(

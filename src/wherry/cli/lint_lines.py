@@ -8,8 +8,9 @@ from wherry.app.build.options import DockerfileBuild
 from wherry.app.lint import lint_source
 from wherry.cli.streams import streams_of
 from wherry.cli.world import World
+from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.lint import Linted
-from wherry.finding import Severity
+from wherry.finding import Finding, Severity
 from wherry.report.views import plain
 
 
@@ -21,7 +22,7 @@ def check(world: World, wanted: DockerfileBuild, *, as_json: bool) -> int:
     """
     with open_source(world, wanted, streams_of(world)) as source:
         linted = lint_source(world, source, wanted)
-        _say(world, linted, as_json=as_json)
+        _say(world, linted, source.name, as_json=as_json)
         if linted.error is not None:
             raise linted.error
         if not linted.findings and not as_json:
@@ -29,12 +30,24 @@ def check(world: World, wanted: DockerfileBuild, *, as_json: bool) -> int:
     return 1 if any(finding.severity is not Severity.NOTE for finding in linted.findings) else 0
 
 
-def _say(world: World, linted: Linted, *, as_json: bool) -> None:
+def _say(world: World, linted: Linted, name: str, *, as_json: bool) -> None:
+    if world.annotates:
+        from wherry.report.github import finding_annotation
+
+        for finding in linted.findings:
+            world.note(plain(finding_annotation(finding, world.cwd, world.workspace)))
     if as_json:
-        world.say(json.dumps([asdict(finding) for finding in linted.findings], indent=2))
+        found = [*linted.findings, *([_unparsed(linted.error, name)] if linted.error else [])]
+        world.say(json.dumps([asdict(finding) for finding in found], indent=2))
         return
     for finding in linted.findings:
         world.say(plain(f"{finding.place}: {finding.rule}: {finding.message}"))
         for evidence in finding.evidence:
             world.say(f"  {plain(evidence)}")
         world.say(f"  remedy: {plain(finding.remedy)}")
+
+
+def _unparsed(error: DockerfileError, name: str) -> Finding:
+    """Give what keeps a Dockerfile from being understood as a finding, for JSON."""
+    place = f"{name}:{error.lines.first}" if error.lines else name
+    return Finding("syntax", Severity.ERROR, place, error.problem, remedy=error.hint)

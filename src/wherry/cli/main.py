@@ -74,6 +74,9 @@ class LazyGroup(click.Group):
         module = importlib.import_module("wherry.cli." + cmd_name.replace("-", "_"))
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, found by the first test of the command
+        for parameter in command.params:
+            if parameter.name == "as_json":
+                parameter.callback, parameter.is_eager = _note_json, True
         return command
 
     def resolve_command(
@@ -159,6 +162,7 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
         return 130
     except click.ClickException as error:
         error.show(world.stderr)
+        _say_usage(error, arguments, world)
         return error.exit_code
     except WherryError as error:
         world.fail(_with_figures(error))
@@ -172,6 +176,23 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
             raise
         return _unforeseen(error, arguments, world)
     return code if isinstance(code, int) else 0
+
+
+def _note_json(context: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's signature
+    world: World = context.obj
+    world.as_json = value
+    return value
+
+
+def _say_usage(error: click.ClickException, arguments: list[str], world: World) -> None:
+    """Print what is wrong with a command line as JSON, where it asks for JSON."""
+    context = getattr(error, "ctx", None)
+    known = context is not None and any(parameter.name == "as_json" for parameter in context.command.params)
+    if (world.as_json or (known and "--json" in arguments)) and not world.said:
+        refused = InvalidUsage(error.format_message(), hint=f"see {context.command_path} --help" if context else "")
+        refused.exit_code = error.exit_code
+        world.as_json = True
+        world.say_error(refused)
 
 
 def _unforeseen(error: Exception, arguments: list[str], world: World) -> int:

@@ -6,8 +6,27 @@ from typing import TypeVar
 import click
 
 from wherry.cli.complete import bases, platforms
+from wherry.cli.world import World
 
 F = TypeVar("F", bound=Callable[..., object])
+
+
+def _note_format(context: click.Context, _: click.Parameter, value: str) -> str:
+    world: World = context.obj
+    world.annotates = value == "github"
+    return value
+
+
+FORMAT = click.option(
+    "--format",
+    type=click.Choice(["text", "github"]),
+    default="text",
+    is_eager=True,
+    expose_value=False,
+    callback=_note_format,
+    help="github: also annotate the lines of a pull request with errors and findings, in GitHub Actions.",
+)
+"""For commands whose errors are in the user's sources."""
 
 HOW = (
     click.option(
@@ -199,6 +218,7 @@ MANIFESTS = (
         "-l", "--selector", default="", metavar="KEY=VALUE,…", help="Process only documents with these labels."
     ),
     click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="Tag the images. [default: latest]"),
+    FORMAT,
 )
 """Options for reading manifests and tagging their images."""
 

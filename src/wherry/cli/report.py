@@ -39,6 +39,7 @@ _LARGEST = 1 << 30
 @click.option("--flags", metavar="FILE", help="Include the output of `wherry flags --json`.")
 @click.option("--leaks", metavar="FILE", help="Include the output of `wherry leaks --json`.")
 @click.option("--budgets", metavar="FILE", help="Include the output of `wherry check --json`.")
+@click.option("--json", "as_json", is_flag=True, help="Print the page's path and size as JSON.")
 @click.pass_obj
 def command(world: World, /, **options: Any) -> None:
     """Write an HTML page that shows what takes up space in an image or a program.
@@ -71,6 +72,8 @@ def command(world: World, /, **options: Any) -> None:
         file.write(page)
     from wherry.report.terminal import size
 
+    if options["as_json"]:
+        world.say(msgspec.json.encode({"page": str(world.cwd / name), "bytes": len(page)}).decode())
     world.note(f"{name}  {size(len(page))}")
 
 

@@ -51,7 +51,7 @@ _LARGEST_LIST = 1 << 20
 @click.option(
     "--read-only", is_flag=True, help="Make the root file system read-only, except /tmp, /dev/shm and volumes."
 )
-@click.option("-h", "--hostname", default="", metavar="NAME", help="Host name in the container.")
+@click.option("--hostname", default="", metavar="NAME", help="Host name in the container.")
 @click.option(
     "--network",
     type=click.Choice(["default", "host", "none"]),

@@ -55,6 +55,8 @@ def given_words(context: click.Context) -> dict[str, str]:
         name = parameter.name or ""
         if not isinstance(parameter, click.Option) or context.get_parameter_source(name) is not _WRITTEN:
             continue
+        if name not in context.params:
+            continue  # about what is printed alone, such as --format
         value = context.params[name]
         spelt = [*parameter.secondary_opts] if value is False and parameter.secondary_opts else [*parameter.opts]
         if parameter.is_flag and isinstance(parameter.flag_value, str) and parameter.flag_value != value:

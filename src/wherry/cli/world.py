@@ -41,6 +41,11 @@ class World(Session):
         """
         self.stdout, self.stderr = stdout, stderr
         self.failed = False
+        self.as_json = False
+        """Whether the command was asked for JSON: then an error is JSON too, if nothing else was printed."""
+        self.annotates = False
+        """Whether errors and findings are shown as annotations of GitHub Actions too."""
+        self.said = False
         self.stdin: IO[str] = stdin or sys.stdin
         self.call = call
         home = Path(environment.get("HOME") or Path.home())
@@ -81,6 +86,7 @@ class World(Session):
 
     def say(self, line: str) -> None:
         """Print a result."""
+        self.said = True
         self.stdout.write(line + "\n")
 
     @property
@@ -112,6 +118,23 @@ class World(Session):
         self.note(f"{red}{bold}error:{plain} {_harmless(error.message)}")
         if error.hint:
             self.note(f"{bold}hint:{plain} {_harmless(error.hint)}")
+        if self.annotates:
+            from wherry.report.github import error_annotations
+
+            for line in error_annotations(error, self.cwd, self.workspace):
+                self.note(_harmless(line))
+        self.say_error(error)
+
+    def say_error(self, error: WherryError) -> None:
+        """Print an error as JSON, where JSON was asked for and nothing was printed."""
+        if self.as_json and not self.said:
+            self.say(_document(error))
+
+    @property
+    def workspace(self) -> Path | None:
+        """The checkout of a workflow of GitHub Actions."""
+        named = self.environment.get("GITHUB_WORKSPACE")
+        return Path(named) if named else None
 
     def close(self, code: int) -> int:
         """Write out the results that are left; give the exit code.
@@ -128,6 +151,23 @@ class World(Session):
             self.fail(CannotPrint(error))
             return CannotPrint.exit_code
         return code
+
+
+def _document(error: WherryError) -> str:
+    """Write an error as the document that `--json` prints (docs/reference/exit-codes.md)."""
+    import json
+    from dataclasses import asdict
+
+    return json.dumps(
+        {
+            "error": {
+                "message": _harmless(error.message),
+                "hint": _harmless(error.hint),
+                "exitCode": error.exit_code,
+                "places": [asdict(place) for place in error.places],
+            }
+        }
+    )
 
 
 def _harmless(text: str) -> str:

@@ -60,7 +60,7 @@ class Compiler:
         said = done.stderr.decode(errors="replace")
         if done.returncode:
             raise CompileFailed(
-                f"{recipe.package.import_path}: go {' '.join(words[:-3])}: {_first(said)}",
+                f"{recipe.package.import_path}: go {' '.join(words[:-3])}:\n{_first(said)}",
                 hint="run that `go build` yourself",
             )
         return program, said

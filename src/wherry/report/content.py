@@ -131,13 +131,18 @@ def _layer(number: int, layer: LayerContent) -> tuple[str, ...]:
     return (str(number), size(layer.pulled), size(layer.unpacked), str(layer.files), made_by)
 
 
+def created_text(created: str | None) -> str:
+    """Write when an image was made; `-` where it says time 0, as reproducible images do, or nothing."""
+    return "-" if not created or created.startswith("1970-01-01T00:00:00") else created[:16].replace("T", " ")
+
+
 def _facts(inspected: Inspected) -> Iterator[tuple[str, str]]:
     """Give what the config says, a row each; what it does not say has no row."""
     image, runtime = inspected.image, inspected.image.config.runtime
     labels = {name: text for name, text in (runtime.labels or {}).items() if not name.startswith("dev.wherry.")}
     rows: list[tuple[str, Iterable[str]]] = [
         ("manifest", [image.descriptor.digest]),
-        ("created", [image.config.created or ""]),
+        ("created", [created_text(image.config.created)]),
         ("entrypoint", [_words(runtime.entrypoint)]),
         ("cmd", [_words(runtime.cmd)]),
         ("user", [runtime.user]),

@@ -143,4 +143,5 @@ def _line(session: Session, call: Call, heard: BuildProgress) -> pipeline.BuildS
         clock=session.clock,
         use_cache=call.use_cache,
         listener=heard,
+        cwd=session.cwd,
     )

@@ -107,6 +107,7 @@ class GoRequests:
             threads=setup.threads,
             said=setup.listener.printed,
             detail=setup.listener.detail,
+            cwd=setup.cwd,
         )
         try:
             yield GoImages(setup, self.images, vcs, bases, performer, results)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLine:
     """A line of a file that an error is about."""
 
     file: str
@@ -34,7 +34,7 @@ class WherryError(Exception):
         self.hint = hint
         self.step = ""
         """The step of a build that it stopped, where there is one."""
-        self.places: tuple[Place, ...] = ()
+        self.places: tuple[SourceLine, ...] = ()
         """Lines of files that are wrong, where the error is about such."""
 
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from needs import need
-from wherry.errors import Place
+from wherry.errors import SourceLine
 from wherry.source.go_messages import places_in, seen_from
 
 FILES = {
@@ -76,6 +76,6 @@ def test_places():
     )
 
     assert list(places_in(words)) == [
-        Place("main.go", 5, 6, "main redeclared in this block"),
-        Place("go.mod", 4, 0, "unknown directive: requir"),
+        SourceLine("main.go", 5, 6, "main redeclared in this block"),
+        SourceLine("go.mod", 4, 0, "unknown directive: requir"),
     ]

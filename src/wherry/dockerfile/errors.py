@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from wherry.errors import Place, WherryError
+from wherry.errors import SourceLine, WherryError
 
 _AROUND = 2
 _WIDTH = 200
@@ -49,7 +49,7 @@ class DockerfileError(WherryError):
         excerpt = "\n".join(_excerpt(text.removesuffix("\n").split("\n"), self.lines))
         shown = DockerfileError(f"{name}:{self.lines.first}: {self.problem}\n{excerpt}", hint=self.hint)
         shown.lines = self.lines
-        shown.places = (Place(name, self.lines.first, message=self.problem),)
+        shown.places = (SourceLine(name, self.lines.first, message=self.problem),)
         return shown
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from wherry.errors import Place, WherryError
+from wherry.errors import SourceLine, WherryError
 from wherry.finding import Finding, Severity
 
 _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
@@ -30,7 +30,7 @@ def error_annotations(error: WherryError, cwd: Path, workspace: Path | None) -> 
 def finding_annotation(finding: Finding, cwd: Path, workspace: Path | None) -> str:
     """Write a finding in a file; its place is `FILE:LINE`."""
     file, _, line = finding.place.rpartition(":")
-    place = Place(file, int(line)) if file and line.isdecimal() else Place(finding.place, 0)
+    place = SourceLine(file, int(line)) if file and line.isdecimal() else SourceLine(finding.place, 0)
     text = "\n".join(filter(None, (finding.message, *finding.evidence, finding.remedy)))
     return annotation(_WORDS[finding.severity], text, place, cwd, workspace, title=finding.rule)
 
@@ -38,7 +38,7 @@ def finding_annotation(finding: Finding, cwd: Path, workspace: Path | None) -> s
 def annotation(
     kind: str,
     message: str,
-    place: Place | None = None,
+    place: SourceLine | None = None,
     cwd: Path | None = None,
     workspace: Path | None = None,
     title: str = "",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from wherry.errors import Place
+from wherry.errors import SourceLine
 
 _NAMED = re.compile(
     r"^(?P<lead>[ \t]*)(?P<path>\S(?:[^\n:]*[^\s:])?\.(?:go|s|S|c|cc|cpp|cxx|m|f|h|hh|hpp|mod|work|sum|syso))"
@@ -30,13 +30,13 @@ def seen_from(said: str, ran_in: Path, folder: Path) -> str:
     return _NAMED.sub(lambda found: _renamed(found, start, here), said)
 
 
-def places_in(said: str) -> Iterator[Place]:
+def places_in(said: str) -> Iterator[SourceLine]:
     """Give the places that Go names, each with what is wrong there; lines that only explain one are left out."""
     for found in _NAMED.finditer(said):
         message = found["message"].strip()
         if message and "\t" not in found["lead"] and not message.startswith("other declaration of"):
             column = int(found["column"]) if found["column"] else 0
-            yield Place(found["path"].removeprefix("./"), int(found["line"]), column, message)
+            yield SourceLine(found["path"].removeprefix("./"), int(found["line"]), column, message)
 
 
 def _renamed(found: re.Match[str], start: str, here: str) -> str:

@@ -300,12 +300,12 @@ class ImagePerformer:
         printed = progress.others(done.words)
         if done.returncode:
             remedy = "choose another version" if package.release else "fix it and build again"
-            words = self._seen(printed, package)
+            shown = self._seen(printed, package)
             failed = go.CompileFailed(
-                f"{package.import_path} does not compile for {action.platform}:\n{_indented(words)}",
+                f"{package.import_path} does not compile for {action.platform}:\n{_indented(shown)}",
                 hint=f"output of {toolchain.version}; {remedy}",
             )
-            failed.places = tuple(places_in(words))
+            failed.places = tuple(places_in(shown))
             raise failed
         if printed:
             self.said(name, self._seen(printed, package))

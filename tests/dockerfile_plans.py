@@ -28,6 +28,10 @@ class Bases:
     configs: Mapping[str, RuntimeConfig] = field(default_factory=lambda: {"base": RuntimeConfig(env=(PATH,))})
     read: list[tuple[str, Platform]] = field(default_factory=list)
 
+    def has(self, name: str) -> bool:
+        """Tell whether there is one."""
+        return name in self.configs
+
     def image(self, name: str, platform: Platform) -> Image:
         """Give an image's documents."""
         self.read.append((name, platform))

@@ -1,7 +1,9 @@
 """A Dockerfile's build checks: for `wherry lint`, `wherry build --check`, and for builds that ask for them."""
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from wherry.app.build.named_images import DOCKER, NamedImages
 from wherry.app.build.options import DockerfileBuild
@@ -9,9 +11,12 @@ from wherry.app.build.sources import Source, arguments_of, ignored_by, named_con
 from wherry.app.session import Session
 from wherry.dockerfile.checks import CHECK, CHECK_ARGUMENT, Checks
 from wherry.dockerfile.errors import DockerfileError, Lines
+from wherry.dockerfile.instructions import Instruction
 from wherry.dockerfile.lint import Linted, lint
 from wherry.dockerfile.notes import Around, Base
+from wherry.dockerfile.parser import parse
 from wherry.errors import WherryError
+from wherry.finding import Severity
 from wherry.oci.reference import Reference
 from wherry.plan.dockerfile import familiar
 from wherry.platform import Platform
@@ -45,6 +50,39 @@ def refuse(session: Session, source: Source, wanted: DockerfileBuild) -> None:
         Lines(first, first),
         hint="fix them, or skip rules with # check=skip=RULE above an instruction",
     )
+
+
+def warn_at_the_end(
+    session: Session, source: Source, wanted: DockerfileBuild, copied_nothing: Sequence[Instruction]
+) -> None:
+    """Show, after a build, what the build checks find in what was built, as `docker buildx build` does.
+
+    Args:
+        session: where.
+        source: the Dockerfile.
+        wanted: how it was built.
+        copied_nothing: its COPY and ADD with wildcards that matched nothing.
+    """
+    found = [
+        (one.lines.first, f"CopyMatchesNothing: {one.text.partition(' ')[0].upper()} copies nothing: no file matches")
+        for one in copied_nothing
+    ]
+    linted = lint_source(session, source, replace(wanted, target=wanted.target or _last_stage(source.text)))
+    found += [
+        (int(finding.place.rpartition(":")[2]), f"{finding.rule}: {finding.message}")
+        for finding in linted.findings
+        if finding.severity is not Severity.NOTE
+    ]
+    if found:
+        count = f"{len(found)} warning{'s' if len(found) > 1 else ''} found"
+        session.progress.line(f"{count} (`wherry lint` says what to do)")
+        for line, words in sorted(found):
+            session.progress.line(f"  {source.name}:{line}: {words}")
+
+
+def _last_stage(text: str) -> str:
+    """Name the stage that a build makes where none is named: its checks look into what that needs only."""
+    return str(len(parse(text).stages) - 1)
 
 
 def _around(session: Session, source: Source, wanted: DockerfileBuild, stack: ExitStack) -> Around:

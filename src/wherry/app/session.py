@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 UNPACK_LIMIT = 64 << 30
 """Bytes of files that one command unpacks, unless more are allowed."""
+MIN_FREE = 256 << 20
+"""Bytes that a step of a build must leave free on the disk of the cache."""
 
 
 class Session:
@@ -38,6 +40,7 @@ class Session:
         clock: Callable[[], float] = time.time,
         cancelled: Callable[[], bool] | None = None,
         unpack_limit: int = UNPACK_LIMIT,
+        min_free: int = MIN_FREE,
     ) -> None:
         """Take the values; nothing is opened yet.
 
@@ -53,6 +56,7 @@ class Session:
             clock: seconds since the epoch, UTC.
             cancelled: asked while programs run; True ends them. None: nothing ends them.
             unpack_limit: most bytes of files that one command unpacks into the cache.
+            min_free: bytes that a step of a build must leave free on the disk of the cache.
         """
         self.store_folder = store
         self.cache_folder = cache
@@ -65,6 +69,7 @@ class Session:
         self.clock = clock
         self.cancelled = cancelled
         self.unpack_limit = unpack_limit
+        self.min_free = min_free
 
     @classmethod
     def of(cls, environment: Mapping[str, str], *, cwd: Path) -> Self:

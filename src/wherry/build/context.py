@@ -56,6 +56,8 @@ class ContextSelection:
     """What it is made of, by path; empty where that is more than a person would read."""
     texts: dict[str, bytes]
     """Files that list what a program depends on, whole and compressed, so that a miss can name the line."""
+    nothing: bool = False
+    """Whether no path was found: wildcards may match none."""
 
 
 @dataclass
@@ -228,7 +230,8 @@ class _Looking:
     def taken(self) -> ContextSelection:
         """Give the whole of it."""
         self._state.update(repr(self._marks).encode(errors="surrogateescape"))
-        return ContextSelection(self._state.hexdigest(), self._files if self.count <= _FEW else {}, self._texts)
+        files = self._files if self.count <= _FEW else {}
+        return ContextSelection(self._state.hexdigest(), files, self._texts, nothing=not self._marks)
 
     def _take(self, one: "Selected", begun: str, content: str) -> None:
         path, below, status = one

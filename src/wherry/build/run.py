@@ -27,6 +27,7 @@ from wherry.sandbox.capabilities import DOCKERS
 from wherry.sandbox.client import Job, SandboxClient
 from wherry.sandbox.networks import Networks
 from wherry.sandbox.spec import Container, Emulator, Group, Mount
+from wherry.sandbox.start import NotStarted
 
 HOSTNAME = "buildkitsandbox"
 """What the machine of a step is called, as in BuildKit: builds that write it down give the same."""
@@ -36,6 +37,15 @@ _TICK = 0.5
 _UNREACHED = "is on this machine's loopback, which steps can't reach from a network of their own"
 _OPENS = "--network host --allow network.host"
 _LONGEST_LINE = 1 << 14
+_HINT_ROOM = (
+    "free some space (`wherry gc` deletes what no name leads to), name another --cache, or set the bytes that have to "
+    "stay free: wherry --min-free 64MB …, or $WHERRY_MIN_FREE"
+)
+_HINT_SHELL = (
+    'the image has no /bin/sh: write RUN as a list, RUN ["/path/of/program", "argument"], begin with a base that has a '
+    "shell, or copy what this stage needs from one that does (COPY --from)"
+)
+_HINT_PROGRAM = "name a program that the image has by then, by its whole path; SHELL and PATH count too"
 _LIMITS = {
     "core": 4, "cpu": 0, "data": 2, "fsize": 1, "locks": 10, "memlock": 8, "msgqueue": 12, "nice": 13, "nofile": 7,
     "nproc": 6, "rss": 5, "rtprio": 14, "rttime": 15, "sigpending": 11, "stack": 3,
@@ -148,10 +158,26 @@ class StepRunner:
             if job["network"] == "own":
                 for variable, host in loopback_hosts(job["environment"]):
                     self.notice(name, f"{variable}: {host} {_UNREACHED}; if steps need it: {_OPENS}")
-            code, words = self._attend(name, job)
+            self.require_room(where.writable)
+            try:
+                code, words = self._attend(name, job)
+            except NotStarted as error:
+                error.hint = _HINT_SHELL if action.argv[:2] == ("/bin/sh", "-c") else _HINT_PROGRAM
+                raise
             if code:
                 self.failed(job, code)
                 raise StepFailed(action.argv, code, words)
+
+    def require_room(self, folder: Path) -> None:
+        """See to it that the disk has the room that has to stay free, before a step begins.
+
+        Raises:
+            DiskNearlyFull: it has not.
+        """
+        if (free := shutil.disk_usage(folder).free) < self.floor:
+            raise DiskNearlyFull(
+                f"{folder.parent}: {free >> 20} MB are free, and a step needs {self.floor >> 20} MB", hint=_HINT_ROOM
+            )
 
     def notice(self, name: str, words: str) -> None:
         """Tell what a person should know of how steps run; once."""
@@ -160,7 +186,11 @@ class StepRunner:
             self.said(name, words)
 
     def _job(self, action: RunOp, where: RunRoot, stack: ExitStack) -> Container:
-        account = self.accounts(where.layers, action.user)
+        try:
+            account = self.accounts(where.layers, action.user)
+        except InvalidUsage as error:
+            error.hint = "make the account in a RUN above USER (useradd, adduser), or give numbers: USER 1000:1000"
+            raise
         emulator = self.emulator(action.platform)
         mapping = self.client.mapping
         ids = mapping.for_user(account.uid, account.gid)
@@ -345,7 +375,7 @@ class _Attendant:
                     selector.unregister(self._output)
                 if self._running.line in ready:
                     running = self._listen()
-                if time.monotonic() - looked > _TICK:
+                if running and time.monotonic() - looked > _TICK:
                     looked = time.monotonic()
                     self._check_disk()
         self._drain()
@@ -387,7 +417,7 @@ class _Attendant:
             self._running.close()
             raise DiskNearlyFull(
                 f"{self._disk.parent}: less than {self._runs.floor >> 20} MB are free, so the step was ended",
-                hint="free some space (`wherry gc` deletes what no name leads to), or name another --cache",
+                hint=_HINT_ROOM,
             )
 
 

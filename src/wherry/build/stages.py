@@ -1,5 +1,6 @@
 """What the steps of a Dockerfile do: gather files, run programs, make layers and images of what changed."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ COMMENT = "buildkit.dockerfile.v0"
 """What BuildKit writes beside a line of history, and tools know an image of a Dockerfile by."""
 _FEW = 4000
 """Files of a step whose hashes are kept by name, so that a miss can name them."""
+_NOTHING = hashlib.sha256().hexdigest()
+"""The hash of what copies take of a stage, where they take nothing."""
 _SOON = 0.2
 """Seconds that a base may take to unpack without anybody being told."""
 
@@ -91,6 +94,8 @@ class StagePerformer:
     """Tells of a blob that is not here whether it can be had, and has it if so."""
     measured: dict[str, str] = field(default_factory=dict)
     """Facts about what was taken of stages, for caches that are carried elsewhere."""
+    copied_nothing: set[str] = field(default_factory=set)
+    """Steps that copy only what wildcards match, and nothing did."""
     _images: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -175,15 +180,21 @@ class StagePerformer:
         files: dict[str, str] = {}
         texts: dict[str, bytes] = {}
         gatherer = self._gatherer(step, action, needs, own, other)
+        nothing = True
         for number, part in enumerate(gatherer.parts()):
             if isinstance(part, ContextSelection):
                 fields[f"files {number}"] = part.digest
                 files |= part.files
                 texts |= part.texts
+                nothing &= part.nothing
             elif isinstance(part, str):
                 fields[f"files {number}"] = part
+                nothing = False
             else:
-                fields[f"files {number}"] = self._measure(part, other, needs)
+                measured = fields[f"files {number}"] = self._measure(part, other, needs)
+                nothing &= measured == _NOTHING
+        if nothing:
+            self.copied_nothing.add(step.name)
         return StepInputs(fields, files if len(files) <= _FEW else {}, texts)
 
     def _measure(self, job: Measure, other: Sequence[str], needs: Mapping[str, StepOutcome]) -> str:

@@ -6,6 +6,8 @@ Source: Dockerfile reference, "ADD"; RFC 9110 (ETag, If-None-Match, Last-Modifie
 import hashlib
 import os
 import shutil
+import socket
+import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -108,7 +110,8 @@ class CachingFetcher:
             pool, answer = self._followed(url, headers)
         except urllib3.exceptions.HTTPError as error:
             raise CannotFetch(
-                without_credentials(f"{url}: {error}"), hint="check the address and the network, and build again"
+                f"{without_credentials(url)}: {_reason(error)}",
+                hint="check the address and the network, and build again",
             ) from error
         try:
             if answer.status == _UNCHANGED and kept is not None:
@@ -232,6 +235,23 @@ class CachingFetcher:
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
             raise
+
+
+def _reason(error: BaseException) -> str:
+    """Say why a server was not reached, in the system's words: urllib3 wraps them in its own."""
+    seen = error
+    while (inner := getattr(seen, "reason", None)) is not None and isinstance(inner, BaseException):
+        seen = inner
+    kind = type(seen).__name__
+    if "Timeout" in kind:
+        return f"no answer within {_TIMEOUT:.0f} s"
+    while (deeper := seen.__cause__ or seen.__context__) is not None:
+        seen = deeper
+    if isinstance(seen, socket.gaierror):
+        return f"its host is not known ({seen.strerror})"
+    if isinstance(seen, ssl.SSLCertVerificationError):
+        return f"no trust in its certificate: {seen.verify_message}"
+    return f"can't be reached: {seen.strerror or seen}" if isinstance(seen, OSError) else f"can't be read: {seen}"
 
 
 def _seconds(modified: str) -> int:

@@ -116,16 +116,25 @@ class LazyGroup(click.Group):
     envvar="WHERRY_UNPACK_LIMIT",
     help="Most bytes of layers and archives that build and run unpack, such as 200GB. [default: 64 GiB]",
 )
+@click.option(
+    "--min-free",
+    metavar="SIZE",
+    envvar="WHERRY_MIN_FREE",
+    help="Bytes that RUN must leave free on the disk of the cache; 0 for no limit. [default: 256 MiB]",
+)
 @click.pass_context
-def wherry(ctx: click.Context, store: str | None, cache: str | None, unpack_limit: str | None) -> None:
+def wherry(
+    ctx: click.Context, store: str | None, cache: str | None, unpack_limit: str | None, min_free: str | None
+) -> None:
     """Build the smallest working container image from a Go module or a Dockerfile."""
     _check_descriptors()
     world: World = ctx.obj
     world.configure(store=store, cache=cache)
-    if unpack_limit is not None:
+    if unpack_limit is not None or min_free is not None:
         from wherry.settings.sizes import parse_bytes
 
-        world.unpack_limit = parse_bytes(unpack_limit)
+        world.unpack_limit = parse_bytes(unpack_limit) if unpack_limit is not None else world.unpack_limit
+        world.min_free = parse_bytes(min_free) if min_free is not None else world.min_free
 
 
 def _check_descriptors() -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.arguments import platform_arguments
-from wherry.dockerfile.errors import DockerfileError, nearest
+from wherry.dockerfile.errors import DockerfileError, near, nearest
 from wherry.dockerfile.parser import parse_trigger
 from wherry.dockerfile.stages import Graph
 from wherry.dockerfile.words import Style, expand
@@ -31,12 +31,26 @@ from wherry.source.git_address import without_credentials
 
 SCRATCH = "scratch"
 _COMMON = ("alpine", "busybox", "debian", "golang", "ubuntu", "fedora", "scratch")
+_OFFICIAL = frozenset(
+    """alpine amazonlinux archlinux bash buildpack-deps busybox caddy cassandra centos clojure composer consul couchdb
+    debian docker drupal eclipse-temurin elasticsearch elixir erlang fedora gcc ghost golang gradle groovy haproxy
+    haskell httpd influxdb jetty joomla jruby julia kibana kong logstash mariadb maven memcached mongo mysql nats
+    neo4j nextcloud nginx node openjdk opensuse oraclelinux perl photon php postgres pypy python rabbitmq redis
+    rockylinux ruby rust sonarqube swift telegraf tomcat traefik ubuntu vault wordpress zookeeper""".split()  # noqa: SIM905 - a line a name would be a page
+)
+"""Images that need no registry's name: one of these is meant, however near to a stage's name it is."""
+_SHORTEST_SLIP = 4
+"""Letters of a name; a shorter one is near to too many."""
+_PLAIN = re.compile(r"[\w-]+")
 _INDEX = re.compile(r"[0-9]{1,9}")
 _COUNTED = (of.Copy, of.Add, of.Run, of.Workdir)
 
 
 class BaseImages(Protocol):
     """Whoever has images by name; their documents are enough for a plan."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether an image is here, without asking a registry."""
 
     def image(self, name: str, platform: Platform) -> Image:
         """Read an image's documents.
@@ -245,6 +259,20 @@ class _Stages:
         except DockerfileError as error:
             raise error.placed(where.lines) from None
 
+    def _unset(self, word: str) -> str:
+        """Say which arguments of a FROM have no value; nothing where each has one."""
+        try:
+            names = sorted(expand(word, self._globals, Style(escape=self._request.file.escape)).unmatched)
+        except DockerfileError:
+            return ""
+        if not names:
+            return ""
+        verb = "has" if len(names) == 1 else "have"
+        return (
+            f"{', '.join(names)} {verb} no value here: give --build-arg {names[0]}=VALUE, or write "
+            f"ARG {names[0]}=VALUE before the first FROM"
+        )
+
     def _planned(self, target: int) -> StageState:
         """Plan a stage after those above that it needs, so that no chain of them is a deep call."""
         graph = Graph(self._stages)
@@ -282,7 +310,9 @@ class _Stages:
         base = stage.base
         image = self._expanded(base.image, base)
         if not image:
-            raise DockerfileError(f"base name ({base.image}) should not be blank", base.lines)
+            raise DockerfileError(
+                f"base name ({base.image}) should not be blank", base.lines, hint=self._unset(base.image)
+            )
         platform = self._platform_of(base)
         if base.name and base.name in self._request.contexts:
             if self._request.contexts[base.name] == "files":
@@ -385,7 +415,24 @@ class _Stages:
         if self._request.contexts.get(familiar(name)) == "files":
             return StageOrContext(context=familiar(name))
         known = self._request.context_images.get(familiar(name), name)
+        if known == name:
+            self._refuse_slip(name, instruction)
         return StageOrContext(self._take(known, self._platform, instruction, shown=name)[0])
+
+    def _refuse_slip(self, name: str, instruction: of.Instruction) -> None:
+        """Refuse a name that a stage almost has: no registry is asked for it.
+
+        Raises:
+            DockerfileError: with the stage that was meant.
+        """
+        stages = [stage.base.name for stage in self._stages if stage.base.name]
+        meant = near(name, stages) if len(name) >= _SHORTEST_SLIP and _PLAIN.fullmatch(name) else ""
+        if meant and name not in _OFFICIAL and not self._images.has(name):
+            raise DockerfileError(
+                f'no stage is called "{name}" (did you mean {meant}?)',
+                instruction.lines,
+                hint=f"write --from={meant}, or docker.io/library/{name} for the image of that name",
+            )
 
     def _platform_of(self, base: of.From) -> Platform | None:
         if not base.platform:
@@ -415,7 +462,11 @@ class _Stages:
             Reference.parse(shown) if "://" not in shown else None
             image = self._images.image(name, platform)
         except InvalidReference as error:
-            raise DockerfileError(f'failed to parse stage name "{shown}": {error.problem}', where.lines) from None
+            raise DockerfileError(
+                f'failed to parse stage name "{shown}": {error.problem}',
+                where.lines,
+                hint=self._unset(where.image) if isinstance(where, of.From) else "",
+            ) from None
         except WherryError as error:
             known = [stage.base.name for stage in self._stages]
             problem = f"{shown}: {error.message}{nearest(shown, [*known, *_COMMON])}"

@@ -74,12 +74,13 @@ def finish(
 
         return carry_out(session, go_call(session, wanted), streams, listening)
     from wherry.app.build.dockerfile import dockerfile_call, open_source
-    from wherry.app.lint import refuse
+    from wherry.app.lint import refuse, warn_at_the_end
 
     with open_source(session, wanted, streams) as source, ExitStack() as stack:
         refuse(session, source, wanted)
         found = stack.enter_context(dockerfile_call(session, wanted, source, streams, session.progress))
         done = carry_out(session, found.call, streams, listening)
+        warn_at_the_end(session, source, wanted, getattr(done.built.trace, "copied_nothing", ()))
         return replace(done, source=source, images=frozenset(found.images.values()))
 
 

@@ -19,6 +19,7 @@ from wherry.build.run import AccountReader, Agent, StepRunner
 from wherry.build.solver import StepOutcome
 from wherry.build.stages import PackedLayer, StagePerformer
 from wherry.dockerfile.errors import DockerfileError
+from wherry.dockerfile.instructions import Instruction
 from wherry.errors import NotFound, WherryError
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
@@ -58,6 +59,8 @@ class Machine:
     network: Networks = field(default_factory=Networks)
     groups: tuple[str, ...] = ()
     """Folders in which control groups that limit processes may be made, best first."""
+    floor: int = 256 << 20
+    """Bytes that have to stay free on the disk."""
     failed: Callable[[Container, int], None] = field(default=lambda _job, _code: None)
 
 
@@ -112,6 +115,8 @@ class Trace:
     """Those that were opened, by name."""
     asked: Mapping[str, Descriptor]
     """Names that a registry was asked for, and what they resolved to."""
+    copied_nothing: tuple[Instruction, ...] = ()
+    """COPY and ADD with wildcards that matched nothing."""
 
 
 class DockerfileImages:
@@ -220,7 +225,9 @@ class DockerfileImages:
 
     def trace(self) -> Trace:
         """See `pipeline.Work`."""
-        return Trace(self.planned, self._opened, self._named.asked)
+        names = sorted(self.performer.copied_nothing)
+        empty = [self.planned.texts[name] for name in names if name in self.planned.texts]
+        return Trace(self.planned, self._opened, self._named.asked, tuple(dict.fromkeys(empty)))
 
     def _context(self, name: str) -> LocalContext:
         if name not in self._opened:
@@ -256,6 +263,7 @@ class DockerfileImages:
             resolv_conf=machine.resolv_conf,
             network=machine.network,
             groups=machine.groups,
+            floor=machine.floor,
             failed=machine.failed,
         )
         return StagePerformer(

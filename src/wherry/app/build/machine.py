@@ -78,6 +78,7 @@ def machine_of(
         resolv_conf=_RESOLV.read_bytes() if _RESOLV.is_file() else b"",
         network=Networks.of(user_network(session.environment.get("PATH", os.defpath))),
         groups=pids_folders(),
+        floor=session.min_free,
         failed=shell(mapping) if shell else lambda _job, _code: None,
     )
 

@@ -29,6 +29,10 @@ class NamedImages:
         self.asked: dict[str, Descriptor] = {}
         """Names that a registry was asked for, and where they led."""
 
+    def has(self, name: str) -> bool:
+        """See `Images.has`."""
+        return self._here(name) is not None
+
     def image(self, name: str, platform: Platform) -> Image:
         """See `Images.image`."""
         key = (name, platform)

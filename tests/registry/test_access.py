@@ -5,24 +5,69 @@ import pytest
 from hostile_registry import hostile
 from registries import token_server
 from repositories import BLOB, DESCRIBED, OTHER, Keyring, Slept, repository, whole
-from wherry.registry.client import ATTEMPTS
+from wherry.registry.client import ATTEMPTS, Client, Patience
 from wherry.registry.errors import AccessDenied, RegistryBusy, RegistryError
+from wherry.registry.keyring import NoKeyring
+from wherry.registry.network import Connections, Network
+from wherry.registry.repository import Repository
 from wherry.settings.docker_config import Credential
 from wherry.store.copy import Opener
+
+
+def patient(registry, slept, notice) -> Repository:
+    """Open a repository whose waits are counted and reported."""
+    patience = Patience(notice=notice)
+    return Repository(Client(registry.host, Connections(Network()), NoKeyring(), patience=patience, sleep=slept), "a/b")
 
 
 class TestBusy:
     """Registries that want us to come back."""
 
     def test_waits_as_long_as_it_is_told(self, registry):
-        """Retry-After counts, up to a minute."""
-        registry.busy = [(429, {"Retry-After": "7"}), (503, {}), (429, {"Retry-After": "86400"})]
-        slept = Slept()
+        """Retry-After counts, and what is waited for is said: whom for, how long, and in whose words."""
+        registry.busy = [(429, {"Retry-After": "7"}), (503, {}), (429, {"Retry-After": "100"})]
+        registry.error_body = b'{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}'
+        slept, said = Slept(), []
 
-        assert whole(repository(registry, slept=slept).read(DESCRIBED)) == BLOB
+        assert whole(patient(registry, slept, said.append).read(DESCRIBED)) == BLOB
         assert slept.seconds[0] == 7
         assert 0.5 < slept.seconds[1] < 1.1
-        assert slept.seconds[2] == 60
+        assert slept.seconds[2] == 100
+        assert said == [
+            f"waiting 7 s for {registry.host}, which answers 429: TOOMANYREQUESTS: slow down",
+            f"waiting 100 s for {registry.host}, which answers 429: TOOMANYREQUESTS: slow down",
+        ]
+
+    @pytest.mark.parametrize("method", ["HEAD", "GET"])
+    def test_waits_no_longer_than_allowed(self, registry, method):
+        """A longer wait than is allowed fails at once, and names the wait, the limit and the option."""
+        registry.busy = [(429, {"Retry-After": "3600"})] * 9
+        registry.error_body = b'{"errors":[{"code":"TOOMANYREQUESTS","message":"quota used up"}]}'
+        slept = Slept()
+
+        place = repository(registry, slept=slept)
+        ask = (lambda: place.resolve("v1")) if method == "HEAD" else (lambda: whole(place.read(DESCRIBED)))
+        with pytest.raises(RegistryBusy) as caught:
+            ask()
+
+        assert slept.seconds == []
+        assert "quota used up" in caught.value.message
+        assert "3600 s" in caught.value.message
+        assert "120 s" in caught.value.message
+        assert "--timeout" in caught.value.hint
+
+    def test_a_token_service_that_is_busy(self, registry):
+        """Its words and its wait count as the registry's."""
+        registry.challenge = f'Bearer realm="http://{registry.host}/token",service="x"'
+        registry.busy = [(401, {"WWW-Authenticate": registry.challenge}), *[(429, {"Retry-After": "3600"})] * 9]
+        registry.error_body = b'{"errors":[{"code":"TOOMANYREQUESTS","message":"no more tokens"}]}'
+        slept = Slept()
+
+        with pytest.raises(RegistryError) as caught:
+            repository(registry, slept=slept).resolve("v1")
+
+        assert "no more tokens" in caught.value.message
+        assert slept.seconds == []
 
     def test_gives_up_with_the_registrys_own_words(self, registry):
         """After so many attempts the error has what it said, without what a terminal would obey."""
@@ -61,11 +106,13 @@ class TestAccess:
     def test_refused(self, registry):
         """The error says to log in."""
         registry.challenge = 'Basic realm="x"'
+        registry.error_body = b'{"errors":[{"code":"UNAUTHORIZED","message":"this mirror wants a name"}]}'
 
         with pytest.raises(AccessDenied) as caught:
             repository(registry).has(DESCRIBED)
 
         assert f"wherry login {registry.host}" in caught.value.hint
+        assert "this mirror wants a name" in caught.value.message  # though an answer to HEAD has no body
 
     def test_uploads_elsewhere_take_no_credentials_along(self, registry):
         """A registry that takes blobs at another host gets them there, without our name."""

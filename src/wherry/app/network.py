@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from wherry.errors import NotFound, NotPermitted
+from wherry.registry.client import Patience
 from wherry.registry.keyring import FileKeyring
 from wherry.registry.network import Network
 from wherry.registry.open import Registries
@@ -36,7 +37,8 @@ def registries_of(session: "Session", insecure: frozenset[str]) -> Registries:
         certificate_folders=tuple(_certificates(session)),
         insecure=settings.insecure | insecure | named,
     )
-    return Registries(network, session.keyring or keyring_of(session), settings)
+    patience = Patience(seconds=session.patience, notice=session.waits)
+    return Registries(network, session.keyring or keyring_of(session), settings, patience)
 
 
 def settings_files(session: "Session") -> tuple[Path, ...]:

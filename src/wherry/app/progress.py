@@ -111,6 +111,7 @@ class Reporter:
         self._monotonic = monotonic
         self._count = 0
         self._lock = threading.Lock()
+        self.closed = False
 
     def step(self, name: str, *, label: str = "") -> "RunningStep":
         """Begin a step when its block is entered."""
@@ -130,6 +131,7 @@ class Reporter:
 
     def close(self) -> None:
         """End it; steps that still run are shown no more."""
+        self.closed = True
         self._view.close()
 
     def __enter__(self) -> Self:

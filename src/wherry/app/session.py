@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wherry.registry.open import Registries
     from wherry.store.disk import DiskStore
 
+PATIENCE = 120.0
+"""Seconds that a registry may make one request wait, unless `--timeout` says otherwise."""
 UNPACK_LIMIT = 64 << 30
 """Bytes of files that one command unpacks, unless more are allowed."""
 MIN_FREE = 256 << 20
@@ -41,6 +43,7 @@ class Session:
         cancelled: Callable[[], bool] | None = None,
         unpack_limit: int = UNPACK_LIMIT,
         min_free: int = MIN_FREE,
+        patience: float = PATIENCE,
     ) -> None:
         """Take the values; nothing is opened yet.
 
@@ -57,6 +60,7 @@ class Session:
             cancelled: asked while programs run; True ends them. None: nothing ends them.
             unpack_limit: most bytes of files that one command unpacks into the cache.
             min_free: bytes that a step of a build must leave free on the disk of the cache.
+            patience: most seconds that one request waits because a registry asks to come back later.
         """
         self.store_folder = store
         self.cache_folder = cache
@@ -70,6 +74,7 @@ class Session:
         self.cancelled = cancelled
         self.unpack_limit = unpack_limit
         self.min_free = min_free
+        self.patience = patience
 
     @classmethod
     def of(cls, environment: Mapping[str, str], *, cwd: Path) -> Self:
@@ -135,6 +140,10 @@ class Session:
 
     def note(self, line: str) -> None:
         """Report a line that belongs to no step."""
+        self.progress.line(line)
+
+    def waits(self, line: str) -> None:
+        """Report that a request waits for a registry; called from any thread."""
         self.progress.line(line)
 
     def _fetched(self, blob: "Descriptor", places: tuple[str, ...]) -> "Iterator[bytes]":

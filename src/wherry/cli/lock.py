@@ -3,6 +3,7 @@
 import click
 
 from wherry.cli.complete import bases as offered
+from wherry.cli.options import TIMEOUT
 from wherry.cli.world import World
 
 
@@ -10,6 +11,7 @@ from wherry.cli.world import World
 @click.argument("bases", nargs=-1, metavar="[BASE]...", shell_complete=offered)
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a tag now resolves to another digest.")
 @click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates.")
+@TIMEOUT
 @click.pass_obj
 def command(world: World, /, *, bases: tuple[str, ...], check: bool, insecure: bool) -> int:
     """Write wherry.lock with the current digest of each base of wherry.toml and of each BASE.

@@ -4,6 +4,7 @@ import getpass
 
 import click
 
+from wherry.cli.options import TIMEOUT
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 
@@ -14,6 +15,7 @@ from wherry.errors import InvalidUsage
 @click.option("-p", "--password", metavar="WORD", help="Password or token; visible to anyone who can list processes.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from stdin.")
 @click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates.")
+@TIMEOUT
 @click.pass_obj
 def command(
     world: World,

@@ -28,6 +28,24 @@ FORMAT = click.option(
 )
 """For commands whose errors are in the user's sources."""
 
+
+def _wait_at_most(context: click.Context, _: click.Parameter, text: str | None) -> None:
+    if text is not None:
+        from wherry.settings.sizes import parse_duration
+
+        context.obj.patience = parse_duration(text, "--timeout")
+
+
+TIMEOUT = click.option(
+    "--timeout",
+    metavar="TIME",
+    envvar="WHERRY_TIMEOUT",
+    expose_value=False,
+    callback=_wait_at_most,
+    help="Wait at most this long for a registry that asks to come back later, such as 30s or 10m. [default: 2m]",
+)
+"""How patient requests are; the session has it, no command."""
+
 HOW = (
     click.option(
         "--platform",
@@ -110,6 +128,7 @@ HOW = (
         "--offline", is_flag=True, help="Contact no registry or module proxy; use the last resolved versions."
     ),
     click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates for registries."),
+    TIMEOUT,
     click.option(
         "--strict-encoder", is_flag=True, help="Fail if the installed encoder is not the version this release uses."
     ),
@@ -232,6 +251,7 @@ TRANSFER = (
         help="Copy only these platforms. [default: all]",
     ),
     click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates."),
+    TIMEOUT,
     click.option("-q", "--quiet", is_flag=True, help="Print the digest only."),
     click.option("--json", "as_json", is_flag=True, help="Print what was transferred as JSON."),
 )

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from wherry.cli.options import TIMEOUT
 from wherry.cli.world import World
 
 
@@ -11,6 +12,7 @@ from wherry.cli.world import World
 @click.argument("repository", metavar="REPOSITORY")
 @click.option("--digests", is_flag=True, help="Also print each tag's digest; takes one request per tag.")
 @click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates.")
+@TIMEOUT
 @click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON.")
 @click.pass_obj
 def command(world: World, /, *, repository: str, digests: bool, insecure: bool, as_json: bool) -> None:

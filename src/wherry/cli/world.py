@@ -46,6 +46,7 @@ class World(Session):
         self.annotates = False
         """Whether errors and findings are shown as annotations of GitHub Actions too."""
         self.said = False
+        self._reporter: Reporter | None = None
         self.stdin: IO[str] = stdin or sys.stdin
         self.call = call
         home = Path(environment.get("HOME") or Path.home())
@@ -82,7 +83,15 @@ class World(Session):
         """Give what shows progress on stderr: `auto`, `plain`, `json` or `quiet`; use it in a `with` statement."""
         from wherry.report.progress import progress_for
 
-        return progress_for(mode, self.stderr, self.environment, self.clock)
+        self._reporter = progress_for(mode, self.stderr, self.environment, self.clock)
+        return self._reporter
+
+    def waits(self, line: str) -> None:
+        """See `Session.waits`: among the lines of progress while they are shown."""
+        if self._reporter is not None and not self._reporter.closed:
+            self._reporter.line(line)
+        else:
+            self.note(line)
 
     def say(self, line: str) -> None:
         """Print a result."""

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Self
 from urllib.parse import urljoin, urlsplit
@@ -17,15 +17,15 @@ import urllib3
 from wherry.oci.reference import API_HOSTS
 from wherry.registry.auth import Authority
 from wherry.registry.challenge import challenges
-from wherry.registry.errors import LoggedOut, RegistryBusy, RegistryError, refusal
+from wherry.registry.errors import AccessDenied, LoggedOut, RegistryBusy, RegistryError, refusal, words_of
 from wherry.registry.keyring import Keyring
 from wherry.registry.network import Connections, CutOff, translated
 from wherry.settings.proxies import is_loopback
 
 ATTEMPTS = 5
 """Times one thing is asked for."""
-_LONGEST_WAIT = 60.0
-"""Seconds we wait at most because a registry says so."""
+_SILENT = 1.0
+"""Seconds up to which nothing is said of a wait."""
 _REDIRECTS = 5
 _ERROR_BODY = 16 * 1024
 """Bytes of an error's body that are read."""
@@ -105,6 +105,15 @@ class Answer:
         self._response.release_conn()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long requests wait for a registry that asks them to come back later, and where that is reported."""
+
+    seconds: float = 120.0
+    """In all for one request; one that would take longer fails at once."""
+    notice: Callable[[str], None] = field(default=lambda _: None)
+
+
 class Client:
     """Speaks with one registry."""
 
@@ -114,10 +123,14 @@ class Client:
         connections: Connections,
         keyring: Keyring,
         *,
+        patience: Patience | None = None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.registry = registry
+        self._patience = patience or Patience()
+        self._told_until = 0.0
+        self._telling = threading.Lock()
         self._connections = connections
         self._keyring = keyring
         self._sleep = sleep
@@ -140,6 +153,7 @@ class Client:
             LoggedOut, RegistryBusy: of a stream, which was sent once only; the sender may send another.
             CutOff: the connection broke, each time.
         """
+        waited, asked = 0.0, ""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 answer = self._authorized(request)
@@ -152,18 +166,17 @@ class Client:
                 return answer
             with answer:
                 body = answer.head(_ERROR_BODY)
-            if answer.status not in _AGAIN or not request.repeatable:
+            if answer.status not in _AGAIN or not request.repeatable or attempt == ATTEMPTS:
                 break
-            if attempt == ATTEMPTS:
+            asked = answer.headers.get("Retry-After", "")
+            seconds = _pause(attempt, asked)
+            if waited + seconds > self._patience.seconds:
                 break
-            self._sleep(_pause(attempt, answer.headers.get("Retry-After")))
-        error = self._refusal(request, answer.status, body)
+            self._wait(seconds, answer.status, body)
+            waited += seconds
+        error = self._refusal(request, answer.status, body or self._words(request, answer.status))
         if answer.status in _AGAIN and isinstance(error, RegistryError):
-            raise RegistryBusy(
-                error.message,
-                hint="it said so whenever it was asked; run it again in a while",
-                retry_after=answer.headers.get("Retry-After", ""),
-            )
+            raise self._busy(error.message, answer.headers.get("Retry-After", ""))
         raise error
 
     def rest(self, attempt: int, failure: Exception) -> None:
@@ -172,9 +185,51 @@ class Client:
         Args:
             attempt: the number of the one that failed, from 1.
             failure: what `send` raised.
+
+        Raises:
+            RegistryBusy: the failure itself, where the registry asks for a longer wait than is allowed.
         """
-        if not isinstance(failure, LoggedOut):
-            self._sleep(_pause(attempt, failure.retry_after if isinstance(failure, RegistryBusy) else None))
+        if isinstance(failure, LoggedOut):
+            return
+        asked = failure.retry_after if isinstance(failure, RegistryBusy) else ""
+        seconds = _pause(attempt, asked)
+        if seconds > self._patience.seconds:
+            raise failure
+        if asked:
+            self._say(seconds, str(failure).partition(" answers ")[2] or "busy")
+        self._sleep(seconds)
+
+    def _wait(self, seconds: float, status: int, body: bytes) -> None:
+        self._say(seconds, f"{status}: {'; '.join(words_of(body)) or 'no reason given'}")
+        self._sleep(seconds)
+
+    def _say(self, seconds: float, words: str) -> None:
+        """Report a wait, once for all requests that wait at the same time."""
+        until = self._monotonic() + seconds
+        with self._telling:
+            if seconds <= _SILENT or until <= self._told_until + _SILENT:
+                return
+            self._told_until = until
+        self._patience.notice(f"waiting {seconds:.0f} s for {self.registry}, which answers {words}")
+
+    def _busy(self, message: str, retry_after: str) -> RegistryBusy:
+        told = _told(retry_after)
+        if told is None or told <= self._patience.seconds:
+            hint = f"gave up after {ATTEMPTS} attempts; run it again later"
+        else:
+            message += f"; it asks to wait {told:.0f} s, and at most {self._patience.seconds:.0f} s are waited for it"
+            hint = f"run it again then, or wait for it with --timeout {told + 1:.0f}s"
+        return RegistryBusy(message, hint=hint, retry_after=retry_after)
+
+    def _words(self, request: Request, status: int) -> bytes:
+        """Ask with GET what a HEAD was refused for: an answer to HEAD has no body."""
+        if request.method != "HEAD":
+            return b""
+        try:
+            with self._authorized(replace(request, method="GET")) as answer:
+                return answer.head(_ERROR_BODY) if answer.status == status else b""
+        except (RegistryError, AccessDenied):
+            return b""
 
     def _refusal(self, request: Request, status: int, body: bytes) -> Exception:
         return refusal(request.what, status, body, registry=self.registry, known=self._known(request.scopes))
@@ -193,7 +248,11 @@ class Client:
         if answer.status != _UNAUTHORIZED or origin(answer.url) != origin(self.root):
             return answer
         offered = challenges(_all(answer, "WWW-Authenticate"))
-        header = authority.answer(offered, request.scopes, sent)
+        try:
+            header = authority.answer(offered, request.scopes, sent)
+        except BaseException:
+            with answer:  # nothing reads it any more
+                raise
         if header is None:
             return answer
         with answer:
@@ -275,9 +334,11 @@ class Client:
             try:
                 sent = {"User-Agent": "wherry", **headers}
                 with Answer(self._connections.send(method, url, headers=sent, body=body), url) as answer:
-                    if answer.status not in _AGAIN or attempt == ATTEMPTS:
-                        return answer.status, answer.head(1 << 20)
+                    body_read = answer.head(1 << 20)
                     wait = _pause(attempt, answer.headers.get("Retry-After"))
+                    if answer.status not in _AGAIN or attempt == ATTEMPTS or wait > self._patience.seconds:
+                        return answer.status, body_read
+                    self._say(wait, f"{answer.status}: {'; '.join(words_of(body_read)) or 'no reason given'}")
             except CutOff:
                 if attempt == ATTEMPTS:
                     raise
@@ -302,13 +363,13 @@ def _pause(attempt: int, retry_after: str | None) -> float:
     """Say how many seconds to wait before the next attempt."""
     told = _told(retry_after or "")
     if told is not None:
-        return min(max(told, 0.0), _LONGEST_WAIT)
+        return max(told, 0.0)
     return 0.2 * 2.0**attempt * random.uniform(0.75, 1.25)  # noqa: S311 - it spreads clients, it guards nothing
 
 
 def _told(text: str) -> float | None:
     if text.isascii() and text.isdigit():
-        return float(text[:6])
+        return float(text[:9])
     try:
         return parsedate_to_datetime(text).timestamp() - time.time()
     except (ValueError, TypeError):

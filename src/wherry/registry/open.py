@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wherry.errors import BlobMissing, NotFound
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.reference import Reference
-from wherry.registry.client import Client
+from wherry.registry.client import Client, Patience
 from wherry.registry.errors import AccessDenied, RegistryError
 from wherry.registry.keyring import Keyring
 from wherry.registry.network import Connections, Network
@@ -18,7 +18,14 @@ from wherry.settings.registries_conf import RegistrySettings
 class Registries:
     """Gives repositories; one connection pool, one token a scope, for a whole command."""
 
-    def __init__(self, network: Network, keyring: Keyring, settings: RegistrySettings | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        keyring: Keyring,
+        settings: RegistrySettings | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._patience = patience or Patience()
         self._network = network
         self._connections = Connections(network)
         self._keyring = keyring
@@ -29,13 +36,13 @@ class Registries:
 
     def known_as(self, keyring: Keyring) -> "Registries":
         """Give the same registries, for somebody else."""
-        return Registries(self._network, keyring, self._settings)
+        return Registries(self._network, keyring, self._settings, self._patience)
 
     def client(self, registry: str) -> Client:
         """Give the one client of a registry."""
         with self._turn:
             if registry not in self._clients:
-                self._clients[registry] = Client(registry, self._connections, self._keyring)
+                self._clients[registry] = Client(registry, self._connections, self._keyring, patience=self._patience)
             return self._clients[registry]
 
     def repository(self, reference: Reference) -> Repository:

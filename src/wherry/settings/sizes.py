@@ -14,6 +14,7 @@ _BINARY = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
 _UNITS = _DECIMAL | _BINARY
 _NUMBER = r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,9})?)"
 _SIZE = re.compile(_NUMBER + r" ?(?P<unit>[A-Za-z]{0,3})")
+_DURATION = re.compile(r"(?P<number>[0-9]{1,7}) ?(?P<unit>[smh]?)")
 _PERCENT = re.compile(_NUMBER + r" ?%")
 _LIKE = "write it as 5.5MB, 857kB, 16MiB or 5500000"
 _LARGEST = 10**18
@@ -35,6 +36,22 @@ class Growth:
 
     def __str__(self) -> str:
         return f"{self.size} bytes" if self.percent is None else f"{float(self.percent):g} %"
+
+
+def parse_duration(text: str, what: str) -> float:
+    """Read a time such as `90`, `90s`, `10m` or `2h`; give seconds.
+
+    Args:
+        text: the time.
+        what: what it is for, such as `--timeout`; it starts the message.
+
+    Raises:
+        InvalidUsage: it is none.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise InvalidUsage(f"{what} {text}: not a time", hint="write it as 90s, 10m or 2h")
+    return float(match["number"]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match["unit"]]
 
 
 def parse_bytes(text: str) -> int:

@@ -2,7 +2,8 @@
 
 Blobs move side by side, children before what points at them, so whoever reads the sink never meets a pointer to
 nothing. A sink may also be a `Mounter` (it can take a blob from elsewhere, and sends one again where it was cut), a
-`Tagger` (a root is stored under its tags), or a `SoundSink` (a blob that its disk damaged counts as missing).
+`Tagger` (a root is stored under its tags), a `SoundSink` (a blob that its disk damaged counts as missing), or
+a `Resumer` (it goes on where a killed copy was).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -62,6 +63,18 @@ class SoundSink(Protocol):
 
     def sound(self, blob: Descriptor) -> bool:
         """Tell whether the blob is here and is what its name says; one that is not is deleted."""
+
+
+@runtime_checkable
+class Resumer(Protocol):
+    """A sink that keeps what came of a blob whose copy was cut, and asks for the rest the next time."""
+
+    def fetch(self, blob: Descriptor, opened: Callable[[int], Iterator[bytes]]) -> None:
+        """Store the blob whole or not at all, from the offset on that is missing.
+
+        Raises:
+            DigestMismatch, SizeMismatch: the bytes are not the blob; nothing was stored.
+        """
 
 
 @runtime_checkable
@@ -197,7 +210,10 @@ class Transfer:
             return self.sink.upload(blob, Opener(self._opened(blob)), mount_from=self.mount_from(blob))
         if self._has(blob):
             return BlobMove.THERE
-        self.sink.write(blob, self._opened(blob)(0))
+        if isinstance(self.sink, Resumer):
+            self.sink.fetch(blob, self._opened(blob))
+        else:
+            self.sink.write(blob, self._opened(blob)(0))
         return BlobMove.SENT
 
     def _has(self, blob: Descriptor) -> bool:

@@ -45,16 +45,21 @@ from wherry.oci.manifest import Index
 from wherry.oci.reference import Reference
 from wherry.store.contract import walk
 from wherry.store.elsewhere import Elsewhere
-from wherry.store.files import Incoming, Writeback, cannot_write, incoming, sync_all
+from wherry.store.files import Incoming, Writeback, cannot_write, incoming, resumable, sync_all
 from wherry.store.layout import EMPTY, LayoutFolder, find_name
 from wherry.store.locks import Lock, acquire, alone
 from wherry.store.soundness import Soundness, hurt
+from wherry.store.stale import clear_stale, partial_name
 
 if TYPE_CHECKING:
+    import hashlib
+
     from wherry.finding import Finding
     from wherry.store.sweep import Swept, Usage
 
 Fetch = Callable[[Descriptor, tuple[str, ...]], Iterable[bytes]]
+_RESUMED = 1 << 20
+"""Bytes from which on a blob that was fetched in part is gone on with."""
 OWN = ".wherry"
 """What is ours and not the layout's."""
 FOREIGN_GRACE = 600.0
@@ -183,24 +188,67 @@ class DiskStore(LayoutFolder):
             DigestMismatch, SizeMismatch: the chunks are not the blob; nothing was stored.
             CannotWrite: no space, or not allowed.
         """
-        state = blob.digest.hasher()
         with self.writing():
             if self.sound(blob):
                 return
             with incoming(self._own, self.folder, flush=True) as file:
-                size = 0
-                for chunk in chunks:
-                    size += len(chunk)
-                    if size > blob.size:
-                        break
-                    state.update(chunk)
-                    file.write(chunk)
-                if size != blob.size:
-                    raise SizeMismatch(str(blob.digest), expected=blob.size, actual=size)
-                if (actual := Digest.from_hash(state)) != blob.digest:
-                    raise DigestMismatch(str(blob.digest), expected=blob.digest, actual=actual)
-                self._place(file, blob.digest)
-                self._writeback.add(Path(self.path_of(blob.digest)), blob.size)
+                self._fill(file, blob, chunks, blob.digest.hasher(), 0)
+
+    def fetch(self, blob: Descriptor, opened: "Callable[[int], Iterable[bytes]]") -> None:
+        """Store a blob that can be read from any offset; what a killed or cut fetch left of it is not read again.
+
+        Args:
+            blob: what it is.
+            opened: gives its bytes from an offset on.
+
+        Raises:
+            DigestMismatch, SizeMismatch: the bytes are not the blob; nothing was stored.
+            CannotWrite: no space, or not allowed.
+        """
+        with self.writing():
+            if self.sound(blob):
+                return
+            if blob.size < _RESUMED:
+                self.write(blob, opened(0))
+                return
+            try:
+                self._resume(blob, opened)
+            except _Stale:  # what was left was of something else, or torn by a crash
+                self._resume(blob, opened)
+
+    def _resume(self, blob: Descriptor, opened: "Callable[[int], Iterable[bytes]]") -> None:
+        with resumable(self._own, self.folder, partial_name(blob.digest)) as file:
+            state, size = blob.digest.hasher(), 0
+            for chunk in file.written():
+                state.update(chunk)
+                size += len(chunk)
+            if size > blob.size:
+                state, size = blob.digest.hasher(), 0
+                file.empty()
+            try:
+                self._fill(file, blob, opened(size), state, size)
+            except (DigestMismatch, SizeMismatch) as error:
+                if size:
+                    file.empty()
+                    raise _Stale from error
+                raise
+
+    def _fill(
+        self, file: Incoming, blob: Descriptor, chunks: Iterable[bytes], state: "hashlib._Hash", size: int
+    ) -> None:
+        """Write what is missing of a blob behind the bytes that were hashed, and give it its place."""
+        for chunk in chunks:
+            size += len(chunk)
+            if size > blob.size:
+                break
+            state.update(chunk)
+            file.write(chunk)
+        if size != blob.size:
+            raise SizeMismatch(str(blob.digest), expected=blob.size, actual=size)
+        if (actual := Digest.from_hash(state)) != blob.digest:
+            raise DigestMismatch(str(blob.digest), expected=blob.digest, actual=actual)
+        self._place(file, blob.digest)
+        self._writeback.add(Path(self.path_of(blob.digest)), blob.size)
 
     @contextmanager
     def draft(self) -> "Iterator[DiskBlobWriter]":
@@ -357,6 +405,7 @@ class DiskStore(LayoutFolder):
                         with incoming(self._own, self.folder) as file:
                             file.write(document)
                             file.move(self.folder / name, durable=False)
+        clear_stale(self._own)
         self._prepared = True
 
     def _refuse_foreign(self) -> None:
@@ -371,6 +420,10 @@ class DiskStore(LayoutFolder):
                 f"{self.folder}: no OCI layout, and not empty ({', '.join(sorted(there)[:3])})",
                 hint="name a folder that is empty or not there yet",
             )
+
+
+class _Stale(Exception):
+    """What an earlier fetch left was not the blob's beginning."""
 
 
 class DamagedImage(WherryError):

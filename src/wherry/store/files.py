@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from wherry.errors import CannotWrite, InvalidDocument, NotPermitted
+from wherry.errors import CannotWrite, DigestMismatch, InvalidDocument, NotPermitted, SizeMismatch
 
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 """A link is not followed, and a pipe is not waited for."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_RESUME = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -92,17 +93,32 @@ def cannot_write(path: str | Path, error: OSError) -> CannotWrite:
 class Incoming:
     """A file under a name of its own, until `move` gives it the right one in one step."""
 
-    def __init__(self, folder: Path, shown: Path, *, flush: bool = False) -> None:
+    def __init__(self, folder: Path, shown: Path, *, flush: bool = False, name: str = "") -> None:
+        """Open it.
+
+        Args:
+            folder: where it waits.
+            shown: what errors name.
+            flush: have the disk take it while it is written.
+            name: that another process may have begun it under; empty: one of its own.
+
+        Raises:
+            CannotWrite: it can't be made.
+            BlockingIOError: another process writes the file of that name.
+        """
         self._flush = flush
+        self._named = bool(name)
         self._waiting = 0
         """Bytes written since the disk was last asked to take them."""
         self._flushing: threading.Thread | None = None
         self._failed: OSError | None = None
         """Why the disk did not take some of it: the system says so once only."""
-        self._path = folder / f"tmp-{os.getpid()}-{os.urandom(8).hex()}"
+        self._path = folder / (name or f"tmp-{os.getpid()}-{os.urandom(8).hex()}")
         self._shown = shown
         try:
-            self._file = os.open(self._path, _CREATE, 0o666)
+            self._file = _taken(self._path) if name else os.open(self._path, _CREATE, 0o666)
+        except BlockingIOError:
+            raise
         except OSError as error:
             raise cannot_write(shown, error) from error
         self._open = True
@@ -120,6 +136,25 @@ class Incoming:
             self._waiting = 0
             self._flushing = threading.Thread(target=self._flush_now, daemon=True)
             self._flushing.start()
+
+    def written(self) -> Iterator[bytes]:
+        """Yield what was written before this process opened it; writing goes on behind it."""
+        if not self._named:
+            return
+        os.lseek(self._file, 0, os.SEEK_SET)
+        while chunk := os.read(self._file, 1 << 20):
+            yield chunk
+
+    def empty(self) -> None:
+        """Forget what was written."""
+        os.ftruncate(self._file, 0)
+        os.lseek(self._file, 0, os.SEEK_SET)
+
+    def leave(self) -> None:
+        """Let the file lie under its name, for a later process to go on with; an empty one goes."""
+        if self._there and os.fstat(self._file).st_size:
+            self._close()
+            self._there = False
 
     def keep_private(self) -> None:
         """Let only its owner read it."""
@@ -187,6 +222,51 @@ def incoming(folder: Path, shown: Path, *, flush: bool = False) -> Iterator[Inco
         yield file
     finally:
         file.discard()
+
+
+@contextmanager
+def resumable(folder: Path, shown: Path, name: str) -> Iterator[Incoming]:
+    """Open a file that a killed or cut process may have begun; what ends this one early leaves what came.
+
+    Args:
+        folder: where it waits.
+        shown: what errors name.
+        name: of the file; while another process writes it, this one gets a file of its own and begins anew.
+    """
+    try:
+        file = Incoming(folder, shown, flush=True, name=name)
+    except BlockingIOError:
+        with incoming(folder, shown, flush=True) as own:
+            yield own
+        return
+    try:
+        yield file
+    except (CannotWrite, DigestMismatch, SizeMismatch):
+        raise  # what is there is of no use, or too large
+    except BaseException:
+        file.leave()
+        raise
+    finally:
+        file.discard()
+
+
+def _taken(path: Path) -> int:
+    """Open and lock a file, made where it is missing; one that was moved or deleted meanwhile is not it any more."""
+    import fcntl
+
+    while True:
+        file = os.open(path, _RESUME, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            here, there = os.fstat(file), os.lstat(path)
+            if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino) and stat.S_ISREG(here.st_mode):
+                return file
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
 
 
 @contextmanager

@@ -21,9 +21,9 @@ from wherry.oci.layout import BLOBS, INDEX
 from wherry.store.contract import CHUNK, children, walk
 from wherry.store.files import cannot_write, open_regular, read_regular
 from wherry.store.layout import LayoutFolder, media_type_of
+from wherry.store.stale import leftovers
 
 _NAMES = {"sha256": re.compile(r"[a-f0-9]{64}"), "sha512": re.compile(r"[a-f0-9]{128}")}
-_TEMPORARY = "tmp-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +204,8 @@ def _parents_first(blobs: list[Stored], store: LayoutFolder) -> list[Stored]:
 
 
 def _temporary(own: Path) -> Iterator[tuple[Path, int]]:
-    try:
-        with os.scandir(own) as entries:
-            for entry in entries:
-                if entry.name.startswith(_TEMPORARY):
-                    yield Path(entry.path), entry.stat(follow_symlinks=False).st_size
-    except FileNotFoundError:
-        return
+    for path, size, _ in leftovers(own):
+        yield path, size
 
 
 def _delete(path: Path) -> None:

@@ -271,6 +271,66 @@ def subclasses(kind: type[WherryError]) -> Iterator[type[WherryError]]:
         yield from subclasses(child)
 
 
+PECULIAR = re.compile(
+    r"\b(whose|nobody|somebody|whoever|everybody|shall|anew|beside|told|as (it is|they are)|what lies|lies|leads? to|"
+    r"(?<!front-)doors?|ways out|looked at|(is|are) none|mend(s|ed)?|at hand|be had|no such thing|kin|said so|"
+    r"own words|(?<!there )is no (?!longer|more)|here)\b"
+)
+"""Words that a user has to read twice; CONTRIBUTING.md says what to write instead."""
+SHOWN = frozenset({"hint", "help", "short_help", "message", "remedy", "problem"})
+"""Arguments and variables whose text a user sees."""
+
+
+def texts(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the literal texts of an expression with their lines; what is in the braces of an f-string is left out."""
+    match node:
+        case ast.Constant(value=str(text)):
+            yield node.lineno, text
+        case ast.JoinedStr(values=parts):
+            yield node.lineno, "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in parts)
+        case ast.Call(args=arguments):  # such as "; ".join(…)
+            for argument in arguments:
+                yield from texts(argument)
+        case ast.Lambda() | ast.Compare():
+            return
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from texts(child)
+
+
+def shown_texts(path: Path, errors: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """Yield what a module shows to users: arguments of errors, hints, remedies, and help."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=arguments, keywords=keywords):
+                wanted = [one.value for one in keywords if one.arg in SHOWN]
+                for one in [*arguments, *wanted] if name in errors else wanted:
+                    yield from texts(one)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in SHOWN:
+                yield from texts(value)
+            case ast.FunctionDef(decorator_list=decorators) if any(
+                "command(" in ast.unparse(one) for one in decorators
+            ):
+                yield node.lineno, ast.get_docstring(node) or ""
+
+
+@pytest.mark.slow
+def test_users_read_plain_english():
+    """No error, hint, remedy or help has a word of the list."""
+    for module in pkgutil.walk_packages(wherry.__path__, "wherry."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    errors = frozenset(error.__name__ for error in subclasses(WherryError))
+
+    shown = {
+        (f"{path.relative_to(ROOT)}:{line}", text)
+        for path in SOURCE.rglob("*.py")
+        for line, text in shown_texts(path, errors)
+    }
+    assert len(shown) > 700
+    assert sorted((place, found[0], text) for place, text in shown if (found := PECULIAR.search(text))) == []
+
+
 def test_settings_keys_are_documented():
     """docs/reference/wherry-toml.md has a row for every key, and for no other; rows of budgets may name two."""
     from wherry.settings import budgets, wherry_toml

@@ -68,7 +68,7 @@ class Checkout:
         asked = names(template, where)
         if not asked:
             return template
-        reason = self.status.reason if isinstance(self.status, VcsAbsent) else "the commit has no such fact"
+        reason = self.status.reason if isinstance(self.status, VcsAbsent) else "the commit has no such value"
         facts = {}
         if not isinstance(self.status, VcsAbsent) and self.details is not None:
             facts = template_facts(self.status, self.details)
@@ -78,7 +78,7 @@ class Checkout:
     def notices(self) -> tuple[str, ...]:
         """Say why there are no facts, where somebody asked for them."""
         if "status" in self.__dict__ and isinstance(self.status, VcsAbsent):
-            return (f"no VCS facts: {self.status.reason}",)
+            return (f"no revision recorded: {self.status.reason}",)
         return ()
 
     def stop(self) -> None:
@@ -99,7 +99,7 @@ class Released:
     @property
     def status(self) -> Vcs | VcsAbsent:
         """Say that there is no checkout."""
-        return VcsAbsent("a published module is no checkout")
+        return VcsAbsent("a published module has no checkout")
 
     def facts(self) -> VcsFacts:
         """Give what labels say."""
@@ -111,7 +111,7 @@ class Released:
         """Replace `{{.Version}}` and its kin, as a checkout of the release's tag would.
 
         Raises:
-            InvalidUsage: a name is unknown, or the module's proxy does not tell of it.
+            InvalidUsage: a name is unknown, or the module proxy does not report it.
         """
         if self._release is None or not names(template, where):
             return template
@@ -122,7 +122,7 @@ class Released:
             Details(committed, release.version, 0, release.source),
         )
         facts["Version"] = release.version.removeprefix("v")
-        return expand(template, facts, self._environment, where=where, absent="the module's proxy does not tell of it")
+        return expand(template, facts, self._environment, where=where, absent="the module proxy does not report it")
 
     def stop(self) -> None:
         """Do nothing: no process was started."""

@@ -78,7 +78,7 @@ class Digest(str):
         """
         if self.algorithm not in _REGISTERED:
             raise InvalidDigest(
-                f"{self}: {self.algorithm} digests can't be checked here",
+                f"{self}: {self.algorithm} digests are not supported",
                 hint="store the image again with sha256 digests",
             )
         return hashlib.new(self.algorithm)

@@ -71,8 +71,8 @@ class DigestMismatch(WherryError):
 
     def __init__(self, blob: str, *, expected: str, actual: str) -> None:
         super().__init__(
-            f"{blob}: bytes hash to {actual}, the descriptor promises {expected}",
-            hint="the blob was changed or cut short; delete it and fetch it again",
+            f"{blob}: bytes hash to {actual}, expected {expected}",
+            hint="the blob was changed or truncated; delete it and fetch it again",
         )
         self.expected = expected
         self.actual = actual
@@ -85,8 +85,8 @@ class SizeMismatch(WherryError):
 
     def __init__(self, blob: str, *, expected: int, actual: int) -> None:
         super().__init__(
-            f"{blob}: {actual} bytes came, the descriptor promises {expected}",
-            hint="the blob was changed or cut short; delete it and fetch it again",
+            f"{blob}: {actual} bytes received, expected {expected}",
+            hint="the blob was changed or truncated; delete it and fetch it again",
         )
         self.expected = expected
         self.actual = actual

@@ -164,7 +164,7 @@ def _unknown(text: str) -> InvalidUsage:
     names = [*map(str, ALL), *(f"linux/{name}" for name in _LINUX), "linux/arm/v6", "linux/amd64/v3"]
     near = difflib.get_close_matches(text.lower(), names, n=3, cutoff=0.4)
     nearest = ", ".join(dict.fromkeys(near)) or ", ".join(map(str, ALL[:3]))
-    return InvalidUsage(f"{text!r} is not a platform wherry builds for", hint=f"the nearest are {nearest}")
+    return InvalidUsage(f"{text!r} is not a supported platform", hint=f"did you mean {nearest}?")
 
 
 def order(platforms: "list[Platform] | tuple[Platform, ...]") -> tuple[Platform, ...]:

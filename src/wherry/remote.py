@@ -110,7 +110,7 @@ class RemoteBases:
         if self.policy.offline:
             if last is None:
                 raise NotFound(
-                    f"base {reference}: not known here, and --offline asks no registry",
+                    f"base {reference}: not in the local store, and --offline asks no registry",
                     hint=f"build once without --offline, or `wherry pull {reference}`",
                 )
             return last
@@ -119,7 +119,7 @@ class RemoteBases:
         except RegistryError as error:
             if self.policy.pull or last is None:
                 raise
-            self._warn(f"{error.message}; {reference} is taken as it was last seen, {last.digest.short}")
+            self._warn(f"{error.message}; {reference} is used as last seen, {last.digest.short}")
             return last
         if root != last:
             self._results.put_fact(_fact(reference), encode(root).decode())

@@ -154,7 +154,7 @@ def test_a_variant_is_no_other_architecture(made, variant):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"", "empty"), (b"#!/bin/sh\n", "other bytes"), (b"\x7fELF\x02\x01", "e_ident")]
+    ("content", "said"), [(b"", "empty"), (b"#!/bin/sh\n", "not an ELF file"), (b"\x7fELF\x02\x01", "e_ident")]
 )
 def test_what_is_no_executable(tmp_path, content, said):
     """A script, a file of nothing and one that was cut short are findings, not errors."""

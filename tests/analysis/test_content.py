@@ -124,7 +124,7 @@ def test_a_broken_program(store):
     (found,) = content_of(store, image).programs
 
     assert found.binary is None
-    assert "past the file's end" in found.problem
+    assert "exceed the file" in found.problem
 
 
 def test_hard_links_count_once(store):

@@ -127,6 +127,65 @@ def test_cancel(stored, tmp_path):
     assert wherry.copy("web:dev", "oci:layout:web", session=stored).name == "web:latest"
 
 
+READING = {
+    "size": wherry.size,
+    "leaks": wherry.leaks,
+    "diff": lambda name, **given: wherry.diff(name, name, **given),
+    "report": wherry.report,
+    "tree": wherry.tree,
+    "analyze": wherry.analyze,
+    "save": lambda name, **given: wherry.save([name], given["session"].cwd / "saved.tar", **given),
+    "check": wherry.check,
+}
+
+
+class After:
+    """A request to stop that comes at the n-th look at it."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        """Report whether to stop."""
+        self.looks -= 1
+        return self.looks < 0
+
+
+@pytest.mark.parametrize("looks", [0, 1, 3])
+@pytest.mark.parametrize("verb", READING)
+def test_reading_can_be_cancelled(stored, tmp_path, verb, looks):
+    """A function that only reads stops too, at once or while it reads, and leaves no file."""
+    (tmp_path / "go.mod").write_text("module example.com/x\n")
+    (tmp_path / "wherry.toml").write_text('[budgets]\nunpacked = "1MB"\n')
+
+    with pytest.raises(wherry.Cancelled):
+        READING[verb]("api:dev", session=stored, cancel=After(looks))
+
+    assert {path.name for path in tmp_path.iterdir()} <= {"store", "cache", "go.mod", "wherry.toml"}
+
+
+def test_an_open_image_can_be_cancelled(stored):
+    """What is read of it later stops too."""
+    cancel = threading.Event()
+    found = wherry.open_image("api:dev", session=stored, cancel=cancel)
+    image = found.images()[0]
+    cancel.set()
+
+    with pytest.raises(wherry.Cancelled):
+        found.content(image)
+
+
+def test_loading_can_be_cancelled(stored, tmp_path):
+    """Nothing gets a name then."""
+    wherry.save(["api:dev"], tmp_path / "api.tar", session=stored)
+    other = wherry.Session(store=tmp_path / "other", cache=tmp_path / "cache", cwd=tmp_path, environment={})
+
+    with pytest.raises(wherry.Cancelled):
+        wherry.load(tmp_path / "api.tar", session=other, cancel=After(2))
+
+    assert dict(other.store.tags()) == {}
+
+
 def test_cancelling_ends_programs(tmp_path):
     """A program at work is ended, and what it was to do later does not happen."""
     runner = SystemRunner((tmp_path / "began").exists)

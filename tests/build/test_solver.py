@@ -136,7 +136,7 @@ def test_a_result_that_is_gone_is_made_again(engine, world):
     outcomes = engine.run(PLAN)
 
     assert world.done == ["a"]
-    assert outcomes["a"].reasons == ("what it made is no longer there",)
+    assert outcomes["a"].reasons == ("its result was deleted",)
 
 
 def test_an_error_ends_the_plan(engine, world):
@@ -263,7 +263,7 @@ def test_chosen_steps_are_done_again(engine, world):
     outcomes = engine.run(PLAN)
 
     assert world.done == ["c"]
-    assert outcomes["c"].reasons == ("the cache was not asked (--no-cache)",)
+    assert outcomes["c"].reasons == ("the cache was not used (--no-cache)",)
 
 
 def test_an_output_that_is_the_same_ends_a_change(engine, world):
@@ -295,7 +295,7 @@ def test_another_place_is_compared_with_its_own(engine, world):
 
     outcome = engine.run(Plan((take("a", version="2"),), "there"))["a"]
 
-    assert outcome.reasons == ("built here for the first time",)
+    assert outcome.reasons == ("not built before",)
 
 
 def test_a_dockerfiles_step_is_compared_with_its_number(engine, world):
@@ -324,7 +324,7 @@ def test_no_cache_does_everything(engine, world):
     outcomes = engine.run(PLAN)
 
     assert sorted(world.done) == ["a", "b", "c"]
-    assert outcomes["a"].reasons == ("the cache was not asked (--no-cache)",)
+    assert outcomes["a"].reasons == ("the cache was not used (--no-cache)",)
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database at all, but long enough to be looked at" * 50])
@@ -355,5 +355,5 @@ def test_every_field_of_an_action_is_in_its_definition():
 def test_changes_name_what_came_and_went():
     """Field by field."""
     assert list(changes({"a": "1", "b": "2"}, {"b": "3", "c": "4"})) == [
-        "a is gone (was 1)", "b changed: 2 → 3", "c is new: 4",
+        "a was removed (was 1)", "b changed: 2 → 3", "c is new: 4",
     ]  # fmt: skip

@@ -55,18 +55,22 @@ A, B = ("/a.go", InputKind.FILE, b"1"), ("/b.go", InputKind.FILE, b"1")
     [
         (observed(A, B), observed(A, B), ()),
         (observed(A), observed(("/a.go", InputKind.FILE, b"2")), ("/a.go changed",)),
-        (observed(A), observed(A, B), ("/b.go is read now",)),
-        (observed(A, B), observed(B), ("/a.go is no longer read",)),
+        (observed(A), observed(A, B), ("/b.go is a new input",)),
+        (observed(A, B), observed(B), ("/a.go is no longer an input",)),
         (
             observed(("/d", InputKind.FOLDER, b"1")),
             observed(("/d", InputKind.FOLDER, b"2")),
-            ("/d: a file came or went",),
+            ("/d: files were added or removed",),
         ),
-        (observed(("/d", InputKind.TREE, b"1")), observed(("/d", InputKind.TREE, b"2")), ("/d: a file came or went",)),
+        (
+            observed(("/d", InputKind.TREE, b"1")),
+            observed(("/d", InputKind.TREE, b"2")),
+            ("/d: files were added or removed",),
+        ),
         (observed(A, B), observed(B, A), ()),
         (observed(stamped="1"), observed(stamped="2"), ("the commit it records changed: 1 → 2",)),
         (observed(), observed(stamped="2"), ("the commit it records changed: none → 2",)),
-        (observed(B, A), observed(), ("/a.go is no longer read", "/b.go is no longer read")),
+        (observed(B, A), observed(), ("/a.go is no longer an input", "/b.go is no longer an input")),
     ],
 )
 def test_differences(before, after, words):

@@ -31,7 +31,7 @@ def test_files_by_name():
     before = version(files={"b": "1", "a": "1", "old": "1", "": "1"})
     after = version(files={"b": "2", "a": "2", "new": "1", "": "2"})
 
-    assert reasons(COPY, before, after) == (". changed", "a changed", "b changed", "new is new", "old is gone")
+    assert reasons(COPY, before, after) == (". changed", "a changed", "b changed", "new is new", "old was removed")
 
 
 def test_many_files_are_counted():
@@ -70,7 +70,7 @@ def test_steps_are_in_the_order_of_their_numbers():
     [
         ("go 1.21\nrequire a v1.0.0\n", "go 1.21\nrequire a v1.1.0\n", "(line 2: a v1.0.0 → v1.1.0)"),
         ("a v1\n", "a v1\nb v2\n", "(line 2: b v2 is new)"),
-        ("a v1\nb v2\n", "b v2\n", "(line 1: a v1 is gone)"),
+        ("a v1\nb v2\n", "b v2\n", "(line 1: a v1 was removed)"),
         ("one\n", "two\n", "(line 1: one → two)"),
         ("x " + "a" * 90, "x " + "b" * 90, f"(line 1: x {'a' * 80}… → {'b' * 80}…)"),
     ],

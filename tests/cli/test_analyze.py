@@ -268,7 +268,7 @@ def test_a_layer_that_is_not_what_the_config_says(wherry):
 
     wherry("analyze", "lying:dev", code=65)
 
-    assert "the descriptor promises" in wherry.err
+    assert ", expected " in wherry.err
 
 
 def test_a_cache_that_is_damaged_or_cannot_be_written(wherry):

@@ -177,7 +177,7 @@ def test_an_image_that_is_not_there(wherry):
     assert wherry("inspect", "helo:dev") == 66
     assert "hello:dev" in wherry.err
     assert wherry("inspect", "./helo.tar") == 66
-    assert "./helo.tar: not there" in wherry.err
+    assert "./helo.tar: not found" in wherry.err
 
 
 def test_an_image_of_others(wherry):

@@ -90,7 +90,7 @@ def test_a_named_context_is_a_base(shell):
 
     (line, doubt, _) = shell("lint")
     assert "UndefinedVar" in line
-    assert "not at hand" in doubt
+    assert "not available" in doubt
     assert len(shell("lint", "--build-context", "base=.", code=1)) == 2
 
 

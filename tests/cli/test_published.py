@@ -170,11 +170,11 @@ def test_offline(machine):
         ("example.com/tool/cmd/tool@v1.2.9", 66, "v1.2.0"),
         ("example.com/tool/pkg@v1.2.0", 66, "package pkg, not main"),
         ("example.com/lib@v1.1.0", 66, "programs, not libraries"),
-        ("example.com/nowhere/tool@v1.0.0", 66, "no module was found"),
+        ("example.com/nowhere/tool@v1.0.0", 66, "no module contains it"),
         ("tool@v1.0.0", 66, "./PATH"),
-        ("example.com/tool/...@v1.0.0", 64, "one package"),
-        ("example.com/tool@", 64, "is no version"),
-        ("example.com/tool@upgrade", 64, "is no version"),
+        ("example.com/tool/...@v1.0.0", 64, "is not a package path"),
+        ("example.com/tool@", 64, "invalid version"),
+        ("example.com/tool@upgrade", 64, "invalid version"),
         ("ftp://example.com/tool", 64, "PACKAGE@VERSION"),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_go_mod_that_is_not_whole(machine):
     publish(machine, "\ngo 1.21\n", main=USER.format())
     for _ in range(2):
         assert machine("build", "example.com/odd@v1.0.0") == 65
-        assert "go.mod does not name every module" in machine.err
+        assert "go.mod does not list every module" in machine.err
 
 
 def test_a_newer_go(machine):
@@ -285,7 +285,7 @@ def test_a_service_and_templates(machine):
         '[services.odd]\npackage = "example.com/odd@v1.0.0"\nldflags = "-X main.version={{.FullCommit}}"\n'
     )
     assert machine("build") == 64
-    assert "the module's proxy does not tell" in machine.err
+    assert "the module proxy does not report" in machine.err
 
 
 def test_gc_takes_what_is_not_used(machine):

@@ -165,7 +165,7 @@ def test_sees_what_the_image_says(person, run):
     assert (seen["Folder"], seen["Args"], seen["Hostname"]) == ("/work", ["probe", "facts"], socket.gethostname())
     assert (seen["PID"], seen["Processes"]) == (2, ["1", "2"])
     tunnels = Path("/dev/net/tun").exists() and Path("/dev/net/tun").stat().st_mode & 0o006 == 0o006
-    assert ("network: this machine's" in done.stderr) == (person.uid != 0 and not tunnels)
+    assert ("network: host" in done.stderr) == (person.uid != 0 and not tunnels)
 
 
 def test_has_no_privileges(person, run):

@@ -303,7 +303,7 @@ class TestBases:
         registry.process.wait()
 
         assert based(*build) == first
-        assert "as it was last seen" in based.err
+        assert "as last seen" in based.err
         assert based(*build, "--offline") == first
         based(*build, "--pull", code=69)
 

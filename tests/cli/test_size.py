@@ -127,7 +127,7 @@ def test_what_the_source_tells(wherry):
     assert lines[0].startswith("without strconv: ")
 
     wherry("size", "hello", "--why", "strconf", "--source", "src", code=66)
-    assert "the nearest is strconv" in wherry.err
+    assert "did you mean strconv" in wherry.err
 
     wherry("size", "hello", "--why", "os", code=64)
     assert "--source DIR" in wherry.err

@@ -196,7 +196,7 @@ def test_verify_store(wherry: Wherry, store: DiskStore):
     told = wherry("verify-store")
     assert told.code == 1
     assert str(path) in told.lines[0]
-    assert told.lines[1] == "  api:dev needs it"
+    assert told.lines[1] == "  needed by api:dev"
     found = json.loads(wherry("verify-store", "--json").out)
     assert [(finding["rule"], finding["severity"]) for finding in found] == [("wrong-digest", "error")]
 

@@ -115,8 +115,8 @@ def test_a_disk_that_fills_up(persons):
         again = person.run(*words)
 
     assert done.returncode == 74
-    assert "less than 256 MB are free" in done.stderr
-    assert "hint: free some space" in done.stderr
+    assert "less than 256 MB free" in done.stderr
+    assert "hint: free disk space" in done.stderr
     assert used == 0
     assert again.returncode == 0, again.stderr
     assert "RUN echo kept > /kept  cached" in again.stderr

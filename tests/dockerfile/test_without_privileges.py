@@ -166,7 +166,7 @@ def test_refuses_rather_than_pretends(person, tmp_path):
         _, said = process.communicate(timeout=60)
 
     assert process.returncode != 0
-    assert "no sandbox can be made" in said, said
+    assert "cannot create a sandbox" in said, said
     assert "hint:" in said
     assert "| 33" not in said
 

@@ -116,11 +116,11 @@ def test_cut_and_changed(system, arch):
 
 def test_what_is_something_else():
     """The message says what is read, and what to do."""
-    with pytest.raises(InvalidDocument, match="universal file"):
+    with pytest.raises(InvalidDocument, match="universal binary"):
         sections_of(memoryview(b"\xca\xfe\xba\xbe" + bytes(64)), "fat")
-    with pytest.raises(InvalidDocument, match="program of DOS"):
+    with pytest.raises(InvalidDocument, match="a DOS program"):
         sections_of(memoryview(b"MZ" + bytes(0x3A) + struct.pack("<I", 0x40) + bytes(64)), "dos")
-    with pytest.raises(InvalidDocument, match="other bytes"):
+    with pytest.raises(InvalidDocument, match="not a"):
         sections_of(memoryview(b"#!/bin/sh\n"), "script")
 
 

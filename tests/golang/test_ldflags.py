@@ -28,7 +28,7 @@ def test_split(text, words):
 @pytest.mark.parametrize("text", ["'a", 'x "'])
 def test_open_quotes(text):
     """A quote that is not closed is an error to split, and no values to a reader."""
-    with pytest.raises(ValueError, match="not closed"):
+    with pytest.raises(ValueError, match="unclosed"):
         split(text)
     assert x_values(text) == []
     assert without_values(text, ()) == ("", ())

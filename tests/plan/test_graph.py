@@ -238,5 +238,5 @@ class TestPlan:
 
     def test_refuses_a_name_twice(self):
         """One of the two results would be lost."""
-        with pytest.raises(ValueError, match="twice"):
+        with pytest.raises(ValueError, match="duplicated"):
             Plan((Step("a", MkdirOp("/a", "")), Step("a", MkdirOp("/b", ""))), "here")

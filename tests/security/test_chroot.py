@@ -48,7 +48,7 @@ def test_leaving_by_another_chroot(root, mounts, user):
     assert "| tried" in done.stderr
     assert "escaped" not in done.stderr
     assert user != "root" or "| chroot: operation not permitted" in done.stderr
-    assert "keeps files apart, but not processes" in done.stderr
+    assert "isolates files, but not processes" in done.stderr
 
 
 def test_capabilities(root):

@@ -146,7 +146,7 @@ def test_a_dockerfile_prints_no_file_of_the_host(tmp_path, server):
     wherry("build", "-f", "Dockerfile", ".", code=64)
 
     assert "root:" not in wherry.err
-    assert "is no name of a branch" in wherry.err
+    assert "is not a branch" in wherry.err
 
 
 def test_the_users_credentials_are_not_used(tmp_path, server, home):

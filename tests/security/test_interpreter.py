@@ -172,7 +172,7 @@ def test_in_a_chroot(victim):
 
     held_out(victim, before, done.stderr)
     assert "| grabbed" in done.stderr
-    assert "/proc/self/exe: no such program" in done.stderr
+    assert "/proc/self/exe: program not found" in done.stderr
 
 
 def test_an_emulated_step_takes_hold_of_the_emulator(victim):
@@ -230,7 +230,7 @@ def test_a_working_directory_that_is_a_descriptor(victim, number):
     said = [line.partition("| ")[2] for line in done.stderr.splitlines() if "0 | " in line or "1 | " in line]
     assert not [line for line in said if victim.person.name in line or "programs" in line], done.stderr
     assert done.returncode != 0
-    assert "open file of a process" in done.stderr or "no such file" in done.stderr.lower(), done.stderr
+    assert "process's open file" in done.stderr or "no such file" in done.stderr.lower(), done.stderr
 
 
 def test_what_is_open_inside(victim):

@@ -62,7 +62,7 @@ def test_what_is_written_is_read(text, output):
         ("type=oci,tar=false", "dest"),
         ("type=oci,tar=false,dest=-", "stdout"),
         ("type=local,dest=-", "stdout"),
-        ("type=oci,tar=perhaps", "true nor false"),
+        ("type=oci,tar=perhaps", "true or false"),
         ("type=oci,compression=xz", "gzip"),
         ("type=oci,compression-level=high", "number"),
         ("type=oci,oci-mediatypes=false", "stored"),

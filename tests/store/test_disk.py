@@ -394,7 +394,7 @@ def test_verify_finds_every_kind_of_damage(store: DiskStore, tmp_path: Path):
         ("no-file", str(paths[3])),
     }
     evidence = next(finding.evidence for finding in store.verify() if finding.place == str(paths[0]))
-    assert evidence == ("rotten:1 needs it",)
+    assert evidence == ("needed by rotten:1",)
 
 
 def test_verify_finds_broken_documents(store: DiskStore):

@@ -53,7 +53,7 @@ def test_damage_is_found_named_and_healed(store: DiskStore, part: int):
     assert not store.has(blob)
     assert len(said) == 1
     assert blob.digest.short in said[0]
-    assert said[0].endswith("belongs to api:v1, api:v2")
+    assert said[0].endswith("used by api:v1, api:v2")
     assert put_image(store) == store.resolve("api:v1")
     assert store.sound_image(store.resolve("api:v1"))
 

@@ -110,7 +110,7 @@ def dive_rules(session: Session, file: str | None) -> DiveRules:
     if text is None:
         if file is None:
             return DiveRules()
-        raise NotFound(f"{file}: not there", hint=f"name a file such as {FILE}, with a table rules")
+        raise NotFound(f"{file}: not found", hint=f"name a file such as {FILE}, with a table rules")
     return parse_dive_ci(text.decode(errors="replace"), file or FILE)
 
 

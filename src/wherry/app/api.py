@@ -1,12 +1,12 @@
-"""The Python API: what `import wherry` offers. One verb a use case, with a session that can be left out.
+"""The Python API: `import wherry`. One function for each use case; the session is optional.
 
-A verb prints nothing, reads no environment and keeps nothing between calls but what is on the disk. Verbs may be
-called from several threads, with one session or with many.
+A function prints nothing, reads no environment variables and keeps no state except on disk. Functions may be called
+from several threads, with one session or with many.
 
 - `session`: where the store, the cache and the credentials are; None: `Session.of_user()`.
 - `progress`: called with an `Event` for each thing that happens, from any thread.
-- `cancel`: has `is_set()`, as `threading.Event` does; once it is set, programs are ended, the verb raises `Cancelled`,
-  and nothing is left half done.
+- `cancel`: has `is_set()`, as `threading.Event` does. Once it is set, programs are ended, reading stops, the function
+  raises `Cancelled`, and nothing is left half done. The analysis of one program is finished first.
 
 Every error is a `WherryError`, with `message`, `hint` and the command line's `exit_code`.
 """
@@ -41,21 +41,21 @@ Hears = Callable[[Event], None]
 
 
 class Cancel(Protocol):
-    """What says that a verb is to stop; `threading.Event` is one."""
+    """A request to stop; `threading.Event` is one."""
 
     def is_set(self) -> bool:
-        """Tell whether it is to stop."""
+        """Report whether to stop."""
 
 
 @dataclass(frozen=True)
 class Logins:
-    """Names and passwords by registry, given by the caller; no file and no helper program is asked."""
+    """User names and passwords by registry, given by the caller; no file and no helper program is used."""
 
     by_registry: Mapping[str, tuple[str, str]] = field(repr=False)
     """Such as `{"localhost:5000": ("me", "secret")}`."""
 
     def credential(self, registry: str, repository: str) -> "Credential | None":  # noqa: ARG002 - the Protocol's signature
-        """Give what to say to a registry; None to go without."""
+        """Give the credentials for a registry; None for anonymous access."""
         from wherry.settings.docker_config import Credential
 
         given = self.by_registry.get(registry)
@@ -69,21 +69,21 @@ def build(
     progress: Hears | None = None,
     cancel: Cancel | None = None,
 ) -> "BuildResult":
-    """Build images of a Go module or a Dockerfile into the local store, check their budgets, and deliver them.
+    """Build images of a Go module or a Dockerfile into the local store, check budgets, and deliver the images.
 
     Args:
-        wanted: what; everything it does not say is read from wherry.toml, or has a default.
+        wanted: the build; an option that is None comes from wherry.toml, or has a default.
         session: see above.
         progress: see above.
         cancel: see above.
 
     Returns:
-        Names and digests of the images, sizes in bytes, and what was done in each step.
+        Names and digests of the images, sizes in bytes, and the steps with their results.
 
     Raises:
-        InvalidUsage, InvalidSettings, NotFound: with what to write instead.
-        OverBudget: an image is over its budget; everything is stored, and nothing was delivered.
-        WherryError: what else stopped it.
+        InvalidUsage, InvalidSettings, NotFound: the build cannot start; the hint says what to change.
+        OverBudget: an image exceeds a budget; it is in the local store, but was not delivered.
+        WherryError: any other failure.
     """
     from wherry.app.build.build import build as carried_out
 
@@ -98,20 +98,20 @@ def push(
     progress: Hears | None = None,
     cancel: Cancel | None = None,
 ) -> "tuple[NamedImage, ...]":
-    """Push an image of the local store, a layout or an archive to registries; what is there is not sent again.
+    """Push an image from the local store, a layout or an archive to registries; existing blobs are not sent again.
 
     Args:
         image: its name, digest or path.
-        names: where to; none: its own name.
-        platforms: the only ones to push, such as `linux/arm64`; empty: all.
+        names: destinations; none: the image's own name.
+        platforms: the platforms to push, such as `linux/arm64`; empty: all.
         session: see above.
         progress: see above.
         cancel: see above.
 
     Raises:
         InvalidUsage: a name has no registry; nothing was pushed.
-        NotFound: there is no such image, or it does not have these platforms.
-        AccessDenied, RegistryError: a registry refused one; images before it are there.
+        NotFound: the image does not exist, or does not have these platforms.
+        AccessDenied, RegistryError: a registry refused a push; earlier pushes are complete.
     """
     from wherry.app.transfer import push as carried_out
 
@@ -128,19 +128,19 @@ def pull(
     progress: Hears | None = None,
     cancel: Cancel | None = None,
 ) -> "NamedImage":
-    """Pull an image of a registry into the local store; a download that was cut is resumed.
+    """Pull an image from a registry into the local store; an interrupted download is resumed.
 
     Args:
-        name: such as `debian:12` or `localhost:5000/api@sha256:…`.
-        tag: its name in the local store; empty: the same.
-        platforms: the only ones to pull; empty: all.
+        name: the image, such as `debian:12` or `localhost:5000/api@sha256:…`.
+        tag: name in the local store; empty: the same name.
+        platforms: the platforms to pull; empty: all.
         session: see above.
         progress: see above.
         cancel: see above.
 
     Raises:
-        InvalidReference: the name is none.
-        NotFound, AccessDenied, RegistryError: the registry does not have it, not for this user, or fails.
+        InvalidReference: the name is invalid.
+        NotFound, AccessDenied, RegistryError: the image does not exist, access is denied, or the registry fails.
     """
     from wherry.app.transfer import pull as carried_out
 
@@ -163,14 +163,14 @@ def copy(  # noqa: PLR0913 - each is named
     Args:
         source: a name (`localhost:5000/api:dev`, `store:api:dev`), a layout (`oci:DIR:NAME`, `./DIR`) or an archive.
         target: the same.
-        platforms: the only ones to copy; empty: all.
-        encoding: compresses the layers again, which changes the digest; None: they stay as they are.
+        platforms: the platforms to copy; empty: all.
+        encoding: compress the layers again, which changes the digest; None: leave them unchanged.
         session: see above.
         progress: see above.
         cancel: see above.
 
     Raises:
-        WherryError: what stopped it; no name resolves to half an image.
+        WherryError: the copy failed; no name points to an incomplete image.
     """
     from wherry.app.transfer import copy as carried_out
 
@@ -185,111 +185,126 @@ def save(
     form: "Form" = "oci",
     platform: str = "",
     session: Session | None = None,
+    cancel: Cancel | None = None,
 ) -> "tuple[NamedImage, ...]":
-    """Write images of the local store to an archive, a stream, or a layout folder that is there.
+    """Write images from the local store to an archive, a stream, or an existing layout directory.
 
     Args:
-        images: names or digests of the store.
-        to: a folder gets a layout, another path an archive, a stream an archive.
-        form: `oci`, or `docker` for what any `docker load` takes, of one platform.
-        platform: of images with several, the one to save; empty: all.
+        images: names or digests in the store.
+        to: a directory gets a layout, any other path or a stream gets an archive.
+        form: `oci`, or `docker` for any `docker load`, with one platform.
+        platform: the platform to save of a multi-platform image; empty: all.
         session: see above.
+        cancel: see above.
 
     Raises:
-        NotFound: an image is not there; nothing was written.
-        InvalidUsage: what does not fit into the form.
+        NotFound: an image does not exist; nothing was written.
+        InvalidUsage: the images do not fit into the form.
     """
     from wherry.app.transfer import save as carried_out
 
-    return carried_out(session or Session.of_user(), images, to, form=form, platform=platform)
+    return carried_out(_session(session, None, cancel), images, to, form=form, platform=platform)
 
 
-def load(path: Path, *, name: str = "", session: Session | None = None) -> "Loaded":
-    """Bring the images of an archive or a layout folder into the local store.
+def load(path: Path, *, name: str = "", session: Session | None = None, cancel: Cancel | None = None) -> "Loaded":
+    """Load the images of an archive or a layout directory into the local store.
 
     Args:
-        path: a layout folder, an OCI archive, or what `docker save` writes; gzip and zstd are read too.
-        name: of the one image in it; empty: what the archive says.
+        path: a layout directory, an OCI archive, or output of `docker save`; gzip and zstd are decompressed.
+        name: name for the only image in it; empty: the name in the archive.
         session: see above.
+        cancel: see above.
 
     Raises:
-        NotFound, InvalidDocument, InvalidUsage: it is not there, is no archive, or does not have one image to name.
+        NotFound, InvalidDocument, InvalidUsage: the path does not exist, is not an archive, or `name` is given for
+            several images.
     """
     from wherry.app.transfer import load as carried_out
 
-    return carried_out(session or Session.of_user(), path, name=name)
+    return carried_out(_session(session, None, cancel), path, name=name)
 
 
-def tags(repository: str, *, digests: bool = False, session: Session | None = None) -> dict[str, str]:
+def tags(
+    repository: str, *, digests: bool = False, session: Session | None = None, cancel: Cancel | None = None
+) -> dict[str, str]:
     """List the tags of a repository.
 
     Args:
         repository: such as `localhost:5000/api`.
-        digests: whether each tag is resolved, which takes a request a tag; else digests are empty.
+        digests: resolve each tag to its digest, with one request for each; else digests are empty.
         session: see above.
+        cancel: see above.
 
     Raises:
-        NotFound, AccessDenied, RegistryError: as the registry answers.
+        NotFound, AccessDenied, RegistryError: the registry's answer.
     """
     from wherry.app.transfer import tags as carried_out
 
-    return carried_out(session or Session.of_user(), repository, digests=digests)
+    return carried_out(_session(session, None, cancel), repository, digests=digests)
 
 
-def open_image(name: str, *, session: Session | None = None) -> "OpenImage":
-    """Find an image: of the local store, a layout folder, an archive or a registry.
+def open_image(name: str, *, session: Session | None = None, cancel: Cancel | None = None) -> "OpenImage":
+    """Open an image in the local store, a layout directory, an archive or a registry.
 
     Args:
         name: a name or digest, a path, or a reference.
         session: see above.
+        cancel: see above; it also stops later reads of the image.
 
     Returns:
-        Its documents, its platforms and what its layers hold; each is read when it is asked for.
+        Documents, platforms and layer contents; each is read on demand.
 
     Raises:
-        NotFound, RegistryError, InvalidReference: there is none.
+        NotFound, RegistryError, InvalidReference: the image cannot be found.
     """
     from wherry.app.images import open_image as carried_out
 
-    return carried_out(session or Session.of_user(), name)
+    return carried_out(_session(session, None, cancel), name)
 
 
-def tree(name: str, *, session: Session | None = None) -> "TreeNode":
-    """Read the tree of an image's index, manifests, configs, layers and attachments; no layer is read.
+def tree(name: str, *, session: Session | None = None, cancel: Cancel | None = None) -> "TreeNode":
+    """Read the tree of an image's index, manifests, configs, layers and attachments, without reading layers.
 
     Args:
-        name: an image, as `open_image` takes it.
+        name: an image, as for `open_image`.
         session: see above.
+        cancel: see above.
 
     Raises:
-        NotFound, RegistryError, InvalidReference: there is no such image.
+        NotFound, RegistryError, InvalidReference: the image cannot be found.
     """
     from wherry.app.tree import tree as carried_out
 
-    return carried_out(session or Session.of_user(), name)
+    return carried_out(_session(session, None, cancel), name)
 
 
 def analyze(
-    name: str, *, platform: str | None = None, base: str | None = None, session: Session | None = None
+    name: str,
+    *,
+    platform: str | None = None,
+    base: str | None = None,
+    session: Session | None = None,
+    cancel: Cancel | None = None,
 ) -> "AnalyzeDocument":
-    """Find what each layer of an image adds, and which bytes are shipped in vain; dive's figures come with it.
+    """Measure what each layer of an image adds and which bytes are wasted, with dive's figures.
 
     Args:
-        name: an image, as `open_image` takes it; one in a registry is read there and not stored.
-        platform: of an image with several, the only one; None: all.
-        base: an image that it is built on, to tell its layers from those above; None: as far as the image tells.
-        session: see above; its cache keeps what is known of each layer, so that it is read once.
+        name: an image, as for `open_image`; one in a registry is read there and not stored.
+        platform: the platform to analyze of a multi-platform image; None: all.
+        base: the image it is built on, to separate its layers; None: as far as the image records it.
+        session: see above; its cache keeps the result for each layer, so that each is read once.
+        cancel: see above.
 
     Returns:
         Sizes in bytes; `docs/reference/analyze.md` describes the document.
 
     Raises:
-        NotFound, RegistryError, InvalidReference: there is no such image.
-        WherryError: a layer is not what the image says.
+        NotFound, RegistryError, InvalidReference: the image cannot be found.
+        WherryError: a layer does not match the image's documents.
     """
     from wherry.app.analyze import analyze as carried_out
 
-    return carried_out(session or Session.of_user(), name, platform=platform, base=base)
+    return carried_out(_session(session, None, cancel), name, platform=platform, base=base)
 
 
 def size(  # noqa: PLR0913 - each is named
@@ -301,29 +316,32 @@ def size(  # noqa: PLR0913 - each is named
     source: str | None = None,
     routes_to: str = "",
     session: Session | None = None,
+    cancel: Cancel | None = None,
 ) -> "SizeDocument":
     """Measure a program or an image; attribute every byte of its Go programs to modules, packages and functions.
 
     Args:
         name: a file, or an image.
-        platform: of an image with several, the only one to measure; None: all.
+        platform: the platform to measure of a multi-platform image; None: all.
         sections: read section tables only, which takes milliseconds.
-        functions: whether functions are wanted.
-        source: the module's source, which tells what imports what; None: the session's folder, if it is that module.
-        routes_to: a module or package; every import path to it is listed.
+        functions: include functions.
+        source: directory of the module's source, used to read imports; None: the session's directory, if it is that
+            module.
+        routes_to: a module or package; list every import path to it.
         session: see above.
+        cancel: see above.
 
     Returns:
         Sizes in bytes; `docs/reference/size.md` describes the document.
 
     Raises:
-        NotFound: there is no such thing, or no program in it.
-        InvalidUsage: the source is needed and is not there.
+        NotFound: the file or image does not exist, or contains no program.
+        InvalidUsage: the source is needed and was not found.
     """
     from wherry.app.sizes import size as carried_out
 
     return carried_out(
-        session or Session.of_user(),
+        _session(session, None, cancel),
         name,
         platform=platform,
         sections=sections,
@@ -333,66 +351,83 @@ def size(  # noqa: PLR0913 - each is named
     )
 
 
-def diff(before: str, after: str, *, platform: str | None = None, session: Session | None = None) -> "DiffDocument":
+def diff(
+    before: str,
+    after: str,
+    *,
+    platform: str | None = None,
+    session: Session | None = None,
+    cancel: Cancel | None = None,
+) -> "DiffDocument":
     """Compare two programs or images: images by platform, programs by module, package and function.
 
     Args:
         before: a program's file, or an image.
         after: the same.
-        platform: of images with several, the only one to compare; None: all that both have.
+        platform: the platform to compare of multi-platform images; None: all that both have.
         session: see above.
+        cancel: see above.
 
     Returns:
         Sizes in bytes; `docs/reference/diff.md` describes the document.
 
     Raises:
-        NotFound: one is not there, or they have no platform in common.
+        NotFound: one does not exist, or they have no platform in common.
     """
     from wherry.app.compare import diff as carried_out
 
-    return carried_out(session or Session.of_user(), before, after, platform=platform)
+    return carried_out(_session(session, None, cancel), before, after, platform=platform)
 
 
 def leaks(
-    name: str, *, platform: str | None = None, find: Sequence[str] = (), session: Session | None = None
+    name: str,
+    *,
+    platform: str | None = None,
+    find: Sequence[str] = (),
+    session: Session | None = None,
+    cancel: Cancel | None = None,
 ) -> "tuple[ProgramLeaks, ...]":
-    """Find what the programs of a file or an image reveal of the machine that built them.
+    """Find what the programs of a file or an image reveal about the machine that built them.
 
     Args:
         name: a program's file, or an image.
-        platform: of an image with several, the only one; None: all.
-        find: further texts to look for, of 4 letters at least, such as a host's name.
+        platform: the platform to check of a multi-platform image; None: all.
+        find: more texts to search for, of at least 4 characters, such as a host name.
         session: see above.
+        cancel: see above.
 
     Returns:
-        One value for each program, with findings; secrets are never in it whole.
+        One value for each program, with findings; they never contain a whole secret.
 
     Raises:
-        NotFound: there is no such thing, or no program in it.
+        NotFound: the file or image does not exist, or contains no program.
     """
     from wherry.app.leaks import leaks as carried_out
 
-    return carried_out(session or Session.of_user(), name, platform=platform, find=find)
+    return carried_out(_session(session, None, cancel), name, platform=platform, find=find)
 
 
-def check(*names: str, against: str | None = None, session: Session | None = None) -> "Checked":
-    """Hold services or images to the budgets of the wherry.toml in the session's folder or above.
+def check(
+    *names: str, against: str | None = None, session: Session | None = None, cancel: Cancel | None = None
+) -> "Checked":
+    """Check services or images against the budgets of the wherry.toml in the session's directory or its parents.
 
     Args:
         names: services or images; none: every service.
-        against: an image or a figures file that growth is counted from, in place of what wherry.toml says.
+        against: the baseline for growth, an image or a figures file; None: the one in wherry.toml.
         session: see above.
+        cancel: see above.
 
     Returns:
-        Each budget with what was measured, in bytes.
+        Each budget with the measured value, in bytes.
 
     Raises:
-        NotFound: there is no wherry.toml, no such service or image.
-        CannotTell, InvalidUsage: a budget can't be judged.
+        NotFound: there is no wherry.toml, or no such service or image.
+        CannotTell, InvalidUsage: a budget cannot be checked.
     """
     from wherry.app.check import check as carried_out
 
-    return carried_out(session or Session.of_user(), names, against=against)
+    return carried_out(_session(session, None, cancel), names, against=against)
 
 
 def _platforms(texts: Sequence[str]) -> tuple[Platform, ...]:

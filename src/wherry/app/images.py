@@ -87,7 +87,7 @@ def open_image(session: Session, name: str) -> OpenImage:
         NotFound, RegistryError, InvalidReference: there is none.
     """
     at = find(session, name)
-    return OpenImage(at.name, at.source, at.root)
+    return OpenImage(at.name, session.cancellable(at.source), at.root)
 
 
 def recipe_of(image: Image) -> Mapping[str, object]:

@@ -50,9 +50,9 @@ def leaks(
     told = [ProgramLeaks(one, found) for one, found in documents_of(session, name, platform)]
     try:
         with subjects(session, name, platform=platform, hashed=hashed) as programs:
-            told += [
-                ProgramLeaks(one, leaks_of(map_file(one.file, one.name), one.name, tuple(find))) for one in programs
-            ]
+            for one in programs:
+                session.checkpoint()
+                told.append(ProgramLeaks(one, leaks_of(map_file(one.file, one.name), one.name, tuple(find))))
     except NoProgram:
         if not told:
             raise

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from wherry.app.progress import Progress, Silent
+from wherry.errors import Cancelled
 
 if TYPE_CHECKING:
     from wherry.host.process import Runner
     from wherry.oci.descriptor import Descriptor
     from wherry.registry.keyring import Keyring
     from wherry.registry.open import Registries
+    from wherry.store.contract import BlobSource
     from wherry.store.disk import DiskStore
 
 PATIENCE = 120.0
@@ -57,7 +59,7 @@ class Session:
             insecure: registries that may speak plain HTTP, or show certificates that are not trusted.
             progress: where steps are reported; None: nowhere.
             clock: seconds since the epoch, UTC.
-            cancelled: asked while programs run; True ends them. None: nothing ends them.
+            cancelled: whether to stop; asked while programs run and data is read. None: nothing stops a use case.
             unpack_limit: most bytes of files that one command unpacks into the cache.
             min_free: bytes that a step of a build must leave free on the disk of the cache.
             patience: most seconds that one request waits because a registry asks to come back later.
@@ -137,6 +139,23 @@ class Session:
         from wherry.host.process import SystemRunner
 
         return SystemRunner(self.cancelled)
+
+    def checkpoint(self) -> None:
+        """Stop if the caller cancelled; long use cases call it between their parts.
+
+        Raises:
+            Cancelled: the caller did.
+        """
+        if self.cancelled is not None and self.cancelled():
+            raise Cancelled
+
+    def cancellable(self, source: "BlobSource") -> "BlobSource":
+        """Give a source that stops between chunks once the caller cancels; the same one if that cannot be."""
+        if self.cancelled is None:
+            return source
+        from wherry.app.cancel import CancellableSource
+
+        return CancellableSource(source, self.checkpoint)
 
     def note(self, line: str) -> None:
         """Report a line that belongs to no step."""

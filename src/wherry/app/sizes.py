@@ -111,18 +111,19 @@ def _measured(
 
     with subjects(session, name, platform=platform, hashed=not sections) as found:
         naming = None if sections else OwnerFinder.of(session, name, platform, source)
-        binaries = tuple(_binary(subject, naming, origin=origin) for subject in found)
+        binaries = tuple(_binary(session, subject, naming, origin=origin) for subject in found)
         image = any(subject.image for subject in found)
     layers = _layers(session, name, platform) if image and not sections else ()
     return SizeDocument(name=name, binaries=binaries, layers=layers)
 
 
-def _binary(subject: "Subject", naming: "OwnerFinder | None", *, origin: bool) -> BinarySize:
+def _binary(session: Session, subject: "Subject", naming: "OwnerFinder | None", *, origin: bool) -> BinarySize:
     """Measure a program; without what finds names only its sections."""
     from wherry.analysis.mapped import map_file
     from wherry.analysis.sizing import MeasuredBinary, NamedBy, size_of, size_of_foreign
     from wherry.elf.reader import MAGIC, Elf
 
+    session.checkpoint()
     measured = MeasuredBinary(
         name=subject.name,
         digest=str(subject.digest or ""),
@@ -181,6 +182,7 @@ def _digest_of(session: Session, path: Path) -> str:
     with path.open("rb") as file:
         while chunk := file.read(_BLOCK):
             digest.update(chunk)
+            session.checkpoint()
     name = f"sha256-{digest.hexdigest()}"
     # A file that is being written may change within the clock's resolution: its hash is not kept.
     if session.clock() - status.st_mtime > _SETTLED:
@@ -320,5 +322,5 @@ def not_in(binary: BinarySize, name: str) -> NotFound:
     near = difflib.get_close_matches(name, names, n=1)
     return NotFound(
         f"{binary.name}: {name} is not in the binary",
-        hint=f"the nearest is {near[0]}" if near else "`wherry size` lists modules and packages",
+        hint=f"did you mean {near[0]}?" if near else "`wherry size` lists modules and packages",
     )

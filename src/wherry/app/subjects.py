@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -103,7 +104,8 @@ def images_named(session: Session, name: str, platform: str | None) -> "tuple[Lo
     from wherry.app.places import find
     from wherry.store.images import images_of
 
-    located = find(session, name)
+    at = find(session, name)
+    located = replace(at, source=session.cancellable(at.source))
     images = images_of(located.source, located.root)
     chosen = tuple(image for image in images if platform in {None, str(image.platform)})
     if not chosen:

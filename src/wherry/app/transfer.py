@@ -280,19 +280,21 @@ def save(
     from wherry.store.catalog import bring
     from wherry.store.files import replacing
 
+    source = session.cancellable(session.store)
     with session.store.reading():
         roots = dict(_roots(session, images, platform))
         for name, root in roots.items():
+            session.checkpoint()
             session.store.require_sound(root, name)
         if isinstance(to, Path) and (layout or to.is_dir()):
-            bring(DiskStore(to), session.store, _for_layout(roots, form))
+            bring(DiskStore(to), source, _for_layout(roots, form))
         else:
             write = write_oci_archive if form == "oci" else write_docker_archive
             if isinstance(to, Path):
                 with replacing(to) as out:
-                    write(out, session.store, roots)
+                    write(out, source, roots)
             else:
-                write(to, session.store, roots)
+                write(to, source, roots)
     return tuple(NamedImage(name, root) for name, root in roots.items())
 
 
@@ -319,7 +321,7 @@ def load(session: Session, path: Path, *, shown: str = "", origin: str | None = 
         for given, root in roots.items()
         if not name and given not in chosen
     }
-    moved = bring(session.store, source, chosen)
+    moved = bring(session.store, session.cancellable(source), chosen)
     return Loaded(tuple(NamedImage(new, root) for new, root in chosen.items()), moved, renamed)
 
 
@@ -336,7 +338,11 @@ def tags(session: Session, repository: str, *, digests: bool = False) -> dict[st
     """
     reference = Reference.parse(repository.removeprefix(SCHEME), default_tag="")
     source = session.registries.source(reference)
-    return {tag: str(source.resolve(tag).digest) if digests else "" for tag in source.tags()}
+    found: dict[str, str] = {}
+    for tag in source.tags():
+        session.checkpoint()
+        found[tag] = str(source.resolve(tag).digest) if digests else ""
+    return found
 
 
 def _basis(session: Session, at: Located) -> Basis | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wherry.app.images import OpenImage, open_image
+from wherry.app.places import find
 from wherry.app.session import Session
 from wherry.errors import BlobMissing, InvalidDocument, NotFound
 from wherry.oci import media
@@ -18,6 +18,7 @@ from wherry.oci.reference import Reference
 from wherry.registry.open import Mirrored
 from wherry.registry.repository import Repository
 from wherry.store.contract import DEEPEST, BlobSource, read_whole
+from wherry.store.find import Located
 from wherry.store.images import read_image
 
 _REFERS = "vnd.docker.reference.digest"
@@ -64,11 +65,11 @@ def tree(session: Session, name: str) -> TreeNode:
         NotFound, RegistryError, InvalidReference: there is none.
         InvalidDocument: a document is not what it says.
     """
-    found = open_image(session, name)
-    return _Reader(found.source, _tagged(session, found)).node(found.root, 0)
+    found = find(session, name)
+    return _Reader(session.cancellable(found.source), _tagged(session, found)).node(found.root, 0)
 
 
-def _tagged(session: Session, found: OpenImage) -> Mapping[str, list[tuple[str, Descriptor]]]:
+def _tagged(session: Session, found: Located) -> Mapping[str, list[tuple[str, Descriptor]]]:
     """Give what tags such as `sha256-HEX.sig` attach, by the digest they name."""
     attached: dict[str, list[tuple[str, Descriptor]]] = {}
     for tag, root in _tags(session, found):
@@ -77,10 +78,11 @@ def _tagged(session: Session, found: OpenImage) -> Mapping[str, list[tuple[str, 
     return attached
 
 
-def _tags(session: Session, found: OpenImage) -> Iterator[tuple[str, Descriptor]]:
+def _tags(session: Session, found: Located) -> Iterator[tuple[str, Descriptor]]:
     source = found.source
     if isinstance(source, Repository | Mirrored):
         for tag in source.tags():
+            session.checkpoint()
             if tag.startswith("sha256-"):
                 yield tag, source.resolve(tag)
     elif source is session.store:

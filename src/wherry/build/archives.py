@@ -75,4 +75,4 @@ def _translated(name: str, *errors: type[Exception]) -> Iterator[None]:
     except known as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk; bz2 and gzip raise it without a number
-        raise header.InvalidArchive(name, f"the compressed bytes are damaged: {error}") from error
+        raise header.InvalidArchive(name, f"the compressed data is damaged: {error}") from error

@@ -84,15 +84,15 @@ def read_export(source: BlobSource, root: Descriptor) -> CacheExport:
     """
     name = str(root.digest)
     if root.media_type not in media.MANIFESTS:
-        raise InvalidDocument(name, f"{root.media_type or 'no media type'} is no cache of wherry's")
+        raise InvalidDocument(name, f"{root.media_type or 'no media type'} is not a wherry cache")
     manifest = Manifest.parse(read_whole(source, root), name)
     if manifest.config.media_type != CONFIG:
         raise InvalidDocument(
-            name, f"{manifest.config.media_type} is no cache of wherry's", hint="name what --cache-to wrote"
+            name, f"{manifest.config.media_type} is not a wherry cache", hint="give a cache that --cache-to wrote"
         )
     exported: CacheExport = decode(read_whole(source, manifest.config), CacheExport, f"cache {name}")
     if exported.version != _VERSION:
-        raise InvalidDocument(name, f"a cache of version {exported.version}, and this wherry knows {_VERSION}")
+        raise InvalidDocument(name, f"cache version {exported.version}; this wherry reads version {_VERSION}")
     return exported
 
 
@@ -127,10 +127,10 @@ def fields(text: str, known: Iterable[str], option: str) -> Mapping[str, Any]:
     kind = values.get("type", "")
     if kind not in ("registry", "local"):
         raise InvalidUsage(
-            f"{option} {text}: there is no type={kind or '…'} here",
-            hint="use type=registry,ref=NAME, which every CI has, or type=local with a folder that it keeps",
+            f"{option} {text}: type={kind or '…'} is not supported",
+            hint="use type=registry,ref=NAME, or type=local with a directory that CI keeps",
         )
     unknown = sorted(values.keys() - set(known))
     if unknown:
-        raise InvalidUsage(f"{option} {text}: {unknown[0]} is not known", hint=f"the keys are {', '.join(known)}")
+        raise InvalidUsage(f"{option} {text}: unknown key {unknown[0]}", hint=f"use {', '.join(known)}")
     return values

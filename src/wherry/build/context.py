@@ -125,10 +125,10 @@ class LocalContext:
         except NotThere as error:
             path = str(error.filename)
             ignored = SourceRoot(self._root.root).status(path.lstrip("/")) is not None
-            hint = "the ignore file leaves it out; take its pattern out, or copy something else" if ignored else ""
+            hint = "the ignore file excludes it; remove the pattern, or copy another path" if ignored else ""
             raise CopyFailed(
                 f'"{path}": not found in the context' if error.errno == errno.ENOENT else f"{path}: {error.strerror}",
-                hint=hint or "check the path; it starts at the context's folder",
+                hint=hint or "check the path; it is relative to the build context",
             ) from error
 
     def remember(self) -> None:

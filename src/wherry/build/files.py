@@ -26,7 +26,7 @@ def entries_of(
 
 def _entry(file: AddedFile, mtime: int, source: Path | None) -> Entry:
     if source is None:
-        raise ValueError(f"{file.path} stands for a program, and there is none")
+        raise ValueError(f"{file.path} is a placeholder for a program, but there is no program")
     found = source.stat()
     mode = file.mode if file.mode is not None else stat.S_IMODE(found.st_mode) & 0o755 | 0o444
     return Entry(

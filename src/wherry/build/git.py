@@ -117,7 +117,7 @@ def log_in_for(address: GitAddress, credentials: Credentials) -> LogIn:
     if address.scheme == "https" or _is_loopback(address.host):
         for name, value in _named(address.host, credentials.secrets):
             if _BAD_SECRET.search(value) or not value:
-                raise InvalidUsage(f"--secret id={name}: it is no single line of text", hint="give the token alone")
+                raise InvalidUsage(f"--secret id={name}: not a single line of text", hint="store only the token")
             token = name.startswith("GIT_AUTH_TOKEN")
             return LogIn(_basic(b"x-access-token:" + value) if token else value.decode(errors="replace"), scope)
     return LogIn(own=credentials.own)
@@ -201,10 +201,10 @@ _CONTROL_OR_BLANK = re.compile(r"[\s\"%$]")
 
 def _hint(log_in: LogIn) -> str:
     if log_in.own:
-        return "check the address, and that git may read it as you"
+        return "check the URL, and that git can read it with your credentials"
     if log_in.header:
-        return "check the address (redirects are not followed with a credential), and that the credential may read it"
+        return "check the URL (redirects are not followed with credentials), and that the credentials can read it"
     return (
-        "check the address; a private repository needs --secret id=GIT_AUTH_TOKEN.HOST,env=NAME or --ssh default, "
-        "since your own credentials are not used for what a Dockerfile names"
+        "check the URL; a private repository needs --secret id=GIT_AUTH_TOKEN.HOST,env=NAME or --ssh default, "
+        "since your own credentials are not used for URLs in a Dockerfile"
     )

@@ -165,11 +165,11 @@ class ImagePerformer:
     def explain(self, step: Step, known: StepRecord, seen: ObservedInputs | None) -> tuple[str, ...]:
         """See `Performer.explain`."""
         if not isinstance(step.action, CompileOp | FilesLayerOp):
-            return ("what it is made of changed",) if seen and seen.key != known.content else ()
+            return ("its inputs changed",) if seen and seen.key != known.content else ()
         if seen is None:
             return ("it uses cgo or a flag whose inputs are unknown, so `go build` always runs",)
         before, after = (from_msgpack(blob, Observed) for blob in (known.observed, seen.observed))
-        return differences(before, after) or (("the program is another",) if seen.key != known.content else ())
+        return differences(before, after) or (("the program changed",) if seen.key != known.content else ())
 
     def _look_at_sources(self, known: StepRecord | None) -> ObservedInputs | None:
         if known is None:
@@ -192,7 +192,7 @@ class ImagePerformer:
             before = tuple(Input(path, InputKind.FILE, b"") for path in wanted)
         for file in wanted:
             if not Path(file).is_file():
-                raise NotFound(f"--add {file}: no such file", hint="give a file as FILE:PATH[:mode[:owner]]")
+                raise NotFound(f"--add {file}: no such file", hint="write it as FILE:PATH[:mode[:owner]]")
         found = self.looker.observe(before)
         modes = [f"{Path(file).stat().st_mode:o}" for file in wanted]
         programs = [compiled_of(outcome.result).digest for outcome in _of(CompileOp, step, needs)]
@@ -350,8 +350,8 @@ class ImagePerformer:
             path = self.programs[compiled.step.name]
         if _digest(path) != compiled_of(compiled.result).digest:
             raise go.CompileFailed(
-                f"{path.name}: a second link gave other bytes than the first",
-                hint="the sources changed while they were built; build again",
+                f"{path.name}: linking it twice gave different bytes",
+                hint="the source changed during the build; build again",
             )
         return path
 

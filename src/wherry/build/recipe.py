@@ -110,7 +110,7 @@ def refuse_secrets(findings: Iterable[Finding], *, allowed: bool, way: str = "--
         if finding.severity is Severity.ERROR and not allowed:
             raise SecretPublished(
                 f"{finding.place}: {finding.message}",
-                hint=f"{finding.remedy}; if it is no secret, say {way}",
+                hint=f"{finding.remedy}; if it is not a secret, use {way}",
             )
         yield f"{finding.place}: {finding.message}"
 

@@ -34,7 +34,7 @@ HOSTNAME = "buildkitsandbox"
 _MOST_PROCESSES = 16384
 _NPROC = 6  # RLIMIT_NPROC
 _TICK = 0.5
-_UNREACHED = "is on this machine's loopback, which steps can't reach from a network of their own"
+_UNREACHED = "is on the host's loopback, which steps cannot reach from their own network"
 _OPENS = "--network host --allow network.host"
 _LONGEST_LINE = 1 << 14
 _HINT_ROOM = (
@@ -61,7 +61,7 @@ class StepFailed(WherryError):
     def __init__(self, argv: Sequence[str], code: int, words: str) -> None:
         super().__init__(
             f"process {go_quoted(' '.join(argv))} did not complete successfully: exit code: {code}{words}",
-            hint="what it printed is above; `--debug-shell` opens a shell where it stopped",
+            hint="see its output above; `--debug-shell` opens a shell in the failed step",
         )
         self.code = code
 
@@ -288,8 +288,8 @@ class StepRunner:
                 agent = self.agents.get(mount.name)
                 if agent is None and mount.required:
                     raise InvalidUsage(
-                        f"RUN --mount=type=ssh: no agent is called {mount.name}",
-                        hint=f"hand one over with --ssh {mount.name}[=SOCKET]",
+                        f"RUN --mount=type=ssh: no SSH agent named {mount.name}",
+                        hint=f"pass one with --ssh {mount.name}[=SOCKET]",
                     )
                 if agent is not None:
                     target = mount.target or "/run/buildkit/ssh_agent.0"
@@ -320,8 +320,8 @@ class StepRunner:
         if content is None:
             if mount.required:
                 raise InvalidUsage(
-                    f"RUN --mount=type=secret: no secret is called {mount.name}",
-                    hint=f"hand it over with --secret id={mount.name},src=FILE",
+                    f"RUN --mount=type=secret: no secret named {mount.name}",
+                    hint=f"pass it with --secret id={mount.name},src=FILE",
                 )
             return
         if mount.variable is not None:
@@ -416,7 +416,7 @@ class _Attendant:
         if shutil.disk_usage(self._disk).free < self._runs.floor:
             self._running.close()
             raise DiskNearlyFull(
-                f"{self._disk.parent}: less than {self._runs.floor >> 20} MB are free, so the step was ended",
+                f"{self._disk.parent}: less than {self._runs.floor >> 20} MB free; the step was stopped",
                 hint=_HINT_ROOM,
             )
 
@@ -431,5 +431,5 @@ def _mount(kind: str, destination: str, **values: object) -> Mount:
 
 def _limit(name: str) -> int:
     if name not in _LIMITS:
-        raise InvalidUsage(f"--ulimit {name}: no such limit", hint=f"name one of {', '.join(_LIMITS)}")
+        raise InvalidUsage(f"--ulimit {name}: unknown limit", hint=f"use one of {', '.join(_LIMITS)}")
     return _LIMITS[name]

@@ -197,13 +197,13 @@ class Solver:
         self, step: Step, defined: Mapping[str, str], known: StepRecord | None, seen: ObservedInputs | None
     ) -> tuple[str, ...]:
         if not self.use_cache or step.name in self.renewed:
-            return ("the cache was not asked (--no-cache)",)
+            return ("the cache was not used (--no-cache)",)
         if known is None:
-            return ("built here for the first time",)
+            return ("not built before",)
         before: dict[str, str] = from_msgpack(known.defined, dict[str, str])
         now = {name: _shown(value) for name, value in defined.items()}
         changed = tuple(changes(before, now))
-        return changed or self.performer.explain(step, known, seen) or ("what it made is no longer there",)
+        return changed or self.performer.explain(step, known, seen) or ("its result was deleted",)
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
@@ -218,7 +218,7 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str
         elif old is None:
             yield f"{name} is new: {new}"
         elif new is None:
-            yield f"{name} is gone (was {old})"
+            yield f"{name} was removed (was {old})"
         else:
             yield f"{name} changed: {old} → {new}"
 

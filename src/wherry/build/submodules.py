@@ -36,7 +36,9 @@ def check_out_submodules(git: Git, folder: Path, log_in: LogIn, *, depth: int = 
     if status is None:
         return
     if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST or depth >= _DEEPEST:
-        raise InvalidUsage(".gitmodules is no plain file, or submodules are nested too deep", hint="use another commit")
+        raise InvalidUsage(
+            ".gitmodules is not a regular file, or submodules are nested too deep", hint="use another commit"
+        )
     paths = _paths(git, folder)
     git.ask("submodule", "-q", "init", folder=folder)
     for path in paths:
@@ -45,7 +47,7 @@ def check_out_submodules(git: Git, folder: Path, log_in: LogIn, *, depth: int = 
         git.ask("submodule", "-q", "update", "--depth=1", "--", path, log_in=log_in, folder=folder)
         inner = folder / path
         if not inner.resolve().is_relative_to(folder.resolve()) or _has_link(folder, path):
-            raise InvalidUsage(f"submodule {path!r}: a link leads to it", hint="use another commit")
+            raise InvalidUsage(f"submodule {path!r}: its path has a symbolic link", hint="use another commit")
         check_out_submodules(git, inner, log_in, depth=depth + 1)
 
 
@@ -62,23 +64,21 @@ def _paths(git: Git, folder: Path) -> list[str]:
         if section != "submodule":
             continue
         if _CONTROL.search(name) or _CONTROL.search(value) or not _NAME.fullmatch(name):
-            raise InvalidUsage(
-                f"submodule {name!r}: {what} {value!r}", hint="no honest repository has that; use another commit"
-            )
+            raise InvalidUsage(f"submodule {name!r}: {what} {value!r}", hint="the value is unsafe; use another commit")
         if what == "path":
             _check_path(value)
             paths.append(value)
         elif what == "url" and not value.startswith(("./", "../")):
             _check_url(value)
     if len(paths) > _MOST:
-        raise InvalidUsage(f"{len(paths)} submodules", hint="use another commit")
+        raise InvalidUsage(f"{len(paths)} submodules; the limit is {_MOST}", hint="use another commit")
     return paths
 
 
 def _check_path(path: str) -> None:
     parts = PurePosixPath(path).parts
     if not parts or path.startswith(("/", "-")) or any(part == ".." or part.lower() == ".git" for part in parts):
-        raise InvalidUsage(f"submodule path {path!r} leads out of the tree", hint="use another commit")
+        raise InvalidUsage(f"submodule path {path!r}: outside the repository", hint="use another commit")
 
 
 def _check_url(url: str) -> None:
@@ -87,7 +87,7 @@ def _check_url(url: str) -> None:
     except InvalidUsage as error:
         shown = without_credentials(url)
         raise InvalidUsage(
-            f"submodule: {error.message}", hint=f"{shown} is fetched by nothing; use another commit"
+            f"submodule: {error.message}", hint=f"{shown} cannot be fetched; use another commit"
         ) from error
 
 

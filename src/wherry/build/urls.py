@@ -111,15 +111,15 @@ class CachingFetcher:
         except urllib3.exceptions.HTTPError as error:
             raise CannotFetch(
                 f"{without_credentials(url)}: {_reason(error)}",
-                hint="check the address and the network, and build again",
+                hint="check the URL and the network, then build again",
             ) from error
         try:
             if answer.status == _UNCHANGED and kept is not None:
                 return kept
             if answer.status != _FINE:
                 raise CannotFetch(
-                    f"{without_credentials(url)}: the server answers {answer.status} {answer.reason or ''}".rstrip(),
-                    hint="check the address; ADD takes what is there without logging in",
+                    f"{without_credentials(url)}: the server answered {answer.status} {answer.reason or ''}".rstrip(),
+                    hint="check the URL; ADD cannot log in",
                 )
             return self._keep(answer, place, name)
         finally:
@@ -140,12 +140,10 @@ class CachingFetcher:
             at = urljoin(at, location)
             if urlsplit(at).scheme not in {"http", "https"}:
                 raise CannotFetch(
-                    f"{without_credentials(url)}: it redirects to {without_credentials(at)}, which is not HTTP",
-                    hint="check the address",
+                    f"{without_credentials(url)}: redirects to {without_credentials(at)}, which is not HTTP",
+                    hint="check the URL",
                 )
-        raise CannotFetch(
-            f"{without_credentials(url)}: it redirects more than {_REDIRECTS} times", hint="check the address"
-        )
+        raise CannotFetch(f"{without_credentials(url)}: more than {_REDIRECTS} redirects", hint="check the URL")
 
     def _pool(self, url: str) -> "urllib3.PoolManager":
         import urllib3
@@ -195,7 +193,9 @@ class CachingFetcher:
         folder = place / inner if inner else place
         if not folder.resolve().is_relative_to(place.resolve()) or not folder.is_dir():
             shown = without_credentials(url)
-            raise NotFound(f"{shown}: {inner} is no folder of it", hint="name one that is there behind the colon")
+            raise NotFound(
+                f"{shown}: no directory {inner} in the repository", hint="give an existing directory after the colon"
+            )
         return Fetched(folder, "", f"git {commit} {inner} {keep_git_dir}")
 
     def _resolve(self, address: GitAddress, log_in: LogIn) -> str:
@@ -211,7 +211,7 @@ class CachingFetcher:
                 return found[name]
         if is_commit(address.checksum):
             return address.checksum
-        raise NotFound(f"{address.remote}: it has no {wanted}", hint="name a branch, a tag or a commit behind #")
+        raise NotFound(f"{address.remote}: {wanted} not found", hint="give a branch, tag or commit after #")
 
     def _check_out(self, address: GitAddress, log_in: LogIn, commit: str, place: Path, *, keep_git_dir: bool) -> None:
         git = self._git_program

@@ -91,11 +91,11 @@ def differences(before: Observed, after: Observed) -> tuple[str, ...]:
         if was == now:
             continue
         if was is None:
-            words.append(f"{path} is read now")
+            words.append(f"{path} is a new input")
         elif now is None:
-            words.append(f"{path} is no longer read")
+            words.append(f"{path} is no longer an input")
         elif kind in {InputKind.FOLDER, InputKind.TREE}:
-            words.append(f"{path}: a file came or went")
+            words.append(f"{path}: files were added or removed")
         else:
             words.append(f"{path} changed")
     if before.stamped != after.stamped:

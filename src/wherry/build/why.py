@@ -45,7 +45,7 @@ def _files(before: Version, after: Version) -> Iterator[str]:
         if old[path] != new[path]
     ]
     told += [f"{path or '.'} is new" for path in sorted(new.keys() - old.keys())]
-    told += [f"{path or '.'} is gone" for path in sorted(old.keys() - new.keys())]
+    told += [f"{path or '.'} was removed" for path in sorted(old.keys() - new.keys())]
     yield from told[:_MOST]
     if len(told) > _MOST:
         yield f"{len(told) - _MOST} more files changed"
@@ -69,7 +69,7 @@ def _line(before: Version, after: Version, path: str) -> str:
 
 def _change(was: str, now: str) -> str:
     if not was or not now:
-        return f"{_cut(now)} is new" if now else f"{_cut(was)} is gone"
+        return f"{_cut(now)} is new" if now else f"{_cut(was)} was removed"
     old, new = was.split(), now.split()
     same = next((at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), 0)
     if 0 < same < min(len(old), len(new)):

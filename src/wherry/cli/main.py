@@ -147,7 +147,7 @@ def _check_descriptors() -> None:
     elif 0 <= allowed < _DESCRIPTORS:
         raise HostUnable(
             f"this shell lets a program open {allowed} files at once, and wherry needs {_DESCRIPTORS}",
-            hint=f"raise the limit: ulimit -n 1024 (its hard limit is {most} here; a new session or root can raise it)",
+            hint=f"raise the limit: ulimit -n 1024 (its hard limit is {most}; a new session or root can raise it)",
         )
 
 

@@ -34,7 +34,7 @@ _LARGEST = 1 << 30
     metavar="DIR",
     help="Module source directory, used to read imports. [default: current directory if it is that module]",
 )
-@click.option("--why", metavar="MODULE", help="Show each import chain that leads to MODULE.")
+@click.option("--why", metavar="MODULE", help="Show each import chain that ends at MODULE.")
 @click.option("--slim", metavar="FILE", help="Include the output of `wherry slim --json`.")
 @click.option("--flags", metavar="FILE", help="Include the output of `wherry flags --json`.")
 @click.option("--leaks", metavar="FILE", help="Include the output of `wherry leaks --json`.")

@@ -117,7 +117,7 @@ def command(  # noqa: PLR0913 - docker's options, one each
     if not sys.platform.startswith("linux"):
         raise HostUnable(
             f"{image} can't be run: containers need Linux, and this is {sys.platform}",
-            hint="run it on Linux; building, storing and inspecting images works here",
+            hint="run it on Linux; building, storing and inspecting images also works on this system",
         )
     from wherry.app.containers import run
     from wherry.runtime.run import RunOptions, parse_volume

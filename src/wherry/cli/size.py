@@ -31,7 +31,7 @@ _WAYS = ("module", "package", "function", "kind", "section")
     show_default=True,
     help="Attribute generic functions to the package they are compiled for, or to the one that defines them.",
 )
-@click.option("--why", metavar="MODULE", help="Show each import chain that leads to MODULE, or to a package.")
+@click.option("--why", metavar="MODULE", help="Show each import chain that ends at MODULE, or to a package.")
 @click.option("--without", metavar="MODULE", help="Estimate the bytes saved by removing MODULE, or a package.")
 @click.option("--rebuild", is_flag=True, help="With --without: measure it by a rebuild without its functions.")
 @click.option(

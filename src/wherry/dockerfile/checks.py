@@ -91,4 +91,4 @@ def _boolean(value: str, option: str) -> bool:
         return True
     if value in ("0", "f", "F", "false", "FALSE", "False"):
         return False
-    raise DockerfileError(f"failed to parse check option {option!r}: {value!r} is neither true nor false")
+    raise DockerfileError(f"failed to parse check option {option!r}: {value!r} must be true or false")

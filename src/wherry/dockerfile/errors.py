@@ -29,7 +29,7 @@ class DockerfileError(WherryError):
     exit_code = 65  # EX_DATAERR
 
     def __init__(self, problem: str, lines: Lines | None = None, *, hint: str = "") -> None:
-        super().__init__(problem, hint=hint or "mend the Dockerfile; the language is that of Docker's reference")
+        super().__init__(problem, hint=hint or "fix the Dockerfile; see Docker's Dockerfile reference")
         self.problem = problem
         self.lines = lines
 

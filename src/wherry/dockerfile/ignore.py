@@ -30,8 +30,8 @@ class BadPattern(WherryError):
 
     def __init__(self, pattern: str) -> None:
         super().__init__(
-            f"{pattern}: it is no pattern: a [ or a \\ in it does not end",
-            hint="write \\[ where the letter itself is meant",
+            f"{pattern}: invalid pattern: unclosed [ or trailing \\",
+            hint="write \\[ for the character itself",
         )
 
 

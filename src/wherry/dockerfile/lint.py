@@ -222,7 +222,7 @@ class _Globals:
             known = [stage.base.name for stage in stages]
             raise DockerfileError(
                 f'target stage "{self._around.target}" could not be found{nearest(self._around.target, known)}',
-                hint=f"name one of its stages: {', '.join(filter(None, known)) or 'it names none'}",
+                hint=f"name one of its stages: {', '.join(filter(None, known)) or 'none has a name'}",
             )
         return self._graph.reached((target,), images)
 

@@ -156,7 +156,7 @@ class StageLinter:
             near = self.notes.near(name, self._env)
             base = self.before.unknown
             # A base that nobody can look into may set it, unless it is next to a name that is set here.
-            unsure = f"{base} is not at hand: it may set ${name}" if base and near in ("", "PATH") else ""
+            unsure = f"{base} is not available; it may set ${name}" if base and near in ("", "PATH") else ""
             self._add("UndefinedVar", name, f" (did you mean ${near}?)" if near else "", unsure=unsure)
         return found.text
 
@@ -235,4 +235,6 @@ def _trigger(text: str, lines: Lines) -> of.Instruction:
     try:
         return parse_trigger(text)
     except DockerfileError as error:
-        raise DockerfileError(f"ONBUILD {text}: {error.problem}", lines, hint="the base asks for this step") from None
+        raise DockerfileError(
+            f"ONBUILD {text}: {error.problem}", lines, hint="this ONBUILD step comes from the base image"
+        ) from None

@@ -172,7 +172,9 @@ def parse_size(text: str) -> int:
     """
     found = _SIZE.fullmatch(text.strip())
     if found is None:
-        raise DockerfileError(f"invalid value for size: {text!r} is no number of bytes", hint="write it as 64m or 1g")
+        raise DockerfileError(
+            f"invalid value for size: {text!r} is not a number of bytes", hint="write it as 64m or 1g"
+        )
     return int(float(found[1]) * _UNITS[found[2].lower()])
 
 
@@ -196,7 +198,7 @@ def _number(key: str, value: str, base: int) -> int:
 
 def _fields(text: str) -> list[str]:
     if not text:
-        raise DockerfileError("failed to parse csv mounts: there is nothing to mount", hint="write --mount=type=…")
+        raise DockerfileError("failed to parse csv mounts: empty mount", hint="write --mount=type=…")
     fields: list[str] = []
     at = 0
     while True:
@@ -205,7 +207,7 @@ def _fields(text: str) -> list[str]:
             while True:
                 end = text.find('"', end)
                 if end < 0:
-                    raise DockerfileError("failed to parse csv mounts: a quote is not closed")
+                    raise DockerfileError("failed to parse csv mounts: unclosed quote")
                 if text.startswith('""', end):
                     end += 2
                     continue
@@ -213,12 +215,12 @@ def _fields(text: str) -> list[str]:
             fields.append(text[at + 1 : end].replace('""', '"'))
             at = end + 1
             if at < len(text) and text[at] != ",":
-                raise DockerfileError("failed to parse csv mounts: something stands between a quote and a comma")
+                raise DockerfileError("failed to parse csv mounts: unexpected text after a quote")
         else:
             end = text.find(",", at)
             end = len(text) if end < 0 else end
             if '"' in text[at:end]:
-                raise DockerfileError("failed to parse csv mounts: a quote stands within a field")
+                raise DockerfileError("failed to parse csv mounts: unexpected quote in a field")
             fields.append(text[at:end])
             at = end
         if at >= len(text):

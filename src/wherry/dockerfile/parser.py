@@ -45,7 +45,7 @@ def read_file(text: str) -> Syntax:
         DockerfileError: with the lines.
     """
     if not text:
-        raise DockerfileError("the Dockerfile cannot be empty", hint="begin it with FROM")
+        raise DockerfileError("the Dockerfile cannot be empty", hint="start it with FROM")
     return read_syntax(text)
 
 
@@ -65,12 +65,12 @@ def assemble(syntax: Syntax, instructions: Iterable[of.Instruction]) -> of.Docke
                 preamble.append(instruction)
             case _ if not stages:
                 raise DockerfileError(
-                    "no build stage in current context", instruction.lines, hint="begin the file with FROM"
+                    "no build stage in current context", instruction.lines, hint="start the file with FROM"
                 )
             case _:
                 stages[-1][1].append(instruction)
     if not stages:
-        raise DockerfileError("dockerfile contains no stages to build", hint="begin it with FROM")
+        raise DockerfileError("dockerfile contains no stages to build", hint="start it with FROM")
     return of.Dockerfile(
         tuple(of.Stage(base, tuple(inner)) for base, inner in stages),
         tuple(preamble),
@@ -271,8 +271,8 @@ def _run(node: Node) -> of.Run:
     flags = _flags(node, mount="list", network="text", security="text", device="list")
     if "device" in flags:
         raise DockerfileError(
-            "RUN --device is not supported: a step sees no devices of this machine",
-            hint="take the device out of the build; a container can have it when it runs",
+            "RUN --device is not supported: steps cannot use host devices",
+            hint="remove the flag; pass the device to the container at run time",
         )
     network, security = flags.get("network", "default"), flags.get("security", "sandbox")
     if network not in _NETWORKS:
@@ -332,7 +332,7 @@ def _retries(text: str) -> int:
     if not text:
         return 0
     if not re.fullmatch(r"[-+]?\d{1,19}", text, re.ASCII) or abs(int(text)) >= 1 << 31:
-        raise DockerfileError(f"--retries: {text!r} is no number")
+        raise DockerfileError(f"--retries: {text!r} is not a number")
     if int(text) < 0:
         raise DockerfileError(f"--retries cannot be negative ({text})")
     return int(text)

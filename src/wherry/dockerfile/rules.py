@@ -20,14 +20,14 @@ class Rule:
 
 RULES = {
     "StageNameCasing": Rule(
-        "Stage name '{0}' should be lowercase", "write the name in lower case; it is known by that anyway"
+        "Stage name '{0}' should be lowercase", "write the name in lower case; names are compared in lower case"
     ),
     "FromAsCasing": Rule(
         "'{1}' and '{0}' keywords' casing do not match", "write FROM and AS both in upper case, or both in lower"
     ),
     "NoEmptyContinuation": Rule("Empty continuation line", "delete the empty line, or make it a comment"),
     "ConsistentInstructionCasing": Rule(
-        "Command '{0}' should match the case of the command majority ({1})", "write it in the case of the others"
+        "Command '{0}' should match the case of the command majority ({1})", "write it in the same case as the others"
     ),
     "DuplicateStageName": Rule(
         'Duplicate stage name "{0}", stage names should be unique',
@@ -38,17 +38,17 @@ RULES = {
     ),
     "JSONArgsRecommended": Rule(
         "JSON arguments recommended for {0} to prevent unintended behavior related to OS signals",
-        "write the command as a JSON array: a shell between would keep signals from it",
+        "write the command as a JSON array; in shell form, the shell does not forward signals",
     ),
     "MaintainerDeprecated": Rule(
         "Maintainer instruction is deprecated in favor of using label",
         "write LABEL org.opencontainers.image.authors=… instead",
     ),
-    "UndefinedArgInFrom": Rule("FROM argument '{0}' is not declared{1}", "declare it by ARG before the first FROM"),
+    "UndefinedArgInFrom": Rule("FROM argument '{0}' is not declared{1}", "declare it with ARG before the first FROM"),
     "WorkdirRelativePath": Rule(
-        'Relative workdir "{0}" can have unexpected results if the base image changes', "begin the path with /"
+        'Relative workdir "{0}" can have unexpected results if the base image changes', "start the path with /"
     ),
-    "UndefinedVar": Rule("Usage of undefined variable '${0}'{1}", "declare it by ARG or ENV in this stage"),
+    "UndefinedVar": Rule("Usage of undefined variable '${0}'{1}", "declare it with ARG or ENV in this stage"),
     "MultipleInstructionsDisallowed": Rule(
         "Multiple {0} instructions should not be used in the same stage because only the last one will be used",
         "delete this one: a later one replaces it",
@@ -58,30 +58,31 @@ RULES = {
     ),
     "InvalidBaseImagePlatform": Rule(
         'Base image {0} was pulled with platform "{2}", expected "{1}" for current build',
-        "name a base that has the platform",
+        "use a base that has the platform",
     ),
     "RedundantTargetPlatform": Rule(
         "Setting platform to predefined {0} in FROM is redundant as this is the default behavior",
-        "take the flag out",
+        "remove the flag",
     ),
     "SecretsUsedInArgOrEnv": Rule(
         'Do not use ARG or ENV instructions for sensitive data ({0} "{1}")',
-        "give it to the step that needs it by RUN --mount=type=secret",
+        "pass it to the step with RUN --mount=type=secret",
     ),
     "InvalidDefaultArgInFrom": Rule(
         "Default value for ARG {0} results in empty or invalid base image name",
-        "give the ARG a default with which the name is one",
+        "give the ARG a default that makes the name valid",
     ),
     "FromPlatformFlagConstDisallowed": Rule(
         'FROM --platform flag should not use constant value "{0}"',
-        "take the flag out, use $BUILDPLATFORM, or name the stage after the platform",
+        "remove the flag, use $BUILDPLATFORM, or name the stage after the platform",
     ),
     "CopyIgnoredFile": Rule(
-        'Attempting to {0} file "{1}" that is excluded by .dockerignore', "take it from .dockerignore, or don't copy it"
+        'Attempting to {0} file "{1}" that is excluded by .dockerignore',
+        "remove it from .dockerignore, or do not copy it",
     ),
     "InvalidDefinitionDescription": Rule(
         "Comment for {0} should follow the format: `# {1} <description>`",
-        "begin the comment with the name, or put an empty comment line below it",
+        "start the comment with the name, or put an empty comment line below it",
         experimental=True,
     ),
     "ExposeProtoCasing": Rule(
@@ -89,6 +90,6 @@ RULES = {
     ),
     "ExposeInvalidFormat": Rule(
         "EXPOSE instruction should not define an IP address or host-port mapping, found '{0}'",
-        "name only the container's port; who runs the image maps it",
+        "name only the container port; map it when the container starts",
     ),
 }

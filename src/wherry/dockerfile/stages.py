@@ -104,7 +104,7 @@ class Graph:
                 raise DockerfileError(
                     f"circular dependency detected on stage: {self._stages[other].base.name or other}",
                     instruction.lines,
-                    hint="take the files of a stage that stands above",
+                    hint="copy from an earlier stage",
                 )
             elif other not in done:
                 path[other] = self.needs(other, images[other])

@@ -137,7 +137,7 @@ class _Reader:
         before, self._raw = self._raw, raw
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise _Unreadable("too many expansions in one another")
+            raise _Unreadable("expansions nested too deeply")
         try:
             return self._until(stop, pattern=pattern)
         finally:

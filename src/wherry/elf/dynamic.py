@@ -48,7 +48,7 @@ class Dynamic:
         texts = _Texts.of(elf, entries)
         needed = [value for tag, value in entries if tag == _NEEDED]
         if len(needed) > _MOST_LIBRARIES:
-            raise InvalidDocument(elf.name, f"DT_NEEDED: {len(needed)} libraries, at most {_MOST_LIBRARIES} are read")
+            raise InvalidDocument(elf.name, f"DT_NEEDED: {len(needed)} libraries; the limit is {_MOST_LIBRARIES}")
         single = dict(reversed(entries))
         return cls(
             present=True,
@@ -87,7 +87,7 @@ class _Texts:
     def at(self, offset: int, tag: str) -> str:
         text, end, _ = bytes(self.table[offset : offset + _LONGEST_TEXT]).partition(b"\0")
         if not end:
-            raise InvalidDocument(self.elf.name, f"{tag}: {offset} is not in its table of texts")
+            raise InvalidDocument(self.elf.name, f"{tag}: {offset} is outside its string table")
         return text.decode(errors="surrogateescape")
 
     def folders(self, offset: int | None, tag: str) -> tuple[str, ...]:

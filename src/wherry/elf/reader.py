@@ -130,7 +130,7 @@ class Elf:
         """
         view = memoryview(buffer).toreadonly()
         if bytes(view[:4]) != MAGIC:
-            raise InvalidDocument(name, "it starts with other bytes than an ELF file")
+            raise InvalidDocument(name, "not an ELF file")
         return _Reader.of(view, name).elf(cls)
 
     @property
@@ -193,7 +193,7 @@ class Elf:
 
     def _interpreter(self, segment: Segment) -> str:
         if segment.stored > _LONGEST_INTERPRETER:
-            raise InvalidDocument(self.name, f"PT_INTERP has {segment.stored} bytes, a path has at most 4096")
+            raise InvalidDocument(self.name, f"PT_INTERP has {segment.stored} bytes; the limit for a path is 4096")
         path, end, _ = bytes(self.content(segment)).partition(b"\0")
         if not end:
             raise InvalidDocument(self.name, "PT_INTERP does not end in a NUL")
@@ -239,14 +239,14 @@ class _Reader:
     @classmethod
     def of(cls, view: memoryview, name: str) -> Self:
         if len(view) < _IDENT or view[4] not in {1, 2} or view[5] not in {1, 2}:
-            raise InvalidDocument(name, "e_ident: class and byte order have to be 1 or 2")
+            raise InvalidDocument(name, "e_ident: class and byte order must be 1 or 2")
         return cls(view, name, view[4] == _CLASS_64, "<>"[view[5] - 1])
 
     def elf(self, cls: type[_E]) -> _E:
         word = "Q" if self.wide else "I"
         header = struct.Struct(f"{self.order}HHI{word * 3}IHHHHHH")
         if len(self.view) < _IDENT + header.size:
-            raise InvalidDocument(self.name, f"{len(self.view)} bytes, its header alone has {_IDENT + header.size}")
+            raise InvalidDocument(self.name, f"{len(self.view)} bytes; its header alone has {_IDENT + header.size}")
         kind, machine, _, entry, phoff, shoff, flags, _, phentsize, phnum, shentsize, shnum, strings = (
             header.unpack_from(self.view, _IDENT)
         )
@@ -267,11 +267,11 @@ class _Reader:
         if not offset or not count:
             return []
         if step != row.size:
-            raise InvalidDocument(self.name, f"{field}: its entries have {step} bytes, {row.size} were expected")
+            raise InvalidDocument(self.name, f"{field}: its entries have {step} bytes, expected {row.size}")
         if count > _MOST_HEADERS or offset + count * step > len(self.view):
             raise InvalidDocument(
                 self.name,
-                f"{field}: {count} entries at offset {offset} go past the file's end ({len(self.view)} bytes)",
+                f"{field}: {count} entries at offset {offset} exceed the file ({len(self.view)} bytes)",
             )
         return list(row.iter_unpack(self.view[offset : offset + count * step]))
 
@@ -291,13 +291,13 @@ class _Reader:
             if rows:
                 raise InvalidDocument(self.name, f"e_shstrndx: section {strings} of {len(rows)}")
             return ()
-        self._check("the table of section names", rows[strings][4], rows[strings][5])
+        self._check("the section name table", rows[strings][4], rows[strings][5])
         texts = self.view[rows[strings][4] : rows[strings][4] + rows[strings][5]]
         found = []
         for place, (name, *rest) in enumerate(rows):
             text, end, _ = bytes(texts[name : name + _LONGEST_NAME]).partition(b"\0")
             if not end and rest[0] != SHT_NULL:
-                raise InvalidDocument(self.name, f"section {place}: its name is not in the table of names")
+                raise InvalidDocument(self.name, f"section {place}: its name is outside the name table")
             section = Section(text.decode(errors="replace"), *rest)
             self._check(f"section {section.name or place}", section.offset, section.stored)
             found.append(section)
@@ -307,8 +307,8 @@ class _Reader:
         if size and offset + size > len(self.view):
             raise InvalidDocument(
                 self.name,
-                f"{part}: {size} bytes at offset {offset} go past the file's end ({len(self.view)} bytes)",
-                hint="the file was cut short or is no ELF file at all: bring it here again",
+                f"{part}: {size} bytes at offset {offset} exceed the file ({len(self.view)} bytes)",
+                hint="the file is truncated or not an ELF file; copy it again",
             )
 
 

@@ -133,10 +133,10 @@ def _bounded(elf: Elf) -> None:
         if len(parts) > most:
             raise InvalidDocument(elf.name, f"{len(parts)} {name}, more than {most}")
         if sum(stored for _, _, stored in parts) > len(elf.view):
-            raise InvalidDocument(elf.name, f"its {name} lie over each other in the file")
+            raise InvalidDocument(elf.name, f"its {name} overlap in the file")
         for address, size, stored in parts:
             if address + max(size, stored) > _HIGHEST:
-                raise InvalidDocument(elf.name, f"address {address:#x} is beyond what any program has")
+                raise InvalidDocument(elf.name, f"address {address:#x} is too large")
 
 
 def _relative(elf: Elf) -> NDArray[np.int64]:

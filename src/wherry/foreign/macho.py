@@ -47,10 +47,10 @@ def parse(view: memoryview, name: str) -> Foreign:
     magic = bytes(view[:4])
     if magic == _UNIVERSAL:
         raise InvalidDocument(
-            name, "it is a universal file of several architectures", hint="take one out with `lipo -thin`"
+            name, "a universal binary with several architectures", hint="extract one with `lipo -thin`"
         )
     if magic not in MAGICS:
-        raise InvalidDocument(name, "it starts with other bytes than a Mach-O file")
+        raise InvalidDocument(name, "not a Mach-O file")
     order, wide = "<" if magic[3] == 0xFE else ">", magic in _WIDE  # noqa: PLR2004 - the first byte of MH_MAGIC
     file = Bytes(view, name)
     machine, _, _, count, size = file.row(f"{order}5I", 4, "the header")

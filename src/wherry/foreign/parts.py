@@ -56,6 +56,6 @@ class Bytes:
         if offset + size > len(self.view):
             raise InvalidDocument(
                 self.name,
-                f"{part}: {size} bytes at offset {offset} go past the file's end ({len(self.view)} bytes)",
-                hint="the file was cut short: bring it here again",
+                f"{part}: {size} bytes at offset {offset} exceed the file ({len(self.view)} bytes)",
+                hint="the file is truncated; copy it again",
             )

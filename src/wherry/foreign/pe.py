@@ -36,14 +36,14 @@ def parse(view: memoryview, name: str) -> Foreign:
     """
     file = Bytes(view, name)
     if bytes(view[:2]) != MAGIC:
-        raise InvalidDocument(name, "it starts with other bytes than a PE file")
+        raise InvalidDocument(name, "not a PE file")
     (start,) = file.row("<I", 0x3C, "the header of DOS")
     file.check("the header", start, 4 + _COFF)
     if bytes(view[start : start + 4]) != _SIGNATURE:
-        raise InvalidDocument(name, "it is a program of DOS, not of Windows: its header has no PE signature")
+        raise InvalidDocument(name, "a DOS program, not a Windows program: no PE signature")
     machine, count, _, symbols, rows, optional, _ = file.row("<2H3I2H", start + 4, "the header")
     if count > _MOST_SECTIONS:
-        raise InvalidDocument(name, f"{count} sections, Windows loads at most {_MOST_SECTIONS}")
+        raise InvalidDocument(name, f"{count} sections; Windows loads at most {_MOST_SECTIONS}")
     strings = symbols + rows * _SYMBOL
     table = start + 4 + _COFF + optional
     parts = [_section(file, table + number * _SECTION, strings if symbols else 0) for number in range(count)]

@@ -67,11 +67,11 @@ class BuildInfo:
             InvalidDocument: it is cut short, has a text that does not parse, or was made by Go before 1.18.
         """
         if bytes(blob[: len(MAGIC)]) != MAGIC or len(blob) < _HEADER:
-            raise InvalidDocument(name, f"{SECTION} does not start as Go's build info does")
+            raise InvalidDocument(name, f"{SECTION} has no Go build info header")
         if not blob[_FLAGS] & _INLINE:
             raise InvalidDocument(
                 name,
-                f"{SECTION} has the form of Go before 1.18, which only points at its texts",
+                f"{SECTION} has the format of Go before 1.18, which is not supported",
                 hint="build the program again with Go 1.18 or newer",
             )
         version, rest = _text(blob, _HEADER, name)
@@ -124,7 +124,7 @@ def parse_modinfo(text: str, name: str) -> BuildInfo:
 
 def _replace(modules: list[Module], by: Module) -> None:
     if not modules or modules[-1].replace:
-        raise ValueError("it replaces no module")
+        raise ValueError("=> without a module before it")
     modules[-1] = replace(modules[-1], replace=by)
 
 
@@ -134,7 +134,7 @@ def _module(columns: str) -> Module:
             return Module(path, version)
         case [path, version, checksum]:
             return Module(path, version, checksum)
-    raise ValueError("a module has a path, a version and perhaps a hash")
+    raise ValueError("a module needs a path and a version, and may have a hash")
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -158,5 +158,5 @@ def _text(blob: bytes | memoryview, place: int, name: str) -> tuple[bytes, int]:
         if byte < 0x80:  # noqa: PLR2004 - the last byte of a varint
             break
     if size > _LARGEST or place + size > len(blob):
-        raise InvalidDocument(name, f"{SECTION}: a text of {size} bytes goes past the end ({len(blob)} bytes)")
+        raise InvalidDocument(name, f"{SECTION}: a string of {size} bytes exceeds the section ({len(blob)} bytes)")
     return bytes(blob[place : place + size]), place + size

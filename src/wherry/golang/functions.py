@@ -82,7 +82,7 @@ class Functions:
         _inside(table, pcdata, funcdata, rows, ends)
         names = words[first + _NAME_OFFSET].astype(np.int64)
         if names.max() >= len(table.funcnames):
-            raise InvalidDocument(table.name, "pclntab: a function's name lies outside the table of names")
+            raise InvalidDocument(table.name, "pclntab: a function's name is outside the name table")
         at = table.functab_at
         return cls(table, starts, rows + at, ends + at, names, words[first + _UNIT].astype(np.int64), pcdata, funcdata)
 
@@ -208,13 +208,13 @@ def _bytes(table: Pclntab) -> NDArray[np.uint8]:
 
 def _in_order(table: Pclntab, starts: Ints, rows: Ints) -> None:
     if (np.diff(starts) < 0).any() or (np.diff(rows) < _ROW).any() or (rows % 4).any():
-        raise InvalidDocument(table.name, "pclntab: its functions are not in order")
+        raise InvalidDocument(table.name, "pclntab: functions are not sorted")
     if rows[0] < 4 * (2 * len(rows) + 1) or table.functab_at + rows[-1] + _ROW > len(table.content):
-        raise InvalidDocument(table.name, "pclntab: a function's row lies outside the table")
+        raise InvalidDocument(table.name, "pclntab: a function's entry is outside the table")
 
 
 def _inside(table: Pclntab, pcdata: Ints, funcdata: Ints, rows: Ints, ends: Ints) -> None:
     if max(pcdata.max(), funcdata.max()) > _MOST_SLOTS:
         raise InvalidDocument(table.name, f"pclntab: a function has more than {_MOST_SLOTS} tables")
     if (ends[:-1] > rows[1:]).any() or table.functab_at + ends[-1] > len(table.content):
-        raise InvalidDocument(table.name, "pclntab: functions' rows lie over each other")
+        raise InvalidDocument(table.name, "pclntab: function entries overlap")

@@ -27,7 +27,7 @@ def split(text: str) -> list[str]:
         elif text[at] in "'\"":
             end = text.find(text[at], at + 1)
             if end < 0:
-                raise ValueError(f"a {text[at]} is not closed")
+                raise ValueError(f"unclosed {text[at]}")
             words.append(text[at + 1 : end])
             at = end + 1
         else:
@@ -41,7 +41,7 @@ def join(words: Sequence[str]) -> str:
     """Join words to a text that splits into them.
 
     Raises:
-        ValueError: a word has both kinds of quotes, so nothing would.
+        ValueError: a word contains both kinds of quotes, so nothing would.
     """
     return " ".join(map(_quoted, words))
 
@@ -52,7 +52,7 @@ def _quoted(word: str) -> str:
     for quote in "'\"":
         if quote not in word:
             return f"{quote}{word}{quote}"
-    raise ValueError("a word has both kinds of quotes")
+    raise ValueError("a word contains both kinds of quotes")
 
 
 def x_values(text: str) -> list[tuple[str, str]]:

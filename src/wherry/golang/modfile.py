@@ -108,7 +108,7 @@ def parse_go_mod(text: str, name: str) -> GoMod:
     lines = _Lines.of(text, name)
     module = lines.only("module")
     if module is None:
-        raise InvalidDocument(name, "no line names the module", hint="add `module example.com/name` as its first line")
+        raise InvalidDocument(name, "no module line", hint="add `module example.com/name` as its first line")
     return GoMod(
         module=lines.single("module"),
         deprecated=_deprecated(module.comment),
@@ -172,7 +172,7 @@ class _Lines:
         lines = self.by_verb.get(verb, ())
         if len(lines) > 1:
             place = f"{self.name}:{lines[1].number}"
-            raise InvalidDocument(place, f"{verb} stands in line {lines[0].number} already", hint="keep one of them")
+            raise InvalidDocument(place, f"{verb} is already set in line {lines[0].number}", hint="keep one of them")
         return lines[0] if lines else None
 
     def single(self, verb: str) -> str:
@@ -187,13 +187,13 @@ def _one(line: Line) -> str:
     match line.words:
         case [word]:
             return word
-    raise _Wrong(f"one word was expected, {len(line.words)} are there")
+    raise _Wrong(f"expected one word, found {len(line.words)}")
 
 
 def _setting(line: Line) -> tuple[str, str]:
     key, equals, value = _one(line).partition("=")
     if not key or not equals:
-        raise _Wrong("key=value was expected")
+        raise _Wrong("expected key=value")
     return key, value
 
 
@@ -202,23 +202,23 @@ def _requirement(line: Line) -> Requirement:
         case [path, version]:
             remark = line.suffix.partition(";")[0].strip()
             return Requirement(path, version, remark == "indirect", line.number)
-    raise _Wrong("a module and a version were expected")
+    raise _Wrong("expected a module and a version")
 
 
 def _exclusion(line: Line) -> Exclusion:
     match line.words:
         case [path, version]:
             return Exclusion(path, version, line.number)
-    raise _Wrong("a module and a version were expected")
+    raise _Wrong("expected a module and a version")
 
 
 def _replacement(line: Line) -> Replacement:
     both = sides(line.words)
     if both is None or not both[1][0]:
-        raise _Wrong("a module, =>, and a folder or a module with its version were expected")
+        raise _Wrong("expected a module, =>, and a directory or a module with a version")
     replacement = Replacement(*both[0], *both[1], line.number)
     if not replacement.new_version and not replacement.is_local:
-        raise _Wrong(f"{replacement.new_path} needs a version, or ./ before it if it is a folder")
+        raise _Wrong(f"{replacement.new_path} needs a version, or ./ in front if it is a directory")
     return replacement
 
 
@@ -228,7 +228,7 @@ def _retraction(line: Line) -> Retraction:
             return Retraction(low, high, line.comment, line.number)
         case [version] if version not in "[](),":
             return Retraction(version, version, line.comment, line.number)
-    raise _Wrong("a version, or [low, high] was expected")
+    raise _Wrong("expected a version or [low, high]")
 
 
 def _deprecated(comment: str) -> str:

@@ -55,7 +55,7 @@ def read_lines(text: str, name: str) -> tuple[Line, ...]:
         InvalidDocument: a quote or a block does not close, or a line is no statement; the line is named.
     """
     if len(text) > LARGEST:
-        raise InvalidDocument(name, f"{len(text)} characters, at most {LARGEST} are read")
+        raise InvalidDocument(name, f"{len(text)} characters; the limit is {LARGEST}")
     return tuple(_statements(text, name))
 
 
@@ -99,7 +99,7 @@ def _statements(text: str, name: str) -> Iterator[Line]:
                 yield Line(verb, tuple(rest), number, tuple(before), suffix or "")
         before = []
     if block:
-        raise InvalidDocument(f"{name}:{block[1]}", f"the block of {block[0]} does not close", hint="add a line with )")
+        raise InvalidDocument(f"{name}:{block[1]}", f"unclosed block of {block[0]}", hint="add a line with )")
 
 
 def _words(line: str, place: str) -> tuple[list[str], str | None]:
@@ -109,7 +109,7 @@ def _words(line: str, place: str) -> tuple[list[str], str | None]:
     while at < len(line):
         token = _TOKEN.match(line, at)
         if token is None:
-            wrong = "/* is no comment here" if line.startswith("/*", at) else "a quote does not close"
+            wrong = "/* comments are not allowed" if line.startswith("/*", at) else "unclosed quote"
             raise InvalidDocument(place, wrong, hint="comments start with //, strings end on their line")
         if token["comment"] is not None:
             return words, token["comment"].strip()

@@ -137,10 +137,10 @@ def find(memory: Memory, functions: Functions, pclntab: int, version: str) -> Mo
             read = _read(memory, place, candidate, order, pointer)
             if read and _agrees(read, functions, pclntab):
                 return replace(read, experiments=experiments_of(version))
-    said = f"Go 1.{minor}" if minor else "an unknown Go"
+    said = f"Go 1.{minor}" if minor else "an unknown Go version"
     raise UnknownGo(
         f"{functions.table.name}: no module data of {said} fits its pclntab: sections only",
-        hint="the binary was changed after linking, or is of a Go with changed tables",
+        hint="the binary was changed after linking, or comes from a Go version with changed tables",
     )
 
 

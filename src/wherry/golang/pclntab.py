@@ -65,10 +65,10 @@ class Pclntab:
         order, pointer = _shape(content, name)
         row = struct.Struct(f"{order}{_WORDS}{'Q' if pointer == 8 else 'I'}")  # noqa: PLR2004 - bytes of a pointer
         if len(content) < _FIXED + row.size:
-            raise InvalidDocument(name, f"pclntab: {len(content)} bytes, its header alone has {_FIXED + row.size}")
+            raise InvalidDocument(name, f"pclntab: {len(content)} bytes; its header alone has {_FIXED + row.size}")
         functions, files, text, funcname, cu, filetab, pctab, pcln = row.unpack_from(content, _FIXED)
         if not _FIXED + row.size <= funcname <= cu <= filetab <= pctab <= pcln <= len(content):
-            raise InvalidDocument(name, f"pclntab: its tables do not follow each other inside its {len(content)} bytes")
+            raise InvalidDocument(name, f"pclntab: its tables are not in order within its {len(content)} bytes")
         if functions > len(content) or files > len(content):
             raise InvalidDocument(name, f"pclntab: {functions} functions and {files} files in {len(content)} bytes")
         return cls(
@@ -119,21 +119,23 @@ def has_function(section: bytes | memoryview, function: str, name: str = "pclnta
 def _shape(content: memoryview, name: str) -> tuple[str, int]:
     """Find byte order and pointer size, and that the Go is one we know."""
     if len(content) < _FIXED:
-        raise InvalidDocument(name, f"pclntab: {len(content)} bytes, its header alone has more")
+        raise InvalidDocument(name, f"pclntab: {len(content)} bytes; its header alone has more")
     order = "<" if content[3] == 0xFF else ">"  # noqa: PLR2004 - the highest byte of every magic
     (magic,) = struct.unpack_from(order + "I", content)
     if magic != MAGIC:
         if magic in _OLDER:
             raise InvalidDocument(
-                name, f"pclntab: is of {_OLDER[magic]}, Go 1.20 and newer are read", hint="build it with a newer Go"
+                name,
+                f"pclntab: the format of {_OLDER[magic]} is not supported; it must be Go 1.20 or newer",
+                hint="build it with a newer Go",
             )
         raise InvalidDocument(
             name,
-            f"pclntab: it starts with {magic:#010x}, which no Go up to 1.27 writes",
-            hint="obfuscators such as garble change it on purpose; measure a build without",
+            f"pclntab: unknown format {magic:#010x}; wherry reads up to Go 1.27",
+            hint="use a newer wherry; if the binary is obfuscated (garble), build it without",
         )
     if content[7] not in {4, 8}:
-        raise InvalidDocument(name, f"pclntab: pointers of {content[7]} bytes, there are only 4 and 8")
+        raise InvalidDocument(name, f"pclntab: pointer size {content[7]}; it must be 4 or 8")
     return order, content[7]
 
 

@@ -46,8 +46,8 @@ def _escaped(word: str) -> bytes:
     if kind in {"u", "U"}:
         rune = int(digits, 16)
         if rune > _LAST_RUNE or 0xD800 <= rune <= 0xDFFF:  # noqa: PLR2004 - the surrogates
-            raise ValueError(f"\\{word} is no character")
+            raise ValueError(f"\\{word} is not a valid character")
         return chr(rune).encode()
     if word and int(word, 8) <= 0xFF:  # noqa: PLR2004 - a byte
         return bytes([int(word, 8)])
-    raise ValueError("a backslash starts no escape that Go knows")
+    raise ValueError("unknown escape after a backslash")

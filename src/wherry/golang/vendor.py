@@ -43,7 +43,7 @@ def parse_vendor(text: str, name: str) -> Vendor:
             line is named.
     """
     if len(text) > LARGEST:
-        raise InvalidDocument(name, f"{len(text)} characters, at most {LARGEST} are read")
+        raise InvalidDocument(name, f"{len(text)} characters; the limit is {LARGEST}")
     modules: list[VendoredModule] = []
     packages: list[list[str]] = []
     workspace = False
@@ -61,7 +61,7 @@ def parse_vendor(text: str, name: str) -> Vendor:
             case [package] if modules:
                 packages[-1].append(package)
             case _:
-                raise InvalidDocument(f"{name}:{number}", f"{line[:100]!r} belongs to no module")
+                raise InvalidDocument(f"{name}:{number}", f"{line[:100]!r} has no module line above it")
     whole = (replace(module, packages=tuple(mine)) for module, mine in zip(modules, packages, strict=True))
     return Vendor(workspace, tuple(whole))
 
@@ -69,7 +69,7 @@ def parse_vendor(text: str, name: str) -> Vendor:
 def _vendored(words: Sequence[str], place: str) -> VendoredModule:
     both = sides(words)
     if both is None or not (both[0][1] or both[1][0]):
-        raise InvalidDocument(place, "a module and its version were expected")
+        raise InvalidDocument(place, "expected a module and its version")
     return VendoredModule(*both[0], *both[1])
 
 

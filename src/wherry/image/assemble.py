@@ -107,7 +107,7 @@ def merge(base: RuntimeConfig, changes: RuntimeConfig) -> RuntimeConfig:
 def _check_platform(base: Image, platform: Platform) -> None:
     if (base.platform.os, base.platform.architecture) != (platform.os, platform.architecture):
         raise InvalidUsage(
-            f"base {base.descriptor.digest}: it is of {base.platform}, the image of {platform}",
+            f"base {base.descriptor.digest}: its platform is {base.platform}, but the image's is {platform}",
             hint=f"choose a base that has {platform}",
         )
 

@@ -80,7 +80,7 @@ def export(
 
 def _folder(to: Path | ByteSink) -> Path:
     if not isinstance(to, Path):
-        raise InvalidUsage("a folder can't go to a stream", hint="name the folder with dest=FOLDER")
+        raise InvalidUsage("cannot write a directory to stdout", hint="set dest=DIR")
     return to
 
 
@@ -98,7 +98,7 @@ def _refuse_several(roots: Mapping[str, Descriptor], source: BlobSource) -> None
         platforms = [str(image.platform) for image in images_of(source, root)]
         if len(platforms) > 1:
             raise InvalidUsage(
-                f"{name}: an archive for Docker holds one platform, and it has {', '.join(platforms)}",
+                f"{name}: a docker archive holds one platform, but the image has {', '.join(platforms)}",
                 hint="use type=oci, or build one with --platform",
             )
 
@@ -109,14 +109,14 @@ def _images(
     """Choose what is flattened, each with the folder it goes to; an empty name is the top."""
     if len({root.digest for root in roots.values()}) != 1:
         raise InvalidUsage(
-            f"type={form} holds one image, not {', '.join(roots) or 'none'}",
+            f"type={form} holds one image, but there are {', '.join(roots) or 'none'}",
             hint="use type=oci, or build one at a time",
         )
     images = images_of(source, next(iter(roots.values())))
     if split is False and len(images) > 1:
         raise InvalidUsage(
-            f"platform-split=false: {len(images)} platforms can't share one root",
-            hint="take platform-split= out, or build one with --platform",
+            f"platform-split=false: {len(images)} platforms cannot share one root",
+            hint="remove platform-split=, or build one with --platform",
         )
     split = len(images) > 1 if split is None else split
     return [(folder_of(image.platform) if split else "", image) for image in images]

@@ -22,7 +22,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         taken = target.exists() and not (target.is_dir() and not any(target.iterdir()))
         if taken:
-            raise CannotWrite(f"{path}: there is something already", hint="name a new folder, or empty this one first")
+            raise CannotWrite(f"{path}: already exists", hint="use a new directory, or empty this one first")
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f".{secrets.token_hex(8)}")
         draft.mkdir()

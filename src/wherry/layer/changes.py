@@ -55,7 +55,7 @@ def hidden_by(entry: Entry, name: str = "layer") -> Hidden | None:
         return None
     hidden = last.removeprefix(WHITEOUT)
     if hidden in {"", ".", ".."}:
-        raise InvalidArchive(name, f"{entry.path} is a whiteout of no name")
+        raise InvalidArchive(name, f"{entry.path} is a whiteout without a name")
     return Hidden(f"{folder}/{hidden}".lstrip("/"), whole=True)
 
 
@@ -149,7 +149,7 @@ class FileTree:
             if child and child.entry.kind is EntryKind.SYMLINK:
                 links += 1
                 if links > _MOST_LINKS:
-                    return None if layer is None else self._refuse(f"{path} leads through links in a circle")
+                    return None if layer is None else self._refuse(f"{path} has a loop of symbolic links")
                 if child.entry.target.startswith("/"):
                     del trail[1:]
                 todo += child.entry.target.split("/")[::-1]
@@ -161,7 +161,7 @@ class FileTree:
                 return None
             trail.append(child)
             if len(trail) > DEEPEST + 1:
-                self._refuse(f"{path} leads more than {DEEPEST} folders deep")
+                self._refuse(f"{path} is more than {DEEPEST} directories deep")
         return trail[-1]
 
     def _put(self, node: Inode) -> None:
@@ -183,7 +183,7 @@ class FileTree:
         target, _ = parent.children.get(last, (None, 0)) if parent else (None, 0)
         if target is None or target.is_folder:
             return self._refuse(
-                f"{link.entry.path} is a hard link to {link.entry.target}, which is no file in the image"
+                f"{link.entry.path} is a hard link to {link.entry.target}, which is not a file in the image"
             )
         return target
 

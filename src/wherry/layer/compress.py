@@ -55,14 +55,14 @@ class Encoding:
     def __post_init__(self) -> None:
         if self.algorithm not in _LEVELS:
             raise InvalidUsage(
-                f"compression {self.algorithm}: layers are compressed with gzip, zstd or none",
-                hint="use --compression gzip, zstd or none",
+                f'unsupported compression "{self.algorithm}"',
+                hint="choose gzip, zstd or none",
             )
         levels = _LEVELS[self.algorithm]
         if self.level not in levels:
             raise InvalidUsage(
                 f"compression level {self.level}: {self.algorithm} has levels {levels[0]} to {levels[-1]}",
-                hint=f"leave --compression-level out to have {_DEFAULTS[self.algorithm]}",
+                hint=f"remove --compression-level to use {_DEFAULTS[self.algorithm]}",
             )
 
     @classmethod
@@ -111,7 +111,7 @@ class Encoding:
         released = RELEASED.get(self.algorithm, "")
         if self.library == released:
             return ""
-        return f"{self.library} is installed, and this release's digests are made with {released}"
+        return f"{self.library} is installed, but digests of this release need {released}"
 
 
 DEFAULT = Encoding.default()

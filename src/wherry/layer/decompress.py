@@ -140,7 +140,7 @@ def _layer_of(blob: Descriptor) -> tuple[str, str]:
     name = f"layer {blob.digest}"
     algorithm = media.COMPRESSION_OF_LAYER.get(blob.media_type)
     if algorithm is None:
-        raise InvalidDocument(name, f"{blob.media_type!r} is no layer that can be unpacked")
+        raise InvalidDocument(name, f"{blob.media_type!r} is not a supported layer type")
     return name, algorithm
 
 
@@ -155,7 +155,7 @@ def _recognised(chunks: Iterable[bytes], algorithm: str, name: str) -> Iterator[
     if start and actual != algorithm:
         stored = "not compressed" if actual == "none" else f"compressed with {actual}"
         wanted = "an uncompressed tar" if algorithm == "none" else algorithm
-        raise InvalidArchive(name, f"its media type says {wanted}, its bytes are {stored}")
+        raise InvalidArchive(name, f"its media type is {wanted}, but its bytes are {stored}")
     yield start
     yield from stream
 

@@ -56,7 +56,7 @@ class FileContent:
             return self.path.open("rb", buffering=0)
         except OSError as error:
             raise NotFound(
-                f"{self.path}: {error.strerror}", hint="check that the file is there and readable"
+                f"{self.path}: {error.strerror}", hint="check that the file exists and is readable"
             ) from error
 
 
@@ -121,7 +121,7 @@ def with_parents(entries: Iterable[Entry], *, mtime: int = 0) -> list[Entry]:
     kinds: dict[str, EntryKind] = {}
     for entry in given:
         if entry.path in kinds:
-            raise InvalidUsage(f"/{entry.path}: two files for one path", hint="give each file a path of its own")
+            raise InvalidUsage(f"/{entry.path}: two files have this path", hint="give each file its own path")
         kinds[entry.path] = entry.kind
     missing: dict[str, Entry] = {}
     for entry in given:
@@ -129,7 +129,7 @@ def with_parents(entries: Iterable[Entry], *, mtime: int = 0) -> list[Entry]:
         while parent := parent.rpartition("/")[0]:
             if kinds.setdefault(parent, EntryKind.FOLDER) is not EntryKind.FOLDER:
                 raise InvalidUsage(
-                    f"/{entry.path}: /{parent} is a file, so nothing can lie in it",
+                    f"/{entry.path}: /{parent} is a file, not a directory",
                     hint="give one of them another path",
                 )
             if parent in missing:

@@ -34,7 +34,8 @@ class InvalidArchive(WherryError):
 
     def __init__(self, name: str, problem: str, *, hint: str = "") -> None:
         super().__init__(
-            f"{name}: {problem}", hint=hint or "fetch or build it again; if it stays so, its maker has to mend it"
+            f"{name}: {problem}",
+            hint=hint or "fetch or build it again; if this does not help, report it to the publisher",
         )
         self.name = name
         self.problem = problem
@@ -205,7 +206,7 @@ def _check(block: bytes, field: bytes, name: str) -> None:
         return
     # Old writers added the bytes as signed numbers.
     if expected != sum(memoryview(block[:148] + b" " * 8 + block[156:]).cast("b")):
-        raise InvalidArchive(name, "a header's checksum is wrong, so this is no tar or a damaged one")
+        raise InvalidArchive(name, "a header's checksum is wrong: not a tar archive, or a damaged one")
 
 
 def _text(field: bytes) -> bytes:

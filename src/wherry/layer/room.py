@@ -91,14 +91,14 @@ class Room:
         with self._turn:
             self._taken += size
             if self._taken > self._limit:
-                raise InvalidArchive(path, f"more than {self._limit} bytes in all", hint=self._hint)
+                raise InvalidArchive(path, f"more than {self._limit} bytes in total", hint=self._hint)
             if size > self._left:
                 # Half of what is free, since what was counted may not be on the disk yet, and others write there too.
                 free = self._free(self._folder)
                 self._left = max(free // 2, size) if free >= size else 0
                 if not self._left and size:
                     raise CannotWrite(
-                        f"{path}: it has {size} bytes, the disk of {self._folder} has room for {free}",
-                        hint="make room (`wherry gc` deletes what no name leads to), or name a folder on another disk",
+                        f"{path}: {size} bytes, but the disk of {self._folder} has {free} free",
+                        hint="free disk space (`wherry gc` deletes unused blobs), or use a directory on another disk",
                     )
             self._left -= size

@@ -132,7 +132,7 @@ def read_tar(
 def _encoded(entry: Entry) -> bytes:
     inside = not entry.path or {"", ".", ".."}.isdisjoint(entry.path.split("/"))
     if not inside or "\0" in entry.path + entry.target:
-        raise ValueError(f"{entry.path!r} is no path inside a layer")
+        raise ValueError(f"{entry.path!r} is not a path inside a layer")
     path = encode_path(entry.path or ".") + (b"/" if entry.kind is EntryKind.FOLDER else b"")
     return header.encode(
         Header(
@@ -233,7 +233,7 @@ def _entry(found: Header, records: dict[str, bytes], name: str, *, sparse: bool)
         flag = b"5" if path.endswith(b"/") and flag != b"7" else b"0"
     kind = _KINDS.get(flag)
     if kind is None:
-        raise InvalidArchive(name, f"{_shown(path)} is of the unknown type {found.flag!r}")
+        raise InvalidArchive(name, f"{_shown(path)} has the unknown type {found.flag!r}")
     link = records.get("linkpath") or found.target
     entry = Entry(
         path=_clean(path, name),
@@ -268,7 +268,7 @@ def _with_target(entry: Entry, link: bytes, name: str) -> Entry:
         case EntryKind.HARDLINK:
             return replace(entry, target=_clean(link, name))
         case EntryKind.SYMLINK if not link or b"\0" in link or len(link) > LONGEST_PATH:
-            raise InvalidArchive(name, f"{entry.path} is a link to nowhere")
+            raise InvalidArchive(name, f"{entry.path} is a link without a target")
         case EntryKind.SYMLINK:
             return replace(entry, target=decode_path(link))
         case _:
@@ -277,9 +277,9 @@ def _with_target(entry: Entry, link: bytes, name: str) -> Entry:
 
 def _checked(entry: Entry, name: str) -> Entry:
     if not entry.path and entry.kind is not EntryKind.FOLDER:
-        raise InvalidArchive(name, "its root is no folder")
+        raise InvalidArchive(name, "its root is not a directory")
     if entry.kind is EntryKind.HARDLINK and not entry.target:
-        raise InvalidArchive(name, f"{entry.path} is a hard link to nothing")
+        raise InvalidArchive(name, f"{entry.path} is a hard link without a target")
     return entry
 
 
@@ -312,9 +312,9 @@ def _clean(path: bytes, name: str) -> str:
     if b".." in parts:
         parts = _without_dots(parts)
     if b".." in parts or b"\0" in path:
-        raise InvalidArchive(name, f"{_shown(path)} leads out of the archive")
+        raise InvalidArchive(name, f"{_shown(path)} is outside the archive")
     if len(path) > LONGEST_PATH or len(parts) > DEEPEST:
-        raise InvalidArchive(name, f"a path of {len(path)} bytes and {len(parts)} folders is longer than any we open")
+        raise InvalidArchive(name, f"a path of {len(path)} bytes and {len(parts)} directories is too long")
     return decode_path(b"/".join(parts))
 
 

@@ -89,10 +89,10 @@ def _translated(folder: Path, path: str) -> Iterator[None]:
     try:
         yield
     except LinksInCircle as error:
-        raise InvalidArchive(path, "its path leads through links in a circle") from error
+        raise InvalidArchive(path, "its path has a loop of symbolic links") from error
     except OSError as error:
         raise CannotWrite(
-            f"{folder / path}: {error.strerror}", hint="make room or choose another folder, then delete this one"
+            f"{folder / path}: {error.strerror}", hint="free disk space or use another directory, then delete this one"
         ) from error
 
 
@@ -117,7 +117,9 @@ class _Unpacker:
             self._folders[()] = entry
             return
         if last.startswith(WHITEOUT.encode()):
-            raise InvalidArchive(entry.path, "a whiteout is no file", hint="flatten the layers before you unpack them")
+            raise InvalidArchive(
+                entry.path, "a whiteout is not a file", hint="flatten the layers before you unpack them"
+            )
         self._go(folders)
         if entry.kind is EntryKind.FOLDER:
             self._make_folder(entry, last)
@@ -172,7 +174,7 @@ class _Unpacker:
         with Inside(self._top) as there:
             status = there.status(name) if there.go(folders, make=False) else None
             if status is None or stat.S_ISDIR(status.st_mode):
-                raise InvalidArchive(entry.path, f"a hard link to {entry.target}, which is no file")
+                raise InvalidArchive(entry.path, f"a hard link to {entry.target}, which is not a file")
             os.link(name, last, src_dir_fd=there.opened, dst_dir_fd=self._here.opened, follow_symlinks=False)
 
     def _make_special(self, entry: Entry, last: bytes) -> bool:

@@ -38,7 +38,7 @@ def decode(document: bytes, shape: type[T], name: str) -> T:
             as `index.json: expected int >= 0 at $.manifests[3].size`.
     """
     if len(document) > LARGEST:
-        raise InvalidDocument(name, f"{len(document)} bytes, documents have at most {LARGEST}")
+        raise InvalidDocument(name, f"{len(document)} bytes; the limit for documents is {LARGEST}")
     try:
         return from_json(document, shape, _from_json)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

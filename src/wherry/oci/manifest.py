@@ -47,7 +47,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
         """
         manifest = decode(document, cls, name)
         if manifest.media_type and manifest.media_type not in media.MANIFESTS:
-            raise InvalidDocument(name, f"mediaType is {manifest.media_type!r}, which is no image manifest")
+            raise InvalidDocument(name, f"mediaType is {manifest.media_type!r}, which is not an image manifest")
         if manifest.layers is None:
             return msgspec.structs.replace(manifest, layers=())
         return manifest
@@ -86,7 +86,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
         """
         index = decode(document, cls, name)
         if index.media_type and index.media_type not in media.INDEXES:
-            raise InvalidDocument(name, f"mediaType is {index.media_type!r}, which is no image index")
+            raise InvalidDocument(name, f"mediaType is {index.media_type!r}, which is not an image index")
         return index
 
     def encoded(self) -> bytes:

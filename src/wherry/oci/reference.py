@@ -70,7 +70,9 @@ class Reference:
             InvalidReference: it does not fit the grammar; the hint says what would.
         """
         if len(text) > _LONGEST_TEXT:
-            raise InvalidReference(text, f"{len(text)} characters are no reference", hint="give NAME[:TAG][@DIGEST]")
+            raise InvalidReference(
+                text, f"{len(text)} characters are not a reference", hint="write NAME[:TAG][@DIGEST]"
+            )
         named, at, encoded = text.partition("@")
         digest = _digest(text, encoded) if at else None
         path, colon, tag = named.rpartition(":")
@@ -117,7 +119,9 @@ def _digest(text: str, encoded: str) -> Digest:
     except InvalidDigest as error:
         raise InvalidReference(text, error.message, hint=error.hint) from error
     if digest.algorithm not in _ALGORITHMS:
-        raise InvalidReference(text, f"{digest.algorithm} names no image", hint="write it as sha256:<64 hex digits>")
+        raise InvalidReference(
+            text, f"{digest.algorithm} digests are not supported", hint="write it as sha256:<64 hex digits>"
+        )
     return digest
 
 
@@ -138,7 +142,7 @@ def _place(text: str, path: str) -> tuple[str, str]:
     if registry == _LEGACY_REGISTRY:
         registry = DEFAULT_REGISTRY
     if not _REGISTRY.fullmatch(registry):
-        raise InvalidReference(text, f"{registry!r} is no host", hint="write it as HOST[:PORT]/NAME")
+        raise InvalidReference(text, f"{registry!r} is not a host", hint="write it as HOST[:PORT]/NAME")
     if repository == path and _IDENTIFIER.fullmatch(repository):
         raise InvalidReference(text, "64 hex digits are a digest, not a name", hint=f"write it as sha256:{path}")
     if registry == DEFAULT_REGISTRY and repository and "/" not in repository:
@@ -148,7 +152,7 @@ def _place(text: str, path: str) -> tuple[str, str]:
     if len(repository) > _LONGEST_REPOSITORY:
         raise InvalidReference(
             text,
-            f"{len(repository)} characters of repository, {_LONGEST_REPOSITORY} are allowed",
+            f"{len(repository)} characters in the repository; the limit is {_LONGEST_REPOSITORY}",
             hint="give a shorter name",
         )
     return registry, repository
@@ -156,8 +160,8 @@ def _place(text: str, path: str) -> tuple[str, str]:
 
 def _what_is_wrong(repository: str) -> str:
     if not repository:
-        return "there is no name in it"
+        return "the name is missing"
     if repository != repository.lower():
-        return "a repository's name is lower case"
+        return "a repository name must be lower case"
     short = repository.removeprefix(_OFFICIAL)[:140]
     return f"{short!r} is not a repository: words of a-z and 0-9, joined by one of . _ __ - and /"

@@ -233,7 +233,7 @@ class _Stages:
             names = [stage.base.name for stage in self._stages]
             raise DockerfileError(
                 f'target stage "{wanted}" could not be found{nearest(wanted, names)}',
-                hint=f"name one of its stages: {', '.join(filter(None, names)) or 'it names none'}",
+                hint=f"name one of its stages: {', '.join(filter(None, names)) or 'none has a name'}",
             )
         return found
 
@@ -371,7 +371,7 @@ class _Stages:
             return replace(parse_trigger(text), lines=stage.base.lines)
         except DockerfileError as error:
             raise DockerfileError(
-                f"ONBUILD {text}: {error.problem}", stage.base.lines, hint="the base asks for this step"
+                f"ONBUILD {text}: {error.problem}", stage.base.lines, hint="this ONBUILD step comes from the base image"
             ) from None
 
     def _finder(self, number: int) -> Callable[[str, of.Instruction], StageOrContext]:

@@ -138,7 +138,7 @@ class Plan:
         for step in self.steps:
             missing = [need for need in step.needs if need not in seen]
             if step.name in seen or missing:
-                raise ValueError(f"step {step.name!r} is there twice, or before {missing}")
+                raise ValueError(f"step {step.name!r} is duplicated, or comes before {missing}")
             seen[step.name] = step
         object.__setattr__(self, "by_name", seen)
 

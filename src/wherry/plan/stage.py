@@ -147,9 +147,9 @@ class StageCompiler:
         except UnicodeEncodeError as error:
             bad = error.object[error.start : error.end].encode(errors="surrogateescape").hex(" ")
             raise DockerfileError(
-                f"{type(instruction).__name__.upper()}: its bytes {bad} are not UTF-8, and an image's config can hold "
-                "nothing else",
-                hint="save the Dockerfile as UTF-8, or give the program those bytes in a file (COPY)",
+                f"{type(instruction).__name__.upper()}: the bytes {bad} are not UTF-8, and an image config "
+                "must be UTF-8",
+                hint="save the Dockerfile as UTF-8, or copy the bytes into the image as a file (COPY)",
             ) from None
 
     def _one(self, instruction: of.Instruction) -> None:
@@ -243,9 +243,7 @@ class StageCompiler:
         for source in sources:
             if is_git(source) or is_url(source):
                 kind = "a git ref" if is_git(source) else "a URL"
-                raise DockerfileError(
-                    f"source can't be {kind} for COPY: {without_credentials(source)}", hint="ADD takes it"
-                )
+                raise DockerfileError(f"source can't be {kind} for COPY: {without_credentials(source)}", hint="use ADD")
         takings = [_parents(source, place) if instruction.parents else _plain(source, place) for source in sources]
         flags = "--parents" if instruction.parents else ""
         self._gather(instruction, takings, place, flags)
@@ -375,8 +373,8 @@ class StageCompiler:
         draft, state = self.state.draft, self.state
         if instruction.security == "insecure" and not self.options.insecure:
             raise DockerfileError(
-                "RUN --security=insecure: the step asks for all privileges, and they were not allowed",
-                hint="allow them with --allow security.insecure",
+                "RUN --security=insecure: the step needs all privileges, which are not allowed",
+                hint="allow it with --allow security.insecure",
             )
         words, script = _script(instruction.command)
         argv = draft.shelled(words) if instruction.command.shell else words
@@ -390,7 +388,7 @@ class StageCompiler:
         if network == "host" and not self.options.host_network:
             asked = "RUN --network=host" if instruction.network == "host" else "--network host"
             raise DockerfileError(
-                f"{asked}: the step asks for this machine's own network, and that was not allowed",
+                f"{asked}: the step needs the host network, which is not allowed",
                 hint="allow it with --allow network.host",
             )
         action = RunOp(

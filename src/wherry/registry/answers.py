@@ -52,7 +52,7 @@ def document_in(answer: Answer, what: str) -> bytes:
     for chunk in answer.chunks(CHUNK):
         document += chunk
         if len(document) > LARGEST:
-            raise InvalidDocument(what, f"more than {LARGEST} bytes, and documents have no more")
+            raise InvalidDocument(what, f"more than {LARGEST} bytes, the limit for documents")
     return bytes(document)
 
 
@@ -72,7 +72,7 @@ def tags_in(document: bytes, name: str) -> Iterator[str]:
     try:
         tags = json.loads(document).get("tags") or ()
     except (ValueError, AttributeError, RecursionError) as error:
-        raise InvalidDocument(f"tags of {name}", "no list of tags") from error
+        raise InvalidDocument(f"tags of {name}", "not a list of tags") from error
     for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, str) and is_tag(tag):
             yield tag

@@ -166,8 +166,8 @@ class Authority:
             token, seconds = None, 0.0
         if not isinstance(token, str) or not token.isprintable():
             raise AccessDenied(
-                f"{self._registry}: its realm {urlsplit(realm).netloc} gave no token",
-                hint="ask whoever runs the registry; its token service is broken",
+                f"{self._registry}: the token service {urlsplit(realm).netloc} returned no token",
+                hint="contact the registry's operator; its token service is broken",
             )
         return _Token(f"Bearer {token}", self._monotonic() + max(seconds - _EARLY, _EARLY))
 
@@ -175,8 +175,8 @@ class Authority:
         parts = urlsplit(realm)
         if parts.scheme not in {"https", "http"} or not parts.hostname or (self._secure and parts.scheme == "http"):
             raise AccessDenied(
-                f"{self._registry}: it names {realm[:200]!r} for tokens, where credentials would go in the clear",
-                hint="no credentials were sent; ask whoever runs the registry",
+                f"{self._registry}: its token service {realm[:200]!r} would receive credentials unencrypted",
+                hint="no credentials were sent; contact the registry's operator",
             )
 
 

@@ -277,15 +277,15 @@ class Client:
                 url = self._checked(urljoin(url, target), url)
         raise RegistryError(
             f"{request.what}: {self.registry} redirects more than {_REDIRECTS} times",
-            hint="ask whoever runs the registry",
+            hint="contact the registry's operator",
         )
 
     def _checked(self, target: str, before: str) -> str:
         new, old = urlsplit(target), urlsplit(before)
         if new.scheme not in {"http", "https"} or not new.hostname or (old.scheme, new.scheme) == ("https", "http"):
             raise RegistryError(
-                f"{self.registry}: it redirects to {target[:200]!r}, which is not as safe as {old.scheme}",
-                hint="nothing was sent there; ask whoever runs the registry",
+                f"{self.registry}: redirects to {target[:200]!r}, which is less safe than {old.scheme}",
+                hint="nothing was sent there; contact the registry's operator",
             )
         return target
 

@@ -55,21 +55,21 @@ def refusal(what: str, status: int, body: bytes, *, registry: str, known: bool =
         registry: its host.
         known: whether we sent credentials.
     """
-    words = "; ".join(words_of(body)) or f"HTTP {status}, and no word why"
-    message = f"{what}: {registry} answers {status}: {words}"
+    words = "; ".join(words_of(body)) or f"HTTP {status} without an explanation"
+    message = f"{what}: {registry} answered {status}: {words}"
     if status in _DENIED:
         hint = (
-            f"the credentials for {registry} do not allow it; log in as somebody who may: wherry login {registry}"
+            f"the credentials for {registry} do not allow it; log in as another user: wherry login {registry}"
             if known
             else f"log in: wherry login {registry}"
         )
         return AccessDenied(message, hint=hint)
     if status == _NOT_FOUND:
         return NotInRegistry(
-            message, hint=f"check the name; where {registry} asks for a log-in, private ones look the same"
+            message, hint=f"check the name; a private repository looks the same without a login to {registry}"
         )
     error = NotTaken if status in _NOT_TAKEN else RegistryError
-    return error(message, hint=f"these are {registry}'s own words; ask whoever runs it")
+    return error(message, hint=f"this message is from {registry}; contact its operator")
 
 
 def words_of(body: bytes) -> Iterator[str]:

@@ -85,8 +85,8 @@ class FileKeyring:
         found = which(program, self.environment.get("PATH", ""))
         if found is None:
             raise HostUnable(
-                f"{program}: not on PATH, and Docker's config names it as what has the credentials",
-                hint=f"install {program}, or take it out of credsStore and credHelpers",
+                f"{program}: not on PATH, but Docker's config names it as a credential helper",
+                hint=f"install {program}, or remove it from credsStore and credHelpers",
             )
         return self.runner.run(Command((found, verb), Path("/"), self.environment, stdin=words.encode()))
 
@@ -101,8 +101,8 @@ def _told(done: Outcome, helper: str, registry: str) -> Credential | None:
         username, secret = str(document["Username"]), str(document["Secret"])
     except (ValueError, KeyError, TypeError) as error:
         raise AccessDenied(
-            f"docker-credential-{helper}: its answer for {registry} is no JSON with Username and Secret",
-            hint="run `docker-credential-" + helper + " get` by hand, and mend it",
+            f"docker-credential-{helper}: its answer for {registry} is not JSON with Username and Secret",
+            hint="run `docker-credential-" + helper + " get` to see the problem",
         ) from error
     return Credential(identity_token=secret) if username == _TOKEN_USER else Credential(username, secret)
 
@@ -111,5 +111,5 @@ def _failed(helper: str, registry: str, done: Outcome) -> AccessDenied:
     said = done.words.splitlines()
     return AccessDenied(
         f"docker-credential-{helper}: {registry}: {said[0][:300] if said else f'exit code {done.returncode}'}",
-        hint="log in again with the tool that the helper belongs to",
+        hint="log in again with the credential helper's tool",
     )

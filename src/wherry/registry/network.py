@@ -148,7 +148,7 @@ def _add_certificates(context: ssl.SSLContext, folder: Path) -> None:
             context.load_cert_chain(file, file.with_suffix(".key"))
     except (OSError, ssl.SSLError) as error:
         raise RegistryError(
-            f"{folder}: its certificates can't be read: {error}", hint="mend the files there, or take them away"
+            f"{folder}: cannot read the certificates: {error}", hint="fix or remove the files"
         ) from error
 
 
@@ -159,24 +159,24 @@ def translated(host: str) -> Iterator[None]:
         yield
     except NewConnectionError as error:
         raise RegistryError(
-            f"{host}: can't be reached: {_reason(error)}", hint="check the name, the network and HTTPS_PROXY"
+            f"{host}: cannot connect: {_reason(error)}", hint="check the name, the network and HTTPS_PROXY"
         ) from error
     except ProxyError as error:
         raise RegistryError(
-            f"{host}: the proxy does not let us through: {_reason(error)}", hint="check HTTPS_PROXY and NO_PROXY"
+            f"{host}: the proxy refused the connection: {_reason(error)}", hint="check HTTPS_PROXY and NO_PROXY"
         ) from error
     except SSLError as error:
         raise RegistryError(
-            f"{host}: no trust in its certificate: {_reason(error)}",
-            hint=f"put the CA's certificate into /etc/docker/certs.d/{host}/ca.crt, or name it in SSL_CERT_FILE",
+            f"{host}: certificate not trusted: {_reason(error)}",
+            hint=f"put the CA's certificate into /etc/docker/certs.d/{host}/ca.crt, or set SSL_CERT_FILE",
         ) from error
     except TooLate as error:
-        raise CutOff(f"{host}: nothing came in time", hint="check the network, and run it again") from error
+        raise CutOff(f"{host}: timed out", hint="check the network, and run it again") from error
     except LocationParseError as error:
-        raise RegistryError(f"{host}: no address we can speak to", hint="write it as HOST[:PORT]") from error
+        raise RegistryError(f"{host}: invalid address", hint="write it as HOST[:PORT]") from error
     except (HTTPError, OSError) as error:
         raise CutOff(
-            f"{host}: the connection broke: {_reason(error)}", hint="run it again; what is there is not sent twice"
+            f"{host}: the connection broke: {_reason(error)}", hint="run it again; uploaded blobs are not sent twice"
         ) from error
 
 

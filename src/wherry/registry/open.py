@@ -53,7 +53,9 @@ class Registries:
         """
         name = f"{reference.registry}/{reference.repository}"
         if self._settings.is_blocked(name):
-            raise AccessDenied(f"{name}: blocked by registries.conf", hint="take `blocked` out there, or use another")
+            raise AccessDenied(
+                f"{name}: blocked by registries.conf", hint="remove `blocked` there, or use another registry"
+            )
         client = self.client(reference.registry)
         with self._turn:
             return self._repositories.setdefault(name, Repository(client, reference.repository))

@@ -65,9 +65,7 @@ class Repository:
         if missing:
             with suppress(NotInRegistry):
                 return self._fetched(reference)[0]
-            raise NotInRegistry(
-                f"{self._spoken(reference)}: not there", hint=f"`wherry tags {self}` lists what there is"
-            )
+            raise NotInRegistry(f"{self._spoken(reference)}: not found", hint=f"`wherry tags {self}` lists the tags")
         return self._fetched(reference)[0]
 
     def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
@@ -134,7 +132,7 @@ class Repository:
             RegistryError: the registry refuses it, or calls it by another digest.
         """
         if len(document) > LARGEST:
-            raise InvalidDocument(str(blob.digest), f"{len(document)} bytes, documents have at most {LARGEST}")
+            raise InvalidDocument(str(blob.digest), f"{len(document)} bytes; the limit for documents is {LARGEST}")
         list(checked(blob, [document]))
         reference = tag or str(blob.digest)
         with self._send(
@@ -149,8 +147,8 @@ class Repository:
             named = answer.headers.get("Docker-Content-Digest", str(blob.digest))
         if named != blob.digest and named.startswith(f"{blob.digest.algorithm}:"):
             raise RegistryError(
-                f"{self._spoken(reference)}: the registry stored it as {named}, and it is {blob.digest}",
-                hint="something between here and the registry changes what is sent",
+                f"{self._spoken(reference)}: the registry stored it as {named}, not as {blob.digest}",
+                hint="a proxy between this machine and the registry changes the upload",
             )
 
     def tag(self, name: str, root: Descriptor) -> None:
@@ -231,7 +229,7 @@ class Repository:
         with answer:
             skip = at if answer.status == _OK else 0
             if answer.status == _PARTIAL and not answer.headers.get("Content-Range", "").startswith(f"bytes {at}-"):
-                raise RegistryError(f"{self}@{blob.digest}: another range came than was asked for", hint="run it again")
+                raise RegistryError(f"{self}@{blob.digest}: the registry sent a wrong range", hint="run it again")
             refuse_length(answer, blob, skip or at, str(self))
             for chunk in answer.chunks(CHUNK):
                 kept = chunk[skip:]
@@ -263,7 +261,7 @@ class Repository:
             said = answer.headers.get("Content-Type", "").partition(";")[0].strip()
         media_type = said if said in DOCUMENTS else media_type_of(document)
         if media_type is None:
-            raise InvalidDocument(self._spoken(reference), f"{said or 'something without a type'} is no image")
+            raise InvalidDocument(self._spoken(reference), f"{said or 'no media type'} is not an image")
         algorithm = reference.partition(":")[0] if ":" in reference else "sha256"
         digest = hashed(document, algorithm)
         if ":" in reference and digest != reference:

@@ -144,8 +144,9 @@ class Upload:
                 reached, location = _reached(status), self._location(status)
             if not at < reached <= end:
                 raise RegistryError(
-                    f"push to {self.client.registry}/{self.repository}: it refuses bytes {headers['Content-Range']}",
-                    hint="run it again; what is there is not sent twice",
+                    f"push to {self.client.registry}/{self.repository}: the registry refused bytes "
+                    f"{headers['Content-Range']}",
+                    hint="run it again; uploaded blobs are not sent twice",
                 )
             at = reached
         return location
@@ -155,8 +156,8 @@ class Upload:
         url = urljoin(answer.url, location)
         if not location or urlsplit(url).scheme not in {"http", "https"}:
             raise RegistryError(
-                f"push to {self.client.registry}/{self.repository}: it does not say where to send the blob",
-                hint="ask whoever runs the registry",
+                f"push to {self.client.registry}/{self.repository}: the registry returned no upload location",
+                hint="contact the registry's operator",
             )
         return url
 

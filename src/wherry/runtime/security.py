@@ -59,8 +59,8 @@ def parse_security(options: Sequence[str], add: Sequence[str], drop: Sequence[st
             filtered = read_profile(folder / value, [NAMES[number] for number in capabilities])
         elif f"{key}{mark}{value}" not in _NOTHING:
             raise InvalidUsage(
-                f"--security-opt {option}: no such option here",
-                hint="there are no-new-privileges, seccomp=FILE and seccomp=unconfined",
+                f"--security-opt {option}: unsupported option",
+                hint="use no-new-privileges, seccomp=FILE or seccomp=unconfined",
             )
     return Security(capabilities, no_new_privileges, seccomp if filtered is None else filtered)
 
@@ -85,6 +85,6 @@ def parse_port(text: str) -> str:
         numbers = []
     if not numbers or not all(0 < number <= _LAST_PORT for number in numbers) or protocol not in ("", "tcp"):
         raise InvalidUsage(
-            f"-p {text}: no port", hint="write it as [ADDRESS:]PORT:PORT, such as 8080:80; only TCP is published"
+            f"-p {text}: invalid port", hint="write it as [ADDRESS:]PORT:PORT, such as 8080:80; only TCP is published"
         )
     return f"{address}/{numbers[0]}:{numbers[1]}"

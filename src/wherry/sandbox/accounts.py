@@ -89,7 +89,7 @@ def read_accounts(layers: Sequence[Path]) -> AccountFiles:
     except OSError as error:
         raise InvalidUsage(
             f"the image's {error.filename}: {error.strerror}",
-            hint="give the user by number with --user, such as --user 65532:65532",
+            hint="use a numeric user, such as --user 65532:65532",
         ) from error
     return AccountFiles(passwd, group)
 
@@ -111,11 +111,11 @@ def _number(text: str, kind: str) -> int | None:
         return None
     number = _id(text)
     if number is None:
-        raise InvalidUsage(f"{kind} {text}: ids go up to {_HIGHEST}", hint=f"name another {kind} with --user")
+        raise InvalidUsage(f"{kind} {text}: the highest ID is {_HIGHEST}", hint=f"choose another {kind} with --user")
     return number
 
 
 def _unknown(kind: str, name: str, file: str) -> InvalidUsage:
     return InvalidUsage(
-        f"{kind} {name!r} is not in the image's {file}", hint="give its number with --user, such as --user 65532"
+        f"{kind} {name!r}: not found in the image's {file}", hint="use a numeric ID, such as --user 65532"
     )

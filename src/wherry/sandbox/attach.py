@@ -58,7 +58,7 @@ def run_container(job: Container, *, stdin: bool, notice: Callable[[str], None],
             code = launcher.end()
     if relay.failure is not None:
         raise CannotWrite(
-            f"standard output: {relay.failure.strerror}", hint="free some space, or send the output elsewhere"
+            f"standard output: {relay.failure.strerror}", hint="free disk space, or redirect the output"
         ) from relay.failure
     if attendant.failure is not None:
         raise raised(attendant.failure, why)

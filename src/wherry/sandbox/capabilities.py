@@ -56,7 +56,8 @@ def _numbers(names: Iterable[str], option: str) -> set[int]:
         bare = name.upper().removeprefix("CAP_")
         if bare != "ALL" and bare not in NAMES:
             raise InvalidUsage(
-                f"{option} {name}: no such capability", hint="capabilities(7) lists them, such as NET_ADMIN; or use ALL"
+                f"{option} {name}: unknown capability",
+                hint="use a name from capabilities(7), such as NET_ADMIN, or ALL",
             )
         found.add(_ALL if bare == "ALL" else NAMES.index(bare))
     return found

@@ -146,5 +146,5 @@ def frame_of(entry: FrameEntry, *, plain: bool = False) -> Frame | None:
 def _deleted(entry: FrameEntry) -> str:
     name = entry.path.rpartition("/")[2].removeprefix(_DELETED)
     if name in {"", ".", ".."}:
-        raise BadLayer(f"{entry.path}: deletes no name", hint="the layer is damaged; build the image again")
+        raise BadLayer(f"{entry.path}: whiteout without a name", hint="the layer is damaged; build the image again")
     return name

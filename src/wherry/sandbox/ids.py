@@ -86,8 +86,8 @@ class Mapping:
                 most = max(inside + count for inside, _, count in runs) - 1
                 table = "/etc/subuid" if kind == "user" else "/etc/subgid"
                 raise HostUnable(
-                    f"{kind} {wanted} can't be had here: the highest id this user may map is {most}",
-                    hint=f"give this user more ids in {table}, or choose another with --user",
+                    f"{kind} {wanted} cannot be mapped: this user's highest ID is {most}",
+                    hint=f"give this user more IDs in {table}, or choose another with --user",
                 )
         return self._ids(self.uids, self.gids)
 

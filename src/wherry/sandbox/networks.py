@@ -44,9 +44,9 @@ class Networks:
         if not ports:
             return self
         if self.uplink is None or self.uplink["kind"] != "pasta":
-            reason = self.reason or "slirp4netns is installed, and pasta is not"
+            reason = self.reason or "slirp4netns cannot publish ports, and pasta is not installed"
             raise HostUnable(
-                f"ports can't be published: {reason}",
-                hint="install passt (pasta), or use --network host, where the program's own ports are this machine's",
+                f"cannot publish ports: {reason}",
+                hint="install passt (pasta), or use --network host, which needs no -p",
             )
         return replace(self, uplink={**self.uplink, "ports": list(ports), "required": True})

@@ -90,7 +90,9 @@ def _unnamed(source: int) -> int:
             os.close(read)
             continue
         return read
-    raise OSError(errno.EACCES, "neither memory nor a temporary folder may hold a program (vm.memfd_noexec, noexec)")
+    raise OSError(
+        errno.EACCES, "cannot execute a program from memory or a temporary directory (vm.memfd_noexec, noexec)"
+    )
 
 
 def _fill(source: int, copy: int) -> None:

@@ -101,7 +101,7 @@ def read_profile(path: Path, capabilities: Sequence[str]) -> bytes:
         with path.open("rb") as file:
             text = file.read(_LARGEST)
     except OSError as error:
-        raise NotFound(f"{path}: {error.strerror}", hint="name a profile with --security-opt seccomp=FILE") from error
+        raise NotFound(f"{path}: {error.strerror}", hint="give a profile with --security-opt seccomp=FILE") from error
     try:
         profile = from_json(text, Profile)
     except msgspec.DecodeError as error:
@@ -116,8 +116,8 @@ class _Compiler:
             self._library: Any = ctypes.CDLL("libseccomp.so.2", use_errno=True)
         except OSError as error:
             raise HostUnable(
-                f"{name}: no seccomp profile can be read: libseccomp.so.2 is not installed",
-                hint="install libseccomp (libseccomp2 on Debian and Ubuntu), or leave out --security-opt seccomp=",
+                f"{name}: reading a seccomp profile needs libseccomp.so.2, which is not installed",
+                hint="install libseccomp (libseccomp2 on Debian and Ubuntu), or remove --security-opt seccomp=",
             ) from error
         self._library.seccomp_init.restype = ctypes.c_void_p
 
@@ -139,14 +139,14 @@ class _Compiler:
 
     def _action(self, name: str, number: int | None) -> int:
         if name not in _ACTIONS:
-            raise InvalidDocument(self._name, f"{name}: no such action here; there are {', '.join(_ACTIONS)}")
+            raise InvalidDocument(self._name, f"{name}: unsupported action; use one of {', '.join(_ACTIONS)}")
         return _ACTIONS[name] | ((1 if number is None else number & 0xFFFF) if name in _WITH_NUMBER else 0)
 
     def _add_architecture(self, context: ctypes.c_void_p, name: str) -> None:
         bare = name.removeprefix("SCMP_ARCH_").lower()
         token = self._library.seccomp_arch_resolve_name(bare.encode())
         if not token:
-            raise InvalidDocument(self._name, f"{name}: no such architecture")
+            raise InvalidDocument(self._name, f"{name}: unknown architecture")
         self._check(self._library.seccomp_arch_add(context, ctypes.c_uint32(token & 0xFFFFFFFF)), name)
 
     def _add(self, context: ctypes.c_void_p, action: int, name: str, conditions: Sequence[Condition]) -> None:
@@ -156,7 +156,7 @@ class _Compiler:
         for group in _alternatives(conditions):
             unknown = next((one.op for one in group if one.op not in _COMPARISONS), None)
             if unknown is not None:
-                raise InvalidDocument(self._name, f"{name}: {unknown}: no such comparison")
+                raise InvalidDocument(self._name, f"{name}: {unknown}: unknown comparison")
             array = (_Compare * max(len(group), 1))(
                 *(_Compare(one.index, _COMPARISONS[one.op], one.value, one.value_two) for one in group)
             )

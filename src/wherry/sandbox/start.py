@@ -112,22 +112,26 @@ def raised(event: LauncherEvent, why: Callable[[], str]) -> WherryError:  # noqa
     message = event["error"]
     match event.get("stage"):
         case "exec":
-            hint = "name a program of the image, or --entrypoint; `wherry inspect` shows what the image starts"
+            hint = "give a program in the image, or --entrypoint; `wherry inspect` shows the image's command"
             return NotStarted(message, hint=hint, code=event.get("code", FAILED))
         case "image":
-            return BadLayer(message, hint="the image hides a path that a container needs; build it without that link")
+            return BadLayer(
+                message, hint="the image has a symbolic link at a path the container needs; build it without the link"
+            )
         case "disk":
             return CannotWrite(
-                message, hint="free some space (`wherry gc` deletes what no name leads to), or name another --cache"
+                message, hint="free disk space (`wherry gc` deletes unused blobs), or use another --cache"
             )
         case "cache":
-            return CannotWrite(message, hint="name a --cache on a disk that has them: ext4, xfs, btrfs or tmpfs")
+            return CannotWrite(
+                message, hint="use a --cache on a file system that supports them: ext4, xfs, btrfs or tmpfs"
+            )
         case "files":
-            return CopyFailed(message, hint="check the paths; those of --from start at that stage's root")
+            return CopyFailed(message, hint="check the paths; with --from, they are relative to that stage's root")
         case "layer":
             return BadLayer(message, hint="the layer is damaged; build the image or load it again")
         case _:
-            return SandboxRefused(f"no sandbox can be made: {message}", hint=why())
+            return SandboxRefused(f"cannot create a sandbox: {message}", hint=why())
 
 
 def _spawn(handed: dict[int, int], streams: Mapping[int, int], *, stdin: bool) -> int:
@@ -145,7 +149,7 @@ def _spawn(handed: dict[int, int], streams: Mapping[int, int], *, stdin: bool) -
         return os.posix_spawn(_interpreter.path(), argv, environment, file_actions=actions, setsid=True)
     except OSError as error:
         raise HostUnable(
-            f"{sys.executable}: {error.strerror}", hint="reinstall wherry, its interpreter can't be started"
+            f"{sys.executable}: {error.strerror}", hint="cannot start wherry's interpreter; reinstall wherry"
         ) from error
     finally:
         for descriptor in safe.values():

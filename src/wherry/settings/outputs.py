@@ -273,5 +273,5 @@ def _boolean(text: str, values: dict[str, str], key: str, *, default: bool) -> b
     if value.lower() in _FALSE:
         return False
     raise InvalidUsage(
-        f"--output {text!r}: {key}={value} is neither true nor false", hint=f"write {key}=true or {key}=false"
+        f"--output {text!r}: {key}={value} must be true or false", hint=f"write {key}=true or {key}=false"
     )

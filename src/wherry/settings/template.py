@@ -115,7 +115,7 @@ def _check(name: str, where: str) -> None:
         return
     near = difflib.get_close_matches(name, [*NAMES, "Env.NAME"], n=3)
     nearest = ", ".join(f"{{{{.{one}}}}}" for one in near) or _examples()
-    raise InvalidUsage(f"{where}: {{{{.{name}}}}} is unknown", hint=f"the nearest are {nearest}")
+    raise InvalidUsage(f"{where}: {{{{.{name}}}}} is unknown", hint=f"did you mean {nearest}?")
 
 
 def _value(name: str, facts: Mapping[str, str], environment: Mapping[str, str], where: str, absent: str) -> str:

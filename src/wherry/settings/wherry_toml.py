@@ -136,7 +136,7 @@ class Settings:
         """
         if service not in self.services:
             near = difflib.get_close_matches(service, self.services, n=1) or list(self.services)
-            hint = f"the nearest is {near[0]}" if near else "the file has no [services.NAME]"
+            hint = f"did you mean {near[0]}?" if near else "the file has no [services.NAME]"
             raise NotFound(f"no service {service!r} in {FILE}", hint=hint)
         return self.build.under(self.services[service])
 

@@ -340,7 +340,7 @@ class Lease(Generic[E]):
         """
         if (count := len(image.config.diff_ids)) > MOST_LAYERS:
             raise HostUnable(
-                f"{image.descriptor.digest}: the image has {count} layers, and Linux mounts at most {MOST_LAYERS}",
+                f"{image.descriptor.digest}: the image has {count} layers; Linux mounts at most {MOST_LAYERS}",
                 hint="build it with fewer layers; copying, pushing and inspecting it work",
             )
         trees: list[Snapshot] = []

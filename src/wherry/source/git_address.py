@@ -67,12 +67,12 @@ class GitAddress:
             checksum = checksum or chosen.get("checksum", chosen.get("commit", ""))
         scheme, host, remote, credentials = _remote(address, shown)
         if ref and not is_ref(ref):
-            raise _refused(shown, f"{ref!r} is no name of a branch, a tag or a commit")
+            raise _refused(shown, f"{ref!r} is not a branch, tag or commit")
         if checksum and not _CHECKSUM.fullmatch(checksum):
-            raise _refused(shown, f"checksum {checksum!r} is no commit in hex")
+            raise _refused(shown, f"checksum {checksum!r} is not a commit hash")
         folder = folder.strip("/")
         if any(part in ("..", ".git") for part in folder.split("/")) or _CONTROL.search(folder.replace(" ", "")):
-            raise _refused(shown, f"{folder!r} is no folder of a repository")
+            raise _refused(shown, f"{folder!r} is not a valid directory")
         return cls(remote, scheme, host, ref, folder, checksum, credentials)
 
 
@@ -100,7 +100,7 @@ def _hidden(found: re.Match[str]) -> str:
 def _remote(address: str, shown: str) -> tuple[str, str, str, str]:
     """Check an address without what follows it; give scheme, host, URL and credentials."""
     if len(address) > _LONGEST or _CONTROL.search(address):
-        raise _refused(shown, "it has blanks, control characters or backslashes, or is too long")
+        raise _refused(shown, "it contains blanks, control characters or backslashes, or is too long")
     if "://" not in address:
         return _scp_like(address, shown)
     scheme, _, rest = address.partition("://")
@@ -110,13 +110,13 @@ def _remote(address: str, shown: str) -> tuple[str, str, str, str]:
     if not host.endswith("]"):
         name, colon, port = host.partition(":") if not host.startswith("[") else host.rpartition(":")
     if scheme not in SCHEMES:
-        raise _refused(shown, f"{scheme}:// is none of {', '.join(SCHEMES)}")
+        raise _refused(shown, f"unsupported scheme {scheme}://; use one of {', '.join(SCHEMES)}")
     if not _HOST.fullmatch(name) or (colon and not port.isdecimal()):
-        raise _refused(shown, "it names no host")
+        raise _refused(shown, "the host is missing")
     if scheme == "ssh":
         user = userinfo.partition(":")[0]
         if at and not _SSH_USER.fullmatch(user):
-            raise _refused(shown, "its user is none that ssh takes")
+            raise _refused(shown, "invalid user for ssh")
         return scheme, host, f"ssh://{user}{at}{host}{slash}{path}", ""
     return scheme, host, f"{scheme}://{host}{slash}{path}", unquote(userinfo) if scheme != "git" else ""
 
@@ -124,9 +124,9 @@ def _remote(address: str, shown: str) -> tuple[str, str, str, str]:
 def _scp_like(address: str, shown: str) -> tuple[str, str, str, str]:
     found = _SCP_LIKE.fullmatch(address)
     if not found or not _HOST.fullmatch(found["host"]) or found["path"].startswith(("-", ":")):
-        raise _refused(shown, "it is no address of a repository")
+        raise _refused(shown, "not a repository URL")
     if found["user"] is not None and not _SSH_USER.fullmatch(found["user"]):
-        raise _refused(shown, "its user is none that ssh takes")
+        raise _refused(shown, "invalid user for ssh")
     return "ssh", found["host"], address, ""
 
 

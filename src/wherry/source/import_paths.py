@@ -44,7 +44,7 @@ def find_by_import_path(import_path: str, start: Path, runner: Runner, environme
     place = _place(start)
     if place is None:
         raise NotFound(
-            f"{import_path}: no such directory, and not in a Go module (no go.mod here or above)",
+            f"{import_path}: no such directory, and not in a Go module (no go.mod in it or its parents)",
             hint=f"build a published program with {import_path}@latest, or run `go mod init` first",
         )
     if folder is not None and "." not in import_path.partition("/")[0]:

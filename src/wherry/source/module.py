@@ -163,8 +163,8 @@ def find_main(path: Path) -> MainPackage:
     module = next((up for up in (folder, *folder.parents) if (up / "go.mod").is_file()), None)
     if module is None:
         raise NotFound(
-            f"{path}: not in a Go module (no go.mod here or above)",
-            hint="run `go mod init` in the project, or give the folder of a main package",
+            f"{path}: not in a Go module (no go.mod in it or its parents)",
+            hint="run `go mod init` in the project, or give the directory of a main package",
         )
     names = package_names(folder)
     if "main" not in names:
@@ -377,7 +377,7 @@ def _module_path(go_mod: Path) -> str:
 
 def _what_there_is(names: set[str]) -> str:
     if not names:
-        return "no Go files here"
+        return "no Go files in this directory"
     return f"package {' and '.join(sorted(names))}, not main"
 
 
@@ -389,4 +389,4 @@ def _near(module: Path, folder: Path) -> str:
         "./" + os.path.relpath(main, folder) if main.is_relative_to(folder) else os.path.relpath(main, folder)
         for main in mains[:5]
     )
-    return f"main packages near by: {shown}"
+    return f"main packages nearby: {shown}"

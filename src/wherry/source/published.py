@@ -76,12 +76,12 @@ def parse_published(text: str) -> tuple[str, str]:
     path, _, version = text.rpartition("@")
     if "..." in path or not _PATH.fullmatch(path):
         raise InvalidUsage(
-            f"{text}: {path or 'nothing'} is no path of one package",
-            hint="write one as `go install` takes it, such as github.com/google/go-containerregistry/cmd/crane@latest",
+            f"{text}: {path or 'nothing'} is not a package path",
+            hint="write it as for `go install`, such as github.com/google/go-containerregistry/cmd/crane@latest",
         )
     if version in _NO_VERSION or not _VERSION.fullmatch(version):
         raise InvalidUsage(
-            f"{text}: {version or 'nothing'} is no version",
+            f"{text}: invalid version {version or '(empty)'}",
             hint=f"write {path}@latest, @v1, @v1.2.3, or a branch or commit",
         )
     return path, version
@@ -148,7 +148,7 @@ class PublishedModules:
             return Path(os.path.realpath(mkdtemp(prefix=prefix, dir=self.folder)))
         except OSError as error:
             raise CannotWrite(
-                f"{self.folder}: {error.strerror}", hint="name another folder with --cache or $WHERRY_CACHE"
+                f"{self.folder}: {error.strerror}", hint="use another directory with --cache or $WHERRY_CACHE"
             ) from error
 
 
@@ -186,11 +186,11 @@ def complete(
     if _GUESSING in answer.words:
         (package.module / "go.mod").write_bytes(before)
         raise PackageBroken(
-            f"{named}: its go.mod does not name every module it needs\n{_indented(answer.words)}",
-            hint="choose a version whose go.mod is whole, or clone it, run `go mod tidy`, and build the folder",
+            f"{named}: its go.mod does not list every module it needs\n{_indented(answer.words)}",
+            hint="choose a version with a complete go.mod, or clone it, run `go mod tidy`, and build the directory",
         )
     if answer.returncode:
-        raise PackageBroken(f"{named}: Go can't load it\n{_indented(answer.words)}", hint="choose another version")
+        raise PackageBroken(f"{named}: Go cannot load it\n{_indented(answer.words)}", hint="choose another version")
 
 
 def private_go_mod(published: GoMod, module: str, version: str) -> str:
@@ -238,9 +238,9 @@ def _refuse_folders(path: str, found: Downloaded, replacements: Sequence[Replace
     if folders:
         where = f" ({found.source})" if found.source else ""
         raise PackageBroken(
-            f"{path}@{found.version}: the module's go.mod replaces modules by folders that are not published with it: "
+            f"{path}@{found.version}: the module's go.mod replaces modules with directories that are not published: "
             f"{', '.join(folders)}",
-            hint=f"clone its repository{where} at {found.version}, and build the folder there",
+            hint=f"clone its repository{where} at {found.version}, and build that directory",
         )
 
 

@@ -185,8 +185,8 @@ def _refusal(named: str, words: str) -> WherryError:
     shown = "\n".join(f"  {line.strip()}" for line in words.splitlines())
     if _OFF in words:
         return HostUnable(
-            f"{named}: not in Go's module cache, and no proxy may be asked",
-            hint="build it once without --offline and GOPROXY=off, or name a version that was built before",
+            f"{named}: not in Go's module cache, and downloads are off",
+            hint="build it once without --offline and GOPROXY=off, or choose a version that was built before",
         )
     if too_old := _TOO_OLD.search(words):
         return HostUnable(
@@ -194,21 +194,23 @@ def _refusal(named: str, words: str) -> WherryError:
         )
     if _UNREACHABLE.search(words):
         return HostUnable(
-            f"{named}: Go could not ask for the module\n{shown}",
-            hint="mend the network or GOPROXY, or take --offline and what was built before",
+            f"{named}: Go could not query the module\n{shown}",
+            hint="fix the network or GOPROXY, or use --offline with a version that was built before",
         )
     if "SECURITY ERROR" in words or "checksum mismatch" in words:
-        return PackageBroken(f"{named}: it is not what was published\n{shown}", hint="do not trust its proxy")
+        return PackageBroken(
+            f"{named}: its content differs from the published module\n{shown}", hint="do not trust its proxy"
+        )
     return NotFound(
-        f"{named}: no module was found that holds it\n{shown}",
-        hint="check the path; a folder is written as ./PATH, and for a private module GOPRIVATE has to be set",
+        f"{named}: no module contains it\n{shown}",
+        hint="check the path; write a directory as ./PATH, and set GOPRIVATE for a private module",
     )
 
 
 def _nearest(version: str, versions: Sequence[str]) -> str:
     near = difflib.get_close_matches(version, versions, n=3, cutoff=0.5)
     latest = next((one for one in reversed(versions) if "-" not in one), versions[-1])
-    return f"the nearest are {', '.join(near)}; the latest is {latest}" if near else f"the latest is {latest}"
+    return f"did you mean {', '.join(near)}? The latest is {latest}" if near else f"the latest is {latest}"
 
 
 def _programs(module: Downloaded, package: str) -> str:

@@ -173,7 +173,7 @@ def _start(
     try:
         return runner.start(Command(argv, root, git_environment(environment, root)))
     except HostUnable as error:
-        return VcsAbsent(f"git can't be started ({error.message})")
+        return VcsAbsent(f"cannot start git ({error.message})")
 
 
 def _finish(running: ProcessHandle | VcsAbsent | None) -> bytes:
@@ -199,9 +199,9 @@ def _read_status(root: Path, outcome: Outcome) -> Vcs | VcsAbsent:
 def _refusal(root: Path, outcome: Outcome) -> str:
     if "dubious ownership" in outcome.words:
         trust = f"git config --global --add safe.directory {root}"
-        return f"{root} belongs to somebody else and git does not trust it ({trust})"
+        return f"{root} belongs to another user and git does not trust it ({trust})"
     said = outcome.words.splitlines()
-    return f"git can't read {root}: {said[-1] if said else f'exit code {outcome.returncode}'}"
+    return f"git cannot read {root}: {said[-1] if said else f'exit code {outcome.returncode}'}"
 
 
 def _read_commit(stdout: bytes, revision: str) -> tuple[datetime | None, str, int]:

@@ -108,8 +108,8 @@ class ArchiveSource:
             return read_docker_save(members)
         raise InvalidDocument(
             self._shown,
-            f"no image archive, for it has neither {INDEX} nor {MANIFEST}",
-            hint=f"pack a layout from inside: tar -C DIR -cf FILE {MARKER} {INDEX} {BLOBS}",
+            f"not an image archive: it has neither {INDEX} nor {MANIFEST}",
+            hint=f"pack a layout from its directory: tar -C DIR -cf FILE {MARKER} {INDEX} {BLOBS}",
         )
 
     def _layout(self, members: Members, index: bytes) -> DockerImages:
@@ -200,7 +200,7 @@ def _only_manifest(source: BlobSource, root: Descriptor, name: str) -> Descripto
         return images[0].descriptor
     platforms = ", ".join(str(image.platform) for image in images)
     raise InvalidUsage(
-        f"{name}: {len(images)} platforms ({platforms}), and an archive for Docker holds one",
+        f"{name}: {len(images)} platforms ({platforms}), but a docker archive holds one",
         hint="choose one with --platform, or write an OCI archive (--format oci)",
     )
 

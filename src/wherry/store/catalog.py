@@ -78,17 +78,19 @@ def names_for(roots: Mapping[str, Descriptor], *, origin: str, wanted: str = "")
         InvalidUsage: there is none, several for one name, or none that would do.
     """
     if not roots:
-        raise InvalidUsage(f"{origin or 'stdin'}: holds no image", hint="look into its index.json")
+        raise InvalidUsage(f"{origin or 'stdin'}: contains no image", hint="check its index.json")
     if wanted:
         if len({root.digest for root in roots.values()}) > 1:
             there = ", ".join(sorted(roots)[:8])
-            raise InvalidUsage(f"{origin or 'stdin'}: several images, and one name for them", hint=f"it has: {there}")
+            raise InvalidUsage(
+                f"{origin or 'stdin'}: contains several images, but only one name was given", hint=f"images: {there}"
+            )
         return {str(Reference.parse(wanted)): next(iter(roots.values()))}
     named = {_name(name, root, origin): root for name, root in roots.items()}
     if len(named) < len(roots):
         raise InvalidUsage(
-            f"{origin or 'stdin'}: several images without names of their own",
-            hint="load them one by one: `skopeo copy` takes one out by its digest",
+            f"{origin or 'stdin'}: contains several images without names",
+            hint="extract each by digest with `skopeo copy`, and load it",
         )
     return named
 
@@ -105,5 +107,5 @@ def _name(name: str, root: Descriptor, origin: str) -> str:
         return str(Reference.parse(f"{stem}:{tag}"))
     except InvalidReference as error:
         raise InvalidUsage(
-            f"{origin or 'stdin'}: an image that says of its name only {name[:100]!r}", hint="give it one with -t NAME"
+            f"{origin or 'stdin'}: cannot derive a name from {name[:100]!r}", hint="name it with -t NAME"
         ) from error

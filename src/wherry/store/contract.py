@@ -97,7 +97,7 @@ def read_whole(source: BlobSource, blob: Descriptor) -> bytes:
         BlobMissing, DigestMismatch, SizeMismatch: as `BlobSource.read`.
     """
     if blob.size > LARGEST:
-        raise InvalidDocument(str(blob.digest), f"{blob.size} bytes, documents have at most {LARGEST}")
+        raise InvalidDocument(str(blob.digest), f"{blob.size} bytes; the limit for documents is {LARGEST}")
     return b"".join(source.read(blob))
 
 
@@ -156,6 +156,6 @@ def _refuse_depth(blob: Descriptor, depth: int) -> None:
     if depth > DEEPEST:
         raise InvalidDocument(
             str(blob.digest),
-            f"lies more than {DEEPEST} documents deep; an image lies two or three",
-            hint="do not trust where it came from",
+            f"nested more than {DEEPEST} documents deep; images have two or three levels",
+            hint="do not trust its origin",
         )

@@ -180,7 +180,7 @@ class Transfer:
                 continue
             seen.add(blob.digest)
             if depth > DEEPEST:
-                raise InvalidDocument(str(blob.digest), f"lies more than {DEEPEST} documents deep")
+                raise InvalidDocument(str(blob.digest), f"nested more than {DEEPEST} documents deep")
             if blob.media_type not in _DOCUMENTS:
                 leaves[blob.digest] = blob
                 continue

@@ -265,7 +265,7 @@ class DiskStore(LayoutFolder):
         """
         reference = Reference.parse(name)
         if reference.digest:
-            raise InvalidUsage(f"{name}: a digest can't be given to an image", hint=f"give it {reference.name}:TAG")
+            raise InvalidUsage(f"{name}: a digest cannot be used as a name", hint=f"use {reference.name}:TAG")
         with self.writing():
             self._settle(root)
             with self._changing() as index:
@@ -352,10 +352,10 @@ class DiskStore(LayoutFolder):
             self._soundness.note(digest, target.lstat())
 
     def _discard(self, blob: Descriptor, path: Path) -> None:
-        names = ", ".join(hurt(self, blob.digest)) or "no image that has a name"
+        names = ", ".join(hurt(self, blob.digest)) or "no named image"
         with suppress(OSError):
             path.unlink()
-        self.warned(f"{blob.digest.short}: damaged in {self.folder}, and deleted; it belongs to {names}")
+        self.warned(f"{blob.digest.short}: damaged in {self.folder} and deleted; used by {names}")
 
     def _settle(self, root: Descriptor) -> None:
         """Make sure that all a root leads to is here, and wait until it would survive a loss of power."""
@@ -380,8 +380,8 @@ class DiskStore(LayoutFolder):
         document = msgspec.structs.replace(index, manifests=entries).encoded()
         if len(document) > LARGEST:
             raise CannotWrite(
-                f"{self.folder / INDEX}: with one more name it has {len(document)} bytes, and may have {LARGEST}",
-                hint="take some names away with `wherry rm`",
+                f"{self.folder / INDEX}: {len(document)} bytes with one more name; the limit is {LARGEST}",
+                hint="remove some names with `wherry rm`",
             )
         with incoming(self._own, self.folder) as file:
             file.write(document)
@@ -417,8 +417,8 @@ class DiskStore(LayoutFolder):
             raise cannot_write(self.folder, error) from error
         if there and not (self.folder / MARKER).exists():
             raise CannotWrite(
-                f"{self.folder}: no OCI layout, and not empty ({', '.join(sorted(there)[:3])})",
-                hint="name a folder that is empty or not there yet",
+                f"{self.folder}: not an OCI layout, and not empty ({', '.join(sorted(there)[:3])})",
+                hint="use an empty or new directory",
             )
 
 
@@ -433,8 +433,8 @@ class DamagedImage(WherryError):
 
     def __init__(self, name: str, lines: Sequence[str]) -> None:
         super().__init__(
-            "; ".join((f"{name}: the image is damaged or not whole", *lines)),
-            hint="build it again, or pull or load it again: what is missing is made or fetched",
+            "; ".join((f"{name}: the image is damaged or incomplete", *lines)),
+            hint="build, pull or load it again; this restores what is missing",
         )
 
 
@@ -491,4 +491,4 @@ def _no_name(name: str, store: DiskStore) -> NotFound:
     except NotFound as error:
         return error
     names = ", ".join(tag for tag, tagged in store.tags().items() if tagged.digest == root.digest) or "none"
-    return NotFound(f"{name}: an image, but none of its names", hint=f"its names are: {names}")
+    return NotFound(f"{name}: identifies an image, but is not one of its names", hint=f"its names are: {names}")

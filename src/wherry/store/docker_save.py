@@ -108,7 +108,7 @@ def _file(archive: Members, path: str) -> Member:
         raise InvalidDocument(
             f"{archive.shown}: {MANIFEST}",
             f"{path[:200]!r} is not in the archive",
-            hint="save the image again; the archive is not whole",
+            hint="the archive is incomplete; save the image again",
         )
     return member
 

@@ -45,7 +45,7 @@ def open_regular(path: str | Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
-        raise NotPermitted(f"{path}: may not be read", hint="run as its owner, or change its mode") from error
+        raise NotPermitted(f"{path}: permission denied", hint="run as its owner, or change its mode") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return None
@@ -71,23 +71,21 @@ def read_regular(path: str | Path, limit: int) -> bytes | None:
         while len(content) <= limit and (more := reader.read(limit + 1 - len(content))):
             content += more
     if len(content) > limit:
-        raise InvalidDocument(str(path), f"more than {limit} bytes, which is no document of a layout")
+        raise InvalidDocument(str(path), f"more than {limit} bytes, too large for a document of a layout")
     return content
 
 
 def cannot_write(path: str | Path, error: OSError) -> CannotWrite:
     """Say what stopped a write, and what to do about it."""
     if error.errno == errno.EFBIG:
-        hint = (
-            "raise this shell's limit on the size of files (`ulimit -f unlimited`) and run it again; nothing was lost"
-        )
+        hint = "raise the file size limit (`ulimit -f unlimited`) and run it again; nothing was lost"
     elif error.errno in _FULL:
-        hint = "free some space (`wherry gc` deletes what no name leads to) and run it again; nothing was lost"
+        hint = "free disk space (`wherry gc` deletes unused blobs) and run it again; nothing was lost"
     elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        hint = "change the owner or mode of the folder, or name another one"
+        hint = "change the owner or mode of the directory, or use another one"
     else:
-        hint = "name another folder; nothing was changed"
-    return CannotWrite(f"{path}: can't be written: {error.strerror or error}", hint=hint)
+        hint = "use another directory; nothing was changed"
+    return CannotWrite(f"{path}: cannot write: {error.strerror or error}", hint=hint)
 
 
 class Incoming:
@@ -419,6 +417,6 @@ def _take(file: int) -> None:
 def _not_regular(path: str | Path) -> InvalidDocument:
     return InvalidDocument(
         str(path),
-        "is no regular file, but a link, a folder or a device",
-        hint="links are not followed out of a layout; copy it with its links resolved (`cp -RL`)",
+        "is not a regular file",
+        hint="layouts must not contain links; copy it with links resolved (`cp -RL`)",
     )

@@ -36,7 +36,7 @@ def locate(name: str, store: DiskStore, folder: Path) -> Located:
     path, wanted = _split(folder, name)
     if path is None and name.startswith(("./", "../", "/")):
         raise NotFound(
-            f"{name}: not there", hint="name an OCI layout folder, an archive, or an image of the local store"
+            f"{name}: not found", hint="give an OCI layout directory, an archive, or an image in the local store"
         )
     if path is None or (os.sep not in name and _is_stored(store, name)):
         return Located(name, store, store.resolve(name))
@@ -70,6 +70,6 @@ def _choose(roots: Mapping[str, Descriptor], name: str, wanted: str) -> Descript
         return next(iter(fitting.values()))
     there = ", ".join(sorted(roots)[:8]) or "none"
     raise NotFound(
-        f"{name}: {'it holds several images' if fitting else 'no such image in it'}",
-        hint=f"name one as PATH:NAME; it has: {there}",
+        f"{name}: {'contains several images' if fitting else 'image not found in it'}",
+        hint=f"write PATH:NAME; images: {there}",
     )

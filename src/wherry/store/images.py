@@ -23,7 +23,7 @@ def read_image(source: BlobSource, manifest: Descriptor) -> Image:
     """
     name = str(manifest.digest)
     if manifest.media_type not in media.MANIFESTS:
-        raise InvalidDocument(name, f"{manifest.media_type or 'no media type'} is no image manifest")
+        raise InvalidDocument(name, f"{manifest.media_type or 'no media type'} is not an image manifest")
     parsed = Manifest.parse(read_whole(source, manifest), name)
     config = ImageConfig.parse(read_whole(source, parsed.config), f"config {parsed.config.digest}")
     return Image.of(manifest, parsed, config)
@@ -63,7 +63,7 @@ def image_for(source: BlobSource, root: Descriptor, platform: Platform, name: st
         if image.platform == platform:
             return image
     there = ", ".join(str(image.platform) for image in images) or "none"
-    raise NotFound(f"{name} has no image for {platform}", hint=f"it has: {there}")
+    raise NotFound(f"{name} has no image for {platform}", hint=f"platforms: {there}")
 
 
 def _entry_for(source: BlobSource, root: Descriptor, platform: Platform) -> Descriptor | None:
@@ -80,7 +80,7 @@ def _entries(source: BlobSource, root: Descriptor, depth: int = 0) -> Iterator[D
     An index in an index may have a platform; it counts for entries that name none themselves.
     """
     if depth > DEEPEST:
-        raise InvalidDocument(str(root.digest), f"lies more than {DEEPEST} documents deep")
+        raise InvalidDocument(str(root.digest), f"nested more than {DEEPEST} documents deep")
     for entry in Index.parse(read_whole(source, root), str(root.digest)).manifests:
         if entry.media_type in media.INDEXES:
             for inner in _entries(source, entry, depth + 1):

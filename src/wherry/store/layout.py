@@ -84,7 +84,7 @@ class LayoutFolder:
         """
         marker = read_regular(self.folder / MARKER, LARGEST)
         if marker is None:
-            raise NotFound(f"{self.folder}: no OCI layout, for it has no {MARKER} file", hint="name a layout folder")
+            raise NotFound(f"{self.folder}: not an OCI layout: no {MARKER} file", hint="give a layout directory")
         Layout.parse(marker, str(self.folder / MARKER))
 
     def index(self) -> Index:
@@ -180,7 +180,7 @@ def _by_prefix(text: str, tags: dict[str, Descriptor]) -> Descriptor | None:
     found = {root.digest: root for root in tags.values() if root.digest.encoded.startswith(prefix)}
     if len(found) > 1:
         names = ", ".join(digest.short for digest in sorted(found))
-        raise InvalidUsage(f"{text}: the start of several digests ({names})", hint="give more digits, or a name")
+        raise InvalidUsage(f"{text}: ambiguous, matches several digests ({names})", hint="give more digits, or a name")
     return next(iter(found.values()), None)
 
 
@@ -188,8 +188,8 @@ def _nearest(text: str, tags: dict[str, Descriptor]) -> str:
     import difflib
 
     if not tags:
-        return "the store is empty; `wherry build` or `wherry load` puts images there"
+        return "the store is empty; add images with `wherry build`, `wherry pull` or `wherry load`"
     near = difflib.get_close_matches(text, tags, n=3, cutoff=0.4)
     if near:
-        return f"the nearest are {', '.join(near)}"
-    return "`wherry images` lists what there is"
+        return f"did you mean {', '.join(near)}?"
+    return "`wherry images` lists all images"

@@ -43,8 +43,8 @@ def acquire(path: Path, *, alone: bool, wait: bool = True) -> Lock | None:
         import fcntl
     except ImportError as error:
         raise HostUnable(
-            f"{path.parent}: this system has no flock, which keeps builds and gc apart",
-            hint="write to a store on Linux or macOS; on Windows inside WSL",
+            f"{path.parent}: this system has no flock, which keeps gc from deleting files of a build",
+            hint="use Linux or macOS; on Windows, use WSL",
         ) from error
     mode = (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB)
     try:
@@ -87,6 +87,6 @@ def alone(path: Path) -> Iterator[None]:
 
 def _cannot(path: Path, error: OSError) -> CannotWrite:
     return CannotWrite(
-        f"{path}: can't be locked: {error.strerror or error}",
-        hint="name a store in a folder of yours, on a file system that has locks",
+        f"{path}: cannot lock: {error.strerror or error}",
+        hint="use a store in your own directory, on a file system that supports locks",
     )

@@ -100,7 +100,7 @@ class Members:
         if member is None:
             return None
         if member.size > limit:
-            raise self._invalid(f"{name} has {member.size} bytes, and may have {limit}")
+            raise self._invalid(f"{name} has {member.size} bytes; the limit is {limit}")
         return self.read_at(member.offset, member.size)
 
     def _scan(self) -> None:
@@ -117,7 +117,7 @@ class Members:
             size = _decimal(extended.get("size", ""), size)
             place += BLOCK
             if size > self._size - place:
-                raise self._invalid(f"{name[:100]!r} promises {size} bytes, {self._size - place} are left")
+                raise self._invalid(f"{name[:100]!r} has {size} bytes by its header, but {self._size - place} are left")
             if kind in b"xLK":
                 extended |= self._extension(kind, place, size)
             elif kind != ord("g"):
@@ -128,7 +128,9 @@ class Members:
 
     def _parse(self, header: bytes, place: int) -> tuple[int, str, str, int]:
         if len(header) < BLOCK or not _checksum_holds(header):
-            raise self._invalid(f"no tar header at byte {place}" if place else "is neither a tar nor a compressed one")
+            raise self._invalid(
+                f"no tar header at byte {place}" if place else "is neither a tar archive nor a compressed one"
+            )
         name = _text(header[:100])
         prefix = _text(header[345:500]) if header[257:263] == b"ustar\0" else ""
         size = _number(header[124:136])
@@ -141,7 +143,7 @@ class Members:
 
     def _extension(self, kind: int, place: int, size: int) -> dict[str, str]:
         if size > LONGEST_EXTENSION:
-            raise self._invalid(f"a header of {size} bytes, and may have {LONGEST_EXTENSION}")
+            raise self._invalid(f"a header of {size} bytes; the limit is {LONGEST_EXTENSION}")
         content = self.read_at(place, size)
         if kind != ord("x"):
             return {"path" if kind == ord("L") else "linkpath": _text(content)}
@@ -149,10 +151,10 @@ class Members:
 
     def _add(self, kind: int, name: str, link: str, member: Member) -> None:
         if name.startswith("/") or ".." in name.split("/"):
-            raise self._invalid(f"{name[:100]!r} would leave the archive")
+            raise self._invalid(f"{name[:100]!r} is outside the archive")
         name = posixpath.normpath(name)
         if kind in b"012" and (name in self._files or name in self._links):
-            raise self._invalid(f"{name[:100]!r} is there twice")
+            raise self._invalid(f"{name[:100]!r} appears twice")
         if kind == ord("0"):
             self._files[name] = member
         elif kind == ord("1"):
@@ -161,13 +163,13 @@ class Members:
             self._links[name] = posixpath.join(posixpath.dirname(name), link)
 
     def _invalid(self, problem: str) -> InvalidDocument:
-        return InvalidDocument(self.shown, problem, hint="write it again with `docker save`, buildx or skopeo")
+        return InvalidDocument(self.shown, problem, hint="recreate it with `docker save`, buildx or skopeo")
 
 
 def _open(path: Path, scratch: Path | None, shown: str) -> IO[bytes]:
     file = open_regular(path.resolve())
     if file is None:
-        raise InvalidDocument(shown, "is not there")
+        raise InvalidDocument(shown, "does not exist")
     archive = os.fdopen(file, "rb", buffering=0)
     magic = archive.read(6)
     archive.seek(0)
@@ -177,7 +179,9 @@ def _open(path: Path, scratch: Path | None, shown: str) -> IO[bytes]:
         return _inflate(shown, archive, _unzstd(archive), scratch)
     if magic.startswith((b"\xfd7zXZ\0", b"BZh")):
         archive.close()
-        raise InvalidDocument(shown, "is compressed with neither gzip nor zstd", hint="decompress it first")
+        raise InvalidDocument(
+            shown, "has an unsupported compression; only gzip and zstd are supported", hint="decompress it first"
+        )
     return archive
 
 
@@ -212,10 +216,10 @@ def _inflate(shown: str, archive: IO[bytes], unpacked: _Readable, scratch: Path 
             with archive, closing(unpacked):
                 whole = _pour(unpacked, target, limit)
         except (EOFError, zlib.error, zstandard.ZstdError) as error:
-            raise InvalidDocument(shown, f"can't be decompressed: {error}", hint="fetch it again") from error
+            raise InvalidDocument(shown, f"cannot decompress: {error}", hint="fetch it again") from error
         except OSError as error:
             if error.errno is None:  # gzip's own
-                raise InvalidDocument(shown, f"can't be decompressed: {error}", hint="fetch it again") from error
+                raise InvalidDocument(shown, f"cannot decompress: {error}", hint="fetch it again") from error
             raise cannot_write(scratch or tempfile.gettempdir(), error) from error
         if not whole:
             raise InvalidDocument(

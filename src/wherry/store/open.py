@@ -28,6 +28,6 @@ def open_images(
         folder.check_marker()
         return folder, folder.tags()
     if not path.exists():
-        raise NotFound(f"{path}: not there", hint="name an OCI layout folder, or an archive")
+        raise NotFound(f"{path}: not found", hint="give an OCI layout directory, or an archive")
     archive = ArchiveSource(path, scratch=scratch, shown=shown)
     return archive, archive.roots()

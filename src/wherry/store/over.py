@@ -46,7 +46,7 @@ def narrowed(
     if len(chosen) == 1:
         return source, chosen[0]
     if root.media_type not in media.INDEXES:
-        raise InvalidUsage(f"{name}: one platform only, and {len(chosen)} are asked for", hint="take --platform out")
+        raise InvalidUsage(f"{name}: has one platform, but {len(chosen)} were requested", hint="remove --platform")
     digests = {descriptor.digest for descriptor in chosen}
     index = Index.parse(read_whole(source, root), str(root.digest))
     kept = tuple(entry for entry in index.manifests if entry.digest in digests)

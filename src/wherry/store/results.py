@@ -172,7 +172,7 @@ class Results:
             self._path.replace(aside)
         for leftover in self._path.parent.glob(f"{self._path.name}-*"):
             leftover.unlink(missing_ok=True)
-        self._warned(f"{self._path} is damaged ({error}); it was set aside as {aside.name}, and steps are done again")
+        self._warned(f"{self._path} is damaged ({error}); renamed to {aside.name}, and steps run again")
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
@@ -184,7 +184,7 @@ class Results:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CannotWrite(
-                f"{self._path.parent}: {error.strerror}", hint="name another folder with --cache or $WHERRY_CACHE"
+                f"{self._path.parent}: {error.strerror}", hint="use another directory with --cache or $WHERRY_CACHE"
             ) from error
         try:
             return self._prepared()
@@ -192,7 +192,7 @@ class Results:
             if not self._path.is_dir() and not (self._path.exists() and _is_damage(error)):
                 raise CannotWrite(
                     f"{self._path}: {error}",
-                    hint="make room there (a full disk, a limit of `ulimit -f`), or name another folder with --cache",
+                    hint="free disk space there (or raise `ulimit -f`), or use another directory with --cache",
                 ) from error
             self._set_aside(error)
             return self._prepared()
@@ -207,7 +207,7 @@ class Results:
         try:
             found = database.execute("PRAGMA user_version").fetchone()[0]
             if found not in (0, _FORMAT):
-                raise _Foreign(f"it says that it has format {found}")
+                raise _Foreign(f"its format is {found}")
             if found == 0:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.executescript(_SCHEMA)

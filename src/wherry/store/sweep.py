@@ -233,10 +233,10 @@ def _check_image(
                     "lives-elsewhere",
                     Severity.NOTE,
                     name,
-                    f"{blob.digest} ({blob.size} bytes) lives in {', '.join(places)}, and is fetched when needed",
+                    f"{blob.digest} ({blob.size}bytes) is in {', '.join(places)}, and is fetched when needed",
                 )
             else:
-                message = f"{blob.digest} is not here, or does not have its {blob.size} bytes"
+                message = f"{blob.digest} is missing, or does not have {blob.size} bytes"
                 yield Finding("missing-blob", Severity.ERROR, name, message, remedy=remedy)
     except WherryError as error:
         yield Finding("broken-document", Severity.ERROR, name, error.message, remedy=remedy)
@@ -255,8 +255,8 @@ def _check_blob(blob: Stored, store: LayoutFolder, needed_by: list[str]) -> Find
         Severity.ERROR,
         path,
         f"its bytes hash to {actual}",
-        evidence=tuple(f"{name} needs it" for name in needed_by),
-        remedy=f"rm {path}, then build or load again what needs it",
+        evidence=tuple(f"needed by {name}" for name in needed_by),
+        remedy=f"rm {path}, then build or load the image again",
     )
 
 

@@ -91,7 +91,7 @@ CASES = {
     "insecure": both(["--insecure"], builds),
     "no_cache": both(["--no-cache"], builds),
     "strict_encoder": both(["--strict-encoder"], builds),
-    "explain": both(["--explain"], lambda made: "built here for the first time" in made.err),
+    "explain": both(["--explain"], lambda made: "not built before" in made.err),
     "allow_secret_ldflags": go(["--allow-secret-ldflags"], builds),
     "size_record": go(["--size-record"], lambda made: "symbol data kept" in made.err),
     "add": both(["--add", "file:/etc/file:0600:7"], lambda made: made.files >= 2),

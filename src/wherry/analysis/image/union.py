@@ -249,7 +249,7 @@ class Union:
         folder = self._go(above, make=False)
         child = folder.children.get(last) if folder else None
         if not isinstance(child, int):
-            return self._refuse(path, b"is a hard link to " + target + b", which is no file in the image")
+            return self._refuse(path, b"is a hard link to " + target + b", which is not a file in the image")
         return self._inodes.get(child, child)
 
     def _folder(self, path: bytes) -> _Folder:

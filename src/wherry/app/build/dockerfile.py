@@ -245,7 +245,7 @@ class AddedContext:
 def _added(added: Added, folder: Path) -> AddedContext:
     file = folder / added.file
     if not file.is_file():
-        raise NotFound(f"--add {added.file}: no such file", hint="give a file as FILE:PATH[:mode[:owner]]")
+        raise NotFound(f"--add {added.file}: no such file", hint="write it as FILE:PATH[:mode[:owner]]")
     own = file.stat().st_mode & 0o7777 & ~_GROUP_AND_OTHERS_WRITE
     return AddedContext(file, added, added.mode if added.mode is not None else own)
 

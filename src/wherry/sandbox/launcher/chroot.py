@@ -31,8 +31,8 @@ _BY_SIGNAL = 128
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SYS_CHROOT, _MKNOD = 18, 27
 _NOTICE = (
-    "no namespaces and mounts are to be had here: the step runs in a chroot, without /proc; that keeps files apart, "
-    "but not processes (a step can signal and trace those of its user), network, sockets and System V IPC"
+    "no namespaces or mounts available: the step runs in a chroot without /proc, which isolates files,  "
+    "but not processes (a step can signal and trace processes of its user), network, sockets or System V IPC"
 )
 
 

@@ -75,7 +75,7 @@ class Confinement:
             self._group = pids.make(group)
         except pids.NoGroup as error:
             if group["required"]:
-                raise OSError(error.errno, f"the number of processes can't be limited: {error.strerror}") from error
+                raise OSError(error.errno, f"cannot limit the number of processes: {error.strerror}") from error
             tell({"notice": f"the number of processes is not limited: {error.strerror}"})
 
 
@@ -107,15 +107,15 @@ def hold(job: "Container") -> None:
 def without_namespaces(job: "Container") -> None:
     """Change a job to what can be had where no namespace can: the host's network, with what can be closed closed."""
     if job["network"] == "own":
-        job["network"], job["shared"] = "shared", "there are no namespaces"
+        job["network"], job["shared"] = "shared", "no namespaces available"
 
 
 def _share_network(reason: str) -> None:
     parted = syscalls.part_sockets()
     abstract = (
-        "raw, packet and abstract sockets closed" if parted else "raw and packet sockets closed, abstract ones not"
+        "raw, packet and abstract sockets blocked" if parted else "raw and packet sockets blocked, abstract sockets not"
     )
-    tell({"notice": f"network: this machine's, {abstract} ({reason})"})
+    tell({"notice": f"network: host, {abstract} ({reason})"})
 
 
 def _load(code: bytes) -> None:
@@ -125,7 +125,7 @@ def _load(code: bytes) -> None:
         if error.errno != errno.EACCES:
             raise
         # Only without namespaces, in a pod that leaves us no right to it.
-        tell({"notice": "no system call is refused: a seccomp filter takes CAP_SYS_ADMIN or no_new_privs here"})
+        tell({"notice": "no seccomp filter: it needs CAP_SYS_ADMIN or no_new_privs"})
 
 
 def _most(job: "Container") -> "tuple[int, ...]":
@@ -143,5 +143,5 @@ def _filter(job: "Container") -> bytes:
         return b""
     code = seccomp.usual(job["capabilities"], socketcall=job["socketcall"])
     if not code:
-        tell({"notice": f"no system call is refused: there is no seccomp filter for {os.uname().machine}"})
+        tell({"notice": f"no seccomp filter: not supported on {os.uname().machine}"})
     return code

@@ -127,7 +127,7 @@ class _Init:
             os.close(emulator)
             emulator = -1
         if emulator >= 0:
-            tell({"notice": "what the program starts itself is not emulated: the kernel gives users no binfmt_misc"})
+            tell({"notice": "child processes are not emulated: the kernel has no binfmt_misc for user namespaces"})
         return self._watch(Payload(job, emulator, slave, null=rootfs.null, proc=proc))
 
     def _terminal(self, rootfs: Rootfs) -> int:
@@ -259,7 +259,7 @@ class Payload:
             tell({"error": refused, "stage": "exec", "code": NOT_STARTED})
             return NOT_STARTED
         where = "" if "/" in program else f" in PATH={path}"
-        tell({"error": f"{program}: no such program in the image{where}", "stage": "exec", "code": NOT_FOUND})
+        tell({"error": f"{program}: program not found in the image{where}", "stage": "exec", "code": NOT_FOUND})
         return NOT_FOUND
 
     def _exec_file(self, path: str) -> None:
@@ -267,7 +267,7 @@ class Payload:
         if self._emulator < 0:
             os.execve(path, argv, environment)  # noqa: S606 - this is what a sandbox is for
         if not os.access(path, os.X_OK):
-            raise OSError(errno.EACCES if os.path.exists(path) else errno.ENOENT, "may not be executed", path)
+            raise OSError(errno.EACCES if os.path.exists(path) else errno.ENOENT, "is not executable", path)
         os.execve(self._emulator, ["qemu", "-0", argv[0], path, *argv[1:]], environment)  # noqa: S606 - as above
 
 
@@ -288,7 +288,7 @@ def _missing_interpreter(path: str) -> str:
         os.stat(path)
     except OSError:
         return ""
-    return f"{path}: it asks for an interpreter (a dynamic linker, or what #! names) that is not in the image"
+    return f"{path}: its interpreter (dynamic linker, or #! program) is not in the image"
 
 
 def _forward(child: int) -> bool:

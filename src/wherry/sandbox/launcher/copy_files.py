@@ -175,7 +175,7 @@ class FileCopier:
             top = tops.real(path, last=action["follow"])
             status = tops.status(top)
             if status is None:
-                raise NotCopyable(path, "is not there", errno.ENOENT)
+                raise NotCopyable(path, "does not exist", errno.ENOENT)
             target, more = self._target(action, path, status, mode)
             _Copying(self._root, self._owners, tops, action).copy(top, target)
             for name in (*made, *more):
@@ -214,7 +214,7 @@ class FileCopier:
                 os.chmod(name, mode & 0o777, dir_fd=self._root)
                 made.append(name)
             elif not stat.S_ISDIR(status.st_mode):
-                raise NotCopyable(name, "is there and is no folder", errno.ENOTDIR)
+                raise NotCopyable(name, "exists and is not a directory", errno.ENOTDIR)
         return made
 
     def _time(self, name: str, mtime: int) -> None:
@@ -271,7 +271,9 @@ class _Copying:
         self._made.add(place)
         there = _status(self._root, place)
         if there is not None and not stat.S_ISDIR(there.st_mode):
-            raise NotCopyable(place, "is there and is no folder, so none can be copied over it", errno.ENOTDIR)
+            raise NotCopyable(
+                place, "exists and is not a directory, so no directory can be copied to it", errno.ENOTDIR
+            )
         if there is None:
             os.mkdir(place, 0o700, dir_fd=self._root)
         if there is None or over:
@@ -298,7 +300,7 @@ class _Copying:
             self._make_room(place)
             self._put(kind, path, place, status)
         except NotADirectoryError as error:
-            raise NotCopyable(place, "what is above it is no folder", errno.ENOTDIR) from error
+            raise NotCopyable(place, "its parent is not a directory", errno.ENOTDIR) from error
 
     def _put(self, kind: int, path: str, place: str, status: os.stat_result) -> None:
         if kind == stat.S_IFREG:
@@ -339,7 +341,7 @@ class _Copying:
         try:
             os.mknod(place, (kind if kind != stat.S_IFSOCK else stat.S_IFREG) | mode, status.st_rdev, dir_fd=self._root)
         except PermissionError as error:
-            raise NotCopyable(path, "is a device, and only root can copy one", errno.EPERM) from error
+            raise NotCopyable(path, "is a device, and only root can copy devices", errno.EPERM) from error
         self._owners.own_name(self._root, place, self._owner(path, status))
         os.chmod(place, mode, dir_fd=self._root)
         self._time(place, status)
@@ -349,7 +351,7 @@ class _Copying:
         if there is None:
             return
         if stat.S_ISDIR(there.st_mode):
-            raise NotCopyable(place, "is a folder, and a file can't be put in its place", errno.EISDIR)
+            raise NotCopyable(place, "is a directory, and a file cannot replace it", errno.EISDIR)
         os.unlink(place, dir_fd=self._root)
 
     def _mode(self, status: os.stat_result) -> int:
@@ -432,4 +434,4 @@ def _status(root: int, path: str) -> "os.stat_result | None":
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
-        raise NotCopyable(path, "what is above it is no folder", errno.ENOTDIR) from error
+        raise NotCopyable(path, "its parent is not a directory", errno.ENOTDIR) from error

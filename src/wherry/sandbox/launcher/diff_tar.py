@@ -153,7 +153,7 @@ class _Layer:
         if size <= _BUFFER:
             content = os.read(opened, size + 1) if size else b""
             if len(content) != size:
-                raise OSError(0, "was changed while it was packed", path)
+                raise OSError(0, "changed while it was packed", path)
             self.put(content)
         else:
             self.flush()
@@ -161,7 +161,7 @@ class _Layer:
             while left:
                 sent = os.sendfile(_STDOUT, opened, size - left, left)
                 if not sent:
-                    raise OSError(0, "became shorter while it was packed", path)
+                    raise OSError(0, "was truncated while it was packed", path)
                 left -= sent
         self.put(bytes(-size % BLOCK))
 

@@ -51,7 +51,7 @@ class Extraction:
     def _one(self, frame: "Frame", frames: "BinaryIO") -> None:
         names = [name for name in frame["path"].split("/") if name not in ("", ".")]
         if ".." in names:
-            raise NotCopyable(frame["path"], "leads out of the archive")
+            raise NotCopyable(frame["path"], "is outside the archive")
         place = self._place(names)
         if frame["kind"] == "folder":
             self._make_folder(place, frame)
@@ -113,7 +113,7 @@ class Extraction:
             while left:
                 chunk = frames.read(min(left, _CHUNK))
                 if not chunk:
-                    raise NotCopyable(frame["path"], "the archive ends in the middle of it", errno.EPIPE)
+                    raise NotCopyable(frame["path"], "the archive is truncated", errno.EPIPE)
                 left -= len(chunk)
                 while chunk:
                     chunk = chunk[os.write(opened, chunk) :]

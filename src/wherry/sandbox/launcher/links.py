@@ -23,4 +23,6 @@ def hard_link(first: str, place: str, first_folder: "int | None", folder: "int |
     except OSError as error:
         if error.errno not in _REFUSED:
             raise
-        raise OSError(errno.ENOTSUP, "the disk of the cache keeps no hard links, or forbids this one", place) from error
+        raise OSError(
+            errno.ENOTSUP, "the file system of the cache does not support hard links, or refused this one", place
+        ) from error

@@ -80,7 +80,7 @@ class NetworkNamespace:
         answer = os.read(heard, 1)
         os.close(heard)
         if not answer:
-            raise NotConnected(0, "the kernel gives no network namespace")
+            raise NotConnected(0, "the kernel does not support network namespaces")
         return child
 
     def _connect(self, uplink: "Uplink", holder: int, ended: int, fifo: str) -> None:
@@ -118,7 +118,7 @@ class NetworkNamespace:
             raise NotConnected(0, f"{name} did not connect in {_PATIENCE // 1000} seconds")
         said = os.pread(words, 4096, 0).decode(errors="replace").strip().splitlines()
         told = [line for line in said if "syslog" not in line]
-        raise NotConnected(0, f"{name}: {told[-1] if told else 'ended without a word'}")
+        raise NotConnected(0, f"{name}: {told[-1] if told else 'exited without a message'}")
 
 
 def resolve_inside(job: "Container", content: bytes) -> None:

@@ -81,7 +81,7 @@ def _not_ours(error: OSError, owner: "FileOwner", name: str) -> OSError:
     if error.errno != errno.EINVAL:
         return error
     whose = f"{owner['uid']}:{owner['gid']}"
-    problem = f"{whose} is no user and group that this user may have; /etc/subuid and /etc/subgid say which"
+    problem = f"this user cannot map {whose}; see /etc/subuid and /etc/subgid"
     return OSError(errno.EINVAL, problem, f"/{name}")
 
 
@@ -112,7 +112,9 @@ def hide_below(folder: int) -> None:
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise
-        problem = "the disk of the cache keeps no user attributes, which deleted folders need"
+        problem = (
+            "the file system of the cache does not support user extended attributes, needed for deleted directories"
+        )
         raise OSError(error.errno, problem) from error
 
 

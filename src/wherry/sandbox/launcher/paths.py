@@ -45,7 +45,7 @@ def make_folder(root: int, path: str, *, links: bool = True, made: "Made | None"
     place = _walk(root, path, make="folder", links=links, made=made)
     if not stat.S_ISDIR(os.fstat(place).st_mode):
         os.close(place)
-        raise UnsuitablePath(path, "is no folder, and one has to be there")
+        raise UnsuitablePath(path, "must be a directory")
     return place
 
 
@@ -54,7 +54,7 @@ def make_file(root: int, path: str, *, made: "Made | None" = None) -> int:
     place = _walk(root, path, make="file", links=True, made=made)
     if stat.S_ISDIR(os.fstat(place).st_mode):
         os.close(place)
-        raise UnsuitablePath(path, "is a folder, and a file has to be there")
+        raise UnsuitablePath(path, "must be a file")
     return place
 
 
@@ -88,12 +88,12 @@ def _open_by_steps(root: int, names: str, flags: int) -> int:
     try:
         for name in above:
             if name == "..":
-                raise UnsuitablePath(names, "leads out of the tree")
+                raise UnsuitablePath(names, "is outside the root")
             below = os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=here)
             os.close(here)
             here = below
         if last == "..":
-            raise UnsuitablePath(names, "leads out of the tree")
+            raise UnsuitablePath(names, "is outside the root")
         return os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
     finally:
         os.close(here)
@@ -162,7 +162,7 @@ def resolve(root: int, path: str, *, last: bool = True, hidden: "Callable[[str],
             continue
         followed += 1
         if followed > _LINKS:
-            raise UnsuitablePath(path, "goes through too many links")
+            raise UnsuitablePath(path, "has too many levels of symbolic links")
         if target.startswith("/"):
             real.clear()
         todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
@@ -196,7 +196,7 @@ def _walk(root: int, path: str, *, make: "str | None", links: bool, made: "Made 
                 followed += 1
                 if not links or followed > _LINKS:
                     raise UnsuitablePath(
-                        path, f"{name} is a symbolic link, and none is followed here" if not links else "too many links"
+                        path, f"{name} is a symbolic link, which is not allowed" if not links else "too many links"
                     )
                 if target.startswith("/"):
                     _close(trail, keep=1)
@@ -217,7 +217,7 @@ def _target(place: int, name: str, path: str) -> str:
     try:
         target = os.readlink("", dir_fd=place)
         if (target.startswith("/") or ":" in target) and syscalls.is_on_proc(place):
-            raise UnsuitablePath(path, f"{name} is an open file of a process, and no path")
+            raise UnsuitablePath(path, f"{name} is a process's open file, not a path")
     finally:
         os.close(place)
     return target
@@ -231,7 +231,7 @@ def _step(folder: int, name: str, path: str, *, make: "str | None", made: "Made 
         if make is None:
             raise
     except NotADirectoryError as error:
-        raise UnsuitablePath(path, f"what is above {name} is no folder") from error
+        raise UnsuitablePath(path, f"the parent of {name} is not a directory") from error
     before = os.fstat(folder).st_mtime_ns if made is not None else 0
     if make == "folder":
         os.mkdir(name, 0o755, dir_fd=folder)

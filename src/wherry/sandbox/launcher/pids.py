@@ -45,7 +45,7 @@ def make(group: "Group") -> Pids:
     Raises:
         NoGroup: none does.
     """
-    reason = "no control group of the kind `pids` is mounted"
+    reason = "no cgroup with the pids controller is mounted"
     for parent in group["parents"]:
         folder = f"{parent}/{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
         _sweep(parent)
@@ -60,7 +60,7 @@ def make(group: "Group") -> Pids:
         except OSError as error:
             os.rmdir(folder)
             missing = error.errno in (errno.ENOENT, errno.EACCES)
-            reason = f"{parent}: it has no limit on processes" if missing else f"{parent}: {error.strerror}"
+            reason = f"{parent}: no pids.max" if missing else f"{parent}: {error.strerror}"
     raise NoGroup(errno.ENOTSUP, reason)
 
 

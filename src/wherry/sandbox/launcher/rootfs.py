@@ -38,8 +38,8 @@ _MOST_LAYERS = 500  # OVL_MAX_STACK in Linux, fs/overlayfs/params.h
 
 
 _HELD = (
-    "programs of other processors run by the host's emulators, whose files a program that is root could change: "
-    "Linux 6.7 and qemu-user-static give it one of its own"
+    "programs for other architectures use the host's emulators, which root in the container could change; "
+    "Linux 6.7 and qemu-user-static give each container its own"
 )
 
 
@@ -135,7 +135,7 @@ class Rootfs:
             if error.errno not in (errno.EPERM, errno.EACCES):
                 raise
             self._say(
-                "/proc shows the host's processes: the kernel gives no fresh one where the host's is partly covered"
+                "/proc shows the host's processes: the kernel refuses a new one while the host's is partly masked"
             )
             self._put(syscalls.clone_mount("/proc", recursive=True), "/proc")
         syscalls.restrict(system, syscalls.READ_ONLY | _QUIET | syscalls.NO_EXEC, recursive=True)
@@ -344,7 +344,9 @@ def overlay(layers: "list[str]", writable: str) -> int:
         MountRefused: the kernel does not join them.
     """
     if len(layers) > _MOST_LAYERS:
-        raise MountRefused(errno.E2BIG, f"the image has {len(layers)} layers, Linux joins at most {_MOST_LAYERS}")
+        raise MountRefused(
+            errno.E2BIG, f"the image has {len(layers)} layers; overlayfs supports at most {_MOST_LAYERS}"
+        )
     lowers = _once(layers) or [f"{writable}/empty"]
     if not layers:
         os.makedirs(lowers[0], 0o755, exist_ok=True)
@@ -352,11 +354,11 @@ def overlay(layers: "list[str]", writable: str) -> int:
         return _overlay_by_layer(lowers, writable)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS):
-            raise MountRefused(error.errno, f"the layers can't be joined: {error.strerror}") from error
+            raise MountRefused(error.errno, f"cannot mount the layers: {error.strerror}") from error
     try:
         return _overlay_by_line(lowers, writable)
     except OSError as error:
-        raise MountRefused(error.errno, f"the layers can't be joined: {error.strerror}") from error
+        raise MountRefused(error.errno, f"cannot mount the layers: {error.strerror}") from error
 
 
 def overlay_to_read(layers: "list[str]", empty: str) -> int:
@@ -378,7 +380,7 @@ def overlay_to_read(layers: "list[str]", empty: str) -> int:
         names: list[tuple[str, str | None]] = [("lowerdir+", f"/proc/self/fd/{place}") for place in places]
         return syscalls.new_filesystem("overlay", [*names, ("userxattr", None)])
     except OSError as error:
-        raise MountRefused(error.errno, f"the layers can't be joined: {error.strerror}") from error
+        raise MountRefused(error.errno, f"cannot mount the layers: {error.strerror}") from error
     finally:
         for place in places:
             os.close(place)

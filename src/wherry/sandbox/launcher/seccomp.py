@@ -90,7 +90,7 @@ def load(code: bytes) -> None:
     words = (_PR_SET_SECCOMP, _MODE_FILTER, ctypes.c_char_p(header), ctypes.c_ulong(0), ctypes.c_ulong(0))
     if libc.prctl(*words) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"the kernel takes no seccomp filter: {os.strerror(number)}")
+        raise OSError(number, f"the kernel refused the seccomp filter: {os.strerror(number)}")
 
 
 def usual(capabilities: "list[int]", *, socketcall: bool) -> bytes:

@@ -88,7 +88,7 @@ class SourceRoot:
     def _expand(self, above: str, patterns: "list[str]") -> "list[str]":
         status = self.status(above)
         if status is None:
-            raise NotCopyable(above, "is not there", errno.ENOENT)
+            raise NotCopyable(above, "does not exist", errno.ENOENT)
         if not stat.S_ISDIR(status.st_mode):
             return []
         from wherry.dockerfile.ignore import fits  # few need it, and it is slow to load
@@ -172,7 +172,7 @@ def check_required(tops: SourceRoot, action: "CopySpec") -> None:
         for end in range(1, len(below) + 1):
             wanted, _, above = choice.judge("/".join(below[:end]), above)
         if not wanted or tops.status(tops.real(path, last=action["follow"])) is None:
-            raise NotCopyable(path, "is not there", errno.ENOENT)
+            raise NotCopyable(path, "does not exist", errno.ENOENT)
 
 
 def walk(tops: SourceRoot, top: str, choice: Choice) -> "Iterator[Selected]":
@@ -183,7 +183,7 @@ def walk(tops: SourceRoot, top: str, choice: Choice) -> "Iterator[Selected]":
     """
     status = tops.status(top)
     if status is None:
-        raise NotCopyable(top, "is not there", errno.ENOENT)
+        raise NotCopyable(top, "does not exist", errno.ENOENT)
     above: tuple[list[bool], list[bool]] = ([], [])
     waiting = [(top, "", above, iter([("", status)]))]
     while waiting:

@@ -54,9 +54,9 @@ class LayerFolder:
         """Write one entry; its bytes are next in the stream."""
         names = [name for name in frame["path"].split("/") if name not in ("", ".")]
         if ".." in names:
-            raise UnsuitablePath(frame["path"], "leads out of the layer")
+            raise UnsuitablePath(frame["path"], "is outside the layer")
         if not names and frame["kind"] not in ("folder", "opaque"):
-            raise UnsuitablePath(frame["path"], f"is a {frame['kind']} in the place of the root")
+            raise UnsuitablePath(frame["path"], f"is a {frame['kind']}, but the root must be a directory")
         whole = frame["kind"] == "opaque" or not names
         try:
             folder, real = self._parent(
@@ -171,7 +171,7 @@ class LayerFolder:
             while left:
                 chunk = stream.read(min(left, _CHUNK))
                 if not chunk:
-                    raise OSError(errno.EPIPE, "the layer ends in the middle of it", frame["path"])
+                    raise OSError(errno.EPIPE, "the layer is truncated", frame["path"])
                 _write(opened, chunk)
                 left -= len(chunk)
             self.bytes += frame["size"]
@@ -184,7 +184,7 @@ class LayerFolder:
         """Give the file that a hard link means another name outside, for it may be in what the link replaces."""
         names = [name for name in frame["target"].split("/") if name not in ("", ".")]
         if not names or ".." in names:
-            raise UnsuitablePath(frame["path"], f"is a hard link to {frame['target']!r}, which leads out of the layer")
+            raise UnsuitablePath(frame["path"], f"is a hard link to {frame['target']!r}, which is outside the layer")
         try:
             folder, real = self._parent(names[:-1], make=False)
         except _Nothing:
@@ -248,7 +248,7 @@ class LayerFolder:
             if followed > _LINKS and not make:
                 raise _Nothing
             if followed > _LINKS:
-                raise UnsuitablePath("/".join(names), "goes through too many links")
+                raise UnsuitablePath("/".join(names), "has too many levels of symbolic links")
             done = [] if target.startswith("/") else done
             todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
         self._last = (names, done)
@@ -307,7 +307,9 @@ class LayerFolder:
 
 
 def _no_target(frame: "Frame") -> UnsuitablePath:
-    return UnsuitablePath(frame["path"], f"is a hard link to {frame['target']!r}, which is no file here or below")
+    return UnsuitablePath(
+        frame["path"], f"is a hard link to {frame['target']!r}, which is not a file in this or a lower layer"
+    )
 
 
 def _status(folder: int, name: str) -> "os.stat_result | None":

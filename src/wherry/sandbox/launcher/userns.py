@@ -47,10 +47,10 @@ def _enter(ids: "Ids", meanwhile: "Callable[[], object] | None") -> bool:
         writer.forget()
         if ids["optional"]:
             return False
-        raise NoNamespace(error.errno, f"a user namespace is refused: {error.strerror}") from error
+        raise NoNamespace(error.errno, f"cannot create a user namespace: {error.strerror}") from error
     problem = _write_own(ids) if ids["single"] else writer.write(meanwhile)
     if problem:
-        raise NoNamespace(0, f"the ids can't be mapped: {problem}")
+        raise NoNamespace(0, f"cannot map IDs: {problem}")
     if not ids["single"]:
         os.setgroups([])
         os.setresgid(0, 0, 0)
@@ -74,11 +74,11 @@ def rename(uid: int, gid: int, proc: int) -> None:
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
     except OSError as error:
-        raise NoNamespace(error.errno, f"a user namespace is refused: {error.strerror}") from error
+        raise NoNamespace(error.errno, f"cannot create a user namespace: {error.strerror}") from error
     problem = _write_own(single, proc)
     syscalls.forbid_inspection()
     if problem:
-        raise NoNamespace(0, f"the ids can't be mapped: {problem}")
+        raise NoNamespace(0, f"cannot map IDs: {problem}")
 
 
 class _Writer:

@@ -1,6 +1,6 @@
 """Base images by the name a user gives: embedded ones, a layout, an archive, an image of the local store.
 
-Beside `pipeline.py`, since only here both ends are known: the rooms that make bases and the one that asks for them.
+Next to `pipeline.py`, since only this module knows both ends: the rooms that make bases and the one that asks for them.
 """
 
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ class Bases:
         """Name what decides the bytes of a base.
 
         Raises:
-            NotFound: it is no base we know, no file or folder, and no image of the local store.
+            NotFound: it is not a base we know, no file or folder, and no image of the local store.
         """
         if name == "scratch":
             return {}
@@ -102,7 +102,7 @@ class Bases:
         }
 
     def is_remote(self, name: str) -> bool:
-        """Tell whether a base is a registry's: its name says so, or nothing here is called so."""
+        """Report whether a base is a registry's: its name says so, or nothing here is called so."""
         if name in self.EMBEDDED or self._remote is None:
             return False
         if name not in self._places:
@@ -119,7 +119,7 @@ class Bases:
         return platforms_of(found.source, found.root)
 
     def holds(self, layer: Descriptor) -> bool:
-        """Tell whether a base's layer is where this build wants it."""
+        """Report whether a base's layer is where this build wants it."""
         return self._remote.holds(layer) if self._remote else self._store.sound(layer)
 
     def take(self, action: BaseOp) -> Image:
@@ -138,7 +138,7 @@ class Bases:
         return image
 
     def root(self, image: Image) -> "FileTree":
-        """Read what lies in a base: its layers are streamed once."""
+        """Read the paths in a base: its layers are streamed once."""
         digest = image.descriptor.digest
         if digest not in self._roots:
             from wherry.layer.changes import FileTree, layers_of
@@ -147,7 +147,7 @@ class Bases:
         return self._roots[digest]
 
     def folders(self, name: str, image: Image, wanted: tuple[str, ...], results: Results) -> frozenset[str]:
-        """Tell which paths a base has; asked of a base once, and remembered by its digest.
+        """Report which paths a base has; asked of a base once, and remembered by its digest.
 
         A registry's base is not pulled for this: a folder that no distribution has, such as /app, is taken to be new.
         """

@@ -60,7 +60,7 @@ class Checkout:
         )
 
     def expanded(self, template: str, where: str) -> str:
-        """Replace `{{.Version}}` and its kin; git is asked only where a template names one of its facts.
+        """Expand `{{.Version}}` and similar names; git runs only if a template needs it.
 
         Raises:
             InvalidUsage: a name is unknown, or has no value here.
@@ -76,7 +76,7 @@ class Checkout:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Say why there are no facts, where somebody asked for them."""
+        """Say why there are no facts, if the caller needed them."""
         if "status" in self.__dict__ and isinstance(self.status, VcsAbsent):
             return (f"no revision recorded: {self.status.reason}",)
         return ()
@@ -108,7 +108,7 @@ class Released:
         return VcsFacts(self._release.revision, self._release.committed, self._release.version, self._release.source)
 
     def expanded(self, template: str, where: str) -> str:
-        """Replace `{{.Version}}` and its kin, as a checkout of the release's tag would.
+        """Expand `{{.Version}}` and similar names, as a checkout of the release's tag would.
 
         Raises:
             InvalidUsage: a name is unknown, or the module proxy does not report it.

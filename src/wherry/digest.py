@@ -17,7 +17,7 @@ _REGISTERED = {"sha256": re.compile(r"[a-f0-9]{64}"), "sha512": re.compile(r"[a-
 
 
 class InvalidDigest(WherryError):
-    """A text is no digest, or one of an algorithm we cannot compute."""
+    """A text is not a digest, or one of an algorithm we cannot compute."""
 
     exit_code = 65  # EX_DATAERR
 
@@ -29,7 +29,7 @@ class Digest(str):
 
     @classmethod
     def of(cls, blob: bytes | bytearray | memoryview) -> Self:
-        """Hash bytes that are at hand, with sha256."""
+        """Hash bytes in memory, with sha256."""
         return cls("sha256:" + hashlib.sha256(blob).hexdigest())
 
     @classmethod
@@ -74,7 +74,7 @@ class Digest(str):
         """Start a hash of this digest's algorithm.
 
         Raises:
-            InvalidDigest: the algorithm is none we can compute (sha256 and sha512 are).
+            InvalidDigest: the algorithm is unsupported (sha256 and sha512 are).
         """
         if self.algorithm not in _REGISTERED:
             raise InvalidDigest(

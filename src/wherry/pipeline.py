@@ -117,7 +117,7 @@ class Work(Protocol):
 
     @property
     def looked_at(self) -> int:
-        """Count the files that were looked at."""
+        """Count the files that were checked."""
 
 
 class ImageRequest(Protocol):
@@ -181,7 +181,7 @@ def build(setup: BuildSetup, request: ImageRequest) -> LineResult:
 
 
 def _solve(setup: BuildSetup, results: Results, plan: Plan, work: Work) -> tuple[Mapping[str, StepOutcome], bool]:
-    """Do what is not cached; tell whether all was."""
+    """Do what is not cached; report whether all was."""
     engine = Solver(
         results=results,
         locks=setup.cache / "locks",

@@ -63,7 +63,7 @@ class Platform:
         """Read `os/arch[/variant]`, or `arch[/variant]` (then the OS is linux).
 
         Raises:
-            InvalidUsage: it is no platform Go builds for; the hint has the nearest ones.
+            InvalidUsage: it is not a platform Go builds for; the hint has the nearest ones.
         """
         parts = text.strip().lower().split("/")
         if _ARCHITECTURES.get(parts[0], parts[0]) in _LINUX or len(parts) == 1:
@@ -156,7 +156,7 @@ ALL: tuple[Platform, ...] = tuple(
 
 
 def buildable(platform: Platform) -> bool:
-    """Tell whether wherry makes images for a platform."""
+    """Report whether wherry makes images for a platform."""
     return platform.os == "linux" and platform.architecture in _LINUX
 
 

@@ -1,6 +1,6 @@
 """Bases that rest in a registry: asked for by tag, kept by digest, and pulled only as far as a build needs them.
 
-Beside `bases.py`, below `pipeline.py`: it puts the registry and the store together.
+Next to `bases.py`, below `pipeline.py`: it puts the registry and the store together.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -98,7 +98,7 @@ class RemoteBases:
             return platforms_of(source, self.root(name))
 
     def holds(self, layer: Descriptor) -> bool:
-        """Tell whether a layer is where this build wants it."""
+        """Report whether a layer is where this build wants it."""
         return self._store.sound(layer) or (self.policy.lazy and bool(self._store.elsewhere.places(layer.digest)))
 
     def _root(self, reference: Reference) -> Descriptor:
@@ -157,13 +157,13 @@ def reference_of(name: str) -> Reference:
     """Read a base's name.
 
     Raises:
-        InvalidReference: it is none.
+        InvalidReference: it is invalid.
     """
     return Reference.parse(name.removeprefix(SCHEME))
 
 
 class _Documents:
-    """A repository whose documents are kept in the store as they are read."""
+    """A repository whose documents are stored while they are read."""
 
     def __init__(self, store: DiskStore, source: BlobSource) -> None:
         self._store = store

@@ -20,7 +20,7 @@ _STRIDE: Final = 512
 _LEAD: Final = 64
 """Bytes before it where stepping begins, so that it is in step when it counts."""
 _TAIL = 16
-"""Bytes behind the code that may be looked at: an instruction has at most 15."""
+"""Bytes after the code that may be read: an instruction has at most 15."""
 
 _MODRM, _IMM8, _IMM16, _IMM32, _WIDE, _GROUP3, _MOFFS = 1, 2, 4, 8, 16, 32, 64
 """What follows an opcode: ModR/M, immediates; WIDE: 8 bytes with REX.W, GROUP3: an immediate only for TEST."""
@@ -158,7 +158,7 @@ def _map(octets: Octets, at: Ints) -> tuple[Ints, Ints]:
 
 
 def _addressing(octets: Octets, at: Ints, modrm: Octets) -> tuple[Ints, NDArray[np.bool_]]:
-    """Tell how many bytes ModR/M and what belongs to it take, and whether it is relative to the instruction."""
+    """Report how many bytes ModR/M and what belongs to it take, and whether it is relative to the instruction."""
     mode, register = modrm >> 6, modrm & 7
     memory = mode != 3  # noqa: PLR2004 - a register
     sib = memory & (register == 4)  # noqa: PLR2004 - an index follows

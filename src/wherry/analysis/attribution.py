@@ -98,7 +98,7 @@ def _loaded(program: AttributedProgram) -> tuple[list[Spans], Spans]:
 
 
 def _one_by_one(layers: list[Spans]) -> Spans:
-    """Put spans into one list; what lies over one that begins before it begins behind that one."""
+    """Put spans into one list; a span that overlaps an earlier one starts after it."""
     every = concatenated(layers)
     reach = np.maximum.accumulate(np.concatenate(([np.iinfo(np.int64).min], every.end[:-1])))[: len(every)]
     start = np.maximum(every.start, reach)
@@ -134,7 +134,7 @@ def _kinds(program: AttributedProgram, spans: Spans, strings: tuple[int, int]) -
 
 
 def string_range(program: AttributedProgram, types: TypeClaims) -> tuple[int, int]:
-    """Tell where strings are: behind the types, or at the section's start, before the garbage collector's masks."""
+    """Report where strings are: behind the types, or at the section's start, before the garbage collector's masks."""
     masks = types.spans[-1] if len(types.spans) > 1 else None
     if masks is None or not len(masks):
         return 0, 0

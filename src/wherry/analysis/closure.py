@@ -50,7 +50,7 @@ class Needs:
 
     @classmethod
     def of(cls, elf: Elf) -> Self:
-        """Read them of a file at hand.
+        """Read them of a local file.
 
         Raises:
             InvalidDocument: the interpreter or the dynamic section is broken.
@@ -71,7 +71,7 @@ class Needs:
         return _MUSL.search(self.interpreter) is not None
 
     def folders(self, place: str) -> tuple[str, ...]:
-        """List where its libraries are looked for, when it lies at `place`."""
+        """List where its libraries are looked for, when it is at `place`."""
         origin = str(PurePosixPath(place).parent)
         own = tuple(re.sub(r"\$ORIGIN\b|\$\{ORIGIN\}", lambda _: origin, folder) for folder in self.search)
         return own if self.only_search else own + library_folders(self.architecture)
@@ -93,7 +93,7 @@ def needs_of(binary: Path) -> Needs:
 
     Raises:
         NotFound: there is no such file.
-        InvalidDocument: it is no ELF file, or a broken one.
+        InvalidDocument: it is not an ELF file, or a broken one.
     """
     return Needs.of(map_elf(binary))
 
@@ -105,7 +105,7 @@ def start_findings(binary: Path, *, has: Has, platform: Platform | None = None, 
         binary: the file, here.
         has: what the root has.
         platform: what the root is made for; its architecture is compared where it is given.
-        place: where the file lies in the root; its name where that is empty.
+        place: the file's path in the root; its name where that is empty.
 
     Returns:
         At most one finding of each kind; of severity `error` where it is sure not to start, `warning` where
@@ -130,14 +130,14 @@ def start_findings(binary: Path, *, has: Has, platform: Platform | None = None, 
 
 
 def reads_build_info(binary: Path) -> bool:
-    """Tell whether a Go program may read its own build info (modules, VCS state) when it runs.
+    """Report whether a Go program may read its own build info (modules, VCS state) when it runs.
 
     It goes by the functions that the linker kept, so a call that is never reached does not count. Where that
     is unknown (no pclntab, an unknown Go version) the answer is yes: then nothing is taken from the program.
 
     Raises:
         NotFound: there is no such file.
-        InvalidDocument: it is no ELF file, or a broken one.
+        InvalidDocument: it is not an ELF file, or a broken one.
 
     Cost: one search over the names of functions, some milliseconds for 30 MB.
     """

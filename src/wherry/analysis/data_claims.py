@@ -136,14 +136,14 @@ def mentioned_spans(
     Args:
         program: the program.
         mentions: what code mentions.
-        taken: spans with an owner already; none is claimed again, and what lies before one ends there.
+        taken: spans with an owner already; none is claimed again, and what comes before one ends there.
         strings: first and end address of the strings.
         named: variables that symbols name, for what they point at.
     """
     sections = data_sections(program)
     targets = ranges_of(sections)
     word = np.dtype(f"{program.functions.table.order}u{program.functions.table.pointer}")
-    # What .noptrdata has is no pointer, however much a number may look like an address.
+    # What .noptrdata has is not a pointer, however much a number may look like an address.
     links = [
         pointers(program.space.read_on(one.address)[: one.stored], one.address, word, targets)
         for one in sections
@@ -167,7 +167,7 @@ def mentioned_spans(
 
 
 def _pointing(places: Ints, taken: Spans, named: Spans) -> NDArray[np.bool_]:
-    """Tell which words may be pointers: those in types and embedded files are others' business, or none."""
+    """Report which words may be pointers: those in types and embedded files are others' business, or none."""
     return ~_inside(taken, places) | _inside(named, places)
 
 
@@ -229,11 +229,11 @@ class _Room:
         return cls(taken, ranges_of(written), borders)
 
     def free(self, addresses: Ints) -> NDArray[np.bool_]:
-        """Tell which addresses are of no object yet."""
+        """Report which addresses are of no object yet."""
         return ~_inside(self.taken, addresses)
 
     def variables(self, addresses: Ints) -> NDArray[np.bool_]:
-        """Tell which addresses are of variables."""
+        """Report which addresses are of variables."""
         found = np.zeros(len(addresses), dtype=bool)
         for low, high in self.written.tolist():
             found |= (addresses >= low) & (addresses < high)

@@ -45,12 +45,12 @@ class ModuleChange(ChangedBytes, frozen=True, kw_only=True):
     """A module; its change is `grown` and `new` and `rest` less `removed`."""
 
     path: str
-    """`std` is Go's own; empty is what is no package's."""
+    """`std` is Go's own; empty is what is not a package's."""
     version_before: str = ""
     version_after: str = ""
     cause: str
     """`added`, `removed`, `version`, `code` (main module, or a folder in its place); of a module whose source is the
-    same `toolchain`, `flags`, or `linked` (more or less of it is reached); empty of what is no package's."""
+    same `toolchain`, `flags`, or `linked` (more or less of it is reached); empty of what is not a package's."""
     grown: int
     """Bytes that functions which are in both grew by."""
     new: int
@@ -58,7 +58,7 @@ class ModuleChange(ChangedBytes, frozen=True, kw_only=True):
     removed: int
     """Bytes of functions that are gone, above 0."""
     rest: int
-    """Change of what is no function's: types, texts, data."""
+    """Change of what is not a function's: types, texts, data."""
     expected: int | None = None
     """Of changed code under another toolchain: the part of `grown` that the toolchain would have brought anyway, an
     estimate; None where there is none."""
@@ -81,7 +81,7 @@ class ToolchainShare(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An estimate: the change of Go's own packages and of modules with the same source, and what is expected of the
     functions that are in both elsewhere."""
     ratio: float | None = None
-    """Bytes after by bytes before of the functions that `basis` tells of; None: nothing to tell it from."""
+    """Bytes after by bytes before of the functions that `basis` names; None: unknown."""
     basis: str = ""
     basis_bytes: int = 0
     """Of those functions, before."""
@@ -106,12 +106,12 @@ class BinaryDiff(ChangedBytes, frozen=True, kw_only=True):
 
     @property
     def code(self) -> int:
-        """Bytes that are neither the toolchain's, by the estimate, nor those of what is no package's."""
+        """Bytes that are neither the toolchain's, by the estimate, nor those of what is not a package's."""
         return self.change - self.tables - (self.toolchain.bytes if self.toolchain else 0)
 
     @property
     def tables(self) -> int:
-        """Change of what is no package's: tables of the linker, symbols, headers."""
+        """Change of what is not a package's: tables of the linker, symbols, headers."""
         return sum(one.change for one in self.modules if not one.path)
 
 

@@ -78,7 +78,7 @@ def _in_section(program: AttributedProgram, content: memoryview, address: int) -
         likely &= (value < 0) | (value > high)
     left = len(content) + len(program.elf.view)
     for place in np.flatnonzero(likely).tolist():
-        # Files do not lie over each other: who has rows for more bytes than there are made them up.
+        # Files do not overlap: who has rows for more bytes than there are made them up.
         left -= int(size[place]) + int(length[place])
         if left < 0:
             return

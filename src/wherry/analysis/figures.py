@@ -44,7 +44,7 @@ class FiguresDocument(msgspec.Struct, frozen=True, kw_only=True):
         """Read the file.
 
         Raises:
-            InvalidDocument: it is none, or of another schema.
+            InvalidDocument: it is invalid, or of another schema.
         """
         try:
             found = from_json(text, cls)

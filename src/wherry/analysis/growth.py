@@ -134,7 +134,7 @@ def _all_settings(binary: BinarySize) -> dict[str, str]:
 
 
 def _another(before: BinarySize, after: BinarySize, settings: Iterable[SettingChange]) -> str:
-    """Tell what of the build is another: `toolchain`, `flags`, or nothing."""
+    """Report what of the build is another: `toolchain`, `flags`, or nothing."""
     if before.go != after.go:
         return "toolchain"
     return "flags" if any(one.name not in _NO_CODE for one in settings) else ""
@@ -180,7 +180,7 @@ def _cause(was: ModuleSize | None, now: ModuleSize | None, another: str) -> str:
 
 
 def _ratio(modules: Iterable[ModuleChange], functions: _Functions) -> tuple[float | None, str, int]:
-    """Tell how much bigger the same source became, and of what that is known."""
+    """Report how much bigger the same source became, and of what that is known."""
     same = [one.path for one in modules if one.cause in TOOLCHAIN and one.path != STANDARD]
     for paths, name in (
         (same, f"{len(same)} module{'s' * (len(same) != 1)} with the same source"),

@@ -95,7 +95,7 @@ def published_elsewhere(document: bytes, name: str) -> Iterator[Finding]:
     """Judge what a document has where `published` does not look: an index, a builder's own keys, annotations of blobs.
 
     Args:
-        document: an index, a manifest or a config, as it is stored.
+        document: an index, a manifest or a config, as stored.
         name: what the reader knows it by, such as `index`.
     """
     try:

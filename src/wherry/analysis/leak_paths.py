@@ -85,7 +85,7 @@ class Roots:
 
 
 def is_local(module: Module) -> bool:
-    """Tell whether a module was replaced by a folder."""
+    """Report whether a module was replaced by a folder."""
     by = module.replace
     return by is not None and bool(
         by.path.startswith(("./", "../")) or by.path in {".", ".."} or _ABSOLUTE.match(by.path)

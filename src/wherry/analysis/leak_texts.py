@@ -1,6 +1,6 @@
 """Search the strings of a program's data for secrets and paths of developers' machines.
 
-Source: Go 1.26, cmd/link/internal/ld/data.go (strings lie side by side, with nothing between them).
+Source: Go 1.26, cmd/link/internal/ld/data.go (strings are stored side by side, with nothing between them).
 """
 
 import re
@@ -101,7 +101,7 @@ class Strings:
 
 
 def looked_for(found: list[tuple[str, str]]) -> Iterator[Finding]:
-    """Tell where a text of the user's own stands.
+    """Report where a text of the user's own stands.
 
     Args:
         found: where, and which.

@@ -26,7 +26,7 @@ from wherry.golang.buildinfo import BuildInfo
 from wherry.golang.pclntab import Pclntab
 
 _MOST_INFLATED = 256 << 20
-"""Bytes of inflated DWARF that are looked at in one file: ten times what a program of 150 MB has."""
+"""Bytes of inflated DWARF read in one file: ten times what a program of 150 MB has."""
 _MOST_HITS = 200_000
 _MOST_PATHS = 100_000
 _MOST_VARIABLES = 1000
@@ -215,7 +215,7 @@ class _Search:
         return strings.findings()
 
     def looked_for(self, wanted: tuple[str, ...]) -> Iterator[Finding]:
-        """Find texts of the user's own; a pass of their own, for in another they would hide what they lie over."""
+        """Find texts of the user's own; a pass of their own, since in another they would hide what they overlap."""
         found = self._hits({text.encode(errors="surrogateescape") for text in wanted}) if wanted else ()
         return looked_for([(self._place(base + hit.offset), hit.word.decode(errors="replace")) for base, hit in found])
 
@@ -253,7 +253,7 @@ class _Search:
         return f"{self._sections[row][2]}, offset {offset:#x}" if inside else f"offset {offset:#x}"
 
     def unread(self) -> Iterator[Finding]:
-        """Tell what could not be read."""
+        """Report what could not be read."""
         if self.problems:
             yield Finding(
                 "unread",

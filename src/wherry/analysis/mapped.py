@@ -1,4 +1,4 @@
-"""Files on disk as memory maps, so that a large one is read only where it is looked at."""
+"""Files on disk as memory maps, so that a large one is read only where it is used."""
 
 import mmap
 from pathlib import Path
@@ -33,7 +33,7 @@ def map_elf(path: Path, name: str = "") -> Elf:
 
     Raises:
         NotFound: the file can't be read.
-        InvalidDocument: it is no ELF file, or a broken one.
+        InvalidDocument: it is not an ELF file, or a broken one.
     """
     return Elf.parse(map_file(path, name), name or str(path))
 

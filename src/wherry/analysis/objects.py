@@ -33,7 +33,7 @@ class ObjectFile:
     architecture: str
     """As GOARCH says it."""
     sections: tuple[FilePart, ...]
-    """By their place in the file, none over another; "" is what lies between them. Their sizes' sum is the file's."""
+    """By their place in the file, none over another; "" is what is between them. Their sizes' sum is the file's."""
     info: BuildInfo | None
     """None for a program in another language or without build info."""
     stripped: bool
@@ -48,7 +48,7 @@ def sections_of(view: memoryview, name: str) -> ObjectFile:
         name: what the reader knows it by.
 
     Raises:
-        InvalidDocument: it is of no known format, or a table lies outside it.
+        InvalidDocument: it is of no known format, or a table is outside it.
     """
     start = bytes(view[:4])
     if start == ELF:

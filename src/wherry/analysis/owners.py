@@ -67,7 +67,7 @@ class Modules:
         return cls({**versions, STANDARD: info.go_version}, info.main.path if info.main else "", sums)
 
     def module_of(self, package: str) -> str:
-        """Name the module of a package; empty for an owner that is none, and for a package of no known module."""
+        """Name the module of a package; empty for no owner, and for a package of no known module."""
         if package.startswith("("):
             return ""
         if package == "main" or package.startswith("main_test"):

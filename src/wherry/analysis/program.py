@@ -101,7 +101,7 @@ class AttributedProgram:
 
     @property
     def guessed(self) -> NDArray[np.bool_]:
-        """Tell which functions have their owner by their name alone: nothing tells of their unit."""
+        """Report which functions have their owner by their name alone: their unit is unknown."""
         units = self.functions.units
         known = np.isin(units, np.fromiter(self.unit_owners, np.int64, len(self.unit_owners)))
         guessed: NDArray[np.bool_] = ~known & (units != NOTHING)
@@ -159,7 +159,7 @@ class AttributedProgram:
         return self.space.words(addresses, self.functions.table.pointer)
 
     def function_at(self, addresses: Ints) -> Ints:
-        """Tell which function each address is in; those outside of all get the nearest."""
+        """Report which function each address is in; those outside of all get the nearest."""
         row = np.searchsorted(self.functions.starts, addresses - self.text, side="right") - 1
         return np.clip(row, 0, len(self.functions) - 1)
 

@@ -20,7 +20,7 @@ _LOAD, _LOAD_MASK = 0x39000000, 0x3B000000
 _WIDE_LOAD, _WIDE_LOAD_MASK = 0x3D800000, 0x3F800000
 """Vector loads of 16 bytes have their size in another bit."""
 _WINDOW: Final = 4 << 20
-"""Bytes of code that are looked at in one go."""
+"""Bytes of code read at once."""
 
 
 @dataclass(frozen=True, slots=True)

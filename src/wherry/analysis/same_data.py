@@ -28,7 +28,7 @@ class _Move:
 def matched(before: BinarySize, after: BinarySize) -> tuple[BinarySize, BinarySize]:
     """Give data that both programs have the same owner in both: the one that is better known, else the first one's.
 
-    Functions, and data of which the two have different numbers, stay as they are.
+    Functions, and data of which the two have different numbers, stay unchanged.
     """
     sides = [_by_content(one.objects) for one in (before, after)]
     moves: list[Counter[_Move]] = [Counter(), Counter()]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 BLOCK = 1 << 20
 MARGIN = 8192
-"""Bytes around a hit that can be looked at."""
+"""Bytes around a hit that can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Hit:
 
 
 def blocks(view: memoryview) -> Iterator[bytes]:
-    """Give what lies in memory or in a map in blocks, so that it is read once and let go."""
+    """Give memory or a map in blocks, so that each is read once and released."""
     for start in range(0, len(view), BLOCK):
         yield bytes(view[start : start + BLOCK])
 
@@ -32,7 +32,7 @@ def hits(stream: Iterable[bytes], words: Iterable[bytes], most: int) -> Iterator
     """Find every place of any of the words.
 
     Args:
-        stream: blocks; a hit may lie across two.
+        stream: blocks; a hit may span two.
         words: what to look for; if two start at the same place, the longer one is reported.
         most: hits after which it ends.
 

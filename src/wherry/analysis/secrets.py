@@ -1,7 +1,7 @@
 """The shapes of well-known secrets, as data; and texts without what should not be read twice.
 
-A rule's pattern is documented by the issuer of the secret; `source` names where. A shape alone is no proof: what is an
-example, or has too little chance in it, is passed over.
+A rule's pattern is documented by the issuer of the secret; `source` names where. A shape alone is not a proof: what is
+an example, or has too little chance in it, is passed over.
 """
 
 import math
@@ -42,7 +42,7 @@ class SecretRule:
         return match if match and self.believed(match.group(1)) else None
 
     def believed(self, secret: bytes) -> bool:
-        """Tell whether it is a secret rather than an example of one."""
+        """Report whether it is a secret rather than an example of one."""
         if secret.lower() in _PLACEHOLDERS or _EXAMPLE.search(secret):
             return False
         return chance_of(secret) >= self.chance
@@ -191,7 +191,7 @@ _TELLING = re.compile(
 
 
 def named_like_a_secret(name: str) -> bool:
-    """Tell whether a variable is named as secrets are: `main.apiToken`, `DB_PASSWORD`; `TOKEN_URL` is not."""
+    """Report whether a variable is named as secrets are: `main.apiToken`, `DB_PASSWORD`; `TOKEN_URL` is not."""
     return bool(_TELLING.match(name))
 
 

@@ -39,7 +39,7 @@ class FunctionSize(_Document, frozen=True, kw_only=True):
     bytes: Bytes
     code: Bytes
     generic_from: str = ""
-    """The package that wrote the generic function this is an instance of; empty where it is none."""
+    """The package that wrote the generic function this is an instance of; empty where it is not one."""
 
 
 class ObjectSize(_Document, frozen=True, kw_only=True):

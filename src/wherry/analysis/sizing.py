@@ -89,7 +89,7 @@ def size_of_foreign(view: memoryview, measured: MeasuredBinary) -> BinarySize:
         measured: where it is.
 
     Raises:
-        InvalidDocument: it is none, or a broken one.
+        InvalidDocument: it is invalid, or a broken one.
     """
     import msgspec
 

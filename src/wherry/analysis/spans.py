@@ -116,7 +116,7 @@ def unique(values: Ints) -> Ints:
 
 
 def concatenated(parts: Iterable[Spans]) -> Spans:
-    """Put spans that do not lie over each other into one, in order."""
+    """Put spans that do not overlap into one, in order."""
     rows = [part.columns() for part in parts]
     joined = [np.concatenate(column) for column in zip(*rows, strict=True)]
     order = np.argsort(joined[0], kind="stable")
@@ -159,7 +159,7 @@ def _joined(spans: Spans) -> Spans:
 
 @dataclass(frozen=True, slots=True)
 class Blobs:
-    """What lies one behind the other in a table, with who uses it."""
+    """Consecutive entries of a table, with their users."""
 
     start: Ints
     end: Ints
@@ -175,7 +175,7 @@ class Blobs:
         Args:
             offsets: a row a use.
             owners: who uses it.
-            functions: which function does; `NOBODY` is none.
+            functions: which function does; `NOBODY` means none.
             limit: where the last blob ends.
             shared: the owner of what several use.
         """

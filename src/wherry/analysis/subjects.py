@@ -25,7 +25,7 @@ MAGICS: Final = (
 _LONGEST_MAGIC = 4
 _BLOCK = 1 << 20
 _MOST_PROGRAMS = 16
-"""Programs of one image that are looked at: of a service image all, of a distribution the biggest."""
+"""Programs of one image that are checked: of a service image all, of a distribution the biggest."""
 
 
 @dataclass(frozen=True, slots=True)

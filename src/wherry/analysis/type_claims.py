@@ -135,7 +135,7 @@ def _itabs(program: AttributedProgram) -> tuple[Ints, Ints]:
 
 
 def _itab_spans(program: AttributedProgram, itabs: Ints, concrete: Ints, table: TypeTable, owners: Ints) -> Spans:
-    """Claim itabs for the package of the concrete type; what is no itab has no interface as its first word."""
+    """Claim itabs for the package of the concrete type; what is not an itab has no interface as its first word."""
     pointer, start = program.functions.table.pointer, table.region.address
     interface = table.rows_at(program.words(itabs) - start)
     row = table.rows_at(concrete - start)

@@ -81,7 +81,7 @@ def reference_of(session: Session, wanted: "Budgeted") -> GrowthReference | None
 
 
 def figures_file(folder: Path, against: str) -> Path | None:
-    """Tell whether a figures file is meant, and where it is; None for an image."""
+    """Report whether a figures file is meant, and where it is; None for an image."""
     path = folder / against
     if path.suffix == ".json":
         return path
@@ -96,7 +96,7 @@ def read_figures(file: Path, name: str) -> FiguresDocument:
 
     Raises:
         NotFound: it is not there.
-        InvalidDocument: it is none.
+        InvalidDocument: it is invalid.
     """
     text = read_regular(file, _LARGEST)
     if text is None:

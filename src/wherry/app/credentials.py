@@ -29,7 +29,7 @@ def registry_named(text: str) -> str:
     """Read a registry's name as people and old scripts write it, `https://` and `/v2/` included.
 
     Raises:
-        InvalidUsage: it is none.
+        InvalidUsage: it is invalid.
     """
     host = text.partition("://")[2] or text
     host = host.partition("/")[0]
@@ -68,7 +68,7 @@ def keep(session: Session, registry: str, credential: Credential) -> str:
 
 
 def forget(session: Session, registry: str) -> bool:
-    """Forget a registry's credential; tell whether there was one."""
+    """Forget a registry's credential; report whether there was one."""
     path = docker_config(session)
     config = _read(path)
     helper = config.helper(registry)

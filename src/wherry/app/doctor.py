@@ -35,7 +35,7 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at."""
+    """One check."""
 
     name: str
     state: CheckState

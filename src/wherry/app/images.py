@@ -47,7 +47,7 @@ class OpenImage:
         return images_of(self.source, self.root)
 
     def document(self, kind: Literal["manifest", "config"], platform: Platform | None = None) -> bytes:
-        """Read a document as it is stored: the root, or the manifest or config of one platform.
+        """Read a stored document: the root, or the manifest or config of one platform.
 
         Raises:
             InvalidUsage: a config is asked for, and there are several.

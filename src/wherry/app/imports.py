@@ -1,4 +1,4 @@
-"""The import graph of a measured program, asked of Go where its source is at hand."""
+"""The import graph of a measured program, asked of Go where its source is available."""
 
 import re
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def _folder(session: Session, source: str | None, binary: BinarySize) -> Path | 
 
 
 def is_inside(package: str, module: str) -> bool:
-    """Tell whether a package's path is one of a module: a program can name anything, also what Go takes for a flag."""
+    """Report whether a package path belongs to a module: a program can name anything, even what Go reads as a flag."""
     return bool(module) and (package == module or package.startswith(f"{module}/"))
 
 

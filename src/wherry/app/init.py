@@ -41,10 +41,10 @@ class FoundHere:
 
 
 def found_here(session: Session) -> FoundHere:
-    """Look for main packages in the module at hand.
+    """Look for main packages in the current module.
 
     Raises:
-        NotFound: this is no module, or one without programs.
+        NotFound: this is not a module, or one without programs.
         InvalidUsage: it has too many programs.
         InvalidSettings: its `.ko.yaml` says what we can't do.
     """

@@ -39,7 +39,7 @@ class LayerIndexes:
         return tuple(found[blob.digest] for blob in image.manifest.stack)
 
     def of_layer(self, source: BlobSource, blob: Descriptor, diff_id: Digest) -> LayerIndex:
-        """Give the index of a layer; a cache that cannot be written is no error."""
+        """Give the index of a layer; a cache that cannot be written is not an error."""
         path = self.cache / FOLDER / f"{str(blob.digest).replace(':', '-')}-{FORMAT}.index"
         index = self._kept(path, str(blob.digest))
         if index is None:

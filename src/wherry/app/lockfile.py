@@ -39,7 +39,7 @@ def read_lock(file: Path) -> dict[str, str]:
     """Read digests by name; empty where there is no file.
 
     Raises:
-        InvalidSettings: it is no lock of a version we know; the name is given.
+        InvalidSettings: it is not a lock of a version we know; the name is given.
     """
     content = read_regular(file, _LARGEST)
     if content is None:
@@ -92,7 +92,7 @@ def lock(session: Session, bases: Sequence[str] = (), *, write: bool = True, ins
         insecure: whether their registries may speak plain HTTP.
 
     Raises:
-        InvalidSettings: wherry.lock is none.
+        InvalidSettings: wherry.lock is invalid.
         WherryError: a registry does not have one, or can't be reached; nothing was written.
     """
     file = lock_file(session.cwd)

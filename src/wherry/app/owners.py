@@ -100,7 +100,7 @@ class OwnerFinder:
 
 
 def at_hand(session: Session, digest: str, *, tried: bool) -> bool:
-    """Tell whether the variables of a program can be had without being asked for.
+    """Report whether the variables of a program are available without a request.
 
     Args:
         session: where.
@@ -146,7 +146,7 @@ def _record(session: Session, digest: str) -> Path:
 
 
 def _origin(session: Session, digest: str, *, changed: bool = False) -> "CompileOrigin | None":
-    """Tell how a program was built here, if what it was built from is unchanged, or where that does not matter."""
+    """Report how a program was built here, if what it was built from is unchanged, or where that does not matter."""
     from wherry.build.origins import is_unchanged, origin_of
     from wherry.store.results import Results
 

@@ -76,7 +76,7 @@ def target_of(text: str) -> Place:
     folder; any other name is the local store's.
 
     Raises:
-        InvalidUsage, InvalidReference: it is no place.
+        InvalidUsage, InvalidReference: it is not a place.
     """
     if text.startswith(SCHEME):
         return Place(Transport.REGISTRY, text.removeprefix(SCHEME))

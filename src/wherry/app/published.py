@@ -45,7 +45,7 @@ def find_published(session: Session, text: str, *, offline: bool) -> MainPackage
 
 
 def names_published(folder: Path, text: str) -> bool:
-    """Tell whether a text names a published package: it has an @, and no such folder is there."""
+    """Report whether a text names a published package: it has an @, and no such folder is there."""
     return is_published(text) and not (folder / text).is_dir()
 
 

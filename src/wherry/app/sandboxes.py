@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def mapping_of(session: Session) -> Mapping:
-    """Tell which ids a sandbox of this process's user can have."""
+    """Report which ids a sandbox of this process's user can have."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         name = pwd.getpwuid(uid).pw_name

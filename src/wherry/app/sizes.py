@@ -74,7 +74,7 @@ def size_document(  # noqa: PLR0913 - each is named
 
 
 def _can_be_better(session: Session, found: SizeDocument, source: str | None) -> bool:
-    """Tell whether owners of a remembered document rest on less than they could."""
+    """Report whether owners of a remembered document rest on less than they could."""
     from wherry.analysis.sizing import TABLES
     from wherry.app.owners import at_hand
 

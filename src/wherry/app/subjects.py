@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def is_program(path: Path) -> bool:
-    """Tell whether a path is a file that starts as programs do."""
+    """Report whether a path is a file that starts as programs do."""
     try:
         with path.open("rb") as file:
             return path.is_file() and starts_as_program(file.read(4))

@@ -165,7 +165,7 @@ def pull(
         progress: where steps are reported.
 
     Raises:
-        InvalidReference: the name is none.
+        InvalidReference: the name is invalid.
         NotFound, AccessDenied, RegistryError: the registry has it not, or not for this user, or fails.
     """
     reference = Reference.parse(name.removeprefix(SCHEME))
@@ -198,7 +198,7 @@ def copy(
         source: an image as `find` takes it.
         target: a place as `target_of` takes it.
         platforms: the only ones to copy; empty: all.
-        encoding: compresses the layers again, which changes the digest; None: they stay as they are.
+        encoding: compresses the layers again, which changes the digest; None: they stay unchanged.
         progress: where steps are reported.
 
     Raises:
@@ -230,7 +230,7 @@ def copy_all_tags(
     """Copy every tag of one repository of a registry to another; otherwise as `copy`.
 
     Raises:
-        InvalidUsage: one end is no repository of a registry, or has a tag.
+        InvalidUsage: one end is not a repository of a registry, or has a tag.
     """
     place = target_of(target)
     repository = Reference.parse(source.removeprefix(SCHEME), default_tag="")
@@ -309,7 +309,7 @@ def load(session: Session, path: Path, *, shown: str = "", origin: str | None = 
         name: of the one image; empty: what the archive says.
 
     Raises:
-        NotFound, InvalidDocument, InvalidUsage: it is not there, is no archive, or has not one image to be named.
+        NotFound, InvalidDocument, InvalidUsage: it is not there, is not an archive, or has not one image to be named.
     """
     from wherry.store.catalog import bring, names_for
     from wherry.store.open import open_images

@@ -128,7 +128,7 @@ def slim(
         progress: where it is reported.
 
     Raises:
-        InvalidUsage, NotFound: it is no program, or there are several.
+        InvalidUsage, NotFound: it is not a program, or there are several.
         ExplainMissing: numpy is not installed.
 
     Cost: a compilation for each fix.

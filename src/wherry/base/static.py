@@ -8,7 +8,7 @@ Both are the same blobs for every platform, program and day. What it leaves out,
 - /etc/services: Go's own table has what services look up by name (net.LookupPort)
 - /etc/mime.types: Go's own table has the web's types (mime.TypeByExtension), the rest is sniffed
 - the zones' posix/ and right/ copies, tables and text form: nothing but zone files is opened at run time
-- labels and fingerprints beside the certificates: 25 kB that no program reads
+- labels and fingerprints next to the certificates: 25 kB that no program reads
 
 Sources: GoogleContainerTools/distroless for accounts, folders and settings that users rely on (nonroot is 65532);
 RFC 9636 (TZif), RFC 7468 (PEM).
@@ -133,7 +133,7 @@ def _accounts_and_certificates() -> Iterable[Entry]:
 
 
 def _zones() -> Iterable[Entry]:
-    """Give zone files, equal ones as hard links, like beside like: that saves a third of the compressed bytes."""
+    """Give zone files, equal ones as hard links, similar ones adjacent: that saves a third of the compressed bytes."""
     names: dict[bytes, list[str]] = {}
     for name, zone in _zone_files():
         names.setdefault(zone, []).append(name)

@@ -19,7 +19,7 @@ _SMALLEST = 512
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether a file is a tar, compressed or not."""
+    """Report whether a file is a tar, compressed or not."""
     with suppress(WherryError, OSError, ValueError), path.open("rb") as file, _decompressed(file, path.name) as stream:
         block = stream.read(_SMALLEST)
         return len(block) == _SMALLEST and header.decode(block, path.name) is not None
@@ -31,7 +31,7 @@ def open_archive(path: Path) -> Iterator[Iterator[tuple[Entry, TarBody]]]:
     """Read an archive, entry by entry.
 
     Raises:
-        InvalidArchive: it is none.
+        InvalidArchive: it is invalid.
     """
     with path.open("rb") as file, _decompressed(file, path.name) as stream:
         yield read_tar(stream, path.name, nameless=True)

@@ -80,7 +80,7 @@ def read_export(source: BlobSource, root: Descriptor) -> CacheExport:
     """Read the documents of a cache.
 
     Raises:
-        InvalidDocument: it is none.
+        InvalidDocument: it is invalid.
     """
     name = str(root.digest)
     if root.media_type not in media.MANIFESTS:
@@ -117,7 +117,7 @@ def fields(text: str, known: Iterable[str], option: str) -> Mapping[str, Any]:
     """Read `type=…,key=value`; a text without `=` is a registry's reference.
 
     Raises:
-        InvalidUsage: a key is none, or a type is one that is not here.
+        InvalidUsage: a key or a type is unknown.
     """
     from wherry.errors import InvalidUsage
 

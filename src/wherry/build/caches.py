@@ -25,7 +25,7 @@ def cache_folder(caches: Path, name: str, sharing: str) -> Iterator[Path]:
     Args:
         caches: what they are in.
         name: of the cache.
-        sharing: `shared`; `locked`: one step at a time; `private`: one that nobody else has now.
+        sharing: `shared`; `locked`: one step at a time; `private`: one that no other step uses now.
     """
     make_private(caches)
     base = caches / hashlib.sha256(name.encode()).hexdigest()[:32]
@@ -88,11 +88,11 @@ def begun(client: SandboxClient, folder: Path, layers: Sequence[str], source: st
 
 
 def unused(caches: Path, before: float) -> Iterator[Path]:
-    """Name the folders of caches that no step has had for long, each locked while it is looked at.
+    """Name the folders of caches that no step has had for long, each locked while it is checked.
 
     Args:
         caches: what they are in.
-        before: the moment since which nobody may have had one (seconds since the epoch).
+        before: only caches unused since this moment (seconds since the epoch).
     """
     for name in sorted(caches.glob("*/name")):
         if name.stat().st_mtime >= before:

@@ -71,7 +71,7 @@ class LocalContext:
     """The file that remembers hashes between builds; None: nothing is remembered."""
     threads: int = 2
     looked_at: int = 0
-    """Files looked at so far."""
+    """Files checked so far."""
     _taken: dict[str, ContextSelection] = field(default_factory=dict)
     _turn: Lock = field(default_factory=Lock)
 
@@ -82,7 +82,7 @@ class LocalContext:
 
     @cached_property
     def looked(self) -> PathLog:
-        """Every path that was looked at: what was taken hangs on nothing else."""
+        """Every path that was checked: what was taken hangs on nothing else."""
         return PathLog(self.folder)
 
     @property
@@ -155,7 +155,7 @@ class LocalContext:
         return looking.taken()
 
     def contents(self, found: "Sequence[Selected]") -> Iterator[str]:
-        """Hash files, as far as they are files; what large ones take on several threads."""
+        """Hash regular files; large ones on several threads."""
         large = [
             number
             for number, (_, _, status) in enumerate(found)
@@ -201,7 +201,7 @@ class LocalContext:
 
 
 class _Looking:
-    """What copies would take, hashed as it is found."""
+    """What copies would take, hashed when found."""
 
     def __init__(self, context: LocalContext, tops: SourceRoot) -> None:
         self._context = context
@@ -270,7 +270,7 @@ def _left_out(tops: SourceRoot, patterns: Patterns) -> Iterable[str]:
 
 
 def _holds(tops: SourceRoot, folder: str, patterns: Patterns, above: list[bool]) -> bool:
-    """Tell whether an exception brings back something in a folder that is left out itself."""
+    """Report whether an exception brings back something in a folder that is left out itself."""
     for name, status in tops.inside(folder):
         path = join(folder, name)
         out, own = patterns.judge(path, above)

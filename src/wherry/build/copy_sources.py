@@ -32,20 +32,20 @@ class Fetched:
 
 
 class UrlFetcher(Protocol):
-    """Whoever fetches what ADD names by a URL."""
+    """Fetches the URLs of ADD."""
 
     def http(self, url: str, checksum: str) -> Fetched:
-        """Have the file of a URL, as it is now.
+        """Fetch the file of a URL.
 
         Raises:
-            WherryError: it is not to be had, or is another than the checksum says.
+            WherryError: it cannot be fetched, or its checksum differs.
         """
 
     def git(self, url: str, checksum: str, *, keep_git_dir: bool) -> Fetched:
         """Have a commit's files.
 
         Raises:
-            WherryError: it is not to be had, or is another than the checksum says.
+            WherryError: it cannot be fetched, or its checksum differs.
         """
 
 
@@ -65,7 +65,7 @@ class SourceCollector:
     stage: str
 
     def parts(self) -> Iterator[ContextSelection | Measure | str]:
-        """Say of each source what it is now: looked at here, to be measured by the forkserver, or known by a hash."""
+        """Say of each source what it is now: checked here, to be measured by the forkserver, or known by a hash."""
         for taking in self.action.takings:
             match taking.origin.kind:
                 case "context":
@@ -83,7 +83,7 @@ class SourceCollector:
         """Put the files where they belong.
 
         Raises:
-            CannotCopy: something is not there, or can't go where it shall.
+            CannotCopy: a source is missing, or the target cannot be written.
         """
         layers = self.folders()
         owner = self._owner(layers)

@@ -1,4 +1,4 @@
-"""What is kept of a context: hashes of its files between builds, and what was looked at in this one; both on disk.
+"""What is kept of a context: hashes of its files between builds, and what was checked in this one; both on disk.
 
 A context may have any number of files, so nothing here holds more than some folders of it.
 
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY, files BLOB NOT NULL) 
 PRAGMA user_version = {_FORMAT};
 """
 _FOLDERS = 64
-"""Kept in memory at once: those above the one that is looked at, mostly."""
+"""Kept in memory at once: those above the one that is checked, mostly."""
 _CHUNK = 1024
 
 
@@ -38,7 +38,7 @@ _KNOWN = struct.Struct("<qqqQIQ32s")
 """A file as it was: its stamp, which build hashed it if no other may trust that (else 0), and the hash. Packed, since
 one folder may have very many."""
 _LONE = re.compile("[\udc80-\udcff]")
-"""A byte of a name that is no UTF-8, as Python has it in text (PEP 383)."""
+"""A byte of a name that is not UTF-8, as Python has it in text (PEP 383)."""
 _decode = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 
 
@@ -122,7 +122,7 @@ class FileHashes:
 
 
 def _opened(file: Path | None) -> sqlite3.Connection:
-    """Open a database; one that is damaged, or of another format, is begun anew."""
+    """Open a database; one that is damaged, or of another format, is replaced."""
     for _ in range(2):
         database = sqlite3.connect(file or "", isolation_level=None, check_same_thread=False)
         try:
@@ -149,7 +149,7 @@ def _bytes(path: str) -> bytes:
 
 
 class PathLog:
-    """Every path that a choice hung on, with its stamp when it was looked at: in a file without a name."""
+    """Every path that a choice hung on, with its stamp when it was checked: in a file without a name."""
 
     def __init__(self, folder: Path) -> None:
         """Take the context's folder."""

@@ -14,7 +14,7 @@ def entries_of(
     """Make the entries of a layer, parents first, all with one time.
 
     Args:
-        files: what lies where; an empty source is the program.
+        files: sources and their paths; an empty source is the program.
         mtime: seconds since the epoch.
         program: what was linked, where the layer has it.
         there: folders that the base has, such as `/tmp`; an entry of ours would take their mode and owner away.

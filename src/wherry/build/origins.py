@@ -1,6 +1,6 @@
 """How a program was built, by its digest: what a later command needs to link it again.
 
-Kept as a fact beside the build's results, so it can be deleted at any time.
+Kept as a fact with the build's results, so it can be deleted at any time.
 """
 
 from collections.abc import Iterable
@@ -69,7 +69,7 @@ def note_origins(results: Results, outcomes: Iterable[StepOutcome]) -> None:
 
 
 def origin_of(results: Results, digest: str) -> CompileOrigin | None:
-    """Tell how a program was built here; None where that is not known."""
+    """Report how a program was built here; None where that is not known."""
     found = results.fact(_name(digest))
     if found is None:
         return None
@@ -80,7 +80,7 @@ def origin_of(results: Results, digest: str) -> CompileOrigin | None:
 
 
 def is_unchanged(results: Results, origin: CompileOrigin) -> bool:
-    """Tell whether all that a build read is still there and the same.
+    """Report whether all that a build read is still there and the same.
 
     Cost: a stat for each file; those with another time are hashed.
     """

@@ -55,7 +55,7 @@ _FOREIGN = "the plan of a Go module has no such step"
 
 @dataclass
 class ImagePerformer:
-    """Does the steps of a plan; made anew for each build, closed at its end."""
+    """Does the steps of a plan; made for each build, closed at its end."""
 
     store: SoundStore
     runner: Runner
@@ -71,14 +71,14 @@ class ImagePerformer:
     folders: Callable[[str, Image, tuple[str, ...]], frozenset[str]]
     """Tells which of some folders a base has, by its name and its image."""
     holds_layer: Callable[[Descriptor], bool]
-    """Tells whether a base's layer is where the build wants it."""
+    """reports whether a base's layer is where the build wants it."""
     refuse: Callable[[Compiled, Callable[[], Path], Image], None]
     """Raises where a program cannot start on a base."""
     threads: int = 2
     programs: dict[str, Path] = field(default_factory=dict)
     looker: InputReader = field(default_factory=InputReader)
     said: Callable[[str, str], None] = field(default=lambda _step, _text: None)
-    """Told what a step found worth telling, while it runs."""
+    """Called with messages of a running step."""
     detail: Callable[[str, str], None] = field(default=lambda _step, _text: None)
     """Receives what a step does at the moment; each text takes the place of the one before."""
     cwd: Path | None = None
@@ -90,7 +90,7 @@ class ImagePerformer:
 
     @property
     def looked_at(self) -> int:
-        """How many paths were looked at."""
+        """How many paths were checked."""
         return self.looker.count
 
     def close(self) -> None:

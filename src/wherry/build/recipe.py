@@ -1,8 +1,9 @@
-"""The recipe that travels with an image: all that a rebuild has to know and everybody may know, as one JSON document.
+"""The recipe that travels with an image: everything a rebuild needs and anyone may read, as one JSON document.
 
-`-trimpath` makes Go leave `-ldflags` out of what it records in a program, so the program alone does not tell. Everybody
-who can pull the image reads its recipe, so of values that `-X` sets it has only those that are public anyway; it names
-the other variables, without a hash (a short secret is guessed from one), and a rebuild has to be given their values.
+`-trimpath` makes Go leave `-ldflags` out of what it records in a program, so the program alone does not show them.
+Everyone who can pull the image can read its recipe, so it has only those values of `-X` that are public anyway;
+it names the other variables, without a hash (a short secret is guessed from one), and a rebuild has to be given their
+values.
 
 Version 2 leaves values out, names them in `go.withheld`, and quotes `go.flags` and `go.goflags` as a shell does.
 """
@@ -78,7 +79,7 @@ def recipe_of(
 
 
 _TOLD = frozenset({"ldflags", "tags", "trimpath", "buildvcs", "p", "v", "x", "modcacherw"})
-"""Flags of GOFLAGS that are joined with ours, told elsewhere in the recipe, or change no byte."""
+"""Flags of GOFLAGS that are joined with ours, recorded elsewhere in the recipe, or change no byte."""
 _TARGET = (
     "GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "GO386", "GOMIPS", "GOMIPS64", "GOPPC64", "GORISCV64",
     "CGO_ENABLED",
@@ -88,7 +89,7 @@ _TARGET = (
 def values_of(action: CompileOp, goflags: Sequence[str]) -> tuple[list[tuple[str, str]], frozenset[str]]:
     """Give what -X sets, and the variables with values that may be published.
 
-    A variable that GOFLAGS sets too is none of them: nothing tells where GOFLAGS has its value from.
+    A variable that GOFLAGS sets too is none of them: the source of its value is unknown.
     """
     theirs = [pair for flag in goflags if _name(flag) == "ldflags" for pair in x_values(flag.partition("=")[2])]
     ours = [pair for flag in action.flags if flag.startswith(_LINKER) for pair in x_values(flag[len(_LINKER) :])]

@@ -76,17 +76,17 @@ class Agent(Protocol):
     """An ssh agent that steps may use."""
 
     def opened(self) -> AbstractContextManager[Path]:
-        """Give a socket that leads to it, for one mount."""
+        """Give a socket that points to it, for one mount."""
 
 
 class AccountReader(Protocol):
-    """Whoever reads a rootfs's accounts."""
+    """Reads the accounts of a rootfs."""
 
     def __call__(self, layers: Sequence[str], user: str) -> ContainerUser:
         """Find whom a text means.
 
         Raises:
-            WherryError: nobody.
+            WherryError: there is no such account.
         """
 
 
@@ -129,7 +129,7 @@ class StepRunner:
     caches: Path
     """Where caches of mounts are kept."""
     said: Callable[[str, str], None]
-    """Told what a step prints: the step, and a line."""
+    """Called with what a step prints: the step, and a line."""
     proxies: tuple[tuple[str, str], ...] = ()
     resolv_conf: bytes = b""
     network: Networks = field(default_factory=Networks)
@@ -142,7 +142,7 @@ class StepRunner:
     noticed: set[str] = field(default_factory=set)
 
     def reads(self, action: RunOp) -> dict[str, str]:
-        """Name what a step reads beside its rootfs and definition: nothing that may change unseen counts."""
+        """Name what a step reads besides its rootfs and definition: nothing that may change unseen counts."""
         del action
         return {}
 
@@ -180,7 +180,7 @@ class StepRunner:
             )
 
     def notice(self, name: str, words: str) -> None:
-        """Tell what a person should know of how steps run; once."""
+        """Report what a person should know of how steps run; once."""
         if words not in self.noticed:
             self.noticed.add(words)
             self.said(name, words)
@@ -350,7 +350,7 @@ class StepRunner:
 
 
 class _Attendant:
-    """Whoever stays with a step."""
+    """Watches a running step."""
 
     def __init__(self, runs: StepRunner, name: str, running: Job, output: IO[bytes], disk: Path) -> None:
         self._runs = runs
@@ -362,7 +362,7 @@ class _Attendant:
         self._masks = [secret for secret in (value.strip() for value in runs.secrets.values()) if secret]
 
     def attend(self) -> None:
-        """Stay until it ended and all that it printed was told."""
+        """Wait until it ended and all its output was relayed."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
             selector.register(self._running.line, selectors.EVENT_READ)
@@ -388,7 +388,7 @@ class _Attendant:
         return event is not None
 
     def _drain(self) -> None:
-        """Hear what is left in the pipe; nobody writes to it any more."""
+        """Read what is left in the pipe after the writers ended."""
         os.set_blocking(self._output.fileno(), False)
         with suppress(BlockingIOError):
             while self._hear():

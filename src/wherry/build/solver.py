@@ -23,7 +23,7 @@ from wherry.typed import from_msgpack
 
 @dataclass(frozen=True, slots=True)
 class ObservedInputs:
-    """What a step reads, as it is now."""
+    """What a step reads now."""
 
     key: str
     """The content key: a hash of each thing read and what was in it."""
@@ -48,7 +48,7 @@ class StepOutcome:
 
 
 class StepExecutor(Protocol):
-    """Whoever can do steps."""
+    """Something that can run steps."""
 
     def look(self, step: Step, needs: Mapping[str, StepOutcome], known: StepRecord | None) -> ObservedInputs | None:
         """Look at what a step reads now; None where that is known only after doing it.
@@ -60,7 +60,7 @@ class StepExecutor(Protocol):
         """
 
     def holds(self, step: Step, result: bytes) -> bool:
-        """Tell whether what a result names is still there."""
+        """Report whether what a result names is still there."""
 
     def do(
         self, step: Step, needs: Mapping[str, StepOutcome], known: StepRecord | None
@@ -84,7 +84,7 @@ class Solver:
     clock: Callable[[], float] = time.time
     finished: Callable[[StepOutcome], None] = field(default=lambda _: None)
     began: Callable[[Step], None] = field(default=lambda _: None)
-    """Told of a step that is not cached, before it is done."""
+    """Called with a step that is not cached, before it runs."""
     abandon: Callable[[], None] = field(default=lambda: None)
     """Called once a plan has failed: ends what is at work."""
     renewed: frozenset[str] = frozenset()
@@ -190,7 +190,7 @@ class Solver:
         self.locks.mkdir(parents=True, exist_ok=True)
         place = self.locks / key_of(step.definition())[:32]
         with suppress(OSError):
-            place.rmdir()  # a folder in a lock's place is nobody's
+            place.rmdir()  # a folder in a lock's place belongs to no step
         return place
 
     def _reasons(

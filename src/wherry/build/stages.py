@@ -35,13 +35,13 @@ from wherry.store.results import Results, StepRecord
 from wherry.typed import from_msgpack
 
 COMMENT = "buildkit.dockerfile.v0"
-"""What BuildKit writes beside a line of history, and tools know an image of a Dockerfile by."""
+"""What BuildKit writes next to a history entry, and tools know an image of a Dockerfile by."""
 _FEW = 4000
 """Files of a step whose hashes are kept by name, so that a miss can name them."""
 _NOTHING = hashlib.sha256().hexdigest()
 """The hash of what copies take of a stage, where they take nothing."""
 _SOON = 0.2
-"""Seconds that a base may take to unpack without anybody being told."""
+"""Seconds of unpacking after which a message is printed."""
 
 
 class ChangedFiles(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ class StepInputs(msgspec.Struct, frozen=True):
 
 @dataclass
 class StagePerformer:
-    """Does the steps of a Dockerfile's plan; made anew for each build."""
+    """Does the steps of a Dockerfile's plan; made for each build."""
 
     store: SoundStore
     results: Results
@@ -87,11 +87,11 @@ class StagePerformer:
     outside: UrlFetcher
     runs: StepRunner
     account: Callable[[Sequence[str], str], tuple[int, int]]
-    """Whose `user:group` is, as a rootfs knows them."""
+    """The rootfs that resolves `user:group`."""
     threads: int = 2
     clock: Callable[[], float] = time.time
     reachable: Callable[[Descriptor], bool] = field(default=lambda _: False)
-    """Tells of a blob that is not here whether it can be had, and has it if so."""
+    """Reports whether a missing blob can be fetched, and fetches it."""
     measured: dict[str, str] = field(default_factory=dict)
     """Facts about what was taken of stages, for caches that are carried elsewhere."""
     copied_nothing: set[str] = field(default_factory=set)

@@ -29,7 +29,7 @@ def check_out_submodules(git: Git, folder: Path, log_in: LogIn, *, depth: int = 
 
     Raises:
         InvalidUsage: one is named as no honest repository names it.
-        CannotFetch: one is not to be had.
+        CannotFetch: one cannot be fetched.
     """
     file = folder / ".gitmodules"
     status = file.lstat() if file.is_symlink() or file.exists() else None
@@ -92,7 +92,7 @@ def _check_url(url: str) -> None:
 
 
 def _is_submodule(git: Git, folder: Path, path: str) -> bool:
-    """Tell whether the commit has a submodule at a path: .gitmodules may name what is none."""
+    """Report whether the commit has a submodule at a path: .gitmodules may name what is not one."""
     said = ""
     with suppress(CannotFetch):
         said = git.ask("ls-files", "-s", "-z", "--", f":(literal){path}", folder=folder)

@@ -205,7 +205,7 @@ def _say_usage(error: click.ClickException, arguments: list[str], world: World) 
 
 
 def _unforeseen(error: Exception, arguments: list[str], world: World) -> int:
-    """Report what no room translated: a limit, a word that is no text, or else a bug of ours."""
+    """Report what no room translated: a limit, a word that is not a text, or else a bug of ours."""
     known = _limited(error) or _misspelt(error, arguments) or _uninstalled(error)
     world.fail(
         known

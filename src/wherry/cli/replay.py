@@ -3,7 +3,7 @@
 Calls of `wherry build`, of `images`, and of `push`, `pull` and `copy` between the local store and registries on this
 machine.
 
-Loads nothing but what the interpreter has at hand: a whole answer takes less time than loading the rest of wherry. A
+Loads nothing but what the interpreter has loaded: a whole answer takes less time than loading the rest of wherry. A
 call is known by its words, its folder and the environment that counts; its file in the cache has what it printed, and
 the stamp (size, times, inode, mode) of each file and folder that it depends on: the Dockerfile or the module, all that
 is copied or compiled, layouts, the store's index and blobs, our own code. It is replayed only where none has another
@@ -41,7 +41,7 @@ COMMANDS = frozenset({"build", "push", "pull", "copy", "images"})
 LINKS = 0
 """Stamps of the paths themselves (`stamps.stamp_of`)."""
 FILES = 1
-"""Stamps of what the paths lead to (`inputs.stamp_of`: size, mtime, ctime, inode), as a Go build takes them."""
+"""Stamps of what the paths point to (`inputs.stamp_of`: size, mtime, ctime, inode), as a Go build takes them."""
 _NAMES = frozenset(
     {
         "HOME", "PATH", "SOURCE_DATE_EPOCH", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF",
@@ -62,7 +62,7 @@ _ACCEPT = (
 
 
 class RegistryTag:
-    """A tag of a registry on this machine, which speaks plain HTTP, and the digest that it has to lead to."""
+    """A tag of a registry on this machine, which speaks plain HTTP, and the digest that it has to point to."""
 
     def __init__(self, host: str, port: int, repository: str, tag: str, digest: str) -> None:
         self.place = host, port
@@ -119,7 +119,7 @@ class Status:
             os.close(writer)
 
     def says(self, checkout: "tuple[str, str, bool]") -> bool:
-        """Wait for it, and tell whether it says the same as it did."""
+        """Wait for it, and report whether it says the same as it did."""
         from wherry.source.git_status import checked_out
 
         answer = b"".join(iter(lambda: os.read(self._lines, 1 << 16), b""))

@@ -41,9 +41,9 @@ class CallMemo(msgspec.Struct, frozen=True):
     status: str
     """What git said; empty where it does not count."""
     names: dict[str, str]
-    """Tags and the digests they lead to."""
+    """Tags and the digests they point to."""
     blobs: tuple[bytes, ...]
-    """Descriptors, as JSON, of all blobs the names lead to."""
+    """Descriptors, as JSON, of all blobs the names point to."""
     printed: tuple[str, ...]
     pushed: bool
     """Whether the names were pushed, so that they have to be there still."""
@@ -53,7 +53,7 @@ class CallMemo(msgspec.Struct, frozen=True):
 
 
 def may_remember(wanted: GoBuild, voice: Voice) -> bool:
-    """Tell whether a call is of the kind that is remembered."""
+    """Report whether a call is of the kind that is remembered."""
     return not any(getattr(wanted, name) for name in _NEVER) and not voice.explain and voice.progress != "json"
 
 

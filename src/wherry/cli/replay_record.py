@@ -59,7 +59,7 @@ def remember(world: World, given: RecordedCall) -> None:
     read = [(path, stamp_of(path)) for path in given.paths]
     if any(found and settled(found) > given.began * 1e9 for _, found in read):
         return
-    if world.clock() < given.began:  # it jumped back, so nobody knows what was changed meanwhile
+    if world.clock() < given.began:  # it jumped back, so changes since then are unknown
         return
     if not all(looked.settled for looked in given.looked):
         return
@@ -122,7 +122,7 @@ def remember_transfer(world: World, moved: "Sequence[NamedImage]", *, began: flo
     Args:
         world: where.
         moved: the images, under their new names.
-        began: seconds since the epoch, before anything was looked at.
+        began: seconds since the epoch, before anything was checked.
         source: what the image was found by, which may be a path too; empty: a registry's name.
         printed: what went to stdout.
     """
@@ -151,7 +151,7 @@ def remember_listing(world: World, roots: Sequence[Descriptor], *, began: float,
     Args:
         world: where.
         roots: of all images, each of which could be read.
-        began: seconds since the epoch, before anything was looked at.
+        began: seconds since the epoch, before anything was checked.
         printed: what went to stdout.
     """
     if key := _key_of(world):
@@ -254,7 +254,7 @@ def _asked(
     Args:
         world: where.
         names: and what they resolve to.
-        digests: whether names with a digest are asked for too, which only tells whether it is there still.
+        digests: whether names with a digest are asked for too, which only checks that it still exists.
     """
     for name, digest in names.items():
         from wherry.registry.repository import Repository  # slow to load, and there as soon as a registry was asked

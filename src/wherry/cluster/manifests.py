@@ -1,4 +1,4 @@
-"""Kubernetes manifests: references to programs of ours found and replaced, all else left as it is to the byte.
+"""Kubernetes manifests: references to programs of ours found and replaced, all else unchanged to the byte.
 
 A file is read by a YAML parser, which says where each string stands; then its text is edited there. So comments,
 quotes, the order of keys, and what separates documents stay.
@@ -41,7 +41,7 @@ def references(manifest: str, name: str) -> tuple[Found, ...]:
         name: what the reader knows the file by; it starts the message.
 
     Raises:
-        InvalidDocument: it is no YAML; line and column are named.
+        InvalidDocument: it is not YAML; line and column are named.
     """
     offset = len(_BOM) if manifest.startswith(_BOM) else 0
     found = {}
@@ -81,7 +81,7 @@ def selected(manifest: str, selector: str, name: str) -> str:
 
     Raises:
         InvalidUsage: it is no such selector.
-        InvalidDocument: the manifest is no YAML.
+        InvalidDocument: the manifest is not YAML.
     """
     wanted = _requirements(selector)
     kept = [text for text, labels in _documents(manifest, name) if all(fits(labels) for fits in wanted)]
@@ -89,7 +89,7 @@ def selected(manifest: str, selector: str, name: str) -> str:
 
 
 def joined(manifests: Sequence[str]) -> str:
-    """Put several files into one stream of documents; one file stays as it is."""
+    """Put several files into one stream of documents; one file is unchanged."""
     parts: list[str] = []
     for manifest in manifests:
         if parts and not manifest.startswith(("---", "%")):

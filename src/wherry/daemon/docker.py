@@ -92,7 +92,7 @@ def _keeps_indexes(information: dict[str, Any]) -> bool:
 
 
 def load(engine: DockerEngine, write: Callable[[ByteSink], None]) -> None:
-    """Give an engine an archive as it is written.
+    """Stream an archive to an engine while it is written.
 
     Args:
         engine: who takes it.

@@ -60,7 +60,7 @@ def endpoint(environment: Mapping[str, str], config_folder: Path) -> Endpoint:
     """Say where the user's Docker is: DOCKER_HOST, the context in use, or the usual socket.
 
     Args:
-        environment: DOCKER_HOST, DOCKER_CONTEXT and those of TLS are looked at.
+        environment: DOCKER_HOST, DOCKER_CONTEXT and those of TLS are checked.
         config_folder: Docker's, with `config.json` and `contexts`.
     """
     if host := environment.get("DOCKER_HOST"):

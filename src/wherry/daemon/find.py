@@ -39,7 +39,7 @@ _PROGRAMS = (
 
 
 class Daemon(Protocol):
-    """Somebody who takes images."""
+    """A daemon that images can be loaded into."""
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class Daemon(Protocol):
         """Whether an image of many platforms stays one; else it takes a single platform."""
 
     def load(self, write: Callable[[ByteSink], None]) -> None:
-        """Take an archive as it is written: in Docker's form, or a layout's where it keeps indexes.
+        """Load an archive while it is written: in Docker's form, or a layout's where it keeps indexes.
 
         Raises:
             NotLoaded: it did not, in its own words.
@@ -127,7 +127,7 @@ def find_daemon(runner: Runner, environment: Mapping[str, str], docker_folder: P
     """Find the first that is there; where DOCKER_HOST or a context names one, only that.
 
     Raises:
-        NoDaemon: there is none; the message has where was looked.
+        NoDaemon: there is none; the message names the places that were checked.
     """
     place = endpoint(environment, docker_folder)
     problems: list[NoDaemon] = []

@@ -36,7 +36,7 @@ class Checks:
         """Read `skip=A,B;experimental=C;error=true`; none has to be there.
 
         Raises:
-            DockerfileError: an option is none.
+            DockerfileError: an option is invalid.
         """
         checks = cls()
         for part in text.strip().split(";", 2) if text.strip() else ():
@@ -59,7 +59,7 @@ class Checks:
         """Give what a file asks for, or the user in its place.
 
         Raises:
-            DockerfileError: an option is none.
+            DockerfileError: an option is invalid.
         """
         asked = arguments.get(CHECK_ARGUMENT)
         return cls.parse(asked if asked is not None else directive_of(CHECK, text) or "")
@@ -76,7 +76,7 @@ class Checks:
         return replace(self, skip=self.skip | more.skip, experimental=self.experimental | more.experimental)
 
     def want(self, rule: str) -> bool:
-        """Tell whether a rule is checked."""
+        """Report whether a rule is checked."""
         if RULES[rule].experimental:
             return rule in self.experimental or "all" in self.experimental
         return not (rule in self.skip or "all" in self.skip)

@@ -12,7 +12,7 @@ _WIDTH = 200
 _FAR = 3
 """Letters that make it another word."""
 _LONGEST, _MOST = 100, 1000
-"""Letters of a word, and known words, beyond which nobody looks for what was meant."""
+"""Letters of a word, and known words, beyond which similar words are not searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _excerpt(lines: list[str], where: Lines) -> Iterable[str]:
 def near(word: str, known: Iterable[str]) -> str:
     """Give the known name that was meant: of those with the fewest letters to change, at most two, the first.
 
-    Nothing where there is none, where the word is known as it stands, and for a word that nobody types.
+    Nothing where there is none, where the word is known as it stands, and for a word that is no typing error.
     """
     if len(word) > _LONGEST:
         return ""

@@ -14,7 +14,7 @@ _ANY, _MANY = "?", "*"
 
 
 class BadGlob(ValueError):
-    """An escape in a pattern is none."""
+    """An escape in a pattern is invalid."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class _Automaton:
         return cls(letters, any_letter, many, 1, place)
 
     def step(self, state: int, letter: str) -> int:
-        """Give the places that a letter leads to."""
+        """Give the places that a letter points to."""
         onward = self.letters.get(letter, 0)
         if letter == "\n":
             return (state & onward) << 1

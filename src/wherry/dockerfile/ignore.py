@@ -24,7 +24,7 @@ _FEW = 3
 
 
 class BadPattern(WherryError):
-    """A pattern is none."""
+    """A pattern is invalid."""
 
     exit_code = 65  # EX_DATAERR
 
@@ -42,7 +42,7 @@ class Patterns:
         r"""Read them: `*`, `?`, `[a-z]`, `\\x`, `**`, and `!` before one that brings back.
 
         Raises:
-            BadPattern: one is none.
+            BadPattern: one is invalid.
         """
         self._rules: list[tuple[_Pattern, bool]] = []
         for text in patterns:
@@ -59,7 +59,7 @@ class Patterns:
         self.has_exceptions = any(back for _, back in self._rules)
 
     def judge(self, path: str, above: "list[bool]") -> "tuple[bool, list[bool]]":
-        """Tell whether a path is meant, on a walk from the top down.
+        """Report whether a path is meant, on a walk from the top down.
 
         A pattern that could change nothing is not tried, so it doesn't count for what is below either.
 
@@ -80,7 +80,7 @@ class Patterns:
         return meant, fitting
 
     def fit(self, path: str) -> bool:
-        """Tell whether a path is meant, by itself or by a folder above it."""
+        """Report whether a path is meant, by itself or by a folder above it."""
         ends = [end for end, letter in enumerate(path) if letter == "/"]
         above = [] if posixpath.dirname(path) == "" else [path[:end] for end in ends]
         meant = False
@@ -197,7 +197,7 @@ def fits(pattern: str, name: str) -> bool:
     r"""Match a name as Go's path/filepath does: `*`, `?`, `[a-z]`, `[^a-z]`, `\\x`; none of them a slash.
 
     Raises:
-        BadPattern: it is none.
+        BadPattern: it is invalid.
     """
     return _named(pattern)(name)
 

@@ -1,4 +1,4 @@
-"""Instructions as values: one frozen class each, words as they are written; variables are put in by the plan.
+"""Instructions as values: one frozen class each, unexpanded words; variables are put in by the plan.
 
 Source: Dockerfile reference; BuildKit 0.34's behaviour for what it leaves open.
 """
@@ -15,7 +15,7 @@ class Instruction:
     """What all instructions have."""
 
     word: str
-    """As it is written, such as `copy`."""
+    """As written, such as `copy`."""
     text: str
     """The whole line, continued ones joined; heredocs left out."""
     lines: Lines
@@ -68,7 +68,7 @@ class From(Instruction):
     """Lower case."""
     platform: str = ""
     as_word: str = ""
-    """`AS` as it is written."""
+    """`AS` as written."""
     written_name: str = ""
 
 
@@ -218,7 +218,7 @@ class Onbuild(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage, as it is written."""
+    """A stage, as written."""
 
     base: From
     instructions: tuple[Instruction, ...]

@@ -1,6 +1,6 @@
 """The build checks: what a Dockerfile says that it had better not.
 
-What only the file tells is looked at here, stage by stage in `lint_stage.py`; `rules.py` has the words.
+What only the file shows is checked here, stage by stage in `lint_stage.py`; `rules.py` has the words.
 
 Source: Docker's documentation, "Build checks"; BuildKit 0.34's behaviour for when each is given.
 """
@@ -28,7 +28,7 @@ _RESERVED = ("context", "scratch")
 
 @dataclass(frozen=True, slots=True)
 class Linted:
-    """What was found, and what kept the rest from being looked at."""
+    """What was found, and what kept the rest from being checked."""
 
     findings: tuple[Finding, ...]
     """By line."""
@@ -43,7 +43,7 @@ def lint(name: str, text: str, around: Around) -> Linted:
         text: the file.
         around: what it would be built with.
 
-    Cost: each instruction is looked at once.
+    Cost: each instruction is checked once.
     """
     notes = Notes(name)
     error = None
@@ -167,7 +167,7 @@ class _Globals:
             raise error.placed(where.lines) from None
 
     def _check_defaults(self) -> None:
-        """Find bases that have no name unless somebody gives arguments."""
+        """Find bases that have no name without build arguments."""
         try:
             values = self._evaluated({})
             for stage in self._file.stages:

@@ -51,7 +51,7 @@ class Before:
 
     @classmethod
     def not_at_hand(cls, image: str, platform: Platform) -> "Before":
-        """Begin with an image that is not at hand."""
+        """Begin with an image that is not available."""
         return replace(cls.scratch(platform), unknown=image)
 
     @classmethod
@@ -84,7 +84,7 @@ class StageLinter:
         """Check its instructions, and those of its base's ONBUILD; give what a stage on it begins with.
 
         Raises:
-            DockerfileError: a word can't be expanded; the rest was not looked at.
+            DockerfileError: a word can't be expanded; the rest was not checked.
         """
         for text in self.before.triggers:
             self._one(replace(_trigger(text, stage.base.lines), lines=stage.base.lines))
@@ -155,7 +155,7 @@ class StageLinter:
         for name in sorted(found.unmatched - self._arguments - NOT_IN_ENVIRONMENT):
             near = self.notes.near(name, self._env)
             base = self.before.unknown
-            # A base that nobody can look into may set it, unless it is next to a name that is set here.
+            # An unread base may set it, unless the name resembles one that is set here.
             unsure = f"{base} is not available; it may set ${name}" if base and near in ("", "PATH") else ""
             self._add("UndefinedVar", name, f" (did you mean ${near}?)" if near else "", unsure=unsure)
         return found.text

@@ -19,7 +19,7 @@ def changed_mode(mode: int, change: str, *, folder: bool) -> int:
     """Give the mode after a change.
 
     Args:
-        mode: as it is, without the file's kind.
+        mode: unchanged, without the file's kind.
         change: octal (`0755`), symbolic (`u+x,go=rX`), or empty.
         folder: whether it is a folder's, for `X`.
 

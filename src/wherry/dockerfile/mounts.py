@@ -20,7 +20,7 @@ _TEXTS = {
     "from": "from_", "source": "source", "src": "source", "target": "target", "dst": "target", "destination": "target",
     "id": "id", "env": "env",
 }  # fmt: skip
-"""Keys whose value is kept as it is, and the field it goes to."""
+"""Keys whose value is kept unchanged, and the field it goes to."""
 _NUMBERS = {"mode": 8, "uid": 10, "gid": 10}
 """Keys whose value is a number, and its base."""
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -30,7 +30,7 @@ _LARGEST = 1 << 32
 
 @dataclass(frozen=True, slots=True)
 class MountText:
-    """A mount as it is written; only `from` is known before variables are."""
+    """A mount as written; only `from` is known before variables are."""
 
     fields: tuple[str, ...]
     from_: str
@@ -59,7 +59,7 @@ def read_mount(text: str) -> MountText:
     """Cut a mount's text into fields, and find where it is from.
 
     Raises:
-        DockerfileError: it is no list of fields, or `from` has a variable.
+        DockerfileError: it is not a list of fields, or `from` has a variable.
     """
     fields = tuple(_fields(text))
     from_ = ""
@@ -77,7 +77,7 @@ def evaluate(text: MountText, expand: Callable[[str], str]) -> RunMount:
     """Put variables into a mount's values.
 
     Raises:
-        DockerfileError: a key or value is none, or two don't go together.
+        DockerfileError: a key or value is invalid, or two don't go together.
     """
     mount = RunMount()
     chosen: bool | None = None
@@ -168,7 +168,7 @@ def parse_size(text: str) -> int:
     """Read bytes as docker has them: `64m`, `1.5GiB`.
 
     Raises:
-        DockerfileError: it is none.
+        DockerfileError: it is invalid.
     """
     found = _SIZE.fullmatch(text.strip())
     if found is None:

@@ -23,7 +23,7 @@ class Base:
 
 
 _GUESSES = 200
-"""Names that are looked for in a file; nobody mistypes more."""
+"""The most names that are compared per file."""
 
 
 def _none(_image: str, _platform: Platform) -> Base | None:
@@ -45,9 +45,9 @@ class Around:
     contexts: frozenset[str] = frozenset()
     """Names of `--build-context`: a stage of that name is not built."""
     base: Callable[[str, Platform], Base | None] = _none
-    """Tells of an image; None: it is not at hand."""
+    """Describes an image; None: it is not available."""
     valid: Callable[[str], bool] = bool
-    """Tells whether a text may name an image."""
+    """reports whether a text may name an image."""
 
 
 class Notes:
@@ -65,7 +65,7 @@ class Notes:
         self._found: dict[tuple[int, str, str], Finding] = {}
 
     def add(self, rule: str, lines: Lines, *words: str, checks: Checks | None = None, unsure: str = "") -> None:
-        """Write one down, unless nobody wants it.
+        """Record one, unless its rule is off.
 
         Args:
             rule: its name.

@@ -84,7 +84,7 @@ def parse_trigger(text: str) -> of.Instruction:
     """Read what an ONBUILD of a base says.
 
     Raises:
-        DockerfileError: it is no instruction, or one that can't be a trigger.
+        DockerfileError: it is not an instruction, or one that can't be a trigger.
     """
     nodes = read_syntax(text).nodes
     if len(nodes) != 1:
@@ -99,7 +99,7 @@ def parse_node(node: Node) -> of.Instruction:
     """Make an instruction of a node.
 
     Raises:
-        DockerfileError: it is none, or is written wrongly.
+        DockerfileError: it is invalid, or is written wrongly.
     """
     read = _READERS.get(node.instruction.lower())
     if read is None:
@@ -124,7 +124,7 @@ def _flags(node: Node, **known: str) -> dict[str, Any]:
     """Read flags.
 
     Args:
-        node: whose.
+        node: its owner.
         known: name (with `_` for `-`) to `text`, `boolean` or `list`.
 
     Returns:
@@ -230,7 +230,7 @@ def _files(node: Node) -> dict[str, Any]:
 
 
 def parse_heredoc_or_none(word: str) -> Heredoc | None:
-    """Read a heredoc's word; one that is written wrongly is none."""
+    """Read a heredoc's word; a malformed one is not one."""
     try:
         return parse_heredoc(word)
     except DockerfileError:

@@ -1,4 +1,4 @@
-"""Which stage leads to which: by FROM, by COPY --from, by a mount's from.
+"""Which stage depends on which: by FROM, by COPY --from, by a mount's from.
 
 Source: Dockerfile reference, "FROM", "COPY --from", "RUN --mount"; BuildKit 0.34's behaviour for names that are given
 twice: FROM means the last one above, `--from` the last one of the file.
@@ -16,7 +16,7 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 
 
 def taken_from(instruction: of.Instruction) -> tuple[str, ...]:
-    """Name what an instruction takes files of, as it is written."""
+    """Name what an instruction takes files of, as written."""
     match instruction:
         case of.Copy(from_=name) if name:
             return (name,)
@@ -60,7 +60,7 @@ class Graph:
         """Give the stages that one needs, and what for.
 
         Args:
-            number: whose needs.
+            number: of the stage.
             image: what its FROM says, variables put in.
         """
         stage = self._stages[number]
@@ -84,7 +84,7 @@ class Graph:
         Raises:
             DockerfileError: they need one another in a circle.
 
-        Cost: each stage is looked at once, however deep.
+        Cost: each stage is checked once, however deep.
         """
         done: set[int] = set()
         for target in targets:

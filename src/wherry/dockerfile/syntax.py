@@ -45,7 +45,7 @@ class Node:
     """One instruction, by its words."""
 
     instruction: str
-    """As it is written."""
+    """As written."""
     text: str
     """The whole line, continued ones joined; heredocs left out."""
     flags: tuple[str, ...]
@@ -82,7 +82,7 @@ def read_syntax(text: str) -> Syntax:
 
 
 def parse_heredoc(word: str) -> Heredoc | None:
-    """Read `<<EOF` and its kin; None where a word is none.
+    """Read a heredoc such as `<<EOF`; None if a word is not one.
 
     Raises:
         DockerfileError: a quote in it is not closed.

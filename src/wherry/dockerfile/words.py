@@ -1,6 +1,6 @@
 """Words: quotes, escapes, and variables put in.
 
-The rules are those of a shell, as far as a Dockerfile has them: `$x`, `${x}`, `${x:-y}` and its kin, `${x#y}`,
+The rules are those of a shell, as far as a Dockerfile has them: `$x`, `${x}`, `${x:-y}` and similar, `${x#y}`,
 `${x%y}`, `${x/y/z}`. Where BuildKit's expansion differs from a shell's, it is BuildKit's that counts.
 
 Source: Dockerfile reference, "Environment replacement"; POSIX.1-2017, shell command language, 2.6.2; BuildKit 0.34's
@@ -40,7 +40,7 @@ class Style:
     skip_quotes: bool = False
     """Quotes mean nothing."""
     skip_unset: bool = False
-    """A variable that is not set stays as it is written."""
+    """A variable that is not set stays unchanged."""
 
 
 @dataclass(frozen=True, slots=True)

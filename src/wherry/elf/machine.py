@@ -40,7 +40,7 @@ def architecture(elf: Elf) -> str:
 
 
 def library_folders(architecture: str) -> tuple[str, ...]:
-    """List where a dynamic linker looks for libraries unless told otherwise.
+    """List where a dynamic linker looks for libraries unless configured otherwise.
 
     These are the folders glibc and musl are built with on Debian, Fedora and Alpine, not those of an
     /etc/ld.so.conf.

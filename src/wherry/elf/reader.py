@@ -30,7 +30,7 @@ SHF_EXECINSTR: Final = 4
 
 _CLASS_64 = 2
 _IDENT = 16
-"""Bytes of e_ident, before the fields whose width and order it tells."""
+"""Bytes of e_ident, before the fields; it gives their width and order."""
 _PN_XNUM = 0xFFFF
 _SHN_XINDEX = 0xFFFF
 _MOST_HEADERS = 1 << 16
@@ -88,7 +88,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark of a linker: whose, which, what."""
+    """An ELF note: name, type and content."""
 
     owner: str
     type: int
@@ -97,7 +97,7 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True)
 class Elf:
-    """An ELF file whose tables were found to lie inside it; contents are read when asked for."""
+    """An ELF file whose tables were checked to be inside it; contents are read when asked for."""
 
     name: str
     """What the reader knows the file by; it starts every message."""
@@ -124,7 +124,7 @@ class Elf:
             name: what the reader knows the file by.
 
         Raises:
-            InvalidDocument: it is no ELF file, or a table or a section lies outside it; the field is named.
+            InvalidDocument: it is not an ELF file, or a table or a section is outside it; the field is named.
 
         Cost: the tables alone; 0.2 ms for a 28 MB binary of 25 sections.
         """
@@ -158,7 +158,7 @@ class Elf:
         return None
 
     def read(self, address: int, size: int) -> memoryview:
-        """Give bytes as they will lie in memory.
+        """Give bytes as loaded in memory.
 
         Raises:
             InvalidDocument: no segment stores all of them.
@@ -184,7 +184,7 @@ class Elf:
         """The program that loads it (PT_INTERP), such as /lib64/ld-linux-x86-64.so.2; empty where the kernel does.
 
         Raises:
-            InvalidDocument: it is no text that ends in a NUL.
+            InvalidDocument: it is not a text that ends in a NUL.
         """
         for segment in self.segments:
             if segment.type == PT_INTERP:

@@ -1,4 +1,4 @@
-"""The address space of an ELF file: what lies at which address once it is loaded, and where that is in the file.
+"""The address space of an ELF file: what is at which address once it is loaded, and where that is in the file.
 
 Imported late: it needs numpy. Sources: System V gABI, "Relocation", "Program Header"; the processors' supplements
 (numbers of the relative relocation).
@@ -47,15 +47,15 @@ class AddressSpace:
 
     elf: Elf
     ranges: tuple[Range, ...]
-    """By address; they do not lie over each other in memory."""
+    """By address; they do not overlap in memory."""
 
     @classmethod
     def of(cls, elf: Elf) -> Self:
         """Lay out the loaded segments; where they overlap in memory, the first by address counts.
 
         Raises:
-            InvalidDocument: segments or sections lie over each other in the file, or there are more than any linker
-                makes: whoever walks them would never end.
+            InvalidDocument: segments or sections overlap in the file, or there are more than any linker
+                makes: walking them would never end.
 
         Cost: a copy of every segment that the dynamic linker would change.
         """
@@ -105,7 +105,7 @@ class AddressSpace:
         return found
 
     def offset(self, address: int) -> int | None:
-        """Tell where in the file an address is; None for one that is only in memory."""
+        """Report where in the file an address is; None for one that is only in memory."""
         found = self.range_at(address)
         return found.offset + address - found.address if found else None
 

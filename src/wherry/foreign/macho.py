@@ -1,4 +1,4 @@
-"""Mach-O files: the sections of macOS programs, and what lies in their last segment.
+"""Mach-O files: the sections of macOS programs, and the contents of their last segment.
 
 Source: Apple's mach-o/loader.h (`mach_header`, `segment_command`, `section`, `symtab_command`,
 `linkedit_data_command`, `dyld_info_command`), mach/machine.h.
@@ -42,7 +42,7 @@ def parse(view: memoryview, name: str) -> Foreign:
         name: what the reader knows it by.
 
     Raises:
-        InvalidDocument: it is no Mach-O file of one architecture, or a table lies outside it.
+        InvalidDocument: it is not a Mach-O file of one architecture, or a table is outside it.
     """
     magic = bytes(view[:4])
     if magic == _UNIVERSAL:
@@ -80,7 +80,7 @@ def _commands(file: Bytes, order: str, at: int, count: int) -> Iterator[tuple[in
 
 
 def _has_own_symbols(file: Bytes, order: str, at: int) -> bool:
-    """Tell whether the program names what it has: the symbols it asks others for stay when it is stripped."""
+    """Report whether the program names what it has: the symbols it asks others for stay when it is stripped."""
     _, own, _, offered, _, _ = file.row(f"{order}6I", at + 8, "LC_DYSYMTAB")
     return own + offered > _EXECUTE_HEADER
 

@@ -8,7 +8,7 @@ from wherry.errors import InvalidDocument
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """A named range of the file; ranges of a broken file may lie over each other."""
+    """A named range of the file; ranges of a broken file may overlap."""
 
     name: str
     offset: int
@@ -32,7 +32,7 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """A file, read by fields; what lies outside of it is an error with its place."""
+    """A file, read by fields; reading outside of it is an error with its place."""
 
     view: memoryview
     name: str

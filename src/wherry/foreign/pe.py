@@ -32,7 +32,7 @@ def parse(view: memoryview, name: str) -> Foreign:
         name: what the reader knows it by.
 
     Raises:
-        InvalidDocument: it is no PE file, or a table lies outside it.
+        InvalidDocument: it is not a PE file, or a table is outside it.
     """
     file = Bytes(view, name)
     if bytes(view[:2]) != MAGIC:

@@ -1,4 +1,4 @@
-"""Columns of whole numbers, and lists that lie one behind the other in them.
+"""Columns of whole numbers, and lists that are stored one after the other in them.
 
 Imported late: it needs numpy.
 """

@@ -66,7 +66,7 @@ class Functions:
         """Read the table of functions and the fixed part of all rows.
 
         Raises:
-            InvalidDocument: a row lies outside the section, or the table is not in order.
+            InvalidDocument: a row is outside the section, or the table is not in order.
         """
         words = _words(table, table.functab_at)
         count = table.functions
@@ -164,7 +164,7 @@ class Functions:
         return Uses(function[used], offsets[used]), slot[used]
 
     def inlined(self, funcdata: memoryview) -> "Inlined":
-        """Tell which code was inlined, and the names of the functions it was written in.
+        """Report which code was inlined, and the names of the functions it was written in.
 
         Args:
             funcdata: the bytes from `go:func.*` on.

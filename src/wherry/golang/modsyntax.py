@@ -52,7 +52,7 @@ def read_lines(text: str, name: str) -> tuple[Line, ...]:
         name: what the reader knows it by; it starts the message.
 
     Raises:
-        InvalidDocument: a quote or a block does not close, or a line is no statement; the line is named.
+        InvalidDocument: a quote or a block does not close, or a line is not a statement; the line is named.
     """
     if len(text) > LARGEST:
         raise InvalidDocument(name, f"{len(text)} characters; the limit is {LARGEST}")

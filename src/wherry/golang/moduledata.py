@@ -60,7 +60,7 @@ def _fields(minor: int) -> tuple[tuple[str, int], ...]:
 
 
 class Memory(Protocol):
-    """A program as it lies in memory once it is loaded."""
+    """A program as loaded in memory."""
 
     def read(self, address: int, size: int) -> memoryview:
         """Give bytes at an address.

@@ -15,7 +15,7 @@ _GENERATED = re.compile(
 )
 """What compiler, linker and cgo make. Packages may begin so, too: `go.uber.org/zap`."""
 SHAPES: Final = "go.shape"
-"""The package of types that stand in generic code for all that are laid out alike; nobody wrote it."""
+"""The package of types that stand in generic code for all types of one layout; no source declares it."""
 _PROMOTED = re.compile(r"\.[^./]+\.(?=[^/]+/|[^./]+\Z)")
 """A type's name between its package and another's path."""
 _ALGORITHM = re.compile(r"type:\.(?:eq|hash)\.(.*)", re.DOTALL)
@@ -24,7 +24,7 @@ VENDORED_STD: Final = "vendor/"
 
 
 def unescape(path: str) -> str:
-    """Give an import path as it is written in source: symbols have `%2e` for dots of the last element."""
+    """Give an import path as written in source: symbols have `%2e` for dots of the last element."""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), path) if "%" in path else path
 
 
@@ -64,20 +64,20 @@ def without_promoted(package: str, known: Collection[str]) -> str:
 
 
 def is_instance(symbol: str) -> bool:
-    """Tell whether a function is an instance of a generic one: the package in its name wrote that one."""
+    """Report whether a function is an instance of a generic one: the package in its name wrote that one."""
     bracket = symbol.find("[")
     return bracket > 0 and not symbol.startswith(("type:", "go:"))
 
 
 def generic_package(symbol: str) -> str:
-    """Name the package that wrote the generic function an instance is of; empty where it is no instance."""
+    """Name the package that wrote the generic function an instance is of; empty where it is not an instance."""
     return package_of(symbol.partition("[")[0]) if is_instance(symbol) else ""
 
 
 def is_standard(package: str) -> bool:
-    """Tell whether a package is of Go's own distribution: its path's first element has no dot.
+    """Report whether a package is of Go's own distribution: its path's first element has no dot.
 
-    `main` and the user's own module without a dot are told from it by the build info, not here.
+    `main` and the user's own module without a dot are distinguished from it by the build info.
     """
     return package.startswith(VENDORED_STD) or "." not in package.partition("/")[0]
 

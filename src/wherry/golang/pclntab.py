@@ -26,7 +26,7 @@ _NAME = re.compile(rb"[^\x00]{1,65536}")
 
 @dataclass(frozen=True, slots=True)
 class Pclntab:
-    """Where the tables lie in the section; they were found to lie inside it, in order."""
+    """Where the tables are in the section; they were checked to be inside it, in order."""
 
     name: str
     content: memoryview
@@ -59,7 +59,7 @@ class Pclntab:
             name: what the reader knows the binary by.
 
         Raises:
-            InvalidDocument: it is of a Go older than 1.20 or none at all, or a table lies outside it.
+            InvalidDocument: it is of a Go older than 1.20 or none at all, or a table is outside it.
         """
         content = memoryview(section)
         order, pointer = _shape(content, name)
@@ -94,14 +94,14 @@ class Pclntab:
         return _names(self.filenames)
 
     def has_function(self, name: str) -> bool:
-        """Tell whether a function is linked in, be it only inlined into others.
+        """Report whether a function is linked in, be it only inlined into others.
 
         Cost: one search over the names, about a millisecond for a megabyte.
         """
         return self.has_any((name,))
 
     def has_any(self, names: tuple[str, ...]) -> bool:
-        """Tell whether one of several functions is linked in."""
+        """Report whether one of several functions is linked in."""
         wanted = b"|".join(re.escape(name.encode()) for name in names)
         return re.search(rb"(?:\A|\x00)(?:" + wanted + rb")\x00", self.funcnames) is not None
 
@@ -112,7 +112,7 @@ def function_names(section: bytes | memoryview, name: str = "pclntab") -> Iterat
 
 
 def has_function(section: bytes | memoryview, function: str, name: str = "pclntab") -> bool:
-    """Tell whether a function is linked in; as `Pclntab.has_function`."""
+    """Report whether a function is linked in; as `Pclntab.has_function`."""
     return Pclntab.parse(section, name).has_function(function)
 
 

@@ -32,13 +32,13 @@ def decode(content: memoryview, offsets: Ints, quantum: int) -> ValueRanges:
     """Read tables, all side by side.
 
     Args:
-        content: the bytes that tables lie in.
+        content: the bytes that contain the tables.
         offsets: where each begins.
         quantum: bytes that places in the code are counted by: 1 on amd64 and 386, 4 where instructions have 4.
 
     Returns:
         The ranges whose value is not -1. A table that runs out of the content ends there, and reading ends where
-        tables have more ranges than the content has bytes: they lie over each other on purpose.
+        tables have more ranges than the content has bytes: they overlap on purpose.
 
     Cost: as many steps as the longest table has ranges, each over all tables that are not at their end.
     """
@@ -70,8 +70,8 @@ def first_values(content: memoryview, offsets: Ints) -> Ints:
     """Read the first value of each table: what holds at a function's start; -1 where there is no table.
 
     Args:
-        content: the bytes that tables lie in.
-        offsets: where each begins; 0 is no table.
+        content: the bytes that contain the tables.
+        offsets: where each begins; 0 is not a table.
     """
     octets = np.concatenate([np.frombuffer(content, dtype=np.uint8), np.zeros(2 * _LONGEST_VARINT, np.uint8)])
     inside = (offsets > 0) & (offsets < len(content))

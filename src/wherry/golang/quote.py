@@ -21,7 +21,7 @@ def unquote(text: str) -> str:
     r"""Read a whole quoted string; bytes of `\x` escapes that are no UTF-8 come as surrogates.
 
     Raises:
-        ValueError: it is none, or has an escape that Go does not know.
+        ValueError: it is invalid, or has an escape that Go does not know.
     """
     if literal(text) != text or not text:
         raise ValueError(f"{text[:100]} is not a quoted string")

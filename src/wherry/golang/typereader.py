@@ -39,7 +39,7 @@ _IMETHOD = 8
 
 
 def map_size(minor: int, pointer: int, experiments: Collection[str] = ()) -> int:
-    """Tell how many bytes a map type has behind what all types begin with.
+    """Report how many bytes a map type has behind what all types begin with.
 
     Args:
         minor: the Go: 26 is Go 1.26.
@@ -69,7 +69,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Types that were read in one go, a row a type, and what is told of them; places count from the region."""
+    """Types that were read in one go, a row a type, and what is known of them; places count from the region."""
 
     start: Ints
     end: Ints
@@ -185,7 +185,7 @@ class Reader:
         return np.array(found, dtype=np.int64)
 
     def _size(self, at: int, extra: list[int]) -> int:
-        """Tell how many bytes the type at a place has; 0 where there is none."""
+        """Report how many bytes the type at a place has; 0 where there is none."""
         pointer, quads, pairs = self.region.pointer, self.quads, self.pairs
         tail = at + 2 * pointer + 4
         kind = int(self.octets[tail + 3]) & _KIND_MASK
@@ -237,7 +237,7 @@ class Reader:
         return np.where((self._flags(start) & _ON_DEMAND) != 0, 0, sizes)
 
     def _listed(self, start: Ints, kind: Ints) -> tuple[Ints, Ints]:
-        """Tell how many fields, methods or parameters lie behind each, and how wide they are."""
+        """Report how many fields, methods or parameters follow each, and how wide they are."""
         pointer = self.region.pointer
         count = np.zeros(len(start), np.int64)
         width = np.zeros(len(start), np.int64)

@@ -1,4 +1,4 @@
-"""Type data: what the runtime and reflect know of each type, where it lies and whose it is.
+"""Type data: what the runtime and reflect know of each type, where it is and which package owns it.
 
 Imported late: it needs numpy. Sources: those of `typereader.py`; Go 1.26, internal/abi/type.go (`Name`).
 """
@@ -43,7 +43,7 @@ class TypeTable:
     kind: Ints
     named: Flags
     package: Ints
-    """Where the name of its package is, for types that have one of their own; 0 is none."""
+    """Where the name of its package is, for types that have one of their own; 0: none."""
     listed: Ints
     """How many fields, parameters or methods it lists, by its kind."""
     mask_size: Ints
@@ -94,14 +94,14 @@ def read_types(
     """Find all types that can be reached, and what they are made of.
 
     Args:
-        region: where types lie; names are in it too.
+        region: the bytes of types; names are in it too.
         minor: the Go: 26 is Go 1.26.
         roots: places that may be types; those that can't be are passed over.
-        dense: bytes at the start of the region in which types follow one another (Go 1.27 and newer); 0 is none.
+        dense: bytes at the start of the region in which types follow one another (Go 1.27 and newer); 0: none.
         experiments: what GOEXPERIMENT was when it was built.
 
     Returns:
-        The types; where they would list more than the region has room for, they lie over each other on purpose, and
+        The types; where they would list more than the region has room for, they overlap on purpose, and
         those that are too many are left out.
 
     Cost: a few passes over all types found, as columns.
@@ -145,7 +145,7 @@ _NO_PAIRS: Final = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def _name_ends(region: Region, starts: Ints) -> Ints:
-    """Tell where names end: flags, length, text, and perhaps a tag with its length and a package's place."""
+    """Report where names end: flags, length, text, and perhaps a tag with its length and a package's place."""
     octets = np.frombuffer(region.content, dtype=np.uint8)
     flags = octets[starts]
     at = _behind_text(octets, starts + 1)

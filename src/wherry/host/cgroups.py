@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 _UNLIMITED = 1 << 60
-"""Bytes from which on a limit is none: version 1 writes the largest number of pages where nothing is set."""
+"""Bytes from which on a limit means none: version 1 writes the largest number of pages where nothing is set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Namespaces, overlays, binfmt, qemu: what works on this machine, and why not.
 
 Nothing here changes anything: files are read, programs are looked for. So an answer is what the machine
-says about itself; only trying can tell whether a filter (seccomp, AppArmor) refuses after all.
+says about itself; only trying can report whether a filter (seccomp, AppArmor) refuses after all.
 
 Sources: Linux 6.18, Documentation/admin-guide/sysctl/user.rst and binfmt-misc.rst; Ubuntu's and Debian's
 sysctls kernel.apparmor_restrict_unprivileged_userns and kernel.unprivileged_userns_clone; subuid(5);
@@ -91,11 +91,11 @@ class Kernel:
         )
 
     def sandbox(self) -> Ability:
-        """Tell whether the kernel is new enough for sandboxes."""
+        """Report whether the kernel is new enough for sandboxes."""
         return self._since(_OLDEST, "sandboxes", "run it on a newer kernel")
 
     def user_namespaces(self, *, root: bool) -> Ability:
-        """Tell whether this user may make user namespaces.
+        """Report whether this user may make user namespaces.
 
         Args:
             root: whether the user is root.
@@ -122,7 +122,7 @@ class Kernel:
         return Ability(works=True, reason="available")
 
     def overlay(self, *, root: bool) -> Ability:
-        """Tell whether layers can be joined by an overlay.
+        """Report whether layers can be joined by an overlay.
 
         Args:
             root: whether the user is root, who may on any kernel.
@@ -136,7 +136,7 @@ class Kernel:
         return Ability(works=True, reason="available")
 
     def own_binfmt(self) -> Ability:
-        """Tell whether a user namespace can have emulators of its own."""
+        """Report whether a user namespace can have emulators of its own."""
         if "binfmt_misc" not in self._filesystems():
             return Ability(works=False, reason="the kernel has no binfmt_misc", remedy="as root: modprobe binfmt_misc")
         return self._since(
@@ -144,17 +144,17 @@ class Kernel:
         )
 
     def runs(self, platform: Platform) -> bool:
-        """Tell whether the processor runs a platform's programs by itself; its levels (v2, v3…) are not checked."""
+        """Report whether the processor runs a platform's programs by itself; its levels (v2, v3…) are not checked."""
         own = self.platform.architecture
         return platform.os == "linux" and (
             platform.architecture == own or platform.architecture in _ALSO_NATIVE.get(own, ())
         )
 
     def in_container(self) -> bool:
-        """Tell whether we are in a container or pod: what can be reached from here is not the whole of a machine.
+        """Report whether we are in a container or pod: what can be reached from here is not the whole of a machine.
 
-        A virtual machine is none. Container managers leave a file, a variable of process 1, or a namespace other than
-        the first, which has a fixed number (Linux 6.18, include/uapi/linux/nsfs.h `enum init_ns_ino`).
+        A virtual machine is not one. Container managers leave a file, a variable of process 1, or a namespace other
+        than the first, which has a fixed number (Linux 6.18, include/uapi/linux/nsfs.h `enum init_ns_ino`).
         """
         marks = (".dockerenv", "run/.containerenv", "run/systemd/container", "var/run/secrets/kubernetes.io")
         if any((self.root / mark).exists() for mark in marks):
@@ -224,7 +224,7 @@ def sub_ids(table: str, user: str, uid: int) -> tuple[tuple[int, int], ...]:
         uid: the user's number, which a line may have instead.
 
     Returns:
-        First id and how many, of each line; lines that are none are passed over, as newuidmap does.
+        First id and how many, of each line; invalid lines are skipped, as newuidmap does.
     """
     found = []
     for line in table.splitlines():

@@ -45,14 +45,14 @@ class ProcessHandle(Protocol):
         """Wait for its end; asked again, it gives the same outcome."""
 
     def stop(self) -> None:
-        """End it where it still runs, and forget what it said; stopping what has ended is no error."""
+        """End it where it still runs, and forget what it said; stopping what has ended is not an error."""
 
 
 class Runner(Protocol):
-    """Whoever starts programs."""
+    """Starts programs."""
 
     def run(self, command: Command) -> Outcome:
-        """Run a program to its end; an exit code other than 0 is no error here.
+        """Run a program to its end; an exit code other than 0 is not an error here.
 
         Raises:
             HostUnable: there is no such program, or it may not be started.
@@ -188,7 +188,7 @@ def _feed(pipe: IO[bytes], text: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A program whose outcome was known when it was started; the fake of `RunningProcess`."""
+    """A program with a known outcome; the fake of `RunningProcess`."""
 
     outcome: Outcome
 

@@ -42,7 +42,7 @@ def assemble(  # noqa: PLR0913 - an image is made of that many things, and all b
     """Put layers on a base and store config and manifest; the layers are in the store already.
 
     Args:
-        base: what lies below; it is not changed, and a Docker one becomes an OCI one.
+        base: the image below; it is not changed, and a Docker one becomes an OCI one.
         layers: what comes on top, each with the step that made it.
         changes: what is set replaces the base's; environment, labels, ports and volumes are added to the base's.
             A new entry point drops the base's arguments, which were meant for the old one.

@@ -1,7 +1,7 @@
 """An image on its way out of the store: archives for other tools, or its root file system as a tar or as files.
 
-Blobs leave as they are stored, never encoded anew, so the digest that was printed holds for every copy. The same image
-gives the same bytes. Files and folders appear whole or not at all.
+Blobs leave as they are stored, never compressed again, so the digest that was printed holds for every copy. The same
+image gives the same bytes. Files and folders appear whole or not at all.
 
 Sources: docker/buildx, docs "docker buildx build --output"; moby/buildkit, exporter/local and exporter/tar (as of
 2026): several platforms get a folder each, called `linux_amd64` and the like.

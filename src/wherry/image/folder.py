@@ -1,4 +1,4 @@
-"""A folder that is there whole or not at all: made beside its place, then renamed into it."""
+"""A folder that is there whole or not at all: made next to its place, then renamed into it."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder that takes its place when the block ends, and vanishes where the block fails.
 
     Raises:
-        CannotWrite: something is there that is no empty folder, or the folder around it is not ours.
+        CannotWrite: something is there that is not an empty folder, or the folder around it is not ours.
     """
     target = Path(os.path.realpath(path))
     try:

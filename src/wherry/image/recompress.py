@@ -1,8 +1,8 @@
-"""An image, or an index of several, with its layers encoded anew: the same files, other blobs.
+"""An image, or an index of several, with its layers compressed again: the same files, other blobs.
 
 Configs stay byte for byte, and with them diff ids and what containers see. Manifests and indexes name other layers, so
 their digests change. What says of itself that it speaks of a manifest by its digest (BuildKit's attestations, manifests
-with a subject) would speak of an image that isn't there: it is left out, and whoever asked is told.
+with a subject) would speak of an image that isn't there: it is left out, and the caller is told.
 
 Docker's media types know gzip only: with another encoding, manifests and indexes become OCI's.
 
@@ -46,15 +46,15 @@ def recompress(
     threads: int = 1,
     left_out: Callable[[Descriptor], None] = lambda _: None,
 ) -> Descriptor:
-    """Encode the layers of an image anew, and store it whole.
+    """Compress the layers of an image again, and store it.
 
     Args:
-        root: its manifest or index; what is neither, or no image, is copied as it is.
+        root: its manifest or index; what is neither, or no image, is copied unchanged.
         source: where it is.
         sink: where the new one goes.
-        encoding: of every layer; layers that may not be distributed stay as they are.
+        encoding: of every layer; non-distributable layers stay unchanged.
         threads: how many compress at a time; no influence on the bytes.
-        left_out: told of each manifest that speaks of one that has another digest now.
+        left_out: called for each manifest that refers to a changed one.
 
     Returns:
         The new root; the old one's platform and annotations stand in it.
@@ -126,7 +126,7 @@ class _Recompression:
 
     def _layer(self, layer: Descriptor, diff_id: Digest) -> Descriptor:
         if _may_not_be_distributed(layer):
-            with suppress(NotFound):  # it may be had from its urls alone
+            with suppress(NotFound):  # it may be available from its URLs only
                 copy(layer, self.source, self.sink)
             return layer
         key = layer.digest, diff_id

@@ -127,7 +127,7 @@ def _graph(uses: Mapping[str, set[str]], imports: Mapping[str, Sequence[str]]) -
 
 
 def _keeps_method(source: str, target: str) -> bool:
-    """Tell whether an edge is a type's method that is kept, which no other edge from a type to code is."""
+    """Report whether an edge is a type's method that is kept, which no other edge from a type to code is."""
     return source.startswith("type:") and not target.startswith(("type:", "runtime.", "go:")) and "." in target
 
 

@@ -54,7 +54,7 @@ class MeasuredVariant:
 
 @dataclass(frozen=True, slots=True)
 class FlagTrials:
-    """All variants, the one as it is built first, and what does not hold."""
+    """All variants, the unchanged one first, and what does not hold."""
 
     measured: tuple[MeasuredVariant, ...]
     beliefs: tuple[FlagClaim, ...] = field(default=())
@@ -75,7 +75,7 @@ def flags(
         say: receives progress messages.
 
     Raises:
-        CompileFailed: the program can't be compiled as it is.
+        CompileFailed: the program cannot be compiled unchanged.
     """
     measured, programs = [], dict[str, Path]()
     upx = which("upx", compiler.toolchain.environment.get("PATH", os.defpath))
@@ -150,6 +150,6 @@ def _started(
 
 
 def runs_here(recipe: Recipe) -> bool:
-    """Tell whether this machine can start what a recipe makes."""
+    """Report whether this machine can start what a recipe makes."""
     here = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return recipe.environment.get("GOARCH", here) == here and recipe.environment.get("GOOS", "linux") == "linux"

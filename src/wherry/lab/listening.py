@@ -32,7 +32,7 @@ _PATIENCE = 1.0
 
 
 def listens(pid: int) -> bool:
-    """Tell whether one of a process's own sockets listens by TCP; it is taken to be in our network.
+    """Report whether one of a process's own sockets listens by TCP; it is taken to be in our network.
 
     Cost: where it has no sockets, a look into its folder; else two questions to the kernel.
     """

@@ -52,7 +52,7 @@ class Built:
 
 
 def built_by_recipe(text: str) -> Built | None:
-    """Read the recipe of an image that wherry built; None where it is none.
+    """Read the recipe of an image that wherry built; None if it is not one.
 
     Args:
         text: the label's.

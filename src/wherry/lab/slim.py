@@ -1,4 +1,4 @@
-"""What keeps a program's bytes alive, and what the known ways out are worth: each tried by a rebuild."""
+"""What keeps a program's bytes alive, and what the known fixes save: each tried by a rebuild."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -75,7 +75,7 @@ def slim(
         say: receives progress messages.
 
     Raises:
-        CompileFailed: the program can't be compiled as it is.
+        CompileFailed: the program cannot be compiled unchanged.
     """
     ways = tuple(ways)
     trial = Countdown(say, 2 + len(ways))

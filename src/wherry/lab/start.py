@@ -105,7 +105,7 @@ def start(
 
 
 def answers(address: str) -> bool:
-    """Tell whether an address answers."""
+    """Report whether an address answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=1):
@@ -115,7 +115,7 @@ def answers(address: str) -> bool:
 
 
 def _ended(pid: int) -> bool:
-    """Tell whether a child has ended, and leave it to be waited for."""
+    """Report whether a child has ended, and leave it to be waited for."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 

@@ -17,7 +17,7 @@ class Variant:
     name: str
     """As one would write it."""
     ldflags: str | None = None
-    """The linker's flags that decide on sizes, all of them; None: as they are. Others, such as -X, stay in any case."""
+    """The linker's flags that decide on sizes, all of them; None: unchanged. Others, such as -X, stay in any case."""
     more: tuple[str, ...] = ()
     """More arguments of `go build`."""
     without: tuple[str, ...] = ()

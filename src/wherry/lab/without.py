@@ -53,7 +53,7 @@ class Without:
 
 
 def measure_without(compiler: Compiler, recipe: Recipe, name: str, say: Said) -> Without:
-    """Build a program as it is, and without what a module or a package does.
+    """Build a program unchanged, and without what a module or a package does.
 
     Args:
         compiler: what compiles.

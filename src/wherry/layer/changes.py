@@ -43,7 +43,7 @@ class Hidden:
 
 
 def hidden_by(entry: Entry, name: str = "layer") -> Hidden | None:
-    """Tell what an entry hides, if it is a whiteout.
+    """Report what an entry hides, if it is a whiteout.
 
     Raises:
         InvalidArchive: it is a whiteout of `.`, `..` or nothing.
@@ -60,7 +60,7 @@ def hidden_by(entry: Entry, name: str = "layer") -> Hidden | None:
 
 
 def is_bookkeeping(entry: Entry) -> bool:
-    """Tell whether an entry is one of AUFS's own notes, which layers of old have and which mean nothing."""
+    """Report whether an entry is one of AUFS's own notes, which layers of old have and which mean nothing."""
     return any(part.startswith(_META) and part != OPAQUE for part in entry.path.split("/"))
 
 
@@ -80,7 +80,7 @@ class Inode:
 
     @property
     def is_folder(self) -> bool:
-        """Tell whether there can be something in it."""
+        """Report whether there can be something in it."""
         return self.entry.kind is EntryKind.FOLDER
 
 
@@ -96,7 +96,7 @@ class FileTree:
         """Read layers, base first.
 
         Raises:
-            InvalidArchive: one is no tar, or has a hard link to what is not there.
+            InvalidArchive: one is not a tar, or has a hard link to what is not there.
 
         Cost: one pass over each; about a kilobyte of memory for each file.
         """
@@ -124,7 +124,7 @@ class FileTree:
         return self._go(path, None)
 
     def has(self, path: str) -> bool:
-        """Tell whether there is something at a path; a link to nothing is nothing."""
+        """Report whether there is something at a path; a link to nothing is nothing."""
         return self.find(path) is not None
 
     def walk(self) -> Iterator[tuple[str, Inode]]:

@@ -122,7 +122,7 @@ def pack(entries: Iterable[Entry], encoding: Encoding, sink: BlobSink, *, thread
     """Write entries as a layer into a store, in one pass.
 
     Args:
-        entries: parents first, in the order they shall have; `sort_entries` gives the usual one.
+        entries: parents first, in the wanted order; `sort_entries` gives the usual one.
         encoding: how to compress; with the entries, it decides the bytes.
         sink: where the blob goes.
         threads: how many compress at a time, up to 8; no influence on the bytes.
@@ -175,7 +175,7 @@ def encode(tar: Iterable[bytes], encoding: Encoding, sink: BlobSink, *, threads:
     """Write a tar that is there already as a layer's blob into a store.
 
     Args:
-        tar: its bytes, cut anywhere; whoever gives them checks their diff id.
+        tar: its bytes, cut anywhere; the caller checks the diff ID.
         encoding: how to compress.
         sink: where the blob goes.
         threads: as `pack`.

@@ -128,7 +128,7 @@ def open_layer(
     """Open the tar of a stored layer.
 
     Raises:
-        InvalidDocument: its media type is no layer's we can read.
+        InvalidDocument: its media type is not a layer's we can read.
         BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive: while it is read.
     """
     name, algorithm = _layer_of(blob)

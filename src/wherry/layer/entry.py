@@ -62,7 +62,7 @@ class FileContent:
 
 @dataclass(frozen=True, slots=True)
 class BytesContent:
-    """Bytes at hand."""
+    """Bytes in memory."""
 
     blob: bytes
 
@@ -87,9 +87,9 @@ class Entry:
     size: int = 0
     """Bytes of a file; 0 for all else."""
     target: str = ""
-    """Of a symbolic link: as it is written; of a hard link: a path like `path`."""
+    """Of a symbolic link: as written; of a hard link: a path like `path`."""
     content: Content | None = None
-    """To be packed; None where the entry was read, for then the body comes beside it."""
+    """To be packed; None where the entry was read, for then the body is a separate value."""
     xattrs: Mapping[str, bytes] = field(default_factory=dict, hash=False)
     device: tuple[int, int] = (0, 0)
     """Major and minor number."""
@@ -99,7 +99,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """What we accept of an archive that somebody else made."""
+    """What we accept of an archive from an untrusted source."""
 
     entries: int = 2_000_000
     size: int = 64 << 30
@@ -115,7 +115,7 @@ def with_parents(entries: Iterable[Entry], *, mtime: int = 0) -> list[Entry]:
     """Put in the folders that are missing: 0755, of root; the root itself is not added.
 
     Raises:
-        InvalidUsage: two entries have one path, or one lies below a path that is no folder.
+        InvalidUsage: two entries have one path, or one is below a path that is not a folder.
     """
     given = list(entries)
     kinds: dict[str, EntryKind] = {}

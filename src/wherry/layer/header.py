@@ -86,7 +86,7 @@ def decode(block: bytes, name: str) -> Header | None:
     """Read one header block; None is a block of zeros, which ends an archive.
 
     Raises:
-        InvalidArchive: it is no header.
+        InvalidArchive: it is not a header.
     """
     if not any(block):
         return None
@@ -115,7 +115,7 @@ def parse_records(body: bytes, name: str) -> dict[str, bytes]:
     """Read the records of a PAX header: `LENGTH KEY=VALUE` and a newline each.
 
     Raises:
-        InvalidArchive: a length is wrong, or a key is no text.
+        InvalidArchive: a length is wrong, or a key is not a text.
     """
     records: dict[str, bytes] = {}
     at = 0

@@ -38,13 +38,13 @@ class Inside:
         os.close(self.opened)
 
     def go(self, path: Sequence[bytes], *, make: bool) -> bool:
-        """Go on to a folder; where `make` is set, one that is missing is made, and replaces what is no folder.
+        """Go on to a folder; where `make` is set, one that is missing is made, and replaces what is not a folder.
 
         Returns:
             Whether it is there.
 
         Raises:
-            LinksInCircle: links lead to links, without end.
+            LinksInCircle: links point to links, without end.
             OSError: a folder cannot be opened or made.
         """
         todo, links = list(reversed(path)), 0
@@ -80,7 +80,7 @@ class Inside:
             return None
 
     def clear(self, name: bytes) -> bool:
-        """Take away what is at a name in this folder; tell whether there was something."""
+        """Take away what is at a name in this folder; report whether there was something."""
         status = self.status(name)
         if status is None:
             return False

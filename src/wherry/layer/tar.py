@@ -105,7 +105,7 @@ def read_tar(
             refused.
 
     Raises:
-        InvalidArchive: it is no tar, is cut short, names `..`, holds a sparse file, or breaks a limit.
+        InvalidArchive: it is not a tar, is cut short, names `..`, holds a sparse file, or breaks a limit.
     """
     limits = limits or ArchiveLimits()
     shared: dict[str, bytes] = {}

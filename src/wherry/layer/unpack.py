@@ -33,7 +33,7 @@ class Unpacked:
     size: int = 0
     """Bytes of files."""
     skipped: list[str] = field(default_factory=list)
-    """What could not be made as it is in the archive, a line each: devices, extended attributes."""
+    """What could not be made as in the archive, a line each: devices, extended attributes."""
 
 
 def unpack(

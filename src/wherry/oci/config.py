@@ -89,7 +89,7 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         """Read a config.
 
         Raises:
-            InvalidDocument: it is none; the message has the path of the wrong key.
+            InvalidDocument: it is invalid; the message has the path of the wrong key.
         """
         return decode(document, cls, name)
 

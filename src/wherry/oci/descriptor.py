@@ -21,7 +21,7 @@ Size = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class PlatformDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The `platform` object of an index entry, as it is written."""
+    """The `platform` object of an index entry, as written."""
 
     architecture: str
     os: str
@@ -56,5 +56,5 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
 
     @classmethod
     def of(cls, media_type: str, blob: bytes) -> Self:
-        """Describe bytes that are at hand."""
+        """Describe bytes in memory."""
         return cls(media_type=media_type, digest=Digest.of(blob), size=len(blob))

@@ -30,7 +30,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         """Read a marker file.
 
         Raises:
-            InvalidDocument: it is none, or of a version we do not know.
+            InvalidDocument: it is invalid, or of a version we do not know.
         """
         return decode(document, cls, name)
 

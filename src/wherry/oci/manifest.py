@@ -43,7 +43,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
         """Read a manifest.
 
         Raises:
-            InvalidDocument: it is none; the message has the path of the wrong key.
+            InvalidDocument: it is invalid; the message has the path of the wrong key.
         """
         manifest = decode(document, cls, name)
         if manifest.media_type and manifest.media_type not in media.MANIFESTS:
@@ -82,7 +82,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
         """Read an index.
 
         Raises:
-            InvalidDocument: it is none; the message has the path of the wrong key.
+            InvalidDocument: it is invalid; the message has the path of the wrong key.
         """
         index = decode(document, cls, name)
         if index.media_type and index.media_type not in media.INDEXES:

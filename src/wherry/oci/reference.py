@@ -43,7 +43,7 @@ class InvalidReference(InvalidUsage):
 
 
 def is_tag(text: str) -> bool:
-    """Tell whether a word may be a tag (distribution-spec v1.1.1, "Pulling manifests")."""
+    """Report whether a word may be a tag (distribution-spec v1.1.1, "Pulling manifests")."""
     return _TAG.fullmatch(text) is not None
 
 
@@ -126,13 +126,13 @@ def _digest(text: str, encoded: str) -> Digest:
 
 
 def names_registry(text: str) -> bool:
-    """Tell whether a text names its registry itself, so that no default is needed."""
+    """Report whether a text names its registry itself, so that no default is needed."""
     first, slash, _ = text.partition("/")
     return bool(slash) and first not in {"", ".", ".."} and _is_registry(first)
 
 
 def _is_registry(first: str) -> bool:
-    """Tell whether the first of several words is a host: it has a dot, a port or capitals, or is `localhost`."""
+    """Report whether the first of several words is a host: it has a dot, a port or capitals, or is `localhost`."""
     return "." in first or ":" in first or first == "localhost" or first != first.lower()
 
 

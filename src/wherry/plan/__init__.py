@@ -1,4 +1,4 @@
-"""What shall happen: a frozen graph of steps.
+"""A build plan: a frozen graph of steps.
 
 May import: oci, dockerfile, golang, source.
 """

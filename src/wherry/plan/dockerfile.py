@@ -47,10 +47,10 @@ _COUNTED = (of.Copy, of.Add, of.Run, of.Workdir)
 
 
 class BaseImages(Protocol):
-    """Whoever has images by name; their documents are enough for a plan."""
+    """Finds images by name; a plan needs only their documents."""
 
     def has(self, name: str) -> bool:
-        """Tell whether an image is here, without asking a registry."""
+        """Report whether an image is here, without asking a registry."""
 
     def image(self, name: str, platform: Platform) -> Image:
         """Read an image's documents.
@@ -83,7 +83,7 @@ class DockerfileTarget:
     platforms: tuple[Platform, ...]
     build_platform: Platform
     implicit: bool
-    """Whether nobody asked for a platform: then a base's may differ in its variant."""
+    """Whether no platform was requested: then a base's may differ in its variant."""
     target: str
     options: StageOptions
     changes: RuntimeConfig
@@ -93,7 +93,7 @@ class DockerfileTarget:
     annotations: tuple[tuple[str, str], ...]
     packing: StageLayerOptions
     no_cache: frozenset[str]
-    """Stages whose steps are done anew."""
+    """Stages to rebuild."""
     cache_scope: str
 
 
@@ -108,7 +108,7 @@ class PlannedImages:
     renewed: frozenset[str]
     """Steps that are done whether or not they are cached."""
     published: tuple[tuple[str, str, str], ...] = ()
-    """Instruction or option, name and value of what images keep for everybody who can pull them."""
+    """Instruction or option, name and value of what everyone who can pull the image can read."""
     history: tuple[str, ...] = ()
     """Lines of the images' own history."""
 
@@ -118,7 +118,7 @@ def plan_dockerfile(request: DockerfileTarget, images: BaseImages) -> PlannedIma
 
     Raises:
         DockerfileError: with the lines.
-        NotFound, RegistryError: a base is not to be had.
+        NotFound, RegistryError: a base cannot be read.
     """
     weaver = _Weaver()
     found = {}
@@ -326,7 +326,7 @@ class _Stages:
         return state, triggers
 
     def _outer(self, image: str, platform: Platform | None, base: of.From) -> StageState:
-        """Give the state of a stage that begins with what is no stage of the file."""
+        """Give the state of a stage that begins with what is not a stage of the file."""
         known = self._request.context_images.get(familiar(image), image)
         if image == SCRATCH or known == f"docker-image://{SCRATCH}":
             return self._nothing(platform)
@@ -409,7 +409,7 @@ class _Stages:
         return needed
 
     def _outside(self, name: str, instruction: of.Instruction) -> StageOrContext:
-        """Find what is no stage: a named context, or an image."""
+        """Find what is not a stage: a named context, or an image."""
         if name == SCRATCH:
             return StageOrContext(())
         if self._request.contexts.get(familiar(name)) == "files":
@@ -540,7 +540,7 @@ def familiar(name: str) -> str:
 
 
 def _index(text: str) -> int | None:
-    """Read a stage's number; nobody has a milliard of them."""
+    """Read a stage's number, of at most 9 digits."""
     return int(text) if _INDEX.fullmatch(text) else None
 
 

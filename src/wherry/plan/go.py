@@ -45,7 +45,7 @@ class ProgramTarget:
     base_content: Mapping[str, str]
     """What decides the base's bytes."""
     path: str
-    """Where the program lies in the image, absolute."""
+    """The program's absolute path in the image."""
     added: tuple[AddedFile, ...]
     changes: RuntimeConfig
     created: str

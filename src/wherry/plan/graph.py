@@ -1,4 +1,4 @@
-"""What shall happen: a frozen graph of steps.
+"""A build plan: a frozen graph of steps.
 
 A step's *definition key* names all that can change its outcome and is known before anything ran; its *content key*
 adds what it really reads, known once its inputs are. Both are kept field by field, so that "why did this miss" is a
@@ -28,7 +28,7 @@ class CompileOp:
     flags: tuple[str, ...]
     """Arguments of `go build`, the stamp and the output left out."""
     environment: Mapping[str, str]
-    """What the user's environment says to Go: GO…, CGO_…, and the target's GOOS, GOARCH and kin."""
+    """What the user's environment says to Go: GO…, CGO_…, and the target's GOOS, GOARCH and similar."""
     go: str
     """The `go` command, and a version if one is pinned."""
     stamp: bool
@@ -45,7 +45,7 @@ class CompileOp:
 
 @dataclass(frozen=True, slots=True)
 class AddedFile:
-    """A file from the user's disk, and how it lies in the image."""
+    """A file from the user's disk, and its entry in the image."""
 
     source: str
     path: str

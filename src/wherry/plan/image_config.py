@@ -199,7 +199,7 @@ def ports_of(words: Iterable[str]) -> list[str]:
     """Read EXPOSE's ports: ranges, protocols, and the addresses and host ports that mean nothing here.
 
     Raises:
-        DockerfileError: one is none.
+        DockerfileError: one is invalid.
     """
     return [port for word in words for port in _ports(word)]
 
@@ -260,7 +260,7 @@ def clean(path: str) -> str:
 
 
 def below(folder: str, path: str, *, keep_slash: bool = False) -> str:
-    """Put a path below a folder; an absolute one stays as it is written, and a slash at the end of another may."""
+    """Put a path below a folder; an absolute one stays unchanged, and a slash at the end of another may."""
     if path.startswith("/") and not keep_slash:
         return path
     whole = clean(path if path.startswith("/") else posixpath.join(folder or "/", path))

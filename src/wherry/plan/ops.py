@@ -46,12 +46,12 @@ class CopyOp:
     destination: str
     but: tuple[str, ...] = ()
     owner: str = ""
-    """`user:group`, by name or number, as the rootfs knows them; empty: as it is."""
+    """`user:group`, by name or number, as the rootfs knows them; empty: unchanged."""
     mode: str = ""
     alone: bool = False
     """`--link`: made without what is below, and put on top of it."""
     mtime: int = -1
-    """Nanoseconds since the epoch of what is made; -1: as it is, or now."""
+    """Nanoseconds since the epoch of what is made; -1: unchanged, or now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class MkdirOp:
 
 @dataclass(frozen=True, slots=True)
 class StepMount:
-    """What a RUN sees beside its rootfs."""
+    """What a RUN sees besides its rootfs."""
 
     kind: str
     """`stack`, `context`, `cache`, `tmpfs`, `secret`, `ssh` or `content`."""

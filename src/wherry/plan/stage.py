@@ -40,7 +40,7 @@ _SIGNALS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageOptions:
-    """What the user says beside the Dockerfile, as far as steps go."""
+    """Options for the steps of a Dockerfile."""
 
     arguments: Mapping[str, str] = field(default_factory=dict)
     """`--build-arg`."""
@@ -49,7 +49,7 @@ class StageOptions:
     limits: tuple[tuple[str, int, int], ...] = ()
     shm: int = 0
     host_network: bool = False
-    """Whether steps may ask for the host's network as it is (`--allow network.host`)."""
+    """Whether steps may ask for the host network (`--allow network.host`)."""
     insecure: bool = False
     """Whether steps may ask for all privileges (`--allow security.insecure`)."""
     epoch: int | None = None
@@ -85,7 +85,7 @@ class StageState:
     """Build arguments that were declared, for history."""
     cmd_set: bool = False
     published: list[tuple[str, str, str]] = field(default_factory=list)
-    """Instruction, name and value of what the image keeps for everybody who can pull it."""
+    """Instruction, name and value of what everyone who can pull the image can read."""
 
     def child(self) -> "StageState":
         """Begin a stage on this one."""
@@ -505,12 +505,12 @@ def _origin(place: StageOrContext) -> CopyFrom:
 
 
 def is_url(source: str) -> bool:
-    """Tell whether ADD fetches a source by HTTP."""
+    """Report whether ADD fetches a source by HTTP."""
     return source.startswith(("http://", "https://")) and not is_git(source)
 
 
 def is_git(source: str) -> bool:
-    """Tell whether ADD clones a source."""
+    """Report whether ADD clones a source."""
     address = source.partition("#")[0].partition("?")[0]
     if source.startswith(("git@", "git://", "ssh://")):
         return True

@@ -16,7 +16,7 @@ from wherry.registry.client import Answer
 from wherry.store.contract import CHUNK
 
 DOCUMENTS = media.INDEXES | media.MANIFESTS
-"""What lies under `/manifests/`; all else is a blob."""
+"""What is under `/manifests/`; all else is a blob."""
 _PARTIAL = 206
 
 
@@ -67,7 +67,7 @@ def tags_in(document: bytes, name: str) -> Iterator[str]:
     """Read a list of tags; a word that may not be one is passed over, so that what is printed can be pulled.
 
     Raises:
-        InvalidDocument: it is none.
+        InvalidDocument: it is invalid.
     """
     try:
         tags = json.loads(document).get("tags") or ()

@@ -29,7 +29,7 @@ _OK = 200
 
 
 class Ask(Protocol):
-    """Whoever sends a request without credentials of its own; gives status and body."""
+    """Sends a request without its own credentials; returns status and body."""
 
     def __call__(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
         """Send it."""
@@ -74,7 +74,7 @@ class Authority:
         return self._bearer(self._realm, scopes) if self._realm else None
 
     def known(self, scopes: Sequence[str]) -> bool:
-        """Tell whether we have a name to this registry, or go without one."""
+        """Report whether we have a name to this registry, or go without one."""
         return self._keyring.credential(self._registry, _repository(scopes)) is not None
 
     def answer(self, offered: Sequence[Challenge], scopes: Sequence[str], sent: str | None) -> str | None:
@@ -86,7 +86,7 @@ class Authority:
             sent: the header that was refused.
 
         Raises:
-            AccessDenied: the realm is none we may speak to, or it refuses.
+            AccessDenied: the token service is not allowed, or it refuses.
         """
         with self._turn:
             for challenge in offered:

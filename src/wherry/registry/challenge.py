@@ -16,7 +16,7 @@ _NEXT = re.compile(
     re.VERBOSE,
 )
 _LONGEST = 16 * 1024
-"""Characters of a header that are read; a longer one is no challenge."""
+"""Characters of a header that are read; a longer one is not a challenge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Challenge:
 
 
 def challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
-    """Read all challenges of an answer, in their order; what is no challenge is passed over."""
+    """Read all challenges of an answer, in their order; what is not a challenge is passed over."""
     found: list[tuple[str, dict[str, str]]] = []
     for header in headers:
         at = 0

@@ -316,7 +316,7 @@ class Client:
         return f"{order[1]}://{host}"
 
     def _speaks(self, root: str) -> bool:
-        """Ask without a name whether somebody speaks this scheme; a TLS server answers plain words with 400."""
+        """Check, without credentials, whether the host speaks this scheme; a TLS server answers plain HTTP with 400."""
         try:
             response = self._connections.send("GET", f"{root}/v2/", headers={"User-Agent": "wherry"}, body=None)
         except CutOff:

@@ -46,7 +46,7 @@ class NotInRegistry(NotFound):
 
 
 def refusal(what: str, status: int, body: bytes, *, registry: str, known: bool = False) -> Exception:
-    """Make the error for an answer that is none we can go on with.
+    """Make the error for an answer that ends the request.
 
     Args:
         what: what was asked for; it starts the message.

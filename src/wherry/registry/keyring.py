@@ -19,7 +19,7 @@ _ABSENT = "credentials not found"
 
 
 class Keyring(Protocol):
-    """Whoever knows credentials."""
+    """A source of credentials."""
 
     def credential(self, registry: str, repository: str) -> Credential | None:
         """Give what to say to a registry; None to go without.
@@ -30,7 +30,7 @@ class Keyring(Protocol):
 
 
 class NoKeyring:
-    """Goes everywhere without a name; the fake beside `FileKeyring`."""
+    """Goes everywhere without a name; the fake of `FileKeyring`."""
 
     def credential(self, registry: str, repository: str) -> Credential | None:  # noqa: ARG002 - the Protocol's signature
         """Give nothing."""
@@ -77,7 +77,7 @@ class FileKeyring:
             raise _failed(helper, registry, done)
 
     def forget(self, helper: str, registry: str) -> bool:
-        """Have a helper forget a credential; tell whether it had one."""
+        """Have a helper forget a credential; report whether it had one."""
         return self._run(helper, "erase", server_of(registry)).returncode == 0
 
     def _run(self, helper: str, verb: str, words: str) -> Outcome:

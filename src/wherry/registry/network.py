@@ -36,7 +36,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """How registries are reached; plain values, read from the environment and settings by whoever makes it."""
+    """How registries are reached; plain values, read from the environment and settings by the caller."""
 
     proxies: Proxies = field(default_factory=Proxies)
     ca_file: str = ""
@@ -71,7 +71,7 @@ class Connections:
 
         Raises:
             CutOff: the connection broke, or nothing came in time.
-            RegistryError: nobody is there, or their certificate is none that we trust.
+            RegistryError: no server answers, or its certificate is not trusted.
         """
         parts = urlsplit(url)
         with translated(parts.netloc):
@@ -102,7 +102,7 @@ class Connections:
             return self._pools[key]
 
     def _made(self, scheme: str, netloc: str) -> "_Pool":
-        """Make what sends requests to a host, and tell whether it wants whole URLs: a proxy for plain HTTP does."""
+        """Make what sends requests to a host, and report whether it wants whole URLs: a proxy for plain HTTP does."""
         parts = urlsplit(f"{scheme}://{netloc}")
         context = self._context(netloc) if scheme == "https" else None
         options: dict[str, Any] = {

@@ -35,7 +35,7 @@ class Registries:
         self._turn = threading.Lock()
 
     def known_as(self, keyring: Keyring) -> "Registries":
-        """Give the same registries, for somebody else."""
+        """Give the same registries with other settings."""
         return Registries(self._network, keyring, self._settings, self._patience)
 
     def client(self, registry: str) -> Client:
@@ -87,7 +87,7 @@ class Mirrored:
         return self._first(lambda place: place.resolve(reference))
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether the repository itself has the blob."""
+        """Report whether the repository itself has the blob."""
         return self.places[-1].has(blob)
 
     def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:

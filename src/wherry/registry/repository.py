@@ -79,7 +79,7 @@ class Repository:
         return chunks if offset else verified(blob, chunks, f"{self}@{blob.digest}")
 
     def chunks(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        """Yield the blob from an offset on, unverified but for its size: for whoever hashes it himself.
+        """Yield the blob from an offset on, unverified but for its size, for a caller that verifies it.
 
         Raises:
             BlobMissing, SizeMismatch: as `read`.
@@ -97,7 +97,7 @@ class Repository:
             raise SizeMismatch(f"{self}@{blob.digest}", expected=blob.size, actual=at)
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether the repository has the blob, with the right size where it says one; no where it won't say."""
+        """Report whether the repository has the blob, with the right size where it says one; no where it won't say."""
         kind = "manifests" if blob.media_type in DOCUMENTS else "blobs"
         path = f"{kind}/{blob.digest}"
         with self._send("HEAD", path, f"{self}@{blob.digest}", {_OK, _NOT_FOUND, *_NO_HEAD}, accept=True) as head:
@@ -118,7 +118,7 @@ class Repository:
         Args:
             blob: no manifest or index.
             opener: gives its bytes from an offset on.
-            mount_from: a repository of the same registry that may have it; asking for a mount also tells whether the
+            mount_from: a repository of the same registry that may have it; asking for a mount also reports whether the
                 blob is here, so that is not asked before.
         """
         if not mount_from and self.has(blob):
@@ -152,7 +152,7 @@ class Repository:
             )
 
     def tag(self, name: str, root: Descriptor) -> None:
-        """Let a tag lead to a manifest or an index that is there."""
+        """Point a tag at a manifest or an index that is there."""
         self.put(root, self._document(root), name)
 
     def tags(self) -> Iterator[str]:

@@ -32,7 +32,7 @@ class Upload:
     client: Client
     repository: str
     has: Callable[[Descriptor], bool]
-    """Asked where a blob could not be mounted, and where it may have arrived although nobody said so."""
+    """Asked where a blob could not be mounted, and where it may have arrived without a confirmation."""
 
     def send(
         self,
@@ -91,9 +91,9 @@ class Upload:
         )
 
     def _in_one(self, blob: Descriptor, opener: Opener, location: str, attempts: int) -> bool:
-        """Send it in one piece, again where that may help; tell whether the registry takes it so.
+        """Send it in one piece, again where that may help; report whether the registry takes it so.
 
-        Each attempt has a session of its own: nobody says how much of a body came before its end.
+        Each attempt has a session of its own: it is unknown how much of a body arrived.
         """
         for attempt in range(1, attempts + 1):
             try:
@@ -126,7 +126,7 @@ class Upload:
             with self._request("PUT", url, {_CREATED, _NO_CONTENT}, headers={"Content-Length": "0"}, body=b""):
                 pass
         except NotInRegistry:
-            # The session is over: by an end of ours whose answer was lost, or by the registry's own.
+            # The session is over: our final request arrived but its answer was lost, or the registry ended it.
             if not self.has(blob):
                 raise
 
@@ -185,7 +185,7 @@ class Upload:
 
 
 def with_query(url: str, **words: str) -> str:
-    """Add to a URL's query; what is there stays as it is."""
+    """Add to a URL's query; existing parameters are unchanged."""
     return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(words)}"
 
 

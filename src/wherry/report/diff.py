@@ -219,7 +219,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _code(text: str) -> str:
-    """Write a name so that Markdown leaves it as it is; what no name has is written as something like it.
+    """Write a name so that Markdown leaves it unchanged; characters that no name has are replaced.
 
     Source: GitHub Flavored Markdown 0.29, "Tables": a backslash before a pipe keeps it in its cell, in code too.
     """

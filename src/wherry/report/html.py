@@ -60,7 +60,7 @@ def page_of(
 
 
 def is_page(page: bytes) -> bool:
-    """Tell whether a file is a page that this, or another version, wrote."""
+    """Report whether a file is a page that this, or another version, wrote."""
     return b'<meta name="generator" content="wherry ' in page[:_HEAD]
 
 

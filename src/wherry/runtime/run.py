@@ -227,7 +227,7 @@ def parse_volume(text: str, folder: Path) -> BindMount:
         folder: what a relative source starts from.
 
     Raises:
-        InvalidUsage: it is none.
+        InvalidUsage: it is invalid.
         NotFound: there is nothing at its source.
     """
     parts = text.split(":")

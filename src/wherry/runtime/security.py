@@ -71,7 +71,7 @@ def parse_port(text: str) -> str:
     Without an address it is 127.0.0.1: what is tried out is not the neighbours' business. Docker publishes to all.
 
     Raises:
-        InvalidUsage: it is none.
+        InvalidUsage: it is invalid.
     """
     bare, _, protocol = text.partition("/")
     address, _, rest = bare.rpartition(":")[0].rpartition(":") if bare.count(":") > 1 else ("", "", "")

@@ -42,7 +42,7 @@ class AccountFiles:
         but only where no group is named.
 
         Raises:
-            InvalidUsage: a name has no line, or a number is no id.
+            InvalidUsage: a name has no line, or a number is not an id.
         """
         name, colon, group = user.partition(":")
         uid, gid, login, home = self._user(name or "0")

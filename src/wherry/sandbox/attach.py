@@ -30,7 +30,7 @@ def run_container(job: Container, *, stdin: bool, notice: Callable[[str], None],
     Args:
         job: what to run.
         stdin: whether the program reads our standard input; else it reads nothing.
-        notice: told what a person should know, a line at a time.
+        notice: called with messages for the user, a line at a time.
         why: asked why this machine may refuse a sandbox.
 
     Returns:
@@ -68,7 +68,7 @@ def run_container(job: Container, *, stdin: bool, notice: Callable[[str], None],
 
 
 class _Attendant:
-    """Whoever stays with a container."""
+    """Watches a running container."""
 
     def __init__(
         self, launcher: Launcher, relay: Relay, caught: int, notice: Callable[[str], None], *, reads: bool

@@ -37,7 +37,7 @@ def chosen(add: Iterable[str], drop: Iterable[str]) -> tuple[int, ...]:
         drop: the same.
 
     Raises:
-        InvalidUsage: a name is no capability.
+        InvalidUsage: a name is not a capability.
     """
     added, dropped = _numbers(add, "--cap-add"), _numbers(drop, "--cap-drop")
     every = set(range(len(NAMES)))

@@ -28,7 +28,7 @@ _CHUNK = 1 << 20
 
 
 class SandboxClient:
-    """Whoever does a build's jobs, as one user with the ids that user has."""
+    """Runs a build's jobs as one user, with that user's IDs."""
 
     def __init__(
         self, mapping: Mapping, why: Callable[[], str], isolation: str = "auto", room: "Room | None" = None
@@ -119,7 +119,7 @@ class SandboxClient:
             archives: what its `extract` actions unpack, in order.
 
         Raises:
-            CannotCopy: something is not there, or can't go where it shall.
+            CannotCopy: a source is missing, or the target cannot be written.
         """
         with self.at_work(job) as running:
             with suppress(BrokenPipeError):
@@ -135,7 +135,7 @@ class SandboxClient:
 
     @contextmanager
     def tar(self, job: DiffTar) -> Iterator[Iterator[bytes]]:
-        """Give the chunks of a layer's tar; whoever reads them all knows that it is whole."""
+        """Give the chunks of a layer's tar; reading to the end proves that it is complete."""
         read, write = os.pipe()
         with os.fdopen(read, "rb", buffering=0) as stream:
             try:

@@ -109,14 +109,14 @@ def write_frames(
 
 
 def frame_of(entry: FrameEntry, *, plain: bool = False) -> Frame | None:
-    """Say what the launcher shall do for an entry; None where nothing.
+    """Give the launcher's task for an entry; None for nothing.
 
     Args:
         entry: what is in a layer.
         plain: whether it is an archive's instead, in which no name means a deletion.
 
     Raises:
-        BadLayer: it deletes what is no name.
+        BadLayer: it deletes what is not a name.
     """
     folder, _, name = entry.path.rpartition("/")
     kind, path = _KINDS.get(entry.kind.value), entry.path

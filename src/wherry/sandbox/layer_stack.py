@@ -18,12 +18,12 @@ _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def is_whiteout(status: os.stat_result) -> bool:
-    """Tell whether a file stands for a deleted name."""
+    """Report whether a file stands for a deleted name."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == WHITEOUT
 
 
 def is_opaque(folder: int) -> bool:
-    """Tell whether an open folder hides the folders below it; one that can't be read does not."""
+    """Report whether an open folder hides the folders below it; one that can't be read does not."""
     try:
         return os.getxattr(f"/proc/self/fd/{folder}", OPAQUE) in (b"y", b"x")
     except OSError:

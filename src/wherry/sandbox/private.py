@@ -21,7 +21,7 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.ENOSYS)
 
 
 def private_copy(path: str, name: str) -> int:
-    """Copy a program to where only its descriptor leads; give the descriptor, for execution.
+    """Copy a program to an unnamed file; give its descriptor, for execution.
 
     Args:
         path: of the program.
@@ -45,7 +45,7 @@ def private_copy(path: str, name: str) -> int:
 
 
 def is_private(path: str = "/proc/self/exe") -> bool:
-    """Tell whether what is executed has no name on any disk."""
+    """Report whether what is executed has no name on any disk."""
     return os.stat(path).st_nlink == 0
 
 

@@ -94,7 +94,7 @@ def read_profile(path: Path, capabilities: Sequence[str]) -> bytes:
 
     Raises:
         NotFound: it can't be read.
-        InvalidDocument: it is no profile.
+        InvalidDocument: it is not a profile.
         HostUnable: this machine has no libseccomp.
     """
     try:
@@ -179,7 +179,7 @@ class _Compiler:
 
 
 def _architectures(profile: Profile) -> Iterator[str]:
-    """Give the architectures that a profile names, beside our own."""
+    """Give the architectures that a profile names, besides our own."""
     yield from profile.architectures or ()
     own = {"x86_64": "X86_64", "aarch64": "AARCH64", "armv7l": "ARM"}.get(os.uname().machine, "")
     for entry in profile.map or ():
@@ -195,7 +195,7 @@ def _alternatives(conditions: Sequence[Condition]) -> list[list[Condition]]:
 
 
 def _counts(rule: SyscallRule, capabilities: frozenset[str]) -> bool:
-    """Tell whether a rule counts: all that it includes holds, and nothing that it excludes."""
+    """Report whether a rule counts: all that it includes holds, and nothing that it excludes."""
     if (wanted := rule.includes) is not None:
         if wanted.arches and not _is_ours(wanted.arches):
             return False
@@ -217,6 +217,6 @@ def _is_ours(names: Sequence[str]) -> bool:
 
 
 def _is_since(version: str) -> bool:
-    """Tell whether the kernel is this version, such as 4.8, or a newer one."""
+    """Report whether the kernel is this version, such as 4.8, or a newer one."""
     there, wanted = (tuple(map(int, re.findall(r"\d+", text)[:2])) for text in (os.uname().release, version))
     return there >= wanted

@@ -56,7 +56,7 @@ class Relay:
             poll.register(end, select.POLLOUT if stream == _IN else select.POLLIN)
 
     def has(self, end: int) -> bool:
-        """Tell whether a descriptor is one of our ends."""
+        """Report whether a descriptor is one of our ends."""
         return end in self._ours
 
     def move(self, end: int, poll: "select.poll | None") -> None:

@@ -18,7 +18,7 @@ class Ids(TypedDict):
     """Only the caller's own id is there, as root: owners can't be kept, nor groups changed. A program of another user
     gets a namespace inside this one, in which that id has the number it wants."""
     optional: bool
-    """Go on without a user namespace where none can be had (root may)."""
+    """Go on without a user namespace where none is available (root may)."""
 
 
 class HostMount(TypedDict):
@@ -41,7 +41,7 @@ class Emulator(TypedDict):
 
 
 class Mount(TypedDict):
-    """What a step of a build sees beside its rootfs; gone with the step, but for what a folder of the host keeps."""
+    """What a step of a build sees besides its rootfs; gone with the step, but for what a folder of the host keeps."""
 
     kind: str
     """`content` (a file of these bytes), `tmpfs`, `folder` (of the host) or `stack` (folders of layers, joined)."""
@@ -132,7 +132,7 @@ class Container(TypedDict):
     """Whether the usual filter leaves this call to 32-bit programs of 386."""
     network: str
     """`own`: a namespace that `uplink` connects; `shared`: the host's, with packet, raw, audit and abstract sockets
-    refused; `host`: the host's as it is; `none`."""
+    refused; `host`: the host's; `none`."""
     uplink: Uplink | None
     shared: str
     """Why the host's network is shared; for people."""
@@ -154,7 +154,7 @@ class Serve(TypedDict):
 
 
 class FileOwner(TypedDict):
-    """Whose a file shall be."""
+    """The owner of a file."""
 
     uid: int
     gid: int
@@ -183,7 +183,7 @@ class CopySpec(TypedDict):
     contents: bool
     """Of a folder: its contents, not itself."""
     follow: bool
-    """Whether a link that the path leads to is followed."""
+    """Whether a link that the path points to is followed."""
     wildcards: bool
     only: list[str]
     """Patterns of what is copied of a folder; empty: all."""
@@ -192,11 +192,11 @@ class CopySpec(TypedDict):
     required: list[str]
     """Paths in the origin that have to be there."""
     mode: str
-    """Octal, or as chmod has it; empty: as it is."""
+    """Octal, or as chmod has it; empty: unchanged."""
     owner: FileOwner | None
-    """None: as it is in a stack, root's in a folder."""
+    """None: unchanged in a stack, root in a folder."""
     mtime: int
-    """Nanoseconds since the epoch that everything gets; -1: as it is."""
+    """Nanoseconds since the epoch that everything gets; -1: unchanged."""
 
 
 class MakeFolder(TypedDict):

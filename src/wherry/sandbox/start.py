@@ -31,7 +31,7 @@ class BadLayer(WherryError):
 
 
 class CopyFailed(WherryError):
-    """What a COPY, ADD or WORKDIR asks for is not there, or can't go where it shall."""
+    """A COPY, ADD or WORKDIR cannot find its source or write its target."""
 
     exit_code = 65  # EX_DATAERR
 
@@ -57,7 +57,7 @@ class Launcher:
         """Start it.
 
         Args:
-            job: what it shall do.
+            job: what to do.
             stdin: whether it may read ours; else it reads nothing.
             streams: what it has in the place of some of our standard streams.
 
@@ -103,7 +103,7 @@ class Launcher:
 
 
 def raised(event: LauncherEvent, why: Callable[[], str]) -> WherryError:  # noqa: PLR0911 - one return a stage
-    """Make the error that an event tells of.
+    """Make the error of an event.
 
     Args:
         event: one with `error`.
@@ -180,7 +180,7 @@ class _Interpreter:
         return {"LD_LIBRARY_PATH": library} if library and ":" not in library else {}
 
     def _still_open(self) -> bool:
-        """Tell whether the descriptor still is the copy: a program that uses us may have closed it."""
+        """Report whether the descriptor still is the copy: a program that uses us may have closed it."""
         try:
             status = os.fstat(self._copy)
         except OSError:

@@ -29,7 +29,7 @@ class BorrowedTerminal:
         self._before = termios.tcgetattr(_IN) if reads and os.isatty(_IN) else None
 
     def lend(self, poll: select.poll) -> None:
-        """Hand every key on as it is, Ctrl-C too: the sandbox's terminal makes signals of them."""
+        """Pass on every key unchanged, Ctrl-C too: the sandbox's terminal makes signals of them."""
         if self._before is not None:
             tty.setraw(_IN)
         self.resize()
@@ -60,7 +60,7 @@ class BorrowedTerminal:
 
 
 def _move(source: int, target: int) -> bool:
-    """Move a chunk; tell whether there can be more. The master of a terminal nobody has open ends with EIO."""
+    """Move a chunk; report whether there can be more. The master of a terminal ends with EIO once no process has it."""
     try:
         chunk = os.read(source, _CHUNK)
         rest = chunk

@@ -42,7 +42,7 @@ def parse_dive_ci(text: str, name: str = FILE) -> DiveRules:
     """Read a `.dive-ci`.
 
     Raises:
-        InvalidSettings: it is no YAML, or a rule has a value that dive would refuse; the rule is named.
+        InvalidSettings: it is not YAML, or a rule has a value that dive would refuse; the rule is named.
     """
     rules = _rules(text, name)
     efficiency = rules.get("lowestefficiency", "0.9")

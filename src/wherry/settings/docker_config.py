@@ -29,10 +29,10 @@ class Credential:
     identity_token: str = field(default="", repr=False)
     """An OAuth2 refresh token, to be exchanged for access tokens."""
     registry_token: str = field(default="", repr=False)
-    """A bearer token, sent as it is."""
+    """A bearer token, sent unchanged."""
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to send."""
+        """Report whether there is anything to send."""
         return bool(self.username or self.password or self.identity_token or self.registry_token)
 
 
@@ -41,7 +41,7 @@ class DockerConfig:
     """One file; `parse` makes it of text."""
 
     auths: Mapping[str, Credential] = field(default_factory=dict)
-    """By key as it is written: a host, a host with a path, an old URL."""
+    """By key as written: a host, a host with a path, an old URL."""
     helpers: Mapping[str, str] = field(default_factory=dict)
     """`credHelpers`: the last part of a program's name, by host."""
     store: str = ""
@@ -53,7 +53,7 @@ class DockerConfig:
         """Read a file; an empty one is one without entries.
 
         Raises:
-            InvalidSettings: it is no JSON object, or an entry is none; the message has the key, never a secret.
+            InvalidSettings: it is not a JSON object, or an entry is invalid; the message has the key, never a secret.
         """
         if not text.strip():
             return cls()

@@ -28,7 +28,7 @@ class KoBuild:
     folder: str
     """`dir` and `main` put together."""
     main: str = ""
-    """As it is written; empty: `dir` itself."""
+    """As written; empty: `dir` itself."""
     place: str = ""
     """The file, the line and the key, for messages."""
     env: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class KoConfig:
         """Read a file.
 
         Raises:
-            InvalidSettings: it is no YAML, or a value does not fit; line and key are named.
+            InvalidSettings: it is not YAML, or a value does not fit; line and key are named.
         """
         unknown: list[str] = []
         top = _Place(_root(text, name), name, "", unknown)

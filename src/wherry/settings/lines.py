@@ -55,7 +55,7 @@ class _Scanner:
         return self._lines
 
     def _skip(self, pattern: re.Pattern[str]) -> bool:
-        """Go on behind what matches; tell whether text is left."""
+        """Go on behind what matches; report whether text is left."""
         match = pattern.match(self._text, self._at)
         self._at = match.end() if match else self._at
         return self._at < len(self._text)
@@ -117,7 +117,7 @@ class _Scanner:
         self._at += 1
         place, before = 0, -1
         while self._skip(_BLANK) and self._text[self._at] != "]" and self._at > before:
-            before = self._at  # so that text which is no TOML after all ends this too
+            before = self._at  # so that text which is not TOML after all ends this too
             self._lines[*path, place] = self._line()
             self._value((*path, place))
             place += 1

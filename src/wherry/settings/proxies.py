@@ -1,4 +1,4 @@
-"""HTTP_PROXY and its kin: which proxy a request goes through, as Go's tools read them.
+"""HTTP_PROXY and similar variables: which proxy a request goes through, as Go's tools read them.
 
 Source: golang.org/x/net, http/httpproxy (as of 2026).
 """
@@ -37,7 +37,7 @@ class Proxies:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine: `localhost`, 127.0.0.0/8, ::1."""
+    """Report whether a host is this machine: `localhost`, 127.0.0.0/8, ::1."""
     if host.lower() == "localhost" or host.lower().endswith(".localhost"):
         return True
     address = _address(host)

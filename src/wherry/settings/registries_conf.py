@@ -31,7 +31,7 @@ class RegistrySettings:
         """Read dockerd's `daemon.json`.
 
         Raises:
-            InvalidSettings: it is no JSON object.
+            InvalidSettings: it is not a JSON object.
         """
         try:
             document = json.loads(text) if text.strip() else {}
@@ -49,7 +49,7 @@ class RegistrySettings:
         """Read `registries.conf`, version 2.
 
         Raises:
-            InvalidSettings: it is no TOML, or of another shape.
+            InvalidSettings: it is not TOML, or of another shape.
         """
         try:
             document = tomllib.loads(text)
@@ -89,7 +89,7 @@ class RegistrySettings:
                 return
 
     def is_blocked(self, name: str) -> bool:
-        """Tell whether a repository may not be touched."""
+        """Report whether a repository may not be touched."""
         return any(name == prefix or name.startswith(prefix + "/") for prefix in self.blocked)
 
 

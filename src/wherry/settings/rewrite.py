@@ -17,7 +17,7 @@ def with_list(text: str, table: str, key: str, words: Sequence[str]) -> str:
     """Set a key to a list of texts.
 
     Args:
-        text: the file, with its line ends as they are; it may be empty.
+        text: the file, with its own line ends; it may be empty.
         table: the table as a header has it, such as `build` or `services."api.v2"`; it is put at the end where it is
             not there.
         key: the key.
@@ -49,7 +49,7 @@ def _put(text: str, table: str, key: str, line: str) -> str:
 
 
 def _names(table: str) -> list[str]:
-    """Give the names of a header one by one; of what is no header, none."""
+    """Give the names of a header one by one; of what is not a header, none."""
     try:
         inner = tomllib.loads(f"[{table}]")
     except tomllib.TOMLDecodeError:

@@ -46,7 +46,7 @@ def parse_duration(text: str, what: str) -> float:
         what: what it is for, such as `--timeout`; it starts the message.
 
     Raises:
-        InvalidUsage: it is none.
+        InvalidUsage: it is invalid.
     """
     match = _DURATION.fullmatch(text.strip())
     if not match:
@@ -58,7 +58,7 @@ def parse_bytes(text: str) -> int:
     """Read a size in bytes; a part of a byte is left out.
 
     Raises:
-        InvalidUsage: it is none.
+        InvalidUsage: it is invalid.
     """
     match = _SIZE.fullmatch(text)
     unit = _UNITS.get(match["unit"].lower()) if match else None

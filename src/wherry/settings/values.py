@@ -42,7 +42,7 @@ class Added:
         """Read `FILE:PATH[:MODE[:UID[:GID]]]`; a PATH that ends in `/` is the folder it goes to.
 
         Raises:
-            InvalidUsage: it is none, or leads out of the image.
+            InvalidUsage: it is invalid, or leads out of the image.
         """
         match = _ADDED.fullmatch(text)
         if not match:
@@ -95,7 +95,7 @@ def parse_ports(text: str) -> tuple[str, ...]:
     """Read `8080`, `53/udp` or `8000-8003`, and give each port as `NUMBER/PROTOCOL`.
 
     Raises:
-        InvalidUsage: it is none, or not from 1 to 65535.
+        InvalidUsage: it is invalid, or not from 1 to 65535.
     """
     match = _PORT.fullmatch(text.strip())
     first = int(match["first"]) if match else 0
@@ -126,7 +126,7 @@ def check_user(text: str) -> str:
     """Check `USER[:GROUP]`, each an id or a name of the image's own accounts.
 
     Raises:
-        InvalidUsage: it is none.
+        InvalidUsage: it is invalid.
     """
     if not _USER.fullmatch(text):
         raise InvalidUsage(f"{text!r} is not USER[:GROUP]", hint="write it as 65532, 65532:65532 or nonroot")

@@ -67,7 +67,7 @@ _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 class WrongSyntax(InvalidSettings):
-    """A settings file is no TOML."""
+    """A settings file is not TOML."""
 
     def __init__(self, name: str, line: int, column: int, problem: str) -> None:
         super().__init__(
@@ -103,7 +103,7 @@ class Settings:
                 says by `front-door` that it is for the other.
 
         Raises:
-            WrongSyntax: it is no TOML; line and column are named.
+            WrongSyntax: it is not TOML; line and column are named.
             WrongKey: a key is unknown or its value does not fit; line and key are named.
         """
         document = _toml(text, name)

@@ -2,9 +2,9 @@
 
 A folder of trees is part of the cache and can be deleted at any time. In it:
 
-    trees.json              the format, and whose ids the owners on disk are
+    trees.json              the format, and the ID mapping of the owners on disk
     lock                    taken alone for deletion, shared while trees are looked up and held
-    layers/HEX/tree         a layer that is the same whatever lies below it, by diff id
+    layers/HEX/tree         a layer that is the same above any layers, by diff id
     chains/HEX/tree         one that is not (it deletes something, or leaves out folders), by chain id
     steps/HEX/tree          what a step of a build changed, under a random name that its result knows
     …/tree.json             its record
@@ -46,7 +46,7 @@ E = TypeVar("E")
 
 
 class SnapshotWriter(Protocol[E_contra]):
-    """Whoever may write and delete what other users own; `E_contra` is what it unpacks, an entry with its body."""
+    """Writes and deletes files of other users; `E_contra` is what it unpacks, an entry with its body."""
 
     @property
     def identity(self) -> str:
@@ -72,7 +72,7 @@ class SnapshotRecord(msgspec.Struct, frozen=True):
     diff_id: str
     """Empty for a step's."""
     bytes: int
-    """Of its files; of a step: what it takes on the disk, 0 until somebody had to know."""
+    """Of its files; of a step: what it takes on the disk, 0 until it is measured."""
 
 
 class SnapshotsMarker(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ class Snapshots(Generic[E]):
         """Take the folder, which is made when first written.
 
         Args:
-            folder: where trees rest; trees of other formats or ids rest beside these.
+            folder: where trees rest; trees of other formats or ids are next to these.
             writer: writes and deletes them.
             read: gives a layer's entries, and fails at its end if its diff id is another.
         """
@@ -155,7 +155,7 @@ class Snapshots(Generic[E]):
         """Delete trees, other than those in use, and what killed processes left half done.
 
         Args:
-            keep: tells of a diff id whether trees of it shall stay.
+            keep: reports whether trees of a diff ID must stay.
             before: of steps, delete what no build has had since then (seconds since the epoch).
             most: bytes that trees may take; those of steps go until it's so, the longest unused first.
             dry_run: delete nothing.
@@ -261,7 +261,7 @@ class Snapshots(Generic[E]):
         return held
 
     def _weigh(self) -> None:
-        """Write down what steps take, of those that nobody has weighed yet; when they were used stays as it is."""
+        """Write down what steps take, of those not yet measured; their last use is unchanged."""
         unknown = [tree for tree in self.stored() if not tree.bytes and tree.name.startswith("steps/")]
         if not unknown:
             return
@@ -273,7 +273,7 @@ class Snapshots(Generic[E]):
             os.utime(record, ns=(used, used))
 
     def _unwanted(self, held: set[str], keep: Callable[[str], bool], before: float, most: int | None) -> list[Snapshot]:
-        """Name what goes of the trees that nobody holds."""
+        """Name the unused trees to delete."""
         stored = self.stored()
         gone, steps = [], []
         for tree in stored:
@@ -297,11 +297,11 @@ class Snapshots(Generic[E]):
         return gone
 
     def clear(self, folders: Sequence[Path]) -> None:
-        """Delete folders whole, whoever owns what is in them."""
+        """Delete whole folders, whatever the owners of their files."""
         left = []
         for folder in folders:
             try:
-                folder.rmdir()  # most are empty, and need nobody else
+                folder.rmdir()  # most are empty and need no helper
             except OSError:
                 left.append(folder)
         if left:

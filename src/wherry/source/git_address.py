@@ -77,12 +77,12 @@ class GitAddress:
 
 
 def is_ref(text: str) -> bool:
-    """Tell whether a text can name a ref or a commit, and is nothing else to git: no option, no path, no expression."""
+    """Report whether a text can name a ref or a commit, and is no option, path or expression to git."""
     return not _NO_REF.search(text) and len(text) <= _LONGEST
 
 
 def is_commit(text: str) -> bool:
-    """Tell whether a text is a whole commit's name, in lower-case hex."""
+    """Report whether a text is a whole commit's name, in lower-case hex."""
     return bool(_COMMIT.fullmatch(text))
 
 

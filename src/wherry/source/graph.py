@@ -1,4 +1,4 @@
-"""Which package imports which, asked of Go where the source is at hand.
+"""Which package imports which, asked of Go where the source is available.
 
 Source: Go 1.26, `go help list` (Imports, ImportMap).
 """
@@ -38,7 +38,7 @@ def list_imports(  # noqa: PLR0913 - what decides which files count
         folder: inside the module.
         package: the main package's import path; it is called `main` in the answer, as in symbols.
         flags: the build flags that decide which files count.
-        target: GOOS, GOARCH and their kin.
+        target: GOOS, GOARCH and similar.
         main: the import path, where the package is named otherwise (`.`).
 
     Raises:

@@ -1,4 +1,4 @@
-"""An import path to the folder of its package, in the module or the workspace at hand.
+"""An import path to the folder of its package, in the current module or workspace.
 
 Source: go.dev/ref/mod, "Workspaces" and "Resolving a package to a module".
 """
@@ -18,7 +18,7 @@ _IMPORT_PATH = re.compile(r"[A-Za-z0-9_~][A-Za-z0-9._~+-]*(/[A-Za-z0-9_~+-][A-Za
 
 
 def is_import_path(text: str) -> bool:
-    """Tell whether a text can be an import path; whether it also names a folder isn't asked."""
+    """Report whether a text can be an import path; whether it also names a folder isn't asked."""
     return _IMPORT_PATH.fullmatch(text) is not None
 
 

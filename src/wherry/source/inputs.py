@@ -41,7 +41,7 @@ ABSENT = b"absent"
 
 
 class InputKind(IntEnum):
-    """What is looked at."""
+    """What is checked."""
 
     FILE = 0
     FOLDER = 1
@@ -66,7 +66,7 @@ class Observation:
     changed: tuple[Input, ...]
     """Inputs whose content is another now, with that content."""
     current: tuple[Input, ...]
-    """All inputs as they are now, with fresh stamps."""
+    """The current inputs, with fresh stamps."""
     restamped: bool
     """Whether a stamp in `current` is worth writing down."""
 
@@ -81,7 +81,7 @@ class InputReader:
 
     @property
     def count(self) -> int:
-        """How many paths were looked at."""
+        """How many paths were checked."""
         return len(self._stamps)
 
     def stamp(self, path: str) -> Stamp:

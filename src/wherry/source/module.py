@@ -52,7 +52,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """Where a program comes from that is not of the module at hand, but of one that it requires."""
+    """Where a program comes from that is not of the current module, but of one that it requires."""
 
     module: str
     version: str
@@ -227,7 +227,7 @@ def list_inputs(
         toolchain: which Go.
         package: the program.
         flags: the build flags that decide which files count (`-tags`, `-mod`…).
-        target: GOOS, GOARCH and their kin.
+        target: GOOS, GOARCH and similar.
         on_line: receives what Go prints on stderr, such as which modules it downloads.
 
     Raises:

@@ -33,7 +33,7 @@ from wherry.typed import from_json
 PRIVATE = "wherry.invalid/published"
 """Path of our module; nothing of it gets into the program."""
 ENVIRONMENT: Mapping[str, str] = {"GOWORK": "off"}
-"""What Go is told besides the user's environment: a go.work above the cache is none of its business."""
+"""Settings for Go on top of the user's environment: a go.work above the cache must not count."""
 FLAGS = ("-mod=readonly",)
 """Before the user's GOFLAGS, whose -mod is meant for modules of the user's own."""
 
@@ -42,7 +42,7 @@ _EXACT = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)([-+][0-9A-Za-z.+
 _PATH = re.compile(r"[A-Za-z0-9._~+-]+(/[A-Za-z0-9._~+-]+)*")
 _VERSION = re.compile(r"(<=?|>=?)?[A-Za-z0-9._~+/-]+")
 _NO_VERSION = frozenset({"none", "upgrade", "patch"})
-"""Queries that `go get` alone understands: they speak of the module at hand."""
+"""Queries that `go get` alone understands: they speak of the current module."""
 _GUESSING = "finding module for package"
 """What Go says before it takes the latest of a module that no go.mod names."""
 
@@ -58,12 +58,12 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 def is_published(text: str) -> bool:
-    """Tell whether a text names a published package, not a folder; whether a folder is there isn't asked."""
+    """Report whether a text names a published package, not a folder; whether a folder is there isn't asked."""
     return "@" in text and not text.startswith((".", "/"))
 
 
 def is_exact(version: str) -> bool:
-    """Tell whether a version always means the same: not `latest`, `v1`, a branch."""
+    """Report whether a version always means the same: not `latest`, `v1`, a branch."""
     return _EXACT.fullmatch(version) is not None
 
 
@@ -71,7 +71,7 @@ def parse_published(text: str) -> tuple[str, str]:
     """Split PACKAGE@VERSION.
 
     Raises:
-        InvalidUsage: it is no package path, or no version.
+        InvalidUsage: it is not a package path, or no version.
     """
     path, _, version = text.rpartition("@")
     if "..." in path or not _PATH.fullmatch(path):
@@ -101,7 +101,7 @@ class PublishedModules:
         """Find PACKAGE@VERSION; an exact version that was found before costs no process and no network.
 
         Raises:
-            InvalidUsage: it is no PACKAGE@VERSION.
+            InvalidUsage: it is not a PACKAGE@VERSION.
             NotFound: no module holds the package, or none of that version; the hint has the nearest.
             NoMainPackage: the package is a library.
             HostUnable: no proxy answers, or the module asks for a newer Go.
@@ -171,7 +171,7 @@ def complete(
 ) -> None:
     """Fetch the modules of a published program, and let Go add to our go.sum what the author's lacks.
 
-    What is added comes from the checksum database, unless the user told Go not to ask it.
+    What is added comes from the checksum database, unless Go is configured not to ask it.
 
     Raises:
         PackageBroken: Go can't load the package, or its go.mod does not name a module it needs.
@@ -213,7 +213,7 @@ def private_go_mod(published: GoMod, module: str, version: str) -> str:
 
 
 def unused_since(folder: Path, moment: float) -> Iterator[Path]:
-    """Name what of a folder of published modules nobody used since a moment (seconds since the epoch)."""
+    """Name published modules that were not used since a moment (seconds since the epoch)."""
     for kept in folder.glob("*"):
         if kept.is_dir() and kept.stat().st_mtime < moment:
             yield kept

@@ -1,4 +1,4 @@
-"""Where git keeps tags: what has to be looked at to know that the name of a version is still the same.
+"""Where git keeps tags: what has to be checked to know that the name of a version is still the same.
 
 Source: git 2.39, gitrepository-layout(5).
 """

@@ -1,6 +1,6 @@
 """Facts of the git checkout a module sits in: which commit, is anything changed, since when, from where.
 
-What is no checkout, or is one git will not read, gives a reason in words and never an error: an image is
+What is not a checkout, or is one git will not read, gives a reason in words and never an error: an image is
 built all the same. Git is asked as cmd/go asks it (untracked files count as a change, ignored ones do not),
 with the user's display settings out of the way: `git_environment` holds them, and a `go build` that is given
 the same environment stamps the same answer. Nothing here takes the index lock.
@@ -34,7 +34,7 @@ _URL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Vcs:
-    """A checkout as it is now: one process of git tells all of it."""
+    """The current state of a checkout, from one git process."""
 
     root: Path
     """The folder that has `.git`."""
@@ -87,7 +87,7 @@ class VcsQuery:
         return _read_status(self._root, self._running.finish())
 
     def stop(self) -> None:
-        """Give up; nobody wants the answer any more."""
+        """Stop; the answer is not needed any more."""
         if not isinstance(self._running, VcsAbsent):
             self._running.stop()
 
@@ -109,7 +109,7 @@ def start_vcs(folder: Path, runner: Runner, environment: Mapping[str, str]) -> V
 
 
 def outside(vcs: VcsAbsent) -> bool:
-    """Tell whether there is no checkout at all, and not one that git can't read."""
+    """Report whether there is no checkout at all, and not one that git can't read."""
     return vcs.reason.endswith(_OUTSIDE)
 
 
@@ -158,7 +158,7 @@ def template_facts(vcs: Vcs, details: Details) -> dict[str, str]:
 def public_url(remote: str) -> str:
     """Give a remote's URL without user, password, token and query, and `git@host:path` as `ssh://host/path`.
 
-    A folder of this machine is nobody else's business: it gives an empty text.
+    A local folder gives an empty text, so that its path is not published.
     """
     scp_like = _SCP_LIKE.fullmatch(remote)
     if scp_like:

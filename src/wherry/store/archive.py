@@ -1,6 +1,6 @@
 """Images in one file: OCI layout tars and what `docker save` writes, read by seeking and written as a stream.
 
-What we write for Docker is what buildx writes: a layout with a `manifest.json` beside it, so that a `docker load` of
+What we write for Docker is what buildx writes: a layout with a `manifest.json` next to it, so that a `docker load` of
 any age takes it. The same images give the same bytes: fixed order, times 0, no owners.
 Sources: OCI image-spec v1.1.1, image-layout.md; Docker image specification v1.2 (`manifest.json`).
 """
@@ -57,12 +57,12 @@ class ArchiveSource:
         """Give the images by name; one without a name goes by its digest.
 
         Raises:
-            InvalidDocument: it is no archive of images, or one that means harm.
+            InvalidDocument: it is not an archive of images, or one that means harm.
         """
         return self._images.roots
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether a blob of that digest and size is in the archive."""
+        """Report whether a blob of that digest and size is in the archive."""
         if (document := self._images.documents.get(blob.digest)) is not None:
             return len(document) == blob.size
         member = self._images.members.get(blob.digest)
@@ -175,7 +175,7 @@ def index_of(roots: Mapping[str, Descriptor]) -> Index:
 
 
 def _entries(roots: Mapping[str, Descriptor]) -> tuple[Descriptor, ...]:
-    """Give an index's entries: a tag as buildx has it, beside the whole name, and that alone where two share a tag."""
+    """Give an index's entries: a tag as buildx has it, besides the full name, and that alone where two share a tag."""
     tagged: dict[str, set[Digest]] = {}
     for name, root in roots.items():
         if name != root.digest:

@@ -25,7 +25,7 @@ class ListedImage:
     name: str
     root: Descriptor
     images: tuple[Image, ...]
-    """One a platform; empty where the root is none we can read."""
+    """One a platform; empty where the root cannot be read."""
     problem: str = ""
     """Why its images can't be read; empty where they can."""
 

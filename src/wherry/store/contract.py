@@ -38,17 +38,17 @@ class BlobWriter(Protocol):
         """Append bytes."""
 
     def commit(self, media_type: str) -> Descriptor:
-        """Name the bytes by their digest and store them; committing what is there already is no error."""
+        """Name the bytes by their digest and store them; committing what is there already is not an error."""
 
 
 class BlobSink(Protocol):
     """Anything blobs are written to."""
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether the blob is here with the right size. A blob's children went in before it."""
+        """Report whether the blob is here with the right size. A blob's children went in before it."""
 
     def write(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
-        """Store the blob whole or not at all; writing it twice is no error.
+        """Store the blob whole or not at all; writing it twice is not an error.
 
         Raises:
             DigestMismatch, SizeMismatch: the chunks are not the blob; nothing was stored.
@@ -67,18 +67,18 @@ class SoundStore(BlobStore, Protocol):
     """One that can tell what its disk has done to it."""
 
     def sound(self, blob: Descriptor) -> bool:
-        """Tell whether the blob is here and is what its name says; one that is not is deleted, to be made again."""
+        """Report whether the blob is here and is what its name says; one that is not is deleted, to be made again."""
 
     def sound_image(self, root: Descriptor) -> bool:
-        """Tell the same of all that a root leads to; what is known to live elsewhere counts as sound."""
+        """Tell the same of all that a root points to; what is known to be stored elsewhere counts as sound."""
 
 
 def verified(blob: Descriptor, chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """Pass a blob's chunks on, and end normally only if they hash to its digest.
 
     Args:
-        blob: what they shall be.
-        chunks: all of them; their size is checked by whoever reads them.
+        blob: what they must be.
+        chunks: all of them; the reader checks their size.
         name: what the reader knows the blob by.
     """
     state = blob.digest.hasher()
@@ -102,7 +102,7 @@ def read_whole(source: BlobSource, blob: Descriptor) -> bytes:
 
 
 def write_document(sink: BlobSink, media_type: str, document: bytes) -> Descriptor:
-    """Store bytes that are at hand and describe them."""
+    """Store bytes in memory and describe them."""
     blob = Descriptor.of(media_type, document)
     sink.write(blob, [document])
     return blob
@@ -112,7 +112,7 @@ def children(root: Descriptor, source: BlobSource) -> tuple[Descriptor, ...]:
     """Name all that a blob points at directly: nothing for a layer or a config.
 
     Raises:
-        InvalidDocument: it says it is a manifest or an index, and is none.
+        InvalidDocument: it says it is a manifest or an index, and is not.
     """
     if root.media_type in media.INDEXES:
         return Index.parse(read_whole(source, root), str(root.digest)).manifests
@@ -123,7 +123,7 @@ def children(root: Descriptor, source: BlobSource) -> tuple[Descriptor, ...]:
 
 
 def walk(roots: Iterable[Descriptor], source: BlobSource, *, sparse: bool = False) -> Iterator[Descriptor]:
-    """Yield every blob that the roots lead to, each once, parents before children.
+    """Yield every blob that the roots point to, each once, parents before children.
 
     Args:
         roots: where to start.
@@ -131,7 +131,7 @@ def walk(roots: Iterable[Descriptor], source: BlobSource, *, sparse: bool = Fals
         sparse: a document may be missing; its children then are not known.
 
     Raises:
-        InvalidDocument: a document is none, or they point at each other more than `DEEPEST` deep.
+        InvalidDocument: a document is invalid, or they point at each other more than `DEEPEST` deep.
         BlobMissing, DigestMismatch, SizeMismatch: as `BlobSource.read`, of a document.
     """
     seen: set[tuple[str, str]] = set()

@@ -1,6 +1,6 @@
 """The one copy: images from one store to another. Push, pull, copy, save, load and bases are this with other ends.
 
-Blobs move side by side, children before what points at them, so whoever reads the sink never meets a pointer to
+Blobs move side by side, children before what points at them, so a reader of the sink never finds a pointer to
 nothing. A sink may also be a `Mounter` (it can take a blob from elsewhere, and sends one again where it was cut), a
 `Tagger` (a root is stored under its tags), a `SoundSink` (a blob that its disk damaged counts as missing), or
 a `Resumer` (it goes on where a killed copy was).
@@ -25,7 +25,7 @@ _FOREIGN = ("foreign", "nondistributable")
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """Gives a blob's bytes from an offset on, as often as it is asked."""
+    """Gives a blob's bytes from an offset on, any number of times."""
 
     open: Callable[[int], Iterator[bytes]]
 
@@ -62,7 +62,7 @@ class SoundSink(Protocol):
     """A sink whose disk may have damaged blobs since they were written."""
 
     def sound(self, blob: Descriptor) -> bool:
-        """Tell whether the blob is here and is what its name says; one that is not is deleted."""
+        """Report whether the blob is here and is what its name says; one that is not is deleted."""
 
 
 @runtime_checkable
@@ -94,7 +94,7 @@ class Tagger(Protocol):
 
 @dataclass
 class Tally:
-    """What was moved; told of each change, from any thread."""
+    """What was moved; called for each change, from any thread."""
 
     changed: Callable[["Tally"], None] = field(default=lambda _: None)
     sent: int = 0
@@ -137,13 +137,13 @@ class Transfer:
     """Names a repository of the sink's registry that may have a blob; empty where none is known."""
 
     def move(self, root: Descriptor, tags: Iterable[str] = ()) -> None:
-        """Move a root and all it leads to, children before parents; then let tags lead to it.
+        """Move a root and all it points to, children before parents; then point tags at it.
 
         A blob that is there is not moved again, so a second run goes on where a first one was cut.
 
         Args:
             root: a manifest or an index, or a blob.
-            tags: for a `Tagger`; the root comes last and under them, so no tag leads to what is not there.
+            tags: for a `Tagger`; the root comes last and under them, so no tag points to a missing blob.
         """
         leaves, documents = self._missing(root)
         self._side_by_side(self._leaf, leaves)
@@ -239,7 +239,7 @@ class Transfer:
             return
         from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-        # The largest first: nobody waits at the end for one that began late.
+        # The largest first, so that none starts late and delays the end.
         order = sorted(blobs, key=lambda blob: -blob.size)
         with ThreadPoolExecutor(min(self.threads, len(order))) as pool:
             running = [pool.submit(do, blob) for blob in order]
@@ -261,7 +261,7 @@ def copy(root: Descriptor, source: BlobSource, sink: BlobSink, *, threads: int =
         threads: how many blobs move at a time.
 
     Raises:
-        InvalidDocument: documents are none, or point at each other too deep.
+        InvalidDocument: documents are invalid, or point at each other too deep.
         BlobMissing, DigestMismatch, SizeMismatch: as `BlobSource.read`.
     """
     tally = Tally()

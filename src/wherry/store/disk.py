@@ -1,13 +1,13 @@
 """The local store: an OCI layout folder that many processes read, write and collect at once.
 
-Beside the layout's own files it has a folder `.wherry`, which other tools pass over: two lock files, and blobs on
+Besides the layout's own files it has a folder `.wherry`, which other tools pass over: two lock files, and blobs on
 their way in. The promises, and how each is kept:
 
 - *A kill at any moment leaves a valid layout*: every file is written elsewhere and renamed into its place.
 - *Verified at write*: a blob is hashed on its way in, and gets its name only if it is the one that was promised.
 - *gc never takes what a build just wrote*: writers share a lock from their first blob to their tag; gc holds it alone.
 - *No tag is lost*: `index.json` is read, changed and renamed under a lock of its own, held for a moment.
-- *A tag survives a loss of power*: blobs are written unsynced; before a tag is written all it leads to is synced, side
+- *A tag survives a loss of power*: blobs are written unsynced; before a tag is written all it points to is synced, side
   by side, and then the index. The disk is asked for 32 MB at a time while more is fetched, so that this wait is short.
 - *What a crash lost is never believed*: a blob that no sync was waited for may be empty or torn after a crash; every
   blob is hashed once in each run of the machine before it is used (`soundness.py`), and one that is not whole is
@@ -75,7 +75,7 @@ class DiskStore(LayoutFolder):
         Args:
             folder: made at the first write.
             clock: seconds since the epoch.
-            fetch: reads, from the places given, a blob that is known to live elsewhere; None: nobody can.
+            fetch: reads, from the places given, a blob that is known to be stored elsewhere; None: not possible.
         """
         super().__init__(folder)
         self._clock = clock
@@ -93,7 +93,7 @@ class DiskStore(LayoutFolder):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Keep gc out: hold this from the first blob to the tag that leads to it.
+        """Keep gc out: hold this from the first blob to the tag that points to it.
 
         Re-entrant, and shared by the threads of a process. Waits while a gc runs.
 
@@ -127,7 +127,7 @@ class DiskStore(LayoutFolder):
         """Yield the blob in chunks; one that lives elsewhere is fetched first, and stays.
 
         Raises:
-            BlobMissing: it is not here, and can't be had from where it lives.
+            BlobMissing: it is not here, and cannot be fetched from its registry.
             SizeMismatch, DigestMismatch, InvalidDocument: as `LayoutFolder.read`.
         """
         self._have(blob)
@@ -139,7 +139,7 @@ class DiskStore(LayoutFolder):
         return super().chunks(blob, offset)
 
     def sound(self, blob: Descriptor) -> bool:
-        """Tell whether the blob is here and is what its name says: hashed once a boot, then known by its stamp.
+        """Report whether the blob is here and is what its name says: hashed once a boot, then known by its stamp.
 
         One that is not is deleted, so that it is built or fetched again, and `warned` is given the images it hurt.
         """
@@ -159,7 +159,7 @@ class DiskStore(LayoutFolder):
         return True
 
     def sound_image(self, root: Descriptor) -> bool:
-        """Tell whether all that a root leads to is sound, or is known to live elsewhere."""
+        """Report whether all that a root points to is sound, or is known to be stored elsewhere."""
         try:
             found = [self.sound(blob) or bool(self.elsewhere.places(blob.digest)) for blob in walk([root], self)]
         except WherryError:
@@ -257,11 +257,11 @@ class DiskStore(LayoutFolder):
             yield DiskBlobWriter(self, file)
 
     def tag(self, name: str, root: Descriptor) -> None:
-        """Let a name lead to a root, and make both last; whatever it led to before loses it.
+        """Point a name at a root and sync both; the root it pointed to before loses the name.
 
         Raises:
-            BlobMissing: the root, or something it leads to, is not here.
-            InvalidReference: the name is none.
+            BlobMissing: the root, or something it points to, is not here.
+            InvalidReference: the name is invalid.
         """
         reference = Reference.parse(name)
         if reference.digest:
@@ -294,15 +294,16 @@ class DiskStore(LayoutFolder):
         dry_run: bool = False,
         waits: Callable[[], None] = lambda: None,
     ) -> "Swept":
-        """Delete blobs that no name leads to, and what killed writers left.
+        """Delete blobs that no name points to, and what killed writers left.
 
         Args:
-            keep_younger_than: seconds since a nameless blob was written; younger ones stay, with all they lead to.
+            keep_younger_than: seconds since a nameless blob was written; younger ones stay, with all they point to.
             dry_run: delete nothing, only count.
             waits: called if a build is writing, before waiting for its end.
 
         Raises:
-            DigestMismatch, SizeMismatch, InvalidDocument: a document that a name leads to is broken, so that nobody
+            DigestMismatch, SizeMismatch, InvalidDocument: a document that a name points to is broken, so that it is
+            unknown
                 knows what it still needs; nothing was deleted.
         """
         from wherry.store.sweep import NOTHING_SWEPT, reachable, sweep
@@ -358,7 +359,7 @@ class DiskStore(LayoutFolder):
         self.warned(f"{blob.digest.short}: damaged in {self.folder} and deleted; used by {names}")
 
     def _settle(self, root: Descriptor) -> None:
-        """Make sure that all a root leads to is here, and wait until it would survive a loss of power."""
+        """Make sure that all a root points to is here, and wait until it would survive a loss of power."""
         paths = []
         for blob in walk([root], self):
             if not self.sound(blob):

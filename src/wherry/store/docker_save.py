@@ -44,14 +44,14 @@ class DockerImages:
     documents: dict[Digest, bytes]
     """Manifests that were made here."""
     members: dict[Digest, Member]
-    """Configs and layers, where they lie."""
+    """Configs and layers, by their place."""
 
 
 def read_docker_save(archive: Members) -> DockerImages:
     """Give the images of an archive their digests.
 
     Raises:
-        InvalidDocument: a document is none, or names what is not there.
+        InvalidDocument: a document is invalid, or names what is not there.
         DigestMismatch: a layer is not the one its config speaks of.
     """
     name = f"{archive.shown}: {MANIFEST}"

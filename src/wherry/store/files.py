@@ -34,7 +34,7 @@ class ByteSink(Protocol):
 
 
 def open_regular(path: str | Path) -> int | None:
-    """Open a file that somebody else may have put there; give its descriptor, or None where nothing is.
+    """Open a file that another user may have put there; give its descriptor, or None where nothing is.
 
     Raises:
         InvalidDocument: it is a link, a folder, a pipe or a device.
@@ -57,10 +57,10 @@ def open_regular(path: str | Path) -> int | None:
 
 
 def read_regular(path: str | Path, limit: int) -> bytes | None:
-    """Read a small file that somebody else may have put there; None where nothing is.
+    """Read a small file that another user may have put there; None where nothing is.
 
     Raises:
-        InvalidDocument: it is no regular file, or has more bytes than the limit.
+        InvalidDocument: it is not a regular file, or has more bytes than the limit.
         NotPermitted: we may not read it.
     """
     file = open_regular(path)
@@ -159,7 +159,7 @@ class Incoming:
         os.fchmod(self._file, 0o600)
 
     def keep_mode(self, of: Path) -> None:
-        """Let those read and write it who may read and write another; where there is no other, as it is."""
+        """Let those read and write it who may read and write another; without another file, unchanged."""
         with suppress(FileNotFoundError):
             os.fchmod(self._file, stat.S_IMODE(of.stat().st_mode))
 
@@ -229,7 +229,7 @@ def resumable(folder: Path, shown: Path, name: str) -> Iterator[Incoming]:
     Args:
         folder: where it waits.
         shown: what errors name.
-        name: of the file; while another process writes it, this one gets a file of its own and begins anew.
+        name: of the file; while another process writes it, this one gets a file of its own and begins again.
     """
     try:
         file = Incoming(folder, shown, flush=True, name=name)

@@ -31,7 +31,7 @@ def locate(name: str, store: DiskStore, folder: Path) -> Located:
 
     Raises:
         NotFound: there is no such image; the hint has those there are.
-        InvalidReference: it is no name.
+        InvalidReference: it is not a name.
     """
     path, wanted = _split(folder, name)
     if path is None and name.startswith(("./", "../", "/")):

@@ -18,7 +18,7 @@ def read_image(source: BlobSource, manifest: Descriptor) -> Image:
     """Read a manifest and its config.
 
     Raises:
-        InvalidDocument: it is no manifest, or the two do not match.
+        InvalidDocument: it is not a manifest, or the two do not match.
         BlobMissing, DigestMismatch, SizeMismatch: as `BlobSource.read`.
     """
     name = str(manifest.digest)

@@ -1,4 +1,4 @@
-"""An OCI layout folder, read. Whoever wrote it is not trusted: not its links, its sizes, nor its index.
+"""An OCI layout folder, read. Untrusted input: links, sizes and index are all checked.
 
 Source: OCI image-spec v1.1.1, image-layout.md.
 """
@@ -32,11 +32,11 @@ class LayoutFolder:
         self._blobs = f"{folder}{os.sep}{BLOBS}{os.sep}"
 
     def path_of(self, digest: Digest) -> str:
-        """Say where a blob lies, or would; digests are well-formed, so that it is below the folder."""
+        """Give the path of a blob; digests are well-formed, so that it is below the folder."""
         return f"{self._blobs}{digest.algorithm}{os.sep}{digest.encoded}"
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether a regular file of the blob's size is in its place. One `stat`."""
+        """Report whether a regular file of the blob's size is in its place. One `stat`."""
         try:
             found = os.lstat(self.path_of(blob.digest))
         except OSError:
@@ -55,7 +55,7 @@ class LayoutFolder:
         return chunks if offset else verified(blob, chunks, str(blob.digest))
 
     def chunks(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        """Yield the blob from an offset on, unverified but for its size: for whoever hashes it himself.
+        """Yield the blob from an offset on, unverified but for its size, for a caller that verifies it.
 
         Raises:
             BlobMissing, SizeMismatch, InvalidDocument: as `read`.
@@ -91,7 +91,7 @@ class LayoutFolder:
         """Read `index.json`; an empty one where there is none yet.
 
         Raises:
-            InvalidDocument: it is no index, or larger than one may be.
+            InvalidDocument: it is not an index, or larger than one may be.
         """
         path = self.folder / INDEX
         document = read_regular(path, LARGEST)
@@ -146,7 +146,7 @@ class LayoutFolder:
 
 
 def media_type_of(document: bytes) -> str | None:
-    """Tell whether bytes are a manifest or an index, by what they hold; None where they are neither."""
+    """Report whether bytes are a manifest or an index, by what they hold; None where they are neither."""
     if not document.startswith(b"{"):
         return None
     try:

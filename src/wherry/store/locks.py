@@ -32,7 +32,7 @@ def acquire(path: Path, *, alone: bool, wait: bool = True) -> Lock | None:
 
     Args:
         path: the file; nothing is ever written to it.
-        alone: keep everybody else out; otherwise many may hold it at once.
+        alone: hold it exclusively; otherwise many may hold it at once.
         wait: until it is free; otherwise None is given where it is not.
 
     Raises:
@@ -76,7 +76,7 @@ def _opened(path: Path) -> int:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Hold a lock that nobody else holds, for a moment."""
+    """Take a lock exclusively, for a moment."""
     lock = acquire(path, alone=True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The members of a tar that somebody else wrote: found by reading headers, never unpacked.
+"""The members of an untrusted tar: found by reading headers, never unpacked.
 
 A member is a name and a place in the file, so a lying name can lead nowhere, and nothing is held in memory but
 the table. Sources: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended Header"; GNU tar manual, "Basic Tar
@@ -46,7 +46,7 @@ class Members:
         """Open the archive and read its headers.
 
         Args:
-            path: a tar, or one compressed with gzip or zstd; told by what it holds.
+            path: a tar, or one compressed with gzip or zstd; recognised by its content.
             scratch: folder for the temporary file; None: the system's.
             shown: what errors call it; empty: its path.
 

@@ -27,7 +27,7 @@ class MemoryStore:
             yield stored[start : start + CHUNK]
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether the blob is here."""
+        """Report whether the blob is here."""
         return len(self.blobs.get(blob.digest, b"")) == blob.size and blob.digest in self.blobs
 
     def write(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:

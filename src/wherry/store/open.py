@@ -1,4 +1,4 @@
-"""Images from a path: a layout folder or an archive, told apart by what is there."""
+"""Images from a path: a layout folder or an archive, recognised by their content."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ def open_images(
     """Open a layout folder, or an archive in OCI's or Docker's form; give its blobs, and its images by name.
 
     Args:
-        path: whose content decides what it is.
+        path: its content decides the format.
         scratch: folder for a compressed archive while it is read; None: the system's.
         shown: what errors call an archive; empty: its path.
 
     Raises:
-        NotFound: nothing is there, or a folder that is no layout.
+        NotFound: nothing is there, or a folder that is not a layout.
         InvalidDocument: what is there is neither, or means harm.
     """
     if path.is_dir():

@@ -17,7 +17,7 @@ from wherry.store.images import image_for
 
 @dataclass(frozen=True, slots=True)
 class DocumentOverlay:
-    """Reads from documents at hand first."""
+    """Reads from given documents first."""
 
     documents: Mapping[Digest, bytes]
     source: BlobSource
@@ -34,8 +34,8 @@ def narrowed(
 ) -> tuple[BlobSource, Descriptor]:
     """Choose some platforms of an image; give where to read the result from, and its root.
 
-    One platform gives its manifest as it is. Several give a new index, with the old one's annotations and its entries
-    for them as they are, unless that is all there is.
+    One platform gives its manifest unchanged. Several give a new index, with the old one's annotations and its entries
+    for them unchanged, unless that is all there is.
 
     Raises:
         NotFound: it has none of a platform; the hint lists those it has.
@@ -58,10 +58,10 @@ def narrowed(
 
 
 def parse_wanted(texts: Sequence[str]) -> tuple[Platform, ...]:
-    """Read `--platform` as it is given to commands that choose of what there is; `all`, or none, is all of it.
+    """Read `--platform` of commands that select from an image; `all`, or none, selects everything.
 
     Raises:
-        NotFound: it is no platform.
+        NotFound: it is not a platform.
     """
     words = [word for text in texts for word in text.split(",") if word]
     return () if "all" in words else tuple(Platform.parse(word) for word in words)

@@ -95,7 +95,7 @@ class Results:
         return self._one("WHERE slot = ? ORDER BY used DESC LIMIT 1", _text(slot))
 
     def put(self, record: StepRecord) -> None:
-        """Remember an outcome; a cache that cannot be written is no error."""
+        """Remember an outcome; a cache that cannot be written is not an error."""
         record = msgspec.structs.replace(record, slot=_text(record.slot))
         values = (*msgspec.structs.astuple(record)[:-1], record.result + _check_of(record))
         statement = f"INSERT OR REPLACE INTO results ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
@@ -141,7 +141,7 @@ class Results:
         return record
 
     def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        """Change something; a cache that can't be written (read-only, full, locked for long) is no error."""
+        """Change something; a cache that can't be written (read-only, full, locked for long) is not an error."""
 
         def write(database: sqlite3.Connection) -> None:
             try:
@@ -245,7 +245,7 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     if isinstance(error, _Foreign):
         return True
     code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # raised by Python's module itself, such as for text that is no UTF-8
+    if code is None:  # raised by Python's module itself, such as for text that is not UTF-8
         return "decode" in str(error)
     return code & 0xFF in _DAMAGED
 

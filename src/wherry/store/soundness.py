@@ -1,4 +1,4 @@
-"""Which blobs were found to be what their names say, so that each is hashed once a boot and looked at afterwards.
+"""Which blobs were found to be what their names say, so that each is hashed once a boot and only stat'ed afterwards.
 
 A file keeps the stamp (size, times, inode) of each blob that was verified or written since the machine started; bytes
 that a program changes give another stamp, and what a disk changes while it is off is found by the next boot's
@@ -36,7 +36,7 @@ class Soundness:
         self._boot = ""
 
     def verified(self, digest: Digest, found: os.stat_result) -> bool:
-        """Tell whether the blob of a digest was verified since the machine started, and has not changed since."""
+        """Report whether the blob of a digest was verified since the machine started, and has not changed since."""
         return self._read().get(digest) == _stamp(found)
 
     def note(self, digest: Digest, found: os.stat_result) -> None:
@@ -69,7 +69,7 @@ class Soundness:
                 yield digest, stamp
 
     def _current(self) -> bool:
-        """Tell whether the file is of this boot, though it has no line yet."""
+        """Report whether the file is of this boot, though it has no line yet."""
         try:
             with self._file.open("rb") as file:
                 return file.readline(100).decode(errors="replace").rstrip("\n") == self._boot

@@ -1,7 +1,7 @@
 """What a store holds and what it could do without: collecting, checking, measuring.
 
-A blob is needed if a name leads to it. What nobody needs goes parents first, so that a kill in the midst never leaves
-a document whose children are gone: writers trust that children went in before it.
+A blob is needed if a name points to it. Unneeded blobs go parents first, so that a kill never leaves
+a document with missing children: writers trust that children went in before it.
 """
 
 import os
@@ -58,11 +58,11 @@ NOTHING_SWEPT = Swept((), (), 0)
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The bytes a name leads to."""
+    """The bytes a name points to."""
 
     bytes: int
     alone: int
-    """Of them, bytes that no other image leads to."""
+    """Of them, bytes that no other image points to."""
     blobs: int
 
 
@@ -75,14 +75,14 @@ class Usage:
     blobs: int
     names: dict[str, Share] = field(default_factory=dict)
     nameless: int = 0
-    """Bytes of blobs that no name leads to."""
+    """Bytes of blobs that no name points to."""
     nameless_blobs: int = 0
     temporary: int = 0
     """Bytes on their way in, or left by killed writers."""
 
 
 def stored(store: LayoutFolder) -> Iterator[Stored]:
-    """Yield what lies in the blobs' places, in the order of digests; other files there are none of ours."""
+    """Yield the files at blobs' paths, ordered by digest; other files are ignored."""
     for algorithm, grammar in _NAMES.items():
         folder = store.folder / BLOBS / algorithm
         try:
@@ -91,18 +91,18 @@ def stored(store: LayoutFolder) -> Iterator[Stored]:
         except FileNotFoundError:
             continue
         for name in names:
-            with suppress(FileNotFoundError):  # a gc beside us
+            with suppress(FileNotFoundError):  # a concurrent gc
                 found = os.lstat(folder / name)
                 yield Stored(Digest(f"{algorithm}:{name}"), found.st_size, found.st_mtime)
 
 
 def sweep(store: LayoutFolder, own: Path, *, older_than: float, dry_run: bool) -> Swept:
-    """Delete what no name leads to; the caller keeps writers out.
+    """Delete what no name points to; the caller keeps writers out.
 
     Args:
         store: to be collected.
         own: the folder of temporary files.
-        older_than: seconds since the epoch; younger blobs stay, with all they lead to.
+        older_than: seconds since the epoch; younger blobs stay, with all they point to.
         dry_run: delete nothing.
     """
     needed = reachable(store.index().manifests, store)
@@ -123,7 +123,7 @@ def sweep(store: LayoutFolder, own: Path, *, older_than: float, dry_run: bool) -
 
 
 def reachable(roots: Iterable[Descriptor], store: LayoutFolder) -> set[Digest]:
-    """Name all that roots lead to; of a document that is not here, nobody knows the children."""
+    """Name all that roots point to; the children of a missing document are unknown."""
     return {blob.digest for blob in walk(roots, store, sparse=True)}
 
 

@@ -17,7 +17,7 @@ class ImageBase:
     """`base`, `recipe`, `history`, or empty."""
 
     def has(self, layer: int) -> bool | None:
-        """Tell whether a layer (0 is the first) is the base's; None: not known."""
+        """Report whether a layer (0 is the first) is the base's; None: not known."""
         return None if self.count is None else layer < self.count
 
 

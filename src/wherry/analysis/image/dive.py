@@ -227,7 +227,7 @@ class _Stack:
             parent.children.pop(last, None)
 
     def _keeps(self, path: bytes) -> bool:
-        """Tell whether a whiteout names a path, or a folder that it is in."""
+        """Report whether a whiteout names a path, or a folder that it is in."""
         if path in self._wanted:
             return True
         above = path.rpartition(b"/")[0]

@@ -50,7 +50,7 @@ class Row:
     digest: bytes = _NONE
     """SHA-256 of a file's content; of one stored sparse, of its map and its data."""
     target: bytes = b""
-    """Of a symbolic link: as it is written; of a hard link: a path like `path`."""
+    """Of a symbolic link: as written; of a hard link: a path like `path`."""
 
 
 class LayerIndex(msgspec.Struct, frozen=True):

@@ -91,7 +91,7 @@ MEANING = {
 
 
 def unneeded(path: bytes) -> Unneeded | None:
-    """Tell which kind a file is of; None where a container may well need it.
+    """Report which kind a file is of; None where a container may well need it.
 
     Args:
         path: as `Row.path`, without a leading slash.

@@ -24,7 +24,7 @@ _LARGEST_TABLE = 1 << 20
 _PROGBITS, _SYMTAB, _STRTAB = 1, 2, 3
 _ALLOC = 2
 _LEAST = 4096
-"""Bytes of a section that is not loaded, below which it is no table for debuggers (`.comment` has 40)."""
+"""Bytes of a section that is not loaded, below which it is not a table for debuggers (`.comment` has 40)."""
 
 
 def read_index(source: BlobSource, blob: Descriptor, diff_id: Digest) -> LayerIndex:

@@ -28,7 +28,7 @@ class HistoryInstruction:
 
     text: str
     word: str
-    """RUN, COPY, ADD…; empty where it is none."""
+    """RUN, COPY, ADD…; empty where it is not one."""
     rest: str
 
     @classmethod

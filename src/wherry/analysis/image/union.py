@@ -2,7 +2,7 @@
 
 A file is live while any of its names is in the final tree; hard links are names of one file. Links to folders are
 followed inside the image, a whiteout hides what lower layers have, wherever in its layer it stands, and a name for
-something that is no folder hides all that was below it. Files are numbers: the layer's first number and the row.
+something that is not a folder hides all that was below it. Files are numbers: the layer's first number and the row.
 
 Source: OCI image-spec v1.1.1, layer.md "Applying Changesets" and "Whiteouts".
 """
@@ -37,7 +37,7 @@ class Fate(IntEnum):
     OPAQUE = 4
     """A folder that it is in was made opaque."""
     REPLACED = 5
-    """Something that is no folder has the name of a folder that it is in."""
+    """Something that is not a folder has the name of a folder that it is in."""
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Union:
         return layer, number - self.firsts[layer]
 
     def fate(self, number: int) -> Fate:
-        """Tell what became of an entry that is a file."""
+        """Report what became of an entry that is a file."""
         return Fate(self._fates[number])
 
     def hider(self, number: int) -> int:
@@ -215,7 +215,7 @@ class Union:
             self._found = {} if there in self._links or row in self._links else self._found
 
     def _same(self, old: int, new: int) -> bool:
-        """Tell whether two files of different layers have one content."""
+        """Report whether two files of different layers have one content."""
         old, new = self._inodes.get(old, old), self._inodes.get(new, new)
         (layer, row), (other, below) = self.place(old), self.place(new)
         one, two = self.layers[layer], self.layers[other]

@@ -70,7 +70,7 @@ class GoRequest:
     """Whether facts of version control go into labels, and into a program that reads them."""
     config: RuntimeConfig = field(default_factory=RuntimeConfig)
     path: str = ""
-    """Where the program lies in the image; empty: /app/NAME."""
+    """The program's path in the image; empty: /app/NAME."""
     added: tuple[AddedFile, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     algorithm: str = "gzip"

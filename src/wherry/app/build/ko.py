@@ -1,4 +1,4 @@
-"""What a ko user brings along: KO_DOCKER_REPO and its kin, `.ko.yaml`, `kodata/`, and ko's names of images.
+"""What a ko user brings along: KO_DOCKER_REPO and similar variables, `.ko.yaml`, `kodata/`, and ko's names of images.
 
 Source: ko v0.18, docs/configuration.md, docs/features/static-assets.md and pkg/commands/options/publish.go (names).
 """
@@ -22,9 +22,9 @@ from wherry.settings.values import check_go_variable, parse_pair, parse_platform
 from wherry.source.module import MainPackage, package_names
 
 LOCAL = "ko.local"
-"""The repository that is no registry: the Docker that is here."""
+"""The repository name of the local Docker daemon."""
 DATA = "/var/run/ko"
-"""Where `kodata/` lies in the image; KO_DATA_PATH says so to the program."""
+"""The path of `kodata/` in the image; KO_DATA_PATH says so to the program."""
 _LATEST = "latest"
 
 
@@ -65,7 +65,7 @@ def naming_of(session: Session, wanted: GoOptions) -> KoNaming | None:
     """Read how images are named if no -t is given.
 
     `--repo` and `--local` say so; KO_DOCKER_REPO does where the call names no image and no other place for it. A tag
-    without a name (`-t v1`) is a tag there, as it is for ko.
+    without a name (`-t v1`) is a tag there, as in ko.
 
     Raises:
         InvalidUsage: words for names, and no repository for them.
@@ -202,7 +202,7 @@ def _variables(env: tuple[str, ...], file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _flags(flags: tuple[str, ...], file: Path) -> Iterator[tuple[str, Any]]:
-    """Read `go build`'s flags as options of ours; one that is none is refused, never passed over."""
+    """Read `go build`'s flags as options of ours; an unknown one is refused, never ignored."""
     words = iter(flags)
     for word in words:
         flag, equals, value = word.lstrip("-").partition("=")

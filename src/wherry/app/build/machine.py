@@ -48,7 +48,7 @@ def machine_of(
         shell: opens a shell where a step failed; None: none is opened.
 
     Raises:
-        HostUnable: it can't run steps as they are asked for.
+        HostUnable: it cannot run such steps.
     """
     if (system := os.uname().sysname) != "Linux":
         raise HostUnable(

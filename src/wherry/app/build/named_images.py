@@ -62,7 +62,7 @@ class NamedImages:
             return None
 
     def holds(self, layer: Descriptor) -> bool:
-        """Tell whether a layer is where this build wants it."""
+        """Report whether a layer is where this build wants it."""
         return self._remote.holds(layer) if self._remote else self._store.sound(layer)
 
     def _image(self, name: str, platform: Platform) -> Image:

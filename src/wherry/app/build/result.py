@@ -115,7 +115,7 @@ class BuildResult:
     unchanged: bool
     """Whether everything came from the cache."""
     looked_at: int
-    """Files that were looked at."""
+    """Files that were checked."""
     seconds: float
     notices: tuple[str, ...] = ()
     budgets: "tuple[BudgetCheck, ...]" = ()

@@ -22,7 +22,7 @@ def secrets_of(session: Session, texts: Sequence[str]) -> dict[str, bytes]:
     """Read secrets: `id=NAME`, with `src=FILE` or `env=VAR`; alone, the variable of that name, else the file.
 
     Raises:
-        InvalidUsage, NotFound: one can't be had.
+        InvalidUsage, NotFound: one is not available.
     """
     return dict(_secret(session, text) for text in texts)
 

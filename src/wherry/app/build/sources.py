@@ -55,7 +55,7 @@ def source_of(session: Session, place: str, file: str, stdin: "Callable[[], IO[b
         stdin: opens standard input.
 
     Raises:
-        InvalidUsage, NotFound: they can't be had.
+        InvalidUsage, NotFound: they are not available.
     """
     with ExitStack() as stack:
         if place == "-":
@@ -194,7 +194,7 @@ def named_contexts(
         By familiar name: what kind it is (`image` or `files`), what image it is, and how its folder is opened.
 
     Raises:
-        InvalidUsage, NotFound: one is none.
+        InvalidUsage, NotFound: one is invalid.
     """
     kinds: dict[str, str] = {}
     images: dict[str, str] = {}

@@ -107,7 +107,7 @@ class Below:
 def is_same(
     folder: int, name: str, status: os.stat_result, found: "Found | None", shown: "Callable[[os.stat_result], int]"
 ) -> bool:
-    """Tell whether what has a name in a layer's folder is what the layers below have there.
+    """Report whether what has a name in a layer's folder is what the layers below have there.
 
     Args:
         folder: the layer's folder, open.

@@ -1,6 +1,6 @@
 """Emulators that the host's kernel holds (binfmt_misc, flag F): kept from steps that could change them.
 
-Such an emulator is the host's file wherever it is started, and /proc/self/exe leads to it. A user namespace with a
+Such an emulator is the host's file wherever it is started, and /proc/self/exe points to it. A user namespace with a
 binfmt_misc of its own, even an empty one, has no others (Linux 6.7). Who is not root on the host can't change them.
 
 Source: Linux 6.18, fs/binfmt_misc.c `load_binfmt_misc`; Documentation/admin-guide/binfmt-misc.rst.
@@ -35,7 +35,7 @@ def own_namespace() -> "Ids | None":
 
 
 def hide() -> bool:
-    """Have no emulators in this user namespace; tell whether that could be done, or need not be."""
+    """Have no emulators in this user namespace; report whether that could be done, or need not be."""
     if not _known():
         return True
     try:
@@ -46,7 +46,7 @@ def hide() -> bool:
 
 
 def _held() -> bool:
-    """Tell whether the kernel holds an emulator's file, be the file system mounted on the host or not."""
+    """Report whether the kernel holds an emulator's file, be the file system mounted on the host or not."""
     if not _known():
         return False
     try:
@@ -74,7 +74,7 @@ def _has_flag(folder: int, name: str) -> bool:
 
 
 def _known() -> bool:
-    """Tell whether the kernel has it loaded; we don't have it loaded for this."""
+    """Report whether the kernel has it loaded; we don't have it loaded for this."""
     try:
         with open("/proc/filesystems", "rb") as file:
             return b"\tbinfmt_misc\n" in file.read()

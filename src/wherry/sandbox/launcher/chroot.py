@@ -1,8 +1,8 @@
-"""A step in a chroot: where nothing can be mounted and no namespace be had, as in a pod without privileges.
+"""A step in a chroot: where neither mounts nor namespaces are available, as in a pod without privileges.
 
 What a mount would show is put into the copy of the rootfs, and taken out again. There is no /proc, and no process id
 namespace: what a step leaves running is found as our own orphans, and killed. Steps lack the capabilities that lead
-out of a chroot (CAP_SYS_CHROOT, CAP_MKNOD); where a mount namespace is to be had, the copy is its only file system.
+out of a chroot (CAP_SYS_CHROOT, CAP_MKNOD); where a mount namespace is available, the copy is its only file system.
 
 Source: chroot(2), pivot_root(2), PR_SET_CHILD_SUBREAPER(2const).
 """
@@ -45,7 +45,7 @@ def run(job: "Container") -> int:
     tell({"notice": _NOTICE})
     syscalls.adopt_orphans()
     caller = os.getppid()
-    syscalls.outlive_parent()  # so that what was put in is taken out, secrets first, whoever is killed
+    syscalls.outlive_parent()  # so that what was put in is taken out, secrets first, even if a process is killed
     confine.without_namespaces(job)
     job["capabilities"] = [number for number in job["capabilities"] if number not in (_SYS_CHROOT, _MKNOD)]
     outer = confine.Confinement(job)
@@ -100,7 +100,7 @@ def _payload(job: "Container", outer: confine.Confinement, root: str, caller: in
 
 
 def _enter(root: str) -> None:
-    """Make a folder the root: the only one where mounts can be had, else that of this process alone."""
+    """Make a folder the root: the only one where mounts are available, else that of this process alone."""
     try:
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.make_private()

@@ -23,7 +23,7 @@ class Confinement:
         """Connect its network and make its control group.
 
         Raises:
-            OSError: what was asked for can't be had.
+            OSError: what was asked for is not available.
         """
         self._job = job
         self._network: netns.NetworkNamespace | None = None
@@ -105,7 +105,7 @@ def hold(job: "Container") -> None:
 
 
 def without_namespaces(job: "Container") -> None:
-    """Change a job to what can be had where no namespace can: the host's network, with what can be closed closed."""
+    """Change a job to what works without namespaces: the host's network, with raw sockets blocked."""
     if job["network"] == "own":
         job["network"], job["shared"] = "shared", "no namespaces available"
 

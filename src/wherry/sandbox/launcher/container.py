@@ -136,11 +136,11 @@ class _Init:
         import termios
 
         master, slave = rootfs.terminal()
-        # Its size is right before the payload can ask for it; later changes come from whoever lends the terminal.
+        # Its size is right before the payload can ask for it; later changes come from the owner of the terminal.
         try:  # noqa: SIM105 - contextlib costs more than the rest of the launcher's imports
             fcntl.ioctl(slave, termios.TIOCSWINSZ, fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8)))
         except OSError:
-            pass  # our stdout is no terminal, so there is no size
+            pass  # our stdout is not a terminal, so there is no size
         if self._job["ids"] is None or not self._job["ids"]["single"]:
             os.fchown(slave, self._job["uid"], -1)
         with socket.socket(fileno=os.dup(LINE)) as line:
@@ -206,7 +206,7 @@ class Payload:
                 os.close(opened)
 
     def start(self) -> int:
-        """Exec; what it gives is the exit code where that failed, and the caller was told."""
+        """Exec; what it gives is the exit code where that failed, and was reported to the caller."""
         try:
             self._become()
             return self._exec()
@@ -292,7 +292,7 @@ def _missing_interpreter(path: str) -> str:
 
 
 def _forward(child: int) -> bool:
-    """Hand a signal from the caller on; tell whether there still is a caller."""
+    """Hand a signal from the caller on; report whether there still is a caller."""
     message = os.read(LINE, 16)
     if message:
         os.kill(child, message[0])

@@ -43,7 +43,7 @@ def change(job: "ChangeFiles", frames: "BinaryIO") -> None:
     os.umask(0)
     mounts = job["overlay"] and not forkserver.plain
     if not job["layers"]:
-        root = os.open(f"{job['writable']}/tree", _FOLDER)  # nothing is below, so that it can be written as it is
+        root = os.open(f"{job['writable']}/tree", _FOLDER)  # nothing is below, so that it can be written unchanged
     elif mounts:
         root = overlay(job["layers"], job["writable"])
     else:
@@ -286,7 +286,7 @@ class _Copying:
             self._time(place, status)
 
     def _finish(self, path: str, place: str, status: os.stat_result) -> None:
-        """Give a folder what it has beside its contents."""
+        """Set a folder's metadata."""
         self._owners.own_name(self._root, place, self._owner(path, status))
         os.chmod(place or ".", self._mode(status), dir_fd=self._root)
         self._attributes(path, place)
@@ -400,7 +400,7 @@ def _copy_attributes(source: int, copied: int) -> None:
 
 
 def _set(path: "str | int", name: str, value: bytes) -> None:
-    """Set an attribute; a disk that keeps none, or one that only root may set, is no error, nor is it BuildKit's."""
+    """Set an attribute; as in BuildKit, it is not an error if the disk keeps none or only root may set it."""
     try:
         os.setxattr(path, name, value)
     except OSError:

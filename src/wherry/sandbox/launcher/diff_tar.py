@@ -33,7 +33,7 @@ def write(job: "DiffTar") -> None:
     """Write the tar.
 
     Raises:
-        OSError: the layer can't be read, or nobody reads the tar.
+        OSError: the layer can't be read, or the tar has no reader.
     """
     below = Below(job["below"])
     try:

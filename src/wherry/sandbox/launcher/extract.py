@@ -31,7 +31,7 @@ class Extraction:
     """An archive on its way into a rootfs."""
 
     def __init__(self, root: int, owners: "OwnerWriter", owner: "FileOwner | None") -> None:
-        """Take the open folder, and whose everything shall be (None: as it says). Links never lead out of it."""
+        """Take the open folder, and the owner of everything (None: as in the archive). Links never lead out of it."""
         self._root = root
         self._owners = owners
         self._owner = owner

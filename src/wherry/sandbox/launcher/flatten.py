@@ -17,7 +17,7 @@ def flatten(layers: "list[str]", into: str) -> None:
 
     Args:
         layers: folders as overlayfs wants them.
-        into: an empty folder; folders that are deleted on the way are moved beside it first.
+        into: an empty folder; folders that are deleted on the way are moved next to it first.
     """
     trash = f"{into}.trash"
     os.mkdir(trash)
@@ -115,7 +115,7 @@ def _time(status: os.stat_result, folder: int, name: str) -> None:
 
 
 def attributes(opened: "int | str") -> "dict[str, bytes]":
-    """Give what a copy of a file has beside owner, mode and times: the capabilities of a program."""
+    """Give what a copy of a file has besides owner, mode and times: the capabilities of a program."""
     try:
         return {_CAPABILITY: os.getxattr(opened, _CAPABILITY)}
     except OSError:

@@ -26,7 +26,7 @@ def serve(perform: "Callable[[], int]", isolation: str) -> int:
     """Do jobs until the caller is gone; those at work then end with us.
 
     Args:
-        perform: does the job that lies on the descriptors of `line.py`.
+        perform: does the job on the descriptors of `channel.py`.
         isolation: `userns`: in namespaces, or not at all; `chroot`: without; `auto`: in namespaces where there are any.
 
     Raises:
@@ -36,13 +36,13 @@ def serve(perform: "Callable[[], int]", isolation: str) -> int:
     plain = isolation == "chroot"
     if not plain:
         try:
-            syscalls.unshare(syscalls.CLONE_NEWNS)  # in which we may mount, whoever we are
+            syscalls.unshare(syscalls.CLONE_NEWNS)  # in which any user may mount
             syscalls.make_private()
         except OSError:
             if isolation != "auto" or os.geteuid() != 0:
                 raise
             plain = True
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: they tell themselves how they ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # they are not waited for: they report their own end
     if (null := os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)) != JOB:  # so that nothing handed over gets its number
         os.dup2(null, JOB, inheritable=False)
     line = socket.socket(fileno=LINE)

@@ -1,4 +1,4 @@
-"""What a layer's files have beside their bytes: owners, modes, attributes; as far as the sandbox's ids go."""
+"""What a layer's files have besides their bytes: owners, modes, attributes; as far as the sandbox's ids go."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _NOBODY = 65534
 OWNER = "user.wherry.owner"
-"""Keeps `uid:gid` beside a file where the disk can't say whose it is: there is one id only."""
+"""Keeps `uid:gid` in an attribute of a file where the sandbox has only one ID."""
 
 
 class OwnerWriter:
@@ -53,7 +53,7 @@ class OwnerWriter:
         """Give what is at a path its owner, which has to be one of ours.
 
         Raises:
-            OSError: it is none.
+            OSError: it is invalid.
         """
         uid, gid = owner["uid"], owner["gid"]
         if not self._kept:
@@ -86,7 +86,7 @@ def _not_ours(error: OSError, owner: "FileOwner", name: str) -> OSError:
 
 
 def read_owner(root: int, path: str, status: os.stat_result) -> tuple[int, int]:
-    """Tell whose a file is, be it by a note beside it."""
+    """Read the owner of a file, from its attribute if there is one."""
     if status.st_uid == 0 and status.st_gid == 0 and not stat.S_ISLNK(status.st_mode):
         try:
             uid, _, gid = os.getxattr(f"/proc/self/fd/{root}/{path}", OWNER, follow_symlinks=False).partition(b":")
@@ -119,7 +119,7 @@ def hide_below(folder: int) -> None:
 
 
 def _mapped(number: int, runs: "list[tuple[int, int, int]]") -> int:
-    """Give an id that the sandbox has: the one asked for, else nobody's, else root's."""
+    """Give an ID that the sandbox has: the wanted one, or that of nobody, or root's."""
     for wanted in (number, _NOBODY):
         if any(inside <= wanted < inside + count for inside, _, count in runs):
             return wanted

@@ -1,4 +1,4 @@
-"""Paths inside a root that nobody trusts: looked up, and made, without ever leaving it.
+"""Paths inside an untrusted root: looked up, and made, without ever leaving it.
 
 Symbolic links are read and followed here, never by the kernel, so an absolute link or a `..` ends at
 the root. Only for roots in which no other process is at work: then no step can change under us.
@@ -41,7 +41,7 @@ def open_inside(root: int, path: str, *, links: bool = True) -> int:
 
 
 def make_folder(root: int, path: str, *, links: bool = True, made: "Made | None" = None) -> int:
-    """Open the folder at a path, made with all above it (0755) where it is missing; `made` is told what was."""
+    """Open the folder at a path, made with all above it (0755) where it is missing; `made` is called for each."""
     place = _walk(root, path, make="folder", links=links, made=made)
     if not stat.S_ISDIR(os.fstat(place).st_mode):
         os.close(place)
@@ -50,7 +50,7 @@ def make_folder(root: int, path: str, *, links: bool = True, made: "Made | None"
 
 
 def make_file(root: int, path: str, *, made: "Made | None" = None) -> int:
-    """Open the file at a path, made empty where it is missing; `made` is told if it was."""
+    """Open the file at a path, made empty where it is missing; `made` is called if it was."""
     place = _walk(root, path, make="file", links=True, made=made)
     if stat.S_ISDIR(os.fstat(place).st_mode):
         os.close(place)
@@ -133,13 +133,13 @@ def _take_one_away(root: int, path: str, before: int, after: int) -> None:
 
 
 def resolve(root: int, path: str, *, last: bool = True, hidden: "Callable[[str], bool] | None" = None) -> "list[str]":
-    """Follow a path's links inside a root; what is missing stays as it is written.
+    """Follow a path's links inside a root; what is missing stays unchanged.
 
     Args:
         root: the open folder that `/` means.
         path: where; `..` and a leading `/` mean nothing above it.
         last: whether a link at its end is followed too.
-        hidden: tells of a path without links that it counts as missing.
+        hidden: reports whether a path without links counts as missing.
 
     Returns:
         The names on the way, none of which is a link.
@@ -211,7 +211,7 @@ def _walk(root: int, path: str, *, make: "str | None", links: bool, made: "Made 
 
 
 def _target(place: int, name: str, path: str) -> str:
-    """Read a link, and close it; what /proc shows of an open file is none (CVE-2024-21626)."""
+    """Read a link, and close it; what /proc shows of an open file is not one (CVE-2024-21626)."""
     from wherry.sandbox.launcher import syscalls  # as above
 
     try:

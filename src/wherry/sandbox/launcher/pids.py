@@ -65,7 +65,7 @@ def make(group: "Group") -> Pids:
 
 
 def _sweep(parent: str) -> None:
-    """Delete groups whose maker was killed: those of no process, as the kernel itself tells by refusing the others."""
+    """Delete groups whose maker was killed: those of no process, since the kernel refuses to delete the others."""
     try:
         names = os.listdir(parent)
     except OSError:

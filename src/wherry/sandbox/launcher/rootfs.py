@@ -1,4 +1,4 @@
-"""The rootfs of a sandbox: layers joined, and what a program expects to find beside them.
+"""The rootfs of a sandbox: layers joined, and what a program expects besides them.
 
 All mounts are made in a mount namespace of the sandbox's own, so they end with its last process.
 
@@ -57,7 +57,7 @@ class Rootfs:
             job: what the sandbox is for.
             nodes: the mount of `devices.own_nodes`; -1: there is none.
             emulator: a private copy of the job's, open; -1: there is none.
-            say: told notices.
+            say: called with notices.
         """
         self._job = job
         self._nodes = nodes
@@ -335,7 +335,7 @@ def _open_terminal(terminals: int) -> "tuple[int, int]":
 
 
 def overlay(layers: "list[str]", writable: str) -> int:
-    """Join layers under one that takes the writes: the folder `tree` of `writable`, beside its folder `work`.
+    """Join layers under one that takes the writes: the folder `tree` of `writable`, next to its folder `work`.
 
     Each layer is handed over by itself (`lowerdir+`, Linux 6.7), which has no limit on their names; older
     kernels get one line with short links in it.

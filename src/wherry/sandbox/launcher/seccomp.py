@@ -69,7 +69,7 @@ _TABLES = {"x86_64": (_X86_64, _I386), "aarch64": (_AARCH64, _ARM)}
 
 
 def known() -> bool:
-    """Tell whether there is a filter for this processor."""
+    """Report whether there is a filter for this processor."""
     return os.uname().machine in _TABLES
 
 

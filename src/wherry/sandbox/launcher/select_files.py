@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from wherry.sandbox.spec import CopySpec
 
     Note = Callable[[str, os.stat_result | None], None]
-    """Told of each path that was looked at, and what was there."""
+    """Called with each path that was checked, and what was there."""
     Selected = tuple[str, str, os.stat_result]
     """Where it is in the origin, its path below what is copied ("" is that itself), and what it is."""
 
 
 class NotCopyable(OSError):
-    """What shall be copied is not there, or can't go where it shall."""
+    """A source or the target of a copy cannot be used."""
 
     def __init__(self, path: str, problem: str, number: int = errno.EINVAL) -> None:
         super().__init__(number, problem, f"/{path.lstrip('/')}")
@@ -76,7 +76,7 @@ class SourceRoot:
         return found
 
     def matching(self, action: "CopySpec") -> "list[str]":
-        """Give the paths that a copy's path means, wildcards replaced; none is no error where there are any."""
+        """Give the paths that a copy's path means, wildcards replaced; none is not an error where there are any."""
         parts = [part for part in action["path"].split("/") if part not in ("", ".")]
         plain = 0
         while plain < len(parts) and not has_wildcard(parts[plain]):
@@ -123,7 +123,7 @@ def join(above: str, name: str) -> str:
 
 
 def has_wildcard(text: str) -> bool:
-    r"""Tell whether there is a `*`, `?` or `[` in it that no `\\` stands before."""
+    r"""Report whether there is a `*`, `?` or `[` in it that no `\\` stands before."""
     skip = False
     for letter in text:
         if skip:
@@ -151,7 +151,7 @@ class Choice:
     def judge(
         self, path: str, above: "tuple[list[bool], list[bool]]"
     ) -> "tuple[bool, bool, tuple[list[bool], list[bool]]]":
-        """Tell whether a path is copied, whether a folder may hold something that is, and what those in it ask for."""
+        """Report whether a path is copied, whether a folder may contain one that is, and the state for its entries."""
         wanted, first = self.only.judge(path, above[0]) if self.only else (True, [])
         unwanted, second = self.but.judge(path, above[1]) if self.but else (False, [])
         enter = not unwanted or (self.but is not None and self.but.has_exceptions)

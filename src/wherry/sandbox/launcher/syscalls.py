@@ -166,7 +166,7 @@ def unlock_terminal(master: int) -> None:
 
 
 def terminal_number(master: int) -> int:
-    """Tell which slave belongs to a terminal's master."""
+    """Report which slave belongs to a terminal's master."""
     number = ctypes.c_uint(0)
     _checked(_libc.ioctl(ctypes.c_int(master), ctypes.c_ulong(_TIOCGPTN), ctypes.byref(number)), "ptmx")
     return number.value
@@ -183,7 +183,7 @@ def die_with_parent() -> None:
 
 
 def outlive_parent() -> None:
-    """Take that back; whoever calls this watches the parent."""
+    """Take that back; the caller watches the parent."""
     _prctl(_PR_SET_PDEATHSIG, 0)
 
 
@@ -203,7 +203,7 @@ def forbid_inspection() -> None:
 
 
 def part_sockets() -> bool:
-    """Keep this process, and what it starts, from abstract sockets of others; tell whether the kernel can.
+    """Keep this process, and what it starts, from abstract sockets of others; report whether the kernel can.
 
     It takes CAP_SYS_ADMIN in our user namespace. Source: landlock(7), LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET (Linux 6.12).
     """
@@ -283,7 +283,7 @@ def open_below(root: int, path: str, flags: int, *, resolve: int) -> int:
 
 
 def is_on_proc(opened: int) -> bool:
-    """Tell whether what is open belongs to a proc file system."""
+    """Report whether what is open belongs to a proc file system."""
     answer = (ctypes.c_long * 32)()  # struct statfs begins with its kind, a long on the processors that wherry runs on
     return _libc.fstatfs(ctypes.c_int(opened), answer) == 0 and answer[0] == _PROC_SUPER_MAGIC
 

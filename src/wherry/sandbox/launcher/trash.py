@@ -43,7 +43,7 @@ def delete_folder(folder: str, trash: str, above: "int | None" = None) -> None:
 
 
 def _open_up(name: str, above: "int | None") -> None:
-    """Give a folder's owner, us, all rights to it; a link in its place is none."""
+    """Give a folder's owner, us, all rights to it; a link in its place is ignored."""
     place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     try:
         os.chmod(f"/proc/self/fd/{place}", 0o700)

@@ -19,7 +19,7 @@ class NoNamespace(OSError):
 
 
 def enter(ids: "Ids | None", meanwhile: "Callable[[], object] | None" = None) -> bool:
-    """Move into a user namespace with these ids; tell whether we are in one.
+    """Move into a user namespace with these ids; report whether we are in one.
 
     The maps are written by a child that stays outside, since only there the right to map other ids holds.
 

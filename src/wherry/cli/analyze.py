@@ -3,10 +3,11 @@
 import click
 
 from wherry.cli.complete import images, platforms
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 
-@click.command("analyze")
+@click.command("analyze", cls=GroupedCommand)
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.option("--platform", metavar="PLATFORM", help="Analyze only this platform.", shell_complete=platforms)
 @click.option(

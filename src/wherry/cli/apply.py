@@ -2,11 +2,12 @@
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import HOW, MANIFESTS, NAMING, with_options
 from wherry.cli.world import World
 
 
-@click.command("apply")
+@click.command("apply", cls=GroupedCommand)
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- KUBECTL FLAGS]")
 @with_options(MANIFESTS, NAMING, HOW)
 @click.pass_obj

@@ -4,11 +4,12 @@ import click
 
 from wherry.cli.complete import outputs as offered
 from wherry.cli.complete import services
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import DOCKERFILE, FORMAT, HOW, NAMING, with_options
 from wherry.cli.world import World
 
 
-@click.command("build")
+@click.command("build", cls=GroupedCommand)
 @click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=services)
 @click.option(
     "-t",

@@ -5,10 +5,11 @@ import os
 import click
 
 from wherry.cli.complete import images
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 
-@click.command("check")
+@click.command("check", cls=GroupedCommand)
 @click.argument("names", nargs=-1, metavar="[SERVICE|IMAGE]...", shell_complete=images)
 @click.option(
     "--against",

@@ -2,6 +2,7 @@
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 _BASH = """\
@@ -29,7 +30,7 @@ complete -o nosort -F _wherry_completion wherry
 """
 
 
-@click.command("completion")
+@click.command("completion", cls=GroupedCommand)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, /, *, shell: str) -> None:

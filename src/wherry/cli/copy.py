@@ -5,12 +5,13 @@ import json
 import click
 
 from wherry.cli.complete import images
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import TRANSFER, with_options
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 
 
-@click.command("copy")
+@click.command("copy", cls=GroupedCommand)
 @click.argument("source", metavar="FROM", shell_complete=images)
 @click.argument("target", metavar="TO")
 @click.option("--all-tags", is_flag=True, help="Copy every tag of one repository to another.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wherry.cli.complete import images, platforms
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _WAYS = ("module", "package", "function", "kind", "layer")
 
 
-@click.command("diff")
+@click.command("diff", cls=GroupedCommand)
 @click.argument("before", metavar="A", shell_complete=images)
 @click.argument("after", metavar="B", shell_complete=images)
 @click.option("--platform", metavar="PLATFORM", help="Compare only this platform.", shell_complete=platforms)

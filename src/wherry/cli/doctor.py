@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ _PAINT = {"ok": 32, "limited": 33, "missing": 31}
 """Green, yellow and red (ECMA-48, SGR)."""
 
 
-@click.command("doctor")
+@click.command("doctor", cls=GroupedCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON.")
 @click.pass_obj
 def command(world: World, /, *, as_json: bool) -> int:

@@ -5,10 +5,11 @@ from dataclasses import asdict
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 
-@click.command("du")
+@click.command("du", cls=GroupedCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON.")
 @click.pass_obj
 def command(world: World, /, *, as_json: bool) -> None:

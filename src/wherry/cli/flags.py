@@ -5,12 +5,13 @@ import json
 import click
 
 from wherry.cli.complete import platforms, services
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 _LEAST_RUNS = 20
 
 
-@click.command("flags", context_settings={"ignore_unknown_options": False})
+@click.command("flags", cls=GroupedCommand, context_settings={"ignore_unknown_options": False})
 @click.argument("program", metavar="[PROGRAM]", default=".", shell_complete=services)
 @click.argument("arguments", metavar="[-- ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
 @click.option(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 from wherry.store.disk import FOREIGN_GRACE
@@ -17,7 +18,7 @@ _AGE = re.compile(r"(\d{1,6})(s|m|h|d)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-@click.command("gc")
+@click.command("gc", cls=GroupedCommand)
 @click.option("--dry-run", is_flag=True, help="Delete nothing; print what would be deleted.")
 @click.option(
     "--older",

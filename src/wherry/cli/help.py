@@ -6,13 +6,14 @@ from collections.abc import Callable
 import click
 
 from wherry.cli.complete import topics
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 _WIDEST = 100
 """Columns beyond which lines of text are hard to read."""
 
 
-@click.command("help")
+@click.command("help", cls=GroupedCommand)
 @click.argument("topic", required=False, shell_complete=topics)
 @click.pass_context
 def command(context: click.Context, /, *, topic: str | None) -> None:

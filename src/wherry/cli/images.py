@@ -4,11 +4,12 @@ import json
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.store.catalog import ListedImage, listings, pulled
 
 
-@click.command("images")
+@click.command("images", cls=GroupedCommand)
 @click.option("-q", "--quiet", is_flag=True, help="Print digests only, each once.")
 @click.option("--digests", is_flag=True, help="Print digests in full.")
 @click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON.")

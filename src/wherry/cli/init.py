@@ -2,10 +2,11 @@
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 
-@click.command("init")
+@click.command("init", cls=GroupedCommand)
 @click.option("--force", is_flag=True, help="Overwrite an existing wherry.toml.")
 @click.option("--stdout", "show", is_flag=True, help="Print it instead of writing a file.")
 @click.pass_obj

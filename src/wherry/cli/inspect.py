@@ -9,6 +9,7 @@ import click
 
 from wherry.app.images import OpenImage, open_image, recipe_of
 from wherry.cli.complete import images, platforms
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import NotFound
 from wherry.oci.image import Image
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from wherry.report.content import Inspected
 
 
-@click.command("inspect")
+@click.command("inspect", cls=GroupedCommand)
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.option(
     "--platform", metavar="PLATFORM", help="Show this platform of a multi-platform image.", shell_complete=platforms

@@ -5,10 +5,11 @@ import json
 import click
 
 from wherry.cli.complete import images, platforms
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 
-@click.command("leaks")
+@click.command("leaks", cls=GroupedCommand)
 @click.argument("subject", metavar="IMAGE|BINARY", shell_complete=images)
 @click.option("--platform", metavar="PLATFORM", help="Check only this platform.", shell_complete=platforms)
 @click.option(

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import FORMAT
 from wherry.cli.world import World
 
 
-@click.command("lint")
+@click.command("lint", cls=GroupedCommand)
 @click.argument("file", default=".", metavar="[FILE|FOLDER|-]", type=click.Path(allow_dash=True))
 @click.option("--context", metavar="DIR", help="Build context directory. [default: directory of FILE]")
 @click.option("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Set the value of an ARG.")

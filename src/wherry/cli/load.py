@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from wherry.cli.complete import files
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 from wherry.store.contract import CHUNK
 from wherry.store.files import replacing
 
 
-@click.command("load")
+@click.command("load", cls=GroupedCommand)
 @click.argument("path", metavar="[FILE|DIR|-]", required=False, shell_complete=files)
 @click.option("-i", "--input", "as_option", metavar="FILE", help="Same as the argument, as in `docker load`.")
 @click.option(

@@ -3,11 +3,12 @@
 import click
 
 from wherry.cli.complete import bases as offered
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import TIMEOUT
 from wherry.cli.world import World
 
 
-@click.command("lock")
+@click.command("lock", cls=GroupedCommand)
 @click.argument("bases", nargs=-1, metavar="[BASE]...", shell_complete=offered)
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a tag now resolves to another digest.")
 @click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates.")

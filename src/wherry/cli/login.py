@@ -4,12 +4,13 @@ import getpass
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import TIMEOUT
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 
 
-@click.command("login")
+@click.command("login", cls=GroupedCommand)
 @click.argument("registry", default="docker.io")
 @click.option("-u", "--username", metavar="NAME", help="User name.")
 @click.option("-p", "--password", metavar="WORD", help="Password or token; visible to anyone who can list processes.")

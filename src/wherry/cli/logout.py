@@ -2,10 +2,11 @@
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 
-@click.command("logout")
+@click.command("logout", cls=GroupedCommand)
 @click.argument("registry", default="docker.io")
 @click.pass_obj
 def command(world: World, /, *, registry: str) -> None:

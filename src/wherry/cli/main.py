@@ -3,6 +3,7 @@
 import errno
 import importlib
 import sys
+import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -46,6 +47,7 @@ COMMANDS = {
     "completion": "Print a completion script for bash, zsh or fish.",
     "init": "Write a wherry.toml for the current module.",
     "lint": "Check a Dockerfile without building it.",
+    "version": "Print the versions of wherry, Python and Go.",
     "help": "Show the options of a command, or a page of the documentation.",
     "doctor": "Check what wherry can use on this machine.",
     "gc": "Delete blobs and unpacked layers that no image name references.",
@@ -100,8 +102,12 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        from wherry.cli.grouped import by_group
+
+        for group, names in by_group(COMMANDS).items():
+            if names:
+                with formatter.section(group):
+                    formatter.write_dl([(name, COMMANDS[name]) for name in names])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -122,14 +128,27 @@ class LazyGroup(click.Group):
     envvar="WHERRY_MIN_FREE",
     help="Bytes that RUN must leave free on the disk of the cache; 0 for no limit. [default: 256 MiB]",
 )
+@click.option("--verbose", is_flag=True, help="Print each program that is started, with its time and exit code.")
+@click.option("--debug", is_flag=True, help="As --verbose, and print the Python traceback of an error.")
 @click.pass_context
-def wherry(
-    ctx: click.Context, store: str | None, cache: str | None, unpack_limit: str | None, min_free: str | None
+def wherry(  # noqa: PLR0913 - click hands over one argument an option
+    ctx: click.Context,
+    /,
+    *,
+    store: str | None,
+    cache: str | None,
+    unpack_limit: str | None,
+    min_free: str | None,
+    verbose: bool,
+    debug: bool,
 ) -> None:
     """Build the smallest working container image from a Go module or a Dockerfile."""
     _check_descriptors()
     world: World = ctx.obj
     world.configure(store=store, cache=cache)
+    if verbose or debug:
+        world.be_verbose()
+    world.debug = debug
     if unpack_limit is not None or min_free is not None:
         from wherry.settings.sizes import parse_bytes
 
@@ -174,6 +193,7 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
         _say_usage(error, arguments, world)
         return error.exit_code
     except WherryError as error:
+        _debug(error, world)
         world.fail(_with_figures(error))
         return error.exit_code
     except SystemExit as leaving:  # click's answer to a reader that went away; `World.close` knows better
@@ -183,6 +203,7 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
             return code  # stdout was what could not be written
         if world.environment.get("WHERRY_DEBUG"):
             raise
+        _debug(error, world)
         return _unforeseen(error, arguments, world)
     return code if isinstance(code, int) else 0
 
@@ -202,6 +223,12 @@ def _say_usage(error: click.ClickException, arguments: list[str], world: World) 
         refused.exit_code = error.exit_code
         world.as_json = True
         world.say_error(refused)
+
+
+def _debug(error: Exception, world: World) -> None:
+    """Print where an error comes from, where that is wanted."""
+    if world.debug:
+        world.note("".join(traceback.format_exception(error)).rstrip())
 
 
 def _unforeseen(error: Exception, arguments: list[str], world: World) -> int:

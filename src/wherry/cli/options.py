@@ -53,7 +53,7 @@ HOW = (
         multiple=True,
         metavar="LIST",
         shell_complete=platforms,
-        help="Target platforms: Target platforms: linux/amd64,linux/arm64,… or all. [default: this machine's]",
+        help="Target platforms: linux/amd64,linux/arm64,… or all. [default: this machine's]",
     ),
     click.option(
         "--base",

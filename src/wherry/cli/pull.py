@@ -4,12 +4,13 @@ import json
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import TRANSFER, with_options
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 
 
-@click.command("pull")
+@click.command("pull", cls=GroupedCommand)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("-t", "--tag", "tag", metavar="NAME", help="Name in the local store. [default: the same name]")
 @with_options(TRANSFER)

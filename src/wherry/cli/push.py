@@ -5,11 +5,12 @@ import json
 import click
 
 from wherry.cli.complete import images
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import TRANSFER, with_options
 from wherry.cli.world import World
 
 
-@click.command("push")
+@click.command("push", cls=GroupedCommand)
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--digestfile", metavar="FILE", help="Write the digest to this file.")

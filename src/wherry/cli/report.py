@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from wherry.cli.complete import images, platforms
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import InvalidDocument, InvalidUsage, NotFound
 from wherry.typed import from_json
@@ -18,7 +19,7 @@ _LARGEST = 1 << 30
 """Bytes of a document that we read."""
 
 
-@click.command("report")
+@click.command("report", cls=GroupedCommand)
 @click.argument("subject", metavar="[IMAGE|BINARY]", required=False, default="", shell_complete=images)
 @click.option("--html", metavar="FILE", help="Write the page to this file. [default: NAME.html, such as api-dev.html]")
 @click.option(

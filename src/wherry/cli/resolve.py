@@ -2,11 +2,12 @@
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import HOW, MANIFESTS, NAMING, with_options
 from wherry.cli.world import World
 
 
-@click.command("resolve")
+@click.command("resolve", cls=GroupedCommand)
 @with_options(MANIFESTS, NAMING, HOW)
 @click.pass_obj
 def command(world: World, /, **options: object) -> None:

@@ -3,11 +3,12 @@
 import click
 
 from wherry.cli.complete import images
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage, WherryError
 
 
-@click.command("rm")
+@click.command("rm", cls=GroupedCommand)
 @click.argument("names", metavar="NAME...", nargs=-1, shell_complete=images)
 @click.option("--all", "everything", is_flag=True, help="Remove all names.")
 @click.pass_obj

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from wherry.cli.complete import images, platforms
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import HostUnable, InvalidUsage, NotFound
 from wherry.platform import Platform
@@ -15,7 +16,9 @@ from wherry.platform import Platform
 _LARGEST_LIST = 1 << 20
 
 
-@click.command("run", context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.command(
+    "run", cls=GroupedCommand, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False}
+)
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 @click.option(

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from wherry.cli.complete import images, platforms
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 
-@click.command("save")
+@click.command("save", cls=GroupedCommand)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, shell_complete=images)
 @click.option(
     "-o",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wherry.cli.complete import images, platforms
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _WAYS = ("module", "package", "function", "kind", "section")
 
 
-@click.command("size")
+@click.command("size", cls=GroupedCommand)
 @click.argument("subject", metavar="IMAGE|BINARY", shell_complete=images)
 @click.option("--platform", metavar="PLATFORM", help="Read only this platform.", shell_complete=platforms)
 @click.option("--by", type=click.Choice(_WAYS), default="module", show_default=True, help="What to list.")

@@ -5,10 +5,11 @@ import json
 import click
 
 from wherry.cli.complete import platforms, services
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 
-@click.command("slim")
+@click.command("slim", cls=GroupedCommand)
 @click.argument("program", metavar="[PROGRAM]", default=".", shell_complete=services)
 @click.option(
     "--platform", metavar="PLATFORM", help="Platform to build for. [default: the first]", shell_complete=platforms

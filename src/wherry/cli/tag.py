@@ -3,11 +3,12 @@
 import click
 
 from wherry.cli.complete import images
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.oci.reference import Reference
 
 
-@click.command("tag")
+@click.command("tag", cls=GroupedCommand)
 @click.argument("image", shell_complete=images)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.pass_obj

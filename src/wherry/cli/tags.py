@@ -4,11 +4,12 @@ import json
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import TIMEOUT
 from wherry.cli.world import World
 
 
-@click.command("tags")
+@click.command("tags", cls=GroupedCommand)
 @click.argument("repository", metavar="REPOSITORY")
 @click.option("--digests", is_flag=True, help="Also print each tag's digest; takes one request per tag.")
 @click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wherry.cli.complete import images
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from wherry.app.tree import TreeNode
 
 
-@click.command("tree")
+@click.command("tree", cls=GroupedCommand)
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON.")
 @click.pass_obj

@@ -5,11 +5,12 @@ from dataclasses import asdict
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.finding import Severity
 
 
-@click.command("verify-store")
+@click.command("verify-store", cls=GroupedCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
 def command(world: World, /, *, as_json: bool) -> int:

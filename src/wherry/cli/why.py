@@ -2,10 +2,11 @@
 
 import click
 
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 
-@click.command("why")
+@click.command("why", cls=GroupedCommand)
 @click.argument("step", required=False, default="", metavar="[STEP]")
 @click.argument("context", required=False, default=".", metavar="[CONTEXT]")
 @click.option(

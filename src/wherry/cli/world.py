@@ -1,6 +1,7 @@
 """The session of the command line, with its streams and its terminal. Tests build their own."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from wherry.errors import InvalidUsage, WherryError
 
 if TYPE_CHECKING:
     from wherry.app.progress import Reporter
+    from wherry.host.process import Command
 
 
 class World(Session):
@@ -40,7 +42,7 @@ class World(Session):
             call: the words of the command line; empty where there is none.
         """
         self.stdout, self.stderr = stdout, stderr
-        self.failed = False
+        self.failed = self.debug = self.verbose = False
         self.as_json = False
         """Whether the command was asked for JSON: then an error is JSON too, if nothing else was printed."""
         self.annotates = False
@@ -65,6 +67,20 @@ class World(Session):
         places = Session.of(self.environment, cwd=self.cwd)
         self.store_folder = (self.cwd / store).absolute() if store else places.store_folder
         self.cache_folder = (self.cwd / cache).absolute() if cache else places.cache_folder
+
+    def be_verbose(self) -> None:
+        """Print each program that is started from now on, with its time and its exit code; values of -X are hidden."""
+        from wherry.host.process import TracedRunner
+
+        if not self.verbose:
+            self.verbose = True
+            self.__dict__["runner"] = TracedRunner(self.runner, self._trace)
+
+    def _trace(self, command: "Command", seconds: float, code: int) -> None:
+        from wherry.analysis.build_secrets import shown_flags
+
+        words = _harmless(shlex.join(map(shown_flags, command.argv)))
+        self.note(f"+ {words}  ({command.cwd}; {seconds:.2f} s; exit {code})")
 
     @property
     def colour(self) -> bool:

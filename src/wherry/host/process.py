@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -184,6 +185,46 @@ class _Lines:
 def _feed(pipe: IO[bytes], text: bytes) -> None:
     with suppress(OSError), pipe:
         pipe.write(text)
+
+
+Trace = Callable[[Command, float, int], None]
+"""Receives a program that ended, the seconds it took, and its exit code."""
+
+
+class TracedRunner:
+    """Starts programs by another runner, and reports each one that ended."""
+
+    def __init__(self, runner: Runner, trace: Trace) -> None:
+        self._runner, self._trace = runner, trace
+
+    def run(self, command: Command) -> Outcome:
+        """Run a program to its end, and report it."""
+        return self.start(command).finish()
+
+    def start(self, command: Command) -> "TracedProcess":
+        """Start a program; it is reported where it is waited for."""
+        return TracedProcess(self._runner.start(command), command, self._trace)
+
+
+class TracedProcess:
+    """A program of a `TracedRunner`."""
+
+    def __init__(self, running: ProcessHandle, command: Command, trace: Trace) -> None:
+        self._running, self._command, self._trace = running, command, trace
+        self._began = time.monotonic()
+        self._told = False
+
+    def finish(self) -> Outcome:
+        """Wait for its end; report it once."""
+        outcome = self._running.finish()
+        if not self._told:
+            self._told = True
+            self._trace(self._command, time.monotonic() - self._began, outcome.returncode)
+        return outcome
+
+    def stop(self) -> None:
+        """End it; nothing is reported."""
+        self._running.stop()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,107 @@
+"""Help that is read: commands by what they are for, options by what they touch, two examples a page."""
+
+from collections.abc import Iterable, Mapping
+
+import click
+
+from wherry.cli.examples import EXAMPLES
+
+COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Build": ("build", "lint", "why", "lock", "init"),
+    "Run": ("run",),
+    "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "report"),
+    "Look at images": ("images", "inspect", "tree", "analyze"),
+    "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
+    "Kubernetes": ("resolve", "apply", "create"),
+    "This machine": ("doctor", "gc", "du", "verify-store", "completion", "version", "help"),
+}
+_OTHER = "Other commands"
+_FEW = 16
+"""Options up to which a page needs no groups."""
+OPTION_GROUPS: Mapping[str, str] = {
+    "Result": "--tag --format --push --load --output --metadata-file --iidfile --quiet --json --budgets --against "
+    "--size-record --debug-info",
+    "Manifests": "--filename --recursive --selector",
+    "Both front ends": "--file --go --platform --timeout --pull --offline --insecure --no-cache --explain --progress "
+    "--debug-shell",
+    "Image": "--label --annotation --env --user --workdir --expose --entrypoint --cmd --add --compression "
+    "--compression-level --release --strict-encoder",
+    "Go": "--base --ldflags --allow-secret-ldflags --tags --gcflags --asmflags --go-env --go-version --strip "
+    "--trimpath --strip-buildid --no-vcs",
+    "Dockerfile": "--target --build-arg --build-context --secret --ssh --no-cache-filter --add-host --ulimit "
+    "--shm-size --network --allow --isolation --check --cache-from --cache-to",
+    "Names, as in ko": "--repo --preserve-import-paths --base-import-paths --bare --local",
+}
+"""Options of pages with many, by long name; the first group that names one is its."""
+_RUN_GROUPS: Mapping[str, str] = {
+    "Container": "--env --env-file --volume --workdir --user --entrypoint --platform --hostname --network --publish "
+    "--interactive --tty --rm --quiet",
+    "Limits": "--read-only --cap-add --cap-drop --security-opt --pids-limit",
+}
+_MISPLACED = "Other options"
+_GENERAL = "General"
+_EVERYWHERE = frozenset({"--help", "--verbose", "--no-trunc"})
+
+
+def groups_of(command: str) -> Mapping[str, str]:
+    """Give the groups of options that a command's page has."""
+    return _RUN_GROUPS if command == "run" else OPTION_GROUPS
+
+
+def group_of(command: str, option: click.Option) -> str:
+    """Name the group of an option on a page with many."""
+    names = set(option.opts)
+    if names & _EVERYWHERE:
+        return _GENERAL
+    return next((group for group, words in groups_of(command).items() if names & set(words.split())), _MISPLACED)
+
+
+def by_group(commands: Iterable[str]) -> dict[str, list[str]]:
+    """Sort commands into the groups of `wherry --help`."""
+    left = dict.fromkeys(commands)
+    found = {group: [name for name in names if name in left] for group, names in COMMAND_GROUPS.items()}
+    named = {name for names in found.values() for name in names}
+    return {**found, **({_OTHER: others} if (others := [name for name in left if name not in named]) else {})}
+
+
+class GroupedCommand(click.Command):
+    """A command with grouped options, examples, and `--verbose`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Add what every command has."""
+        own = super().get_params(ctx)
+        taken = {name for parameter in own for name in parameter.opts}
+        return own if "--verbose" in taken else [*own[:-1], _verbose(), *own[-1:]]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write options by group; a page with few has one."""
+        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        many = len(options) > _FEW
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in groups_of(self.name or "")} if many else {}
+        for option in options:
+            if record := option.get_help_record(ctx):
+                groups.setdefault(group_of(self.name or "", option) if many else "Options", []).append(record)
+        for group, records in groups.items():
+            if records:
+                with formatter.section(group):
+                    formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        super().format_epilog(ctx, formatter)
+        if examples := EXAMPLES.get(self.name or ""):
+            with formatter.section("Examples"):
+                for example in examples:
+                    formatter.write(f"{' ' * formatter.current_indent}{example}\n")
+
+
+def _verbose() -> click.Option:
+    return click.Option(
+        ["--verbose"], is_flag=True, expose_value=False, callback=_be_verbose,
+        help="Print each program that is started, with its time and exit code.",
+    )  # fmt: skip
+
+
+def _be_verbose(context: click.Context, _option: click.Parameter, value: object) -> None:
+    if value and context.obj is not None:
+        context.obj.be_verbose()

@@ -3,7 +3,7 @@
 Next to `pipeline.py`, since only this module knows both ends: the rooms that make bases and the one that asks for them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -145,6 +145,22 @@ class Bases:
 
             self._roots[digest] = FileTree.of(layers_of(self._store, image))
         return self._roots[digest]
+
+    def texts(self, image: Image, paths: Collection[str], most: int) -> dict[str, str]:
+        """Read small files of a base, by absolute path; its layers are streamed once.
+
+        Args:
+            image: the base.
+            paths: of the files; one that is not there is left out.
+            most: bytes that are read of each.
+        """
+        from wherry.layer.changes import flatten, layers_of
+
+        found = {}
+        for entry, body in flatten(layers_of(self._store, image)):
+            if (path := f"/{entry.path}") in paths:
+                found[path] = body.read(most).decode(errors="replace")
+        return found
 
     def folders(self, name: str, image: Image, wanted: tuple[str, ...], results: Results) -> frozenset[str]:
         """Report which paths a base has; asked of a base once, and remembered by its digest.

@@ -649,3 +649,28 @@ def test_says_what_it_runs_on(anybody, images, run):
     images.tag("probe:here", index)
 
     assert run(anybody, "-q", "--platform", str(HERE), "probe:here", "exit", "2").returncode == 2
+
+
+def test_an_interrupt_where_it_is_ignored(anybody, start):
+    """A background job of a shell ignores SIGINT; the container does not, and gets one that is sent."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = start(anybody, "-q", "probe:dev", "wait")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert process.stdout.readline() == "ready\n"
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.stdout.readline() == "interrupt\n"
+
+
+def test_a_folder_of_another_user(person, images, run):
+    """A user may start in a folder that only its owner may enter, as under runc."""
+    config = msgspec.structs.replace(CONFIG, working_dir="/home/app")
+    home = [folder("home/app", 0o700, 65532, 65532)]
+    images.tag("home:dev", make_image(images, [base(), app(), home], config))
+
+    done = run(person, "-q", "-u", "1000", "--entrypoint", "/app/probe", "home:dev", "facts")
+
+    assert done.returncode == 0, done.stderr

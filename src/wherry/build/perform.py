@@ -74,6 +74,8 @@ class ImagePerformer:
     """reports whether a base's layer is where the build wants it."""
     refuse: Callable[[Compiled, Callable[[], Path], Image], None]
     """Raises where a program cannot start on a base."""
+    check_user: Callable[[str, Image, Mapping[str, str]], None] = field(default=lambda _user, _base, _files: None)
+    """Raises where an image names a user by a word that neither its base nor its own files (by path) know."""
     threads: int = 2
     programs: dict[str, Path] = field(default_factory=dict)
     looker: InputReader = field(default_factory=InputReader)
@@ -359,6 +361,7 @@ class ImagePerformer:
         from wherry.image.assemble import assemble
 
         base, program, layers, recipe = None, None, [], dict(action.recipe)
+        files: dict[str, str] = {}
         for need in step.needs:
             outcome = needs[need]
             match outcome.step.action:
@@ -367,12 +370,14 @@ class ImagePerformer:
                 case FilesLayerOp() as packed:
                     history = History(created=action.created, created_by=packed.created_by)
                     layers.append((layer_of(outcome.result), history))
+                    files |= {file.path: file.source for file in packed.files}
                 case CompileOp():
                     program = outcome
                     recipe |= compiled_of(outcome.result).recipe
                 case _:
                     raise TypeError(_FOREIGN)
         assert base is not None  # noqa: S101 - each plan has a base, if only scratch
+        self.check_user(action.changes.user, base, files)
         if program is not None:
             self.refuse(compiled_of(program.result), partial(self._program, program), base)
         recipe["base.digest"] = str(base.descriptor.digest)

@@ -53,8 +53,6 @@ def given_words(context: click.Context) -> dict[str, str]:
     given = {}
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name not in context.params:  # it sets the session, and no command is handed it
-            continue
         if not isinstance(parameter, click.Option) or context.get_parameter_source(name) is not _WRITTEN:
             continue
         if name not in context.params:

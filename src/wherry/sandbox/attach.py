@@ -20,6 +20,8 @@ _PASSED_ON = (
     signal.SIGALRM, signal.SIGCONT, signal.SIGWINCH,
 )  # fmt: skip
 _STOPPING = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP})
+_TAKEN = frozenset({signal.SIGINT, signal.SIGQUIT})
+"""Passed on even where they were ignored when we came."""
 _PATIENCE = 3
 """A stopping signal is passed on so often at most; then the container is killed."""
 
@@ -141,8 +143,8 @@ class _Attendant:
 def _signals() -> Iterator[int]:
     """Collect signals meant for the container in a pipe, and give its end to read.
 
-    Only the main thread can; elsewhere -1 is given, and signals stay what they were. One that was ignored
-    when we came (nohup) stays ignored.
+    Only the main thread can; elsewhere -1 is given, and signals stay what they were. SIGHUP stays ignored where it was
+    (nohup); SIGINT and SIGQUIT, which a shell makes its background jobs ignore, are passed on as Docker does.
     """
     if threading.current_thread() is not threading.main_thread():
         yield -1
@@ -153,7 +155,8 @@ def _signals() -> Iterator[int]:
     woken = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     try:
         for number in _PASSED_ON:
-            if (handler := signal.getsignal(number)) is not signal.SIG_IGN:
+            handler = signal.getsignal(number)
+            if handler is not signal.SIG_IGN or number in _TAKEN:
                 before[number] = handler
                 signal.signal(number, _caught)
         yield read

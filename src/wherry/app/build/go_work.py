@@ -21,7 +21,7 @@ from wherry.build.recipe import refuse_secrets
 from wherry.build.solver import StepOutcome
 from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
 from wherry.checkout import Checkout, Released, VcsFacts, rfc3339
-from wherry.errors import NotFound, WherryError
+from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.finding import Finding, Severity
 from wherry.host.toolchain import locate
 from wherry.oci import media
@@ -104,6 +104,7 @@ class GoRequests:
             folders=lambda name, image, parents: bases.folders(name, image, parents, results),
             holds_layer=bases.holds,
             refuse=lambda compiled, program, image: refuse_if_it_cannot_start(compiled, program, image, bases),
+            check_user=lambda user, base, files: refuse_unknown_user(user, base, files, bases),
             threads=setup.threads,
             said=setup.listener.printed,
             detail=setup.listener.detail,
@@ -348,6 +349,37 @@ def refuse_if_it_cannot_start(compiled: Compiled, program: Callable[[], Path], b
     fatal = [finding for finding in findings if finding.severity is Severity.ERROR]
     if fatal:
         raise CannotStart(_why(compiled, fatal), hint=fatal[0].remedy)
+
+
+def refuse_unknown_user(user: str, base: Image, files: Mapping[str, str], bases: Bases) -> None:
+    """Stop where an image would name a user that it does not have; numbers need no account.
+
+    Args:
+        user: `USER[:GROUP]`; empty: none is named.
+        base: what the accounts are read of.
+        files: what the image adds, sources by path.
+        bases: reads the base.
+
+    Raises:
+        InvalidUsage: the base has no such user or group, nor has a file that is added.
+    """
+    if all(word.isdecimal() for word in user.split(":") if word):
+        return
+    from wherry.sandbox.accounts import LARGEST, AccountFiles
+
+    paths = ("/etc/passwd", "/etc/group")
+    texts = bases.texts(base, paths, LARGEST)
+    for path in (path for path in paths if files.get(path)):
+        texts[path] = Path(files[path]).read_bytes()[:LARGEST].decode(errors="replace")
+    accounts = AccountFiles(*(texts.get(path, "") for path in paths))
+    try:
+        accounts.find(user)
+    except InvalidUsage as error:
+        known = ", ".join(line.partition(":")[0] for line in accounts.passwd.splitlines()[:8]) or "none"
+        raise InvalidUsage(
+            f"user {user}: {error.message}",
+            hint=f"give the number, such as 65532, or add the account with --add passwd:/etc/passwd; it has: {known}",
+        ) from error
 
 
 def _why(compiled: Compiled, findings: Iterable[Finding]) -> str:

@@ -217,8 +217,9 @@ class Payload:
     def _become(self) -> None:
         job = self._job
         syscalls.close_on_exec_from(len(STREAMS))
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            if signal.getsignal(number) not in (signal.SIG_DFL, None):  # nohup and shells ignore some for us
+                signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.setsid()
         if self._slave >= 0:
@@ -234,12 +235,15 @@ class Payload:
         for limit in job["limits"]:
             _set_limit(*limit)
         confine.bound(job)
+        # As runc does: as root first, since a user may start in a folder that only another may enter.
+        there = _entered(job["folder"])
         if not single:
             os.setgroups(job["groups"])
             os.setresgid(job["gid"], job["gid"], job["gid"])
             os.setresuid(job["uid"], job["uid"], job["uid"])
         confine.hold(job)
-        _change_folder(job["folder"])
+        if not there:
+            _change_folder(job["folder"])
 
     def _exec(self) -> int:
         program = self._job["argv"][0]
@@ -312,6 +316,15 @@ def _reap(child: int, woken: int) -> "int | None":
             return _BY_SIGNAL - code if code < 0 else code
         if process == 0:
             return None
+
+
+def _entered(path: str) -> bool:
+    """Go to the working directory, unless this process may not."""
+    try:
+        _change_folder(path)
+    except PermissionError:
+        return False
+    return True
 
 
 def _change_folder(path: str) -> None:

@@ -1,107 +1,93 @@
-"""Help that is read: groups, two examples a page, versions, and what `--verbose` and `--debug` print."""
+"""`wherry help`, and what is said where an optional package is missing."""
 
-import io
-import json
-import re
-import shlex
-from collections import Counter
+import subprocess
+import sys
 from pathlib import Path
 
-import click
 import pytest
 
 from cli_shell import Shell
-from wherry import __version__
-from wherry.cli.examples import EXAMPLES
-from wherry.cli.grouped import COMMAND_GROUPS, by_group, group_of
-from wherry.cli.main import COMMANDS, wherry
-from wherry.cli.world import World
+from needs import need
+from wherry.app.manual import groups
+from wherry.cli.main import COMMANDS
+
+NO_NUMPY = "import sys; sys.modules['numpy'] = None; from wherry.cli.main import main; main()"
 
 
-def command_of(name: str) -> tuple[click.Command, click.Context]:
-    """Give a command and its context."""
-    world = World(io.StringIO(), io.StringIO(), {"HOME": "/"}, Path("/"))
-    top = wherry.make_context("wherry", [], resilient_parsing=True, obj=world)
-    command = wherry.get_command(top, name)
-    assert command is not None
-    return command, command.make_context(name, [], parent=top, resilient_parsing=True)
+@pytest.fixture
+def wherry(tmp_path):
+    """A shell."""
+    return Shell(tmp_path / "here")
 
 
-def test_every_command_is_in_one_group():
-    """`wherry --help` lists each command once."""
-    named = Counter(name for names in COMMAND_GROUPS.values() for name in names)
+def test_all_topics_are_listed(wherry):
+    """Without a word it lists every page, and each can be read."""
+    listed = wherry("help")
 
-    assert set(named) == set(COMMANDS)
-    assert set(named.values()) == {1}
-    assert [name for names in by_group(COMMANDS).values() for name in names] == list(named)
-
-
-@pytest.mark.parametrize("name", ["build", "resolve", "apply", "create", "run"])
-def test_every_option_of_a_long_page_has_a_group(name):
-    """Nothing is left over."""
-    command, context = command_of(name)
-    options = [one for one in command.get_params(context) if isinstance(one, click.Option)]
-
-    assert [one.opts for one in options if group_of(name, one) == "Other options"] == []
+    topics = [topic for pages in groups().values() for topic in pages]
+    assert len(topics) == len(set(topics))
+    for topic in topics:
+        assert any(line.split()[:1] == [topic] for line in listed)
+        assert wherry("help", topic)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_page_has_two_examples_that_are_right(name):
-    """Each example is read by its command as it stands."""
-    command, context = command_of(name)
-    page = command.get_help(context)
+def test_a_command_shows_its_options(wherry, name):
+    """`wherry help COMMAND` is `wherry COMMAND --help`, with the pages of that name below."""
+    asked = wherry(name, "--help")
 
-    assert len(EXAMPLES[name]) == 2
-    for example in EXAMPLES[name]:
-        assert f"  {example}\n" in f"{page}\n"
-        words = shlex.split(example)
-        assert words[:2] == ["wherry", name]
-        command.make_context(name, words[2:], parent=context.parent)
+    assert wherry("help", name)[: len(asked)] == asked
 
 
-def test_a_long_page_has_groups():
-    """Options of a front end stand under its name."""
-    command, context = command_of("build")
-    page = command.get_help(context)
+def test_a_command_with_pages_shows_them(wherry):
+    """The schema that `wherry slim --help` points to is there."""
+    shown = wherry("help", "slim")
 
-    assert re.findall(r"^(\w[^:\n]*):$", page, re.MULTILINE) == [
-        "Result", "Both front ends", "Image", "Go", "Dockerfile", "Names, as in ko", "General", "Examples",
-    ]  # fmt: skip
-    assert page.index("Dockerfile:\n") < page.index("--build-arg") < page.index("Names, as in ko:\n")
+    assert any(line.startswith("Usage: wherry slim") for line in shown)
+    assert "What `wherry slim --json` prints" in shown
 
 
-def test_versions(tmp_path):
-    """`wherry version` names wherry and the Go of builds."""
-    wherry = Shell(tmp_path)
-
-    assert wherry("version")[0] == f"wherry {__version__}"
-    assert json.loads("\n".join(wherry("version", "--json")))["wherry"] == __version__
+@pytest.mark.parametrize("topic", ["wherry.toml", "wherry-toml", "docs/reference/wherry-toml.md"])
+def test_a_file_is_a_topic(wherry, topic):
+    """It goes by its own name, and by its page's as docs and old messages have it."""
+    assert wherry("help", topic)[0] == "wherry.toml"
 
 
-def test_verbose_shows_programs(tmp_path):
-    """Before or after the command, each program that is started has a line with its exit code."""
-    wherry = Shell(tmp_path)
-    for words in (("--verbose", "version"), ("version", "--verbose")):
-        wherry(*words)
-        assert re.search(r"^\+ \S+ env -json .*; exit \d+\)$", wherry.err, re.MULTILINE)
-    wherry("version")
-    assert wherry.err == ""
+def test_an_unknown_topic_names_the_nearest(wherry):
+    """A slip is mended by the hint."""
+    wherry("help", "exit-code", code=66)
+
+    assert "exit-codes" in wherry.err
 
 
-def test_verbose_hides_values_of_x(tmp_path):
-    """What -X sets may be a secret: its name is printed, its value is not."""
-    wherry = Shell(tmp_path)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [("size", "a:dev"), ("diff", "a:dev", "a:dev"), ("slim",), ("build", "--size-record")]
+)
+def test_without_numpy_it_is_said(wherry, words):
+    """What needs the extra says so and how to get it, before anything is built; building and inspecting need none."""
+    need("go")
     wherry.module()
-    wherry("--verbose", "build", ".", "--ldflags", "-X main.x=hunter2", "--allow-secret-ldflags", "--progress", "quiet")
 
-    assert " build -v " in wherry.err
-    assert "main.x" in wherry.err
-    assert "hunter2" not in wherry.err
+    def without(*words: str) -> "subprocess.CompletedProcess[str]":
+        call = [sys.executable, "-c", NO_NUMPY, *words]
+        return subprocess.run(
+            call, cwd=wherry.root, env=wherry.environment, capture_output=True, text=True, check=False, timeout=300
+        )
+
+    assert without("build", "-t", "a:dev").returncode == 0
+    assert without("inspect", "a:dev").returncode == 0
+    assert without("leaks", "a:dev").returncode == 0
+
+    refused = without(*words)
+
+    assert refused.returncode == 69
+    assert "numpy" in refused.stderr.splitlines()[0]
+    assert "pipx inject wherry numpy" in refused.stderr
 
 
-def test_debug_shows_where_an_error_is_from(tmp_path: Path):
-    """--debug prints the traceback, and then the error as ever."""
-    wherry = Shell(tmp_path)
-    wherry("--debug", "inspect", "nothing:here", code=66)
-
-    assert wherry.err.index("Traceback (most recent call last):") < wherry.err.index("error: ")
+def test_no_page_of_help_names_a_file_of_the_repository():
+    """What `--help` and messages point to is in the wheel: pages go by `wherry help`."""
+    source = Path(__file__).resolve().parents[2] / "src" / "wherry"
+    for file in sorted((source / "cli").glob("*.py")):
+        assert "docs/" not in file.read_text(), file

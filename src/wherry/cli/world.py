@@ -179,7 +179,7 @@ class World(Session):
 
 
 def _document(error: WherryError) -> str:
-    """Write an error as the document that `--json` prints (docs/reference/exit-codes.md)."""
+    """Write an error as the document that `--json` prints (`wherry help exit-codes`)."""
     import json
     from dataclasses import asdict
 

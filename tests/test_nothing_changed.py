@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,7 @@ class Project:
 
     def replays(self) -> int:
         """Count the calls that can be replayed."""
-        return len(list((self.root / "cache" / "calls").iterdir()))
+        return len([file for file in (self.root / "cache" / "calls").iterdir() if file.suffix != ".go"])
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the project."""
@@ -160,7 +161,27 @@ def _edit_go_mod(project: Project, chance: random.Random) -> None:
     project.write("app/go.mod", FILES["app/go.mod"].replace("go 1.21", f"go 1.{chance.randint(21, 22)}"))
 
 
+OTHER = "app/other/other.go"
+
+
+def _edit_import(project: Project, chance: random.Random) -> None:
+    """Import a package or not, in a file that is there anyway: no folder's names change."""
+    project.write(OTHER, "package other\n\nvar C = 1\n")
+    imported = 'import "example.com/app/other"\n\nfunc init() { A = other.C }\n'
+    project.write("app/inner/uses.go", f"package inner\n\n{chance.choice(['', imported])}")
+
+
+def _edit_pattern(project: Project, chance: random.Random) -> None:
+    project.write("app/more/a.txt", "more")
+    pattern = chance.choice(["all:data", "all:data more"])
+    project.write("app/main.go", FILES["app/main.go"].replace("all:data", pattern))
+
+
 EDITS = {
+    "an import": _edit_import,
+    "what may be imported": lambda p, r: p.write(OTHER, f"package other\n\nvar C = {r.randint(0, 9)}\n"),
+    "a pattern of embedded files": _edit_pattern,
+    "what may be embedded": lambda p, r: p.write("app/more/a.txt", r.choice("abc")),
     "a source of the program": _edit_main,
     "a source of a package": lambda p, r: p.write(
         "app/inner/inner.go", f"package inner\n\nvar A = {r.randint(0, 9)}\n"
@@ -201,6 +222,51 @@ def test_a_cached_build_is_what_a_fresh_one_is(project, seed):
         fresh, _ = project.build(cache=False)
         assert cached == called == replayed == fresh, f"seed {seed}, after an edit of {name}"
     assert project.replays()
+
+
+HEADS = {
+    "an import": (
+        lambda p: p.write("app/inner/uses.go", 'package inner\n\nimport "example.com/app/other"\n\nvar _ = other.C\n'),
+        lambda p: p.write(OTHER, "package other\n\nvar C = 2\n\nfunc init() { println(C) }\n"),
+    ),
+    "an embedded file": (
+        lambda p: p.write("app/main.go", FILES["app/main.go"].replace("all:data", "all:data more")),
+        lambda p: p.write("app/more/a.txt", "changed"),
+    ),
+    "a constraint": (
+        lambda p: p.write("app/inner/only.go", "package inner\n\nfunc init() { A++ }\n"),
+        lambda p: p.write("app/inner/only.go", "package inner\n\nfunc init() { A += 2 }\n"),
+    ),
+    "another import in its place": (
+        lambda p: p.write("app/inner/uses.go", 'package inner\n\nimport "example.com/app/third"\n\nvar _ = third.D\n'),
+        lambda p: p.write("app/third/third.go", "package third\n\nvar D = 2\n\nfunc init() { println(D) }\n"),
+    ),
+    "a body, and what it had brought in": (
+        lambda p: p.write("app/main.go", FILES["app/main.go"].replace("extra = 0", "extra = 7")),
+        lambda p: p.write("app/data/a.txt", "z"),
+    ),
+}
+"""Edits of what decides which files are read, each with an edit of a file that only then counts."""
+
+
+@pytest.mark.slow
+def test_what_an_edit_brings_in_is_read_from_then_on(project):
+    """The list of files is taken over where only bodies changed; where more did, the next edit must be seen too."""
+    project.write("app/inner/uses.go", "package inner\n")
+    project.write("app/inner/only.go", "//go:build never\n\npackage inner\n\nfunc init() { A++ }\n")
+    project.write(OTHER, "package other\n\nvar C = 1\n")
+    project.write("app/third/third.go", "package third\n\nvar D = 1\n")
+    project.write("app/more/a.txt", "more")
+    project.build(cache=True)
+    project.write("app/main.go", FILES["app/main.go"].replace("extra = 0", "extra = 5"))  # only its body
+    project.build(cache=True)
+    for name, edits in HEADS.items():
+        for edit in edits:
+            edit(project)
+            time.sleep(0.03)  # else it counts as made while the compiler runs, and nothing is taken over
+            called = project.call("--no-vcs")
+            cached, _ = project.build(cache=True)
+            assert called == cached == project.build(cache=False)[0], name
 
 
 def _git(project: Project, *words: str) -> None:

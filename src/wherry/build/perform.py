@@ -4,7 +4,6 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ import msgspec
 
 from wherry.build import compile as go
 from wherry.build.compile_progress import CompileProgress
+from wherry.build.listing import FileList, unchanged_listing
 from wherry.build.recipe import RECIPE, recipe_of, recipe_text, refuse_secrets, values_of
 from wherry.build.solver import ObservedInputs, StepOutcome
 from wherry.build.values import (
@@ -32,7 +32,7 @@ from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.finding import Finding
 from wherry.host.process import Runner
-from wherry.host.toolchain import Toolchain, find_toolchain
+from wherry.host.toolchain import Toolchain, find_toolchain, restored
 from wherry.oci.config import History, RuntimeConfig
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import encode
@@ -41,7 +41,8 @@ from wherry.plan.graph import BaseOp, CompileOp, FilesLayerOp, ProgramImageOp, S
 from wherry.source.dependency import package_of
 from wherry.source.git_status import git_environment
 from wherry.source.go_messages import places_in, seen_from
-from wherry.source.inputs import TICK, Input, InputKind, InputReader, key_of_inputs, record
+from wherry.source.heads import heads_of
+from wherry.source.inputs import Input, InputKind, InputReader, key_of_inputs, record
 from wherry.source.module import MainPackage, NoMainPackage, PackageBroken, PackageListing, find_main, list_inputs
 from wherry.source.published import complete, read_published
 from wherry.source.refs import ref_inputs
@@ -76,6 +77,8 @@ class ImagePerformer:
     """Raises where a program cannot start on a base."""
     check_user: Callable[[str, Image, Mapping[str, str]], None] = field(default=lambda _user, _base, _files: None)
     """Raises where an image names a user by a word that neither its base nor its own files (by path) know."""
+    warm: Callable[[], None] = field(default=lambda: None)
+    """Loads what is needed once a program is compiled; called while the compiler works."""
     threads: int = 2
     programs: dict[str, Path] = field(default_factory=dict)
     looker: InputReader = field(default_factory=InputReader)
@@ -115,7 +118,7 @@ class ImagePerformer:
         debug = (*go.with_symbols(flags, compiled.build_id), f"-buildvcs={stamp}")
         name = f"{step.name} with symbols"
         progress = CompileProgress(package.import_path, partial(self.detail, step.name), lambda: None)
-        return self._link(name, action, toolchain, package, progress, debug)
+        return self._link(name, action, toolchain, package, progress, debug)[0]
 
     def look(self, step: Step, needs: Mapping[str, StepOutcome], known: StepRecord | None) -> ObservedInputs | None:
         """See `Performer.look`."""
@@ -153,7 +156,7 @@ class ImagePerformer:
         """See `Performer.do`."""
         match step.action:
             case CompileOp() as action:
-                return self._compile(step.name, action, known)
+                return self._compile(step, action, known)
             case FilesLayerOp() as action:
                 return self._pack(step, action, needs, known)
             case BaseOp() as action:
@@ -181,7 +184,14 @@ class ImagePerformer:
         stamped = self._stamp() if observed.stamped else ""
         if not found.changed and stamped == observed.stamped and not found.restamped:
             return ObservedInputs(known.content, known.observed)
-        now = Observed(found.current, stamped)
+        changed = {entry.path for entry in found.changed}
+        now = msgspec.structs.replace(
+            observed,
+            inputs=found.current,
+            stamped=stamped,
+            heads={path: head for path, head in observed.heads.items() if path not in changed},
+            toolchain={} if changed else observed.toolchain,
+        )
         key = key_of_inputs(found.current, stamped) if found.changed or stamped != observed.stamped else known.content
         return ObservedInputs(key, msgspec.msgpack.encode(now), worth_keeping=found.restamped)
 
@@ -205,45 +215,38 @@ class ImagePerformer:
             worth_keeping=found.restamped and bool(wanted),
         )
 
-    def _compile(self, name: str, action: CompileOp, known: StepRecord | None) -> tuple[bytes, ObservedInputs | None]:
+    def _compile(self, step: Step, action: CompileOp, known: StepRecord | None) -> tuple[bytes, ObservedInputs | None]:
+        started = time.time_ns()
         package = _package(action)
-        toolchain = self._toolchain(action, package)
+        before = from_msgpack(known.observed, Observed) if known else Observed()
+        listed = unchanged_listing(step, known, before)
+        toolchain = self._toolchain(action, package, before.toolchain if listed else {})
         goflags = go.words_of(toolchain.settings.get("GOFLAGS", ""))
         flags = go.merged(action.flags, goflags)
         values, public = values_of(action, goflags)
         for warning in refuse_secrets(self.judge_values(values, public), allowed=action.secrets_allowed):
-            self.said(name, f"warning: {warning}")
-        before = from_msgpack(known.observed, Observed) if known else Observed()
+            self.said(step.name, f"warning: {warning}")
         wants_stamp = action.stamp and "-buildvcs=false" not in goflags and _seen_by_go(self.vcs())
         stamp = wants_stamp and bool(before.stamped)
-        with ThreadPoolExecutor(1) as aside:
-            progress = CompileProgress(
-                package.import_path,
-                partial(self.detail, name),
-                lambda: listed.result().imports if listed.done() and not listed.exception() else None,
-            )
-            asked = (self.runner, toolchain, package, go.listing_flags(flags), action.environment)
-            listed: Future[PackageListing] = Future()
-            if package.release:
-                complete(*asked, on_line=progress.line)
-            listed = aside.submit(list_inputs, *asked, on_line=progress.line)
+        asked = (self.runner, toolchain, package, go.listing_flags(flags), action.environment)
+        progress = CompileProgress(package.import_path, partial(self.detail, step.name), lambda: files.imports)
+        files = FileList(listed, lambda: self._listing(package, partial(list_inputs, *asked, on_line=progress.line)))
+        if package.release:
+            complete(*asked, on_line=progress.line)
+        link = partial(self._link, step.name, action, toolchain, package, progress)
+        with files.asked(self.warm):
             if known is None:
-                # A first listing may fetch modules: a tick later they are older than the compiler's start, and trusted.
-                self._listing(listed, package)
-                time.sleep(TICK / 1e9)
-            started = time.time_ns()
-            try:
-                link = partial(self._link, name, action, toolchain, package, progress)
-                program = link((*flags, f"-buildvcs={str(stamp).lower()}"))
-            finally:
-                listing = self._listing(listed, package)
+                started = files.first()
+            program, began = link((*flags, f"-buildvcs={str(stamp).lower()}"))
+        started = min(started, began or started)
         facts = self.judge(program)
         if wants_stamp and facts.reads_stamp != stamp:
             stamp = facts.reads_stamp
-            program = link((*flags, f"-buildvcs={str(stamp).lower()}"))
+            program, _ = link((*flags, f"-buildvcs={str(stamp).lower()}"))
+        listing = files.get(again=stamp != bool(before.stamped))  # the files of git's tags came or went
         if listing.package != "main":
             raise NoMainPackage(f"{package.folder}: package {listing.package} on {action.platform}, not main")
-        self.programs[name] = program
+        self.programs[step.name] = program
         compiled = Compiled(
             digest=str(_digest(program)),
             size=program.stat().st_size,
@@ -257,28 +260,21 @@ class ImagePerformer:
             packages=listing.packages,
         )
         every = (*goflags, *flags)
-        volatile = listing.uses_cgo or go.unknown_flags(every)
-        seen = None if volatile else self._read(listing, every, package, before, stamp=stamp, started=started)
-        return msgspec.msgpack.encode(compiled), seen
-
-    def _read(
-        self,
-        listing: PackageListing,
-        flags: tuple[str, ...],
-        package: MainPackage,
-        before: Observed,
-        *,
-        stamp: bool,
-        started: int,
-    ) -> ObservedInputs:
-        paths = [*listing.paths, *go.flag_inputs(flags, package.folder)]
+        if listing.uses_cgo or go.unknown_flags(every):
+            return msgspec.msgpack.encode(compiled), None
+        paths = [*listing.paths, *go.flag_inputs(every, package.folder), *(ref_inputs(self.vcs()) if stamp else ())]
         if package.dependency:
             paths += go.flag_inputs((), package.sources)
-        if stamp:
-            paths += ref_inputs(self.vcs())
         inputs = record(paths, before.inputs, started=started, ended=time.time_ns(), threads=self.threads)
+        if listing is not listed:
+            kept = toolchain.kept()
+            heads = heads_of(inputs, (toolchain.settings["GOROOT"], toolchain.settings.get("GOMODCACHE", "")))
+            before = Observed(heads=heads, toolchain=kept)
         stamped = self._stamp() if stamp else ""
-        return ObservedInputs(key_of_inputs(inputs, stamped), msgspec.msgpack.encode(Observed(inputs, stamped)))
+        observed = msgspec.structs.replace(before, inputs=inputs, stamped=stamped)
+        return msgspec.msgpack.encode(compiled), ObservedInputs(
+            key_of_inputs(inputs, stamped), msgspec.msgpack.encode(observed)
+        )
 
     def _link(
         self,
@@ -288,7 +284,8 @@ class ImagePerformer:
         package: MainPackage,
         progress: CompileProgress,
         flags: tuple[str, ...],
-    ) -> Path:
+    ) -> tuple[Path, int]:
+        """Compile and link; give the program, and when that began if it was before it was asked for here, else 0."""
         program = self._place(name) / package.name
         extra = dict(action.environment)
         vcs = self.vcs() if "-buildvcs=true" in flags else None
@@ -311,15 +308,15 @@ class ImagePerformer:
             raise failed
         if printed:
             self.said(name, self._seen(printed, package))
-        return program
+        return program, done.began
 
     def _seen(self, words: str, package: MainPackage) -> str:
         """Write the paths in what Go said as it would have written them where the user is."""
         return words if self.cwd is None or package.release else seen_from(words, package.folder, self.cwd)
 
-    def _listing(self, listed: "Future[PackageListing]", package: MainPackage) -> PackageListing:
+    def _listing(self, package: MainPackage, ask: Callable[[], PackageListing]) -> PackageListing:
         try:
-            return listed.result()
+            return ask()
         except PackageBroken as error:
             error.message = self._seen(error.message, package)
             error.places = tuple(places_in(error.message))
@@ -348,7 +345,7 @@ class ImagePerformer:
         if path is None:
             action = compiled.step.action
             assert isinstance(action, CompileOp)  # noqa: S101 - only compile steps give programs
-            self._compile(compiled.step.name, action, None)
+            self._compile(compiled.step, action, None)
             path = self.programs[compiled.step.name]
         if _digest(path) != compiled_of(compiled.result).digest:
             raise go.CompileFailed(
@@ -397,7 +394,7 @@ class ImagePerformer:
         vcs = self.vcs()
         return f"{vcs.revision} {vcs.modified}" if isinstance(vcs, Vcs) else "none"
 
-    def _toolchain(self, action: CompileOp, package: MainPackage) -> Toolchain:
+    def _toolchain(self, action: CompileOp, package: MainPackage, kept: Mapping[str, str] | None = None) -> Toolchain:
         _, _, version = action.go.partition("@")
         environment = {**self.environment, **action.environment}
         with self._lock:
@@ -405,7 +402,9 @@ class ImagePerformer:
                 {**action.environment, "module": str(package.module), "GOOS": "", "GOARCH": "", "go": action.go}
             )
             if key not in self._toolchains:
-                self._toolchains[key] = find_toolchain(self.runner, environment, package.module, version=version)
+                self._toolchains[key] = restored(
+                    kept or {}, environment, package.module, version=version
+                ) or find_toolchain(self.runner, environment, package.module, version=version)
             return self._toolchains[key]
 
     def _place(self, name: str) -> Path:

@@ -38,6 +38,10 @@ class Observed(msgspec.Struct, frozen=True):
     inputs: tuple[Input, ...] = ()
     stamped: str = ""
     """The state of version control that the program records; empty where it records none."""
+    heads: dict[str, bytes] = {}
+    """Of a program's sources that may be edited: what decides which files are read, as `source/heads.py` hashes it."""
+    toolchain: dict[str, str] = {}
+    """Which Go read them, as `Toolchain.kept` writes it; empty where Go has to be asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,8 @@ def command(context: click.Context, /, paths: tuple[str, ...], **words: object) 
     from wherry.cli.replay_build import key_of_call, may_remember, recall
 
     call = key_of_call(world, wanted, voice) if may_remember(wanted, voice) else ""
-    memo = recall(world, call) if call else None
+    # Where a compiler was started ahead, the call is one that can't be replayed.
+    memo = recall(world, call) if call and world.compiler is None else None
     if memo is not None and memo.pushed:
         from wherry.app.transfer import leads_to
 

@@ -4,7 +4,9 @@ import time
 from contextlib import ExitStack
 
 from wherry.app.build.build import FinishedBuild, OverBudget, finish
+from wherry.app.build.go_work import GoRequests
 from wherry.app.build.options import DockerfileBuild, GoBuild
+from wherry.cli.ahead_runner import AheadRunner
 from wherry.cli.progress_printer import ProgressPrinter
 from wherry.cli.replay_transfer import remember_dockerfile, remember_go
 from wherry.cli.streams import streams_of
@@ -27,6 +29,9 @@ def build(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, key: st
 
         return check(world, wanted, as_json=voice.as_json)
     began, began_ns = world.clock(), time.time_ns()
+    runner = AheadRunner(world.compiler, world.environment) if isinstance(wanted, GoBuild) else None
+    if runner:
+        world.runner = runner
     done = carry_out(world, wanted, voice)
     if not done.call.delivery.stdout:
         for line in printed(done.result, voice):
@@ -35,6 +40,8 @@ def build(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, key: st
         remember_dockerfile(world, wanted, voice, done, began)
     elif key:
         remember_go(world, key, voice, done, began_ns)
+    if runner and isinstance(done.call.request, GoRequests):
+        runner.keep(world, done.call.request.images)
     return 0
 
 

@@ -15,6 +15,8 @@ from wherry.errors import CannotWrite, HostUnable, InvalidUsage, WherryError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from wherry.cli.ahead import Compiler
+
 _DESCRIPTORS = 64
 """Open files that any command does with; a build of a few steps takes about 40."""
 COMMANDS = {
@@ -285,7 +287,12 @@ def _with_figures(error: WherryError) -> WherryError:
     return error
 
 
-def main() -> NoReturn:
-    """Be the `wherry` program."""
+def main(compiler: "Compiler | None" = None) -> NoReturn:
+    """Be the `wherry` program.
+
+    Args:
+        compiler: what was started ahead, see `wherry.cli.ahead`.
+    """
     world = World.of_process()
+    world.compiler = compiler
     sys.exit(run(sys.argv[1:], world))

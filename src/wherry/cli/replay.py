@@ -50,7 +50,7 @@ _NAMES = frozenset(
 )  # fmt: skip
 _PREFIXES = ("WHERRY_", "XDG_", "LD_", "PYTHON", "GO", "CGO_", "KO", "GIT_", "PKG_CONFIG")
 _BOOT = "/proc/sys/kernel/random/boot_id"
-_CHECK = 16
+CHECK = 16
 """Bytes of the checksum that a record starts with."""
 _TIMEOUT = 10.0
 _HEAD = 1 << 14
@@ -170,10 +170,10 @@ def _answer(file: "BinaryIO", key: str) -> "tuple[str, str]":
     Raises:
         LookupError: it does not hold any more.
     """
-    check = file.read(_CHECK)
+    check = file.read(CHECK)
     if check != _check_of(file):  # marshal may crash on other bytes than it wrote
         raise LookupError
-    file.seek(_CHECK)
+    file.seek(CHECK)
     head = marshal.load(file)  # noqa: S302 - our own, from the user's cache, and of this very interpreter
     if head["format"] != FORMAT or head["key"] != key or head["boot"] != boot():
         raise LookupError
@@ -237,11 +237,11 @@ def write(  # noqa: PLR0913 - each is a part of the record
     }  # fmt: skip
     try:
         with open(f"{parts}.whole", "w+b") as whole, open(parts, "rb") as file:  # noqa: PTH123 - as above
-            whole.write(bytes(_CHECK))
+            whole.write(bytes(CHECK))
             marshal.dump(head, whole)
             while block := file.read(1 << 20):
                 whole.write(block)
-            whole.seek(_CHECK)
+            whole.seek(CHECK)
             check = _check_of(whole)
             whole.seek(0)
             whole.write(check)
@@ -256,16 +256,17 @@ def key_of(words: "Sequence[str]", environment: "Mapping[str, str]") -> str:
         return ""
     counted = sorted(_counted(words, environment))
     meant = repr((FORMAT, list(words), os.getcwd(), counted, sys.prefix, sys.version, os.geteuid()))  # noqa: PTH109 - as above
-    return _hash(meant.encode(errors="surrogateescape"))  # a proxy's password must not be written to a file
+    return hash_of(meant.encode(errors="surrogateescape")).hex()  # a proxy's password must not be written to a file
 
 
-def _hash(text: bytes) -> str:
-    return blake2b(text, digest_size=32).hexdigest()
+def hash_of(text: bytes, size: int = 32) -> bytes:
+    """Hash bytes to so many."""
+    return blake2b(text, digest_size=size).digest()
 
 
 def _check_of(file: "BinaryIO") -> bytes:
     """Hash a file from here on."""
-    state = blake2b(digest_size=_CHECK)
+    state = blake2b(digest_size=CHECK)
     while block := file.read(1 << 20):
         state.update(block)
     return state.digest()

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from wherry.cli import ready, replay
+from wherry.cli import ahead, ready, replay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,11 @@ def main() -> "NoReturn":
     code = replay.main() if text is None else replay.put(text)
     if code is not None:
         os._exit(code)  # no open file needs closing
-    from wherry.cli.main import main as loaded
+    compiler = ahead.start()
+    try:
+        from wherry.cli.main import main as loaded
 
-    loaded()
+        loaded(compiler)
+    finally:
+        if compiler is not None:
+            compiler.stop()

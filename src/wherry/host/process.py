@@ -32,6 +32,8 @@ class Outcome:
     returncode: int
     stdout: bytes
     stderr: bytes
+    began: int = 0
+    """When it was started, in nanoseconds since the epoch, where that was before it was asked for; else 0."""
 
     @property
     def words(self) -> str:

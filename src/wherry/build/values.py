@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from wherry.digest import Digest
 from wherry.oci.config import ImageConfig, Layer
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import decode, encode
@@ -68,6 +69,14 @@ def layer_of(result: bytes) -> Layer:
 def descriptor_of(result: bytes) -> Descriptor:
     """Read the result of an assemble step."""
     return decode(result, Descriptor, "a cached manifest")
+
+
+def base_layers_fact(manifest: Digest) -> str:
+    """Name the fact that counts an image's base layers; its value is a decimal number.
+
+    A Dockerfile's image has no place for it: a label or annotation would change its digest.
+    """
+    return f"{manifest} has base layers"
 
 
 def image_of(result: bytes) -> Image:

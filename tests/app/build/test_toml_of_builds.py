@@ -1,5 +1,8 @@
 """Every key of wherry.toml with each front end: it means the same, or is an error with its line."""
 
+import json
+import shutil
+
 import pytest
 
 from build_calls import call, label, module, recipe
@@ -115,13 +118,35 @@ def test_budgets_hold_a_dockerfile(folder, limit):
 
 
 @pytest.mark.slow
-def test_a_budget_that_a_dockerfile_can_not_have_is_refused(folder):
-    """Its image does not tell which layers are its base's; that is an error, not silence."""
+def test_budgets_of_a_dockerfiles_base(folder):
+    """FROM tells own and base layers apart: the base's budget holds, the own one is exceeded, also from the cache."""
     (folder / "Dockerfile").write_text(DOCKERFILE)
+    assert call(folder, "-t", "base:dev").code == 0
+    (folder / "Dockerfile").write_text("FROM base:dev\nCOPY --chmod=0644 wherry.toml /own\n")
+    (folder / "wherry.toml").write_text('[budgets]\nown-unpacked = "1"\nbase-unpacked = "1GB"\n')
+
+    for words in ([], [], ["--no-cache"]):
+        made = call(folder, "-t", "own:dev", "--json", *words)
+
+        assert made.code == 1, made.err
+        found = {row["what"]: (row["actual"], row["ok"]) for row in json.loads(made.out)["budgets"]}
+        assert found["own-unpacked"] == ((folder / "wherry.toml").stat().st_size, False)
+        assert found["base-unpacked"][1]
+        assert found["base-unpacked"][0] > 0
+
+
+@pytest.mark.slow
+def test_budgets_of_own_layers_of_a_foreign_image_are_refused(folder):
+    """Another machine's cache does not know where its base ends; that is an error, not silence."""
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    assert call(folder, "-t", "own:dev").code == 0
     (folder / "wherry.toml").write_text('[budgets]\nown-pulled = "1"\n')
+    here = call(folder, "own:dev", command="check")
+    shutil.rmtree(folder.parent / "cache")
 
-    made = call(folder)
+    made = call(folder, "own:dev", command="check")
 
+    assert here.code == 1, here.err
     assert made.code == 65
     assert "budget own-pulled" in made.err
 

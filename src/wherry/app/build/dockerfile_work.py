@@ -18,6 +18,7 @@ from wherry.build.context import LocalContext
 from wherry.build.run import AccountReader, Agent, StepRunner
 from wherry.build.solver import StepOutcome
 from wherry.build.stages import PackedLayer, StagePerformer
+from wherry.build.values import base_layers_fact
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.instructions import Instruction
 from wherry.errors import NotFound, WherryError
@@ -190,11 +191,20 @@ class DockerfileImages:
                 read_image(self.setup.store, decode(outcomes[step].result, Descriptor, "a manifest just written"))
             ]
         )
+        self._note_base_layers(platforms)
         root = platforms[0].image.descriptor
         if len(platforms) > 1:
             index = Index.of(tuple(built.image.descriptor for built in platforms), dict(self._request.plan.annotations))
             root = write_document(self.setup.store, media.OCI_INDEX, index.encoded())
         return [BuiltImage(names=self._request.names, title=self._request.names[0], root=root, platforms=platforms)]
+
+    def _note_base_layers(self, platforms: Sequence[BuiltPlatform]) -> None:
+        """Remember how many layers each base has, for the budgets `own-` and `base-`."""
+        for built in platforms:
+            fact = base_layers_fact(built.image.descriptor.digest)
+            count = str(len(built.image.manifest.stack) - len(built.own))
+            if self._results.fact(fact) != count:
+                self._results.put_fact(fact, count)
 
     def keep(self, outcomes: Mapping[str, StepOutcome], *, unchanged: bool) -> None:
         """Remember what was read and why steps were done; export the cache."""

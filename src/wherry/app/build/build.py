@@ -15,6 +15,7 @@ from wherry.app.build.progress import BuildProgress
 from wherry.app.build.result import BuildResult
 from wherry.app.published import OFFLINE
 from wherry.app.session import Session
+from wherry.layer.compress import Encoding
 from wherry.registry.errors import NotTaken
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ def carry_out(session: Session, call: Call, streams: Streams, listening: Listeni
     done = _once(session, call, streams, gate, listening)
     if done is None:
         assert call.fallback is not None  # noqa: S101 - only then it is given up
-        done = _once(session, replace(call, request=call.fallback, fallback=None), streams, gate, listening)
+        gzip = frozenset([Encoding(*EVERYWHERE)])
+        again = replace(call, request=call.fallback, fallback=None, encodings=gzip)
+        done = _once(session, again, streams, gate, listening)
         assert done is not None  # noqa: S101 - as above
     return done
 
@@ -102,7 +105,7 @@ def carry_out(session: Session, call: Call, streams: Streams, listening: Listeni
 def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening: Listening) -> FinishedBuild | None:
     """Build, check and deliver; None where a registry refuses the encoding and there is another to try."""
     with _heard(listening(call)) as heard:
-        check_encoders(call.algorithms, strict=call.strict_encoder, warn=heard.warn)
+        check_encoders(call.encodings, strict=call.strict_encoder, warn=heard.warn)
         built = pipeline.build(_line(session, call, heard), call.request)
         heard.ended(built.result)
         if call.size_record:

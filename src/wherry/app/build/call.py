@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 from wherry.app.budget_gate import Budgeted
 from wherry.app.build.deliver import Delivery
 from wherry.errors import InvalidUsage
+from wherry.layer.compress import Encoding
 from wherry.pipeline import ImageRequest
 from wherry.remote import Policy
 
@@ -28,8 +29,8 @@ class Call:
     fallback: ImageRequest | None = None
     """The same in the encoding that every registry reads, where `--release` chose the encoding."""
     use_cache: bool = True
-    algorithms: frozenset[str] = frozenset()
-    """What compresses the images' own layers."""
+    encodings: frozenset[Encoding] = frozenset()
+    """How the images' own layers are compressed."""
     strict_encoder: bool = False
     size_record: bool = False
     """Whether the owners of variables are kept, for `size`."""

@@ -14,7 +14,7 @@ from wherry.app.build.call import Call, Streams
 from wherry.app.build.config import config_of
 from wherry.app.build.deliver import Delivery, check_names, check_platforms
 from wherry.app.build.dockerfile_work import Caches, DockerfileRequest
-from wherry.app.build.encoding import EVERYWHERE, encoding_for, policy_of
+from wherry.app.build.encoding import EVERYWHERE, encoding_for, encoding_of_level, policy_of
 from wherry.app.build.machine import machine_of
 from wherry.app.build.options import DockerfileBuild, FrontEnd
 from wherry.app.build.published_values import ALLOWED
@@ -131,7 +131,7 @@ def dockerfile_call(
             delivery=delivery,
             policy=policy_of(wanted, session.cwd, *([source.folder] if source.local else [])),
             use_cache=not wanted.no_cache,
-            algorithms=frozenset([request.plan.packing.algorithm]),
+            encodings=frozenset([Encoding(request.plan.packing.algorithm, request.plan.packing.level)]),
             strict_encoder=wanted.strict_encoder,
             budgeted=_budgeted(session, wanted, settings, source, names[0]),
         )
@@ -160,7 +160,7 @@ def _readable_everywhere(request: DockerfileRequest) -> DockerfileRequest:
 
 
 def _packing(algorithm: str, level: int | None, *, rewrite: bool) -> StageLayerOptions:
-    encoding = Encoding.default(algorithm) if level is None else Encoding(algorithm, level)
+    encoding = encoding_of_level(algorithm, level)
     return StageLayerOptions(
         algorithm=encoding.algorithm, level=encoding.level, encoder=encoding.encoder, rewrite=rewrite
     )

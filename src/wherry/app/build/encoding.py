@@ -36,18 +36,37 @@ def release_line(outputs: Sequence[Output]) -> str:
     return f"release: {' '.join(map(str, SMALLEST))}, which Docker before 23 and containerd before 1.5 can't unpack"
 
 
-def check_encoders(algorithms: Collection[str], *, strict: bool, warn: Callable[[str], None]) -> None:
-    """Say where an installed encoder gives other digests than this release gives elsewhere.
+def encoding_of_level(algorithm: str, level: int | None) -> Encoding:
+    """Give an encoding; without a level, it has the algorithm's default."""
+    return Encoding.default(algorithm) if level is None else Encoding(algorithm, level)
+
+
+def check_encoders(encodings: Collection[Encoding], *, strict: bool, warn: Callable[[str], None]) -> None:
+    """Warn of an installed encoder that gives other digests than this release gives elsewhere.
+
+    Its version is compared; if strict, also what it makes of a sample at the level in use.
 
     Raises:
-        HostUnable: it does, and that is not wanted.
+        HostUnable: it does, and `strict` is on.
     """
-    for algorithm in sorted(algorithms):
-        differs = Encoding.default(algorithm).differs
-        if differs and strict:
-            raise HostUnable(differs, hint="install that version, or remove --strict-encoder")
-        if differs:
+    for encoding in sorted(encodings, key=lambda one: (one.algorithm, one.level)):
+        differs = encoding.differs
+        if strict:
+            _refuse_other(encoding, differs)
+        elif differs:
             warn(f"{differs}: digests will differ from those of other machines")
+
+
+def _refuse_other(encoding: Encoding, differs: str) -> None:
+    from wherry.layer.encoder_sample import compresses_as_released
+
+    if differs:
+        raise HostUnable(differs, hint="install that version, or remove --strict-encoder")
+    if not compresses_as_released(encoding):
+        raise HostUnable(
+            f"{encoding.library}, level {encoding.level}: this build of it compresses differently",
+            hint="install zlib-ng and zstandard as published wheels, or remove --strict-encoder",
+        )
 
 
 def policy_of(wanted: CommonOptions, *folders: Path) -> Policy:

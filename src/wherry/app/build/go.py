@@ -8,7 +8,7 @@ from functools import partial
 from wherry.app.budget_gate import Budgeted, counted_from
 from wherry.app.build.call import Call
 from wherry.app.build.deliver import Delivery, check_names, check_platforms
-from wherry.app.build.encoding import EVERYWHERE, policy_of
+from wherry.app.build.encoding import EVERYWHERE, encoding_of_level, policy_of
 from wherry.app.build.go_request import request_of
 from wherry.app.build.go_work import GoRequest, GoRequests
 from wherry.app.build.ko import DATA, KoNaming, naming_of
@@ -67,7 +67,7 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
         why=door_of(session, chosen[0], asked=wanted.go) + _ko_words(requests, naming, wanted),
         delivery=delivery,
         use_cache=not wanted.no_cache,
-        algorithms=frozenset(request.algorithm for request in requests),
+        encodings=frozenset(encoding_of_level(request.algorithm, request.level) for request in requests),
         strict_encoder=wanted.strict_encoder,
         size_record=wanted.size_record,
         policy=replace(
@@ -88,7 +88,7 @@ def joined_calls(calls: Iterable[Call]) -> Call:
         found[0],
         request=GoRequests(tuple(image for one, _ in kept.values() for image in one.images)),
         fallback=GoRequests(tuple(image for one in fallbacks for image in one.images)) if some else None,
-        algorithms=frozenset().union(*(call.algorithms for call in found)),
+        encodings=frozenset().union(*(call.encodings for call in found)),
         budgeted=tuple(budget for _, call in kept.values() for budget in call.budgeted),
     )
 

@@ -11,7 +11,7 @@ import pytest
 from needs import need
 from wherry.app.build.go_work import GoRequest, GoRequests
 from wherry.cli import ahead, replay
-from wherry.cli.ahead import Compiler
+from wherry.cli.ahead import EarlyCompiler
 from wherry.cli.ahead_runner import AheadRunner
 from wherry.host.process import Command
 from wherry.pipeline import BuildSetup, build
@@ -123,7 +123,7 @@ def test_a_damaged_plan_counts_as_none(tmp_path, damage):
 def _compiler(module, environment):
     words = ("go", "build", "-v", "-trimpath", "-ldflags=-s", "-buildvcs=false", "-o", "app", ".")
     goes = {**environment, "PWD": str(module), "CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64", "GOAMD64": "v1"}
-    return Compiler((need("go"), *words[1:]), 7, str(module), goes)
+    return EarlyCompiler((need("go"), *words[1:]), 7, str(module), goes)
 
 
 @pytest.mark.slow

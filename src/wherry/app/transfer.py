@@ -178,7 +178,6 @@ def pull(
         own = tag or f"{reference.name}:{reference.tag or f'sha256-{root.digest.short}'}"
         session.store.tag(own, root)
         step.moved(_amounts(tally), last=True)
-    _name_foreign(tally, progress or Silent())
     basis = _joined(_basis(session, Located(str(reference), remote, found)), Basis({}, (root,)))
     return NamedImage(str(Reference.parse(own)), root, basis)
 
@@ -416,7 +415,6 @@ def _into(store: DiskStore, shown: str, progress: Progress, blobs: BlobSource, r
         Transfer(source=blobs, sink=store, tally=tally).move(root)
         store.tag(name, root)
         step.moved(_amounts(tally), last=True)
-    _name_foreign(tally, progress)
 
 
 def _archive(session: Session, progress: Progress, blobs: BlobSource, root: Descriptor, place: Place, own: str) -> str:
@@ -468,7 +466,6 @@ def _push_one(
             results,
         )
         step.moved(_amounts(tally), last=True)
-    _name_foreign(tally, progress)
 
 
 def ship(transfer: Transfer, root: Descriptor, tags: tuple[str, ...], results: "Results") -> None:
@@ -500,12 +497,6 @@ def remembered(session: Session) -> "closing[Results]":
 def _told(step: ProgressStep) -> Callable[[Tally], None]:
     """Make what reports how far a running step is."""
     return lambda tally: step.moved(_amounts(tally))
-
-
-def _name_foreign(tally: Tally, progress: Progress) -> None:
-    """Name the layers that were not moved, since their makers alone serve them."""
-    for layer in {layer.digest: layer for layer in tally.foreign}.values():
-        progress.line(f"foreign layer {layer.digest.short} ({layer.size} bytes) stays at {layer.urls[0]}")
 
 
 def _amounts(tally: Tally) -> TransferCounts:

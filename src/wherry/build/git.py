@@ -162,6 +162,10 @@ class Git:
             raise CannotFetch(f"git {words[0]}: {without_credentials(done.words)}", hint=_hint(log_in or LogIn()))
         return done.stdout.decode(errors="surrogateescape")
 
+    def hermetic_environment(self) -> dict[str, str]:
+        """Give the environment in which git reads no configuration, runs no hook and logs in nowhere."""
+        return self._environment(LogIn())
+
     def _environment(self, log_in: LogIn) -> dict[str, str]:
         settings = dict(_HARMLESS)
         if log_in.own:

@@ -45,7 +45,7 @@ _LONGEST = 1 << 20
 """Characters of a settings file that are read at most."""
 
 
-class Compiler:
+class EarlyCompiler:
     """A `go build` at work, for a plan that is not made yet."""
 
     def __init__(self, words: "Sequence[str]", output: int, folder: str, environment: "Mapping[str, str]") -> None:
@@ -122,7 +122,7 @@ def _tried(delete: "Callable[[str], None]", path: str) -> None:
         return
 
 
-def start() -> "Compiler | None":
+def start() -> "EarlyCompiler | None":
     """Start the `go build` of this call's last time; None where nothing is known of it, or it is no build."""
     try:
         if len(sys.argv) < 2 or sys.argv[1] != "build":  # noqa: PLR2004 - the command's name
@@ -134,7 +134,7 @@ def start() -> "Compiler | None":
         words = [written(text, sys.argv) for text in known["words"]]
         environment = {name: value for name, value in os.environ.items() if name not in known["left_out"]}
         environment |= {name: written(text, sys.argv) for name, text in known["set"].items()}
-        compiler = Compiler(words, known["output"], known["folder"], environment)
+        compiler = EarlyCompiler(words, known["output"], known["folder"], environment)
         try:
             compiler.start(cache)
         except OSError:

@@ -18,7 +18,7 @@ from wherry.host.process import Command, Outcome, SystemRunner
 from wherry.settings.ko_yaml import FILE as KO_YAML
 
 if TYPE_CHECKING:
-    from wherry.cli.ahead import Compiler, Known, Text
+    from wherry.cli.ahead import EarlyCompiler, Known, Text
 
 _PLAIN = frozenset(
     {
@@ -33,7 +33,7 @@ _PLAIN = frozenset(
 class AheadRunner(SystemRunner):
     """Starts programs, and gives the result of a `go build` that works already to the build that asks for it."""
 
-    def __init__(self, compiler: "Compiler | None", environment: Mapping[str, str]) -> None:
+    def __init__(self, compiler: "EarlyCompiler | None", environment: Mapping[str, str]) -> None:
         """Take what was started, and the environment of this process."""
         super().__init__()
         self._compiler = compiler
@@ -80,7 +80,7 @@ def _before(cache: str, key: str) -> "Known | None":
         return None
 
 
-def _is_for(compiler: "Compiler", command: Command) -> bool:
+def _is_for(compiler: "EarlyCompiler", command: Command) -> bool:
     def without_output(words: Sequence[str]) -> list[str]:
         return [word for place, word in enumerate(words) if place != compiler.output]
 

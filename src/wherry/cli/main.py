@@ -15,7 +15,7 @@ from wherry.errors import CannotWrite, HostUnable, InvalidUsage, WherryError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from wherry.cli.ahead import Compiler
+    from wherry.cli.ahead import EarlyCompiler
 
 _DESCRIPTORS = 64
 """Open files that any command does with; a build of a few steps takes about 40."""
@@ -27,6 +27,7 @@ COMMANDS = {
     "inspect": "Show an image's config, layers and largest files.",
     "analyze": "Show an image's layers, and which of its bytes are shipped in vain.",
     "tree": "Show an image's manifests, layers and attachments as a tree.",
+    "rebuild": "Rebuild an image and name the first difference and its cause.",
     "report": "Write an HTML page that shows what takes up space in an image or a program.",
     "size": "Show how much of a Go binary each module, package and function takes.",
     "diff": "Show what grew between two programs or images.",
@@ -287,7 +288,7 @@ def _with_figures(error: WherryError) -> WherryError:
     return error
 
 
-def main(compiler: "Compiler | None" = None) -> NoReturn:
+def main(compiler: "EarlyCompiler | None" = None) -> NoReturn:
     """Be the `wherry` program.
 
     Args:

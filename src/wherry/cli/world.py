@@ -13,7 +13,7 @@ from wherry.errors import InvalidUsage, WherryError
 
 if TYPE_CHECKING:
     from wherry.app.progress import Reporter
-    from wherry.cli.ahead import Compiler
+    from wherry.cli.ahead import EarlyCompiler
     from wherry.host.process import Command
 
 
@@ -52,7 +52,7 @@ class World(Session):
         self._reporter: Reporter | None = None
         self.stdin: IO[str] = stdin or sys.stdin
         self.call = call
-        self.compiler: Compiler | None = None
+        self.compiler: EarlyCompiler | None = None
         home = Path(environment.get("HOME") or Path.home())
         super().__init__(store=cwd, cache=cwd, cwd=cwd, environment=environment, home=home, clock=clock)
         self.configure(store=None, cache=None)

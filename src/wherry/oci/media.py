@@ -21,17 +21,6 @@ DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
-ARTIFACTS = {
-    "application/vnd.cncf.helm.config.v1+json": "a Helm chart",
-    "application/vnd.docker.plugin.v1+json": "a Docker plugin",
-    "application/vnd.wasm.config.v0+json": "a WebAssembly module",
-    "application/vnd.wasm.config.v1+json": "a WebAssembly module",
-    "application/vnd.buildkit.cacheconfig.v0": "a build cache of BuildKit",
-    "application/vnd.docker.compose.project": "a Compose project",
-    "application/vnd.cncf.flux.config.v1+json": "an artifact of Flux",
-    "application/vnd.dev.cosign.simplesigning.v1+json": "a signature of cosign",
-}
-"""What manifests hold that are no images, by the type of their config or their own."""
 
 COMPRESSION_OF_LAYER = {
     OCI_LAYER: "none",

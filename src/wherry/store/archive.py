@@ -21,7 +21,6 @@ from wherry.oci.layout import BLOBS, CONTAINERD_NAME, INDEX, LAYOUT, MARKER, Lay
 from wherry.oci.manifest import Index, Manifest
 from wherry.oci.reference import Reference
 from wherry.store.contract import CHUNK, BlobSource, read_whole, walk
-from wherry.store.copy import is_foreign
 from wherry.store.docker_save import MANIFEST, DockerImages, Saved, read_docker_save
 from wherry.store.files import ByteSink
 from wherry.store.images import images_of
@@ -131,7 +130,7 @@ class ArchiveSource:
 
 
 def write_oci_archive(out: ByteSink, source: BlobSource, roots: Mapping[str, Descriptor]) -> None:
-    """Write an OCI layout tar; of images of one platform it has Docker's `manifest.json` with their tags, too.
+    """Write an OCI layout tar.
 
     Args:
         out: where to; `store.files.replacing` gives a file that is whole or not there.
@@ -142,10 +141,7 @@ def write_oci_archive(out: ByteSink, source: BlobSource, roots: Mapping[str, Des
         BlobMissing, DigestMismatch, SizeMismatch: as `BlobSource.read`; what was written is of no use then.
         CannotWrite: no space, or not allowed.
     """
-    single = all(root.media_type in media.MANIFESTS for root in roots.values())
-    saved = _saved(source, roots) if single else []
-    plain = [one for one in saved if one is not None]
-    _write(out, source, index_of(roots), {MANIFEST: encode(plain)} if plain and len(plain) == len(saved) else {})
+    _write(out, source, index_of(roots), {})
 
 
 def write_docker_archive(out: ByteSink, source: BlobSource, roots: Mapping[str, Descriptor]) -> None:
@@ -161,25 +157,16 @@ def write_docker_archive(out: ByteSink, source: BlobSource, roots: Mapping[str, 
         BlobMissing, DigestMismatch, SizeMismatch, CannotWrite: as `write_oci_archive`.
     """
     single = {name: _only_manifest(source, root, name) for name, root in roots.items()}
-    saved = [one for one in _saved(source, single) if one is not None]
-    _write(out, source, Index.of(_entries(single)), {MANIFEST: encode(saved)})
-
-
-def _saved(source: BlobSource, roots: Mapping[str, Descriptor]) -> list[Saved | None]:
-    """Describe images as `docker save` does, each with all its tags; None stands for what is no image."""
     names: dict[Digest, list[str]] = {}
-    for name, root in sorted(roots.items()):
+    for name, root in sorted(single.items()):
         names.setdefault(root.digest, []).extend([] if name == root.digest else [name])
-    saved: list[Saved | None] = []
+    saved = []
     for digest, tags in names.items():
-        root = next(root for root in roots.values() if root.digest == digest)
+        root = next(root for root in single.values() if root.digest == digest)
         manifest = Manifest.parse(read_whole(source, root), str(digest))
         layers = tuple(_path(layer) for layer in manifest.stack)
-        image = manifest.config.media_type in media.CONFIGS
-        saved.append(
-            Saved(config=_path(manifest.config), layers=layers, repo_tags=tuple(tags) or None) if image else None
-        )
-    return saved
+        saved.append(Saved(config=_path(manifest.config), layers=layers, repo_tags=tuple(tags) or None))
+    _write(out, source, Index.of(_entries(single)), {MANIFEST: encode(saved)})
 
 
 def index_of(roots: Mapping[str, Descriptor]) -> Index:
@@ -226,7 +213,7 @@ def _write(out: ByteSink, source: BlobSource, index: Index, documents: Mapping[s
     for name, document in {MARKER: LAYOUT.encoded(), INDEX: index.encoded(), **documents}.items():
         out.write(_header(name, len(document)))
         out.write(document + bytes(-len(document) % BLOCK))
-    blobs = {blob.digest: blob for blob in walk(index.manifests, source) if not is_foreign(blob)}
+    blobs = {blob.digest: blob for blob in walk(index.manifests, source)}
     folders = {f"{BLOBS}/", *(f"{BLOBS}/{digest.algorithm}/" for digest in blobs)}
     for folder in sorted(folders):
         out.write(_header(folder, 0))

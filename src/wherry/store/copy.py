@@ -23,11 +23,6 @@ _DOCUMENTS = media.INDEXES | media.MANIFESTS
 _FOREIGN = ("foreign", "nondistributable")
 
 
-def is_foreign(blob: Descriptor) -> bool:
-    """Tell whether a layer is one that its maker alone serves, such as Windows' own."""
-    return bool(blob.urls) and any(word in blob.media_type for word in _FOREIGN)
-
-
 @dataclass(frozen=True, slots=True)
 class Opener:
     """Gives a blob's bytes from an offset on, any number of times."""
@@ -112,8 +107,6 @@ class Tally:
     """Blobs that the registry took from another of its repositories."""
     left: int = 0
     """Foreign layers, which their makers do not let others pass on."""
-    foreign: list[Descriptor] = field(default_factory=list)
-    """Those layers."""
     _turn: Lock = field(default_factory=Lock, repr=False)
 
     def add(self, **amounts: int) -> None:
@@ -201,8 +194,7 @@ class Transfer:
         return list(leaves.values()), list(documents.values())
 
     def _leaf(self, blob: Descriptor) -> None:
-        if is_foreign(blob):
-            self.tally.foreign.append(blob)
+        if blob.urls and any(word in blob.media_type for word in _FOREIGN):
             self.tally.add(left=1)
             return
         match self._how(blob):

@@ -30,7 +30,6 @@ import msgspec
 
 from wherry.digest import Digest
 from wherry.errors import (
-    BlobMissing,
     CannotWrite,
     DigestMismatch,
     InvalidDocument,
@@ -45,7 +44,6 @@ from wherry.oci.layout import BLOBS, INDEX, LAYOUT, MARKER, name_of, named
 from wherry.oci.manifest import Index
 from wherry.oci.reference import Reference
 from wherry.store.contract import walk
-from wherry.store.copy import is_foreign
 from wherry.store.elsewhere import Elsewhere
 from wherry.store.files import Incoming, Writeback, cannot_write, incoming, resumable, sync_all
 from wherry.store.layout import EMPTY, LayoutFolder, find_name
@@ -163,10 +161,7 @@ class DiskStore(LayoutFolder):
     def sound_image(self, root: Descriptor) -> bool:
         """Report whether all that a root points to is sound, or is known to be stored elsewhere."""
         try:
-            found = [
-                self.sound(blob) or bool(self.elsewhere.places(blob.digest)) or is_foreign(blob)
-                for blob in walk([root], self)
-            ]
+            found = [self.sound(blob) or bool(self.elsewhere.places(blob.digest)) for blob in walk([root], self)]
         except WherryError:
             return False
         return all(found)
@@ -348,8 +343,6 @@ class DiskStore(LayoutFolder):
     def _have(self, blob: Descriptor) -> None:
         if self._fetch and not self.has(blob) and (places := self.elsewhere.places(blob.digest)):
             self.write(blob, self._fetch(blob, places))
-        elif is_foreign(blob) and not self.has(blob):
-            raise ForeignLayer(blob)
 
     def _place(self, file: Incoming, digest: Digest) -> None:
         target = Path(self.path_of(digest))
@@ -370,7 +363,7 @@ class DiskStore(LayoutFolder):
         paths = []
         for blob in walk([root], self):
             if not self.sound(blob):
-                if self.elsewhere.places(blob.digest) or is_foreign(blob):
+                if self.elsewhere.places(blob.digest):
                     continue
                 next(self.read(blob), b"")  # says what is wrong with it
             paths.append(self.path_of(blob.digest))
@@ -432,15 +425,6 @@ class DiskStore(LayoutFolder):
 
 class _Stale(Exception):
     """What an earlier fetch left was not the blob's beginning."""
-
-
-class ForeignLayer(BlobMissing):
-    """A layer is not here, since its maker alone serves it."""
-
-    def __init__(self, layer: Descriptor) -> None:
-        super().__init__(str(layer.digest), "the store")
-        self.message = f"{layer.digest}: a foreign layer, which its maker serves at {layer.urls[0]}"
-        self.hint = "wherry does not fetch such layers; choose an image without them"
 
 
 class DamagedImage(WherryError):

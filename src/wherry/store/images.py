@@ -25,7 +25,6 @@ def read_image(source: BlobSource, manifest: Descriptor) -> Image:
     if manifest.media_type not in media.MANIFESTS:
         raise InvalidDocument(name, f"{manifest.media_type or 'no media type'} is not an image manifest")
     parsed = Manifest.parse(read_whole(source, manifest), name)
-    _refuse_artifact(parsed, name)
     config = ImageConfig.parse(read_whole(source, parsed.config), f"config {parsed.config.digest}")
     return Image.of(manifest, parsed, config)
 
@@ -88,24 +87,6 @@ def _entries(source: BlobSource, root: Descriptor, depth: int = 0) -> Iterator[D
                 yield inner if inner.platform else msgspec.structs.replace(inner, platform=entry.platform)
         elif _is_image(entry):
             yield entry
-
-
-def _refuse_artifact(manifest: Manifest, name: str) -> None:
-    """Say what a manifest is that is no image; an image's config has a type of an image's, or none that says anything.
-
-    Raises:
-        InvalidDocument: it is an artifact.
-    """
-    kind = manifest.config.media_type
-    if kind in media.CONFIGS or (kind in {"application/octet-stream", "application/json"} and manifest.layers):
-        return
-    stated = manifest.artifact_type or kind
-    known = media.ARTIFACTS.get(kind) or media.ARTIFACTS.get(stated) or "an artifact"
-    raise InvalidDocument(
-        name,
-        f"{known} ({stated}), not a container image",
-        hint="pull, push, copy and tree take it; there is nothing in it to run or to build on",
-    )
 
 
 def _is_image(entry: Descriptor) -> bool:

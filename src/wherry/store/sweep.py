@@ -19,7 +19,6 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST
 from wherry.oci.layout import BLOBS, INDEX
 from wherry.store.contract import CHUNK, children, walk
-from wherry.store.copy import is_foreign
 from wherry.store.files import cannot_write, open_regular, read_regular
 from wherry.store.layout import LayoutFolder, media_type_of
 from wherry.store.stale import leftovers
@@ -229,12 +228,7 @@ def _check_image(
             needed_by.setdefault(blob.digest, []).append(name)
             if store.has(blob):
                 continue
-            if is_foreign(blob):
-                message = (
-                    f"{blob.digest} ({blob.size} bytes) is a foreign layer, which its maker serves at {blob.urls[0]}"
-                )
-                yield Finding("foreign-layer", Severity.NOTE, name, message)
-            elif places := elsewhere(blob.digest):
+            if places := elsewhere(blob.digest):
                 yield Finding(
                     "lives-elsewhere",
                     Severity.NOTE,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.app.build.dockerfile_work import Machine
-from wherry.app.build.secrets import Agent
+from wherry.app.build.secrets import SshAgent
 from wherry.app.sandboxes import layer_reader, mapping_of, room_of, why_refused
 from wherry.app.session import Session
 from wherry.build.git import Credentials
@@ -33,7 +33,7 @@ def machine_of(
     *,
     isolation: str,
     secrets: Mapping[str, bytes],
-    agents: Mapping[str, Agent],
+    agents: Mapping[str, SshAgent],
     shell: Callable[[Ids], Callable[[Container, int], None]] | None = None,
     notice: Callable[[str], None],
 ) -> Machine:

@@ -65,7 +65,7 @@ def _content(path: Path, name: str) -> bytes:
     return content
 
 
-def agents_of(session: Session, texts: Sequence[str]) -> dict[str, "Agent"]:
+def agents_of(session: Session, texts: Sequence[str]) -> dict[str, "SshAgent"]:
     """Find the agents that steps may use.
 
     Raises:
@@ -85,12 +85,12 @@ def agents_of(session: Session, texts: Sequence[str]) -> dict[str, "Agent"]:
                 f"--ssh {text}: {place} is not the socket of an agent",
                 hint="give the socket of an agent; add keys to it with ssh-add",
             )
-        agents[name or "default"] = Agent(target, session.cache_folder)
+        agents[name or "default"] = SshAgent(target, session.cache_folder)
     return agents
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
+class SshAgent:
     """An ssh agent of the user's."""
 
     socket: Path

@@ -24,7 +24,7 @@ _CHUNK = 1 << 18
 _CAPABILITY = "security.capability"
 
 
-class Found:
+class FoundBelow:
     """What the layers below have at a path."""
 
     def __init__(self, layer: int, path: str, status: os.stat_result) -> None:
@@ -46,13 +46,13 @@ class BelowFolder:
         self._path = path
         self._parts = parts
 
-    def find(self, name: str) -> "Found | None":
+    def find(self, name: str) -> "FoundBelow | None":
         """Find what has a name in it; None where nothing does."""
         path = f"{self._path}/{name}" if self._path else name
         for layer, names in self._parts:
             if name in names:
                 status = os.stat(path, dir_fd=layer, follow_symlinks=False)
-                return None if is_whiteout(status) else Found(layer, path, status)
+                return None if is_whiteout(status) else FoundBelow(layer, path, status)
         return None
 
     def names(self) -> "set[str]":
@@ -105,7 +105,7 @@ class Below:
 
 
 def is_same(
-    folder: int, name: str, status: os.stat_result, found: "Found | None", shown: "Callable[[os.stat_result], int]"
+    folder: int, name: str, status: os.stat_result, found: "FoundBelow | None", shown: "Callable[[os.stat_result], int]"
 ) -> bool:
     """Report whether what has a name in a layer's folder is what the layers below have there.
 
@@ -165,7 +165,7 @@ def same_links(root: int, below: BelowFolder, shown: "Callable[[os.stat_result],
     return {file for file, found in files.items() if len(found) == 1 and None not in found}
 
 
-def _content_same(folder: int, name: str, found: Found) -> bool:
+def _content_same(folder: int, name: str, found: FoundBelow) -> bool:
     ours = os.open(name, _FILE, dir_fd=folder)
     try:
         theirs = found.open()

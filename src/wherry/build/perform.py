@@ -1,9 +1,11 @@
 """What the steps of an image do: compile, pack, take a base, assemble."""
 
 import hashlib
+import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -12,6 +14,7 @@ from threading import Lock
 
 import msgspec
 
+from wherry.build import cgo
 from wherry.build import compile as go
 from wherry.build.compile_progress import CompileProgress
 from wherry.build.listing import FileList, unchanged_listing
@@ -237,7 +240,8 @@ class ImagePerformer:
         with files.asked(self.warm):
             if known is None:
                 started = files.first()
-            program, began = link((*flags, f"-buildvcs={str(stamp).lower()}"))
+            with self._saying_cgo(action, package, files):
+                program, began = link((*flags, f"-buildvcs={str(stamp).lower()}"))
         started = min(started, began or started)
         facts = self.judge(program)
         if wants_stamp and facts.reads_stamp != stamp:
@@ -246,6 +250,8 @@ class ImagePerformer:
         listing = files.get(again=stamp != bool(before.stamped))  # the files of git's tags came or went
         if listing.package != "main":
             raise NoMainPackage(f"{package.folder}: package {listing.package} on {action.platform}, not main")
+        for warning in cgo.warnings_of(listing.without_cgo, partial(self._shown, package)):
+            self.said(step.name, warning)
         self.programs[step.name] = program
         compiled = Compiled(
             digest=str(_digest(program)),
@@ -309,6 +315,22 @@ class ImagePerformer:
         if printed:
             self.said(name, self._seen(printed, package))
         return program, done.began
+
+    @contextmanager
+    def _saying_cgo(self, action: CompileOp, package: MainPackage, files: FileList) -> Iterator[None]:
+        """Say what cgo has to do with a failure, if it has."""
+        try:
+            yield
+        except go.CompileFailed as failed:
+            cgo.explain(failed, files.get(again=True).without_cgo, partial(self._shown, package))
+            environment = {**self.environment, **action.environment}
+            said = cgo.lacks_compiler(failed, package.import_path, action.platform, environment, self.runner)
+            if said is None:
+                raise
+            raise said from failed
+
+    def _shown(self, package: MainPackage, file: str) -> str:
+        return os.path.relpath(file, self.cwd or package.module)
 
     def _seen(self, words: str, package: MainPackage) -> str:
         """Write the paths in what Go said as it would have written them where the user is."""

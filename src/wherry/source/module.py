@@ -15,6 +15,7 @@ import msgspec
 from wherry.errors import NotFound, WherryError
 from wherry.host.process import Runner
 from wherry.host.toolchain import Toolchain
+from wherry.source.cgo import WithoutCgo, tags_of, without_cgo
 from wherry.source.inputs import InputKind
 from wherry.typed import json_decoder
 
@@ -148,6 +149,8 @@ class PackageListing:
     paths: tuple[tuple[str, InputKind], ...]
     imports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What each package imports."""
+    without_cgo: WithoutCgo = field(default_factory=WithoutCgo)
+    """What is missing because cgo is off; known where Go was asked."""
 
 
 def find_main(path: Path) -> MainPackage:
@@ -246,7 +249,22 @@ def list_inputs(
         any(entry.cgo_files for entry in packages if entry.import_path != "runtime/cgo"),
         tuple(dict.fromkeys(_paths(packages, toolchain, package))),
         {entry.import_path: entry.imports for entry in packages},
+        _without_cgo(packages, flags, target),
     )
+
+
+def _without_cgo(packages: Iterable[_Package], flags: Sequence[str], target: Mapping[str, str]) -> WithoutCgo:
+    found = WithoutCgo()
+    if target.get("CGO_ENABLED") != "0":
+        return found
+    tags = tags_of(target.get("GOOS", "linux"), target.get("GOARCH", ""), flags)
+    for entry in packages:
+        if entry.module and entry.ignored_go_files:
+            own = not entry.module.version
+            found = found.joined(
+                without_cgo(entry.import_path, Path(entry.dir), entry.go_files, entry.ignored_go_files, tags, own=own)
+            )
+    return found
 
 
 def one_a_line(stream: bytes) -> bytes:

@@ -23,7 +23,8 @@ _PLACES = {
     "wherry.app.images": ("OpenImage",),
     "wherry.app.progress": ("Event", "EventKind", "TransferCounts"),
     "wherry.app.session": ("Session",),
-    "wherry.app.transfer": ("Loaded", "NamedImage"),
+    "wherry.app.archives": ("Loaded",),
+    "wherry.app.transfer": ("NamedImage",),
     "wherry.app.tree": ("TreeNode",),
     "wherry.errors": ("Cancelled", "InvalidUsage", "NotFound", "WherryError"),
     "wherry.finding": ("Finding", "Severity"),
@@ -53,12 +54,13 @@ if TYPE_CHECKING:
         tags,
         tree,
     )
+    from wherry.app.archives import Loaded
     from wherry.app.build.options import DockerfileBuild, GoBuild
     from wherry.app.build.result import BuildResult, BuiltImage
     from wherry.app.images import OpenImage
     from wherry.app.progress import Event, EventKind, TransferCounts
     from wherry.app.session import Session
-    from wherry.app.transfer import Loaded, NamedImage
+    from wherry.app.transfer import NamedImage
     from wherry.app.tree import TreeNode
     from wherry.errors import Cancelled, InvalidUsage, NotFound, WherryError
     from wherry.finding import Finding, Severity

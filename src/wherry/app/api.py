@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from wherry.analysis.diff import DiffDocument
     from wherry.analysis.image.document import AnalyzeDocument
     from wherry.analysis.size import SizeDocument
+    from wherry.app.archives import Form, Loaded
     from wherry.app.build.options import DockerfileBuild, GoBuild
     from wherry.app.build.result import BuildResult
     from wherry.app.check import Checked
     from wherry.app.images import OpenImage
     from wherry.app.leaks import ProgramLeaks
-    from wherry.app.transfer import Form, Loaded, NamedImage
+    from wherry.app.transfer import NamedImage
     from wherry.app.tree import TreeNode
     from wherry.layer.compress import Encoding
     from wherry.settings.docker_config import Credential
@@ -201,7 +202,7 @@ def save(
         NotFound: an image does not exist; nothing was written.
         InvalidUsage: the images do not fit into the form.
     """
-    from wherry.app.transfer import save as carried_out
+    from wherry.app.archives import save as carried_out
 
     return carried_out(_session(session, None, cancel), images, to, form=form, platform=platform)
 
@@ -219,7 +220,7 @@ def load(path: Path, *, name: str = "", session: Session | None = None, cancel: 
         NotFound, InvalidDocument, InvalidUsage: the path does not exist, is not an archive, or `name` is given for
             several images.
     """
-    from wherry.app.transfer import load as carried_out
+    from wherry.app.archives import load as carried_out
 
     return carried_out(_session(session, None, cancel), path, name=name)
 

@@ -123,7 +123,7 @@ def looked_up(session: Session, names: Collection[str]) -> dict[str, str]:
     Raises:
         WherryError: a registry has one not, or can't be reached; nothing was written.
     """
-    from wherry.app.transfer import remembered
+    from wherry.app.shipping import remembered
 
     with remembered(session) as results:
         bases = Bases(session.store, RemoteBases(session.store, lambda: session.registries, results, Policy()))

@@ -1,17 +1,16 @@
-"""Images between registries, the local store, layouts and archives: push, pull, copy, save, load, tags.
+"""Images between registries, the local store, layouts and archives: push, pull, copy, tags; see also `archives`.
 
-All of them move blobs by `Transfer` or `store.contract.copy`; what is there already is not moved again.
+All of them move blobs by `Transfer`; what is there already is not moved again.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from wherry.app.places import Place, Transport, find, pushable, target_of
 from wherry.app.progress import Progress, ProgressStep, Silent, TransferCounts
 from wherry.app.session import Session
+from wherry.app.shipping import known_place, remembered, ship, streaming
 from wherry.digest import Digest
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.descriptor import Descriptor
@@ -23,14 +22,10 @@ from wherry.store.contract import BlobSource
 from wherry.store.copy import Tally, Transfer
 from wherry.store.disk import DiskStore
 from wherry.store.find import Located
-from wherry.store.over import DocumentOverlay, narrowed
+from wherry.store.over import narrowed
 
 if TYPE_CHECKING:
     from wherry.layer.compress import Encoding
-    from wherry.store.files import ByteSink
-    from wherry.store.results import Results
-
-Form = Literal["oci", "docker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +61,6 @@ class NamedImage:
     def __str__(self) -> str:
         """Give `NAME@DIGEST`; a name that has the digest already stays alone."""
         return self.name if self.digest in self.name else f"{self.name}@{self.digest}"
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What was brought into the local store."""
-
-    images: tuple[NamedImage, ...]
-    new: int
-    """Bytes that the store did not have."""
-    renamed: Mapping[str, str]
-    """Names made for images that bring none that can be kept; by these, what they bring."""
 
 
 def trust(session: Session, *names: str) -> None:
@@ -253,78 +237,6 @@ def copy_all_tags(
     )
 
 
-def save(
-    session: Session,
-    images: Sequence[str],
-    to: "Path | ByteSink",
-    *,
-    form: Form = "oci",
-    platform: str = "",
-    layout: bool = False,
-) -> tuple[NamedImage, ...]:
-    """Write images of the local store to an archive, a stream, or a layout folder that is there.
-
-    Args:
-        session: where the store is.
-        images: names or digests of the store.
-        to: a folder gets a layout; another path is an archive; a stream gets an archive.
-        form: `docker` for what any `docker load` takes, of one platform.
-        platform: of images with several, the one to save; empty: all.
-        layout: whether the path is a folder that may not be there yet.
-
-    Raises:
-        NotFound: an image is not there; nothing was written.
-        InvalidUsage: what does not fit into the form.
-    """
-    from wherry.store.archive import write_docker_archive, write_oci_archive
-    from wherry.store.catalog import bring
-    from wherry.store.files import replacing
-
-    source = session.cancellable(session.store)
-    with session.store.reading():
-        roots = dict(_roots(session, images, platform))
-        for name, root in roots.items():
-            session.checkpoint()
-            session.store.require_sound(root, name)
-        if isinstance(to, Path) and (layout or to.is_dir()):
-            bring(DiskStore(to), source, _for_layout(roots, form))
-        else:
-            write = write_oci_archive if form == "oci" else write_docker_archive
-            if isinstance(to, Path):
-                with replacing(to) as out:
-                    write(out, source, roots)
-            else:
-                write(to, source, roots)
-    return tuple(NamedImage(name, root) for name, root in roots.items())
-
-
-def load(session: Session, path: Path, *, shown: str = "", origin: str | None = None, name: str = "") -> Loaded:
-    """Bring the images of an archive or a layout folder into the local store.
-
-    Args:
-        session: where the store is.
-        path: a layout folder, an OCI archive, or what `docker save` writes; gzip and zstd are read too.
-        shown: how messages call it; empty: its path.
-        origin: what a name is made of for an image that brings none; None: the file's name.
-        name: of the one image; empty: what the archive says.
-
-    Raises:
-        NotFound, InvalidDocument, InvalidUsage: it is not there, is not an archive, or has not one image to be named.
-    """
-    from wherry.store.catalog import bring, names_for
-    from wherry.store.open import open_images
-
-    source, roots = open_images(path, shown=shown or str(path))
-    chosen = names_for(roots, origin=path.resolve().name if origin is None else origin, wanted=name)
-    renamed = {
-        next(new for new, other in chosen.items() if other is root): "" if given == root.digest else given
-        for given, root in roots.items()
-        if not name and given not in chosen
-    }
-    moved = bring(session.store, session.cancellable(source), chosen)
-    return Loaded(tuple(NamedImage(new, root) for new, root in chosen.items()), moved, renamed)
-
-
 def tags(session: Session, repository: str, *, digests: bool = False) -> dict[str, str]:
     """List the tags of a repository.
 
@@ -353,27 +265,6 @@ def _basis(session: Session, at: Located) -> Basis | None:
 
 def _joined(one: Basis | None, other: Basis | None) -> Basis | None:
     return one.joined(other) if one and other else None
-
-
-def _roots(session: Session, images: Sequence[str], platform: str) -> Iterator[tuple[str, Descriptor]]:
-    from wherry.store.images import image_for
-    from wherry.store.layout import find_name
-
-    tagged = session.store.tags()
-    for image in images:
-        root = session.store.resolve(image)
-        if platform:
-            root = image_for(session.store, root, Platform.parse(platform), image).descriptor
-        yield find_name(image, tagged) or str(root.digest), root
-
-
-def _for_layout(roots: dict[str, Descriptor], form: Form) -> dict[str, Descriptor]:
-    if form == "docker":
-        raise InvalidUsage("--format docker writes an archive, not a directory", hint="give a file, or remove --format")
-    nameless = [name for name, root in roots.items() if name == root.digest]
-    if nameless:
-        raise InvalidUsage(f"{nameless[0]}: a layout needs image names", hint="name it with `wherry tag`")
-    return roots
 
 
 def _encoded(
@@ -456,26 +347,16 @@ def _push_one(
         tally = Tally(_told(step))
         ship(
             Transfer(
-                source=_streaming(session, source),
+                source=streaming(session, source),
                 sink=repository,
                 tally=tally,
-                mount_from=lambda blob: _known_place(session, results, blob, source, repository),
+                mount_from=lambda blob: known_place(session, results, blob, source, repository),
             ),
             root,
             tuple(reference.tag for reference in references),
             results,
         )
         step.moved(_amounts(tally), last=True)
-
-
-def ship(transfer: Transfer, root: Descriptor, tags: tuple[str, ...], results: "Results") -> None:
-    """Move an image to a repository, and remember that its blobs are there now, for mounts to come."""
-    transfer.move(root, tags)
-    if isinstance(transfer.sink, Repository) and (transfer.tally.blobs or transfer.tally.mounted):
-        from wherry.store.contract import walk
-
-        registry, name = transfer.sink.client.registry, transfer.sink.name
-        results.put_facts({_fact(registry, blob): name for blob in walk([root], transfer.source)})
 
 
 def leads_to(session: Session, name: str, digest: str) -> bool:
@@ -487,13 +368,6 @@ def leads_to(session: Session, name: str, digest: str) -> bool:
         return False
 
 
-def remembered(session: Session) -> "closing[Results]":
-    """Open what is remembered between calls."""
-    from wherry.store.results import Results
-
-    return closing(Results(session.cache_folder))
-
-
 def _told(step: ProgressStep) -> Callable[[Tally], None]:
     """Make what reports how far a running step is."""
     return lambda tally: step.moved(_amounts(tally))
@@ -501,46 +375,3 @@ def _told(step: ProgressStep) -> Callable[[Tally], None]:
 
 def _amounts(tally: Tally) -> TransferCounts:
     return TransferCounts(sent=tally.sent, blobs=tally.blobs, there=tally.there, mounted=tally.mounted, left=tally.left)
-
-
-def _fact(registry: str, blob: Descriptor) -> str:
-    return f"{blob.digest} at {registry}"
-
-
-def _known_place(session: Session, results: "Results", blob: Descriptor, source: BlobSource, sink: Repository) -> str:
-    """Name a repository of the same registry that has, or had, a blob."""
-    candidates = [results.fact(_fact(sink.client.registry, blob)) or ""]
-    origin = source.source if isinstance(source, DocumentOverlay) else source
-    if isinstance(origin, Repository) and origin.client.registry == sink.client.registry:
-        candidates.insert(0, origin.name)
-    for place in session.store.elsewhere.places(blob.digest):
-        reference = Reference.parse(place, default_tag="")
-        if reference.registry == sink.client.registry:
-            candidates.insert(0, reference.repository)
-    return next((name for name in candidates if name and name != sink.name), "")
-
-
-def _streaming(session: Session, source: BlobSource) -> BlobSource:
-    return Streaming(session) if source is session.store else source
-
-
-class Streaming:
-    """The local store; blobs known to be in a registry are streamed and not stored."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._store = session.store
-
-    def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        """See `BlobSource.read`."""
-        return self._passing(blob, offset) or self._store.read(blob, offset)
-
-    def chunks(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        """See `LayoutFolder.chunks`."""
-        return self._passing(blob, offset) or self._store.chunks(blob, offset)
-
-    def _passing(self, blob: Descriptor, offset: int) -> Iterator[bytes] | None:
-        places = () if self._store.has(blob) else self._store.elsewhere.places(blob.digest)
-        if not places:
-            return None
-        return self._session.registries.source(Reference.parse(places[0], default_tag="")).read(blob, offset)

@@ -31,7 +31,7 @@ def command(world: World, /, *, path: str | None, as_option: str | None, name: s
     if path and as_option:
         raise InvalidUsage("only one file can be loaded at a time", hint="give either the argument or -i")
     named = path or as_option or "-"
-    from wherry.app.transfer import load
+    from wherry.app.archives import load
     from wherry.report.terminal import size
 
     with _at_hand(world, named) as place:

@@ -117,23 +117,15 @@ def command(  # noqa: PLR0913 - docker's options, one each
     installed: publish ports with -p. What it writes outside volumes is discarded when it exits. Put options before
     IMAGE: everything after it is passed to the program.
     """
-    if not sys.platform.startswith("linux"):
-        raise HostUnable(
-            f"{image} can't be run: containers need Linux, and this is {sys.platform}",
-            hint="run it on Linux; building, storing and inspecting images also works on this system",
-        )
+    _check_linux(image)
     from wherry.app.containers import run
     from wherry.runtime.run import RunOptions, parse_volume
-    from wherry.runtime.security import parse_port, parse_security
+    from wherry.runtime.security import parse_security
 
-    if publish and network != "default":
-        raise InvalidUsage(
-            f"-p with --network {network}: there is nothing to publish to", hint="leave out -p, or --network"
-        )
     security = replace(
         parse_security(security_opt, cap_add, cap_drop, world.cwd),
         network=network,
-        ports=tuple(parse_port(text) for text in publish),
+        ports=_ports(publish, network),
         processes=max(pids_limit, 0),
     )
     options = RunOptions(
@@ -156,6 +148,24 @@ def command(  # noqa: PLR0913 - docker's options, one each
 
     world.stdout.flush()
     return run(world, image, options, platform=Platform.parse(platform) if platform else None, notice=notice)
+
+
+def _check_linux(image: str) -> None:
+    if not sys.platform.startswith("linux"):
+        raise HostUnable(
+            f"cannot run {image}: containers need Linux, and this is {sys.platform}",
+            hint="run it on Linux; building, storing and inspecting images also works on this system",
+        )
+
+
+def _ports(publish: Sequence[str], network: str) -> tuple[str, ...]:
+    from wherry.runtime.security import parse_port
+
+    if publish and network != "default":
+        raise InvalidUsage(
+            f"-p with --network {network}: there is nothing to publish to", hint="remove -p or --network"
+        )
+    return tuple(parse_port(text) for text in publish)
 
 
 def _has_terminal(world: World, *, quiet: bool) -> bool:

@@ -33,7 +33,7 @@ def command(world: World, /, *, images: tuple[str, ...], output: str, form: str,
 
     The same images give the same bytes. Without -o, the archive is written to stdout.
     """
-    from wherry.app.transfer import save
+    from wherry.app.archives import save
 
     folder = output != "-" and output.endswith("/")
     to = world.binary_out if output == "-" else world.cwd / output

@@ -13,7 +13,7 @@ from wherry.app.build.cache_export import bring, carrier, import_mounts, packer
 from wherry.app.build.call import Call, Streams
 from wherry.app.build.config import config_of
 from wherry.app.build.deliver import Delivery, check_names, check_platforms
-from wherry.app.build.dockerfile_work import Caches, DockerfileRequest
+from wherry.app.build.dockerfile_work import Caches, DockerfileRequest, Machine
 from wherry.app.build.encoding import EVERYWHERE, encoding_for, encoding_of_level, policy_of
 from wherry.app.build.machine import machine_of
 from wherry.app.build.options import DockerfileBuild, FrontEnd
@@ -93,36 +93,20 @@ def dockerfile_call(
     check_platforms(options.platforms or (), wanted.outputs)
     if wanted.insecure:
         session.insecure |= {Reference.parse(name).registry for name in (*names, *_bases(file))}
-    added = (
-        *(_added(one, source.folder) for one in settings.build.add or () if above.add is None),
-        *(_added(one, session.cwd) for one in above.add or ()),
-    )
+    added = _added_files(session, settings, above, source)
     with ExitStack() as stack:
         contexts, images, folders = named_contexts(session, wanted.build_contexts, stack)
         request = DockerfileRequest(
             plan=_request(session, wanted, options, source.cache_scope, _Read(file, contexts, images, added)),
             names=names,
-            machine=partial(
-                machine_of,
-                session,
-                isolation=wanted.isolation,
-                secrets=secrets_of(session, wanted.secrets),
-                agents=agents_of(session, wanted.agents),
-                shell=streams.shell if wanted.debug_shell else None,
-                notice=progress.warn,
-            ),
+            machine=_machine(session, wanted, streams, progress),
             contexts={
                 **folders,
                 **({"": source.context} if source.context else {}),
                 **{one.context: one.open for one in added},
             },
             secrets_allowed=ALLOWED in wanted.allow,
-            caches=Caches(
-                bring=lambda results: bring(session, wanted.cache_from, results, progress),
-                mounts=lambda client: import_mounts(session, wanted.cache_from, client, progress),
-                carry=carrier(session, wanted.cache_to, progress),
-                pack=packer(wanted.cache_to),
-            ),
+            caches=_caches(session, wanted, progress),
         )
         call = Call(
             request=request,
@@ -136,6 +120,36 @@ def dockerfile_call(
             budgeted=_budgeted(session, wanted, settings, source, names[0]),
         )
         yield DockerfileCall(call, source, images)
+
+
+def _added_files(
+    session: Session, settings: Settings, above: BuildOptions, source: Source
+) -> "tuple[AddedContext, ...]":
+    """Give the steps of `add`: the command line's take the place of those of wherry.toml."""
+    if above.add is not None:
+        return tuple(_added(one, session.cwd) for one in above.add)
+    return tuple(_added(one, source.folder) for one in settings.build.add or ())
+
+
+def _machine(session: Session, wanted: DockerfileBuild, streams: Streams, progress: Progress) -> partial[Machine]:
+    return partial(
+        machine_of,
+        session,
+        isolation=wanted.isolation,
+        secrets=secrets_of(session, wanted.secrets),
+        agents=agents_of(session, wanted.agents),
+        shell=streams.shell if wanted.debug_shell else None,
+        notice=progress.warn,
+    )
+
+
+def _caches(session: Session, wanted: DockerfileBuild, progress: Progress) -> Caches:
+    return Caches(
+        bring=lambda results: bring(session, wanted.cache_from, results, progress),
+        mounts=lambda client: import_mounts(session, wanted.cache_from, client, progress),
+        carry=carrier(session, wanted.cache_to, progress),
+        pack=packer(wanted.cache_to),
+    )
 
 
 def _settings(session: Session, source: Source) -> Settings:

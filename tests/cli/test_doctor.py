@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,8 @@ def test_here(tmp_path):
     code, said = doctor(tmp_path, PATH=os.environ["PATH"])
 
     assert code == 0
-    assert "ok" in said
-    assert "go 1." in said
+    assert "\ngo: go 1." in f"\n{said}"
+    assert "user namespaces: " in said
 
 
 def test_without_go(tmp_path):
@@ -85,13 +86,13 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize(("setting", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
 def test_colour_on_a_terminal(tmp_path, setting, coloured):
-    """States have a colour where somebody sees it; the columns stay where they are."""
+    """A name has the colour of its state where somebody sees it."""
     out = Terminal()
     environment = {"HOME": str(tmp_path), "GOENV": "off", "PATH": os.environ["PATH"], **setting}
 
     run(["doctor"], World(out, io.StringIO(), environment, tmp_path))
 
-    assert ("\x1b[32mok\x1b[0m" in out.getvalue()) is coloured
+    assert ("\x1b[32mgo\x1b[0m: " in out.getvalue()) is coloured
 
 
 def test_limits(tmp_path):
@@ -107,3 +108,12 @@ def test_too_little_memory(memory, state):
     assert check.state == state
     assert "0.5 processors" in check.found
     assert bool(check.remedy) == (state == "limited")
+
+
+def test_no_daemon_is_not_fine(tmp_path):
+    """A daemon that isn't there is absent, whatever else is well; nothing says ok."""
+    found = checks(tmp_path, PATH=str(tmp_path), DOCKER_HOST="unix:///nowhere/docker.sock")
+    _, said = doctor(tmp_path, PATH=str(tmp_path), DOCKER_HOST="unix:///nowhere/docker.sock")
+
+    assert found["--load"]["state"] == "absent"
+    assert not re.search(r"\bok\b", said)

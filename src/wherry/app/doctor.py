@@ -29,6 +29,8 @@ class CheckState(StrEnum):
     FINE = "ok"
     LIMITED = "limited"
     """Something works less well, or not at all, and building does not need it."""
+    ABSENT = "absent"
+    """It is not there, and nothing of a build needs it."""
     MISSING = "missing"
     """Building needs it."""
 
@@ -233,7 +235,7 @@ def _daemon(session: Session) -> Check:
     except Forbidden as error:
         return Check("--load", CheckState.LIMITED, error.message, error.hint)
     except WherryError as error:
-        return Check("--load", CheckState.FINE, f"not needed; {error.message}")
+        return Check("--load", CheckState.ABSENT, error.message)
     return Check("--load", CheckState.FINE, daemon.name)
 
 

@@ -9,10 +9,9 @@ from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 if TYPE_CHECKING:
-    from wherry.app.doctor import Check, CheckState
+    from collections.abc import Iterator
 
-_PAINT = {"ok": 32, "limited": 33, "missing": 31}
-"""Green, yellow and red (ECMA-48, SGR)."""
+    from wherry.app.doctor import Check
 
 
 @click.command("doctor", cls=GroupedCommand)
@@ -31,16 +30,23 @@ def command(world: World, /, *, as_json: bool) -> int:
         rows = [{"name": one.name, "state": one.state, "found": _words(one), "remedy": one.remedy} for one in found]
         world.say(json.dumps({"version": 1, "checks": rows}, indent=2))
         return 1 if missing else 0
-    from wherry.report.terminal import table
+    world.show(line for check in found for line in _lines(check, coloured=world.colour_out))
+    return 1 if missing else 0
+
+
+def _lines(check: "Check", *, coloured: bool) -> "Iterator[str]":
+    """Say what is so: the name, the state where it isn't fine, what was found, and below it what to do."""
+    from wherry.report.terminal import BAD, CAUTION, GOOD, painted
     from wherry.report.views import plain
 
-    for check, line in zip(
-        found, table([(check.state, check.name, plain(_words(check))) for check in found]), strict=True
-    ):
-        world.say(_painted(line, check.state) if world.colour_out else line)
-        if check.remedy:
-            world.say(f"         {plain(check.remedy)}")
-    return 1 if missing else 0
+    colours = {"ok": GOOD, "limited": CAUTION, "missing": BAD}
+    state = "" if check.state in {"ok", "absent"} else f": {check.state}"
+    head = f"{check.name}{state}"
+    if coloured and check.state in colours:
+        head = painted(head, colours[check.state])
+    yield f"{head}: {plain(_words(check))}"
+    if check.remedy:
+        yield f"    {plain(check.remedy)}"
 
 
 def _words(check: "Check") -> str:
@@ -50,7 +56,3 @@ def _words(check: "Check") -> str:
     for name, figure in check.sizes.items():
         found = found.replace(f"{{{name}}}", size(figure))
     return found
-
-
-def _painted(line: str, state: "CheckState") -> str:
-    return f"\x1b[{_PAINT[state]}m{state}\x1b[0m{line.removeprefix(state)}"

@@ -66,6 +66,5 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     if as_json:
         world.say(json.dumps(flags_document(found)))
     else:
-        for line in flags_lines(found):
-            world.say(line)
+        world.show(flags_lines(found))
     return 0

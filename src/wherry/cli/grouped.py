@@ -16,6 +16,10 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "This machine": ("doctor", "gc", "du", "verify-store", "completion", "version", "help"),
 }
 _OTHER = "Other commands"
+_WITH_TABLES = frozenset({
+    "size", "diff", "check", "slim", "flags", "leaks", "inspect", "analyze", "images", "du", "lock", "tags", "doctor",
+})  # fmt: skip
+"""Commands that print tables for people; those take `--no-trunc`."""
 _FEW = 16
 """Options up to which a page needs no groups."""
 OPTION_GROUPS: Mapping[str, str] = {
@@ -71,7 +75,9 @@ class GroupedCommand(click.Command):
         """Add what every command has."""
         own = super().get_params(ctx)
         taken = {name for parameter in own for name in parameter.opts}
-        return own if "--verbose" in taken else [*own[:-1], _verbose(), *own[-1:]]
+        more = [] if "--verbose" in taken else [_verbose()]
+        more += [_no_trunc()] if self.name in _WITH_TABLES else []
+        return [*own[:-1], *more, *own[-1:]]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write options by group; a page with few has one."""
@@ -93,6 +99,20 @@ class GroupedCommand(click.Command):
             with formatter.section("Examples"):
                 for example in examples:
                     formatter.write(f"{' ' * formatter.current_indent}{example}\n")
+
+
+def _no_trunc() -> click.Option:
+    return click.Option(
+        ["--no-trunc"], is_flag=True, expose_value=False, callback=_leave_whole,
+        help="Do not shorten names to fit the terminal.",
+    )  # fmt: skip
+
+
+def _leave_whole(_context: click.Context, _option: click.Parameter, value: object) -> None:
+    if value:
+        from wherry.report.terminal import leave_whole
+
+        leave_whole()
 
 
 def _verbose() -> click.Option:

@@ -31,7 +31,8 @@ def command(world: World, /, *, quiet: bool, digests: bool, as_json: bool) -> No
         world.say(line)
     if not (as_json or quiet):
         _note_problems(world, found)
-    if found and world.call and not any(listing.problem for listing in found):
+    # On a terminal the table is as wide as that; a later call may have another width.
+    if found and world.call and world.columns is None and not any(listing.problem for listing in found):
         from wherry.cli.replay_record import remember_listing
 
         printed = "".join(f"{line}\n" for line in lines)

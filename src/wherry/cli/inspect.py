@@ -70,12 +70,10 @@ def _show(world: World, found: OpenImage, platform: Platform | None, files: int 
         )
     world.say(found.name if str(found.root.digest) in found.name else f"{found.name}@{found.root.digest}")
     if len(images) > 1:
-        for line in overview(images):
-            world.say(line)
+        world.show(overview(images))
         world.say("")
     chosen = _chosen(images)
-    for line in details(_inspected(found, chosen, files)):
-        world.say(line)
+    world.show(details(_inspected(found, chosen, files)))
     if len(images) > 1:
         world.note(f"showing {chosen.platform}; choose another with --platform")
 

@@ -46,6 +46,5 @@ def command(
         world.say(json.dumps(document(subject, found), indent=2))
     else:
         for place, one in enumerate(found):
-            for line in ("", *lines_of(one)) if place else lines_of(one):
-                world.say(line)
+            world.show(("", *lines_of(one)) if place else lines_of(one))
     return int(any(matching(found, fail_on)))

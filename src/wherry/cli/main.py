@@ -180,7 +180,10 @@ def run(arguments: list[str], world: World) -> int:
     `error:` and `hint:` on the world's stderr and gives its own code. Results that can't be
     written are an error too, see `console`.
     """
-    return world.close(_run(arguments, world))
+    from wherry.report.terminal import fitted
+
+    with fitted(world.columns):
+        return world.close(_run(arguments, world))
 
 
 def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one return a kind of end

@@ -90,13 +90,11 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
             if wanted
             else lines_of(binary, by="section" if sections else by, most=top, match=match)
         )
-        for line in ([""] * bool(number)) + lines:
-            world.say(line)
+        world.show(([""] * bool(number)) + lines)
         if rebuild and without:
             with world.reporter() as progress:
                 found = size_without(world, binary, without, source=source, progress=progress)
-            for line in measured_lines(found.before, found.after, without):
-                world.say(line)
+            world.show(measured_lines(found.before, found.after, without))
 
 
 def _wanted(binary: "BinarySize", name: str, *, routes: bool) -> list[str]:

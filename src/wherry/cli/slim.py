@@ -36,8 +36,7 @@ def command(world: World, /, *, program: str, platform: str | None, apply: bool,
     if as_json:
         world.say(json.dumps(slim_document(done.found)))
     else:
-        for line in slim_lines(done.found):
-            world.say(line)
+        world.show(slim_lines(done.found))
     if done.file:
         world.note(f"{done.file}: [{done.table}] go-tags = {', '.join(done.written)}")
     elif apply:

@@ -12,9 +12,14 @@ from wherry.app.session import Session
 from wherry.errors import InvalidUsage, WherryError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wherry.app.progress import Reporter
     from wherry.cli.ahead import EarlyCompiler
     from wherry.host.process import Command
+
+_COLUMNS = 80
+"""Of a terminal that does not tell its width."""
 
 
 class World(Session):
@@ -69,6 +74,25 @@ class World(Session):
         places = Session.of(self.environment, cwd=self.cwd)
         self.store_folder = (self.cwd / store).absolute() if store else places.store_folder
         self.cache_folder = (self.cwd / cache).absolute() if cache else places.cache_folder
+
+    @property
+    def columns(self) -> int | None:
+        """Width of the terminal that stdout is; None where it is none: then nothing is shortened."""
+        if not self.stdout.isatty():
+            return None
+        if (given := self.environment.get("COLUMNS", "")).isdecimal() and int(given):
+            return int(given)
+        try:
+            return os.get_terminal_size(self.stdout.fileno()).columns or _COLUMNS
+        except (OSError, ValueError):
+            return _COLUMNS
+
+    def show(self, lines: "Iterable[str]") -> None:
+        """Print lines for people; on a terminal, long ones break between words."""
+        from wherry.report.terminal import wrapped
+
+        for line in wrapped(lines):
+            self.say(line)
 
     def be_verbose(self) -> None:
         """Print each program that is started from now on, with its time and its exit code; values of -X are hidden."""

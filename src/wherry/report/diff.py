@@ -32,17 +32,37 @@ def lines_of(document: DiffDocument, *, by: str, most: int) -> list[str]:
     """
     lines = [f"{document.before} → {document.after}"]
     for image in document.images:
+        if _is_same(image):
+            continue
         lines += ["", f"{image.platform}  {_grown(image, 'unpacked')}, {_pulled(image)}"]
         if by == "layer":
             lines += _indented(table(_layer_rows(image, most), right=(*_NUMBERS, 3)))
     for binary in () if by == "layer" else document.binaries:
+        if _is_same(binary):
+            continue
         lines += ["", f"{_title(binary)}  {_grown(binary)}", *_indented(_told(binary)), ""]
         lines += _indented(table(_rows(binary, by, most), right=_NUMBERS))
         lines += [f"  {note}" for note in binary.notes]
     if by == "layer" and not document.images:
         lines += ["", "  layers are compared only between two images"]
     lines += [f"  {note}" for note in document.notes]
+    if same := _same(document):
+        lines += ["", f"the same in both: {', '.join(same)}"]
     return [printable(line) for line in lines]
+
+
+def _is_same(one: PlatformChange | BinaryDiff) -> bool:
+    """Tell whether nothing of an image or a program differs."""
+    if isinstance(one, PlatformChange):
+        return not one.change and not one.pulled and not one.layers
+    there = one.name_before and one.name_after
+    return bool(there) and not (one.change or one.modules or one.settings or one.notes)
+
+
+def _same(document: DiffDocument) -> list[str]:
+    """Name what does not differ, so that it takes one line."""
+    images = [f"{one.platform} ({size(one.after)} unpacked)" for one in document.images if _is_same(one)]
+    return images + [f"{_title(one)} ({size(one.after)})" for one in document.binaries if _is_same(one)]
 
 
 def signed(count: int) -> str:
@@ -179,21 +199,27 @@ def _layer_rows(image: PlatformChange, most: int) -> list[Row]:
         )
         for one in image.layers[:most]
     ]
+    if rest := image.layers[most:]:
+        rows.append((signed(sum(one.change for one in rest)), "", "", "", f"{len(rest)} more", ""))
     return [head, *rows]
 
 
 def markdown_of(document: DiffDocument, *, by: str, most: int) -> list[str]:
     """Write what grew as a comment on a pull request: a line, a table, and details to unfold."""
     lines = [f"**{_plain(document.before)} → {_plain(document.after)}**"]
-    lines += [f"- {image.platform}: {_grown(image, 'unpacked')}, {_pulled(image)}" for image in document.images]
-    for binary in document.binaries:
+    images = [one for one in document.images if not _is_same(one)]
+    binaries = [one for one in document.binaries if not _is_same(one)]
+    lines += [f"- {image.platform}: {_grown(image, 'unpacked')}, {_pulled(image)}" for image in images]
+    for binary in binaries:
         lines += [f"- {_code(_title(binary))}: {_grown(binary)}", *(f"  - {_plain(line)}" for line in _told(binary))]
     lines += [f"- {_plain(note)}" for note in document.notes]
+    if same := _same(document):
+        lines.append(f"- the same in both: {', '.join(map(_plain, same))}")
     if by == "layer":
-        for image in document.images:
+        for image in images:
             lines += ["", *_grid(_layer_rows(image, most), 4)]
         return lines
-    for binary in document.binaries:
+    for binary in binaries:
         lines += ["", *_grid(_rows(binary, by, most), 3)]
         lines += ["", f"<details><summary>More of {_plain(_title(binary))}</summary>"]
         for way in ("module", "package", "kind"):

@@ -33,9 +33,11 @@ def lines_of(binary: BinarySize, *, by: str, most: int, match: str = "") -> list
     by = by if binary.reading == "full" or by == "kind" else "section"
     lines = [_head(binary), ""]
     if by != "section" and binary.reading == "full":
-        lines += [*_indented(table(list(_kinds(binary)), right=(0, 1))), ""]
+        lines += _indented(table(list(_kinds(binary)), right=(0, 1)))
+        lines += [""] if by != "kind" else []
     right = (0, 1, 2) if by in {"module", "package"} else (0, 1)
-    lines += _indented(table(_rows(binary, by, most, match), right=right))
+    if by != "kind" or binary.reading != "full":
+        lines += _indented(table(_rows(binary, by, most, match), right=right))
     lines += [f"  {note}" for note in binary.notes]
     if binary.reading == "full":
         lines += ["", _sure(binary)]

@@ -4,10 +4,10 @@ See `cli/ahead.py`.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from wherry.app.build.go_work import GoRequest
@@ -20,6 +20,8 @@ from wherry.settings.ko_yaml import FILE as KO_YAML
 if TYPE_CHECKING:
     from wherry.cli.ahead import EarlyCompiler, Known, Text
 
+_LOOK = 0.1
+"""Seconds between two looks at what the compiler printed."""
 _PLAIN = frozenset(
     {
         "CGO_ENABLED", "GOOS", "GOARCH", "GOARM", "GOARM64", "GOAMD64", "GO386", "GOMIPS", "GOMIPS64", "GOPPC64",
@@ -52,12 +54,10 @@ class AheadRunner(SystemRunner):
                 self._compiler = None
         if compiler is None:
             return super().run(command)
-        code, stdout, stderr = compiler.finish()
+        with _followed(f"{compiler.place}/stderr", command.on_line):
+            code, stdout, stderr = compiler.finish()
         if code == 0:
             Path(compiler.program).replace(command.argv[compiler.output])
-            if command.on_line is not None:
-                for line in stderr.decode(errors="replace").splitlines():
-                    command.on_line(line)
             return Outcome(code, stdout, stderr, compiler.began)
         return super().run(command)  # what it met may be over; and its words count only where it was asked for
 
@@ -71,6 +71,35 @@ class AheadRunner(SystemRunner):
         with suppress(OSError):
             if known is not None and known != _before(cache, key):
                 ahead.write(cache, key, known)
+
+
+@contextmanager
+def _followed(path: str, on_line: Callable[[str], None] | None) -> Iterator[None]:
+    """Hand over the lines of a file that a program writes, while it writes them, and the rest in the end."""
+    if on_line is None:
+        yield
+        return
+    ended = Event()
+    with Path(path).open(encoding="utf-8", errors="replace") as file:
+
+        def follow() -> None:
+            waiting = ""
+            while True:
+                last = ended.wait(_LOOK)
+                *lines, waiting = (waiting + file.read()).split("\n")
+                for line in lines:
+                    with suppress(OSError, ValueError):  # where it is shown may have gone away
+                        on_line(line)
+                if last:
+                    return
+
+        thread = Thread(target=follow, name="compiler", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 def _before(cache: str, key: str) -> "Known | None":

@@ -31,7 +31,7 @@ def build(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, key: st
     began, began_ns = world.clock(), time.time_ns()
     runner = AheadRunner(world.compiler, world.environment) if isinstance(wanted, GoBuild) else None
     if runner:
-        world.runner = runner
+        world.use(runner)
     done = carry_out(world, wanted, voice)
     if not done.call.delivery.stdout:
         for line in printed(done.result, voice):

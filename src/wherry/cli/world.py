@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from wherry.app.progress import Reporter
     from wherry.cli.ahead import EarlyCompiler
-    from wherry.host.process import Command
+    from wherry.host.process import Command, Runner
 
 _COLUMNS = 80
 """Of a terminal that does not tell its width."""
@@ -96,11 +96,15 @@ class World(Session):
 
     def be_verbose(self) -> None:
         """Print each program that is started from now on, with its time and its exit code; values of -X are hidden."""
-        from wherry.host.process import TracedRunner
-
         if not self.verbose:
             self.verbose = True
-            self.__dict__["runner"] = TracedRunner(self.runner, self._trace)
+            self.use(self.runner)
+
+    def use(self, runner: "Runner") -> None:
+        """Start programs by this runner from now on; where it is verbose, each is printed."""
+        from wherry.host.process import TracedRunner
+
+        self.runner = TracedRunner(runner, self._trace) if self.verbose else runner
 
     def _trace(self, command: "Command", seconds: float, code: int) -> None:
         from wherry.analysis.build_secrets import shown_flags

@@ -201,7 +201,10 @@ class TracedRunner:
 
     def run(self, command: Command) -> Outcome:
         """Run a program to its end, and report it."""
-        return self.start(command).finish()
+        began = time.monotonic()
+        outcome = self._runner.run(command)
+        self._trace(command, time.monotonic() - began, outcome.returncode)
+        return outcome
 
     def start(self, command: Command) -> "TracedProcess":
         """Start a program; it is reported where it is waited for."""

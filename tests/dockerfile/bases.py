@@ -96,6 +96,12 @@ def golang() -> Path:
     return _kept(f"golang-{version}-debian{release}", make)
 
 
+def debian() -> Path:
+    """Give a Debian root with apt and adduser: what `golang` begins with."""
+    whole = golang()
+    return _kept(f"debian-of-{whole.name}", lambda folder: _first_layers(whole, folder, 1))
+
+
 def static() -> Path:
     """Give wherry's own static base, which has what distroless/static has."""
     wherry = Path(sys.executable).with_name("wherry")
@@ -109,7 +115,7 @@ def static() -> Path:
         (module / "main.go").write_text("package main\n\nfunc main() {}\n")
         words = [wherry, "build", "--go", "-q", "-o", out, "."]
         subprocess.run(words, check=True, cwd=module, env=environment, stdout=subprocess.DEVNULL)
-        _without_last_layer(folder / "out", folder)
+        _first_layers(folder / "out", folder, -1)
         for name in ("store", "cache", "out", "module"):
             shutil.rmtree(folder / name, ignore_errors=True)
 
@@ -283,17 +289,18 @@ def _index(folder: Path, config: dict[str, Any], layers: list[dict[str, Any]]) -
     (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
 
 
-def _without_last_layer(built: Path, folder: Path) -> None:
-    """Make the base of an image that has one layer of its own over it."""
+def _first_layers(built: Path, folder: Path, count: int) -> None:
+    """Make an image of the first layers of another; a negative count leaves out so many at the end."""
     from flattened import opened
 
     image = opened(built).images()[0]
+    layers = list(image.layers[:count])
     config = {**image.config, "config": {key: image.runtime[key] for key in ("Env", "User") if key in image.runtime}}
-    config["rootfs"] = {"type": "layers", "diff_ids": image.config["rootfs"]["diff_ids"][:-1]}
-    config["history"] = [{"created": _CREATED, "created_by": "stand-in"} for _ in image.layers[:-1]]
-    for layer in image.layers[:-1]:
+    config["rootfs"] = {"type": "layers", "diff_ids": image.config["rootfs"]["diff_ids"][:count]}
+    config["history"] = [{"created": _CREATED, "created_by": "stand-in"} for _ in layers]
+    for layer in layers:
         _blob(folder, (built / "blobs" / layer["digest"].replace(":", "/")).read_bytes())
-    _index(folder, config, list(image.layers[:-1]))
+    _index(folder, config, layers)
 
 
 def _output(*argv: str) -> str:

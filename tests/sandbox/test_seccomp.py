@@ -177,15 +177,21 @@ class TestSockets:
             (2, RAW | CLOSE_ON_EXEC | NONBLOCK, 1),
             (10, RAW, 58),
             (2, PACKET_TYPE, 3),
-            (16, RAW, 9),
         ],
     )
     def test_the_hosts_network_is_not_listened_to(self, as_on, architecture, arguments):
-        """Packet, XDP, raw and audit sockets; a container with a network of its own may have them."""
+        """Packet, XDP and raw sockets; a container with a network of its own may have them."""
         as_on(architecture)
 
         assert outcome(seccomp.closed_network(), architecture, SOCKET[architecture], *arguments) == REFUSED
         assert outcome(usual(), architecture, SOCKET[architecture], *arguments) == ALLOWED
+
+    def test_the_hosts_audit_is_not_there(self, as_on, architecture):
+        """As if the kernel had none, which programs such as useradd are made for."""
+        as_on(architecture)
+
+        refused = REFUSED & ~0xFFFF | errno.EPROTONOSUPPORT
+        assert outcome(seccomp.closed_network(), architecture, SOCKET[architecture], 16, RAW, 9) == refused
 
 
 def test_the_call_of_many_calls_is_not_there_on_386(as_on):

@@ -208,6 +208,11 @@ DOCKERFILE = (
         default="auto",
         help="Dockerfile: how RUN steps are isolated from this machine.",
     ),
+    click.option(
+        "--ignore-chown-errors",
+        is_flag=True,
+        help="Dockerfile: without subordinate IDs, let chown in RUN do nothing; files stay root's.",
+    ),
     click.option("--check", is_flag=True, help="Dockerfile: check it without building."),
     click.option("--debug-shell", is_flag=True, help="Dockerfile: open a shell in a step that failed."),
     click.option("--cache-from", multiple=True, metavar="type=…", help="Dockerfile: import cached steps from there."),

@@ -131,6 +131,7 @@ def dockerfile_build(context: str, words: Mapping[str, Any]) -> DockerfileBuild:
         isolation=words["isolation"],
         cache_from=words["cache_from"],
         cache_to=words["cache_to"],
+        ignore_chown_errors=words["ignore_chown_errors"],
         check=words["check"],
         debug_shell=words["debug_shell"],
         **_common(words, _as_asked(words["platforms"]) or None),

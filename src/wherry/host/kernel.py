@@ -18,6 +18,8 @@ from wherry.platform import Platform
 
 _OLDEST = (5, 12)
 """mount_setattr(2), which makes mounts read-only with all below them."""
+_ANSWERED_CALLS = (5, 5)
+"""SECCOMP_USER_NOTIF_FLAG_CONTINUE (seccomp_unotify(2))."""
 _OVERLAY_FOR_USERS = (5, 11)
 _BINFMT_FOR_USERS = (6, 7)
 
@@ -134,6 +136,12 @@ class Kernel:
                 works=False, reason="the kernel has no overlay file system", remedy="as root: modprobe overlay"
             )
         return Ability(works=True, reason="available")
+
+    def answers_calls(self) -> Ability:
+        """Tell whether calls of a program can be answered by another, which owners without sub-ids need."""
+        if self.platform.architecture not in ("amd64", "arm64"):
+            return Ability(works=False, reason=f"not for {self.platform.architecture}")
+        return self._since(_ANSWERED_CALLS, "answered system calls", "chown in steps fails without sub-ids")
 
     def own_binfmt(self) -> Ability:
         """Report whether a user namespace can have emulators of its own."""

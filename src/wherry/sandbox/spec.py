@@ -140,6 +140,8 @@ class Container(TypedDict):
     """What limits their number where setrlimit(2) does not: of root."""
     shm: int
     """Most bytes of /dev/shm; 0: half of the memory."""
+    owners: NotRequired[str]
+    """What chown does where there is one id: `answered` as if there were all, `ignored`, or it fails."""
     limits: list[tuple[int, int, int]]
     """setrlimit(2): resource, soft and hard limit."""
 

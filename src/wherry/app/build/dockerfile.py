@@ -140,6 +140,7 @@ def _machine(session: Session, wanted: DockerfileBuild, streams: Streams, progre
         agents=agents_of(session, wanted.agents),
         shell=streams.shell if wanted.debug_shell else None,
         notice=progress.warn,
+        ignore_chown=wanted.ignore_chown_errors,
     )
 
 

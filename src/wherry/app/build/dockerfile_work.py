@@ -62,6 +62,8 @@ class Machine:
     """Folders in which control groups that limit processes may be made, best first."""
     floor: int = 256 << 20
     """Bytes that have to stay free on the disk."""
+    owners: str = "answered"
+    """What chown in a step does where there is one id only: `answered`, `ignored`, or empty: it fails."""
     failed: Callable[[Container, int], None] = field(default=lambda _job, _code: None)
 
 
@@ -274,6 +276,7 @@ class DockerfileImages:
             network=machine.network,
             groups=machine.groups,
             floor=machine.floor,
+            owners=machine.owners,
             failed=machine.failed,
         )
         return StagePerformer(

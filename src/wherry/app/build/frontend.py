@@ -10,7 +10,17 @@ from wherry.errors import InvalidUsage
 
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
 _SAYS = frozenset(
-    {"target", "build_args", "build_contexts", "secrets", "agents", "no_cache_filter", "check", "debug_shell"}
+    {
+        "target",
+        "build_args",
+        "build_contexts",
+        "secrets",
+        "agents",
+        "no_cache_filter",
+        "check",
+        "debug_shell",
+        "ignore_chown_errors",
+    }
 )
 """Options that ask for the Dockerfile where a folder has both."""
 

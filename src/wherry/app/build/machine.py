@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _RESOLV = Path("/etc/resolv.conf")
 
 
-def machine_of(
+def machine_of(  # noqa: PLR0913 - each is another of the user's options
     session: Session,
     *,
     isolation: str,
@@ -36,6 +36,7 @@ def machine_of(
     agents: Mapping[str, SshAgent],
     shell: Callable[[Ids], Callable[[Container, int], None]] | None = None,
     notice: Callable[[str], None],
+    ignore_chown: bool = False,
 ) -> Machine:
     """Describe it.
 
@@ -46,6 +47,7 @@ def machine_of(
         agents: ssh agents, by name.
         notice: hears what the user should know.
         shell: opens a shell where a step failed; None: none is opened.
+        ignore_chown: whether chown in a step does nothing where there is one id only.
 
     Raises:
         HostUnable: it cannot run such steps.
@@ -57,7 +59,8 @@ def machine_of(
         )
     kernel = Kernel.of_host()
     mapping = mapping_of(session)
-    _say_of_ids(mapping, notice)
+    owners = "ignored" if ignore_chown else "answered" if kernel.answers_calls().works else ""
+    _say_of_ids(mapping, notice, owners)
     isolation, refused = isolation_of(isolation, kernel, why_refused(mapping))
     if isolation == "chroot" and mapping.kind != "all":
         raise HostUnable(
@@ -79,6 +82,7 @@ def machine_of(
         network=Networks.of(user_network(session.environment.get("PATH", os.defpath))),
         groups=pids_folders(),
         floor=session.min_free,
+        owners=owners,
         failed=shell(mapping) if shell else lambda _job, _code: None,
     )
 
@@ -113,9 +117,18 @@ def outside_of(session: Session, credentials: Credentials) -> "CachingFetcher":
     )
 
 
-def _say_of_ids(mapping: Ids, notice: Callable[[str], None]) -> None:
-    if mapping.kind == "one":
-        notice("no subordinate IDs for this user (/etc/subuid, /etc/subgid): steps can only run as root")
+def _say_of_ids(mapping: Ids, notice: Callable[[str], None], owners: str) -> None:
+    """Say, before anything is done, what RUN can't do for a user with one id."""
+    if mapping.kind != "one":
+        return
+    match owners:
+        case "answered":
+            words = "owners of files are emulated in RUN; what a USER other than root makes, and links, stay root's"
+        case "ignored":
+            words = "chown in RUN does nothing (--ignore-chown-errors), so files stay root's"
+        case _:
+            words = "chown, useradd and apt-get in RUN will fail; --ignore-chown-errors lets chown do nothing"
+    notice(f"no subordinate IDs for this user (/etc/subuid, /etc/subgid): {words}")
 
 
 def _account(layers: Sequence[str], user: str) -> ContainerUser:

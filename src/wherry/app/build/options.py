@@ -113,6 +113,8 @@ class DockerfileOptions(CommonOptions):
     check: bool = False
     """Whether the Dockerfile is only checked."""
     debug_shell: bool = False
+    ignore_chown_errors: bool = False
+    """Whether chown in a RUN does nothing where this user has no subordinate IDs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,9 @@ from wherry.sandbox.launcher.rootfs import MountRefused, Rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
     from wherry.sandbox.spec import Container
 
 _KILL = 5
@@ -101,6 +104,8 @@ class _Init:
         """Where goes what was made to mount on."""
         self._alive = alive
         """Ends when the launcher does."""
+        self._fake_ids: ModuleType | None = None
+        """What answers calls about owners, where there is one id only."""
 
     def run(self) -> int:
         """Put the rootfs together, start the payload and stay until it ends; give its exit code."""
@@ -110,6 +115,10 @@ class _Init:
         syscalls.unshare(syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
         if job["hostname"]:
             syscalls.set_hostname(job["hostname"])
+        if job["ids"] is not None and job["ids"]["single"] and job.get("owners", "") in ("answered", "ignored"):
+            from wherry.sandbox.launcher import fake_ids  # here, while its file can still be found
+
+            self._fake_ids = fake_ids
         emulator = -1
         if job["emulator"] and job["emulator"]["path"]:
             emulator = private.private_copy(job["emulator"]["path"], "emulator")
@@ -148,12 +157,26 @@ class _Init:
         os.close(master)
         return slave
 
+    def _owners(self, null: int) -> "Callable[[], None] | None":
+        """Give what the payload does so that calls about owners are answered; None: nothing."""
+        found, job = self._fake_ids, self._job
+        if found is None:
+            return None
+        if not found.can_answer():
+            tell({"notice": "chown in steps fails: with one id, its calls can't be answered on this machine"})
+            return None
+        if job.get("owners") == "ignored":
+            return found.ignore_chown  # type: ignore[no-any-return] # a module's attribute
+        channel = found.begin(null)
+        return lambda: found.catch(channel, users=job["uid"] == 0)
+
     def _watch(self, payload: "Payload") -> int:
         woken, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(woken, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        payload.owners = self._owners(payload.null)
         child = os.fork()
         if child == 0:
             try:
@@ -198,6 +221,8 @@ class Payload:
         self._slave = slave
         self._proc = proc
         self.null = null
+        self.owners: Callable[[], None] | None = None
+        """Called once this process is confined."""
 
     def close(self) -> None:
         """Close what only the payload needs."""
@@ -237,6 +262,8 @@ class Payload:
         confine.bound(job)
         # As runc does: as root first, since a user may start in a folder that only another may enter.
         there = _entered(job["folder"])
+        if self.owners is not None:
+            self._answer_owners()
         if not single:
             os.setgroups(job["groups"])
             os.setresgid(job["gid"], job["gid"], job["gid"])
@@ -244,6 +271,13 @@ class Payload:
         confine.hold(job)
         if not there:
             _change_folder(job["folder"])
+
+    def _answer_owners(self) -> None:
+        assert self.owners is not None  # noqa: S101 - it was asked for
+        try:
+            self.owners()
+        except OSError as error:
+            tell({"notice": f"chown in steps fails: {error.strerror}"})
 
     def _exec(self) -> int:
         program = self._job["argv"][0]

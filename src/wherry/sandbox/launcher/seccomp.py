@@ -25,6 +25,10 @@ _LOAD, _EQUAL, _SET, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x54, 0x
 _NUMBER, _ARCHITECTURE, _FIRST, _SECOND, _THIRD = 0, 4, 16, 24, 32
 """Where in `struct seccomp_data` they are; of arguments the low half, as all tables are little endian."""
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
+NOTIFY, SUCCEED = 0x7FC00000, 0x00050000
+"""Hand a call over; do nothing and return 0."""
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 _NEW_NAMESPACES = 0x7E020000
 """All CLONE_NEW… flags."""
 _X32 = 0x40000000
@@ -93,6 +97,35 @@ def load(code: bytes) -> None:
         raise OSError(number, f"the kernel refused the seccomp filter: {os.strerror(number)}")
 
 
+def load_listener(code: bytes) -> int:
+    """Do the same, and give the descriptor through which calls that a filter hands over are answered.
+
+    Raises:
+        OSError: the kernel does not do it (before Linux 5.0, or where another listens already).
+    """
+    body = ctypes.create_string_buffer(code)
+    header = struct.pack("HP", len(code) // 8, ctypes.addressof(body))
+    libc = ctypes.CDLL(None, use_errno=True)
+    words = (_SET_MODE_FILTER, _NEW_LISTENER)
+    found: int = libc.syscall(
+        ctypes.c_long(_SECCOMP[os.uname().machine]), *map(ctypes.c_ulong, words), ctypes.c_char_p(header)
+    )
+    if found < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"the kernel hands no system calls over: {os.strerror(number)}")
+    return found
+
+
+def caught(numbers: "list[int]", action: int) -> bytes:
+    """Write a filter that does something with some calls of this processor's own architecture, and allows all else."""
+    table = _TABLES[os.uname().machine][0]
+    lines = [_line(_LOAD, _ARCHITECTURE), _line(_EQUAL, table.architecture, 1, 0), _line(_RETURN, _ALLOW)]
+    lines.append(_line(_LOAD, _NUMBER))
+    for number in numbers:
+        lines += [_line(_EQUAL, number, 0, 1), _line(_RETURN, action)]
+    return b"".join((*lines, _line(_RETURN, _ALLOW)))
+
+
 def usual(capabilities: "list[int]", *, socketcall: bool) -> bytes:
     """Write the filter that containers get; b"" on a processor that no table is for.
 
@@ -157,7 +190,8 @@ def _packets() -> "list[bytes]":
     lines = [_line(_LOAD, _FIRST)]
     for family in (_PACKET, _XDP):
         lines += [_line(_EQUAL, family, 0, 1), _end(errno.EPERM)]
-    audit = [_line(_LOAD, _THIRD), _line(_EQUAL, _AUDIT, 0, 1), _end(errno.EPERM), _line(_RETURN, _ALLOW)]
+    # A kernel without audit says this, and only then programs such as useradd go on without.
+    audit = [_line(_LOAD, _THIRD), _line(_EQUAL, _AUDIT, 0, 1), _end(errno.EPROTONOSUPPORT), _line(_RETURN, _ALLOW)]
     lines += [_line(_EQUAL, _NETLINK, 0, len(audit)), *audit]
     raw = [_line(_LOAD, _SECOND), _line(_AND, _TYPES)]
     raw += [_line(_EQUAL, _RAW, 1, 0), _line(_EQUAL, _OLD_PACKET, 0, 1), _end(errno.EPERM), _line(_RETURN, _ALLOW)]

@@ -282,6 +282,26 @@ def open_below(root: int, path: str, flags: int, *, resolve: int) -> int:
     return _checked(opened, path)
 
 
+def own_place(place: int, uid: int, gid: int) -> None:
+    """Change the owner of what is open as a place only (O_PATH)."""
+    _checked(_libc.fchownat(place, b"", ctypes.c_uint(uid), ctypes.c_uint(gid), ctypes.c_int(_EMPTY_PATH)), "fchownat")
+
+
+def describe_place(number: int, place: int, size: int, mask: int) -> bytearray:
+    """Give the bytes that the kernel answers for what is open as a place only.
+
+    Args:
+        number: of the call: statx's, or newfstatat's.
+        place: what is open.
+        size: of the answer.
+        mask: what is asked for of statx; 0: it is the other call.
+    """
+    answer = ctypes.create_string_buffer(size)
+    words = (ctypes.c_int(_EMPTY_PATH), ctypes.c_uint(mask), answer) if mask else (answer, ctypes.c_int(_EMPTY_PATH))
+    _checked(_libc.syscall(ctypes.c_long(number), ctypes.c_int(place), b"", *words), "stat")
+    return bytearray(answer.raw)
+
+
 def is_on_proc(opened: int) -> bool:
     """Report whether what is open belongs to a proc file system."""
     answer = (ctypes.c_long * 32)()  # struct statfs begins with its kind, a long on the processors that wherry runs on

@@ -1,0 +1,101 @@
+"""A user without sub-ids: chown, stat and setuid in steps do as with sub-ids, and give the same image."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from dockerfile import bases
+from dockerfile.theirs import build, context
+
+pytestmark = pytest.mark.slow
+_PERL = (
+    'use POSIX; $) = "50 7 8"; POSIX::setgid(50); POSIX::setuid(33);'
+    ' print POSIX::getuid(), " ", POSIX::getgid(), "\\n";'
+    ' POSIX::setuid(0) or print "no way back\\n"; system("id -u")'
+)
+STEPS = """FROM busybox
+RUN touch /x /y && mkdir -p /d/e && chown 1000:50 /x && chown -R 7:8 /d && chgrp 9 /y && stat -c '%n %u:%g' /x /y /d/e
+RUN chown 0:0 /x && chown 5 /d && stat -c '%n %u:%g' /x /d /d/e && cp -a /d /d2 && mv /y /z
+RUN chmod 4755 /z && chown 3:4 /z && echo more >> /d/f && chown :77 /bin/busybox
+USER 1000:1000
+RUN id -u && stat -c '%n %u:%g' /d /z
+"""
+
+
+def digest(person, folder, *words):
+    """Build it with fixed times; give the image's digest."""
+    done = build(
+        person, folder, "--build-arg", "SOURCE_DATE_EPOCH=1700000000", "--no-cache", "-o",
+        f"type=oci,dest={folder}.oci,tar=false,rewrite-timestamp=true", *words,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    index = json.loads((folder.with_name(f"{folder.name}.oci") / "index.json").read_text())
+    shutil.rmtree(f"{folder}.oci")
+    return index["manifests"][0]["digest"], done.stderr
+
+
+def test_owners_are_kept(persons):
+    """What a step gives away is given away, for later steps and in the layer; all else is as it was."""
+    (one, words), (many, _) = (digest(persons[who], context(persons[who], "owned", STEPS)) for who in ("one", "many"))
+
+    for line in ("/x 1000:50", "/y 0:9", "/d/e 7:8", "/x 0:0", "/d 5:8"):
+        assert f"| {line}" in words
+    assert one == many
+
+
+DEBIAN = """FROM debian
+RUN rm -f /etc/shadow- /etc/gshadow- /var/log/lastlog && useradd -m a && touch /x && chown a /x && stat -c '%n %U:%G' /x
+RUN stat -c '%n %U:%G' /x /home/a /home/a/.bashrc /etc/shadow && chown -R a: /opt && su a -s /bin/sh -c 'id -un; id -Gn'
+"""
+
+
+@pytest.fixture(scope="module")
+def debian(persons):
+    """Debian, where each person finds it."""
+    base = bases.debian()
+    for who in ("one", "many"):
+        place = persons[who].home / "debian"
+        shutil.copytree(base, place)
+        subprocess.run(["chown", "-R", persons[who].name, str(place)], check=True)
+    return "debian=oci-layout://{}/debian"
+
+
+def test_an_account_on_debian(persons, debian):
+    """`useradd -m a && chown a /x`: the same digest, whoever has sub-ids."""
+    (one, words), (many, _) = (
+        digest(
+            persons[who], context(persons[who], "account", DEBIAN), "--build-context", debian.format(persons[who].home)
+        )
+        for who in ("one", "many")
+    )
+
+    for line in ("/x a:root", "/home/a a:a", "/home/a/.bashrc a:a", "/etc/shadow root:shadow", "a", "a"):
+        assert re.search(rf"\| {re.escape(line)}$", words, re.MULTILINE)
+    assert one == many
+
+
+def test_what_fails_is_said_first(persons):
+    """Before any step; with --ignore-chown-errors chown does nothing, and a build without is not answered by that."""
+    person = persons["one"]
+    folder = context(person, "ignored", "FROM busybox\nRUN touch /x && chown 5:6 /x && stat -c '%n %u:%g' /x\n")
+    answered = build(person, folder)
+    ignored = build(person, folder, "--ignore-chown-errors")
+
+    assert "no subordinate IDs" in answered.stderr.splitlines()[0]
+    assert "| /x 5:6" in answered.stderr
+    assert "chown in RUN does nothing" in ignored.stderr.splitlines()[0]
+    assert "| /x 0:0" in ignored.stderr
+
+
+def test_users_of_programs(persons, debian):
+    """The user that a process becomes is its own, and that of what it starts."""
+    person = persons["one"]
+    text = f"FROM debian\nRUN perl -e '{_PERL}'\nRUN id -u\n"
+    done = build(person, context(person, "users", text), "--build-context", debian.format(person.home))
+
+    assert done.returncode == 0, done.stderr
+    for line in ("33 50", "no way back", "33", "0"):
+        assert re.search(rf"\| {line}$", done.stderr, re.MULTILINE), line

@@ -13,7 +13,7 @@ from wherry.oci.image import Image
 from wherry.oci.manifest import Manifest
 from wherry.plan.dockerfile import DockerfileTarget, PlannedImages, StageLayerOptions, plan_dockerfile
 from wherry.plan.graph import Step
-from wherry.plan.stage import StageOptions
+from wherry.plan.stage_state import StageOptions
 from wherry.platform import Platform
 
 AMD64 = Platform("linux", "amd64")

@@ -10,7 +10,7 @@ from wherry.oci.config import RuntimeConfig
 from wherry.plan.dockerfile import StageLayerOptions, familiar, plan_dockerfile
 from wherry.plan.graph import BaseOp, key_of
 from wherry.plan.ops import CopyFrom, CopyOp, CopySource, LayerOp, RunOp, StageImageOp
-from wherry.plan.stage import StageOptions
+from wherry.plan.stage_state import StageOptions
 
 
 def argv(text: str, **values) -> list[str]:

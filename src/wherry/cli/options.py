@@ -130,7 +130,7 @@ HOW = (
     click.option("--insecure", is_flag=True, help="Allow plain HTTP and untrusted certificates for registries."),
     TIMEOUT,
     click.option(
-        "--strict-encoder", is_flag=True, help="Fail if the installed encoder is not the version this release uses."
+        "--strict-encoder", is_flag=True, help="Fail unless the installed encoder compresses as this release's does."
     ),
     click.option("--no-cache", is_flag=True, help="Rebuild every step."),
     click.option("--no-vcs", is_flag=True, help="Do not record version control data in the image."),

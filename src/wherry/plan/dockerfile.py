@@ -25,7 +25,8 @@ from wherry.oci.reference import InvalidReference, Reference
 from wherry.plan.graph import DIGEST, Action, BaseOp, Plan, Step, key_of
 from wherry.plan.image_config import DEFAULT_PATH, ImageConfigBuilder
 from wherry.plan.ops import CopyFrom, CopyOp, CopySource, LayerOp, StageImageOp
-from wherry.plan.stage import StageCompiler, StageOptions, StageOrContext, StageState
+from wherry.plan.stage import StageCompiler
+from wherry.plan.stage_state import StageOptions, StageOrContext, StageState
 from wherry.platform import Platform
 from wherry.source.git_address import without_credentials
 

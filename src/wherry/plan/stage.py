@@ -6,7 +6,7 @@ history says, what a mount of a stage is.
 
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -14,19 +14,25 @@ from wherry.dockerfile import instructions as of
 from wherry.dockerfile.arguments import NOT_IN_ENVIRONMENT
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.ignore import BadPattern, Patterns
-from wherry.dockerfile.modes import changed_mode
 from wherry.dockerfile.mounts import RunMount, evaluate
-from wherry.dockerfile.syntax import parse_heredoc
 from wherry.dockerfile.words import Style, expand
 from wherry.oci.config import HealthcheckConfig
-from wherry.oci.image import Image
 from wherry.plan.graph import Action
-from wherry.plan.image_config import ImageConfigBuilder, below, clean, health_words, plain_list, ports_of, quoted_list
+from wherry.plan.image_config import below, clean, health_words, plain_list, ports_of, quoted_list
 from wherry.plan.ops import CopyFrom, CopyOp, CopySource, MkdirOp, RunOp, StepMount
-from wherry.platform import Platform
+from wherry.plan.stage_sources import (
+    cache_name,
+    check_mode,
+    is_git,
+    is_url,
+    parents_source,
+    plain_source,
+    script_of,
+    secret_mount,
+)
+from wherry.plan.stage_state import AddStep, StageOptions, StageOrContext, StageState
 from wherry.source.git_address import without_credentials
 
-_PROXIES = frozenset({"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"})
 _SHORTEST = 3
 _SIGNALS = frozenset(
     {
@@ -36,79 +42,6 @@ _SIGNALS = frozenset(
         *(f"RTMIN+{number}" for number in range(1, 16)), *(f"RTMAX-{number}" for number in range(1, 15)),
     }
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageOptions:
-    """Options for the steps of a Dockerfile."""
-
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    """`--build-arg`."""
-    network: str = "default"
-    hosts: tuple[tuple[str, str], ...] = ()
-    limits: tuple[tuple[str, int, int], ...] = ()
-    shm: int = 0
-    host_network: bool = False
-    """Whether steps may ask for the host network (`--allow network.host`)."""
-    insecure: bool = False
-    """Whether steps may ask for all privileges (`--allow security.insecure`)."""
-    epoch: int | None = None
-    """SOURCE_DATE_EPOCH."""
-
-    @property
-    def mtime(self) -> int:
-        """Nanoseconds since the epoch of what is made; -1: now."""
-        return -1 if self.epoch is None else self.epoch * 1_000_000_000
-
-    @property
-    def proxies(self) -> tuple[tuple[str, str], ...]:
-        """What steps see of proxies, in no key and no history: both spellings of each."""
-        given = {name.lower(): value for name, value in sorted(self.arguments.items()) if name.lower() in _PROXIES}
-        return tuple((spelt, value) for name, value in given.items() for spelt in (name.upper(), name))
-
-
-@dataclass
-class StageState:
-    """A stage after some of its instructions."""
-
-    platform: Platform
-    draft: ImageConfigBuilder
-    base: Image | None = None
-    """The image that is below all."""
-    stack: tuple[str, ...] = ()
-    """The steps that make its rootfs, base first."""
-    own: tuple[str, ...] = ()
-    """Those that made layers above the base."""
-    env: dict[str, str] = field(default_factory=dict)
-    """Variables that words and RUN see: of the config, and build arguments."""
-    arguments: list[of.Argument] = field(default_factory=list)
-    """Build arguments that were declared, for history."""
-    cmd_set: bool = False
-    published: list[tuple[str, str, str]] = field(default_factory=list)
-    """Instruction, name and value of what everyone who can pull the image can read."""
-
-    def child(self) -> "StageState":
-        """Begin a stage on this one."""
-        return replace(
-            self,
-            draft=self.draft.copied(),
-            env=dict(self.env),
-            arguments=list(self.arguments),
-            cmd_set=False,
-            published=list(self.published),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class StageOrContext:
-    """Where COPY --from or a mount's `from` leads: to a stage's rootfs, or to a context."""
-
-    stack: tuple[str, ...] = ()
-    context: str | None = None
-
-
-AddStep = Callable[[Action, tuple[str, ...], of.Instruction], str]
-"""Puts a step into the plan; gives its name."""
 
 
 @dataclass
@@ -244,7 +177,9 @@ class StageCompiler:
             if is_git(source) or is_url(source):
                 kind = "a git ref" if is_git(source) else "a URL"
                 raise DockerfileError(f"source can't be {kind} for COPY: {without_credentials(source)}", hint="use ADD")
-        takings = [_parents(source, place) if instruction.parents else _plain(source, place) for source in sources]
+        takings = [
+            parents_source(source, place) if instruction.parents else plain_source(source, place) for source in sources
+        ]
         flags = "--parents" if instruction.parents else ""
         self._gather(instruction, takings, place, flags)
 
@@ -265,7 +200,7 @@ class StageCompiler:
                 takings.append(CopySource(origin, "", unpack=bool(instruction.unpack)))
             else:
                 unpack = instruction.unpack if instruction.unpack is not None else True
-                takings.append(replace(_plain(source, StageOrContext(context="")), unpack=unpack))
+                takings.append(replace(plain_source(source, StageOrContext(context="")), unpack=unpack))
         self._gather(instruction, takings, StageOrContext(context=""), "")
 
     def _gather(
@@ -274,7 +209,7 @@ class StageCompiler:
         draft = self.state.draft
         destination = self._expand(instruction.destination)
         chown, chmod = self._expand(instruction.chown), self._expand(instruction.chmod)
-        _check_mode(chmod)
+        check_mode(chmod)
         if instruction.link and chown and not all(part.isdecimal() for part in chown.split(":")):
             raise DockerfileError(
                 f"--chown={chown}: user and group names can't be resolved when used with --link, "
@@ -376,7 +311,7 @@ class StageCompiler:
                 "RUN --security=insecure: the step needs all privileges, which are not allowed",
                 hint="allow it with --allow security.insecure",
             )
-        words, script = _script(instruction.command)
+        words, script = script_of(instruction.command)
         argv = draft.shelled(words) if instruction.command.shell else words
         mounts: list[StepMount] = [script] if script else []
         needs: list[str] = []
@@ -415,7 +350,7 @@ class StageCompiler:
     def _mount(self, mount: RunMount, instruction: of.Run) -> tuple[StepMount, tuple[str, ...]]:
         match mount.type:
             case "secret":
-                return _secret(mount), ()
+                return secret_mount(mount), ()
             case "ssh":
                 if mount.source:
                     raise DockerfileError("ssh does not support source")
@@ -438,94 +373,7 @@ class StageCompiler:
         if mount.type == "bind":
             return StepMount("stack", target, source=source, read_only=mount.read_only, stack=count), place.stack
         cache = StepMount(
-            "cache", target, _cache_name(mount), source, mount.read_only, mount.sharing or "shared",
+            "cache", target, cache_name(mount), source, mount.read_only, mount.sharing or "shared",
             mode=mount.mode, uid=mount.uid, gid=mount.gid, stack=count,
         )  # fmt: skip
         return cache, place.stack
-
-
-def _cache_name(mount: RunMount) -> str:
-    """Name a cache: what begins with another owner or mode is another."""
-    begins = [part for part in (mount.uid, mount.gid, mount.mode) if part is not None]
-    name = mount.id or posixpath.normpath(mount.target)
-    return f"{name} uid={mount.uid} gid={mount.gid} mode={mount.mode}" if begins else name
-
-
-def _secret(mount: RunMount) -> StepMount:
-    name = mount.source or mount.id or posixpath.basename(mount.target)
-    target = mount.target
-    if mount.env is None and not target:
-        target = f"/run/secrets/{posixpath.basename(name)}"
-    return StepMount(
-        "secret", target, name, required=mount.required, variable=mount.env, mode=mount.mode, uid=mount.uid,
-        gid=mount.gid,
-    )  # fmt: skip
-
-
-def _script(command: of.CommandLine) -> tuple[tuple[str, ...], StepMount | None]:
-    """Give a RUN's words, its heredocs among them, and the file that one with a shebang is."""
-    if not command.heredocs or not command.shell:
-        return command.words, None
-    line = command.words[0] if command.words else ""
-    first = command.heredocs[0]
-    if parse_heredoc(line) is None:
-        return (line + "".join(f"\n{doc.content}{doc.name}" for doc in command.heredocs),), None
-    if not first.text.startswith("#!"):
-        return (first.text,), None
-    place = f"/dev/pipes/{first.name}"
-    return (place,), StepMount("content", place, content=first.text, mode=0o755)
-
-
-def _plain(source: str, place: StageOrContext) -> CopySource:
-    path = clean(source)
-    return CopySource(_origin(place), path, contents=True, follow=True, wildcards=True)
-
-
-def _parents(source: str, place: StageOrContext) -> CopySource:
-    above, pivot, pattern = source.partition("/./")
-    if not pivot:
-        above, pattern = "/", source
-    pattern = clean(pattern)
-    plain = not any(letter in above + pattern for letter in "*?[")
-    return CopySource(
-        _origin(place),
-        clean(above),
-        contents=True,
-        follow=True,
-        wildcards=True,
-        only=(pattern.lstrip("/"),),
-        required=(clean(posixpath.join(above, pattern.lstrip("/"))),) if plain else (),
-    )
-
-
-def _origin(place: StageOrContext) -> CopyFrom:
-    if place.context is not None:
-        return CopyFrom("context", place.context)
-    return CopyFrom("stack", str(len(place.stack)))
-
-
-def is_url(source: str) -> bool:
-    """Report whether ADD fetches a source by HTTP."""
-    return source.startswith(("http://", "https://")) and not is_git(source)
-
-
-def is_git(source: str) -> bool:
-    """Report whether ADD clones a source."""
-    address = source.partition("#")[0].partition("?")[0]
-    if source.startswith(("git@", "git://", "ssh://")):
-        return True
-    return source.startswith(("http://", "https://")) and address.endswith(".git")
-
-
-def _check_mode(mode: str) -> None:
-    if not mode:
-        return
-    problem = f"invalid chmod parameter: '{mode}'. it should be octal string and between 0 and 07777"
-    if mode[0].isdigit():
-        if not all(letter in "01234567" for letter in mode) or int(mode, 8) > 0o7777:  # noqa: PLR2004 - all bits of a mode
-            raise DockerfileError(problem)
-        return
-    try:
-        changed_mode(0, mode, folder=False)
-    except ValueError:
-        raise DockerfileError(problem) from None

@@ -32,7 +32,7 @@ from wherry.layer.compress import Encoding
 from wherry.oci.reference import Reference, names_registry
 from wherry.plan.dockerfile import DockerfileTarget, StageLayerOptions
 from wherry.plan.ops import CopyFrom, CopyOp, CopySource
-from wherry.plan.stage import StageOptions
+from wherry.plan.stage_state import StageOptions
 from wherry.platform import Platform
 from wherry.settings.budgets import Budgets
 from wherry.settings.options import BuildOptions

@@ -16,7 +16,7 @@ from wherry.build.context import LocalContext
 from wherry.dockerfile.ignore import read_ignore_file
 from wherry.errors import InvalidUsage, NotFound
 from wherry.plan.dockerfile import familiar
-from wherry.plan.stage import is_git
+from wherry.plan.stage_sources import is_git
 from wherry.source.git_address import without_credentials
 
 _LARGEST = 64 << 20

@@ -4,7 +4,8 @@ import pytest
 
 from built_images import file, folder, put_layers
 from gobuild import HELLO, go_binary, go_version
-from wherry.analysis.content import content_of, made_by
+from wherry.analysis.content import content_of
+from wherry.analysis.history import made_by
 from wherry.digest import Digest
 from wherry.errors import BlobMissing, DigestMismatch
 from wherry.layer.entry import Entry, EntryKind

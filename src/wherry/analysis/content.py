@@ -1,6 +1,6 @@
 """What an image is made of: its layers, the files a container sees, and the parts of its programs.
 
-Sources: OCI image-spec v1.1.1, layer.md and config.md ("History").
+Source: OCI image-spec v1.1.1, layer.md.
 """
 
 import heapq
@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from wherry.analysis.binary import Binary
+from wherry.analysis.history import made_by
 from wherry.analysis.mapped import map_elf
 from wherry.analysis.tree import VisibleFile, visible_files
 from wherry.digest import Digest
@@ -130,13 +131,6 @@ def content_of(source: BlobSource, image: Image, *, biggest: int | None = None) 
         folders=_by_folder(seen, {file.path for file in most}),
         programs=_programs(source, image, executables),
     )
-
-
-def made_by(image: Image) -> tuple[str, ...]:
-    """Say of each layer what the history says; the history may be shorter, or absent."""
-    steps = [step.created_by or step.comment for step in image.config.history or () if not step.empty_layer]
-    count = len(image.manifest.stack)
-    return tuple((steps + [""] * count)[:count])
 
 
 def _read_layer(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from wherry.analysis.content import made_by
+from wherry.analysis.history import made_by
 from wherry.analysis.size import FileSize, LayerSize
 from wherry.layer.decompress import open_layer
 from wherry.layer.tar import read_tar

@@ -1,6 +1,7 @@
 """Indexes of layers, kept in the cache by the blob's digest: a layer is read once, whichever images share it."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from wherry.store.files import read_regular, replacing
 FOLDER = "layers"
 """Below the cache: a file a layer."""
 _LARGEST = 1 << 30
+_READERS = 2
+"""Layers read side by side: one waits for the network or the disk while another is decompressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,33 @@ class LayerIndexes:
             BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive, InvalidDocument: a layer is not what the image
                 says.
         """
-        found: dict[Digest, LayerIndex] = {}
-        for blob, diff_id in zip(image.manifest.stack, image.config.diff_ids, strict=True):
-            if blob.digest not in found:
-                found[blob.digest] = self.of_layer(source, blob, diff_id)
-        return tuple(found[blob.digest] for blob in image.manifest.stack)
+        pairs = tuple(zip(image.manifest.stack, image.config.diff_ids, strict=True))
+        found = self._side_by_side(source, {blob.digest: (blob, diff_id) for blob, diff_id in pairs})
+        for blob, diff_id in pairs:
+            if (actual := found[blob.digest].diff_id) != diff_id:
+                raise DigestMismatch(f"layer {blob.digest} after decompression", expected=diff_id, actual=actual)
+        return tuple(found[blob.digest] for blob, _ in pairs)
+
+    def _side_by_side(
+        self, source: BlobSource, wanted: Mapping[Digest, tuple[Descriptor, Digest]]
+    ) -> dict[Digest, LayerIndex]:
+        if len(wanted) == 1:
+            return {digest: self.of_layer(source, *pair) for digest, pair in wanted.items()}
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_READERS) as readers:
+            futures = {digest: readers.submit(self.of_layer, source, *pair) for digest, pair in wanted.items()}
+            try:
+                return {digest: future.result() for digest, future in futures.items()}
+            finally:
+                for future in futures.values():
+                    future.cancel()
 
     def of_layer(self, source: BlobSource, blob: Descriptor, diff_id: Digest) -> LayerIndex:
-        """Give the index of a layer; a cache that cannot be written is not an error."""
+        """Give the index of a layer; a cache that cannot be written is not an error.
+
+        One that is kept may be of a layer with another diff id; `of_image` compares.
+        """
         path = self.cache / FOLDER / f"{str(blob.digest).replace(':', '-')}-{FORMAT}.index"
         index = self._kept(path, str(blob.digest))
         if index is None:
@@ -48,8 +70,6 @@ class LayerIndexes:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(path) as file:
                     file.write(index.encoded())
-        elif index.diff_id != diff_id:
-            raise DigestMismatch(f"layer {blob.digest} after decompression", expected=diff_id, actual=index.diff_id)
         return index
 
     def _kept(self, path: Path, blob: str) -> LayerIndex | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from wherry.analysis.content import made_by
+from wherry.analysis.history import made_by
 from wherry.analysis.image import index as kinds
 from wherry.analysis.image.base import ImageBase
 from wherry.analysis.image.dive import DiveFigures, dive_figures

@@ -121,8 +121,12 @@ def _leaves(layers: Sequence[LayerIndex]) -> Iterator[tuple[bytes, int | None]]:
 def _of_layer(layer: LayerIndex) -> Iterator[tuple[bytes, int | None]]:
     """Give the leaves of a layer; whiteouts have a zero byte before their path and no size."""
     parents: set[bytes] = set()
+    last = b""
     for path in layer.each_path():
         above = path.rpartition(b"/")[0]
+        if above == last:
+            continue
+        last = above
         while above and above not in parents:
             parents.add(above)
             above = above.rpartition(b"/")[0]

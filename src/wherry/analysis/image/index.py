@@ -26,6 +26,7 @@ DIGEST = 32
 _NONE = bytes(DIGEST)
 _CHECK = 16
 _LEVEL = 3
+_PIECE = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,9 @@ class IndexBuilder:
 
 
 def _each(joined: bytes) -> Iterator[bytes]:
+    """Split in pieces, so that a million names are not there at a time."""
     start = 0
-    while (end := joined.find(b"\0", start)) >= 0:
-        yield joined[start:end]
+    while start < len(joined):
+        end = joined.find(b"\0", min(start + _PIECE, len(joined) - 1))
+        yield from joined[start:end].split(b"\0")
         start = end + 1

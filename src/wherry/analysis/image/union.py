@@ -78,6 +78,7 @@ class Union:
         self.firsts = array("q", [0])
         for layer in self.layers:
             self.firsts.append(self.firsts[-1] + len(layer))
+        self._starts = self.firsts.tolist()
         self._fates = bytearray(self.firsts[-1])
         self._hiders = array("H", bytes(2 * self.firsts[-1]))
         self._inodes: dict[int, int] = {}
@@ -93,8 +94,8 @@ class Union:
 
     def place(self, number: int) -> tuple[int, int]:
         """Give the layer and the row of a file's number."""
-        layer = bisect_right(self.firsts, number) - 1
-        return layer, number - self.firsts[layer]
+        layer = bisect_right(self._starts, number) - 1
+        return layer, number - self._starts[layer]
 
     def fate(self, number: int) -> Fate:
         """Report what became of an entry that is a file."""

@@ -18,7 +18,7 @@ from gobuild import HELLO, go_binary
 from needs import need
 from wherry.app.explore import explore
 from wherry.app.session import Session
-from wherry.cli.explorer import ContentScreen, ExplorerApp, FileTree
+from wherry.cli.explorer import ContentScreen, ExplorerApp, FilesPane
 from wherry.oci.config import History
 
 HISTORY = (History(created_by="COPY . /app # buildkit"), History(created_by="RUN /bin/sh -c make # buildkit"))
@@ -55,7 +55,7 @@ def shown(app: ExplorerApp) -> list[str]:
             if child.is_expanded:
                 walk(child, depth + 1)
 
-    walk(app.query_one("#files", FileTree).root, 0)
+    walk(app.query_one("#files", FilesPane).root, 0)
     return rows
 
 
@@ -118,7 +118,7 @@ def test_keys_of_dive(wherry):
         assert len(shown(app)) > 3
         await pilot.press("ctrl+l", "w", "space")
         await pilot.pause()
-        assert app.query_one("#files", FileTree).border_title == "changes of layer 2, by wasted"
+        assert app.query_one("#files", FilesPane).border_title == "changes of layer 2, by wasted"
 
     driven(app, act)
 

@@ -62,7 +62,7 @@ class ContentScreen(ModalScreen[None]):
         yield Footer(show_command_palette=False)
 
 
-class FileTree(Tree[TreeEntry]):
+class FilesPane(Tree[TreeEntry]):
     """The files of a layer; folders are filled when they are opened."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -156,7 +156,7 @@ class ExplorerApp(App[None]):
             with Vertical(id="side"):
                 yield OptionList(*self._options(), id="layers")
                 yield Static(id="details")
-            tree: FileTree = FileTree("/", id="files")
+            tree: FilesPane = FilesPane("/", id="files")
             tree.show_root = False
             tree.guide_depth = 2
             yield tree
@@ -193,11 +193,11 @@ class ExplorerApp(App[None]):
 
     def on_input_submitted(self) -> None:
         """Go back to the tree; the filter stays."""
-        self.query_one("#files", FileTree).focus()
+        self.query_one("#files", FilesPane).focus()
 
     def action_switch(self) -> None:
         """Go to the other side."""
-        files = self.query_one("#files", FileTree)
+        files = self.query_one("#files", FilesPane)
         (self.query_one("#layers", OptionList) if files.has_focus else files).focus()
 
     def action_filter(self) -> None:
@@ -209,7 +209,7 @@ class ExplorerApp(App[None]):
         """Show all files again."""
         field = self.query_one("#filter", Input)
         field.value = ""
-        self.query_one("#files", FileTree).focus()
+        self.query_one("#files", FilesPane).focus()
 
     def action_changes(self) -> None:
         """Show what the layer changes."""
@@ -274,7 +274,7 @@ class ExplorerApp(App[None]):
             self.notify(f"wrote {printable(target.name)}")
 
     def _chosen(self) -> TreeEntry | None:
-        node = self.query_one("#files", FileTree).cursor_node
+        node = self.query_one("#files", FilesPane).cursor_node
         if node is None or node.data is None or node.data.kind != FILE:
             self.notify("choose a file", severity="warning")
             return None
@@ -306,7 +306,7 @@ class ExplorerApp(App[None]):
         yield f"  dive's {image.dive.efficiency:.4f}"
 
     def _show_tree(self) -> None:
-        tree = self.query_one("#files", FileTree)
+        tree = self.query_one("#files", FilesPane)
         tree.border_title = (
             f"{'all files after' if self._all else 'changes of'} layer {self._layer + 1}, by {self._order}"
         )

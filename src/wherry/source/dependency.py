@@ -32,6 +32,8 @@ class _Package(msgspec.Struct, rename="pascal"):
     dir: str = ""
     import_path: str = ""
     name: str = ""
+    standard: bool = False
+    """Whether it is Go's own; `cmd/link` is far more often a folder that is not there."""
     module: _Module | None = None
     error: _Problem | None = None
 
@@ -55,7 +57,7 @@ def find_dependency(runner: Runner, environment: Mapping[str, str], import_path:
     toolchain = find_toolchain(runner, environment, place)
     answer = runner.run(toolchain.command(place, "list", "-e", "-find", f"-json={_ASKED}", "--", import_path))
     packages = json_decoder(_Package).decode_lines(one_a_line(answer.stdout)) if not answer.returncode else []
-    if len(packages) != 1 or packages[0].error or not packages[0].dir:
+    if len(packages) != 1 or packages[0].error or not packages[0].dir or packages[0].standard:
         said = packages[0].error.err if packages and packages[0].error else answer.words
         raise NotFound(
             f"{import_path}: not a package of this module or of one that it requires: {_first(said, import_path)}",

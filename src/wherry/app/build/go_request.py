@@ -13,9 +13,10 @@ from wherry.app.published import default_name
 from wherry.app.session import Session
 from wherry.build.compile import GoFlags
 from wherry.errors import InvalidUsage
+from wherry.host.toolchain import kept_settings
 from wherry.oci.reference import Reference
 from wherry.plan.graph import AddedFile
-from wherry.platform import Platform, buildable
+from wherry.platform import LEVELS, Platform, buildable
 from wherry.settings.options import BuildOptions
 from wherry.settings.outputs import Output
 from wherry.settings.values import Added
@@ -36,7 +37,7 @@ def request_of(
     if above.platforms is None and below.platforms:
         platforms = below.platforms
     for platform in platforms:
-        _check_platform(platform, session.environment)
+        _check_platform(platform, {**kept_settings(session.environment, LEVELS), **session.environment})
     algorithm, level = encoding_for(options, outputs)
     data = tuple(data_of(chosen.package))
     return GoRequest(

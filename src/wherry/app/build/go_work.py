@@ -23,14 +23,14 @@ from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, lay
 from wherry.checkout import Checkout, Released, VcsFacts, rfc3339
 from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.finding import Finding, Severity
-from wherry.host.toolchain import locate
+from wherry.host.toolchain import kept_settings, locate
 from wherry.oci import media
 from wherry.oci.config import RuntimeConfig
 from wherry.oci.image import Image
 from wherry.oci.manifest import Index
 from wherry.plan.go import LayerOptions, ProgramTarget, plan_images
 from wherry.plan.graph import AddedFile, Plan
-from wherry.platform import Platform, buildable, order
+from wherry.platform import LEVELS, Platform, buildable, order
 from wherry.settings.template import words_of
 from wherry.settings.values import parse_epoch
 from wherry.source import published
@@ -294,9 +294,10 @@ class GoImages:
         return f"{located[0] if located else ''}" + (f"@{request.go_version}" if request.go_version else "")
 
     def _go_environment(self) -> dict[str, str]:
+        own = {**kept_settings(self.setup.environment, LEVELS), **self.setup.environment}
         return {
             name: value
-            for name, value in self.setup.environment.items()
+            for name, value in own.items()
             if (name.startswith(GO_VARIABLES) and name not in _NOT_GO)
             or name in {"HOME", "XDG_CONFIG_HOME", "CC", "CXX", "AR"}
         }

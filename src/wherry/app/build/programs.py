@@ -42,7 +42,7 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
     if folder is None:
         told: dict[str, None] = {}
         for path in paths or _here(session.cwd):
-            package = _main(session, session.cwd, path, offline=offline)
+            package = find_program(session, session.cwd, path, offline=offline)
             before = tuple(told)
             yield ChosenProgram(package, options_for(session, package, told.setdefault), session.cwd)
             for line in (line for line in told if line not in before):
@@ -55,10 +55,10 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
     for path in paths or tuple(settings.services) or _here(session.cwd):
         if path in settings.services and not (session.cwd / path / "go.mod").exists():
             options = settings.resolve(path)
-            package = _main(session, folder, options.package or ".", offline=offline)
+            package = find_program(session, folder, options.package or ".", offline=offline)
             yield ChosenProgram(package, options, folder, path, settings.budgets_of(path))
             continue
-        package = _main(session, session.cwd, path, offline=offline)
+        package = find_program(session, session.cwd, path, offline=offline)
         names = settings.services_of(
             package.import_path if package.dependency else os.path.relpath(package.folder, os.path.realpath(folder)),
             package.import_path,
@@ -92,7 +92,12 @@ def _here(folder: Path) -> tuple[str, ...]:
     )
 
 
-def _main(session: Session, start: Path, path: str, *, offline: bool) -> MainPackage:
+def find_program(session: Session, start: Path, path: str, *, offline: bool) -> MainPackage:
+    """Find the program that a folder, an import path or PACKAGE@VERSION names.
+
+    Raises:
+        InvalidUsage, NotFound: it is none; with what to write instead.
+    """
     named = path.removeprefix(SCHEME)
     if "://" in named:
         raise InvalidUsage(

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.report.terminal import fitted, leave_whole, shortened, table, wrapped
+from wherry.analysis.size import BudgetCheck
+from wherry.report.budgets import lines_of
+from wherry.report.terminal import BAD, fitted, leave_whole, painted, shortened, table, wrapped
 
 ROWS = [
     ("bytes", "module", "why"),
@@ -61,3 +63,21 @@ def test_lines_break_between_words(words, indent):
 
     assert " ".join(lines).split() == words
     assert all(len(line) <= 40 for line in lines)
+
+
+def test_colours_take_no_room():
+    """A line that fits without its colour is not broken."""
+    line = painted("x" * 30 + " " + "y" * 9, BAD)
+    with fitted(40):
+        assert list(wrapped([line])) == [line]
+
+
+def test_a_broken_budget_is_red():
+    """Red is what is over its limit, and nothing else of the table."""
+    checks = [
+        BudgetCheck(what=name, limit=100, actual=50 if ok else 150, ok=ok) for name, ok in (("a", True), ("b", False))
+    ]
+    lines = lines_of(checks, coloured=True)
+
+    assert [line.startswith("\x1b[31m") for line in lines[1:3]] == [False, True]
+    assert "\x1b" not in "".join(lines_of(checks))

@@ -45,7 +45,7 @@ def command(world: World, /, *, names: tuple[str, ...], against: str | None, fig
     else:
         from wherry.report.budgets import lines_of
 
-        world.show(lines_of(checked.budgets))
+        world.show(lines_of(checked.budgets, coloured=world.colour_out))
         for name in checked.free:
             world.note(f"{name} has no budgets; add some to [budgets] of wherry.toml")
     if checked.figures:

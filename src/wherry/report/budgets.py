@@ -3,17 +3,24 @@
 from collections.abc import Iterable, Iterator
 
 from wherry.analysis.size import BudgetCheck
-from wherry.report.terminal import printable, size, table
+from wherry.report.terminal import BAD, painted, printable, size, table
 
 
-def lines_of(checks: Iterable[BudgetCheck]) -> list[str]:
-    """Say of every budget what was measured; of a broken one what takes the most, and what to do."""
+def lines_of(checks: Iterable[BudgetCheck], *, coloured: bool = False) -> list[str]:
+    """Say of every budget what was measured; of a broken one what takes the most, and what to do.
+
+    Args:
+        checks: what was compared.
+        coloured: whether the line of a broken budget is red.
+    """
     lines = []
     for (image, platform), rows in _by_image(checks).items():
-        lines.append(f"{image}  {platform}")
-        lines += [f"  {line}" for line in table([_row(one) for one in rows], right=(1, 3))]
-        lines += [f"  {line}" for line in _broken(rows)]
-    return [printable(line) for line in lines]
+        lines.append(printable(f"{image}  {platform}"))
+        for check, line in zip(rows, table([_row(one) for one in rows], right=(1, 3)), strict=True):
+            shown = printable(f"  {line}")
+            lines.append(painted(shown, BAD) if coloured and not check.ok else shown)
+        lines += [printable(f"  {line}") for line in _broken(rows)]
+    return lines
 
 
 def broken_lines(checks: Iterable[BudgetCheck]) -> list[str]:

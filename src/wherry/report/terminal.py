@@ -1,5 +1,6 @@
 """Values as a person at a prompt reads them: sizes in decimal units, tables in columns."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ _INDENT = 2
 """Columns that callers may put before a table."""
 _LEAST = 12
 """Columns below which no column is shortened."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""Select Graphic Rendition, which takes no columns."""
 _BETWEEN = " /,;:@-"
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _STEP = 1000
@@ -101,7 +104,7 @@ def wrapped(lines: Iterable[str]) -> Iterator[str]:
     """Break lines that a terminal has no room for between words, and indent what follows."""
     columns = _COLUMNS.get()
     for line in lines:
-        if columns is None or len(line) <= columns:
+        if columns is None or len(_COLOUR.sub("", line)) <= columns:
             yield line
             continue
         indent = " " * (len(line) - len(line.lstrip()))

@@ -1,6 +1,7 @@
 """A user without sub-ids: chown, stat and setuid in steps do as with sub-ids, and give the same image."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -99,3 +100,21 @@ def test_users_of_programs(persons, debian):
     assert done.returncode == 0, done.stderr
     for line in ("33 50", "no way back", "33", "0"):
         assert re.search(rf"\| {line}$", done.stderr, re.MULTILINE), line
+
+
+def test_calls_that_make_no_sense(persons, debian):
+    """Addresses that are none and descriptors that are closed are the kernel's to refuse; the step goes on."""
+    chown, stat, setgroups = (92, 4, 116) if os.uname().machine == "x86_64" else (55, 80, 159)
+    calls = "".join(
+        f"syscall({number}, {first}, {second}, 0); "
+        for number in (chown, stat, setgroups)
+        for first in ("0", "1", "-1", "65535", "~0 >> 1", "1 << 63")
+        for second in ("0", "-1", "~0 >> 1")
+    )
+    text = f"FROM debian\nRUN perl -e '{calls}' && touch /x && chown 5:6 /x && stat -c '%n %u:%g' /x\n"
+    done = build(
+        persons["one"], context(persons["one"], "odd", text), "--build-context", debian.format(persons["one"].home)
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "| /x 5:6" in done.stderr

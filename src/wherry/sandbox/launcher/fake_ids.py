@@ -4,11 +4,10 @@ A filter hands those calls to a process next to the container's first one (secco
 owner of a file as a note on it (`owners.OWNER`), and remembers which user a process has become. Files have one real
 owner all the while, so nothing is forbidden that was not before.
 
-Sources: seccomp_unotify(2), credentials(7), setresuid(2), statx(2); Linux 6.18, include/uapi/linux/seccomp.h and
+Sources: seccomp_unotify(2), statx(2); Linux 6.18, include/uapi/linux/seccomp.h and
 `struct stat` of arch/x86 and asm-generic.
 """
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -18,25 +17,22 @@ import stat
 import struct
 
 from wherry.sandbox.launcher import seccomp, syscalls
+from wherry.sandbox.launcher.answered_call import HERE, LEAVE, AnsweredCall, AsItIs
+from wherry.sandbox.launcher.fake_users import FakeUsers
 from wherry.sandbox.launcher.owners import OWNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Handler = Callable[["Call"], int]
+    Handler = Callable[["AnsweredCall"], int]
 
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_RECV, …_SEND
 _CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
 _ANSWER = struct.Struct("=QqiI")
-_HERE = -100  # AT_FDCWD
 _NO_FOLLOW, _EMPTY_PATH = 0x100, 0x1000  # AT_…
-_LEAVE = 0xFFFFFFFF
-"""An id of -1."""
-_PAGE = 4096
 _CHANNEL = 3
-_MOST_GROUPS = 65536
 _PLACE = os.O_PATH | os.O_CLOEXEC
 _CAUGHT = {
     "x86_64": {
@@ -121,96 +117,16 @@ def _supervise(channel: int, null: int) -> None:
     with socket.socket(fileno=_CHANNEL) as waiting:
         _, (listener,), _, _ = socket.recv_fds(waiting, 1, 1)
     os.chdir("/proc")
-    Supervisor(listener).serve()
+    OwnerSupervisor(listener).serve()
 
 
-class AsItIs(Exception):
-    """The kernel does it right."""
-
-
-class Call:
-    """A call that waits for its answer."""
-
-    def __init__(self, process: int, words: "tuple[int, ...]") -> None:
-        self.process = process
-        self.words = words
-
-    def number(self, place: int) -> int:
-        """Give an argument that is an int."""
-        return ctypes.c_int(self.words[place] & _LEAVE).value
-
-    def id(self, place: int) -> int:
-        """Give an argument that is an id; `_LEAVE` stands for -1."""
-        return self.words[place] & _LEAVE
-
-    def text(self, place: int) -> bytes:
-        """Read the text that an argument points to.
-
-        Raises:
-            AsItIs: it can't be read: the process is ours still, and has executed nothing.
-        """
-        address = self.words[place]
-        found = b""
-        try:
-            with _Memory(self.process, os.O_RDONLY) as memory:
-                while b"\0" not in found:
-                    chunk = os.pread(memory, _PAGE - address % _PAGE, address)
-                    if not chunk or len(found) > _PAGE:
-                        raise AsItIs
-                    found += chunk
-                    address += len(chunk)
-        except OSError as error:
-            raise AsItIs from error
-        return found.partition(b"\0")[0]
-
-    def ints(self, place: int, count: int) -> "tuple[int, ...]":
-        """Read ids that an argument points to."""
-        with _Memory(self.process, os.O_RDONLY) as memory:
-            found = os.pread(memory, 4 * count, self.words[place])
-        return struct.unpack(f"={count}I", found)
-
-    def write(self, place: int, content: bytes) -> None:
-        """Write where an argument points to."""
-        with _Memory(self.process, os.O_WRONLY) as memory:
-            os.pwrite(memory, content, self.words[place])
-
-
-class _Memory:
-    """Another process's memory."""
-
-    def __init__(self, process: int, flags: int) -> None:
-        self._process = process
-        self._flags = flags
-
-    def __enter__(self) -> int:
-        self._opened = os.open(f"{self._process}/mem", self._flags | os.O_CLOEXEC)
-        return self._opened
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._opened)
-
-
-class _User:
-    """Who a process is: real, effective and saved ids, and groups."""
-
-    def __init__(self) -> None:
-        self.uids, self.gids = [0, 0, 0], [0, 0, 0]
-        self.groups: tuple[int, ...] = ()
-
-    def copy(self) -> "_User":
-        """Give another that is the same so far."""
-        other = _User()
-        other.uids, other.gids, other.groups = list(self.uids), list(self.gids), self.groups
-        return other
-
-
-class Supervisor:
+class OwnerSupervisor:
     """Answers calls until no process is left that makes any; its working directory is the container's /proc."""
 
     def __init__(self, listener: int) -> None:
         """Take what the calls come through."""
         self._listener = listener
-        self._users = _Users()
+        self._users = FakeUsers()
         self._others: dict[tuple[int, int], tuple[int, int]] = {}
         """Owners of what can have no note, by device and inode."""
         numbers = _CAUGHT[os.uname().machine]
@@ -233,55 +149,55 @@ class Supervisor:
                     continue
                 return
             name, process, _, number, _, _, *words = _NOTIFICATION.unpack(asked)
-            answer = self._answer(name, Call(process, tuple(words)), number)
+            answer = self._answer(name, AnsweredCall(process, tuple(words)), number)
             try:
                 fcntl.ioctl(self._listener, _SEND, answer)
             except OSError as error:
                 if error.errno != errno.ENOENT:
                     raise
 
-    def _answer(self, name: int, call: Call, number: int) -> bytes:
+    def _answer(self, name: int, call: AnsweredCall, number: int) -> bytes:
         """Give the answer; where what a call names can't be found out, the kernel has the right words."""
         try:
             return _ANSWER.pack(name, self._handlers[number](call), 0, 0)
-        except AsItIs:
+        except (AsItIs, OverflowError, ValueError, struct.error):  # an address or a count that can't be one
             return _ANSWER.pack(name, 0, 0, _CONTINUE)
         except OSError as error:
             return _ANSWER.pack(name, 0, -(error.errno or errno.EIO), 0)
 
-    def chown(self, call: Call) -> int:
+    def chown(self, call: AnsweredCall) -> int:
         """Answer chown: path, uid, gid."""
-        return self._own(self._at(call, _HERE, call.text(0)), call.id(1), call.id(2))
+        return self._own(self._at(call, HERE, call.text(0)), call.id(1), call.id(2))
 
-    def lchown(self, call: Call) -> int:
+    def lchown(self, call: AnsweredCall) -> int:
         """Answer lchown: path, uid, gid."""
-        return self._own(self._at(call, _HERE, call.text(0), follow=False), call.id(1), call.id(2))
+        return self._own(self._at(call, HERE, call.text(0), follow=False), call.id(1), call.id(2))
 
-    def fchown(self, call: Call) -> int:
+    def fchown(self, call: AnsweredCall) -> int:
         """Answer fchown: fd, uid, gid."""
         return self._own(_opened(call, call.number(0)), call.id(1), call.id(2))
 
-    def fchownat(self, call: Call) -> int:
+    def fchownat(self, call: AnsweredCall) -> int:
         """Answer fchownat: folder, path, uid, gid, flags."""
         return self._own(self._named(call, 0, 1, call.number(4)), call.id(2), call.id(3))
 
-    def stat(self, call: Call) -> int:
+    def stat(self, call: AnsweredCall) -> int:
         """Answer stat: path, result."""
-        return self._describe(self._at(call, _HERE, call.text(0)), call, 1)
+        return self._describe(self._at(call, HERE, call.text(0)), call, 1)
 
-    def lstat(self, call: Call) -> int:
+    def lstat(self, call: AnsweredCall) -> int:
         """Answer lstat: path, result."""
-        return self._describe(self._at(call, _HERE, call.text(0), follow=False), call, 1)
+        return self._describe(self._at(call, HERE, call.text(0), follow=False), call, 1)
 
-    def fstat(self, call: Call) -> int:
+    def fstat(self, call: AnsweredCall) -> int:
         """Answer fstat: fd, result."""
         return self._describe(_opened(call, call.number(0)), call, 1)
 
-    def newfstatat(self, call: Call) -> int:
+    def newfstatat(self, call: AnsweredCall) -> int:
         """Answer newfstatat: folder, path, result, flags."""
         return self._describe(self._named(call, 0, 1, call.number(3)), call, 2)
 
-    def statx(self, call: Call) -> int:
+    def statx(self, call: AnsweredCall) -> int:
         """Answer statx: folder, path, flags, mask, result."""
         return self._describe(self._named(call, 0, 1, call.number(2)), call, 4, mask=call.id(3))
 
@@ -289,8 +205,8 @@ class Supervisor:
         try:
             before = self._owner(place, os.fstat(place))
             # Done for what else it does: set-user-ID bits and capabilities go, the time of the change is now.
-            syscalls.own_place(place, uid if uid == _LEAVE else 0, gid if gid == _LEAVE else 0)
-            owner = (before[0] if uid == _LEAVE else uid, before[1] if gid == _LEAVE else gid)
+            syscalls.own_place(place, uid if uid == LEAVE else 0, gid if gid == LEAVE else 0)
+            owner = (before[0] if uid == LEAVE else uid, before[1] if gid == LEAVE else gid)
             if owner != before:
                 self._note(place, os.fstat(place), owner)
         finally:
@@ -323,7 +239,7 @@ class Supervisor:
                 pass
         return status.st_uid, status.st_gid
 
-    def _describe(self, place: int, call: Call, result: int, mask: int = 0) -> int:
+    def _describe(self, place: int, call: AnsweredCall, result: int, mask: int = 0) -> int:
         """Answer a call for what a file is, where its owner is another than the kernel says."""
         try:
             status = os.fstat(place)
@@ -339,7 +255,7 @@ class Supervisor:
         call.write(result, bytes(content))
         return 0
 
-    def _named(self, call: Call, folder: int, path: int, flags: int) -> int:
+    def _named(self, call: AnsweredCall, folder: int, path: int, flags: int) -> int:
         """Open what a folder's descriptor and a path, two arguments, name."""
         if call.words[path] and (name := call.text(path)):
             return self._at(call, call.number(folder), name, follow=not flags & _NO_FOLLOW)
@@ -347,7 +263,7 @@ class Supervisor:
             raise AsItIs
         return _opened(call, call.number(folder))
 
-    def _at(self, call: Call, folder: int, path: bytes, *, follow: bool = True) -> int:
+    def _at(self, call: AnsweredCall, folder: int, path: bytes, *, follow: bool = True) -> int:
         """Open, for its place only, what a path names for a process.
 
         Raises:
@@ -358,7 +274,7 @@ class Supervisor:
         except OSError as error:
             raise AsItIs from error
 
-    def _resolved(self, call: Call, folder: int, path: bytes, *, follow: bool) -> int:
+    def _resolved(self, call: AnsweredCall, folder: int, path: bytes, *, follow: bool) -> int:
         flags = _PLACE | (0 if follow else os.O_NOFOLLOW)
         if path.startswith(b"/"):
             if _root_of(call.process) == self._root:
@@ -374,179 +290,18 @@ class Supervisor:
             os.close(start)
 
 
-class _Users:
-    """Who processes are: calls about users, answered."""
-
-    def __init__(self) -> None:
-        self._changed: dict[int, tuple[str, _User]] = {}
-        """By process, with when it was started: those that became another, and what they start."""
-
-    def getuid(self, call: Call) -> int:
-        """Give the real user."""
-        return self._known(call).uids[0]
-
-    def geteuid(self, call: Call) -> int:
-        """Give the effective user."""
-        return self._known(call).uids[1]
-
-    def getgid(self, call: Call) -> int:
-        """Give the real group."""
-        return self._known(call).gids[0]
-
-    def getegid(self, call: Call) -> int:
-        """Give the effective group."""
-        return self._known(call).gids[1]
-
-    def getresuid(self, call: Call) -> int:
-        """Give real, effective and saved user."""
-        return _three(call, self._known(call).uids)
-
-    def getresgid(self, call: Call) -> int:
-        """Give real, effective and saved group."""
-        return _three(call, self._known(call).gids)
-
-    def setuid(self, call: Call) -> int:
-        """Become a user."""
-        return self._set(call, "uids", _set_one)
-
-    def setgid(self, call: Call) -> int:
-        """Become of a group."""
-        return self._set(call, "gids", _set_one)
-
-    def setreuid(self, call: Call) -> int:
-        """Set real and effective user."""
-        return self._set(call, "uids", _set_two)
-
-    def setregid(self, call: Call) -> int:
-        """Set real and effective group."""
-        return self._set(call, "gids", _set_two)
-
-    def setresuid(self, call: Call) -> int:
-        """Set real, effective and saved user."""
-        return self._set(call, "uids", _set_three)
-
-    def setresgid(self, call: Call) -> int:
-        """Set real, effective and saved group."""
-        return self._set(call, "gids", _set_three)
-
-    def setfsuid(self, call: Call) -> int:
-        """Tell whose files it opens; that is the effective user always."""
-        return (self._find(call.process) or _User()).uids[1]
-
-    def setfsgid(self, call: Call) -> int:
-        """Tell of which group it opens files."""
-        return (self._find(call.process) or _User()).gids[1]
-
-    def getgroups(self, call: Call) -> int:
-        """Give the supplementary groups."""
-        groups = self._known(call).groups
-        if not call.number(0):
-            return len(groups)
-        if call.number(0) < len(groups):
-            raise OSError(errno.EINVAL, "too few")
-        call.write(1, struct.pack(f"={len(groups)}I", *groups))
-        return len(groups)
-
-    def setgroups(self, call: Call) -> int:
-        """Set the supplementary groups."""
-        user = self._own(call)
-        if user.uids[1]:
-            raise OSError(errno.EPERM, "not root")
-        user.groups = call.ints(1, call.number(0)) if 0 < call.number(0) <= _MOST_GROUPS else ()
-        return 0
-
-    def _known(self, call: Call) -> _User:
-        user = self._find(call.process)
-        if user is None:
-            raise AsItIs
-        return user
-
-    def _set(self, call: Call, kind: str, rule: "Callable[[Call, list[int], bool], list[int]]") -> int:
-        user = self._own(call)
-        setattr(user, kind, rule(call, getattr(user, kind), user.uids[1] == 0))
-        return 0
-
-    def _own(self, call: Call) -> _User:
-        """Give who a process is, to be changed for it alone."""
-        process, _ = _relations(call.process)
-        user = (self._find(process) or _User()).copy()
-        self._changed[process] = (_started(process), user)
-        return user
-
-    def _find(self, task: int) -> "_User | None":
-        """Find who a process is: what it became, or what started it."""
-        if not self._changed:
-            return None
-        while task > 1:
-            process, parent = _relations(task)
-            started, user = self._changed.get(process, ("", _User()))
-            if started and started == _started(process):
-                return user
-            task = parent
-        return None
-
-
-def _set_one(call: Call, ids: "list[int]", root: bool) -> "list[int]":  # noqa: FBT001 - a rule has one form
-    wanted = call.id(0)
-    if root:
-        return [wanted] * 3
-    return [ids[0], _allowed(wanted, (ids[0], ids[2])), ids[2]]
-
-
-def _set_two(call: Call, ids: "list[int]", root: bool) -> "list[int]":  # noqa: FBT001 - as above
-    real, effective = call.id(0), call.id(1)
-    new = list(ids)
-    if real != _LEAVE:
-        new[0] = real if root else _allowed(real, ids[:2])
-    if effective != _LEAVE:
-        new[1] = effective if root else _allowed(effective, ids)
-    if real != _LEAVE or (effective not in (_LEAVE, ids[0])):
-        new[2] = new[1]
-    return new
-
-
-def _set_three(call: Call, ids: "list[int]", root: bool) -> "list[int]":  # noqa: FBT001 - as above
-    wanted = [call.id(place) for place in range(3)]
-    return [old if new == _LEAVE else new if root else _allowed(new, ids) for new, old in zip(wanted, ids, strict=True)]
-
-
-def _allowed(wanted: int, among: "list[int] | tuple[int, ...]") -> int:
-    if wanted not in among:
-        raise OSError(errno.EPERM, "not root")
-    return wanted
-
-
-def _three(call: Call, ids: "list[int]") -> int:
-    for place, number in enumerate(ids):
-        call.write(place, struct.pack("=I", number))
-    return 0
-
-
-def _relations(task: int) -> "tuple[int, int]":
-    """Give the process that a task is of, and its parent (proc_pid_status(5))."""
-    with open(f"{task}/status", "rb") as file:
-        fields = dict(line.split(b":", 1) for line in file if line.startswith((b"Tgid:", b"PPid:")))
-    return int(fields[b"Tgid"]), int(fields[b"PPid"])
-
-
-def _started(process: int) -> str:
-    """Tell when a process was started, so that one with a number used again is not taken for it (proc_pid_stat(5))."""
-    with open(f"{process}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()[19].decode()
-
-
 def _can_have_note(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
 
 
-def _opened(call: Call, number: int) -> int:
+def _opened(call: AnsweredCall, number: int) -> int:
     """Open what a process has open, or its working directory.
 
     Raises:
         AsItIs: it can't be opened.
     """
     try:
-        return os.open(f"{call.process}/cwd" if number == _HERE else f"{call.process}/fd/{number}", _PLACE)
+        return os.open(f"{call.process}/cwd" if number == HERE else f"{call.process}/fd/{number}", _PLACE)
     except OSError as error:
         raise AsItIs from error
 

@@ -148,8 +148,11 @@ def _keys(options: BuildOptions) -> Iterator[tuple[str, str]]:
     for key in ("ldflags", "gcflags", "asmflags"):
         if value := getattr(options, key):
             yield key, _text(value)
-    if options.go_env:
-        yield "go-env", f"{{ {', '.join(f'{name} = {_text(value)}' for name, value in options.go_env)} }}"
+    variables = dict(options.go_env or ())
+    if options.mod:
+        variables["GOFLAGS"] = f"{variables.get('GOFLAGS', '')} -mod={options.mod}".strip()
+    if variables:
+        yield "go-env", f"{{ {', '.join(f'{name} = {_text(value)}' for name, value in variables.items())} }}"
     if options.trimpath is False:
         yield "trimpath", "false"
 

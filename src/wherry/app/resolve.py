@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wherry.app.build.build import Listening, carry_out
 from wherry.app.build.call import Call, Streams
+from wherry.app.build.deliver import published_reference
 from wherry.app.build.go import go_call, joined_calls
 from wherry.app.build.go_work import GoRequest, GoRequests
 from wherry.app.build.ko import LOCAL, KoNaming, naming_of
@@ -15,7 +16,6 @@ from wherry.app.build.result import BuiltImage
 from wherry.app.session import Session
 from wherry.cluster.manifests import Found, joined, references, replaced, selected
 from wherry.errors import InvalidUsage, NotFound, WherryError
-from wherry.oci.reference import Reference
 from wherry.store.files import read_regular
 
 _ENDINGS = (".yaml", ".yml", ".json")
@@ -105,12 +105,12 @@ def _images(
     calls = {text: _call(session, text, where, build) for text, where in wanted.items()}
     _check_names(calls, wanted, naming)
     whole = joined_calls(calls.values())
-    delivery = replace(whole.delivery, load=False, push=not (naming and naming.local))
+    delivery = replace(whole.delivery, load=False, push=build.push is not False and not (naming and naming.local))
     done = carry_out(session, replace(whole, delivery=delivery), Streams(), listening)
     built = {image.package: image for image in done.result.images}
     loaded = _loaded(session, naming, built.values()) if naming and naming.local else {}
     return {
-        text: loaded.get(path) or _shown(built[path])
+        text: loaded.get(path) or published_reference(built[path], tag_only=build.tag_only)
         for text, call in calls.items()
         for path in [_requests(call)[0].package.import_path]
     }
@@ -154,13 +154,6 @@ def _check_names(calls: Mapping[str, Call], wanted: Mapping[str, tuple[str, Foun
                 f"{file}:{found.line}:{found.column}: {text}: no repository to push to is set",
                 hint="give --repo REGISTRY/PATH, set KO_DOCKER_REPO, or set tags of the service in wherry.toml",
             ) from error
-
-
-def _shown(image: BuiltImage) -> str:
-    """Write an image as a manifest names it: a tag that says nothing is left out."""
-    reference = Reference.parse(image.names[0])
-    tag = f":{reference.tag}" if reference.tag != "latest" else ""
-    return f"{reference.registry}/{reference.repository}{tag}@{image.root.digest}"
 
 
 def _loaded(session: Session, naming: KoNaming, images: Iterable[BuiltImage]) -> dict[str, str]:

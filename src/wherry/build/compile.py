@@ -35,6 +35,8 @@ class GoFlags:
     gcflags: str = ""
     asmflags: str = ""
     tags: tuple[str, ...] = ()
+    mod: str = ""
+    """`readonly`, `vendor` or `mod`; empty: as Go chooses."""
     strip: bool = True
     strip_buildid: bool = False
     trimpath: bool = True
@@ -57,6 +59,7 @@ class GoFlags:
                     f"-gcflags={self.gcflags}" if self.gcflags else "",
                     f"-asmflags={self.asmflags}" if self.asmflags else "",
                     f"-tags={','.join(self.tags)}" if self.tags else "",
+                    f"-mod={self.mod}" if self.mod else "",
                 ),
             )
         )

@@ -59,6 +59,7 @@ def recipe_of(
 ) -> dict[str, str]:
     """Name what a program was compiled of and how, by dotted names; no path of this machine is in it."""
     _, public = values_of(action, goflags)
+    known = _TOLD if any(_name(flag) == "tags" for flag in flags) else _TOLD - {"tags"}
     flags, withheld = _without_secrets(flags, public)
     target = {name: value for name, value in action.environment.items() if name in _TARGET}
     vendored = (package.module / "vendor" / "modules.txt").is_file() and "-mod=mod" not in goflags
@@ -71,7 +72,7 @@ def recipe_of(
         "go.version": toolchain.version,
         "go.flags": shlex.join(map(_pathless, flags)),
         **({"go.withheld": " ".join(withheld)} if withheld else {}),
-        "go.goflags": shlex.join(_pathless(flag) for flag in goflags if _name(flag) not in _TOLD),
+        "go.goflags": shlex.join(_pathless(flag) for flag in goflags if _name(flag) not in known),
         "go.experiment": toolchain.settings.get("GOEXPERIMENT", ""),
         "go.buildvcs": str(stamped).lower(),
         **{f"go.{name}": value for name, value in target.items()},

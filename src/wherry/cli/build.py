@@ -4,12 +4,12 @@ import click
 
 from wherry.cli.complete import outputs as offered
 from wherry.cli.complete import services
-from wherry.cli.grouped import GroupedCommand
+from wherry.cli.ko_words import KO, KoCommand
 from wherry.cli.options import DOCKERFILE, FORMAT, HOW, NAMING, with_options
 from wherry.cli.world import World
 
 
-@click.command("build", cls=GroupedCommand)
+@click.command("build", cls=KoCommand)
 @click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=services)
 @click.option(
     "-t",
@@ -43,7 +43,11 @@ from wherry.cli.world import World
 @FORMAT
 @click.option("-q", "--quiet", is_flag=True, help="Print the digest only.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was built as JSON.")
-@click.option("--push", is_flag=True, help="Push the image under its names.")
+@click.option(
+    "--push/--no-push",
+    default=None,
+    help="Push the image under its names. [default: only where --repo or KO_DOCKER_REPO makes the name]",
+)
 @click.option("--load", is_flag=True, help="Load the image into the local Docker, Podman or containerd.")
 @click.option(
     "--budgets/--no-budgets",
@@ -55,7 +59,7 @@ from wherry.cli.world import World
     metavar="IMAGE|FILE",
     help="Measure growth against this image or file instead of the one in wherry.toml.",
 )
-@with_options(HOW, NAMING, DOCKERFILE)
+@with_options(HOW, NAMING, KO, DOCKERFILE)
 @click.pass_context
 def command(context: click.Context, /, paths: tuple[str, ...], **words: object) -> int:
     """Build each PATH, a main package of a Go module, into an image in the local store.
@@ -68,10 +72,15 @@ def command(context: click.Context, /, paths: tuple[str, ...], **words: object) 
     """
     from wherry.app.build.frontend import choose
     from wherry.app.build.options import DockerfileBuild, check_conflicts, check_strangers
+    from wherry.cli.ko_words import from_ko
     from wherry.cli.words import build_of, check_voice, given_words, voice_of
 
     world: World = context.obj
     given = given_words(context)
+    words = from_ko(world, {**words, "paths": paths}, given)
+    del words["paths"]
+    if "ambiguous_tags" in given:
+        given["go_tags"] = given.pop("ambiguous_tags")
     file = words["file"]
     chosen = choose(world.cwd, paths, given, file=str(file or ""), go=bool(words["go"]))
     check_strangers(chosen.front_end, given, chosen.why)

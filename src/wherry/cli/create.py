@@ -2,14 +2,14 @@
 
 import click
 
-from wherry.cli.grouped import GroupedCommand
+from wherry.cli.ko_words import KO, KoCommand
 from wherry.cli.options import HOW, MANIFESTS, NAMING, with_options
 from wherry.cli.world import World
 
 
-@click.command("create", cls=GroupedCommand)
+@click.command("create", cls=KoCommand)
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- KUBECTL FLAGS]")
-@with_options(MANIFESTS, NAMING, HOW)
+@with_options(MANIFESTS, NAMING, KO, HOW)
 @click.pass_obj
 def command(world: World, /, flags: tuple[str, ...], **options: object) -> int:
     """Build and push the Go packages that manifests reference, and pass the manifests to `kubectl create -f -`.

@@ -24,17 +24,17 @@ _FEW = 16
 """Options up to which a page needs no groups."""
 OPTION_GROUPS: Mapping[str, str] = {
     "Result": "--tag --format --push --load --output --metadata-file --iidfile --quiet --json --budgets --against "
-    "--size-record --debug-info",
+    "--size-record --debug-info --jobs",
     "Manifests": "--filename --recursive --selector",
     "Both front ends": "--file --go --platform --timeout --pull --offline --insecure --no-cache --explain --progress "
     "--debug-shell",
     "Image": "--label --annotation --env --user --workdir --expose --entrypoint --cmd --add --compression "
     "--compression-level --release --strict-encoder",
-    "Go": "--base --ldflags --allow-secret-ldflags --tags --gcflags --asmflags --go-env --go-version --strip "
+    "Go": "--base --ldflags --allow-secret-ldflags --build-tags --tags --disable-optimizations --gcflags --asmflags --go-env --go-version --strip "
     "--trimpath --strip-buildid --no-vcs",
     "Dockerfile": "--target --build-arg --build-context --secret --ssh --no-cache-filter --add-host --ulimit "
     "--shm-size --network --allow --isolation --check --cache-from --cache-to",
-    "Names, as in ko": "--repo --preserve-import-paths --base-import-paths --bare --local",
+    "Names, as in ko": "--repo --preserve-import-paths --base-import-paths --bare --local --tag-only --image-refs",
 }
 """Options of pages with many, by long name; the first group that names one is its."""
 _RUN_GROUPS: Mapping[str, str] = {
@@ -117,11 +117,12 @@ def _leave_whole(_context: click.Context, _option: click.Parameter, value: objec
 
 def _verbose() -> click.Option:
     return click.Option(
-        ["--verbose"], is_flag=True, expose_value=False, callback=_be_verbose,
+        ["--verbose"], is_flag=True, expose_value=False, callback=be_verbose,
         help="Print each program that is started, with its time and exit code.",
     )  # fmt: skip
 
 
-def _be_verbose(context: click.Context, _option: click.Parameter, value: object) -> None:
+def be_verbose(context: click.Context, _option: click.Parameter, value: object) -> None:
+    """Print each program that is started, if asked to: what `--verbose` does."""
     if value and context.obj is not None:
         context.obj.be_verbose()

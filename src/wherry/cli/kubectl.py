@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import click
+
 from wherry.cli.world import World
 from wherry.errors import HostUnable
 from wherry.host.process import Command, which
@@ -12,9 +14,12 @@ from wherry.host.process import Command, which
 def resolved(world: World, names: Sequence[str], options: Mapping[str, Any]) -> str:
     """Build and push what manifests reference; return them with image digests."""
     from wherry.app.resolve import resolve
+    from wherry.cli.ko_words import from_ko
     from wherry.cli.progress_printer import ProgressPrinter
-    from wherry.cli.words import go_build, voice_of
+    from wherry.cli.words import given_words, go_build, voice_of
 
+    given = given_words(click.get_current_context())
+    options = from_ko(world, options, given)
     voice = voice_of(options)
     with world.reporter(voice.mode) as progress:
         world.progress = progress

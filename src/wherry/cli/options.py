@@ -62,14 +62,24 @@ HOW = (
         help="Go: base image: static, static-notz, scratch, an image name, a layout or an archive.",
     ),
     click.option(
-        "--ldflags", metavar="FLAGS", help="Linker flags, added to -s; templates such as {{.Version}} are expanded."
+        "--ldflags",
+        multiple=True,
+        metavar="FLAGS",
+        help="Linker flags, added to -s; templates such as {{.Version}} are expanded.",
     ),
     click.option(
         "--allow-secret-ldflags",
         is_flag=True,
         help="Build even if -X sets what looks like a secret, which every user of the image can read.",
     ),
-    click.option("--tags", "go_tags", multiple=True, metavar="LIST", help="Go build tags."),
+    click.option("--build-tags", "go_tags", multiple=True, metavar="LIST", help="Go build tags."),
+    click.option(
+        "--tags",
+        "ambiguous_tags",
+        multiple=True,
+        metavar="LIST",
+        help="The same; refused where ko is in use, for which they are image tags.",
+    ),
     click.option("--gcflags", metavar="FLAGS", help="Compiler flags."),
     click.option("--asmflags", metavar="FLAGS", help="Assembler flags."),
     click.option(
@@ -242,6 +252,7 @@ MANIFESTS = (
         "-l", "--selector", default="", metavar="KEY=VALUE,…", help="Process only documents with these labels."
     ),
     click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="Tag the images. [default: latest]"),
+    click.option("--push/--no-push", default=None, help="Push the images. [default: push]"),
     FORMAT,
 )
 """Options for reading manifests and tagging their images."""

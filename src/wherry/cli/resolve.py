@@ -2,13 +2,13 @@
 
 import click
 
-from wherry.cli.grouped import GroupedCommand
+from wherry.cli.ko_words import KO, KoCommand
 from wherry.cli.options import HOW, MANIFESTS, NAMING, with_options
 from wherry.cli.world import World
 
 
-@click.command("resolve", cls=GroupedCommand)
-@with_options(MANIFESTS, NAMING, HOW)
+@click.command("resolve", cls=KoCommand)
+@with_options(MANIFESTS, NAMING, KO, HOW)
 @click.pass_obj
 def command(world: World, /, **options: object) -> None:
     """Build and push what manifests reference as wherry://./cmd/api or ko://IMPORT/PATH; print them with image digests.

@@ -37,6 +37,8 @@ class Voice:
     progress: str = "auto"
     """One of `report.progress.MODES`."""
     explain: bool = False
+    tag_only: bool = False
+    """Whether references have no digest."""
 
     @property
     def mode(self) -> str:
@@ -85,7 +87,7 @@ def go_build(packages: Sequence[str], words: Mapping[str, Any]) -> GoBuild:
     return GoBuild(
         packages=tuple(packages),
         base=words["base"],
-        ldflags=words["ldflags"],
+        ldflags=" ".join(words["ldflags"]) if words["ldflags"] else None,
         gcflags=words["gcflags"],
         asmflags=words["asmflags"],
         go_tags=tuple(tag for text in words["go_tags"] for tag in words_of(text)) or None,
@@ -102,6 +104,7 @@ def go_build(packages: Sequence[str], words: Mapping[str, Any]) -> GoBuild:
         style=words["style"] or "",
         local=words["local"],
         go=words.get("go", False),
+        disable_optimizations=words["disable_optimizations"],
         **_common(words, parse_platforms(words["platforms"]) or None),
     )
 
@@ -167,7 +170,10 @@ def _common(words: Mapping[str, Any], platforms: tuple[Platform, ...] | None) ->
         "outputs": parse_outputs(words.get("outputs", ())),
         "metadata_file": words.get("metadata_file") or "",
         "iidfile": words.get("iidfile") or "",
-        "push": words.get("push", False),
+        "push": words.get("push"),
+        "jobs": words["jobs"],
+        "image_refs": words["image_refs"] or "",
+        "tag_only": words["tag_only"],
         "load": words.get("load", False),
         "budgets": words.get("budgets", True),
         "against": words.get("against") or "",
@@ -241,4 +247,6 @@ def printed(result: BuildResult, voice: Voice) -> list[str]:
     """Give the lines of stdout."""
     if voice.as_json:
         return [result.document().decode()]
+    if voice.tag_only:
+        return [image.names[0] for image in result.images]
     return [image.digest if voice.quiet else image.reference for image in result.images]

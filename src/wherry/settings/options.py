@@ -45,6 +45,8 @@ class GoSettings:
     gcflags: str | None = None
     asmflags: str | None = None
     go_tags: tuple[str, ...] | None = None
+    mod: str | None = None
+    """Go's -mod: `readonly`, `vendor` or `mod`; only a .ko.yaml says it."""
     go_env: Pairs | None = None
     go_version: str | None = None
     trimpath: bool | None = None

@@ -148,4 +148,5 @@ def _line(session: Session, call: Call, heard: BuildProgress) -> pipeline.BuildS
         use_cache=call.use_cache,
         listener=heard,
         cwd=session.cwd,
+        **({"threads": call.jobs} if call.jobs else {}),
     )

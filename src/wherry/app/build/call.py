@@ -32,6 +32,8 @@ class Call:
     encodings: frozenset[Encoding] = frozenset()
     """How the images' own layers are compressed."""
     strict_encoder: bool = False
+    jobs: int = 0
+    """Steps that run at a time; 0: as this machine has processors."""
     size_record: bool = False
     """Whether the owners of variables are kept, for `size`."""
     budgeted: tuple[Budgeted, ...] = ()

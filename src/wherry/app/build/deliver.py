@@ -26,6 +26,8 @@ class Delivery:
     outputs: tuple[Output, ...] = ()
     metadata_file: Path | None = None
     iidfile: Path | None = None
+    image_refs: Path | None = None
+    tag_only: bool = False
     push: bool = False
     """Whether registries get them under their names."""
     load: bool = False
@@ -38,7 +40,9 @@ class Delivery:
             outputs=wanted.outputs,
             metadata_file=folder / wanted.metadata_file if wanted.metadata_file else None,
             iidfile=folder / wanted.iidfile if wanted.iidfile else None,
-            push=wanted.push,
+            image_refs=folder / wanted.image_refs if wanted.image_refs else None,
+            tag_only=wanted.tag_only,
+            push=bool(wanted.push),
             load=wanted.load,
         )
 
@@ -112,16 +116,41 @@ def deliver(
         for line in lost:
             progress.warn(line)
         progress.line(f"wrote {output.type} to {'stdout' if output.stdout else output.dest}")
+    _describe(wanted, images)
+
+
+def _describe(wanted: Delivery, images: Sequence[BuiltImage]) -> None:
+    """Write the files that say what was built."""
     if wanted.metadata_file:
         from wherry.image.metadata import metadata_of, write_metadata
 
         described = {image.title: metadata_of(image.root, image.images, image.names) for image in images}
         write_metadata(wanted.metadata_file, described if len(described) > 1 else next(iter(described.values())))
+    if wanted.image_refs:
+        from wherry.store.files import replacing
+
+        lines = [f"{published_reference(image, tag_only=wanted.tag_only)}\n" for image in images]
+        with replacing(wanted.image_refs) as file:
+            file.write("".join(lines).encode())
     if wanted.iidfile:
         from wherry.image.metadata import write_image_id
 
         for image in images:
             write_image_id(wanted.iidfile, image.root, image.images)
+
+
+def published_reference(image: BuiltImage, *, tag_only: bool = False) -> str:
+    """Write an image as a manifest names it: a tag that says nothing is left out, unless nothing else is there.
+
+    Args:
+        image: which.
+        tag_only: whether the digest is left out.
+    """
+    reference = Reference.parse(image.names[0])
+    if tag_only:
+        return f"{reference.name}:{reference.tag}"
+    tag = f":{reference.tag}" if reference.tag != "latest" else ""
+    return f"{reference.name}{tag}@{image.root.digest}"
 
 
 def _form(output: Output) -> "Form":

@@ -113,6 +113,7 @@ def dockerfile_call(
             fallback=_readable_everywhere(request) if options.release else None,
             why=f"Dockerfile: {source.name}",
             delivery=delivery,
+            jobs=wanted.jobs,
             policy=policy_of(wanted, session.cwd, *([source.folder] if source.local else [])),
             use_cache=not wanted.no_cache,
             encodings=frozenset([Encoding(request.plan.packing.algorithm, request.plan.packing.level)]),

@@ -23,6 +23,9 @@ from wherry.platform import Platform
 from wherry.settings.budgets import Budgets
 from wherry.settings.outputs import encoding_of
 
+_DEBUGGABLE = "all=-N -l"
+"""Compiler flags for a debugger, as ko and Delve have them."""
+
 
 def go_call(session: Session, wanted: GoBuild) -> Call:
     """Read what a build asks for, and the files that say more of it.
@@ -36,6 +39,9 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
     above = wanted.settings()
     if naming:
         above = replace(above, tags=None)
+    if wanted.disable_optimizations:
+        gcflags = f"{above.gcflags or ''} {_DEBUGGABLE}".strip()
+        above = replace(above, gcflags=gcflags, strip=bool(above.strip))
     compression, level = encoding_of(wanted.outputs, above.compression, above.compression_level)
     above = replace(above, compression=compression, compression_level=level)
     chosen = tuple(chosen_of(session, wanted.packages, offline=wanted.offline))
@@ -70,6 +76,7 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
         encodings=frozenset(encoding_of_level(request.algorithm, request.level) for request in requests),
         strict_encoder=wanted.strict_encoder,
         size_record=wanted.size_record,
+        jobs=wanted.jobs,
         policy=replace(
             policy_of(wanted, session.cwd, chosen[0].package.folder),
             lazy=pushed and not delivery.load and all(output.push for output in wanted.outputs),
@@ -121,7 +128,7 @@ def _named(
     )
     if named == requests:
         return requests, delivery
-    return named, replace(delivery, load=True) if naming.local else replace(delivery, push=True)
+    return named, replace(delivery, load=True) if naming.local else replace(delivery, push=wanted.push is not False)
 
 
 def _ko_words(requests: tuple[GoRequest, ...], naming: KoNaming | None, wanted: GoBuild) -> str:

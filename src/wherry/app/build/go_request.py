@@ -89,6 +89,7 @@ def _flags(options: BuildOptions) -> GoFlags:
         gcflags=options.gcflags or "",
         asmflags=options.asmflags or "",
         tags=options.go_tags or (),
+        mod=options.mod or "",
         strip=options.strip is not False,
         strip_buildid=options.strip_buildid is True,
         trimpath=options.trimpath is not False,

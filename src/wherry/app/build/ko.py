@@ -26,6 +26,9 @@ LOCAL = "ko.local"
 DATA = "/var/run/ko"
 """The path of `kodata/` in the image; KO_DATA_PATH says so to the program."""
 _LATEST = "latest"
+_KIND = "kind.local"
+_MODES = frozenset({"readonly", "vendor", "mod"})
+"""Values of Go's -mod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,10 @@ def naming_of(session: Session, wanted: GoOptions) -> KoNaming | None:
         )
     elsewhere = wanted.outputs or wanted.load or not bare
     repo = repo or ("" if elsewhere else session.environment.get("KO_DOCKER_REPO", ""))
+    if repo.startswith(_KIND):
+        raise InvalidUsage(
+            f"{repo}: wherry does not load images into kind", hint="load with -L, then: kind load docker-image NAME"
+        )
     if wanted.style and not repo:
         raise InvalidUsage("-P, -B and --bare need a repository", hint="give --repo, or set KO_DOCKER_REPO")
     return KoNaming(repo.rstrip("/"), wanted.style, tuple(named) or (_LATEST,)) if repo else None
@@ -218,6 +225,8 @@ def _flags(flags: tuple[str, ...], file: Path) -> Iterator[tuple[str, Any]]:
         elif flag in {"tags", "ldflags", "gcflags", "asmflags"}:
             value = value if equals else next(words, "")
             yield ("go_tags", words_of(value)) if flag == "tags" else (flag, value)
+        elif flag == "mod" and (value := value if equals else next(words, "")) in _MODES:
+            yield "mod", value
         else:
             raise InvalidSettings(
                 f"{file.name}: flags: {word} is not supported",

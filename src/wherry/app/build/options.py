@@ -30,7 +30,14 @@ class CommonOptions(ImageSettings):
     """Where digests are written as JSON, with buildx's keys; empty: nowhere."""
     iidfile: str = ""
     """Where the image ID is written; empty: nowhere."""
-    push: bool = False
+    push: bool | None = None
+    """None: where KO_DOCKER_REPO or `repo` names the image, it is pushed, else not."""
+    image_refs: str = ""
+    """Where the references of the images are written, one a line; empty: nowhere."""
+    tag_only: bool = False
+    """Whether references that are printed or put into manifests have the tag and no digest."""
+    jobs: int = 0
+    """Steps that run at a time; 0: as this machine has processors."""
     load: bool = False
     """Whether the local Docker, Podman or containerd gets the image."""
     budgets: bool = True
@@ -56,6 +63,8 @@ class CommonOptions(ImageSettings):
 class GoOptions(GoSettings, CommonOptions):
     """Options of a build of Go modules."""
 
+    disable_optimizations: bool = False
+    """Whether it is compiled for a debugger: no optimisation, symbols and DWARF kept."""
     size_record: bool = False
     """Whether the owners of variables are kept, for `size`."""
     allow_secret_ldflags: bool = False
@@ -185,7 +194,7 @@ def check_conflicts(options: CommonOptions) -> None:
         raise InvalidUsage("--pull and --offline cannot be combined", hint=take_out)
     if isinstance(options, DockerfileOptions) and options.check:
         written = {
-            "--push": options.push,
+            "--push": bool(options.push),
             "--load": options.load,
             "--output": bool(options.outputs),
             "--metadata-file": bool(options.metadata_file),

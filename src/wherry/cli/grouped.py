@@ -30,7 +30,8 @@ OPTION_GROUPS: Mapping[str, str] = {
     "--debug-shell",
     "Image": "--label --annotation --env --user --workdir --expose --entrypoint --cmd --add --compression "
     "--compression-level --release --strict-encoder",
-    "Go": "--base --ldflags --allow-secret-ldflags --build-tags --tags --disable-optimizations --gcflags --asmflags --go-env --go-version --strip "
+    "Go": "--base --ldflags --allow-secret-ldflags --build-tags --tags --disable-optimizations "
+    "--gcflags --asmflags --go-env --go-version --strip "
     "--trimpath --strip-buildid --no-vcs",
     "Dockerfile": "--target --build-arg --build-context --secret --ssh --no-cache-filter --add-host --ulimit "
     "--shm-size --network --allow --isolation --check --cache-from --cache-to",

@@ -1,6 +1,6 @@
 """The words of ko's command line, as wherry's own: taken as ko has them, or refused with the word to use.
 
-Source: ko v0.18, docs/reference/ko_build.md, pkg/commands/options/{build,publish}.go; spf13/pflag, `BoolVar`
+Source: ko v0.18, its page of `ko build`, pkg/commands/options/{build,publish}.go; spf13/pflag, `BoolVar`
 (`--x=false`) and `StringSliceVar` (values parted by commas).
 """
 
@@ -71,7 +71,7 @@ KO = (
     click.option("--debug", "delve", is_flag=True, hidden=True),
     click.option("-v", is_flag=True, hidden=True, expose_value=False, callback=be_verbose),
 )
-"""ko's options; those that only are other words for wherry's are not shown (docs/how-to/from-ko.md)."""
+"""ko's options; those that only are other words for wherry's are not shown (`wherry help from-ko`)."""
 
 
 def from_ko(world: World, words: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:

@@ -102,6 +102,9 @@ CASES = {
         ["--disable-optimizations"], lambda made: "-gcflags=all=-N -l" in recipe(made)["go"]["flags"]
     ),
     "jobs": both(["-j", "1"], builds),
+    "format": both(["--format", "github"], builds),
+    "timeout": both(["--timeout", "30s"], builds),
+    "ignore_chown_errors": dockerfile(["--ignore-chown-errors"], builds),
     "image_refs": both(["--image-refs", "refs"], lambda made: "@sha256:" in (made.folder / "refs").read_text()),
     "tag_only": both(["--tag-only"], lambda made: made.code == 0 and "@" not in made.out),
     "go_tags": go(["--build-tags", "x"], lambda made: "-tags=x" in recipe(made)["go"]["flags"]),
@@ -155,7 +158,7 @@ def test_the_table_says_what_the_classes_say():
         checks = {FrontEnd.GO: case.go, FrontEnd.DOCKERFILE: case.dockerfile}
         assert [front for front in FrontEnd if checks[front]] == list(serves(name.replace("ambiguous", "go"))), name
     own = {*GoOptions.__dataclass_fields__, *DockerfileOptions.__dataclass_fields__}
-    words = {"quiet", "as_json", "progress", "explain", "style", "ambiguous_tags"}
+    words = {"quiet", "as_json", "progress", "explain", "style", "ambiguous_tags", "format", "timeout"}
     assert {*own, *words} - {"mod"} == CASES.keys()  # only .ko.yaml says mod
     assert CommonOptions.__dataclass_fields__.keys() <= CASES.keys()
 

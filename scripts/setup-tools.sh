@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 crane=v0.22.1
 registry=v3.0.0
 staticcheck=v0.8.2
+atheris=3.0.0 # as in the Makefile
 tools=$PWD/.cache/tools/bin
 
 say() { printf '%s\n' "$*" >&2; }
@@ -47,9 +48,22 @@ install() {
     printf '%s\n' "$2" >"$tools/.$1"
 }
 
+# The fuzzer, for the test of its runner; it has no wheel for every Python.
+install_fuzzer() {
+    .venv/bin/python -c 'import atheris' 2>/dev/null && return 0
+    say "installing atheris $atheris into .venv"
+    if command -v uv >/dev/null 2>&1; then
+        uv pip install --quiet --only-binary :all: --python .venv/bin/python "atheris==$atheris" && return 0
+    else
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: "atheris==$atheris" && return 0
+    fi
+    say "notice: atheris has no wheel for this Python; the test of \`make fuzz\` will be skipped"
+}
+
 PATH=$tools:/usr/sbin:/sbin:$PATH
 mkdir -p "$tools"
 install_packages
 install crane "$crane" github.com/google/go-containerregistry/cmd/crane
 install registry "$registry" github.com/distribution/distribution/v3/cmd/registry
 install staticcheck "$staticcheck" honnef.co/go/tools/cmd/staticcheck
+install_fuzzer

@@ -28,9 +28,9 @@ def cache_folder(caches: Path, name: str, sharing: str) -> Iterator[Path]:
         sharing: `shared`; `locked`: one step at a time; `private`: one that no other step uses now.
     """
     make_private(caches)
-    base = caches / hashlib.sha256(name.encode()).hexdigest()[:32]
+    base = caches / hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:32]
     base.mkdir(parents=True, exist_ok=True)
-    (base / "name").write_text(name)
+    (base / "name").write_bytes(name.encode(errors="surrogateescape"))
     if sharing == "shared":
         number, lock = 0, acquire(base / "0.use", alone=False)
     elif sharing == "locked":

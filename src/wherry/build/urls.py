@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from threading import Lock
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import msgspec
 
@@ -85,6 +85,7 @@ class CachingFetcher:
     def _file(self, url: str, checksum: str) -> Fetched:
         if checksum:
             Digest.parse(checksum)
+        _split(url)
         name = name_in(url)
         place = self.folder / "http" / hashlib.sha256(f"{url} {checksum}".encode()).hexdigest()
         record = place / "record.json"
@@ -137,8 +138,8 @@ class CachingFetcher:
                 return pool, answer
             answer.close()
             pool.clear()
-            at = urljoin(at, location)
-            if urlsplit(at).scheme not in {"http", "https"}:
+            at = _joined(at, location)
+            if _split(at).scheme not in {"http", "https"}:
                 raise CannotFetch(
                     f"{without_credentials(url)}: redirects to {without_credentials(at)}, which is not HTTP",
                     hint="check the URL",
@@ -148,7 +149,7 @@ class CachingFetcher:
     def _pool(self, url: str) -> "urllib3.PoolManager":
         import urllib3
 
-        parts = urlsplit(url)
+        parts = _split(url)
         proxy = self.proxy_for(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
         if not proxy:
             return urllib3.PoolManager(retries=urllib3.Retry(3, redirect=False), timeout=_TIMEOUT)
@@ -252,6 +253,26 @@ def _reason(error: BaseException) -> str:
     if isinstance(seen, ssl.SSLCertVerificationError):
         return f"no trust in its certificate: {seen.verify_message}"
     return f"can't be reached: {seen.strerror or seen}" if isinstance(seen, OSError) else f"can't be read: {seen}"
+
+
+def _split(url: str) -> SplitResult:
+    """Take a URL apart.
+
+    Raises:
+        CannotFetch: it is none, or has bytes that are not UTF-8.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, url.encode()
+    except ValueError as error:
+        raise CannotFetch(f"{without_credentials(url)}: invalid URL", hint="check the address") from error
+    return parts
+
+
+def _joined(url: str, location: str) -> str:
+    """Follow a redirect; see `_split`."""
+    _split(location)
+    return urljoin(url, location)
 
 
 def _seconds(modified: str) -> int:

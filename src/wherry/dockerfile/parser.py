@@ -108,6 +108,12 @@ def parse_node(node: Node) -> of.Instruction:
             node.lines,
             hint=f"an instruction is one of {', '.join(INSTRUCTIONS)}",
         )
+    if "\0" in node.text or any("\0" in word for word in node.arguments):
+        raise DockerfileError(
+            "zero byte (NUL) in an instruction, which no argument, variable or path can hold",
+            node.lines,
+            hint="remove the zero byte; a file (COPY) may hold any bytes",
+        )
     try:
         return read(node)
     except DockerfileError as error:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from wherry.dockerfile.errors import DockerfileError, Lines
 from wherry.dockerfile.words import Style, expand
 
+_NO_TEXT = re.compile("[\udc80-\udcff]+")
+"""Bytes that are not UTF-8, as `surrogateescape` keeps them."""
 _BLANK = re.compile(r"[\t\v\f\r ]+")
 _SPACE = " \t\v\f\r\n"
 """What parts flags."""
@@ -288,14 +290,14 @@ def _arguments(  # noqa: PLR0911 - one form of words each
 ) -> tuple[tuple[str, ...], bool]:
     match read:
         case "json":
-            found = _json(rest)
+            found = _json(rest, word)
             return (found, True) if found is not None else ((rest,) if rest else (), False)
         case "list":
-            found = _json(rest)
+            found = _json(rest, word)
             return (found, True) if found is not None else (_blanks(rest), False)
         case "health":
             kind, _, command = _cut(rest)
-            found = _json(command)
+            found = _json(command, word)
             if found is not None:
                 return (kind, *found), True
             return (kind, *((command,) if command else ())) if kind else (), False
@@ -319,7 +321,7 @@ def _blanks(rest: str) -> tuple[str, ...]:
     return tuple(_BLANK.split(rest)) if rest else ()
 
 
-def _json(rest: str) -> tuple[str, ...] | None:
+def _json(rest: str, word: str) -> tuple[str, ...] | None:
     if not rest.lstrip().startswith("["):
         return None
     try:
@@ -330,6 +332,13 @@ def _json(rest: str) -> tuple[str, ...] | None:
         return None
     if not all(isinstance(word, str) for word in found):
         raise DockerfileError("when using JSON array syntax, arrays must be comprised of strings only")
+    if bad := _NO_TEXT.search(rest):
+        # Go's reader of JSON would put U+FFFD there, and another program would run than was written.
+        raise DockerfileError(
+            f"{word.upper()}: its bytes {bad[0].encode(errors='surrogateescape').hex(' ')} are not UTF-8, and a list "
+            "in JSON can hold nothing else",
+            hint="save the Dockerfile as UTF-8",
+        )
     return tuple(word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in found)
 
 

@@ -234,6 +234,8 @@ def _entry(found: Header, records: dict[str, bytes], name: str, *, sparse: bool)
     kind = _KINDS.get(flag)
     if kind is None:
         raise InvalidArchive(name, f"{_shown(path)} has the unknown type {found.flag!r}")
+    if records and any(key.startswith(_XATTR) and "\0" in key for key in records):
+        raise InvalidArchive(name, f"{_shown(path)} has an extended attribute with a zero byte in its name")
     link = records.get("linkpath") or found.target
     entry = Entry(
         path=_clean(path, name),

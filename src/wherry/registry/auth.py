@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 from wherry.registry.challenge import Challenge
 from wherry.registry.errors import AccessDenied, refusal
 from wherry.registry.keyring import Keyring
+from wherry.registry.urls import resolve
 from wherry.settings.docker_config import Credential
 
 _SHORTEST = 60
@@ -164,7 +165,7 @@ class Authority:
             seconds = float(document.get("expires_in") or _SHORTEST)
         except (ValueError, AttributeError, TypeError, RecursionError):
             token, seconds = None, 0.0
-        if not isinstance(token, str) or not token.isprintable():
+        if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
             raise AccessDenied(
                 f"{self._registry}: the token service {urlsplit(realm).netloc} returned no token",
                 hint="contact the registry's operator; its token service is broken",
@@ -172,7 +173,7 @@ class Authority:
         return _Token(f"Bearer {token}", self._monotonic() + max(seconds - _EARLY, _EARLY))
 
     def _check_realm(self, realm: str) -> None:
-        parts = urlsplit(realm)
+        parts = urlsplit(resolve("", realm, self._registry))
         if parts.scheme not in {"https", "http"} or not parts.hostname or (self._secure and parts.scheme == "http"):
             raise AccessDenied(
                 f"{self._registry}: its token service {realm[:200]!r} would receive credentials unencrypted",

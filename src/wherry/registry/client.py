@@ -20,6 +20,7 @@ from wherry.registry.challenge import challenges
 from wherry.registry.errors import AccessDenied, LoggedOut, RegistryBusy, RegistryError, refusal, words_of
 from wherry.registry.keyring import Keyring
 from wherry.registry.network import Connections, CutOff, translated
+from wherry.registry.urls import resolve
 from wherry.settings.proxies import is_loopback
 
 ATTEMPTS = 5
@@ -274,7 +275,7 @@ class Client:
             if answer.status not in _MOVED or not target or request.method not in {"GET", "HEAD"}:
                 return answer
             with answer:
-                url = self._checked(urljoin(url, target), url)
+                url = self._checked(resolve(url, target, self.registry), url)
         raise RegistryError(
             f"{request.what}: {self.registry} redirects more than {_REDIRECTS} times",
             hint="contact the registry's operator",

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from tempfile import SpooledTemporaryFile
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from wherry.digest import Digest
 from wherry.errors import BlobMissing, DigestMismatch, InvalidDocument, SizeMismatch
@@ -19,6 +19,7 @@ from wherry.registry.client import ATTEMPTS, Answer, Client, Request, origin
 from wherry.registry.errors import NotInRegistry, RegistryError
 from wherry.registry.network import CutOff
 from wherry.registry.upload import Upload, checked
+from wherry.registry.urls import resolve
 from wherry.store.contract import CHUNK, verified
 from wherry.store.copy import BlobMove, Opener
 from wherry.store.layout import media_type_of
@@ -281,7 +282,7 @@ class Repository:
         target, _, rest = link.partition(">")
         if 'rel="next"' not in rest.replace("rel=next", 'rel="next"') or not target.startswith("<"):
             return ""
-        url = urljoin(answer.url, target[1:])
+        url = resolve(answer.url, target[1:], self.client.registry)
         if origin(url) != origin(self.client.root):
             return ""
         parts = urlsplit(url)

@@ -5,7 +5,7 @@ Source: OCI distribution-spec v1.1.1, "Pushing blobs" and "Mounting a blob from 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from wherry.digest import Digest
 from wherry.errors import DigestMismatch, SizeMismatch
@@ -13,6 +13,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.registry.client import Answer, Client, Request
 from wherry.registry.errors import AccessDenied, LoggedOut, NotInRegistry, RegistryBusy, RegistryError
 from wherry.registry.network import CutOff
+from wherry.registry.urls import resolve
 from wherry.store.copy import BlobMove, Opener
 
 _PIECE = 16 << 20
@@ -153,7 +154,7 @@ class Upload:
 
     def _location(self, answer: Answer) -> str:
         location = answer.headers.get("Location", "")
-        url = urljoin(answer.url, location)
+        url = resolve(answer.url, location, self.client.registry)
         if not location or urlsplit(url).scheme not in {"http", "https"}:
             raise RegistryError(
                 f"push to {self.client.registry}/{self.repository}: the registry returned no upload location",

@@ -51,7 +51,7 @@ class AccountFiles:
         return ContainerUser(uid, gid, self._memberships(login), home)
 
     def _user(self, wanted: str) -> tuple[int, int, str, str]:
-        number = _number(wanted, "user")
+        number = id_number(wanted, "user")
         for fields in _lines(self.passwd, _PASSWD):
             uid, gid = _id(fields[2]), _id(fields[3])
             if uid is not None and gid is not None and (fields[0] == wanted or uid == number):
@@ -61,7 +61,7 @@ class AccountFiles:
         return number, 0, "", "/root" if number == 0 else "/"
 
     def _group(self, wanted: str) -> int:
-        number = _number(wanted, "group")
+        number = id_number(wanted, "group")
         for fields in _lines(self.group, _GROUP):
             gid = _id(fields[2])
             if gid is not None and fields[0] == wanted:
@@ -105,8 +105,12 @@ def _id(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= _HIGHEST else None  # noqa: PLR2004 - digits of the highest id
 
 
-def _number(text: str, kind: str) -> int | None:
-    """Read a number that is meant as an id; None where the text is a name."""
+def id_number(text: str, kind: str) -> int | None:
+    """Read a number that is meant as an id; None where the text is a name.
+
+    Raises:
+        InvalidUsage: it is larger than any id.
+    """
     if not (text.isascii() and text.isdecimal()):
         return None
     number = _id(text)

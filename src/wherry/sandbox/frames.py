@@ -20,6 +20,8 @@ _DELETED = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _RESERVED = ".wh..wh."
 _KEPT = ("user.", "security.capability")
+_OURS = ("user.overlay.", "user.wherry.")
+"""What only we may say to the overlay, and to ourselves."""
 _SECOND = 1_000_000_000
 
 
@@ -139,7 +141,9 @@ def frame_of(entry: FrameEntry, *, plain: bool = False) -> Frame | None:
         mtime=entry.mtime * _SECOND,
         size=entry.size if kind == "file" else 0,
         target=entry.target,
-        attributes={key: value for key, value in entry.xattrs.items() if key.startswith(_KEPT)},
+        attributes={
+            key: value for key, value in entry.xattrs.items() if key.startswith(_KEPT) and not key.startswith(_OURS)
+        },
     )
 
 

@@ -30,6 +30,7 @@ from wherry.plan.dockerfile import DockerfileTarget, PlannedImages, plan_dockerf
 from wherry.plan.graph import Plan
 from wherry.plan.ops import LayerOp
 from wherry.platform import Platform
+from wherry.sandbox.accounts import id_number
 from wherry.sandbox.client import SandboxClient
 from wherry.sandbox.networks import Networks
 from wherry.sandbox.spec import Container, Emulator
@@ -258,9 +259,11 @@ class DockerfileImages:
             """Resolve `--chown` or WORKDIR's user; as for BuildKit, an unknown name is root."""
             warn = setup.listener.warn
             user, _, group = text.partition(":")
-            uid, gid = (int(user), int(user)) if user.isdecimal() else _named(machine, layers, user, warn)
+            number = id_number(user, "user")
+            uid, gid = (number, number) if number is not None else _named(machine, layers, user, warn)
             if group:
-                gid = int(group) if group.isdecimal() else _named(machine, layers, f"0:{group}", warn)[1]
+                number = id_number(group, "group")
+                gid = number if number is not None else _named(machine, layers, f"0:{group}", warn)[1]
             return uid, gid
 
         runs = StepRunner(

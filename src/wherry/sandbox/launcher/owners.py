@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from wherry.sandbox.spec import FileOwner, Frame, Ids
 
 _NOBODY = 65534
+HIGHEST_ID = (1 << 32) - 2
+"""The largest id of a user or group; one more means "none" to chown(2)."""
+_DIGITS = 20
 OWNER = "user.wherry.owner"
 """Keeps `uid:gid` in an attribute of a file where the sandbox has only one ID."""
 
@@ -31,7 +34,7 @@ class OwnerWriter:
             _note(f"/proc/self/fd/{opened}", frame["uid"], frame["gid"])
         os.fchmod(opened, frame["mode"])
         for name, value in frame["attributes"].items():
-            if name.startswith("user.") and not name.startswith("user.overlay."):
+            if name.startswith("user.") and not name.startswith("user.overlay.") and name != OWNER:
                 _set_attribute(opened, name, value)
 
     def own(self, folder: int, name: str, frame: "Frame") -> None:
@@ -90,8 +93,9 @@ def read_owner(root: int, path: str, status: os.stat_result) -> tuple[int, int]:
     if status.st_uid == 0 and status.st_gid == 0 and not stat.S_ISLNK(status.st_mode):
         try:
             uid, _, gid = os.getxattr(f"/proc/self/fd/{root}/{path}", OWNER, follow_symlinks=False).partition(b":")
-            return int(uid), int(gid)
-        except (OSError, ValueError):
+            if uid.isdigit() and gid.isdigit() and len(uid) < _DIGITS and len(gid) < _DIGITS:
+                return min(int(uid), HIGHEST_ID), min(int(gid), HIGHEST_ID)  # a step can write the note too
+        except OSError:
             pass
     return status.st_uid, status.st_gid
 
@@ -135,5 +139,5 @@ def _set_attribute_at(path: str, name: str, value: bytes) -> None:
     try:
         os.setxattr(path, name, value)
     except OSError as error:
-        if error.errno not in (errno.ENOTSUP, errno.ENOSPC, errno.E2BIG):
-            raise
+        if error.errno not in (errno.ENOTSUP, errno.ENOSPC, errno.E2BIG, errno.ERANGE, errno.EINVAL):
+            raise  # the last two: a name that is too long, or none

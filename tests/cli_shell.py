@@ -29,12 +29,17 @@ class Shell:
 
     def __call__(self, *arguments: str, code: int = 0, stdin: str = "") -> list[str]:
         """Run a command line that ends with a code; give its stdout by line."""
+        ended = self.ended(*arguments, stdin=stdin)
+        assert ended == code, self.err
+        return self.out.splitlines()
+
+    def ended(self, *arguments: str, stdin: str = "") -> int:
+        """Run a command line; give the code that it ends with."""
         out, err = io.StringIO(), io.StringIO()
         world = World(out, err, self.environment, self.root, stdin=io.StringIO(stdin))
         ended = run(list(arguments), world)
         self.out, self.err = out.getvalue(), err.getvalue()
-        assert ended == code, self.err
-        return self.out.splitlines()
+        return ended
 
     @property
     def store(self) -> DiskStore:

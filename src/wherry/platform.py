@@ -94,8 +94,11 @@ class Platform:
         return cls(system, architecture, variant)
 
     def __str__(self) -> str:
-        """Give `os/arch` or `os/arch/variant`."""
-        return f"{self.os}/{self.architecture}" + (f"/{self.variant}" if self.variant else "")
+        """Give `os/arch` or `os/arch/variant`; what a terminal would obey, which an image may say, becomes U+FFFD."""
+        text = f"{self.os}/{self.architecture}" + (f"/{self.variant}" if self.variant else "")
+        if text.isprintable():
+            return text
+        return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
     def go_environment(self) -> Mapping[str, str]:
         """Name the platform as `go build` knows it: GOOS, GOARCH and the level variable of the architecture."""

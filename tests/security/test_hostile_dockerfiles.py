@@ -23,9 +23,9 @@ WRONG = {
     b"ADD http://[::1/ /x": "http://[::1/: invalid URL",
     b"ADD http://127.0.0.1:99999/ /x": "http://127.0.0.1:99999/: invalid URL",
     b"ADD http://127.0.0.1:9/\xff /x": "http://127.0.0.1:9/\ufffd: invalid URL",
-    b"COPY --chown=99999999999999999 a /x": "user 99999999999999999: ids go up to 4294967294",
-    b"COPY --chown=0:4294967295 a /x": "group 4294967295: ids go up to 4294967294",
-    b"USER 99999999999999999\nWORKDIR /x": "ids go up to 4294967294",
+    b"COPY --chown=99999999999999999 a /x": "user 99999999999999999: the highest ID is 4294967294",
+    b"COPY --chown=0:4294967295 a /x": "group 4294967295: the highest ID is 4294967294",
+    b"USER 99999999999999999\nWORKDIR /x": "the highest ID is 4294967294",
 }
 
 

@@ -9,9 +9,7 @@ import pytest
 
 from cli_shell import Shell
 from hostile_registry import Hostile, hostile
-from repositories import repository
 from small_images import put_layers
-from wherry.store.copy import Transfer
 from wherry.store.disk import DiskStore
 from wherry.store.memory import MemoryStore
 
@@ -24,7 +22,8 @@ def filled(registry: Hostile) -> None:
     """Put an image of some layers there under v1."""
     store = MemoryStore()
     root = put_layers(store, [200_000 + place for place in range(LAYERS)])
-    Transfer(source=store, sink=repository(registry)).move(root, ["v1"])
+    registry.blobs |= {str(digest): blob for digest, blob in store.blobs.items()}
+    registry.manifests |= dict.fromkeys(("v1", str(root.digest)), (root.media_type, store.blobs[root.digest]))
 
 
 def killed(shell: Shell, registry: Hostile, moment: int) -> bool:

@@ -298,7 +298,7 @@ WAYS: dict[str, Callable[[list[bytes], Path], None]] = {"files": _flattened, "la
 KEPT = {"user.overlay.opaque", "security.capability"}
 """The launcher's own mark of a folder that hides those below, and what ADD keeps as Docker does."""
 REFUSED = {
-    "a name that leads up", "a name that leads up later", "a name of two dots", 
+    "a name that leads up", "a name that leads up later", "a name of two dots",
     "links in a circle", "a link to itself", "a thousand links", "a link to nowhere", "a path of 5,000 bytes",
     "a name of 300 bytes", "the root as a file", "the root as a link", "a hard link up",
     "a hard link to an absolute path", "a hard link through a link out", "a hard link to nothing",

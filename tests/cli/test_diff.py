@@ -269,3 +269,32 @@ def test_flags_are_named(wherry):
     assert found["settings"] == [{"name": "-gcflags", "before": "", "after": "all=-l"}]
     assert {row["path"]: row["cause"] for row in found["modules"]}["std"] == "flags"
     assert any("-gcflags: (not set) → all=-l" in line for line in wherry("diff", "before", "other"))
+
+
+def test_files_and_waste_of_images(tmp_path):
+    """What containers see, by cause, and what is shipped in vain on each side."""
+    from archives import file, link
+    from built_images import put_layers
+    from cli_shell import Shell
+
+    shell = Shell(tmp_path)
+    shell.store.tag("a:dev", put_layers(shell.store, [[file("same", b"1"), file("gone", b"g" * 40), file("m", b"m")]]))
+    after = [
+        [file("same", b"1"), file("new", b"n" * 700), file("m", b"m", mode=0o600), link("l", "new")],
+        [file("new", b"N" * 900), file("copy", b"N" * 900)],
+    ]
+    shell.store.tag("b:dev", put_layers(shell.store, after))
+
+    text = "\n".join(shell("diff", "a:dev", "b:dev", "--by", "file"))
+    shell("diff", "a:dev", "b:dev", "--json")
+    (image,) = json.loads(shell.out)["images"]
+
+    assert "files: 3 added, 1 removed, 1 with another mode or owner (+2 kB visible)" in text
+    assert "wasted: 0 B → 700 B" in text
+    assert image["waste"] == {"before": 0, "after": 700, "duplicatesBefore": 0, "duplicatesAfter": 900}
+    assert [(row["path"], row["cause"]) for row in image["files"]["files"]] == [
+        ("/copy", "added"), ("/new", "added"), ("/gone", "removed"), ("/m", "mode"), ("/l", "added"),
+    ]  # fmt: skip
+    assert "| added | /copy" in "\n".join(shell("diff", "a:dev", "b:dev", "--by", "file", "--markdown")).replace(
+        "`", ""
+    )

@@ -131,6 +131,33 @@ class LayerChange(ChangedBytes, frozen=True, kw_only=True):
         return self.pulled_after - self.pulled_before
 
 
+class FileChange(ChangedBytes, frozen=True, kw_only=True):
+    """A name that containers of one image see, or that has other content there."""
+
+    path: str
+    cause: str
+    """`added`, `removed`, `changed`, or `mode`: only mode or owner differ."""
+
+
+class FilesChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What containers of two images see: how many names differ, and the largest changes."""
+
+    added: int
+    removed: int
+    changed: int
+    mode: int
+    change: int
+    """Bytes that all of them together grew by."""
+    files: tuple[FileChange, ...]
+
+
+class WasteChange(ChangedBytes, frozen=True, kw_only=True):
+    """Bytes that no container sees; `duplicates` are further copies of visible content."""
+
+    duplicates_before: int
+    duplicates_after: int
+
+
 class PlatformChange(ChangedBytes, frozen=True, kw_only=True):
     """An image of one platform; `before` and `after` are its layers' files."""
 
@@ -138,6 +165,8 @@ class PlatformChange(ChangedBytes, frozen=True, kw_only=True):
     pulled_before: int
     pulled_after: int
     layers: tuple[LayerChange, ...]
+    files: FilesChange | None = None
+    waste: WasteChange | None = None
 
     @property
     def pulled(self) -> int:

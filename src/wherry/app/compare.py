@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wherry.analysis.diff import DiffDocument
+import msgspec
+
+from wherry.analysis.diff import DiffDocument, FilesChange, WasteChange
 from wherry.analysis.diff_images import difference, platforms_of
 from wherry.app.session import Session
 from wherry.app.sizes import size_of_any
@@ -45,7 +47,34 @@ def diff(session: Session, before: str, after: str, *, platform: str | None = No
             f"{before} and {after} have no platform in common",
             hint=f"{before} has {', '.join(there[0])}; {after} has {', '.join(there[1])}",
         )
-    return document
+    return with_files(session, document, before, after)
+
+
+def with_files(session: Session, document: DiffDocument, before: str, after: str) -> DiffDocument:
+    """Add what containers of two images see, and what is shipped in vain; a document of programs stays as it is."""
+    if not document.images:
+        return document
+    from wherry.analysis.image.compare import files_change
+    from wherry.analysis.image.union import Union
+    from wherry.analysis.image.waste import Sizes, hidden_files, visible_files
+    from wherry.app.images import open_image
+    from wherry.app.layer_indexes import LayerIndexes
+
+    kept = LayerIndexes(session.cache_folder)
+    sides = [open_image(session, name) for name in (before, after)]
+    images = [{str(image.platform): image for image in side.images()} for side in sides]
+
+    def change(platform: str) -> tuple[FilesChange, WasteChange]:
+        unions = [Union(kept.of_image(side.source, found[platform])) for side, found in zip(sides, images, strict=True)]
+        sizes = [Sizes.of(union) for union in unions]
+        hidden = [hidden_files(one, 0).bytes for one in sizes]
+        twice = [sum(copies.wasted for copies in visible_files(one).duplicates) for one in sizes]
+        waste = WasteChange(before=hidden[0], after=hidden[1], duplicates_before=twice[0], duplicates_after=twice[1])
+        return files_change(*unions), waste
+
+    found = [(one, *change(one.platform)) for one in document.images]
+    rows = (msgspec.structs.replace(one, files=files, waste=waste) for one, files, waste in found)
+    return msgspec.structs.replace(document, images=tuple(rows))
 
 
 def beyond(document: DiffDocument, limit: Growth) -> Iterator[Excess]:

@@ -12,7 +12,7 @@ from wherry.errors import InvalidUsage
 if TYPE_CHECKING:
     from wherry.settings.sizes import Growth
 
-_WAYS = ("module", "package", "function", "kind", "layer")
+_WAYS = ("module", "package", "function", "kind", "layer", "file")
 
 
 @click.command("diff", cls=GroupedCommand)
@@ -61,7 +61,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         from wherry.report.diff import lines_of, markdown_of
 
         write = markdown_of if markdown else lines_of
-        world.show(write(document, by=by if document.binaries else "layer", most=top))
+        world.show(write(document, by=by if document.binaries or by == "file" else "layer", most=top))
     broken = list(beyond(document, limit)) if limit else []
     for one in broken:
         world.note(f"{one.name}: grew by {one.grown} bytes, {one.over} more than {limit} allow")

@@ -6,7 +6,7 @@ from typing import Final
 from wherry.analysis.diff import BinaryDiff, ChangedBytes, DiffDocument, ModuleChange, PlatformChange, SettingChange
 from wherry.report.terminal import printable, size, table
 
-WAYS: Final = ("module", "package", "function", "kind", "layer")
+WAYS: Final = ("module", "package", "function", "kind", "layer", "file")
 """What changes can be listed by."""
 _LONGEST_NAME = 72
 _SHORT_LIST = 3
@@ -18,6 +18,9 @@ _MARKUP: Final = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_[]|"} 
 _HEAD: Final = ("change", "before", "after")
 _NUMBERS: Final = (0, 1, 2)
 """Columns that are set to the right."""
+
+_OF_IMAGES: Final = ("layer", "file")
+_MODE: Final = "with another mode or owner"
 
 Row = tuple[str, ...]
 
@@ -35,16 +38,19 @@ def lines_of(document: DiffDocument, *, by: str, most: int) -> list[str]:
         if _is_same(image):
             continue
         lines += ["", f"{image.platform}  {_grown(image, 'unpacked')}, {_pulled(image)}"]
+        lines += _indented(_files_told(image))
         if by == "layer":
             lines += _indented(table(_layer_rows(image, most), right=(*_NUMBERS, 3)))
-    for binary in () if by == "layer" else document.binaries:
+        if by == "file":
+            lines += _indented(table(_file_rows(image, most), right=_NUMBERS))
+    for binary in () if by in _OF_IMAGES else document.binaries:
         if _is_same(binary):
             continue
         lines += ["", f"{_title(binary)}  {_grown(binary)}", *_indented(_told(binary)), ""]
         lines += _indented(table(_rows(binary, by, most), right=_NUMBERS))
         lines += [f"  {note}" for note in binary.notes]
-    if by == "layer" and not document.images:
-        lines += ["", "  layers are compared only between two images"]
+    if by in _OF_IMAGES and not document.images:
+        lines += ["", f"  {by}s are compared only between two images"]
     lines += [f"  {note}" for note in document.notes]
     if same := _same(document):
         lines += ["", f"the same in both: {', '.join(same)}"]
@@ -54,7 +60,8 @@ def lines_of(document: DiffDocument, *, by: str, most: int) -> list[str]:
 def _is_same(one: PlatformChange | BinaryDiff) -> bool:
     """Tell whether nothing of an image or a program differs."""
     if isinstance(one, PlatformChange):
-        return not one.change and not one.pulled and not one.layers
+        same_files = one.files is None or not one.files.files
+        return same_files and not one.change and not one.pulled and not one.layers
     there = one.name_before and one.name_after
     return bool(there) and not (one.change or one.modules or one.settings or one.notes)
 
@@ -204,20 +211,45 @@ def _layer_rows(image: PlatformChange, most: int) -> list[Row]:
     return [head, *rows]
 
 
+def _files_told(image: PlatformChange) -> Iterator[str]:
+    """Say how many files differ, and what is shipped in vain on each side."""
+    files, waste = image.files, image.waste
+    if files is not None:
+        counts = {"added": files.added, "removed": files.removed, "changed": files.changed, "mode": files.mode}
+        named = [f"{count} {_MODE if cause == 'mode' else cause}" for cause, count in counts.items() if count]
+        yield f"files: {', '.join(named) or 'the same'} ({signed(files.change)} visible)"
+    if waste is not None and (waste.before or waste.after):
+        yield f"wasted: {_grown(waste)}"
+    if waste is not None and (waste.duplicates_before or waste.duplicates_after):
+        change = signed(waste.duplicates_after - waste.duplicates_before)
+        yield f"duplicates: {size(waste.duplicates_before)} → {size(waste.duplicates_after)} ({change})"
+
+
+def _file_rows(image: PlatformChange, most: int) -> list[Row]:
+    files = image.files.files if image.files else ()
+    rows = [(signed(one.change), size(one.before), size(one.after), one.cause, one.path) for one in files[:most]]
+    if rest := files[most:]:
+        rows.append((signed(sum(one.change for one in rest)), "", "", "", f"{len(rest)} more"))
+    return [(*_HEAD, "what", "file"), *rows]
+
+
 def markdown_of(document: DiffDocument, *, by: str, most: int) -> list[str]:
     """Write what grew as a comment on a pull request: a line, a table, and details to unfold."""
     lines = [f"**{_plain(document.before)} → {_plain(document.after)}**"]
     images = [one for one in document.images if not _is_same(one)]
     binaries = [one for one in document.binaries if not _is_same(one)]
-    lines += [f"- {image.platform}: {_grown(image, 'unpacked')}, {_pulled(image)}" for image in images]
+    for image in images:
+        lines.append(f"- {image.platform}: {_grown(image, 'unpacked')}, {_pulled(image)}")
+        lines += [f"  - {_plain(line)}" for line in _files_told(image)]
     for binary in binaries:
         lines += [f"- {_code(_title(binary))}: {_grown(binary)}", *(f"  - {_plain(line)}" for line in _told(binary))]
     lines += [f"- {_plain(note)}" for note in document.notes]
     if same := _same(document):
         lines.append(f"- the same in both: {', '.join(map(_plain, same))}")
-    if by == "layer":
+    if by in _OF_IMAGES:
         for image in images:
-            lines += ["", *_grid(_layer_rows(image, most), 4)]
+            rows = _layer_rows(image, most) if by == "layer" else _file_rows(image, most)
+            lines += ["", *_grid(rows, 4 if by == "layer" else 3)]
         return lines
     for binary in binaries:
         lines += ["", *_grid(_rows(binary, by, most), 3)]

@@ -130,6 +130,10 @@ class Union:
         """Give the number of the file that an entry is a name of."""
         return self._inodes.get(number, number)
 
+    def link_target(self, number: int) -> bytes:
+        """Give what a symbolic link points at, as it is written."""
+        return self._links.get(number, b"")
+
     def _walk(self) -> Iterator[tuple[bytes, _Child]]:
         folders = [(b"", self._root, iter(sorted(self._root.children)))]
         while folders:

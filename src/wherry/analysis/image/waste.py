@@ -146,8 +146,8 @@ def hidden_files(sizes: Sizes, most: int) -> HiddenFiles:
             groups.setdefault(key, FileGroup()).add(number, size, sizes.pulled(number))
             yield -size, number
 
-    biggest = heapq.nsmallest(most, each())
-    return HiddenFiles(groups, tuple(number for _, number in biggest))
+    biggest = heapq.nsmallest(max(most, 1), each())  # of none it would go through none
+    return HiddenFiles(groups, tuple(number for _, number in biggest[:most]))
 
 
 @dataclass(frozen=True, slots=True)

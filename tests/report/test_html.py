@@ -280,12 +280,16 @@ def test_tables_sort(page: Browser) -> None:
 
 @pytest.mark.slow
 def test_own_code_is_found(page: Browser) -> None:
-    """Owners have a button each that lets the others fade, and std can be folded away."""
+    """Owners have a button each that lets the others fade, and std can be folded away; what has several is grey."""
+    page.run("document.querySelector('#crumbs button').click()")
+    layers = "return [...document.querySelectorAll('#tiles > .tile')].map((one) => one.classList.contains('grey'))"
+    assert page.run(layers) == [True, True]
     page.run("document.querySelector('.tile[aria-label^=\"layer 2\"]').click()")
     page.run("document.querySelector('.tile').click()")
     labels = """return [...document.querySelectorAll('#tiles > .tile:not(.other)')]
         .map((one) => one.getAttribute('aria-label').split(' ')[0])"""
     assert "std" in page.run(labels)
+    assert not page.run("return document.querySelector('.tile[aria-label^=std]').classList.contains('grey')")
 
     page.run("document.querySelector('[data-owner=std]').click()")
     assert page.run(labels) == ["std"]

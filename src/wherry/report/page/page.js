@@ -33,7 +33,7 @@
   }
   function grey(node) {
     if (colour.value === "change") return node.bytes === node.before;
-    return node.type === "x" || node.name.startsWith("(") || (colour.value === "owner" && ownerOf(node) === "none");
+    return node.type === "x" || node.name.startsWith("(") || (colour.value === "owner" && ["", "none"].includes(ownerOf(node)));
   }
   function leader(sure) {
     const sum = sure.reduce((a, b) => a + b, 0), most = sure.indexOf(Math.max(...sure));

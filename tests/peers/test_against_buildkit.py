@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,12 +34,11 @@ def _sums(request: pytest.FixtureRequest) -> Iterator[None]:
         stored, files = (
             tuple(sum(layer[place] for pair in BYTES for layer in pair[who]) for who in range(2)) for place in range(2)
         )
-        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line("")
-            reporter.write_line(f"| {len(BYTES)} images | wherry | BuildKit |")
-            reporter.write_line(f"| layers, bytes as stored | {stored[0]} | {stored[1]} |")
-            reporter.write_line(f"| layers, bytes of files | {files[0]} | {files[1]} |")
+        shown = request.config.pluginmanager.getplugin("capturemanager")
+        with shown.global_and_fixture_disabled():
+            sys.stdout.write(f"\n| {len(BYTES)} images | wherry | BuildKit |\n")
+            sys.stdout.write(f"| layers, bytes as stored | {stored[0]} | {stored[1]} |\n")
+            sys.stdout.write(f"| layers, bytes of files | {files[0]} | {files[1]} |\n")
 
 
 @pytest.fixture(scope="module")

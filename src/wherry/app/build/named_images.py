@@ -116,6 +116,7 @@ def _in_layout(name: str) -> tuple[BlobSource, Descriptor]:
     }
     if len(fitting) != 1:
         asked = f"no image with digest {digest}" if digest else f"no image tagged {wanted}"
+        asked = f"{len(fitting)} images tagged {wanted}" if fitting else asked
         there = ", ".join(sorted(roots)[:8]) or "none"
         raise NotFound(f"{name}: {asked}", hint=f"write {LAYOUT}PATH:TAG or PATH@DIGEST; it has: {there}")
     return source, next(iter(fitting.values()))

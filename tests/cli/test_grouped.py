@@ -40,7 +40,7 @@ def test_every_command_is_in_one_group():
 def test_every_option_of_a_long_page_has_a_group(name):
     """Nothing is left over."""
     command, context = command_of(name)
-    options = [one for one in command.get_params(context) if isinstance(one, click.Option)]
+    options = [one for one in command.get_params(context) if isinstance(one, click.Option) and not one.hidden]
 
     assert [one.opts for one in options if group_of(name, one) == "Other options"] == []
 

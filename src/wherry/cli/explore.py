@@ -3,11 +3,12 @@
 import click
 
 from wherry.cli.complete import images, platforms
+from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import HostUnable, InvalidUsage
 
 
-@click.command("explore")
+@click.command("explore", cls=GroupedCommand)
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.option("--platform", metavar="PLATFORM", help="Explore this platform.", shell_complete=platforms)
 @click.pass_obj

@@ -10,7 +10,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Build": ("build", "lint", "why", "lock", "init"),
     "Run": ("run",),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "report"),
-    "Look at images": ("images", "inspect", "tree", "analyze", "rebuild"),
+    "Look at images": ("images", "inspect", "tree", "analyze", "explore", "rebuild"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
     "Kubernetes": ("resolve", "apply", "create"),
     "This machine": ("doctor", "gc", "du", "verify-store", "completion", "version", "help"),
@@ -34,7 +34,7 @@ OPTION_GROUPS: Mapping[str, str] = {
     "--gcflags --asmflags --go-env --go-version --strip "
     "--trimpath --strip-buildid --no-vcs",
     "Dockerfile": "--target --build-arg --build-context --secret --ssh --no-cache-filter --add-host --ulimit "
-    "--shm-size --network --allow --isolation --check --cache-from --cache-to",
+    "--shm-size --network --allow --isolation --ignore-chown-errors --check --cache-from --cache-to",
     "Names, as in ko": "--repo --preserve-import-paths --base-import-paths --bare --local --tag-only --image-refs",
 }
 """Options of pages with many, by long name; the first group that names one is its."""

@@ -111,7 +111,7 @@ def test_overlays_of_older_kernels(layers, tmp_path):
         (tmp_path / f"layer-with-a-rather-long-name-{number}" / f"n{number}").mkdir(parents=True)
     script = f"""
 import os
-from wherry.sandbox import calls, rootfs
+from wherry.sandbox.launcher import rootfs, syscalls as calls
 calls.unshare(calls.CLONE_NEWNS)
 calls.make_private()
 os.chdir({str(tmp_path / "stage")!r})

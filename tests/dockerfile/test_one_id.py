@@ -23,6 +23,11 @@ RUN chown 0:0 /x && chown 5 /d && stat -c '%n %u:%g' /x /d /d/e && cp -a /d /d2 
 RUN chmod 4755 /z && chown 3:4 /z && echo more >> /d/f && chown :77 /bin/busybox
 USER 1000:1000
 RUN id -u && stat -c '%n %u:%g' /d /z
+USER root
+RUN mkdir -p /home/me/old && touch /home/me/old/a && chown -R 1000:1000 /home/me && chmod 777 /home && touch /home/root
+USER 1000:1000
+RUN mkdir /home/me/new && echo x > /home/me/new/b && echo y >> /home/me/old/a && mv /home/me/old /home/me/older
+RUN rm /home/me/new/b && echo z > /home/me/new/b && chmod 600 /home/me/older/a
 """
 
 

@@ -123,7 +123,7 @@ def _say_of_ids(mapping: Ids, notice: Callable[[str], None], owners: str) -> Non
         return
     match owners:
         case "answered":
-            words = "owners of files are emulated in RUN; what a USER other than root makes, and links, stay root's"
+            words = "owners of files are emulated in RUN; links, and what programs make after setuid, stay root's"
         case "ignored":
             words = "chown in RUN does nothing (--ignore-chown-errors), so files stay root's"
         case _:

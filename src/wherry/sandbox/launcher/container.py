@@ -18,6 +18,7 @@ from wherry.sandbox import private
 from wherry.sandbox.channel import FAILED, LINE, STREAMS, describe, tell
 from wherry.sandbox.launcher import confine, syscalls, userns
 from wherry.sandbox.launcher.devices import replace_null
+from wherry.sandbox.launcher.owners import note_made
 from wherry.sandbox.launcher.paths import UnsuitablePath, open_inside, take_away
 from wherry.sandbox.launcher.rootfs import MountRefused, Rootfs
 
@@ -78,6 +79,8 @@ def _run(job: "Container", nodes: int, outer: "confine.Confinement") -> int:
         with os.fdopen(stubs, "rb") as stream:
             made = stream.read()
         take_away(f"{job['writable']}/{'tree' if job['overlay'] else 'full'}", marshal.loads(made) if made else [])  # noqa: S302 - our own process wrote it
+        if job.get("owners") == "answered" and job["ids"] and job["ids"]["single"] and job["uid"] and job["overlay"]:
+            note_made(f"{job['writable']}/tree", job["uid"], job["gid"])
     return _BY_SIGNAL - code if code < 0 else code
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from wherry.sandbox.spec import FileOwner, Frame, Ids
 
 _NOBODY = 65534
+_ORIGIN = "user.overlay.origin"
 HIGHEST_ID = (1 << 32) - 2
 """The largest id of a user or group; one more means "none" to chown(2)."""
 _DIGITS = 20
@@ -103,6 +104,24 @@ def read_owner(root: int, path: str, status: os.stat_result) -> tuple[int, int]:
 def _note(path: str, uid: int, gid: int) -> None:
     if (uid, gid) != (0, 0):
         _set_attribute_at(path, OWNER, b"%d:%d" % (uid, gid))
+
+
+def note_made(tree: str, uid: int, gid: int) -> None:
+    """Note the owner of all that a program of one user has made in a layer's folder, where there is one id.
+
+    What an overlay copied up to be changed has a mark of where it came from, and the owner that it had.
+
+    Args:
+        tree: the layer's folder; nothing is at work in it any more.
+        uid: the user.
+        gid: the user's group.
+    """
+    for _, folders, files, opened in os.fwalk(tree, follow_symlinks=False):
+        for name in (*folders, *files):
+            mode = os.stat(name, dir_fd=opened, follow_symlinks=False).st_mode
+            path = f"/proc/self/fd/{opened}/{name}"
+            if (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and not {OWNER, _ORIGIN} & set(os.listxattr(path)):
+                _note(path, uid, gid)
 
 
 def hide_below(folder: int) -> None:

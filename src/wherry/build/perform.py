@@ -84,6 +84,8 @@ class ImagePerformer:
     """Loads what is needed once a program is compiled; called while the compiler works."""
     threads: int = 2
     programs: dict[str, Path] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    """Of the programs, by the names of their steps too."""
     looker: InputReader = field(default_factory=InputReader)
     said: Callable[[str, str], None] = field(default=lambda _step, _text: None)
     """Called with messages of a running step."""
@@ -252,9 +254,9 @@ class ImagePerformer:
             raise NoMainPackage(f"{package.folder}: package {listing.package} on {action.platform}, not main")
         for warning in cgo.warnings_of(listing.without_cgo, partial(self._shown, package)):
             self.said(step.name, warning)
-        self.programs[step.name] = program
+        self.programs[step.name], self.digests[step.name] = program, str(_digest(program))
         compiled = Compiled(
-            digest=str(_digest(program)),
+            digest=self.digests[step.name],
             size=program.stat().st_size,
             go=toolchain.version,
             origin=toolchain.origin,
@@ -369,7 +371,7 @@ class ImagePerformer:
             assert isinstance(action, CompileOp)  # noqa: S101 - only compile steps give programs
             self._compile(compiled.step, action, None)
             path = self.programs[compiled.step.name]
-        if _digest(path) != compiled_of(compiled.result).digest:
+        if self.digests[compiled.step.name] != compiled_of(compiled.result).digest:
             raise go.CompileFailed(
                 f"{path.name}: linking it twice gave different bytes",
                 hint="the source changed during the build; build again",

@@ -4,12 +4,13 @@ The engine knows nothing of Go or layers: a `StepExecutor` that it is handed loo
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, overload
 
 import msgspec
 
@@ -33,6 +34,48 @@ class ObservedInputs:
     """Whether `observed` has become cheaper to check than the record's."""
 
 
+class Reasons(Sequence[str]):
+    """Why a step was done, found out when it is asked: the next step does not wait for it."""
+
+    def __init__(self, find: Callable[[], tuple[str, ...]]) -> None:
+        """Take what finds it out, of what no longer changes."""
+        self._find: Callable[[], tuple[str, ...]] | None = find
+        self._found: tuple[str, ...] = ()
+
+    def _all(self) -> tuple[str, ...]:
+        find = self._find
+        if find is not None:
+            self._found = find()
+            self._find = None
+        return self._found
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._all())
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        """Give one, or some."""
+        return self._all()[place]
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with other reasons, or with a tuple of them."""
+        return self._all() == (other._all() if isinstance(other, Reasons) else other)
+
+    def __hash__(self) -> int:
+        """As a tuple of them."""
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        """As a tuple of them."""
+        return repr(self._all())
+
+
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
     """What came of a step: cached or done now, its result, and why it was not cached."""
@@ -44,7 +87,7 @@ class StepOutcome:
     observed: bytes | None = None
     """What it read, in the performer's form; None where that is not known, so that it is done each time."""
     seconds: float = 0.0
-    reasons: tuple[str, ...] = ()
+    reasons: Sequence[str] = ()
 
 
 class StepExecutor(Protocol):
@@ -141,7 +184,7 @@ class Solver:
         content = seen.key if seen else ""
         if seen:
             self._keep(plan, step, defined, content, seen.observed, result)
-        reasons = self._reasons(step, defined, known, seen)
+        reasons = Reasons(partial(self._reasons, step, defined, known, seen))
         return StepOutcome(
             step,
             cached=False,

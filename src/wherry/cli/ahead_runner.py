@@ -35,9 +35,21 @@ _PLAIN = frozenset(
 class AheadRunner(SystemRunner):
     """Starts programs, and gives the result of a `go build` that works already to the build that asks for it."""
 
-    def __init__(self, compiler: "EarlyCompiler | None", environment: Mapping[str, str]) -> None:
-        """Take what was started, and the environment of this process."""
+    def __init__(
+        self,
+        compiler: "EarlyCompiler | None",
+        environment: Mapping[str, str],
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take what was started.
+
+        Args:
+            compiler: what was started, if anything was.
+            environment: of this process.
+            meanwhile: work that is done while the compiler is waited for.
+        """
         super().__init__()
+        self._meanwhile = meanwhile
         self._compiler = compiler
         self._environment = environment
         self._lock = Lock()
@@ -55,6 +67,7 @@ class AheadRunner(SystemRunner):
         if compiler is None:
             return super().run(command)
         with _followed(f"{compiler.place}/stderr", command.on_line):
+            self._meanwhile()
             code, stdout, stderr = compiler.finish()
         if code == 0:
             Path(compiler.program).replace(command.argv[compiler.output])

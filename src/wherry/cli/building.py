@@ -8,11 +8,12 @@ from wherry.app.build.go_work import GoRequests
 from wherry.app.build.options import DockerfileBuild, GoBuild
 from wherry.cli.ahead_runner import AheadRunner
 from wherry.cli.progress_printer import ProgressPrinter
-from wherry.cli.replay_transfer import remember_dockerfile, remember_go
+from wherry.cli.replay_transfer import read_our_own, remember_dockerfile, remember_go
 from wherry.cli.streams import streams_of
 from wherry.cli.words import Voice, printed
 from wherry.cli.world import World
 from wherry.report.progress import progress_for
+from wherry.source.inputs import Input
 
 
 def build(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, key: str = "") -> int:
@@ -29,7 +30,11 @@ def build(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, key: st
 
         return check(world, wanted, as_json=voice.as_json)
     began, began_ns = world.clock(), time.time_ns()
-    runner = AheadRunner(world.compiler, world.environment) if isinstance(wanted, GoBuild) else None
+    ahead = isinstance(wanted, GoBuild) and not world.verbose  # with -v, programs that are started are reported
+    own: list[Input] = []
+    runner = (
+        AheadRunner(world.compiler, world.environment, lambda: own.extend(read_our_own(began_ns))) if ahead else None
+    )
     if runner:
         world.use(runner)
     done = carry_out(world, wanted, voice)
@@ -39,7 +44,7 @@ def build(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, key: st
     if isinstance(wanted, DockerfileBuild):
         remember_dockerfile(world, wanted, voice, done, began)
     elif key:
-        remember_go(world, key, voice, done, began_ns)
+        remember_go(world, key, voice, done, began_ns, own)
     if runner and isinstance(done.call.request, GoRequests):
         runner.keep(world, done.call.request.images)
     return 0

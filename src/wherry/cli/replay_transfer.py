@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from wherry.cli.replay_build import CallMemo, encoded, our_own_inputs, remember,
 from wherry.cli.words import Voice, printed
 from wherry.cli.world import World
 from wherry.settings.ko_yaml import FILE as KO_YAML
-from wherry.source.inputs import InputKind, record
+from wherry.source.inputs import Input, InputKind, record
 from wherry.source.refs import ref_inputs
 from wherry.source.vcs import Vcs, VcsAbsent
 from wherry.typed import from_msgpack
@@ -30,7 +30,18 @@ _NEVER = (
 """Options that ask for more than the store, a registry and a line: such a call is never answered from before."""
 
 
-def remember_go(world: World, key: str, voice: Voice, done: FinishedBuild, began: int) -> None:
+def read_our_own(began: int) -> tuple[Input, ...]:
+    """Hash our own code as far as it is loaded, since what it gives is remembered with it.
+
+    Args:
+        began: nanoseconds since the epoch, before anything was read.
+    """
+    return record(our_own_inputs(), (), started=began, threads=1)
+
+
+def remember_go(
+    world: World, key: str, voice: Voice, done: FinishedBuild, began: int, own: Sequence[Input] = ()
+) -> None:
     """Remember what building Go modules gave, if the same words will mean the same as long as nothing changes.
 
     Args:
@@ -39,6 +50,7 @@ def remember_go(world: World, key: str, voice: Voice, done: FinishedBuild, began
         voice: how it speaks.
         done: what it gave.
         began: nanoseconds since the epoch, before anything was read.
+        own: our own code, as far as it was hashed.
     """
     call, vcs, result = done.call, done.built.trace, done.result
     requests = call.request
@@ -60,7 +72,8 @@ def remember_go(world: World, key: str, voice: Voice, done: FinishedBuild, began
     if isinstance(vcs, Vcs):
         paths.append((str(vcs.root / ".git" / "config"), InputKind.FILE))
     inputs = {
-        (entry.path, entry.kind): entry for entry in (*record(paths, read, started=began, ended=time.time_ns()), *read)
+        (entry.path, entry.kind): entry
+        for entry in (*record(paths, (*read, *own), started=began, ended=time.time_ns()), *read)
     }
     remember(
         world,

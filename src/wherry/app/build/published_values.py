@@ -6,13 +6,16 @@ into a program may be a secret, so neither counts as public, whatever it looks l
 
 import re
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from wherry.analysis.build_secrets import judge_arguments, judge_text
 from wherry.build.recipe import refuse_secrets
 from wherry.finding import Finding
 from wherry.golang.ldflags import x_values
-from wherry.plan.dockerfile import PlannedImages
 from wherry.settings.template import as_fields, names
+
+if TYPE_CHECKING:
+    from wherry.plan.dockerfile import PlannedImages
 
 ALLOWED = "published.secret"
 """What `--allow` says where a Dockerfile's image may hold what looks like a secret."""
@@ -44,7 +47,7 @@ def _public(template: str, where: str) -> bool:
     return bool(_BETWEEN.fullmatch(_ACTION.sub("", template)))
 
 
-def refuse_published(planned: PlannedImages, *, allowed: bool, warn: Callable[[str], None]) -> None:
+def refuse_published(planned: "PlannedImages", *, allowed: bool, warn: Callable[[str], None]) -> None:
     """Judge arguments, variables, labels and history of a Dockerfile's images before a step is done.
 
     Args:
@@ -59,7 +62,7 @@ def refuse_published(planned: PlannedImages, *, allowed: bool, warn: Callable[[s
         warn(warning)
 
 
-def _judged(planned: PlannedImages) -> Iterator[Finding]:
+def _judged(planned: "PlannedImages") -> Iterator[Finding]:
     reported = set()
     for word, name, value in planned.published:
         for finding in judge_arguments({name: value}, word):

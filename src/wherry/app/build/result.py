@@ -101,7 +101,7 @@ class BuiltStep:
     name: str
     cached: bool
     seconds: float
-    reasons: tuple[str, ...]
+    reasons: Sequence[str]
     """Why it was not cached."""
 
 
@@ -206,7 +206,8 @@ class BuildDocument(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
             unchanged=result.unchanged,
             images=tuple(map(_image, result.images)),
             steps=tuple(
-                StepDocument(step.name, step.cached, round(step.seconds, 3), step.reasons) for step in result.steps
+                StepDocument(step.name, step.cached, round(step.seconds, 3), tuple(step.reasons))
+                for step in result.steps
             ),
             budgets=result.budgets,
         )

@@ -32,7 +32,7 @@ def note_steps(results: Results, cache_scope: str, outcomes: Mapping[str, StepOu
         elif outcome.cached:
             steps[name] = StepNote(cached=True, missed=0.0, seconds=0.0, reasons=())
         else:
-            steps[name] = StepNote(cached=False, missed=now, seconds=outcome.seconds, reasons=outcome.reasons)
+            steps[name] = StepNote(cached=False, missed=now, seconds=outcome.seconds, reasons=tuple(outcome.reasons))
     results.put_fact(f"steps of {cache_scope}", msgspec.json.encode(steps).decode())
 
 

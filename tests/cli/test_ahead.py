@@ -185,3 +185,16 @@ def test_another_command_than_the_plans_is_ended(module):
     unused.start(str(module.parent / "cache"))
     unused.stop()
     assert [path.name for path in place.parent.parent.iterdir()] == ["other"]
+
+
+@pytest.mark.slow
+def test_a_warning_of_the_list_is_given_after_each_edit(module):
+    """Files that cgo would read are named by each build, not only by the one that listed them."""
+    (module / "uses.go").write_text('package main\n\nimport "C"\n')
+    for word in ("one", "two", "three"):
+        (module / "main.go").write_text(MAIN.replace("one", word))
+        time.sleep(0.03)  # else it counts as changed while the compiler runs
+        environment = {**_environment(module), "CGO_ENABLED": "0"}
+        program = [sys.executable, "-m", "wherry", "build", "--base=scratch", "--no-vcs", "--progress=plain"]
+        done = subprocess.run(program, check=True, cwd=module, env=environment, capture_output=True, text=True)
+        assert "uses.go" in done.stderr

@@ -26,7 +26,7 @@ def unchanged_listing(step: Step, known: StepRecord | None, before: Observed) ->
         known: the record to compare with, which may be of another definition.
         before: what that record's step has read.
     """
-    if known is None or not before.inputs or known.definition != key_of(step.definition()):
+    if known is None or not before.heads or known.definition != key_of(step.definition()):
         return None
     if not same_heads(InputReader().observe(before.inputs).changed, before.heads):
         return None

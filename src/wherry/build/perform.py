@@ -41,6 +41,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import encode
 from wherry.oci.image import Image
 from wherry.plan.graph import BaseOp, CompileOp, FilesLayerOp, ProgramImageOp, Step, key_of
+from wherry.source.cgo import WithoutCgo
 from wherry.source.dependency import package_of
 from wherry.source.git_status import git_environment
 from wherry.source.go_messages import places_in, seen_from
@@ -275,9 +276,10 @@ class ImagePerformer:
             paths += go.flag_inputs((), package.sources)
         inputs = record(paths, before.inputs, started=started, ended=time.time_ns(), threads=self.threads)
         if listing is not listed:
-            kept = toolchain.kept()
-            heads = heads_of(inputs, (toolchain.settings["GOROOT"], toolchain.settings.get("GOMODCACHE", "")))
-            before = Observed(heads=heads, toolchain=kept)
+            outside = toolchain.settings["GOROOT"], toolchain.settings.get("GOMODCACHE", "")
+            # Bodies tell what a program lacks without cgo, so that Go is asked each time where it lacks anything.
+            heads = heads_of(inputs, outside) if listing.without_cgo == WithoutCgo() else {}
+            before = Observed(heads=heads, toolchain=toolchain.kept())
         stamped = self._stamp() if stamp else ""
         observed = msgspec.structs.replace(before, inputs=inputs, stamped=stamped)
         return msgspec.msgpack.encode(compiled), ObservedInputs(

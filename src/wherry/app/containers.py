@@ -46,6 +46,7 @@ def run(
     from wherry.host.usernet import user_network
     from wherry.runtime.run import RunHost, prepare
     from wherry.runtime.run import run as start
+    from wherry.runtime.volumes import unwritable
     from wherry.sandbox.accounts import read_accounts
     from wherry.sandbox.networks import Networks
 
@@ -61,6 +62,8 @@ def run(
             notice(
                 f"no subordinate IDs (/etc/subuid): the container has only user {spec.account.uid}, who owns all files"
             )
+        for line in unwritable(options.volumes, mapping, spec.account):
+            notice(line)
         if not overlay.works:
             notice(f"copying layers instead of mounting them (slower): {overlay.reason}")
         place = RunHost(

@@ -16,10 +16,11 @@ from wherry.app.progress import Progress, Silent
 from wherry.app.session import Session
 from wherry.build import compile as go
 from wherry.checkout import Checkout
-from wherry.errors import InvalidUsage
+from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.host.toolchain import find_toolchain, kept_settings
 from wherry.lab.compiling import Compiler, Recipe
 from wherry.layer.compress import Encoding
+from wherry.oci.reference import Reference
 from wherry.platform import LEVELS, Platform
 from wherry.settings.options import BuildOptions
 from wherry.settings.values import parse_platforms
@@ -43,6 +44,45 @@ class VariantCompiler:
     """Of the layer that `wherry build` makes."""
 
 
+def _programs_of(session: Session, program: str) -> tuple[ChosenProgram, ...]:
+    """Find the programs that a word names: a folder, a service, or an image of the local store by what built it."""
+    try:
+        return tuple(chosen_of(session, () if program == "." else (program,), offline=False))
+    except NotFound:
+        package = _package_of_image(session, program)
+        if not package:
+            raise
+    try:
+        found = tuple(chosen_of(session, (package,), offline=False))
+    except NotFound as error:
+        raise NotFound(
+            f"{program}: built from {package}, and the source of that is not here",
+            hint="run it in the module's directory, or name the directory of the main package",
+        ) from error
+    named = tuple(one for one in found if str(Reference.parse(program)) in map(_full, one.options.tags or ()))
+    return named or found
+
+
+def _full(name: str) -> str:
+    return str(Reference.parse(name))
+
+
+def _package_of_image(session: Session, name: str) -> str:
+    """Read what an image of the local store was built from; empty where there is none, or wherry did not build it."""
+    from wherry.app.images import recipe_of
+    from wherry.store.images import images_of
+
+    try:
+        image = next(iter(images_of(session.store, session.store.resolve(name))), None)
+    except WherryError:
+        return ""
+    module = recipe_of(image).get("module") if image else None
+    if not isinstance(module, dict) or not isinstance(package := module.get("package"), str):
+        return ""
+    version = module.get("version")
+    return f"{package}@{version}" if isinstance(version, str) and version else package
+
+
 @contextmanager
 def bench_of(session: Session, program: str, platform: str | None) -> Iterator[VariantCompiler]:
     """Choose the program and make a folder to compile it in.
@@ -50,7 +90,7 @@ def bench_of(session: Session, program: str, platform: str | None) -> Iterator[V
     Raises:
         InvalidUsage: the words mean several programs.
     """
-    found = tuple(chosen_of(session, () if program == "." else (program,), offline=False))
+    found = _programs_of(session, program)
     if len(found) > 1:
         names = ", ".join(one.package.import_path for one in found)
         raise InvalidUsage(f"several programs found: {names}", hint="choose one")

@@ -52,7 +52,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 ) -> int:
     """Build the program with different compiler and linker flags, and measure size and startup of each variant.
 
-    PROGRAM is a folder or a service of wherry.toml, as for `wherry build`. Sizes are those of the file and of a layer
+    PROGRAM is a folder, a service of wherry.toml, or an image of the local store that was built from this module.
+    Sizes are those of the file and of a layer
     with only this file. --run starts the program on this machine, as your user, with ARGUMENTS, and measures from exec
     until its first listening socket or its exit; the runs of the variants are interleaved. Also tests common claims
     about flags that turn out to be wrong.

@@ -24,7 +24,8 @@ from wherry.cli.world import World
 def command(world: World, /, *, program: str, platform: str | None, apply: bool, as_json: bool) -> int:
     """Find what defeats dead-code elimination, and try known fixes by rebuilding.
 
-    PROGRAM is a folder or a service of wherry.toml, as for `wherry build`. Every figure is measured on a rebuilt
+    PROGRAM is a folder, a service of wherry.toml, or an image of the local store that was built from this module.
+    Every figure is measured on a rebuilt
     program. `[slim.NAME]` in wherry.toml adds fixes of your own.
     """
     from wherry.app.trials import slim

@@ -216,7 +216,7 @@ def test_proxies_on_the_hosts_loopback(person, own, context):
     )
 
     assert code == 0, said
-    assert "HTTP_PROXY: localhost:3128 is on this machine's loopback" in said
+    assert "HTTP_PROXY: localhost:3128 is on the host's loopback" in said
     assert "pass@" not in said
 
 

@@ -31,7 +31,7 @@ _BY_SIGNAL = 128
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SYS_CHROOT, _MKNOD = 18, 27
 _NOTICE = (
-    "no namespaces or mounts available: the step runs in a chroot without /proc, which isolates files,  "
+    "no namespaces or mounts available: the step runs in a chroot without /proc, which isolates files, "
     "but not processes (a step can signal and trace processes of its user), network, sockets or System V IPC"
 )
 

@@ -34,6 +34,26 @@ class Engine:
         if containerd:
             self.driver_status = [["driver-type", "io.containerd.snapshotter.v1"]]
         self.archives: list[bytes] = []
+        self.saved: dict[str, bytes] = {}
+        """What it gives as archives, by name as a URL has it."""
+
+
+def _facts(engine: Engine, path: str) -> object:
+    """Answer `GET /info` and `GET /version`."""
+    if path == "/info":
+        return {"DriverStatus": engine.driver_status}
+    return {"Version": engine.version, "Os": "linux", "Arch": engine.arch}
+
+
+def _save(handler: BaseHTTPRequestHandler, engine: Engine) -> None:
+    """Answer `GET /images/{name}/get`."""
+    archive = engine.saved.get(handler.path.removeprefix("/images/").removesuffix("/get"))
+    body = b'{"message": "No such image"}' if archive is None else archive
+    handler.send_response(404 if archive is None else 200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body[: engine.limit])
+    handler.close_connection = True
 
 
 @contextlib.contextmanager
@@ -48,10 +68,10 @@ def running(engine: Engine, folder: Path, tls: ssl.SSLContext | None = None) -> 
             pass
 
         def do_GET(self) -> None:
-            if self.path == "/info":
-                self._answer({"DriverStatus": engine.driver_status})
+            if self.path.startswith("/images/"):
+                _save(self, engine)
             else:
-                self._answer({"Version": engine.version, "Os": "linux", "Arch": engine.arch})
+                self._answer(_facts(engine, self.path))
 
         def do_POST(self) -> None:
             taken = bytearray()

@@ -311,3 +311,52 @@ def test_the_verb():
     assert "analyze" in wherry.__all__
     assert callable(wherry.analyze)
     assert Path(wherry.__file__).name == "__init__.py"
+
+
+def saved(*, whole: bool) -> bytes:
+    """What Docker's containerd store saves: an index with attestations; the blobs of one platform only, or of all."""
+    import io
+
+    from wherry.oci.descriptor import Descriptor
+
+    store = MemoryStore()
+    root = put_layers(store, LAYERS, history=HISTORY)
+    other = put_layers(store, LAYERS[:1], platform=ARM64)
+    index = put_platforms(store, {AMD64: root, ARM64: other})
+    out = io.BytesIO()
+    write_oci_archive(out, store, {"docker.io/library/app:dev": index})
+    if whole:
+        return out.getvalue()
+    import tarfile
+
+    missing = {blob.digest.encoded for blob in walk([other], store)} - {
+        blob.digest.encoded for blob in walk([root], store)
+    }
+    assert isinstance(other, Descriptor)
+    cut = io.BytesIO()
+    out.seek(0)
+    with tarfile.open(fileobj=out) as before, tarfile.open(fileobj=cut, mode="w") as after:
+        for member in before:
+            if member.name.rpartition("/")[2] not in missing:
+                after.addfile(member, before.extractfile(member) if member.isfile() else None)
+    return cut.getvalue()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_docker_and_its_containerd_store(wherry, tmp_path, whole):
+    """By Docker's API; platforms that were never pulled are passed over."""
+    from engines import Engine, running
+
+    engine = Engine(containerd=True)
+    engine.saved["app%3Adev"] = saved(whole=whole)
+    with running(engine, tmp_path) as endpoint:
+        wherry.environment["DOCKER_HOST"] = endpoint.host
+        platforms = analyzed(wherry, "docker-daemon:app:dev")["platforms"]
+        wherry("analyze", "docker-daemon:other:dev", code=66)
+        assert "No such image" in wherry.err
+        engine.limit = 3000
+        wherry("analyze", "docker-daemon:app:dev", code=65)
+
+    assert [one["platform"] for one in platforms] == ["linux/amd64", "linux/arm64"][: 2 if whole else 1]
+    assert platforms[0]["waste"]["bytes"] == 45_000
+    wherry("analyze", "docker-daemon:-x", code=64)

@@ -9,13 +9,17 @@ import msgspec
 from wherry.analysis.image.document import AnalyzedFinding, AnalyzeDocument, AnalyzedPlatform, RuleCheck
 from wherry.app.images import OpenImage, open_image
 from wherry.app.session import Session
-from wherry.errors import InvalidUsage, NotFound
+from wherry.errors import BlobMissing, InvalidUsage, NotFound
 from wherry.finding import Severity
+from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
+from wherry.oci.manifest import Index
 from wherry.platform import Platform
 from wherry.settings.dive_ci import DiveRules
 from wherry.settings.sizes import parse_bytes
+from wherry.store.contract import read_whole
 from wherry.store.files import read_regular
+from wherry.store.images import images_of
 
 _LARGEST = 1 << 16
 _BUDGETS = ("waste", "duplicates")
@@ -56,11 +60,40 @@ def analyze(
     Cost: a layer is read once, in bounded memory; the next time it is not read at all.
     """
     found = open_image(session, name)
-    images = found.images(Platform.parse(platform) if platform else None)
-    if not images:
-        raise NotFound(f"{name}: no image for any platform", hint="`wherry inspect --raw manifest` prints the document")
+    images = images_there(found, platform)
     below = open_image(session, base).images() if base else ()
     return analyze_images(session, found, images, below=below, rules=rules, most=most)
+
+
+def images_there(found: OpenImage, platform: str | None) -> tuple[Image, ...]:
+    """Give the images of an index, or of one platform; those that its store does not have are passed over.
+
+    Docker's containerd store saves an index whole, with the blobs of the platforms that were pulled.
+
+    Raises:
+        NotFound: there is none.
+    """
+    try:
+        images = found.images(Platform.parse(platform) if platform else None)
+    except BlobMissing:
+        entries = Index.parse(read_whole(found.source, found.root), found.digest).manifests
+        images = tuple(image for entry in entries for image in _if_there(found, entry))
+        if platform:
+            images = tuple(image for image in images if image.platform == Platform.parse(platform))
+        if not images:
+            raise
+    if not images:
+        raise NotFound(
+            f"{found.name}: no image for any platform", hint="`wherry inspect --raw manifest` prints the document"
+        )
+    return images
+
+
+def _if_there(found: OpenImage, entry: Descriptor) -> tuple[Image, ...]:
+    try:
+        return images_of(found.source, entry) if entry.platform is None or entry.platform.os != "unknown" else ()
+    except BlobMissing:
+        return ()
 
 
 def analyze_images(

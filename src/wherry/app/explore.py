@@ -11,13 +11,13 @@ from wherry.analysis.image.document import AnalyzedPlatform
 from wherry.analysis.image.explore import Explorer, TreeEntry
 from wherry.analysis.image.index import FILE
 from wherry.analysis.size import BinarySize
+from wherry.app.analyze import images_there
 from wherry.app.images import OpenImage, open_image
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage, NotFound
 from wherry.layer.decompress import open_layer
 from wherry.layer.tar import CHUNK, TarBody, read_tar
 from wherry.oci.image import Image
-from wherry.platform import Platform
 from wherry.store.files import replacing
 
 _SHOWN = 1 << 18
@@ -107,7 +107,7 @@ def explore(session: Session, name: str, *, platform: str | None = None) -> Expl
     Args:
         session: where it is looked for.
         name: an image, as `open_image` takes it.
-        platform: of an image with several, the one that is meant; None: this machine's, else the first.
+        platform: of an image with several, the one that is meant; None: the first.
 
     Raises:
         NotFound, RegistryError, InvalidReference: there is no such image.
@@ -117,9 +117,6 @@ def explore(session: Session, name: str, *, platform: str | None = None) -> Expl
     from wherry.app.layer_indexes import LayerIndexes
 
     found = open_image(session, name)
-    images = found.images(Platform.parse(platform) if platform else None)
-    if not images:
-        raise NotFound(f"{name}: no image for any platform", hint="`wherry inspect --raw manifest` prints the document")
-    image = images[0]
+    image = images_there(found, platform)[0]
     layers = LayerIndexes(session.cache_folder).of_image(found.source, image)
     return ExploredImage(session, found, image, analyzed(image, layers, base_of(image)), Explorer(layers))

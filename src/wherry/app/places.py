@@ -42,7 +42,8 @@ def find(session: Session, name: str) -> Located:
     Args:
         session: where.
         name: what `locate` takes; where that has none, or after `docker://`, a reference to a registry. `oci:PATH`,
-            `oci-archive:PATH` and `docker-archive:PATH` are taken too, `store:NAME` is the local store only.
+            `oci-archive:PATH` and `docker-archive:PATH` are taken too, `store:NAME` is the local store only, and
+            `docker-daemon:NAME` is what the local Docker, Podman or containerd has.
 
     Raises:
         NotFound, RegistryError, InvalidReference: there is none.
@@ -53,6 +54,8 @@ def find(session: Session, name: str) -> Located:
     if colon and kind in {"oci", "oci-archive", "docker-archive"} and not (session.cwd / name).exists():
         path = rest if rest.startswith(("/", "./", "../")) else f"./{rest}"
         return replace(locate(path, session.store, session.cwd), name=name)
+    if colon and kind == "docker-daemon":
+        return _in_daemon(session, name, rest)
     if colon and kind == "store":
         return Located(rest, session.store, session.store.resolve(rest))
     try:
@@ -61,6 +64,27 @@ def find(session: Session, name: str) -> Located:
         if not names_registry(name) or name.startswith((".", "/")):
             raise
     return _remote(session, name)
+
+
+def _in_daemon(session: Session, name: str, image: str) -> Located:
+    """Have a daemon save an image, from whichever store it keeps it in, to a file that goes when it is closed."""
+    from tempfile import TemporaryDirectory
+
+    from wherry.app.network import docker_config
+    from wherry.daemon.find import find_daemon
+    from wherry.store.archive import ArchiveSource
+
+    if not image or image.startswith("-"):
+        raise InvalidUsage(f"{name}: no name of an image", hint="write it as docker-daemon:NAME")
+    daemon = find_daemon(session.runner, session.environment, docker_config(session).parent)
+    with TemporaryDirectory(prefix="wherry-") as folder:
+        archive = Path(folder) / "image.tar"
+        daemon.save(image, archive)
+        source = ArchiveSource(archive, shown=name)
+        roots = {root.digest: root for root in source.roots().values()}
+    if len(roots) != 1:
+        raise NotFound(f"{name}: {daemon.name} saved {len(roots)} images", hint="give a name with its tag")
+    return Located(name, source, next(iter(roots.values())))
 
 
 def _remote(session: Session, text: str) -> Located:

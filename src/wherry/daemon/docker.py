@@ -1,6 +1,7 @@
 """Docker's API, as far as giving it an image goes; podman's socket speaks it too.
 
-Sources: moby, docs/api (Engine API v1.41: `GET /version`, `GET /info`, `POST /images/load`); docker/buildx,
+Sources: moby, docs/api (Engine API v1.41: `GET /version`, `GET /info`, `POST /images/load`, `GET /images/{name}/get`);
+docker/buildx,
 driver/docker/driver.go (how containerd's image store shows).
 """
 
@@ -13,16 +14,18 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from wherry.daemon.endpoint import Endpoint, Tls
 from wherry.daemon.errors import NoDaemon, NotLoaded, forbidden
+from wherry.errors import NotFound
 from wherry.platform import Platform
 from wherry.store.files import ByteSink
 
 _TIMEOUT = 300.0
 """Seconds between two signs of life; a daemon unpacks a large layer without a word."""
 _OK = 200
+_PIECE = 1 << 20
 _ZSTD_SINCE = 23
 """The first Docker that unpacks zstd layers (moby 23.0, release notes)."""
 _CONTAINERD_STORE = ["driver-type", "io.containerd.snapshotter.v1"]
@@ -121,6 +124,34 @@ def load(engine: DockerEngine, write: Callable[[ByteSink], None]) -> None:
     if answer.status != _OK or (words := _refusal(said)):
         words = _refusal(said) or said[:300].decode(errors="replace").strip() or f"HTTP {answer.status}"
         raise NotLoaded(f"{engine.name}: loading the image failed: {words}", hint="check the daemon's log")
+
+
+def save(engine: DockerEngine, name: str, out: ByteSink) -> None:
+    """Write an image of an engine as an archive, in the form that `docker save` has.
+
+    Args:
+        engine: who has it, in its own store or in containerd's.
+        name: as the engine knows it.
+        out: where to.
+
+    Raises:
+        NotFound: it has no such image.
+        NoDaemon: it does not answer, or stops in the middle.
+    """
+    with closing(_connected(engine.endpoint)) as connection:
+        try:
+            connection.request("GET", f"/images/{quote(name, safe='')}/get")
+            answer = connection.getresponse()
+            if answer.status != _OK:
+                said = answer.read(1 << 20)
+                words = _refusal(said) or f"HTTP {answer.status}"
+                raise NotFound(
+                    f"docker-daemon:{name}: {engine.name}: {words}", hint="`docker images` lists those it has"
+                )
+            while chunk := answer.read(_PIECE):
+                out.write(chunk)
+        except (OSError, http.client.HTTPException) as error:
+            raise _silent(engine.endpoint.host, error) from error
 
 
 class _Chunked:

@@ -10,8 +10,10 @@ from typing import Protocol
 
 from wherry.daemon.docker import DockerEngine, engine_at
 from wherry.daemon.docker import load as load_into
+from wherry.daemon.docker import save as save_from
 from wherry.daemon.endpoint import Endpoint, endpoint
 from wherry.daemon.errors import Forbidden, NoDaemon, NotLoaded, forbidden
+from wherry.errors import NotFound
 from wherry.host.process import Command, Runner, which
 from wherry.platform import Platform
 from wherry.store.files import ByteSink, replacing
@@ -23,18 +25,22 @@ _PATIENCE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """One that loads an archive."""
+    """One that loads an archive, and saves one."""
 
     name: str
     words: tuple[str, ...]
     """Before the archive's path."""
+    saving: tuple[str, ...]
+    """Before the archive's path and the image's name."""
     keeps_indexes: bool = False
 
 
 _PROGRAMS = (
-    _Program("podman", ("load", "--quiet", "--input")),
-    _Program("nerdctl", ("load", "--all-platforms", "--input"), keeps_indexes=True),
-    _Program("ctr", ("images", "import", "--all-platforms"), keeps_indexes=True),
+    _Program("podman", ("load", "--quiet", "--input"), ("save", "--format", "oci-archive", "--output")),
+    _Program(
+        "nerdctl", ("load", "--all-platforms", "--input"), ("save", "--all-platforms", "--output"), keeps_indexes=True
+    ),
+    _Program("ctr", ("images", "import", "--all-platforms"), ("images", "export"), keeps_indexes=True),
 )
 
 
@@ -62,6 +68,13 @@ class Daemon(Protocol):
 
         Raises:
             NotLoaded: it did not, in its own words.
+        """
+
+    def save(self, name: str, archive: Path) -> None:
+        """Write an image to a file, as an archive of OCI or Docker.
+
+        Raises:
+            NotFound: it has no such image, in its own words.
         """
 
 
@@ -95,6 +108,11 @@ class ByApi:
         """See `Daemon.load`."""
         load_into(self.engine, write)
 
+    def save(self, name: str, archive: Path) -> None:
+        """See `Daemon.save`."""
+        with replacing(archive) as out:
+            save_from(self.engine, name, out)
+
 
 @dataclass(frozen=True, slots=True)
 class ByProgram:
@@ -103,6 +121,7 @@ class ByProgram:
     name: str
     path: str
     words: tuple[str, ...]
+    saving: tuple[str, ...]
     runner: Runner
     environment: Mapping[str, str]
     platform: Platform | None = None
@@ -120,6 +139,15 @@ class ByProgram:
             raise NotLoaded(
                 f"{self.name}: loading the image failed: {done.words[:500]}",
                 hint=f"try `{self.name} {' '.join(self.words)} ARCHIVE` on the output of `wherry save --format docker`",
+            )
+
+    def save(self, name: str, archive: Path) -> None:
+        """See `Daemon.save`."""
+        done = self.runner.run(Command((self.path, *self.saving, str(archive), name), archive.parent, self.environment))
+        if done.returncode:
+            raise NotFound(
+                f"docker-daemon:{name}: {self.name}: {done.words[:500]}",
+                hint=f"`{self.name} images` lists those it has",
             )
 
 
@@ -163,7 +191,9 @@ def _by_program(program: _Program, path: str, runner: Runner, environment: Mappi
     # The others work without a daemon, or say at once that there is none; ctr waits ten seconds for one.
     if program.name == "ctr":
         _knock(environment.get("CONTAINERD_ADDRESS") or CONTAINERD)
-    return ByProgram(program.name, path, program.words, runner, environment, keeps_indexes=program.keeps_indexes)
+    return ByProgram(
+        program.name, path, program.words, program.saving, runner, environment, keeps_indexes=program.keeps_indexes
+    )
 
 
 def _knock(address: str) -> None:

@@ -11,77 +11,22 @@ from hypothesis import strategies as st
 
 from archives import file, folder, hard, link
 from built_images import put_layers
+from waste_images import ENCODINGS, indexes, judged, noise, opaque, reconciled, whiteout
 from wherry.analysis.image.analyze import analyzed
 from wherry.analysis.image.base import base_of
 from wherry.analysis.image.document import AnalyzedPlatform
 from wherry.analysis.image.index import LayerIndex
 from wherry.analysis.image.read import read_index
 from wherry.layer.changes import FileTree, layers_of
-from wherry.layer.compress import Encoding
 from wherry.layer.entry import Entry, EntryKind
 from wherry.layer.header import InvalidArchive
 from wherry.oci import media
 from wherry.oci.config import History, ImageConfig, RootFS
-from wherry.oci.image import Image
 from wherry.oci.manifest import Manifest
 from wherry.store.archive import ArchiveSource, write_docker_archive, write_oci_archive
-from wherry.store.contract import BlobSource, write_document
+from wherry.store.contract import write_document
 from wherry.store.images import read_image
 from wherry.store.memory import MemoryStore
-
-ENCODINGS = [Encoding("gzip", 5), Encoding("zstd", 3), Encoding("none", 0)]
-
-
-def noise(size: int, seed: int = 1) -> bytes:
-    """Give bytes that do not compress, the same each time."""
-    import random
-
-    return random.Random(seed).randbytes(size)  # noqa: S311 - no secret
-
-
-def whiteout(path: str) -> Entry:
-    """Hide a path of lower layers."""
-    above, _, last = path.rpartition("/")
-    return file(f"{above}/.wh.{last}" if above else f".wh.{last}")
-
-
-def opaque(path: str) -> Entry:
-    """Hide what lower layers have in a folder."""
-    return file(f"{path}/.wh..wh..opq")
-
-
-def indexes(source: BlobSource, image: Image) -> list[LayerIndex]:
-    """Read every layer."""
-    pairs = zip(image.manifest.stack, image.config.diff_ids, strict=True)
-    return [read_index(source, blob, diff_id) for blob, diff_id in pairs]
-
-
-def judged(*layers: list[Entry], encoding: Encoding | None = None, history: tuple[str, ...] = ()) -> AnalyzedPlatform:
-    """Analyse an image of layers, and check that its sums reconcile."""
-    store = MemoryStore()
-    steps = tuple(History(created_by=text) for text in history)
-    image = read_image(store, put_layers(store, layers, history=steps, encoding=encoding))
-    read = indexes(store, image)
-    found = analyzed(image, read, base_of(image))
-    reconciled(found, read)
-    return found
-
-
-def reconciled(found: AnalyzedPlatform, read: list[LayerIndex]) -> None:
-    """Check every sum that the document promises."""
-    waste = found.waste
-    assert found.unpacked == found.visible + waste.bytes
-    assert sum(waste.causes.values()) == waste.bytes == sum(group.bytes for group in waste.groups)
-    assert waste.pulled == sum(group.pulled for group in waste.groups)
-    assert waste.bytes == sum(layer.hidden for layer in found.layers)
-    assert waste.bytes == sum(file.bytes for file in waste.files) + waste.more_bytes
-    assert waste.duplicate_bytes >= sum(one.wasted for one in found.duplicates)
-    assert found.unpacked == sum(layer.unpacked for layer in found.layers)
-    assert waste.duplicate_bytes <= found.visible
-    for layer, index in zip(found.layers, read, strict=True):
-        assert layer.stored == index.blob_size >= sum(index.column(2))
-        assert layer.tar == index.tar_size == layer.overhead + index.bodies
-        assert 0 <= layer.hidden <= layer.unpacked
 
 
 def test_a_file_written_three_times_and_deleted():
@@ -428,3 +373,26 @@ def test_rows_say_mode_and_owner():
     (row,) = indexes(store, image)[0].rows()
 
     assert (row.mode, row.uid, row.gid, row.mtime, row.size) == (0o4755, 12, 34, 56, 1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_damaged_tars_are_read_or_refused(data):
+    """A tar with bytes changed, cut or added is an index that fits it, or an error of ours."""
+    from wherry.digest import Digest
+    from wherry.errors import WherryError
+    from wherry.oci.descriptor import Descriptor
+
+    entries = [folder("d"), file("d/a", b"x" * 700), hard("d/b", "d/a"), link("l", "d"), whiteout("d/c"), opaque("d")]
+    tar = bytearray(plain_tar(entries))
+    for _ in range(data.draw(st.integers(0, 6))):
+        tar[data.draw(st.integers(0, len(tar) - 1))] = data.draw(st.integers(0, 255))
+    content = bytes(tar[: data.draw(st.integers(0, len(tar)))]) + data.draw(st.binary(max_size=600))
+    store = MemoryStore()
+    blob: Descriptor = write_document(store, media.OCI_LAYER, content)
+    try:
+        index = read_index(store, blob, Digest.of(content))
+    except WherryError:
+        return
+    assert index.tar_size == len(content)
+    assert LayerIndex.decode(index.encoded(), index.blob) == index

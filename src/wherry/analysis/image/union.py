@@ -250,6 +250,7 @@ class Union:
         return gone
 
     def _linked(self, path: bytes, target: bytes) -> int:
+        self._folder(path.rpartition(b"/")[0])  # first, for what is in its way goes, and may be the target
         above, _, last = target.rpartition(b"/")
         folder = self._go(above, make=False)
         child = folder.children.get(last) if folder else None

@@ -301,13 +301,22 @@ def texts(node: ast.AST) -> Iterator[tuple[int, str]]:
 
 def shown_texts(path: Path, errors: frozenset[str]) -> Iterator[tuple[int, str]]:
     """Yield what a module shows to users: arguments of errors, hints, remedies, and help."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    hints = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and re.search("hint|remedy|wrong", node.name)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=arguments, keywords=keywords):
                 wanted = [one.value for one in keywords if one.arg in SHOWN]
                 for one in [*arguments, *wanted] if name in errors else wanted:
                     yield from texts(one)
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in SHOWN:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in SHOWN or "hint" in name.lower():
+                yield from texts(value)
+            case ast.Return(value=ast.expr() as value) if id(node) in hints:
                 yield from texts(value)
             case ast.FunctionDef(decorator_list=decorators) if any(
                 "command(" in ast.unparse(one) for one in decorators

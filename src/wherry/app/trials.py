@@ -56,8 +56,8 @@ def _programs_of(session: Session, program: str) -> tuple[ChosenProgram, ...]:
         found = tuple(chosen_of(session, (package,), offline=False))
     except NotFound as error:
         raise NotFound(
-            f"{program}: built from {package}, and the source of that is not here",
-            hint="run it in the module's directory, or name the directory of the main package",
+            f"{program}: built from {package}, but its source was not found",
+            hint="run it in the module's directory, or give the directory of the main package",
         ) from error
     named = tuple(one for one in found if str(Reference.parse(program)) in map(_full, one.options.tags or ()))
     return named or found

@@ -38,8 +38,8 @@ _UNREACHED = "is on the host's loopback, which steps cannot reach from their own
 _OPENS = "--network host --allow network.host"
 _LONGEST_LINE = 1 << 14
 _HINT_ROOM = (
-    "free some space (`wherry gc` deletes what no name leads to), name another --cache, or set the bytes that have to "
-    "stay free: wherry --min-free 64MB …, or $WHERRY_MIN_FREE"
+    "free disk space (`wherry gc` deletes unused blobs), use another --cache, or set the bytes that must stay free: "
+    "wherry --min-free 64MB …, or $WHERRY_MIN_FREE"
 )
 _HINT_SHELL = (
     'the image has no /bin/sh: write RUN as a list, RUN ["/path/of/program", "argument"], begin with a base that has a '

@@ -20,6 +20,6 @@ def resolve(base: str, target: str, registry: str) -> str:
     except ValueError as error:
         raise RegistryError(
             f"{registry}: it names an invalid URL, {target[:200]!r}",
-            hint="nothing was sent there; ask whoever runs the registry",
+            hint="nothing was sent there; contact the registry's operator",
         ) from error
     return url

@@ -45,8 +45,6 @@ class GoSettings:
     gcflags: str | None = None
     asmflags: str | None = None
     go_tags: tuple[str, ...] | None = None
-    mod: str | None = None
-    """Go's -mod: `readonly`, `vendor` or `mod`; only a .ko.yaml says it."""
     go_env: Pairs | None = None
     go_version: str | None = None
     trimpath: bool | None = None
@@ -64,6 +62,8 @@ class BuildOptions(GoSettings, ImageSettings):
     """Folder of the main package."""
     front_door: str | None = None
     """`go` or `dockerfile`."""
+    mod: str | None = None
+    """Go's -mod: `readonly`, `vendor` or `mod`; only a .ko.yaml says it."""
 
     def under(self, above: Self) -> Self:
         """Put options above these: what they say counts; pairs are joined, name by name, all else is replaced.

@@ -1,8 +1,8 @@
 """Two examples for the help of each command; a test reads each of them as the command line does."""
 
 EXAMPLES: dict[str, tuple[str, str]] = {
-    "build": ("wherry build ./cmd/api -t api:dev", "wherry build -f Dockerfile . -t web:dev --push"),
-    "why": ("wherry why web:dev", "wherry why web:dev --json"),
+    "build": ("wherry build ./cmd/api -t api:dev", "wherry build -f Dockerfile . -t registry.example/web:v1 --push"),
+    "why": ("wherry why", 'wherry why "COPY go.mod"'),
     "run": ("wherry run api:dev", "wherry run -it --entrypoint sh web:dev"),
     "images": ("wherry images", "wherry images --digests"),
     "inspect": ("wherry inspect api:dev", "wherry inspect --raw config api:dev"),
@@ -16,8 +16,11 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "check": ("wherry check", "wherry check api:dev --against api:v1"),
     "slim": ("wherry slim ./cmd/api", "wherry slim --apply ./cmd/api"),
     "flags": ("wherry flags ./cmd/api", "wherry flags --run ./cmd/api -- -addr :8080"),
-    "leaks": ("wherry leaks api:dev", "wherry leaks --fail-on secret ./api"),
-    "push": ("wherry push api:dev registry.example/api:v1", "wherry push --platform linux/arm64 api:dev"),
+    "leaks": ("wherry leaks api:dev", "wherry leaks --fail-on error ./api"),
+    "push": (
+        "wherry push api:dev registry.example/api:v1",
+        "wherry push --platform linux/arm64 api:dev registry.example/api:v1",
+    ),
     "pull": ("wherry pull registry.example/api:v1", "wherry pull --platform linux/amd64 alpine:3.22"),
     "copy": ("wherry copy registry.example/api:v1 mirror.example/api:v1", "wherry copy api:dev oci:layout:dev"),
     "resolve": ("wherry resolve -f deploy/", "wherry resolve -f deploy.yaml --repo registry.example/team"),

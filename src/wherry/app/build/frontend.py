@@ -67,6 +67,8 @@ def _in_folder(cwd: Path, folder: Path, given: Collection[str]) -> FrontEndChoic
     said = _said(cwd, folder)
     if said is FrontEnd.DOCKERFILE:
         return FrontEndChoice(FrontEnd.DOCKERFILE, f"{from_dockerfile}, as wherry.toml says")
+    if said is FrontEnd.GO and not _SAYS & set(given):
+        return FrontEndChoice(FrontEnd.GO, "this folder is built as a Go module, as wherry.toml says")
     if not any(folder.glob("*.go")) or _SAYS & set(given):
         return FrontEndChoice(FrontEnd.DOCKERFILE, from_dockerfile)
     return FrontEndChoice(FrontEnd.GO, "this folder has a main package, and is built as a Go module")

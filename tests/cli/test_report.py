@@ -12,6 +12,7 @@ from cli_shell import Shell
 from gobuild import PRINT, go_binary
 from size_documents import small
 from wherry.errors import InvalidUsage
+from wherry.oci.config import History
 
 
 @pytest.fixture
@@ -126,3 +127,24 @@ def test_compares_with_a_program(wherry, tmp_path):
 
     assert tree["before"][0] == old.stat().st_size
     assert tree["bytes"][0] == new.stat().st_size
+
+
+def test_layers_files_and_waste(wherry, tmp_path):
+    """An image's page has them, also of an image without programs; a document of analyze is taken as well."""
+    layers = [[file("a<b", b"1" * 7000), file("c", b"2" * 50)], [file("a<b", b"3" * 7000), file("d", b"2" * 50)]]
+    history = (History(created_by="COPY . / # buildkit"), History(created_by="RUN /bin/sh -c make <all> # buildkit"))
+    wherry.store.tag("plain:dev", put_layers(wherry.store, layers, history=history))
+    wherry("report", "--html", "page.html", "plain:dev")
+    page = (tmp_path / "page.html").read_text()
+
+    assert 'id="waste"' in page
+    assert "RUN make &lt;all&gt;" in page
+    assert "<all>" not in page
+    assert "a&lt;b" in page
+    assert page.index('href="#waste"') < page.index('id="waste"')
+
+    wherry("analyze", "--json", "plain:dev")
+    wherry.write("waste.json", wherry.out)
+    wherry("report", "--html", "other.html", "--from", "size.json", "--waste", "waste.json")
+    assert "RUN make &lt;all&gt;" in (tmp_path / "other.html").read_text()
+    wherry("report", "--html", "other.html", "--from", "size.json", "--waste", "size.json", code=65)

@@ -12,6 +12,7 @@ from wherry.errors import InvalidDocument, InvalidUsage, NotFound
 from wherry.typed import from_json
 
 if TYPE_CHECKING:
+    from wherry.analysis.image.document import AnalyzeDocument
     from wherry.analysis.size import SizeDocument
 
 T = TypeVar("T")
@@ -40,6 +41,9 @@ _LARGEST = 1 << 30
 @click.option("--flags", metavar="FILE", help="Include the output of `wherry flags --json`.")
 @click.option("--leaks", metavar="FILE", help="Include the output of `wherry leaks --json`.")
 @click.option("--budgets", metavar="FILE", help="Include the output of `wherry check --json`.")
+@click.option(
+    "--waste", metavar="FILE", help="Include the output of `wherry analyze --json`. [default: analyzed with the image]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the page's path and size as JSON.")
 @click.pass_obj
 def command(world: World, /, **options: Any) -> None:
@@ -67,6 +71,7 @@ def command(world: World, /, **options: Any) -> None:
         slim=_read(world, options["slim"], SlimDocument),
         flags=_read(world, options["flags"], FlagsDocument),
         leaks=_read(world, options["leaks"], LeaksDocument),
+        analyzed=_analyzed(world, options, document),
     )
     name = options["html"] or _default_name(world, document, against)
     with replacing(world.cwd / name) as file:
@@ -76,6 +81,22 @@ def command(world: World, /, **options: Any) -> None:
     if options["as_json"]:
         world.say(msgspec.json.encode({"page": str(world.cwd / name), "bytes": len(page)}).decode())
     world.note(f"{name}  {size(len(page))}")
+
+
+def _analyzed(world: World, options: dict[str, Any], document: "SizeDocument") -> "AnalyzeDocument | None":
+    """Analyze the image, or read what was analyzed; None for a program, and for a document of sizes alone."""
+    from wherry.analysis.image.document import SCHEMA, AnalyzeDocument
+
+    if options["waste"]:
+        found = _read(world, options["waste"], AnalyzeDocument)
+        if found is not None and found.schema != SCHEMA:
+            raise InvalidDocument(options["waste"], f"unsupported schema {found.schema!r}; expected {SCHEMA}")
+        return found
+    if options["source_file"] or not document.layers:
+        return None
+    from wherry.app.analyze import analyze
+
+    return analyze(world, options["subject"], platform=options["platform"])
 
 
 def _compared_with(world: World, options: dict[str, Any]) -> "SizeDocument | None":
@@ -113,10 +134,10 @@ def _default_name(world: World, document: "SizeDocument", against: "SizeDocument
 
 def _document(world: World, options: dict[str, Any]) -> "SizeDocument":
     from wherry.app.imports import with_source
-    from wherry.app.sizes import size_document
+    from wherry.app.sizes import size_of_any
 
     if not options["source_file"]:
-        measured = size_document(world, options["subject"], options["platform"])
+        measured = size_of_any(world, options["subject"], options["platform"])
         return with_source(world, measured, options["source"], wanted=options["why"] or "")
     return _sizes_in(world, options["source_file"])
 

@@ -13,10 +13,12 @@ from string import Template
 import msgspec
 
 from wherry import __version__
+from wherry.analysis.image.document import AnalyzeDocument
 from wherry.analysis.size import SizeDocument
 from wherry.report.page_advice import advice_of
 from wherry.report.page_tables import FlagsDocument, LeaksDocument, SlimDocument, figures_of, tables_of, text
 from wherry.report.page_tree import Tile, packed, tree_of
+from wherry.report.page_waste import waste_of
 from wherry.report.terminal import size
 
 LARGEST = 3_000_000
@@ -34,6 +36,7 @@ def page_of(
     slim: SlimDocument | None = None,
     flags: FlagsDocument | None = None,
     leaks: LeaksDocument | None = None,
+    analyzed: AnalyzeDocument | None = None,
 ) -> bytes:
     """Write the page; the same documents give the same bytes.
 
@@ -43,12 +46,18 @@ def page_of(
         slim: fixes that were tried.
         flags: builds with other flags.
         leaks: findings.
+        analyzed: layers, files and waste of an image.
 
     Cost: under LARGEST wherever names of modules, packages and files leave room; functions give way first.
     """
     sections = {
-        "advice": advice_of(document, slim=slim, flags=flags, leaks=leaks),
-        "sections": tables_of(document, slim=slim, flags=flags, leaks=leaks),
+        "advice": advice_of(document, slim=slim, flags=flags, leaks=leaks, analyzed=analyzed),
+        "sections": "\n".join(
+            [
+                *([] if analyzed is None else [waste_of(analyzed)]),
+                tables_of(document, slim=slim, flags=flags, leaks=leaks),
+            ]
+        ),
         "figures": figures_of(document),
     }
     most = _FUNCTIONS

@@ -1,7 +1,7 @@
 """The HTML page of an image's bytes, made from what was measured: a verb of the Python API, and `wherry report`."""
 
 from wherry.analysis.size import SizeDocument
-from wherry.app.api import Cancel, size
+from wherry.app.api import Cancel, analyze, size
 from wherry.app.session import Session
 
 
@@ -35,10 +35,13 @@ def report(  # noqa: PLR0913 - each is named
     """
     from wherry.report.html import page_of
 
+    analyzed = None
     if isinstance(subject, str) or isinstance(against, str):
         own = session or Session.of_user()
         if isinstance(subject, str):
+            name = subject
             subject = size(subject, platform=platform, source=source, routes_to=routes_to, session=own, cancel=cancel)
+            analyzed = analyze(name, platform=platform, session=own) if subject.layers else None
         if isinstance(against, str):
             against = size(against, platform=platform, session=own, cancel=cancel)
-    return page_of(subject, against=against)
+    return page_of(subject, against=against, analyzed=analyzed)

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+from wherry.analysis.image.document import AnalyzeDocument
 from wherry.analysis.size import SizeDocument
 from wherry.report.page_tables import FlagsDocument, LeaksDocument, Markup, SlimDocument, text
+from wherry.report.page_waste import waste_advice
 from wherry.report.terminal import size
 
 _MOST = 4
@@ -18,9 +20,11 @@ def advice_of(
     slim: SlimDocument | None = None,
     flags: FlagsDocument | None = None,
     leaks: LeaksDocument | None = None,
+    analyzed: AnalyzeDocument | None = None,
 ) -> str:
     """Give the section that answers "what can I do about it", and names what was not measured."""
     rows = [*_budgets(document), *_symbols(document)]
+    rows += [] if analyzed is None else waste_advice(analyzed)
     rows += [] if slim is None else _slim(slim)
     rows += [] if flags is None else _flags(flags)
     rows += [] if leaks is None else _leaks(leaks)

@@ -112,7 +112,7 @@ def tables_of(
     return "\n".join(parts)
 
 
-def _table(caption: str, head: Sequence[str], rows: _Rows, *, bar: int | None = None) -> str:
+def table(caption: str, head: Sequence[str], rows: _Rows, *, bar: int | None = None) -> str:
     """Write a table; `bar` is the column of sizes that also has a bar, as long as the size's part of the largest."""
     right = [any(isinstance(row[column], int) for row in rows) for column in range(len(head))]
     sizes = [row[bar] for row in rows if bar is not None and isinstance(row[bar], int)]
@@ -150,7 +150,7 @@ def _budgets(document: SizeDocument) -> Iterator[str]:
             for one in document.budgets
         ]  # fmt: skip
         yield '<section id="budgets"><h2>Budgets</h2>'
-        yield _table("", ("", "What", "Limit", "Actual", "Platform", ""), rows)
+        yield table("", ("", "What", "Limit", "Actual", "Platform", ""), rows)
         yield "</section>"
 
 
@@ -178,7 +178,7 @@ def _slim(slim: SlimDocument) -> Iterator[str]:
         for way in sorted(slim.ways, key=lambda way: (-way.saved, way.name))
     ]
     if rows:
-        yield _table("Fixes, each measured by a rebuild", ("Saves", "Unpacked", "Tags", "Drops"), rows, bar=0)
+        yield table("Fixes, each measured by a rebuild", ("Saves", "Unpacked", "Tags", "Drops"), rows, bar=0)
     yield "</section>"
 
 
@@ -195,10 +195,10 @@ def _flags(flags: FlagsDocument) -> Iterator[str]:
     ]
     yield '<section id="flags"><h2>Flags</h2>'
     head = ("Variant", "Unpacked", *(f"Pulled, {name}" for name in encodings), "")
-    yield _table("What each flag changes", head, rows, bar=1)
+    yield table("What each flag changes", head, rows, bar=1)
     if flags.beliefs:
         said = [("holds" if one.holds else "false", one.claim, one.evidence) for one in flags.beliefs]
-        yield _table("Claim", ("", "Claim", "Evidence"), said)
+        yield table("Claim", ("", "Claim", "Evidence"), said)
     yield "</section>"
 
 
@@ -208,7 +208,7 @@ def _leaks(leaks: LeaksDocument) -> Iterator[str]:
         for one in leaks.findings
     ]
     yield '<section id="leaks"><h2>Leaks</h2>'
-    yield _table("", ("Severity", "Rule", "Place", "What", "Remedy"), rows) if rows else "<p>None found.</p>"
+    yield table("", ("Severity", "Rule", "Place", "What", "Remedy"), rows) if rows else "<p>None found.</p>"
     yield "</section>"
 
 
@@ -222,14 +222,14 @@ def _figures(document: SizeDocument) -> Iterator[str]:
     yield '<details id="figures"><summary>The figures as tables</summary>'
     if document.layers:
         layers = [(one.platform, one.made_by or one.digest, one.unpacked, one.pulled) for one in document.layers]
-        yield _table("Layers", ("Platform", "Layer", "Unpacked", "Pulled"), layers, bar=2)
+        yield table("Layers", ("Platform", "Layer", "Unpacked", "Pulled"), layers, bar=2)
     for binary in document.binaries:
         sure = [binary.confidence.get(word, 0) for word in CONFIDENCE]
-        yield _table(f"{binary.name}: certainty", CONFIDENCE, [sure])
+        yield table(f"{binary.name}: certainty", CONFIDENCE, [sure])
         if binary.modules:
             modules = [(one.path or "(no package)", one.version, one.bytes) for one in binary.modules]
-            yield _table(f"{binary.name}: modules", ("Module", "Version", "Bytes"), modules, bar=2)
+            yield table(f"{binary.name}: modules", ("Module", "Version", "Bytes"), modules, bar=2)
         else:
             sections = [(one.name or "(in no section)", one.kind, one.bytes) for one in binary.sections]
-            yield _table(f"{binary.name}: sections", ("Section", "Kind", "Bytes"), sections, bar=2)
+            yield table(f"{binary.name}: sections", ("Section", "Kind", "Bytes"), sections, bar=2)
     yield "</details>"

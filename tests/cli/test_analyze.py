@@ -304,6 +304,34 @@ def test_names_that_a_terminal_would_obey(wherry):
     analyzed(wherry, "odd:dev")
 
 
+def test_files_of_the_builder(wherry):
+    """By content, wherever they are; none where a build and what it ships are apart."""
+    builder = [[file("src/main.go", b"package main"), file("out/app", NOISE), file("empty")]]
+    wherry.store.tag("builder:dev", put_layers(wherry.store, builder))
+    wherry.store.tag("final:dev", put_layers(wherry.store, [[file("app", NOISE), file("e"), file("own", b"own")]]))
+    wherry.store.tag("apart:dev", put_layers(wherry.store, [[file("own", b"own")]]))
+
+    (one,) = analyzed(wherry, "final:dev", "--builder", "builder:dev")["platforms"]
+    assert one["builder"] == {
+        "image": "builder:dev",
+        "count": 1,
+        "bytes": len(NOISE),
+        "files": [{"path": "/app", "layer": 1, "bytes": len(NOISE), "builder_path": "/out/app"}],
+    }
+    assert "/app (layer 1), there /out/app" in "\n".join(wherry("analyze", "final:dev", "--builder", "builder:dev"))
+    assert analyzed(wherry, "apart:dev", "--builder", "builder:dev")["platforms"][0]["builder"]["count"] == 0
+
+
+def test_a_base_that_is_named(wherry):
+    """Its layers are the first ones, by diff id."""
+    wherry.store.tag("base:dev", put_layers(wherry.store, LAYERS[:2]))
+    (one,) = analyzed(wherry, "app:dev", "--base", "base:dev")["platforms"]
+
+    assert one["base_from"] == "base"
+    assert [layer["base"] for layer in one["layers"]] == [True, True, False]
+    assert one["waste"]["base_bytes"] == 45_000
+
+
 def test_the_verb():
     """`wherry.analyze` is part of the API."""
     import wherry

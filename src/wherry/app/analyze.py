@@ -34,12 +34,13 @@ class Threshold:
     """-1: `word` is a rule or a severity."""
 
 
-def analyze(
+def analyze(  # noqa: PLR0913 - each is named
     session: Session,
     name: str,
     *,
     platform: str | None = None,
     base: str | None = None,
+    builder: str | None = None,
     rules: DiveRules | None = None,
     most: int = 100,
 ) -> AnalyzeDocument:
@@ -50,6 +51,7 @@ def analyze(
         name: an image, as `open_image` takes it; one in a registry is read there and not stored.
         platform: of an image with several, the only one; None: all.
         base: an image that it is built on, to tell its layers from those above; None: as far as the image tells.
+        builder: an image of the stage it is built in: its files that are in the image are listed, by content.
         rules: dive's limits, to be held to.
         most: how many hidden files and duplicates are named; sums count all.
 
@@ -62,7 +64,27 @@ def analyze(
     found = open_image(session, name)
     images = images_there(found, platform)
     below = open_image(session, base).images() if base else ()
-    return analyze_images(session, found, images, below=below, rules=rules, most=most)
+    document = analyze_images(session, found, images, below=below, rules=rules, most=most)
+    return _with_builder(session, document, found, images, builder, most) if builder else document
+
+
+def _with_builder(
+    session: Session, document: AnalyzeDocument, found: OpenImage, images: Sequence[Image], builder: str, most: int
+) -> AnalyzeDocument:
+    """List the files of a builder's image that are in each platform's."""
+    from wherry.analysis.image.builder import builder_files
+    from wherry.analysis.image.union import Union
+    from wherry.app.layer_indexes import LayerIndexes
+
+    kept, other = LayerIndexes(session.cache_folder), open_image(session, builder)
+    builders = {image.platform: image for image in images_there(other, None)}
+    rows = []
+    for one, image in zip(document.platforms, images, strict=True):
+        # A cross-compiling stage is of the machine's platform, whatever it compiles for.
+        stage = builders.get(image.platform) or next(iter(builders.values()))
+        unions = (Union(kept.of_image(found.source, image)), Union(kept.of_image(other.source, stage)))
+        rows.append(msgspec.structs.replace(one, builder=builder_files(*unions, builder, most=most)))
+    return msgspec.structs.replace(document, platforms=tuple(rows))
 
 
 def images_there(found: OpenImage, platform: str | None) -> tuple[Image, ...]:

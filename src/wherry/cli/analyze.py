@@ -14,6 +14,12 @@ from wherry.cli.world import World
     "--base", metavar="IMAGE", help="Base image, to tell its layers from the image's own.", shell_complete=images
 )
 @click.option(
+    "--builder",
+    metavar="IMAGE",
+    help="Image of the build stage: list its files that are in IMAGE, by content.",
+    shell_complete=images,
+)
+@click.option(
     "--top", type=click.IntRange(1, 100_000), default=10, show_default=True, metavar="N", help="Rows of each list."
 )
 @click.option(
@@ -34,6 +40,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     image: str,
     platform: str | None,
     base: str | None,
+    builder: str | None,
     top: int,
     fail_on: tuple[str, ...],
     ci: bool,
@@ -53,7 +60,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
     limits = thresholds(fail_on)
     rules = dive_rules(world, ci_config) if ci or ci_config else None
-    document = analyze(world, image, platform=platform, base=base, rules=rules, most=max(top, 100))
+    document = analyze(world, image, platform=platform, base=base, builder=builder, rules=rules, most=max(top, 100))
     if as_json:
         import msgspec
 

@@ -30,6 +30,7 @@ def _platform(one: AnalyzedPlatform, most: int) -> Iterator[str]:
     yield from _waste(one, most)
     yield from _duplicates(one, most)
     yield from _unneeded(one, most)
+    yield from _builder(one, most)
     yield ""
     percent = (
         "" if one.dive.user_wasted_percent is None else f", {100 * one.dive.user_wasted_percent:.2f} % of user bytes"
@@ -89,6 +90,20 @@ def _unneeded(one: AnalyzedPlatform, most: int) -> Iterator[str]:
             where = f"layer {group.layer}{' (base)' * bool(group.base)}"
             yield f"      {size(group.bytes)}  {where}  {_listed(group.paths, group.files)}"
             yield from (f"  {line}" for line in _edit(group.edit))
+
+
+def _builder(one: AnalyzedPlatform, most: int) -> Iterator[str]:
+    builder = one.builder
+    if builder is None:
+        return
+    yield ""
+    if not builder.count:
+        yield f"  no file of {builder.image} is in the image"
+        return
+    yield f"  files of {builder.image} that are in the image: {builder.count}, {size(builder.bytes)}"
+    for file in builder.files[:most]:
+        yield f"    {size(file.bytes)}  {file.path} (layer {file.layer}), there {file.builder_path}"
+    yield from _more(builder.count, most)
 
 
 def _edit(edit: Edit) -> Iterator[str]:

@@ -156,6 +156,27 @@ class AnalyzedLayer(_Document, frozen=True, kw_only=True):
     """Of `unpacked`: what no container sees."""
 
 
+class BuilderFile(_Document, frozen=True, kw_only=True):
+    """A visible file with content that the builder's image has too."""
+
+    path: str
+    layer: int
+    bytes: Bytes
+    builder_path: str
+    """Where the builder has it."""
+
+
+class BuilderFiles(_Document, frozen=True, kw_only=True):
+    """What of a builder's image is in this one, by content."""
+
+    image: str
+    """The builder."""
+    count: int
+    bytes: Bytes
+    files: tuple[BuilderFile, ...]
+    """The biggest."""
+
+
 class AnalyzedPlatform(_Document, frozen=True, kw_only=True):
     """One image of one platform."""
 
@@ -178,6 +199,8 @@ class AnalyzedPlatform(_Document, frozen=True, kw_only=True):
     dive_differs: tuple[str, ...]
     """Why dive's figures are others than ours."""
     layers: tuple[AnalyzedLayer, ...]
+    builder: BuilderFiles | None = None
+    """With `--builder`: what of that image is in this one."""
 
 
 class RuleCheck(_Document, frozen=True, kw_only=True):

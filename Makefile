@@ -13,7 +13,7 @@ SECONDS ?= 600
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test test-quick check format setup tools peers test-peers bench bench-ship bench-dockerfile bench-size load \
+.PHONY: help demo test test-quick check format setup tools peers test-peers wheel bench bench-ship bench-dockerfile bench-size load \
   bench-parse fuzz docs base-data clean
 
 help: ## List these targets.
@@ -62,16 +62,19 @@ peers: setup tools ## Install the second ring: what the benchmark and `make test
 test-peers: setup ## Run the second ring's tests; what is absent is skipped by name.
 	$(PYTHON) -m pytest -m peers -rs $(ARGS) || [ $$? -eq 5 ]
 
-bench: peers ## Measure wherry beside every peer installed; writes docs/benchmarks.md.
+wheel: setup ## Install wherry from its wheel below .cache: what the benchmarks measure.
+	@scripts/install-wheel.sh
+
+bench: peers wheel ## Measure wherry beside every peer installed; writes docs/benchmarks.md.
 	$(PYTHON) bench/run.py $(ARGS)
 
-bench-ship: peers ## Measure pushes, pulls and copies beside crane, skopeo and ko; writes docs/benchmarks-shipping.md.
+bench-ship: peers wheel ## Measure pushes, pulls and copies beside crane, skopeo and ko; writes docs/benchmarks-shipping.md.
 	$(PYTHON) bench/ship.py $(ARGS)
 
-bench-dockerfile: peers ## Build Dockerfiles beside BuildKit, buildah and kaniko; writes docs/benchmarks-dockerfile.md.
+bench-dockerfile: peers wheel ## Build Dockerfiles beside BuildKit, buildah and kaniko; writes docs/benchmarks-dockerfile.md.
 	$(PYTHON) bench/dockerfiles.py $(ARGS)
 
-bench-size: setup ## Measure `wherry size`: time, memory, and how right owners are by Go; writes docs/benchmarks-size.md.
+bench-size: setup wheel ## Measure `wherry size`: time, memory, and how right owners are by Go; writes docs/benchmarks-size.md.
 	$(PYTHON) bench/size.py $(ARGS)
 
 load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.

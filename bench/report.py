@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from measure import Sample
+from subjects import FROM_WHEEL
 
 OURS = "wherry"
 COMPILER = "go build"
@@ -35,6 +36,8 @@ class Report:
     command: str
     subjects: list[str]
     figures: list[Figures] = field(default_factory=list)
+    commands: dict[str, list[Sample]] = field(default_factory=dict)
+    """Runs of short commands, by their words."""
     layers: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     """Compressed bytes of each layer, by module and subject."""
     load: tuple[float, float, float] = field(default_factory=os.getloadavg)
@@ -80,6 +83,7 @@ def _lines(report: Report) -> Iterable[str]:
     yield ""
     yield from machine(report.load[0])
     yield from ["", "## Time", "", *_times(report)]
+    yield from ["", "## Short commands", "", _SHORT, "", *_short(report)]
     yield from ["", "## Memory", "", *_memory(report)]
     yield from ["", "## Bytes that are pulled", "", *_bytes(report)]
     yield from ["", "## What was run", "", _NOTES]
@@ -104,10 +108,22 @@ def machine(load: float) -> Iterable[str]:
     """Say what was measured with, and on what."""
     yield f"- {_processor()}, {os.cpu_count()} cores, {_memory_size()} GB, Linux {platform.release()}"
     yield f"- load of the machine before the first run: {load:.1f}"
+    yield f"- wherry is installed from {'its wheel' if FROM_WHEEL else 'the checkout (editable), not from its wheel'}"
     packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("wherry", "zlib-ng", "zstandard"))
     yield f"- {packages}, Python {platform.python_version()}, {_output('go', 'env', 'GOVERSION')}"
     if ko := _ko_version():
         yield f"- {ko}"
+
+
+_SHORT = "Of the image of hello, in a store of its own; each was called once before, so that what is remembered counts."
+
+
+def _short(report: Report) -> Iterable[str]:
+    yield from _head(["command", "seconds", "CPU seconds", "own memory, MB"])
+    for words, samples in report.commands.items():
+        cpu = statistics.median(sample.cpu for sample in samples)
+        peak = max(sample.own_peak for sample in samples) / 1e6
+        yield _row([f"`{words}`", _seconds(samples), f"{cpu:.3f} s", f"{peak:.0f}"])
 
 
 def _times(report: Report) -> Iterable[str]:

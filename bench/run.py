@@ -16,12 +16,15 @@ from base import served_base
 from measure import Sample, measured
 from modules import MODULES, ROOT, Module, edit, empty, fetch, lay, module_cache
 from report import Figures, Report, write, write_summary
-from subjects import WHERRY, GoBuild, Subject, Workspace, installed, layer_sizes
+from subjects import WHERRY, GoBuild, Subject, Wherry, Workspace, installed, layer_sizes
 
 ONE = ("linux/amd64",)
 EIGHT = (
     "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/386",
     "linux/riscv64", "linux/ppc64le", "linux/s390x", "linux/loong64",
+)  # fmt: skip
+SHORT = (
+    "--help", "images", "inspect bench:latest", "size bench:latest", "size --sections bench:latest",
 )  # fmt: skip
 OUT = ROOT / "bench" / "out"
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -65,7 +68,7 @@ def main() -> int:
             report.figures += _one_platform(module, origin, subjects, asked, report)
             if module.name in asked.eight:
                 report.figures += _eight_platforms(module, origin, subjects, asked)
-        report.figures += _help(asked.rounds)
+        report.commands = _commands(fetch(MODULES[0]), asked.rounds)
     write(report, asked.page)
     if asked.page == PAGE:
         write_summary(report, ROOT / "README.md")
@@ -82,8 +85,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--eight", nargs="*", choices=names, default=names, help="modules also built for eight platforms"
     )
+    parser.add_argument("--quick", action="store_true", help="one cold run, three warm ones, one platform: 8 minutes")
     parser.add_argument("--page", type=Path, default=PAGE, help="where to write the Markdown")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.quick:
+        asked.rounds, asked.cold_rounds, asked.eight = 3, 1, []
+    return asked
 
 
 def _bout(module: Module, origin: Path, subjects: Sequence[Subject], platforms: tuple[str, ...]) -> Bout:
@@ -125,10 +132,19 @@ def _cases(bout: Bout, cold_rounds: int, rounds: int) -> Iterator[Figures]:
         yield Figures(bout.module.name, len(bout.platforms), case, bout.interleaved(times, before))
 
 
-def _help(rounds: int) -> Iterator[Figures]:
-    _say("--help")
-    samples = [measured([WHERRY, "--help"], cwd=ROOT, environment=os.environ) for _ in range(rounds * 3)]
-    yield Figures("–", 0, "wherry --help", {"wherry": samples})
+def _commands(origin: Path, rounds: int) -> dict[str, list[Sample]]:
+    """Run what only reads."""
+    space = lay(MODULES[0], origin, OUT / "commands")
+    job = Wherry().job(space, ONE)
+    measured(job.argv, cwd=space.module, environment=job.environment)
+    found = {}
+    for words in SHORT:
+        _say(f"wherry {words}")
+        argv = [WHERRY, *words.split()]
+        measured(argv, cwd=space.module, environment=job.environment)
+        runs = [measured(argv, cwd=space.module, environment=job.environment) for _ in range(rounds * 3)]
+        found[f"wherry {words}"] = runs
+    return found
 
 
 def _say(words: str) -> None:

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Protocol
 
 BASE_NAME = "base"
-WHERRY = str(Path(sys.executable).with_name("wherry"))
-"""The one installed next to the measuring Python."""
+_WHEEL = Path(__file__).resolve().parents[1] / ".cache" / "wheel" / "bin" / "wherry"
+FROM_WHEEL = _WHEEL.is_file()
+"""Whether `make wheel` installed wherry from its wheel, as users have it."""
+WHERRY = str(_WHEEL if FROM_WHEEL else Path(sys.executable).with_name("wherry"))
+"""The one that is measured: from its wheel; without one, the checkout."""
 
 
 @dataclass(frozen=True, slots=True)

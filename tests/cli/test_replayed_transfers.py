@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from cli_shell import Shell
+from needs import need
 from registries import Running, distribution
 from small_images import put_image, put_index
 from wherry.cli import replay
@@ -114,14 +115,14 @@ def _another_boot(user: User) -> None:
 def _rewritten(file: Path, **values: str) -> None:
     """Have a record say something else, as one that wherry wrote."""
     with file.open("r+b") as record:
-        record.seek(replay._CHECK)
+        record.seek(replay.CHECK)
         head = marshal.load(record)  # noqa: S302 - the test's own file
         rest = record.read()
-        record.seek(replay._CHECK)
+        record.seek(replay.CHECK)
         marshal.dump({**head, **values}, record)
         record.write(rest)
         record.truncate()
-        record.seek(replay._CHECK)
+        record.seek(replay.CHECK)
         check = replay._check_of(record)
         record.seek(0)
         record.write(check)
@@ -281,6 +282,69 @@ def test_the_list_of_images_is_replayed(user: User):
 
     assert "web:1" in printed
     assert user.wherry("images")[0] == "from the record\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("inspect", "--json", "web:1"), ("inspect", "--platform=linux/amd64", "web:1"), ("inspect", "web:1")]
+)
+def test_what_is_read_of_an_image_is_that_of_now(user: User, words: tuple[str, ...]):
+    """After another image, a folder of its name, a lost layer: it is what a call without any cache prints."""
+    changes: dict[str, Change] = {
+        "another name": lambda user: user.shell.store.tag("web:2", user.shell.store.resolve("web:1")),
+        "another image": _other_image,
+        "a file of its name": lambda user: user.shell.write("web", "no image"),
+        "a folder of its name": lambda user: (user.shell.root / "web:1").mkdir(),
+        "an index that is gone": lambda user: (user.shell.root / "store" / "index.json").unlink(),
+    }
+
+    def said(environment: dict[str, str]) -> tuple[int, str]:
+        program = [sys.executable, "-m", "wherry", *words]
+        done = subprocess.run(
+            program, check=False, cwd=user.shell.root, env=environment, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    for name, change in changes.items():
+        time.sleep(0.1)  # the ticks of the clock that stamps have
+        said(user.shell.environment)
+        said(user.shell.environment)
+        change(user)
+        fresh = said({**user.shell.environment, "WHERRY_CACHE": str(user.shell.root / "fresh")})
+        assert said(user.shell.environment) == fresh, f"after {name}"
+
+
+def test_an_inspected_image_is_replayed_where_no_note_was_printed(user: User):
+    """Its text in the record is what is printed; a call that also noted something is not remembered."""
+    time.sleep(0.1)
+    user.wherry("inspect", "web:1")
+    assert not (user.shell.root / "cache" / replay.FOLDER).exists()
+    words = "inspect", "--platform=linux/amd64", "web:1"
+    user.wherry(*words)
+    (record,) = (user.shell.root / "cache" / replay.FOLDER).iterdir()
+    _rewritten(record, printed="from the record\n")
+
+    assert user.wherry(*words)[0] == "from the record\n"
+
+
+@pytest.mark.parametrize("words", [("size", "app:1"), ("size", "--sections", "app:1"), ("size", "--json", "app:1")])
+def test_a_measured_image_is_replayed_where_no_module_is_here(user: User, words: tuple[str, ...]):
+    """The module in the current directory tells imports, and changes unseen: with one, nothing is remembered."""
+    need("go")
+    user.shell.write("module/go.mod", "module example.com/app\n\ngo 1.21\n")
+    user.shell.write("module/main.go", "package main\n\nfunc main() {}\n")
+    user.wherry("build", "--base=scratch", "--platform=linux/amd64", "-q", "-t", "app:1", "module")
+    folder = user.shell.root / "cache" / replay.FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    time.sleep(0.1)
+    first, _ = user.wherry(*words)
+    (record,) = folder.iterdir()
+    _rewritten(record, printed="from the record\n")
+    assert user.wherry(*words)[0] == "from the record\n"
+
+    user.shell.write("go.mod", "module example.com/other\n\ngo 1.21\n")
+    there = user.wherry(*words)[0]
+    assert there == (first if "--sections" not in words else "from the record\n")
+    assert len(list(folder.iterdir())) == 1
 
 
 @pytest.mark.parametrize("jump", [0, -100])

@@ -41,6 +41,8 @@ def command(
     in it. A name with a registry that is not in the local store is read from the registry; docker:// always reads from
     the registry.
     """
+    began = world.clock()
+    world.kept = []
     found = open_image(world, image)
     wanted = Platform.parse(platform) if platform else None
     if raw:
@@ -49,6 +51,10 @@ def command(
         world.say(json.dumps(_document(found, found.images(wanted), files), indent=2))
     else:
         _show(world, found, wanted, files)
+    if world.kept:
+        from wherry.cli.replay_record import remember_reading
+
+        remember_reading(world, image, began=began)
     return 0
 
 

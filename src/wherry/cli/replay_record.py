@@ -158,6 +158,29 @@ def remember_listing(world: World, roots: Sequence[Descriptor], *, began: float,
         _remember_seen(world, key, _Seen(roots), began=began, printed=printed, noted="")
 
 
+def remember_reading(world: World, name: str, *, began: float, absent: Sequence[str] = ()) -> None:
+    """Keep what a command printed of an image of the local store, unless something may change unseen.
+
+    Args:
+        world: where; its `kept` is what was printed.
+        name: what the image was found by.
+        began: seconds since the epoch, before anything was read.
+        absent: paths where nothing may be.
+    """
+    from wherry.app.places import find
+
+    key, kept = _key_of(world), world.kept
+    # On a terminal, lines are as long as that is wide; a later call may have another width.
+    if not key or kept is None or world.columns is not None or any(map(os.path.lexists, absent)):
+        return
+    at = find(world, name)
+    if at.source is not world.store:
+        return
+    files = [(path, _file_stamp(path)) for path in (*_settings(world, name), *absent)]
+    printed = "".join(f"{line}\n" for line in kept)
+    _remember_seen(world, key, _Seen([at.root], files), began=began, printed=printed, noted="")
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What a call on the local store depends on, apart from the store's index."""

@@ -72,6 +72,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     from wherry.app.sizes import size, size_without
     from wherry.report.size import lines_of, measured_lines
 
+    began = world.clock()
+    world.kept = []
     wanted = why or without or ""
     document = size(
         world, subject, platform=platform, sections=sections, origin=generics == "origin",
@@ -81,6 +83,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         import msgspec
 
         world.say(msgspec.json.encode(document).decode())
+        _remember(world, subject, began, needs_source=not sections, source=source)
         return
     if rebuild and not without:
         raise InvalidUsage("--rebuild measures what --without estimates", hint="add --without MODULE")
@@ -95,6 +98,17 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
             with world.reporter() as progress:
                 found = size_without(world, binary, without, source=source, progress=progress)
             world.show(measured_lines(found.before, found.after, without))
+    if not rebuild:
+        _remember(world, subject, began, needs_source=not sections, source=source)
+
+
+def _remember(world: World, subject: str, began: float, *, needs_source: bool, source: str | None) -> None:
+    """Keep what was printed, unless it depends on a module's source, which may change unseen."""
+    if source is None and world.kept:
+        from wherry.cli.replay_record import remember_reading
+
+        modules = [str(folder / "go.mod") for folder in (world.cwd, *world.cwd.parents)] if needs_source else []
+        remember_reading(world, subject, began=began, absent=modules)
 
 
 def _wanted(binary: "BinarySize", name: str, *, routes: bool) -> list[str]:

@@ -58,6 +58,8 @@ class World(Session):
         self.stdin: IO[str] = stdin or sys.stdin
         self.call = call
         self.compiler: EarlyCompiler | None = None
+        self.kept: list[str] | None = None
+        """The results printed since it was set to none; gone where more than results was printed."""
         home = Path(environment.get("HOME") or Path.home())
         super().__init__(store=cwd, cache=cwd, cwd=cwd, environment=environment, home=home, clock=clock)
         self.configure(store=None, cache=None)
@@ -143,6 +145,8 @@ class World(Session):
         """Print a result."""
         self.said = True
         self.stdout.write(line + "\n")
+        if self.kept is not None:
+            self.kept.append(line)
 
     @property
     def binary_out(self) -> IO[bytes]:
@@ -163,6 +167,7 @@ class World(Session):
 
     def note(self, line: str) -> None:
         """Print a line for people."""
+        self.kept = None
         self.stderr.write(line + "\n")
         self.stderr.flush()
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +21,9 @@ from wherry.settings.sizes import parse_bytes
 from wherry.store.contract import read_whole
 from wherry.store.files import read_regular
 from wherry.store.images import images_of
+
+if TYPE_CHECKING:
+    from wherry.app.analyses import KeptAnalyses
 
 _LARGEST = 1 << 16
 _BUDGETS = ("waste", "duplicates")
@@ -128,16 +132,11 @@ def analyze_images(
     most: int = 100,
 ) -> AnalyzeDocument:
     """Analyse images that are at hand; see `analyze`."""
-    from wherry.analysis.image.analyze import analyzed
-    from wherry.analysis.image.base import base_of
     from wherry.analysis.judges import judge_content
-    from wherry.app.layer_indexes import LayerIndexes
+    from wherry.app.analyses import KeptAnalyses
 
-    kept = LayerIndexes(session.cache_folder)
-    platforms = []
-    for image in images:
-        layers = kept.of_image(found.source, image)
-        platforms.append(analyzed(image, layers, base_of(image, below), most=most))
+    kept = KeptAnalyses(session.cache_folder, below, most)
+    platforms = [kept.get(image) or _analyzed(session, found, image, kept) for image in images]
     findings = [finding for one in platforms for finding in judge_content(one)]
     return AnalyzeDocument(
         name=found.name,
@@ -146,6 +145,17 @@ def analyze_images(
         findings=tuple(msgspec.convert(asdict(finding), AnalyzedFinding) for finding in findings),
         checks=tuple(check for one in platforms for check in dive_checks(one, rules)) if rules else (),
     )
+
+
+def _analyzed(session: Session, found: OpenImage, image: Image, kept: "KeptAnalyses") -> AnalyzedPlatform:
+    from wherry.analysis.image.analyze import analyzed
+    from wherry.analysis.image.base import base_of
+    from wherry.app.layer_indexes import LayerIndexes
+
+    layers = LayerIndexes(session.cache_folder).of_image(found.source, image)
+    done = analyzed(image, layers, base_of(image, kept.below), most=kept.most)
+    kept.put(image, done)
+    return done
 
 
 def dive_rules(session: Session, file: str | None) -> DiveRules:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.analysis.image.index import FORMAT, LayerIndex
-from wherry.analysis.image.read import read_index
 from wherry.digest import Digest
 from wherry.errors import CannotWrite, DigestMismatch, InvalidDocument, NotPermitted
 from wherry.oci.descriptor import Descriptor
@@ -45,39 +44,43 @@ class LayerIndexes:
     def _side_by_side(
         self, source: BlobSource, wanted: Mapping[Digest, tuple[Descriptor, Digest]]
     ) -> dict[Digest, LayerIndex]:
-        if len(wanted) == 1:
-            return {digest: self.of_layer(source, *pair) for digest, pair in wanted.items()}
+        found = {digest: index for digest in wanted if (index := self._kept(digest)) is not None}
+        unread = {digest: pair for digest, pair in wanted.items() if digest not in found}
+        if len(unread) < _READERS:
+            return found | {digest: self._read(source, *pair) for digest, pair in unread.items()}
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(_READERS) as readers:
-            futures = {digest: readers.submit(self.of_layer, source, *pair) for digest, pair in wanted.items()}
+            futures = {digest: readers.submit(self._read, source, *pair) for digest, pair in unread.items()}
             try:
-                return {digest: future.result() for digest, future in futures.items()}
+                return found | {digest: future.result() for digest, future in futures.items()}
             finally:
                 for future in futures.values():
                     future.cancel()
 
-    def of_layer(self, source: BlobSource, blob: Descriptor, diff_id: Digest) -> LayerIndex:
-        """Give the index of a layer; a cache that cannot be written is not an error.
+    def _read(self, source: BlobSource, blob: Descriptor, diff_id: Digest) -> LayerIndex:
+        """Read a layer and keep its index; a cache that cannot be written is not an error."""
+        from wherry.analysis.image.read import read_index
 
-        One that is kept may be of a layer with another diff id; `of_image` compares.
-        """
-        path = self.cache / FOLDER / f"{str(blob.digest).replace(':', '-')}-{FORMAT}.index"
-        index = self._kept(path, str(blob.digest))
-        if index is None:
-            index = read_index(source, blob, diff_id)
-            with suppress(CannotWrite, OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with replacing(path) as file:
-                    file.write(index.encoded())
+        index = read_index(source, blob, diff_id)
+        path = self._path(blob.digest)
+        with suppress(CannotWrite, OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as file:
+                file.write(index.encoded())
         return index
 
-    def _kept(self, path: Path, blob: str) -> LayerIndex | None:
+    def _path(self, blob: Digest) -> Path:
+        return self.cache / FOLDER / f"{str(blob).replace(':', '-')}-{FORMAT}.index"
+
+    def _kept(self, blob: Digest) -> LayerIndex | None:
+        """Give the index that is kept of a layer; its diff id may be another than an image says."""
+        path = self._path(blob)
         try:
             kept = read_regular(path, _LARGEST)
         except (InvalidDocument, NotPermitted, OSError):
             return None
-        index = LayerIndex.decode(kept, blob) if kept else None
+        index = LayerIndex.decode(kept, str(blob)) if kept else None
         if index is not None:
             with suppress(OSError):
                 os.utime(path)
@@ -86,7 +89,7 @@ class LayerIndexes:
 
 def forget_indexes(cache: Path, before: float) -> None:
     """Delete those that were not asked for since a time (seconds since the epoch)."""
-    for path in (cache / FOLDER).glob("*.index"):
+    for path in (cache / FOLDER).glob("*"):
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < before:
                 path.unlink()

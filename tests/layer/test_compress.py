@@ -130,7 +130,7 @@ import sys
 from pathlib import Path
 from pathlib import Path
 from wherry.layer.compress import DEFAULT, pack
-from wherry.layer.entry import Entry, FileContent, Kind
+from wherry.layer.entry import Entry, EntryKind, FileContent
 
 class Nowhere:
     def __enter__(self): return self
@@ -142,7 +142,7 @@ class Nowhere:
         return Descriptor.of(media_type, b"")
 
 path = Path(sys.argv[1])
-entry = Entry(path="a", kind=Kind.FILE, size=path.stat().st_size, content=FileContent(path))
+entry = Entry(path="a", kind=EntryKind.FILE, size=path.stat().st_size, content=FileContent(path))
 pack([entry], DEFAULT, Nowhere(), threads=8)
 print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])  # unlike ru_maxrss, not the parent's
 """

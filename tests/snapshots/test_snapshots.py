@@ -25,7 +25,7 @@ Written = tuple[str, bytes]
 
 
 @dataclass
-class FakeKeeper:
+class FakeWriter:
     """Writes files named in entries; a name starting with `.wh.` makes the layer depend on those below."""
 
     identity: str = "fake"
@@ -70,7 +70,7 @@ def image_of(*layers: Sequence[Written]) -> tuple[Image, Callable[[object, Diges
 def test_unpacks_once(tmp_path):
     """A layer that two images share is unpacked for the first only."""
     image, read = image_of([("a", b"1")], [("b", b"22")])
-    writer = FakeKeeper()
+    writer = FakeWriter()
     for _ in range(2):
         with Snapshots(tmp_path, writer, read).hold(image) as layers:
             assert [(layer / name).read_bytes() for layer, name in zip(layers, "ab", strict=True)] == [b"1", b"22"]
@@ -82,7 +82,7 @@ def test_unpacks_once(tmp_path):
 def test_a_layer_that_depends_is_kept_by_chain(tmp_path):
     """What came out as it did because of the layers below is not used above others."""
     upper = [(".wh.a", b"")]
-    writer = FakeKeeper()
+    writer = FakeWriter()
     for lower in ([("a", b"1")], [("c", b"1")]):
         image, read = image_of(lower, upper)
         with Snapshots(tmp_path, writer, read).hold(image):
@@ -96,7 +96,7 @@ def test_a_layer_that_depends_is_kept_by_chain(tmp_path):
 def test_other_ids_have_other_trees(tmp_path):
     """Trees are never taken from a writer that writes other owners."""
     image, read = image_of([("a", b"1")])
-    keepers = [FakeKeeper("one"), FakeKeeper("other")]
+    keepers = [FakeWriter("one"), FakeWriter("other")]
     for writer in keepers:
         with Snapshots(tmp_path, writer, read).hold(image):
             pass
@@ -112,10 +112,10 @@ def test_a_layer_that_fails_leaves_nothing(tmp_path):
         yield from read(blob, diff_id)
         raise DigestMismatch("layer", expected=diff_id, actual="sha256:other")
 
-    with pytest.raises(DigestMismatch), Snapshots(tmp_path, FakeKeeper(), lie).hold(image):
+    with pytest.raises(DigestMismatch), Snapshots(tmp_path, FakeWriter(), lie).hold(image):
         pass
 
-    trees = Snapshots(tmp_path, FakeKeeper(), read)
+    trees = Snapshots(tmp_path, FakeWriter(), read)
     assert not trees.stored()
     assert not [path for path in (trees.folder / "making").iterdir() if path.is_dir()]
     with trees.hold(image) as layers:
@@ -126,11 +126,11 @@ def test_deletes_what_is_not_kept_nor_held(tmp_path):
     """Trees in use stay, and so does what the caller names."""
     image, read = image_of([("a", b"1")], [("b", b"2")], [("c", b"3")])
     held, _ = image_of([("a", b"1")])
-    trees = Snapshots(tmp_path, FakeKeeper(), read)
+    trees = Snapshots(tmp_path, FakeWriter(), read)
     with trees.hold(image):
         assert trees.delete(lambda _: False) == ()
     with trees.hold(held):
-        gone = Snapshots(tmp_path, FakeKeeper(), read).delete(lambda diff_id: diff_id == image.config.diff_ids[1])
+        gone = Snapshots(tmp_path, FakeWriter(), read).delete(lambda diff_id: diff_id == image.config.diff_ids[1])
 
     assert [tree.name for tree in gone] == [f"layers/{image.config.diff_ids[2].encoded}"]
     assert len(trees.stored()) == 2
@@ -140,7 +140,7 @@ def test_deletes_what_is_not_kept_nor_held(tmp_path):
 
 def test_steps_go_by_size_the_longest_unused_first(tmp_path):
     """Steps are weighed when it matters, and no more of them go than have to; a build that has one keeps it."""
-    trees = Snapshots(tmp_path, FakeKeeper(), lambda _blob, _diff_id: iter(()))
+    trees = Snapshots(tmp_path, FakeWriter(), lambda _blob, _diff_id: iter(()))
     made = []
     with trees.work() as hold:
         for number in range(4):
@@ -165,7 +165,7 @@ def test_steps_go_by_size_the_longest_unused_first(tmp_path):
 def test_nothing_to_delete(tmp_path):
     """A cache that is not there, or was deleted, is no error."""
     image, read = image_of([("a", b"1")])
-    trees = Snapshots(tmp_path / "none", FakeKeeper(), read)
+    trees = Snapshots(tmp_path / "none", FakeWriter(), read)
 
     assert trees.delete(lambda _: False) == ()
     assert trees.stored() == ()
@@ -178,10 +178,10 @@ def test_two_at_the_same_layer(tmp_path):
     """The second waits for the first, and does not unpack again."""
     image, read = image_of([("a", b"1")])
     begun, go_on = threading.Event(), threading.Event()
-    first = FakeKeeper(during=lambda: (begun.set(), go_on.wait(10)))
-    second = FakeKeeper()
+    first = FakeWriter(during=lambda: (begun.set(), go_on.wait(10)))
+    second = FakeWriter()
 
-    def hold(writer: FakeKeeper) -> None:
+    def hold(writer: FakeWriter) -> None:
         with Snapshots(tmp_path, writer, read).hold(image):
             pass
 
@@ -200,7 +200,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     """A file where the cache should be."""
     image, read = image_of([("a", b"1")])
     (tmp_path / "file").touch()
-    with pytest.raises(CannotWrite), Snapshots(tmp_path / "file", FakeKeeper(), read).hold(image):
+    with pytest.raises(CannotWrite), Snapshots(tmp_path / "file", FakeWriter(), read).hold(image):
         pass
 
 
@@ -208,8 +208,8 @@ UNPACK = """
 import io, sys
 from pathlib import Path
 from wherry.sandbox.ids import Mapping
-from wherry.sandbox.snapshot_writer import Keeper
-from wherry.snapshots.snapshots import Trees
+from wherry.sandbox.snapshot_writer import SandboxSnapshotWriter
+from wherry.snapshots.snapshots import Snapshots
 sys.path.insert(0, sys.argv[2])
 from containers import file, make_image
 from wherry.store.images import read_image
@@ -223,7 +223,7 @@ def read(blob, diff_id):
         if number == 50:
             print("begun", flush=True)
 every = ((0, 0, 65536),)
-with Trees(Path(sys.argv[1]), Keeper(Mapping("all", every, every), lambda: ""), read).hold(image) as layers:
+with Snapshots(Path(sys.argv[1]), SandboxSnapshotWriter(Mapping("all", every, every), lambda: ""), read).hold(image) as layers:
     print(len(list(layers[0].iterdir())), flush=True)
 """
 

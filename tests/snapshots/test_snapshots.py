@@ -223,7 +223,8 @@ def read(blob, diff_id):
         if number == 50:
             print("begun", flush=True)
 every = ((0, 0, 65536),)
-with Snapshots(Path(sys.argv[1]), SandboxSnapshotWriter(Mapping("all", every, every), lambda: ""), read).hold(image) as layers:
+writer = SandboxSnapshotWriter(Mapping("all", every, every), lambda: "")
+with Snapshots(Path(sys.argv[1]), writer, read).hold(image) as layers:
     print(len(list(layers[0].iterdir())), flush=True)
 """
 

@@ -141,8 +141,9 @@ def _commands(origin: Path, rounds: int) -> dict[str, list[Sample]]:
     for words in SHORT:
         _say(f"wherry {words}")
         argv = [WHERRY, *words.split()]
-        measured(argv, cwd=space.module, environment=job.environment)
-        runs = [measured(argv, cwd=space.module, environment=job.environment) for _ in range(rounds * 3)]
+        # In the module's own directory, `size` asks its source for imports, which is never remembered.
+        measured(argv, cwd=space.folder, environment=job.environment)
+        runs = [measured(argv, cwd=space.folder, environment=job.environment) for _ in range(rounds * 3)]
         found[f"wherry {words}"] = runs
     return found
 

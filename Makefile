@@ -13,7 +13,7 @@ SECONDS ?= 600
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test test-quick check format setup tools peers test-peers wheel bench bench-ship bench-dockerfile bench-size load \
+.PHONY: help demo test test-quick check format setup tools peers test-peers wheel bench bench-ship bench-dockerfile bench-size bench-analyze load \
   bench-parse fuzz docs base-data clean
 
 help: ## List these targets.
@@ -76,6 +76,9 @@ bench-dockerfile: peers wheel ## Build Dockerfiles beside BuildKit, buildah and 
 
 bench-size: setup wheel ## Measure `wherry size`: time, memory, and how right owners are by Go; writes docs/benchmarks-size.md.
 	$(PYTHON) bench/size.py $(ARGS)
+
+bench-analyze: setup ## Measure `wherry analyze` beside dive on images of 250 MB and 2 GB; writes docs/benchmarks-analyze.md.
+	$(PYTHON) bench/analyze.py $(ARGS)
 
 load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.
 	$(PYTHON) bench/load.py $(ARGS)

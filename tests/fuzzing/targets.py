@@ -4,7 +4,13 @@ import io
 from collections.abc import Callable
 from contextlib import suppress
 
+from wherry.analysis.image.dive import dive_figures
+from wherry.analysis.image.index import LayerIndex
+from wherry.analysis.image.read import read_index
+from wherry.analysis.image.union import Union
+from wherry.analysis.image.waste import Sizes, hidden_files, visible_files
 from wherry.analysis.program import AttributedProgram
+from wherry.digest import Digest
 from wherry.dockerfile.ignore import Patterns, read_ignore_file
 from wherry.dockerfile.lint import lint
 from wherry.dockerfile.notes import Around
@@ -19,13 +25,16 @@ from wherry.golang.buildinfo import BuildInfo, parse_modinfo
 from wherry.layer.changes import flatten
 from wherry.layer.entry import ArchiveLimits
 from wherry.layer.tar import read_tar
+from wherry.oci import media
 from wherry.oci.config import ImageConfig
+from wherry.oci.descriptor import Descriptor
 from wherry.oci.layout import Layout
 from wherry.oci.manifest import Index, Manifest
 from wherry.oci.reference import Reference
 from wherry.platform import Platform
 from wherry.registry.challenge import challenges
 from wherry.settings.docker_config import DockerConfig
+from wherry.store.memory import MemoryStore
 
 _LIMITS = ArchiveLimits(entries=1000, size=1 << 20)
 _AMD64 = Platform("linux", "amd64")
@@ -53,6 +62,20 @@ def tars(blob: bytes) -> None:
     with suppress(WherryError):
         for _, readable in flatten([lambda: io.BytesIO(blob), lambda: io.BytesIO(blob)], _LIMITS):
             readable.read(1 << 16)
+
+
+def waste(blob: bytes) -> None:
+    """Read bytes as the layer of an image three times over, and find its waste."""
+    digest = Digest.of(blob)
+    layer = Descriptor(media_type=media.OCI_LAYER, digest=digest, size=len(blob))
+    store = MemoryStore()
+    store.write(layer, [blob])
+    with suppress(WherryError):
+        layers = [read_index(store, layer, digest)] * 3
+        assert LayerIndex.decode(layers[0].encoded(), str(digest)) == layers[0]
+        sizes = Sizes.of(Union(layers))
+        assert hidden_files(sizes, 5).bytes + visible_files(sizes).bytes == sum(map(sizes.unpacked, range(3)))
+        dive_figures(layers)
 
 
 def dockerfiles(blob: bytes) -> None:
@@ -94,6 +117,7 @@ def _words(found: Elf) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "documents": documents,
     "tars": tars,
+    "waste": waste,
     "dockerfiles": dockerfiles,
     "elf": elf,
     "notes": notes,

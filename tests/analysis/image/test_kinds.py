@@ -107,7 +107,7 @@ def test_instructions_of_the_history(created_by, text):
         (
             Unneeded.PACKAGE_CACHE,
             "RUN /bin/sh -c apt-get update && apt-get install -y curl # buildkit",
-            "RUN apt-get update && apt-get install -y curl && rm -rf /var/lib/apt/lists",
+            "RUN apt-get update && apt-get install -y curl && rm -rf /var/lib/apt/lists/*",
         ),
         (Unneeded.VCS, "COPY . /app # buildkit", "COPY --exclude=**/.git . /app"),
     ],
@@ -123,8 +123,26 @@ def test_edits(kind, created_by, after):
 
 def test_an_edit_quotes_what_a_shell_would_read():
     """A path with a space or a quote is one word."""
-    remedy = remedy_for_kind(Unneeded.DOCS, "RUN /bin/sh -c make", ["/usr/share/doc/a b; reboot"], base=False)
-    assert remedy.after == "RUN make && rm -rf '/usr/share/doc/a b; reboot'"
+    remedy = remedy_for_kind(Unneeded.MAN, "RUN /bin/sh -c make", ["/usr/share/man/a b; reboot"], base=False)
+    assert remedy.after == "RUN make && rm -rf '/usr/share/man/a b; reboot'/*"
+
+
+def test_an_edit_removes_nothing_else():
+    """Only folders in which all is of the kind; licences and the C locale stay; never the root or a program."""
+    run = ("RUN /bin/sh -c make # buildkit",)
+    planted = [file(path, b"x" * 9) for kind in PLANTED for path in PLANTED[kind]]
+    for kind in judged([*planted, file("top.debug", b"d"), file("go.mod", b"g")], history=run).unneeded:
+        for group in kind.layers:
+            for folder_ in group.folders:
+                assert unneeded(folder_[1:].encode() + b"/anything") == kind.kind, folder_
+            assert "/app/" not in group.edit.after.replace("/app/.git", "")
+            assert "rm -rf /*" not in group.edit.after
+    docs = remedy_for_kind(Unneeded.DOCS, run[0], ["/usr/share/doc"], base=False).after
+    assert docs == (
+        "RUN make && find /usr/share/doc -type f ! -iname 'copyright*' ! -iname 'licen*' ! -iname 'notice*' -delete"
+    )
+    assert "C.utf8" in remedy_for_kind(Unneeded.LOCALES, run[0], ["/usr/lib/locale"], base=False).after
+    assert remedy_for_kind(Unneeded.TEMPORARY, run[0], ["/"], base=False).after == ""
 
 
 def hidden(fate: Fate, made_by: str, hidden_by: str, **values: object) -> str:

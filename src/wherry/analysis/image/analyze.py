@@ -239,7 +239,7 @@ class _Made:
         return remedy_for_duplicates([file.path for file in files])
 
     def _unneeded(self, kind: Unneeded, layer: int, group: FileGroup) -> UnneededGroup:
-        base, folders = self._base.has(layer), self._visible.folders[kind, layer]
+        base, folders = self._base.has(layer), self._visible.folders.get((kind, layer), ())
         return UnneededGroup(
             kind=kind,
             layer=layer + 1,

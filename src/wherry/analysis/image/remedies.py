@@ -136,9 +136,26 @@ def _of_run(kind: Unneeded, made: HistoryInstruction, folders: Sequence[str]) ->
         if found and kind in {Unneeded.PACKAGE_CACHE, Unneeded.BUILD_CACHE}:
             after = f"{made.rest[: found.end()]} {flag}{made.rest[found.end() :]}"
             return WasteRemedy(f"add {flag}", made.text, f"RUN {after}")
-    places = " ".join(shlex.quote(folder) for folder in folders)
     text = _OF_RUN.get(kind, "remove them in the same RUN")
-    return WasteRemedy(text, made.text, f"RUN {made.rest} && rm -rf {places}") if places else WasteRemedy(text)
+    command = _removing(kind, folders)
+    return WasteRemedy(text, made.text, f"RUN {made.rest} && {command}") if command else WasteRemedy(text)
+
+
+def _removing(kind: Unneeded, folders: Sequence[str]) -> str:
+    """Give the command that removes what is in folders of a kind; empty where files have to be chosen by a person."""
+    places = [shlex.quote(folder) for folder in folders if folder.strip("/")]
+    if not places:
+        return ""
+    match kind:
+        case Unneeded.DOCS:
+            kept = " ".join(f"! -iname '{name}*'" for name in ("copyright", "licen", "notice"))
+            return f"find {' '.join(places)} -type f {kept} -delete"
+        case Unneeded.LOCALES:
+            return f"find {' '.join(places)} -type f ! -path '*/C.utf8/*' -delete"
+        case Unneeded.PACKAGE_CACHE | Unneeded.BUILD_CACHE | Unneeded.TEMPORARY | Unneeded.MAN:
+            return f"rm -rf {' '.join(f'{place}/*' for place in places)}"
+        case _:
+            return ""
 
 
 _STRIP = (

@@ -11,7 +11,6 @@ from wherry.analysis.image.union import Fate, Union
 
 _PATHS = 5
 _FOLDERS = 3
-_FOLDER_DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +227,7 @@ class _Judged:
     sizes: Sizes
     groups: dict[tuple[Unneeded, int], FileGroup] = field(default_factory=dict)
     folders: dict[tuple[Unneeded, int], "Counter[bytes]"] = field(default_factory=dict)
+    _roots: dict[tuple[bytes, Unneeded], bytes] = field(default_factory=dict)
 
     def add(self, path: bytes, number: int) -> None:
         """Count a file under its kind, if it has one, or what of it is for debuggers."""
@@ -240,8 +240,18 @@ class _Judged:
             kind, size, pulled = Unneeded.DEBUG, debug, pulled * debug // max(size, 1)
         key = (kind, layer)
         self.groups.setdefault(key, FileGroup()).add(number, size, pulled)
-        parts = path.split(b"/")[:-1][:_FOLDER_DEPTH]
-        self.folders.setdefault(key, Counter())[b"/".join(parts)] += size
+        if folder := self._folder_of(path.rpartition(b"/")[0], kind):
+            self.folders.setdefault(key, Counter())[folder] += size
+
+    def _folder_of(self, above: bytes, kind: Unneeded) -> bytes:
+        """Give the highest folder in which everything is of the kind; empty where there is none."""
+        key = (above, kind)
+        if (known := self._roots.get(key)) is None:
+            parts = above.split(b"/")
+            prefixes = (b"/".join(parts[:count]) for count in range(1, len(parts) + 1))
+            known = next((one for one in prefixes if one and unneeded(one + b"/x") is kind), b"")
+            self._roots[key] = known
+        return known
 
 
 def _removable(counted: "Counter[bytes]") -> tuple[str, ...]:

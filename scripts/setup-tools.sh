@@ -16,7 +16,7 @@ say() { printf '%s\n' "$*" >&2; }
 missing_packages() {
     for pair in skopeo:skopeo umoci:umoci qemu-aarch64-static:qemu-user-static newuidmap:uidmap pasta:passt slirp4netns:slirp4netns ip:iproute2 nsenter:util-linux strace:strace \
         busybox:busybox-static mmdebstrap:mmdebstrap docker-registry:docker-registry zsh:zsh fish:fish readelf:binutils zstd:zstd git:git gcc:gcc \
-        etcd:etcd-server ssh-agent:openssh-client chromium:chromium chromedriver:chromium-driver groff:groff-base tmux:tmux \
+        etcd:etcd-server ssh-agent:openssh-client chromium:chromium chromedriver:chromium-driver groff:groff-base tmux:tmux musl-gcc:musl-tools \
         /usr/include/stdio.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates; do
         case ${pair%%:*} in
         /*) [ -e "${pair%%:*}" ] || printf '%s ' "${pair##*:}" ;;

@@ -15,8 +15,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "wherry.app.api": (
-        "Cancel", "Logins", "analyze", "build", "check", "copy", "diff", "leaks", "load", "open_image", "pull", "push",
-        "save", "size", "tags", "tree",
+        "Cancel", "Logins", "analyze", "build", "check", "copy", "deps", "diff", "leaks", "load", "open_image", "pull",
+        "push", "save", "size", "tags", "tree",
     ),
     "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
     "wherry.app.build.result": ("BuildResult", "BuiltImage"),
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         build,
         check,
         copy,
+        deps,
         diff,
         leaks,
         load,
@@ -96,6 +97,7 @@ __all__ = [
     "build",
     "check",
     "copy",
+    "deps",
     "diff",
     "leaks",
     "load",

@@ -22,6 +22,7 @@ from wherry.errors import Cancelled
 from wherry.platform import Platform
 
 if TYPE_CHECKING:
+    from wherry.analysis.deps.document import DepsDocument
     from wherry.analysis.diff import DiffDocument
     from wherry.analysis.image.document import AnalyzeDocument
     from wherry.analysis.size import SizeDocument
@@ -306,6 +307,29 @@ def analyze(
     from wherry.app.analyze import analyze as carried_out
 
     return carried_out(_session(session, None, cancel), name, platform=platform, base=base)
+
+
+def deps(
+    name: str, *, platform: str | None = None, session: Session | None = None, cancel: Cancel | None = None
+) -> "DepsDocument":
+    """Find what programs need at run time, and whether it is there: interpreters, libraries, versions, files.
+
+    Args:
+        name: an image, as for `open_image`, or an ELF file, which is checked against the files of this machine.
+        platform: the platform to check of a multi-platform image; None: all.
+        session: see above; its cache keeps an index of each layer.
+        cancel: see above.
+
+    Returns:
+        Findings of severity `error` where a program cannot be loaded; `docs/reference/deps.md` describes the document.
+
+    Raises:
+        NotFound, RegistryError, InvalidReference: the image or file cannot be found.
+        WherryError: a layer does not match the image's documents.
+    """
+    from wherry.app.deps import deps as carried_out
+
+    return carried_out(_session(session, None, cancel), name, platform=platform)
 
 
 def size(  # noqa: PLR0913 - each is named

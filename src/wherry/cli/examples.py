@@ -8,6 +8,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "inspect": ("wherry inspect api:dev", "wherry inspect --raw config api:dev"),
     "rebuild": ("wherry rebuild api:dev --source .", "wherry rebuild api:1.4 --against api:1.5"),
     "analyze": ("wherry analyze api:dev", "wherry analyze --json api:dev"),
+    "deps": ("wherry deps api:dev", "wherry deps --json ./api"),
     "explore": ("wherry explore api:dev", "wherry explore registry.example/api:v1"),
     "tree": ("wherry tree api:dev", "wherry tree --json registry.example/api:v1"),
     "report": ("wherry report api:dev", "wherry report api:v2 --against api:v1"),

@@ -10,14 +10,15 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Build": ("build", "lint", "why", "lock", "init"),
     "Run": ("run",),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "report"),
-    "Look at images": ("images", "inspect", "tree", "analyze", "explore", "rebuild"),
+    "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
     "Kubernetes": ("resolve", "apply", "create"),
     "This machine": ("doctor", "gc", "du", "verify-store", "completion", "version", "help"),
 }
 _OTHER = "Other commands"
 _WITH_TABLES = frozenset({
-    "size", "diff", "check", "slim", "flags", "leaks", "inspect", "analyze", "images", "du", "lock", "tags", "doctor",
+    "size", "diff", "check", "slim", "flags", "leaks", "inspect", "analyze", "deps", "images", "du", "lock", "tags",
+    "doctor",
 })  # fmt: skip
 """Commands that print tables for people; those take `--no-trunc`."""
 _FEW = 16

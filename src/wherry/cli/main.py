@@ -26,6 +26,7 @@ COMMANDS = {
     "images": "List the images of the local store.",
     "inspect": "Show an image's config, layers and largest files.",
     "analyze": "Show an image's layers, and which of its bytes are shipped in vain.",
+    "deps": "Show what programs need at run time, and whether it is there.",
     "explore": "Go through an image's layers and files in the terminal.",
     "tree": "Show an image's manifests, layers and attachments as a tree.",
     "rebuild": "Rebuild an image and name the first difference and its cause.",

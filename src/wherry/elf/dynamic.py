@@ -42,10 +42,10 @@ class Dynamic:
         Raises:
             InvalidDocument: it points outside the file; the tag is named.
         """
-        entries = _entries(elf)
+        entries = dynamic_entries(elf)
         if entries is None:
             return cls()
-        texts = _Texts.of(elf, entries)
+        texts = DynamicTexts.of(elf, entries)
         needed = [value for tag, value in entries if tag == _NEEDED]
         if len(needed) > _MOST_LIBRARIES:
             raise InvalidDocument(elf.name, f"DT_NEEDED: {len(needed)} libraries; the limit is {_MOST_LIBRARIES}")
@@ -67,7 +67,7 @@ class Dynamic:
 
 
 @dataclass(frozen=True, slots=True)
-class _Texts:
+class DynamicTexts:
     """The table that the tags' numbers point into."""
 
     elf: Elf
@@ -75,6 +75,11 @@ class _Texts:
 
     @classmethod
     def of(cls, elf: Elf, entries: list[tuple[int, int]]) -> Self:
+        """Find the table.
+
+        Raises:
+            InvalidDocument: it is outside the file.
+        """
         tags = dict(reversed(entries))
         if _STRTAB not in tags:
             return cls(elf, memoryview(b""))
@@ -85,18 +90,28 @@ class _Texts:
         return cls(elf, table[: tags.get(_STRSZ, len(table))])
 
     def at(self, offset: int, tag: str) -> str:
+        """Read a text.
+
+        Args:
+            offset: where it begins.
+            tag: what points at it; it starts the message.
+
+        Raises:
+            InvalidDocument: it is outside the table, or does not end.
+        """
         text, end, _ = bytes(self.table[offset : offset + _LONGEST_TEXT]).partition(b"\0")
         if not end:
             raise InvalidDocument(self.elf.name, f"{tag}: {offset} is outside its string table")
         return text.decode(errors="surrogateescape")
 
     def folders(self, offset: int | None, tag: str) -> tuple[str, ...]:
+        """Read a list of folders; None gives none."""
         if offset is None:
             return ()
         return tuple(folder for folder in self.at(offset, tag).split(":") if folder)
 
 
-def _entries(elf: Elf) -> list[tuple[int, int]] | None:
+def dynamic_entries(elf: Elf) -> list[tuple[int, int]] | None:
     """Give tags and values up to DT_NULL; None where there is no PT_DYNAMIC."""
     segment = next((segment for segment in elf.segments if segment.type == PT_DYNAMIC), None)
     if segment is None:

@@ -134,6 +134,37 @@ class Union:
         """Give what a symbolic link points at, as it is written."""
         return self._links.get(number, b"")
 
+    def find(self, path: bytes) -> tuple[bytes, int] | None:
+        """Follow a path and all links: the real path, and the number of its file (-1: a folder); None is nothing."""
+        trail: list[tuple[bytes, _Child]] = [(b"", self._root)]
+        todo, links = path.split(b"/")[::-1], 0
+        while todo:
+            part = todo.pop()
+            here = trail[-1][1]
+            if part in (b"", b".") and isinstance(here, _Folder):
+                continue
+            if not isinstance(here, _Folder):
+                return None
+            if part == b"..":
+                del trail[max(len(trail) - 1, 1) :]
+                continue
+            child = here.children.get(part)
+            if child is None:
+                return None
+            if isinstance(child, int) and child in self._links:
+                links += 1
+                if links > _MOST_LINKS:
+                    return None
+                target = self._links[child]
+                if target.startswith(b"/"):
+                    del trail[1:]
+                todo += target.split(b"/")[::-1]
+                continue
+            trail.append((part, child))
+        last = trail[-1][1]
+        real = b"/".join(name for name, _ in trail[1:])
+        return real, self._inodes.get(last, last) if isinstance(last, int) else -1
+
     def _walk(self) -> Iterator[tuple[bytes, _Child]]:
         folders = [(b"", self._root, iter(sorted(self._root.children)))]
         while folders:

@@ -1,0 +1,133 @@
+"""All programs of an image against its own files, and the bases that its entry program would do with."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import msgspec
+
+from wherry.analysis.deps.document import BaseAdvice, BaseOption, DepsFinding, PlatformDeps, ProgramDeps
+from wherry.analysis.deps.facts import ElfFacts, Facts
+from wherry.analysis.deps.image_root import ImageRoot
+from wherry.analysis.deps.programs import asks_of, deps_of, findings_of
+from wherry.analysis.deps.root import ProgramRoot, RootProgram
+from wherry.analysis.deps.scripts import find_command
+from wherry.finding import Finding, Severity
+from wherry.oci.image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateBase:
+    """A base that an image could be built on."""
+
+    name: str
+    root: ProgramRoot
+    pulled: int
+    """Bytes of its layers as stored."""
+    unpacked: int
+    """Bytes of its files."""
+
+
+def platform_deps(root: ImageRoot, image: Image) -> PlatformDeps:
+    """Judge every executable of an image; the one that a container starts is the first."""
+    entry = entry_of(root, image)
+    programs = list(root.programs())
+    if entry and (facts := root.facts(entry)) and all(one.path != entry for one in programs):
+        programs.append(RootProgram(entry, facts))  # a container starts it, though it has no mode that allows it
+    # Libraries that have a mode of 755 are no programs.
+    started = [
+        one for one in programs if not isinstance(one.facts, ElfFacts) or one.facts.executable or one.path == entry
+    ]
+    found = [deps_of(root, one.path, one.facts, entry=one.path == entry) for one in started]
+    ordered = sorted(found, key=lambda one: (not one.entry, one.path))
+    return judged(str(image.platform), ordered, () if entry else tuple(_without_entry(image)))
+
+
+def judged(platform: str, programs: Sequence[ProgramDeps], more: Sequence[Finding] = ()) -> PlatformDeps:
+    """Give programs with their findings, the worst first."""
+    found = [*more, *(finding for one in programs for finding in findings_of(one, platform))]
+    found.sort(key=lambda one: list(Severity).index(one.severity), reverse=True)
+    return PlatformDeps(
+        platform=platform,
+        programs=tuple(programs),
+        findings=tuple(msgspec.convert(asdict(one), DepsFinding) for one in found),
+    )
+
+
+def _without_entry(image: Image) -> Iterator[Finding]:
+    """Find an image that names a program which it does not have."""
+    words = _words(image)
+    if words:
+        yield Finding(
+            rule="missing-program",
+            severity=Severity.ERROR,
+            place=words[0],
+            message="the image starts it, and does not have it",
+            evidence=(
+                f"config: the command is {' '.join(words)}",
+                f"PATH: {image.config.runtime.environment.get('PATH', 'not set')}",
+            ),
+            remedy="copy the program into the image, or correct ENTRYPOINT and CMD",
+        )
+
+
+def _words(image: Image) -> tuple[str, ...]:
+    runtime = image.config.runtime
+    return (*(runtime.entrypoint or ()), *(runtime.cmd or ()))
+
+
+def entry_of(root: ProgramRoot, image: Image) -> str:
+    """Find the program that a container of an image starts; empty where the image names none that is there."""
+    words = _words(image)
+    if not words or not words[0]:
+        return ""
+    name = words[0]
+    if "/" in name and not name.startswith("/"):
+        name = f"{image.config.runtime.working_dir.rstrip('/') or ''}/{name}"
+    return find_command(root, name) or ""
+
+
+def advised(path: str, facts: Facts | None, bases: Iterable[CandidateBase]) -> BaseAdvice:
+    """Say which of some bases a program would do with.
+
+    Args:
+        path: the program.
+        facts: what its file says.
+        bases: the smallest first.
+    """
+    if not isinstance(facts, ElfFacts):
+        return BaseAdvice(program=path, why="it is a script: its interpreter decides on the base", options=())
+    options = tuple(_option(path, facts, base) for base in bases)
+    fitting = next((one for one in options if one.starts and not one.breaks), None)
+    if facts.interpreter or facts.dynamic.needed:
+        libc = "musl" if "/ld-musl-" in facts.interpreter else "glibc"
+        why = f"it is dynamically linked: it needs a base with {libc}, or a static build (Go: CGO_ENABLED=0)"
+        return BaseAdvice(program=path, base=fitting.name if fitting else "", why=why, options=options)
+    if not facts.go:
+        why = "it is static and starts on each; what it reads is not known without a run, since it is no Go program"
+        return BaseAdvice(program=path, base="", why=why, options=options)
+    if fitting is None:
+        return BaseAdvice(program=path, why="each lacks something that it can ask for", options=options)
+    return BaseAdvice(program=path, base=fitting.name, why=_why(fitting, options), options=options)
+
+
+def _option(path: str, facts: ElfFacts, base: CandidateBase) -> BaseOption:
+    there = deps_of(base.root, path, facts)
+    loads = [f"not found: {one.name}" for one in there.interpreters if not one.path]
+    loads += [f"not found: {one.name}" for one in there.libraries if not one.path]
+    missing = [one for one in asks_of(base.root, facts.functions) if one.state == "missing"]
+    return BaseOption(
+        name=base.name,
+        pulled=base.pulled,
+        unpacked=base.unpacked,
+        starts=not loads,
+        breaks=(*loads, *(f"{one.kind}: {one.effect}" for one in missing if one.matters)),
+        lacks=tuple(f"{one.kind}: {one.effect}" for one in missing if not one.matters),
+    )
+
+
+def _why(fitting: BaseOption, options: Sequence[BaseOption]) -> str:
+    smaller = options[: options.index(fitting)]
+    kinds = [text.partition(":")[0] for one in smaller[-1:] for text in one.breaks]
+    if not kinds:
+        return "nothing that is linked asks for a file that it lacks"
+    return f"the next smaller one, {smaller[-1].name}, lacks {', '.join(kinds)}"

@@ -20,7 +20,8 @@ _OUTPUT = 1 << 20
 _SLICE = 1 << 10
 """A zstd block of 4 bytes can stand for 128 KiB, so a slice of this size never gives more than 32 MiB."""
 _METERED = 1 << 13
-"""Bytes of the blob within which its share of the tar is taken as even."""
+"""Bytes of the blob within which its share of the tar is taken as even; of a small one fewer."""
+_STEPS = 1 << 11
 _WINDOW = 1 << 27
 _GZIP = 31
 _SKIPPABLE = tuple(bytes((0x50 + number,)) + b"\x2a\x4d\x18" for number in range(16))
@@ -108,9 +109,10 @@ class MeteredLayer(LayerStream):
         return before + (after - before) * min(self.given - start, length) // length
 
     def _fed(self, source: BlobSource, blob: Descriptor) -> Iterator[bytes]:
+        step = min(max(blob.size // _STEPS, _SLICE // 2), _METERED)
         for chunk in source.read(blob):
-            for start in range(0, len(chunk), _METERED):
-                part = chunk[start : start + _METERED]
+            for start in range(0, len(chunk), step):
+                part = chunk[start : start + step]
                 self._taken += len(part)
                 yield part
 

@@ -199,7 +199,7 @@ def _metadata(change: HiddenBy, made: HistoryInstruction, hider: HistoryInstruct
         flags = [f"--chmod={change.mode:o}"] if "chmod" in hider.text else []
         flags += [f"--chown={change.owner[0]}:{change.owner[1]}"] if "chown" in hider.text else []
         flags = flags or [f"--chmod={change.mode:o}", f"--chown={change.owner[0]}:{change.owner[1]}"]
-        text = f"set mode and owner where the file is copied, and drop `{_cut(hider.text)}`"
+        text = f"set mode and owner where the file is copied, instead of by `{_cut(hider.text)}`"
         return WasteRemedy(text, made.text, f"{made.word} {' '.join(flags)} {made.rest}")
     if made.word == hider.word == "RUN":
         return WasteRemedy("change mode and owner in the RUN that writes the file", *_joined(made, hider))

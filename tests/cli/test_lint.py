@@ -9,14 +9,14 @@ from tests.cli_shell import Shell
 from wherry.cli.main import run
 from wherry.cli.world import World
 
-GOOD = 'FROM scratch\nCOPY app /app\nENTRYPOINT ["/app"]\n'
+GOOD = 'FROM scratch\nCOPY app /app\nENTRYPOINT ["/app"]\nUSER 65532:65532\n'
 
 
 @pytest.fixture
 def shell(tmp_path):
     """A folder with a Dockerfile that has one flaw."""
     shell = Shell(tmp_path)
-    shell.write("Dockerfile", GOOD.replace('["/app"]', "/app"))
+    shell.write("Dockerfile", f"{GOOD}MAINTAINER me\n")
     return shell
 
 
@@ -24,8 +24,8 @@ def test_findings_are_lines(shell):
     """File, line, rule and message, and what mends it; exit 1."""
     first, second = shell("lint", code=1)
 
-    assert first.startswith("Dockerfile:3: JSONArgsRecommended: JSON arguments recommended for ENTRYPOINT ")
-    assert second.startswith("  remedy: write the command as a JSON array")
+    assert first.startswith("Dockerfile:5: MaintainerDeprecated: Maintainer instruction is deprecated ")
+    assert second.startswith("  remedy: write LABEL org.opencontainers.image.authors=")
 
 
 @pytest.mark.parametrize("words", [["Dockerfile"], ["."], ["Dockerfile", "--context", "."]])
@@ -33,7 +33,7 @@ def test_a_file_or_a_folder(shell, words):
     """All of them are the same Dockerfile."""
     found = shell("lint", *words, "--json", code=1)
 
-    assert [one["rule"] for one in json.loads("\n".join(found))] == ["JSONArgsRecommended"]
+    assert [one["rule"] for one in json.loads("\n".join(found))] == ["MaintainerDeprecated"]
 
 
 def test_standard_input(shell):
@@ -86,7 +86,7 @@ def test_arguments_platform_and_target(shell):
 
 def test_a_named_context_is_a_base(shell):
     """A folder sets no variables; what it replaces is not looked into."""
-    shell.write("Dockerfile", "FROM base\nENV a=$b\n")
+    shell.write("Dockerfile", "# check=skip=latest-tag\nFROM base\nENV a=$b\n")
 
     (line, doubt, _) = shell("lint")
     assert "UndefinedVar" in line
@@ -108,3 +108,92 @@ def test_a_build_can_be_held_to_its_checks(shell):
 
     assert "lint violation found for rules: WorkdirRelativePath" in shell.err
     assert shell.store.tags() == {}
+
+
+BAD = 'FROM golang:1.25 AS a\nRUN go build -a .\nFROM scratch\nUSER 1\nCOPY --from=a /a /a\nENTRYPOINT ["/a"]\n'
+
+
+def test_rules_of_our_own(shell):
+    """They come with BuildKit's, by line; `build --check` goes by BuildKit's alone."""
+    shell.write("Dockerfile", BAD + "MAINTAINER me\n")
+
+    found = [line.split(": ")[:2] for line in shell("lint", code=1) if line.startswith("Dockerfile:")]
+
+    assert found == [
+        ["Dockerfile:1", "unpinned-base"],
+        ["Dockerfile:2", "go-rebuild-all"],
+        ["Dockerfile:5", "base-cannot-start-program"],
+        ["Dockerfile:7", "MaintainerDeprecated"],
+    ]
+    assert [line.split(": ")[1] for line in shell("build", "--check", ".", code=1)[::2]] == ["MaintainerDeprecated"]
+
+
+def test_notes_alone_are_no_failure(shell):
+    """Exit 0 where nothing is a warning."""
+    shell.write("Dockerfile", BAD.replace(" -a ", " -installsuffix x "))
+
+    assert any("go-installsuffix" in line for line in shell("lint"))
+
+
+def test_wherry_lock_pins(shell):
+    """A base with a digest in wherry.lock is no moving one."""
+    shell.write("Dockerfile", "FROM golang:1.25\n")
+    digest = "sha256:" + "1" * 64
+    shell.write("wherry.lock", f'version = 1\n\n[bases]\n"docker.io/library/golang:1.25" = "{digest}"\n')
+
+    assert shell("lint") == []
+
+
+def test_format_json(shell):
+    """The same as --json."""
+    shell.write("Dockerfile", BAD)
+
+    assert shell("lint", "--format", "json", code=1) == shell("lint", "--json", code=1)
+
+
+def test_format_sarif(shell):
+    """One run; each result has its rule, level, place from the checkout, and a fingerprint."""
+    shell.write("deploy/Dockerfile", BAD)
+
+    log = json.loads("\n".join(shell("lint", "deploy", "--format", "sarif", code=1)))
+
+    assert log["version"] == "2.1.0"
+    (run_,) = log["runs"]
+    rules = [rule["id"] for rule in run_["tool"]["driver"]["rules"]]
+    assert [(one["ruleId"], one["level"]) for one in run_["results"]] == [
+        ("unpinned-base", "note"),
+        ("go-rebuild-all", "warning"),
+        ("base-cannot-start-program", "note"),
+    ]
+    assert all(rules[one["ruleIndex"]] == one["ruleId"] for one in run_["results"])
+    place = run_["results"][1]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"] == {"uri": "deploy/Dockerfile", "uriBaseId": "%SRCROOT%"}
+    assert place["region"] == {"startLine": 2}
+    assert len({one["partialFingerprints"]["wherryFinding/v1"] for one in run_["results"]}) == 3
+
+
+def test_format_gitlab(shell):
+    """What GitLab's report needs; a fingerprint stays when lines are added above, and equal findings differ."""
+    shell.write("Dockerfile", BAD)
+    before = json.loads("\n".join(shell("lint", "--format", "gitlab", code=1)))
+    shell.write("Dockerfile", "\n# more\n" + BAD.replace("RUN go build -a .\n", "RUN go build -a .\n" * 2))
+    after = json.loads("\n".join(shell("lint", "--format", "gitlab", code=1)))
+
+    assert [(one["check_name"], one["severity"], one["location"]) for one in before][1] == (
+        "go-rebuild-all",
+        "minor",
+        {"path": "Dockerfile", "lines": {"begin": 2}},
+    )
+    assert {one["fingerprint"] for one in before} < {one["fingerprint"] for one in after}
+    assert len({one["fingerprint"] for one in after}) == len(after) == 4
+
+
+@pytest.mark.parametrize("form", ["json", "sarif", "gitlab"])
+def test_reports_of_a_file_that_is_none(shell, form):
+    """The report is whole, and has the error as a finding."""
+    shell.write("Dockerfile", "FROM scratch\nCOPPY a /\n")
+
+    report = "\n".join(shell("lint", "--format", form, code=65))
+
+    assert json.loads(report)
+    assert "COPPY" in report

@@ -1,9 +1,10 @@
 """A Dockerfile's build checks: for `wherry lint`, `wherry build --check`, and for builds that ask for them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 
 from wherry.app.build.named_images import DOCKER, NamedImages
 from wherry.app.build.options import DockerfileBuild
@@ -26,6 +27,34 @@ def lint_source(session: Session, source: Source, wanted: DockerfileBuild) -> Li
     """Check a Dockerfile; an error that ends the check is in the result, after what was found before it."""
     with ExitStack() as stack:
         return lint(source.name, source.text, _around(session, source, wanted, stack))
+
+
+def advise_source(session: Session, source: Source, wanted: DockerfileBuild) -> Linted:
+    """Check a Dockerfile by BuildKit's rules and by wherry's own; findings by line, BuildKit's first."""
+    from wherry.dockerfile.advice.advise import advise
+
+    with ExitStack() as stack:
+        around = _around(session, source, wanted, stack)
+        around = replace(around, pinned=_pinned(source, around.contexts))
+        linted = lint(source.name, source.text, around)
+        own = advise(source.name, source.text, around) if linted.error is None else ()
+        found = sorted((*linted.findings, *own), key=lambda finding: int(finding.place.rpartition(":")[2]))
+        return Linted(tuple(found), linted.error)
+
+
+def _pinned(source: Source, contexts: Collection[str]) -> Callable[[str], bool]:
+    """Look up images in the wherry.lock of a local context; a named context replaces an image."""
+
+    @cache
+    def locked() -> Mapping[str, str]:
+        from wherry.app.lockfile import lock_file, read_lock
+
+        return read_lock(lock_file(source.folder)) if source.local else {}
+
+    def pinned(name: str) -> bool:
+        return familiar(name) in contexts or str(Reference.parse(familiar(name))) in locked()
+
+    return pinned
 
 
 def refuse(session: Session, source: Source, wanted: DockerfileBuild) -> None:
@@ -103,6 +132,7 @@ def _around(session: Session, source: Source, wanted: DockerfileBuild, stack: Ex
             env=settings.environment,
             own_shell=bool(settings.shell),
             triggers=settings.on_build or (),
+            user=settings.user,
         )
 
     return Around(

@@ -28,7 +28,7 @@ def build(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, key: st
     if isinstance(wanted, DockerfileBuild) and wanted.check:
         from wherry.cli.lint_lines import check
 
-        return check(world, wanted, as_json=voice.as_json)
+        return check(world, wanted, "json" if voice.as_json else "text", own=False)
     began, began_ns = world.clock(), time.time_ns()
     ahead = isinstance(wanted, GoBuild) and not world.verbose  # with -v, programs that are started are reported
     own: list[Input] = []

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from wherry.cli.grouped import GroupedCommand
-from wherry.cli.options import FORMAT
+from wherry.cli.options import FINDINGS_FORMAT
 from wherry.cli.world import World
 
 
@@ -29,7 +29,7 @@ from wherry.cli.world import World
     metavar="FILE",
     help="The Dockerfile, as for wherry build; the argument is its context then.",
 )
-@FORMAT
+@FINDINGS_FORMAT
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
@@ -43,12 +43,14 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     build_contexts: tuple[str, ...],
     platforms: tuple[str, ...],
     target: str,
+    form: str,
     as_json: bool,
 ) -> int:
-    """Check a Dockerfile by the rules of docker build --check, without building it.
+    """Check a Dockerfile by the rules of docker build --check and by wherry's own, without building it.
 
     Contacts no registry: of a base that is not in the local store, only the name is checked. `# check=skip=RULE` at the
-    top of the file, or above an instruction, skips a rule; `# check=error=true` makes every finding an error.
+    top of the file, or above an instruction, skips a rule; `# check=error=true` makes findings by Docker's rules
+    errors.
 
     Exits 1 on any finding except notes.
     """
@@ -68,4 +70,4 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         platforms=parse_platforms(platforms) or None,
         target=target,
     )
-    return check(world, wanted, as_json=as_json)
+    return check(world, wanted, "json" if as_json else form, own=True)

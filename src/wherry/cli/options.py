@@ -28,6 +28,17 @@ FORMAT = click.option(
 )
 """For commands whose errors are in the user's sources."""
 
+FINDINGS_FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif", "github", "gitlab"]),
+    default="text",
+    is_eager=True,
+    callback=_note_format,
+    help="json: as --json. sarif, gitlab: a report for code hosts. github: annotate lines, in GitHub Actions.",
+)
+"""For commands whose results are findings in the user's sources."""
+
 
 def _wait_at_most(context: click.Context, _: click.Parameter, text: str | None) -> None:
     if text is not None:

@@ -182,7 +182,7 @@ class StageLinter:
             self._env.update(pairs)
 
     def _secret(self, word: str, name: str) -> None:
-        if _SECRET.search(name) and not _HARMLESS.search(name):
+        if is_secret_name(name):
             self._add("SecretsUsedInArgOrEnv", word, name)
 
     def _only_once(self, instruction: of.Instruction) -> None:
@@ -229,6 +229,11 @@ class StageLinter:
         """What .dockerignore leaves out; None where it leaves out nothing, or brings some of it back."""
         patterns = Patterns(self.around.ignored)
         return None if patterns.has_exceptions or not self.around.ignored else patterns
+
+
+def is_secret_name(name: str) -> bool:
+    """Report whether BuildKit takes a variable's name for that of a secret."""
+    return bool(_SECRET.search(name)) and not _HARMLESS.search(name)
 
 
 def _trigger(text: str, lines: Lines) -> of.Instruction:

@@ -20,6 +20,8 @@ class Base:
     """Whether it names a shell of its own."""
     triggers: tuple[str, ...] = ()
     """What its ONBUILD instructions said."""
+    user: str = ""
+    """What its config names; empty: root."""
 
 
 _GUESSES = 200
@@ -46,6 +48,8 @@ class Around:
     """Names of `--build-context`: a stage of that name is not built."""
     base: Callable[[str, Platform], Base | None] = _none
     """Describes an image; None: it is not available."""
+    pinned: Callable[[str], bool] = lambda _name: False
+    """Reports whether an image cannot move: wherry.lock has its digest, or a named context replaces it."""
     valid: Callable[[str], bool] = bool
     """reports whether a text may name an image."""
 

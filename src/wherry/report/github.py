@@ -46,7 +46,7 @@ def annotation(
     """Write one command."""
     fields = []
     if place is not None:
-        fields.append(f"file={_property(_from_workspace(place.file, cwd, workspace))}")
+        fields.append(f"file={_property(from_workspace(place.file, cwd, workspace))}")
         fields += [f"line={place.line}"] if place.line else []
         fields += [f"col={place.column}"] if place.column else []
     if title:
@@ -54,7 +54,8 @@ def annotation(
     return f"::{kind}{' ' * bool(fields)}{','.join(fields)}::{_data(message)}"
 
 
-def _from_workspace(file: str, cwd: Path | None, workspace: Path | None) -> str:
+def from_workspace(file: str, cwd: Path | None, workspace: Path | None) -> str:
+    """Write a path from the checkout, where both are known and it is in there; else unchanged."""
     if cwd is None or workspace is None:
         return file
     path = PurePath(os.path.normpath(cwd / file))

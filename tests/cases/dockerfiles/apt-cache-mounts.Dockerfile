@@ -1,0 +1,9 @@
+# syntax=docker/dockerfile:1
+FROM ubuntu:24.04
+RUN rm -f /etc/apt/apt.conf.d/docker-clean
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    apt-get update && apt-get install -y --no-install-recommends imagemagick
+RUN useradd -m worker
+USER worker
+CMD ["convert", "-version"]

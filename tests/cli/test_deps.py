@@ -244,3 +244,27 @@ def test_what_is_no_program(wherry, content):
     assert "Traceback" not in wherry.err
     assert wherry.ended("deps", "none:such") >= 2
     assert wherry.ended("deps", "--fail-on", "nonsense", "file") >= 2
+
+
+def test_a_library_that_nothing_is_linked_with(wherry):
+    """A module that a program would open is judged with a warning; one that is all there is not listed."""
+    texts = b"\0libnone.so.1\0libgood.so\0"
+    loader = made_elf((14, 1), texts=b"\0ld-linux-x86-64.so.2\0", entry=0)
+    stored(
+        wherry,
+        file("lib64/ld-linux-x86-64.so.2", loader, mode=0o755),
+        file("bin/app", made_elf(interpreter="/lib64/ld-linux-x86-64.so.2"), mode=0o755),
+        file("usr/lib/bad.so", made_elf((1, 1), (14, texts.index(b"libgood")), texts=texts, entry=0)),
+        file("usr/lib/good.so", made_elf((14, texts.index(b"libgood")), texts=texts, entry=0)),
+        entrypoint=("/bin/app",),
+    )
+
+    one = found(wherry, "app:dev")
+
+    assert [(row["path"], row["kind"]) for row in one["programs"]] == [
+        ("/bin/app", "dynamic"), ("/usr/lib/bad.so", "library"),
+    ]  # fmt: skip
+    (finding,) = one["findings"]
+    assert (finding["rule"], finding["severity"], finding["place"]) == (
+        "missing-library", "warning", "/usr/lib/bad.so",
+    )  # fmt: skip

@@ -59,6 +59,7 @@ _KINDS = {
     "dynamic": ("dynamic program", "dynamic programs"),
     "static": ("static program", "static programs"),
     "script": ("script", "scripts"),
+    "library": ("library that cannot be loaded", "libraries that cannot be loaded"),
     "broken": ("broken program", "broken programs"),
 }
 

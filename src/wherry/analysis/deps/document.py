@@ -65,7 +65,7 @@ class ProgramDeps(_Document, frozen=True, kw_only=True):
 
     path: str
     kind: str
-    """`static`, `dynamic`, `script`, or `broken`."""
+    """`static`, `dynamic`, `script`, `broken`; or `library`: no program is linked with it, and it cannot be loaded."""
     entry: bool = False
     """Whether a container starts it."""
     architecture: str = ""

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from wherry.analysis.deps.facts import SCRIPT_START, Facts, script_facts
+from wherry.analysis.deps.facts import SCRIPT_START, ElfFacts, Facts, script_facts
 from wherry.analysis.deps.root import LARGEST_TEXT, RootProgram, file_facts
 from wherry.analysis.image import index as kinds
 from wherry.analysis.image.index import LayerIndex
@@ -53,11 +53,21 @@ class ImageRoot:
 
     def programs(self) -> Iterator[RootProgram]:
         """Give every executable ELF file and script; of a hard-linked one each name."""
-        for path, _, number in self._union.walk():
-            facts = self._files.get(number)
+        for path, number, facts in self._walk():
             layer, row = self._union.place(number)
-            if facts is not None and self._modes[layer][row] & _EXECUTABLE:
-                yield RootProgram("/" + path.decode(errors="surrogateescape"), facts)
+            if self._modes[layer][row] & _EXECUTABLE:
+                yield RootProgram(path, facts)
+
+    def libraries(self) -> Iterator[RootProgram]:
+        """Give every ELF file that a dynamic linker can load and the kernel cannot start, of any mode."""
+        for path, _, facts in self._walk():
+            if isinstance(facts, ElfFacts) and facts.dynamic.present and not facts.executable:
+                yield RootProgram(path, facts)
+
+    def _walk(self) -> Iterator[tuple[str, int, Facts]]:
+        for path, _, number in self._union.walk():
+            if (facts := self._files.get(number)) is not None:
+                yield "/" + path.decode(errors="surrogateescape"), number, facts
 
 
 def read_root(source: BlobSource, image: Image, layers: Sequence[LayerIndex], folder: Path) -> ImageRoot:

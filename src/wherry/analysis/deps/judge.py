@@ -1,7 +1,7 @@
 """All programs of an image against its own files, and the bases that its entry program would do with."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import msgspec
 
@@ -38,8 +38,29 @@ def platform_deps(root: ImageRoot, image: Image) -> PlatformDeps:
         one for one in programs if not isinstance(one.facts, ElfFacts) or one.facts.executable or one.path == entry
     ]
     found = [deps_of(root, one.path, one.facts, entry=one.path == entry) for one in started]
+    found += _modules(root, found, {one.path: one.facts for one in started})
     ordered = sorted(found, key=lambda one: (not one.entry, one.path))
     return judged(str(image.platform), ordered, () if entry else tuple(_without_entry(image)))
+
+
+def _modules(root: ImageRoot, programs: Sequence[ProgramDeps], facts: Mapping[str, Facts]) -> Iterator[ProgramDeps]:
+    """Give the libraries that no program is linked with and that lack something: plugins, modules of Python, NSS.
+
+    A program that opens one has its dynamic linker, so that of the image's programs of the architecture is taken.
+    """
+    linked = {root.find(library.path) for one in programs for library in one.libraries if library.path}
+    linked |= {file.path for one in programs for file in one.interpreters}
+    loaders: dict[str, str] = {}
+    for one in facts.values():
+        if isinstance(one, ElfFacts) and one.interpreter:
+            loaders.setdefault(one.architecture, one.interpreter)
+    for library in root.libraries():
+        known = library.facts
+        if library.path in linked or not isinstance(known, ElfFacts) or known.architecture not in loaders:
+            continue
+        found = deps_of(root, library.path, replace(known, interpreter=loaders[known.architecture]))
+        if found.missing_versions or not all(one.path for one in found.libraries):
+            yield msgspec.structs.replace(found, kind="library", interpreters=())
 
 
 def judged(platform: str, programs: Sequence[ProgramDeps], more: Sequence[Finding] = ()) -> PlatformDeps:

@@ -79,17 +79,20 @@ def asks_of(root: ProgramRoot, functions: frozenset[str]) -> Iterator[AskedFile]
 def findings_of(program: ProgramDeps, platform: str = "") -> Iterator[Finding]:
     """Judge a program: `error` where it cannot start, `warning` where something that it can ask for is missing.
 
+    A library is judged with a warning: whether a program opens it is not known without a run.
+
     Args:
         program: what it needs.
         platform: the image's, such as `linux/amd64`; empty: any.
     """
     yield from _broken(program, platform)
     yield from _interpreter(program)
+    severity = Severity.WARNING if program.kind == "library" else Severity.ERROR
     libraries = [one for one in program.libraries if not one.path]
     if libraries:
         yield Finding(
             rule="missing-library",
-            severity=Severity.ERROR,
+            severity=severity,
             place=program.path,
             message=f"not found: {', '.join(one.name for one in libraries)}",
             evidence=tuple(
@@ -101,7 +104,7 @@ def findings_of(program: ProgramDeps, platform: str = "") -> Iterator[Finding]:
     if versions:
         yield Finding(
             rule="missing-version",
-            severity=Severity.ERROR,
+            severity=severity,
             place=program.path,
             message=f"{versions[0].path} has no {', '.join(sorted({one.version for one in versions}))}",
             evidence=tuple(f"{one.needed_by} needs {one.version} of {one.library}" for one in versions),

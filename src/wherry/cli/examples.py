@@ -6,6 +6,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "run": ("wherry run api:dev", "wherry run -it --entrypoint sh web:dev"),
     "images": ("wherry images", "wherry images --digests"),
     "inspect": ("wherry inspect api:dev", "wherry inspect --raw config api:dev"),
+    "verify-platforms": ("wherry verify-platforms api:dev", "wherry verify-platforms api:dev --json"),
     "rebuild": ("wherry rebuild api:dev --source .", "wherry rebuild api:1.4 --against api:1.5"),
     "analyze": ("wherry analyze api:dev", "wherry analyze --json api:dev"),
     "deps": ("wherry deps api:dev", "wherry deps --json ./api"),

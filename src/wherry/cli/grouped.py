@@ -10,7 +10,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Build": ("build", "lint", "why", "lock", "init"),
     "Run": ("run",),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "report"),
-    "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild"),
+    "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
     "Kubernetes": ("resolve", "apply", "create"),
     "This machine": ("doctor", "gc", "du", "verify-store", "completion", "version", "help"),

@@ -29,6 +29,7 @@ COMMANDS = {
     "deps": "Show what programs need at run time, and whether it is there.",
     "explore": "Go through an image's layers and files in the terminal.",
     "tree": "Show an image's manifests, layers and attachments as a tree.",
+    "verify-platforms": "Check that the platforms of an image agree.",
     "rebuild": "Rebuild an image and name the first difference and its cause.",
     "report": "Write an HTML page that shows what takes up space in an image or a program.",
     "size": "Show how much of a Go binary each module, package and function takes.",

@@ -18,7 +18,8 @@ from gobuild import HELLO, go_binary
 from needs import need
 from wherry.app.explore import explore
 from wherry.app.session import Session
-from wherry.cli.explorer import ContentScreen, ExplorerApp, FilesPane
+from wherry.cli.explorer import ExplorerApp, FilesPane
+from wherry.cli.explorer_content import ContentScreen
 from wherry.oci.config import History
 
 HISTORY = (History(created_by="COPY . /app # buildkit"), History(created_by="RUN /bin/sh -c make # buildkit"))

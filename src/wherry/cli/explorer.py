@@ -11,8 +11,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
+from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Input, OptionList, Static, Tree
 from textual.widgets.option_list import Option
 from textual.widgets.tree import TreeNode
@@ -20,6 +19,7 @@ from textual.widgets.tree import TreeNode
 from wherry.analysis.image.explore import Sign, TreeEntry
 from wherry.analysis.image.index import FILE
 from wherry.app.explore import ExploredImage
+from wherry.cli.explorer_content import KEYS, ContentScreen, packages, readable, shown_name
 from wherry.errors import WherryError
 from wherry.report.terminal import printable, size
 
@@ -28,38 +28,6 @@ _MOST_FOUND = 2000
 """Files that a filter lists."""
 _UNFOLDED = 60
 """Rows up to which folders are open from the start."""
-_ROW = 16
-_HELP = """\
-Tab            other side             q, Ctrl+C      quit
-up/k down/j    move                   PgUp/u PgDn/d  a page
-left/h right/l leave or enter folder  Space          fold or unfold
-Ctrl+F or /    filter by name         Esc            end the filter
-Ctrl+L         changes of the layer   Ctrl+A         all files after it
-Ctrl+O or s    sort by name or size   w              wasted first
-a r m n        hide or show added, removed, changed, unchanged files
-Ctrl+B or b    mode and owner         Ctrl+E or e    extract the file here
-Enter or v     view the file; a Go program opens into its packages
-
-+ added   ~ changed   - removed   ! bytes that no container of the image sees
-"""
-
-
-class ContentScreen(ModalScreen[None]):
-    """Text over the explorer: a file, a program's packages, the keys."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,v,enter,question_mark", "app.pop_screen", "Close")]
-
-    def __init__(self, title: str, text: str) -> None:
-        super().__init__()
-        self._shown_title, self._text = title, text
-
-    def compose(self) -> ComposeResult:
-        """Lay out a title and text to scroll."""
-        with Vertical(id="content"):
-            yield Static(Text(self._shown_title, style="bold"), id="title")
-            with VerticalScroll():
-                yield Static(Text(self._text))
-        yield Footer(show_command_palette=False)
 
 
 class FilesPane(Tree[TreeEntry]):
@@ -243,7 +211,7 @@ class ExplorerApp(App[None]):
 
     def action_keys(self) -> None:
         """List all keys."""
-        self.push_screen(ContentScreen("keys", _HELP))
+        self.push_screen(ContentScreen("keys", KEYS))
 
     def action_view(self) -> None:
         """Show a file, or the packages of a Go program."""
@@ -253,11 +221,11 @@ class ExplorerApp(App[None]):
         try:
             content = self._explored.start(entry)
             program = content.startswith((b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe"))
-            text = "\n".join(_packages(self._explored, entry)) if program else _readable(content)
+            text = "\n".join(packages(self._explored, entry)) if program else readable(content)
         except WherryError as error:
             self.notify(printable(error.message), severity="error")
             return
-        title = f"{_name(entry.name)}  {size(entry.size)}"
+        title = f"{shown_name(entry.name)}  {size(entry.size)}"
         self.push_screen(ContentScreen(title, text))
 
     def action_extract(self) -> None:
@@ -368,38 +336,7 @@ class ExplorerApp(App[None]):
     def _label(self, entry: TreeEntry, name: bytes) -> Text:
         wasted = "!" if entry.wasted else " "
         details = f"{self._explored.explorer.details(entry):>18} " if self._attributes else ""
-        text = f"{entry.sign.value}{wasted}{details}{size(entry.size):>8} {_name(name)}{'/' * entry.is_folder}"
+        text = f"{entry.sign.value}{wasted}{details}{size(entry.size):>8} {shown_name(name)}{'/' * entry.is_folder}"
         if target := self._explored.explorer.target(entry):
-            text += f" -> {_name(target)}"
+            text += f" -> {shown_name(target)}"
         return Text(text, style=_COLOURS[entry.sign] or ("magenta" if entry.wasted else ""), no_wrap=True)
-
-
-def _packages(explored: ExploredImage, entry: TreeEntry) -> Iterator[str]:
-    """List what a program's bytes are of."""
-    binary = explored.packages(entry)
-    yield f"{binary.go or binary.format}  {binary.module or ''}  {size(binary.size)}"
-    for note in binary.notes:
-        yield f"note: {note}"
-    yield ""
-    rows = [(one.bytes, one.path) for one in binary.packages] or [(one.bytes, one.name) for one in binary.sections]
-    for count, name in sorted(rows, reverse=True):
-        yield f"{size(count):>8} {100 * count / max(binary.size, 1):5.1f} %  {printable(name or '(none)')}"
-
-
-def _readable(content: bytes) -> str:
-    """Write text as it is, and all else as a hex dump."""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        text = content[: error.start].decode() if error.start + 4 > len(content) else ""
-    if (text or not content) and "\0" not in text:
-        return "\n".join(printable(line.expandtabs()) for line in text.splitlines())
-    rows = (content[start : start + _ROW] for start in range(0, min(len(content), 1 << 14), _ROW))
-    return "\n".join(
-        f"{number * _ROW:08x}  {row.hex(' '):<47}  {''.join(chr(byte) if 32 <= byte < 127 else '.' for byte in row)}"  # noqa: PLR2004 - ASCII
-        for number, row in enumerate(rows)
-    )
-
-
-def _name(name: bytes) -> str:
-    return printable(name.decode(errors="surrogateescape"))

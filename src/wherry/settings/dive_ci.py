@@ -1,4 +1,4 @@
-"""`.dive-ci`: dive's limits for a pipeline, read as they are.
+"""`.dive-ci`: dive's limits for a pipeline.
 
     rules:
       lowestEfficiency: 0.95          # 0 to 1, or "disabled"

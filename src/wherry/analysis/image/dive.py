@@ -1,4 +1,4 @@
-"""dive's figures, by dive's own formula, so that who comes from dive finds the same numbers.
+"""dive's figures, by dive's own formula, so that users of dive find the same numbers.
 
 Over all layers, for each path that is a leaf of its layer's tree: `cumulative` adds up its sizes, `min` is the least.
 Efficiency is the sum of all `min` over the sum of all `cumulative`; wasted bytes are the `cumulative` of each path that

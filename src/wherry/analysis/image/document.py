@@ -190,7 +190,7 @@ class AnalyzedPlatform(_Document, frozen=True, kw_only=True):
     efficiency: float
     """`visible` without the second copies, over `unpacked`; 1.0 is no waste."""
     base_from: str
-    """How the base was told: `base` (named by the caller), `recipe`, `history`, or empty: it was not."""
+    """How the base is known: `base` (named by the caller), `recipe`, `history`; empty: it is not."""
     waste: Waste
     duplicates: tuple[Duplicate, ...]
     more_duplicates: int

@@ -50,7 +50,7 @@ class WasteRemedy:
 
     text: str
     before: str = ""
-    """The instruction as it is; empty where no edit is known."""
+    """The instruction unchanged; empty where no edit is known."""
     after: str = ""
 
 

@@ -19,7 +19,7 @@ LARGEST = 64 << 30
 _OUTPUT = 1 << 20
 _SLICE = 1 << 10
 """A zstd block of 4 bytes can stand for 128 KiB, so a slice of this size never gives more than 32 MiB."""
-_METERED = 1 << 13
+_METERED = 1 << 16
 """Bytes of the blob within which its share of the tar is taken as even; of a small one fewer."""
 _STEPS = 1 << 11
 _WINDOW = 1 << 27

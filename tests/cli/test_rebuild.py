@@ -161,6 +161,57 @@ def test_flags_of_a_hostile_recipe(wherry, flag, name):
 
 
 @pytest.mark.parametrize(
+    ("flags", "named"),
+    [("-overlay=o.json", "-overlay"), ("-modfile=o.mod", "-modfile"), ("-pgo=/etc/passwd", "-pgo"), ("'", "quotation")],
+)
+def test_goflags_of_a_hostile_recipe(wherry, flags, named):
+    """Nor are the recipe's GOFLAGS, and a broken quote in them is no traceback."""
+    wherry("build", "m", "-t", "m:1", "--no-vcs")
+    forge(wherry, lambda recipe: recipe["go"].update(goflags=flags))
+
+    wherry("rebuild", "evil:1", "--source", "m", code=3)
+    assert named in wherry.err
+
+
+SETTINGS = {
+    "extld": "[build]\ngo-env = {{ CGO_ENABLED = '1' }}\nldflags = '-linkmode=external -extld={evil}'\n",
+    "toolexec": "[build]\ngo-env = {{ GOFLAGS = '-toolexec={evil}' }}\n",
+    "CC": "[build]\ngo-env = {{ CC = '{evil}', CGO_ENABLED = '1' }}\nldflags = ''\n",
+    "gcflags": "[build]\ngcflags = '-embedcfg={evil}'\nldflags = ''\n",
+    "ko": "builds:\n- id: m\n  ldflags: ['-linkmode=external', '-extld={evil}']\n",
+}
+"""What the source's settings files say, with a program of the attacker's."""
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_in_a_hostile_commit(wherry, name):
+    """The image chooses the commit, so a settings file in it starts no program."""
+    evil = wherry.root / "m" / "evil"
+    wherry.write("m/evil", f"#!/bin/sh\ntouch {wherry.root}/pwned\nexit 1\n")
+    evil.chmod(0o755)
+    commit(wherry)
+    wherry("build", "m", "-t", "m:1")
+    wherry.write("m/.ko.yaml" if name == "ko" else "m/wherry.toml", SETTINGS[name].format(evil=evil))
+    revision = commit(wherry)
+    forge(wherry, lambda recipe: (recipe["module"].update(revision=revision), recipe["go"].update(withheld="main.v")))
+
+    wherry("rebuild", "evil:1", "--source", "m", code=3)
+    assert not (wherry.root / "pwned").exists()
+    assert "ldflags" in wherry.err or "of the source" in wherry.err
+
+
+def test_a_hostile_commit_writes_nothing_elsewhere(wherry):
+    """debug-info of the commit's wherry.toml names no file of the user's."""
+    wherry.write("mine", "mine")
+    wherry.write("m/wherry.toml", f"[build]\ndebug-info = '{wherry.root}/mine'\n")
+    commit(wherry)
+    wherry("build", "m", "-t", "m:1", "--debug-info", "elsewhere")
+
+    wherry("rebuild", "m:1", "--source", "m")
+    assert (wherry.root / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
     "url", ["ext::sh -c touch% pwned", "file:///etc", "--upload-pack=touch pwned", "http://127.0.0.1:9/x;id"]
 )
 def test_address_of_a_hostile_image(wherry, url):

@@ -114,6 +114,19 @@ def test_devices_are_skipped(tmp_path):
     assert not (tmp_path / "in/dev/null").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["trusted.overlay.opaque", "trusted.overlay.redirect", "trusted.x", "user.overlay.opaque"]
+)
+def test_attributes_that_the_kernel_acts_on(tmp_path, name):
+    """An image tells no overlay of this machine what to show, not even where root unpacks it; other attributes stay."""
+    hostile = replace(file("a", b"x"), xattrs={name: b"/etc", "user.kept": b"y"})
+    done = unpacked(tmp_path / "in", replace(folder("d"), xattrs={name: b"y"}), hostile)
+
+    assert [line.partition(": ")[0] for line in done.skipped] == ["a", "d"]
+    assert os.listxattr(tmp_path / "in/a") == ["user.kept"]
+    assert os.listxattr(tmp_path / "in/d") == []
+
+
 def test_folders_that_may_not_be_written(tmp_path):
     """A read-only folder is filled first; folders have the times of the archive, not of the filling."""
     unpacked(tmp_path / "in", folder("d", mode=0o555, mtime=7), folder("d/e", mode=0o500, mtime=8), file("d/e/a", b"x"))

@@ -4,9 +4,10 @@ import io
 import os
 import pickle
 import stat
+import sys
 import tempfile
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -290,6 +291,46 @@ def test_times_and_modes_are_kept(tmp_path):
         (path.stat().st_mtime, stat.S_IMODE(path.stat().st_mode)) for path in (tmp_path / "0/d", tmp_path / "0/d/f")
     ]
     assert kept == [(at, 0o750), (at, 0o4755)]
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["one file", "each folder"])
+@pytest.mark.parametrize("below", ["nothing", "the same", "a deletion on top"])
+def test_what_deep_paths_cost_grows_as_their_depth(tmp_path, listed, below):
+    """A layer that is one path of folders makes as many calls as it has names, whatever is below: no bomb of depth."""
+
+    def calls(depth: int) -> int:
+        (tmp_path / str(depth)).mkdir()
+        stack = Stack(tmp_path / str(depth))
+        names = [f"d{at}" for at in range(depth)]
+        whole = [folder("/".join(names[: at + 1])) for at in range(depth)]
+        if below != "nothing":
+            stack.add(whole)
+        if below == "a deletion on top":
+            stack.add([file("/".join((*names[:-1], f".wh.{names[-1]}")), b"")])
+        deep = [*(whole if listed else []), file("/".join((*names, "f")), b"deep")]
+        made = posix_calls(lambda: stack.add(deep))
+        assert Path(stack.folders[-1], *names, "f").read_text() == "deep"
+        return made
+
+    few, some, many = calls(30), calls(60), calls(90)
+
+    assert many - some <= (some - few) * 1.2 + 20
+
+
+def posix_calls(act: Callable[[], object]) -> int:
+    """Count the calls of the operating system that something makes in this thread."""
+    count = 0
+
+    def called(_frame: object, event: str, function: object) -> None:
+        nonlocal count
+        count += event == "c_call" and getattr(function, "__module__", "") == "posix"
+
+    sys.setprofile(called)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 @pytest.mark.slow

@@ -78,6 +78,8 @@ def test_addresses_and_ids_that_are_none(wherry: Shell, line: bytes):
 
     wherry("build", ".", code=69 if b"http" in line else 64)
 
+    assert "--user" not in wherry.err  # no option of build
+
     assert f"Dockerfile:{1 + len(line.splitlines())}: " in wherry.err
     assert WRONG[line] in wherry.err
     assert "internal error" not in wherry.err

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cli_shell import Shell
 from containers import Person
 from dockerfile import bases
 
@@ -26,6 +27,23 @@ RUN --mount=type=cache,target=/a/cache --mount=type=tmpfs,target=/b/tmpfs touch 
 USER 1234
 CMD ["sh", "-c", "cat /made/here/deep/er/file /tree/inner/file && ls /byrun"]
 """
+
+
+def test_no_other_user_enters_the_cache(tmp_path):
+    """It holds what was fetched with credentials; a folder that the user made and named keeps its mode."""
+    shell = Shell(tmp_path / "home")
+    shell.write("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+    usual = tmp_path / "home/.cache/wherry"
+    usual.mkdir(parents=True, mode=0o755)
+    (shared := tmp_path / "shared").mkdir()
+    shared.chmod(0o770)
+    modes = []
+    for cache in (str(usual), str(tmp_path / "fresh"), str(shared)):
+        shell.environment["WHERRY_CACHE"] = cache
+        shell("build", ".", "-t", "a:1")
+        modes.append(stat.S_IMODE(Path(cache).stat().st_mode))
+
+    assert modes == [0o700, 0o700, 0o770]
 
 
 def ended(person: Person, umask: int, *arguments: str) -> str:

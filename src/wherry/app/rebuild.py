@@ -17,6 +17,7 @@ import msgspec
 from wherry.analysis.difference import Compared
 from wherry.app.images import open_image, recipe_of
 from wherry.app.progress import Progress, Silent
+from wherry.app.rebuild_settings import goflags_of, without_harm
 from wherry.app.rebuild_source import CannotRebuild, fetched_source, source_at
 from wherry.app.session import Session
 from wherry.errors import NotFound, WherryError
@@ -227,7 +228,7 @@ class _Rebuild:
             )
         self._download()
         self._close_network()
-        wanted = self._wanted(options)
+        wanted = without_harm(self._session, self._wanted(options), self._folder)
         build(self._session, wanted)
         return open_image(self._session, _NAME)
 
@@ -236,13 +237,8 @@ class _Rebuild:
         return file.read_text(errors="replace") if file.is_file() else ""
 
     def _environment(self, session: Session) -> dict[str, str]:
-        from wherry.build.compile import unknown_flags
-
         recipe = self._recipe
-        goflags = shlex.split(recipe.text("go", "goflags"))
-        unknown = unknown_flags(goflags)
-        if unknown:
-            raise CannotRebuild(f"GOFLAGS of the recipe has {unknown[0]}, which wherry does not pass on from an image")
+        goflags = goflags_of(recipe.text("go", "goflags"))
         kept = {
             name: value
             for name, value in session.environment.items()

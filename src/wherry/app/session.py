@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -139,6 +140,20 @@ class Session:
         from wherry.host.process import SystemRunner
 
         return SystemRunner(self.cancelled)
+
+    def keep_cache_private(self) -> None:
+        """Have a cache that no other user of the machine can enter: it holds what a build fetched with credentials.
+
+        A folder that was there before is only closed at the usual place: elsewhere it may be shared on purpose.
+        """
+        usual = _cache(self.environment, self.home) / "wherry"
+        with suppress(OSError):  # the first write into it reports what is wrong
+            self.cache_folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.cache_folder.mkdir(mode=0o700)
+            except FileExistsError:
+                if self.cache_folder == usual and self.cache_folder.stat().st_mode & 0o077:
+                    self.cache_folder.chmod(0o700)
 
     def checkpoint(self) -> None:
         """Stop if the caller cancelled; long use cases call it between their parts.

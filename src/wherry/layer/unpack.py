@@ -22,6 +22,9 @@ from wherry.layer.inside import Inside, LinksInCircle, Names
 from wherry.layer.room import Room
 from wherry.layer.tar import CHUNK
 
+_KERNEL_STATE = ("trusted.", "user.overlay.")
+"""Attributes that this machine's file systems act on: as root, trusted.overlay.* would tell an overlay that is mounted
+over the folder what to show instead of its files (overlayfs.rst, "redirect_dir", "Metadata only copy up")."""
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -196,6 +199,9 @@ class _Unpacker:
             os.fchown(opened, entry.uid, entry.gid)
         os.fchmod(opened, entry.mode)
         for name, value in entry.xattrs.items():
+            if name.startswith(_KERNEL_STATE):
+                self._done.skipped.append(f"{entry.path}: extended attribute {name}: not for an image to set")
+                continue
             try:
                 os.setxattr(opened, name, value)
             except OSError as error:

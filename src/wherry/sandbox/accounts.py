@@ -115,7 +115,7 @@ def id_number(text: str, kind: str) -> int | None:
         return None
     number = _id(text)
     if number is None:
-        raise InvalidUsage(f"{kind} {text}: the highest ID is {_HIGHEST}", hint=f"choose another {kind} with --user")
+        raise InvalidUsage(f"{kind} {text}: the highest ID is {_HIGHEST}", hint=f"write another {kind} in its place")
     return number
 
 

@@ -70,6 +70,7 @@ def finish(
 ) -> FinishedBuild:
     """Do the same, and give what it depends on too, so that it can be replayed."""
     check_conflicts(wanted)
+    session.keep_cache_private()
     if isinstance(wanted, GoBuild):
         from wherry.app.build.go import go_call
 

@@ -10,16 +10,18 @@ import errno
 import os
 import stat
 
+from wherry.sandbox.launcher.descent import Descent
 from wherry.sandbox.launcher.links import hard_link
 from wherry.sandbox.launcher.owners import OwnerWriter, hide_below
 from wherry.sandbox.launcher.paths import UnsuitablePath
 from wherry.sandbox.launcher.trash import delete_folder
-from wherry.sandbox.layer_stack import WHITEOUT, LayerStack, is_whiteout
+from wherry.sandbox.layer_stack import WHITEOUT, is_whiteout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from wherry.sandbox.launcher.descent import FoundLower
     from wherry.sandbox.spec import Frame, Unpack
 
 _CHUNK = 1 << 20
@@ -39,14 +41,12 @@ class LayerFolder:
         self._root = os.open(job["into"], _FOLDER)
         self._trash = job["trash"]
         self._held = f"{job['trash']}/link"
-        self._view = LayerStack([*job["below"], job["into"]])
-        """This layer is part of it: what it hides of those below counts from then on."""
+        self._here = Descent(self._root, job["below"])
+        """Where the entry before was."""
         self._owners = OwnerWriter(job["ids"])
         self._times: dict[str, int] = {}
         self._only_deleted: set[str] = set()
         """Folders that are there for deletions in them only; no entry has put anything into them."""
-        self._last: tuple[list[str], list[str]] | None = None
-        """The folder that the entry before was in: as its path said, and where that led."""
         self.depends = False
         self.bytes = 0
 
@@ -76,12 +76,14 @@ class LayerFolder:
         """Set the folders' times, which making their files changed."""
         for path, time in self._times.items():
             os.utime(path or ".", ns=(time, time), dir_fd=self._root, follow_symlinks=False)
+        self._here.close()
         os.close(self._root)
 
     def _folder_itself(self, folder: int, real: "list[str]", frame: "Frame") -> None:
         if frame["kind"] == "opaque":
             self.depends = True
             hide_below(folder)
+            self._here.hide()
             self._forget_deletions(real)
         else:
             self._owners.describe(folder, frame)
@@ -120,7 +122,7 @@ class LayerFolder:
             self._clear(folder, real)
         status = _status(folder, real[-1])
         if status is None:
-            if self._view.status("/".join(real)) is not None:
+            if self._lower(real) is not None:
                 os.mknod(real[-1], stat.S_IFCHR, WHITEOUT, dir_fd=folder)
         elif stat.S_ISDIR(status.st_mode):
             opened = os.open(real[-1], _FOLDER, dir_fd=folder)
@@ -203,17 +205,18 @@ class LayerFolder:
 
     def _holds(self, real: "list[str]") -> None:
         """Note that folders hold something now."""
-        self._only_deleted.difference_update("/".join(real[:end]) for end in range(1, len(real) + 1))
+        if self._only_deleted:
+            self._only_deleted.difference_update("/".join(real[:end]) for end in range(1, len(real) + 1))
 
     def _copy_up(self, folder: int, real: "list[str]", frame: "Frame") -> None:
         """Bring a file of a layer below into this one, so that it can have another name."""
-        status = self._view.status("/".join(real))
-        if status is not None and stat.S_ISLNK(status.st_mode):
-            os.symlink(self._view.link("/".join(real)), real[-1], dir_fd=folder)
+        found = self._lower(real)
+        if found is not None and stat.S_ISLNK(found.status.st_mode):
+            os.symlink(found.link(), real[-1], dir_fd=folder)
             return
-        file = self._view.open("/".join(real)) if status is not None and stat.S_ISREG(status.st_mode) else None
-        if status is None or file is None:
+        if found is None or not stat.S_ISREG(found.status.st_mode):
             raise _no_target(frame)
+        status, file = found.status, found.open()
         opened = os.open(real[-1], _NEW_FILE, 0o600, dir_fd=folder)
         try:
             while os.sendfile(opened, file, None, _CHUNK):
@@ -230,51 +233,55 @@ class LayerFolder:
         Raises:
             _Nothing: it is not there, nor in the layers below, and `make` is off.
         """
-        if self._last is not None and self._last[0] == names:
-            return os.open("/".join(self._last[1]) or ".", _FOLDER, dir_fd=self._root), self._last[1]
-        todo = list(reversed(names))
-        done: list[str] = []
-        followed = 0
+        here, todo = self._here, list(reversed(names))
+        depth = followed = 0
         while todo:
             name = todo.pop()
             if name == "..":
-                done = done[:-1]
+                depth = max(0, depth - 1)
                 continue
-            target = self._enter([*done, name], make=make)
-            if target is None:
-                done = [*done, name]
-                continue
-            followed += 1
-            if followed > _LINKS and not make:
-                raise _Nothing
-            if followed > _LINKS:
-                raise UnsuitablePath("/".join(names), "has too many levels of symbolic links")
-            done = [] if target.startswith("/") else done
-            todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
-        self._last = (names, done)
-        return os.open("/".join(done) or ".", _FOLDER, dir_fd=self._root), done
+            if depth == len(here.path) or here.path[depth] != name:
+                here.climb(depth)
+                target = self._enter(name, make=make)
+                if target is not None:
+                    followed += 1
+                    if followed > _LINKS and not make:
+                        raise _Nothing
+                    if followed > _LINKS:
+                        raise UnsuitablePath("/".join(names), "has too many levels of symbolic links")
+                    depth = 0 if target.startswith("/") else depth
+                    todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+                    continue
+            depth += 1
+        here.climb(depth)
+        return os.dup(here.folder), list(here.path)
 
-    def _enter(self, real: "list[str]", *, make: bool) -> "str | None":
-        """See to it that a folder is there to go into; give a link's target instead where one is."""
-        folder = os.open("/".join(real[:-1]) or ".", _FOLDER, dir_fd=self._root)
-        try:
-            status = _status(folder, real[-1])
-            if status is not None and stat.S_ISDIR(status.st_mode):
-                return None
-            if status is not None and stat.S_ISLNK(status.st_mode):
-                return os.readlink(real[-1], dir_fd=folder)
-            below = None if status is not None else self._view.status("/".join(real))
-            if below is not None and stat.S_ISLNK(below.st_mode):
+    def _enter(self, name: str, *, make: bool) -> "str | None":
+        """Go down into a folder, made if need be; give a link's target instead where one is."""
+        here = self._here
+        status = _status(here.folder, name)
+        if status is not None and stat.S_ISLNK(status.st_mode):
+            return os.readlink(name, dir_fd=here.folder)
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            found = None if status is not None else here.find(name)
+            if found is not None and stat.S_ISLNK(found.status.st_mode):
                 self.depends = True
-                return self._view.link("/".join(real))
+                return found.link()
+            below = None if found is None else found.status
             if not make and (below is None or not stat.S_ISDIR(below.st_mode)):
                 raise _Nothing
-            self._make_implied(folder, real, below, instead=status is not None)
+            real = [*here.path, name]
+            self._make_implied(here.folder, real, below, instead=status is not None)
             if not make:
                 self._only_deleted.add("/".join(real))
-        finally:
-            os.close(folder)
+        here.enter(name)
         return None
+
+    def _lower(self, real: "list[str]") -> "FoundLower | None":
+        """Find what the layers below show at a path that has no link in it."""
+        if self._here.path != real[:-1]:
+            os.close(self._parent(real[:-1], make=False)[0])
+        return self._here.find(real[-1])
 
     def _make_implied(self, folder: int, real: "list[str]", below: "os.stat_result | None", *, instead: bool) -> None:
         """Make a folder that no entry speaks of, as the layers below have it."""
@@ -297,7 +304,7 @@ class LayerFolder:
         status = _status(folder, real[-1])
         if status is None:
             return
-        self._last = None
+        self._here.restart()
         if not stat.S_ISDIR(status.st_mode):
             os.unlink(real[-1], dir_fd=folder)
             return

@@ -123,3 +123,30 @@ def test_calls_that_make_no_sense(persons, debian):
 
     assert done.returncode == 0, done.stderr
     assert "| /x 5:6" in done.stderr
+
+
+def test_a_number_that_is_used_again(persons):
+    """A link's owner ends with the link: what gets its inode number is its maker's."""
+    steps = """FROM busybox
+RUN for i in 1 2 3 4 5 6; do ln -s x l$i; chown -h 5:6 l$i; done && stat -c 'link %u:%g' l* && rm l* && \
+for i in 1 2 3 4 5 6 7 8; do touch f$i; ln -s x m$i; done && stat -c 'new %u:%g' f* m*
+"""
+    done = build(persons["one"], context(persons["one"], "numbers", steps), "--no-cache")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("| link 5:6") == 6
+    assert done.stderr.count("| new 0:0") == 16, done.stderr
+
+
+def test_a_process_asks_for_itself(persons):
+    """/proc/self is the process that asks, never the one that answers: its program, its streams."""
+    steps = """FROM busybox
+RUN cp /bin/busybox /busybox && chown 7:8 /busybox && /busybox stat -Lc 'exe %u:%g' /proc/self/exe
+RUN exec >/log && chown 5:6 /dev/stdout /proc/self/fd/1 && echo done
+RUN stat -c 'log %u:%g' /log && cat /log
+"""
+    done = build(persons["one"], context(persons["one"], "itself", steps), "--no-cache")
+
+    assert done.returncode == 0, done.stderr
+    assert "| exe 7:8" in done.stderr
+    assert "| log 5:6" in done.stderr, done.stderr

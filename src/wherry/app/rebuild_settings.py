@@ -75,7 +75,7 @@ def without_harm(session: "Session", wanted: "GoBuild", folder: "Path") -> "GoBu
                 f"wherry.toml or .ko.yaml of the source has {unknown[0]}, which could start a program or read a file",
                 hint="build it from source yourself, and compare with --against",
             )
-        ours = dict(wanted.go_env)
+        ours = dict(wanted.go_env or ())
         for name, value in image.go_environment.items():
             if name not in _VARIABLES and ours.get(name) != value:
                 raise CannotRebuild(

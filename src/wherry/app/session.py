@@ -146,7 +146,7 @@ class Session:
 
         A folder that was there before is only closed at the usual place: elsewhere it may be shared on purpose.
         """
-        usual = _cache(self.environment, self.home) / "wherry"
+        usual = _cache(self.environment, self.home) / "wherry" if self.home else None
         with suppress(OSError):  # the first write into it reports what is wrong
             self.cache_folder.parent.mkdir(parents=True, exist_ok=True)
             try:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Handler = Callable[["AnsweredCall"], int]
+    Birth = tuple[int, int, int]
+    """A file's kind, and the seconds and nanoseconds at which it was made."""
 
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_RECV, …_SEND
 _CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
@@ -52,6 +54,10 @@ _CAUGHT = {
 _STAT = {"x86_64": (144, 28), "aarch64": (128, 24)}
 """Of `struct stat`: its size, and where the two ids are."""
 _STATX = (256, 20)
+_BIRTH_TIME, _BIRTH_AT = 0x800, 80
+"""STATX_BTIME, and where `struct statx` has it."""
+_TIME = struct.Struct("=qI")
+_STREAMS = {b"/dev/stdin": b"/dev/fd/0", b"/dev/stdout": b"/dev/fd/1", b"/dev/stderr": b"/dev/fd/2"}
 
 
 def can_answer() -> bool:
@@ -127,8 +133,8 @@ class OwnerSupervisor:
         """Take what the calls come through."""
         self._listener = listener
         self._users = FakeUsers()
-        self._others: dict[tuple[int, int], tuple[int, int]] = {}
-        """Owners of what can have no note, by device and inode."""
+        self._others: dict[tuple[int, int], tuple[Birth, tuple[int, int]]] = {}
+        """Owners of what can have no note, by device and inode; a file that got such a number later is another one."""
         numbers = _CAUGHT[os.uname().machine]
         self._handlers: dict[int, Handler] = {
             number: getattr(self if hasattr(self, name) else self._users, name) for name, number in numbers.items()
@@ -215,6 +221,7 @@ class OwnerSupervisor:
 
     def _note(self, place: int, status: os.stat_result, owner: "tuple[int, int]") -> None:
         path = f"self/fd/{place}"
+        self._others.pop((status.st_dev, status.st_ino), None)
         if _can_have_note(status):
             try:
                 if owner == (0, 0):
@@ -226,11 +233,12 @@ class OwnerSupervisor:
                     raise
             else:
                 return
-        self._others[status.st_dev, status.st_ino] = owner
+        self._others[status.st_dev, status.st_ino] = self._birth(place, status), owner
 
     def _owner(self, place: int, status: os.stat_result) -> "tuple[int, int]":
-        if (other := self._others.get((status.st_dev, status.st_ino))) is not None:
-            return other
+        other = self._others.get((status.st_dev, status.st_ino))
+        if other is not None and other[0] == self._birth(place, status):
+            return other[1]
         if _can_have_note(status):
             try:
                 uid, _, gid = os.getxattr(f"self/fd/{place}", OWNER).partition(b":")
@@ -238,6 +246,11 @@ class OwnerSupervisor:
             except (OSError, ValueError):
                 pass
         return status.st_uid, status.st_gid
+
+    def _birth(self, place: int, status: os.stat_result) -> "Birth":
+        """Tell what kind a file is and when it was made, which no other with its number shares."""
+        content = syscalls.describe_place(self._raw_statx, place, _STATX[0], _BIRTH_TIME)
+        return stat.S_IFMT(status.st_mode), *_TIME.unpack_from(content, _BIRTH_AT)
 
     def _describe(self, place: int, call: AnsweredCall, result: int, mask: int = 0) -> int:
         """Answer a call for what a file is, where its owner is another than the kernel says."""
@@ -278,7 +291,7 @@ class OwnerSupervisor:
         flags = _PLACE | (0 if follow else os.O_NOFOLLOW)
         if path.startswith(b"/"):
             if _root_of(call.process) == self._root:
-                return os.open(path, flags)
+                return os.open(_of_caller(path, call.process), flags)
             start = os.open(f"{call.process}/root", _PLACE)
         else:
             start = _opened(call, folder)
@@ -288,6 +301,15 @@ class OwnerSupervisor:
             return os.open(path, flags, dir_fd=start)
         finally:
             os.close(start)
+
+
+def _of_caller(path: bytes, process: int) -> bytes:
+    """Give a path that means for us what it means for a process: /proc/self is the process that asks."""
+    link = _STREAMS.get(path, path)
+    for name in (b"/proc/self/", b"/proc/thread-self/", b"/dev/fd/"):
+        if link.startswith(name):
+            return b"/proc/%d/" % process + (b"fd/" if name == b"/dev/fd/" else b"") + link[len(name) :]
+    return path
 
 
 def _can_have_note(status: os.stat_result) -> bool:

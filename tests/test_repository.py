@@ -28,7 +28,7 @@ FORMATS = ("oci", "golang", "elf")
 STEPS = (
     "build/context.py", "build/caches.py", "build/copy_sources.py", "build/run.py", "build/stages.py", "build/urls.py",
     "app/build/cache_export.py", "app/build/dockerfile.py", "app/build/dockerfile_work.py", "app/build/machine.py",
-    "app/build/sources.py", "app/lint.py", "cli/debug_shell.py", "cli/lint_lines.py",
+    "cli/debug_shell.py",
 )  # fmt: skip
 """What only a Dockerfile's steps need, and they need Linux."""
 LINUX_ONLY = (

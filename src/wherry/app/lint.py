@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 
-from wherry.app.build.named_images import DOCKER, NamedImages
+from wherry.app.build.frontend import DOCKER
 from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import Source, arguments_of, ignored_by, named_contexts
 from wherry.app.session import Session
@@ -18,15 +18,14 @@ from wherry.dockerfile.notes import Around, Base
 from wherry.dockerfile.parser import parse
 from wherry.errors import WherryError
 from wherry.finding import Severity
-from wherry.oci.reference import Reference
-from wherry.plan.dockerfile import familiar
+from wherry.oci.reference import Reference, familiar
 from wherry.platform import Platform
 
 
 def lint_source(session: Session, source: Source, wanted: DockerfileBuild) -> Linted:
     """Check a Dockerfile; an error that ends the check is in the result, after what was found before it."""
     with ExitStack() as stack:
-        return lint(source.name, source.text, _around(session, source, wanted, stack))
+        return lint(source.name, source.text, around_of(session, source, wanted, stack))
 
 
 def advise_source(session: Session, source: Source, wanted: DockerfileBuild) -> Linted:
@@ -34,7 +33,7 @@ def advise_source(session: Session, source: Source, wanted: DockerfileBuild) -> 
     from wherry.dockerfile.advice.advise import advise
 
     with ExitStack() as stack:
-        around = _around(session, source, wanted, stack)
+        around = around_of(session, source, wanted, stack)
         around = replace(around, pinned=_pinned(source, around.contexts))
         linted = lint(source.name, source.text, around)
         own = advise(source.name, source.text, around) if linted.error is None else ()
@@ -114,16 +113,18 @@ def _last_stage(text: str) -> str:
     return str(len(parse(text).stages) - 1)
 
 
-def _around(session: Session, source: Source, wanted: DockerfileBuild, stack: ExitStack) -> Around:
+def around_of(session: Session, source: Source, wanted: DockerfileBuild, stack: ExitStack) -> Around:
+    """Describe what a Dockerfile would be built with; bases are looked up in the local store."""
     here = Platform.of("linux", os.uname().machine)
     kinds, names, _ = named_contexts(session, wanted.build_contexts, stack)
-    images = NamedImages(session.store, None)
 
     def base(name: str, platform: Platform) -> Base | None:
         name = familiar(name)
         if kinds.get(name) == "files" or names.get(name) == f"{DOCKER}scratch":
             return Base(platform=platform, env={}, own_shell=False)
-        image = images.at_hand(names.get(name, name), platform)
+        from wherry.app.build.named_images import NamedImages
+
+        image = NamedImages(session.store, None).at_hand(names.get(name, name), platform)
         if image is None:
             return None
         settings = image.config.runtime

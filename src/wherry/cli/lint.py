@@ -29,6 +29,13 @@ from wherry.cli.world import World
     metavar="FILE",
     help="The Dockerfile, as for wherry build; the argument is its context then.",
 )
+@click.option(
+    "--history",
+    "commits",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="Instead of checking: replay the last N commits and print how often each instruction would have run again.",
+)
 @FINDINGS_FORMAT
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
@@ -43,6 +50,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     build_contexts: tuple[str, ...],
     platforms: tuple[str, ...],
     target: str,
+    commits: int | None,
     form: str,
     as_json: bool,
 ) -> int:
@@ -55,7 +63,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     Exits 1 on any finding except notes.
     """
     from wherry.app.build.options import DockerfileBuild
-    from wherry.cli.lint_lines import check
+    from wherry.cli.lint_lines import check, replay
     from wherry.settings.values import parse_platforms
 
     if named is not None:
@@ -70,4 +78,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         platforms=parse_platforms(platforms) or None,
         target=target,
     )
-    return check(world, wanted, "json" if as_json else form, own=True)
+    form = "json" if as_json else form
+    if commits is not None:
+        return replay(world, wanted, form, commits)
+    return check(world, wanted, form, own=True)

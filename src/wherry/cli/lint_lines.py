@@ -4,13 +4,13 @@ import json
 from dataclasses import asdict
 
 from wherry import __version__
-from wherry.app.build.dockerfile import open_source
 from wherry.app.build.options import DockerfileBuild
+from wherry.app.build.sources import open_source
 from wherry.app.lint import advise_source, lint_source
-from wherry.cli.streams import streams_of
 from wherry.cli.world import World
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.lint import Linted
+from wherry.errors import InvalidUsage
 from wherry.finding import Finding, Severity
 from wherry.report.views import plain
 
@@ -27,7 +27,7 @@ def check(world: World, wanted: DockerfileBuild, form: str, *, own: bool) -> int
     Raises:
         DockerfileError: it can't be parsed; earlier findings are printed.
     """
-    with open_source(world, wanted, streams_of(world)) as source:
+    with open_source(world, wanted.context, wanted.file, lambda: world.binary_in) as source:
         linted = (advise_source if own else lint_source)(world, source, wanted)
         _say(world, linted, source.name, form)
         if linted.error is not None:
@@ -35,6 +35,34 @@ def check(world: World, wanted: DockerfileBuild, form: str, *, own: bool) -> int
         if not linted.findings and form in ("text", "github"):
             world.note(f"{source.name}: no findings")
     return 1 if any(finding.severity is not Severity.NOTE for finding in linted.findings) else 0
+
+
+def replay(world: World, wanted: DockerfileBuild, form: str, commits: int) -> int:
+    """Replay a git history against a Dockerfile's cache and print the rebuilds; return the exit code.
+
+    Raises:
+        InvalidUsage: the format is one of findings alone.
+        NotFound, HostUnable, DockerfileError: as `replay_history`.
+    """
+    from wherry.app.history_replay import replay_history
+
+    if form not in ("text", "json"):
+        raise InvalidUsage(f"--format {form}: --history has no such format", hint="use --format text or json")
+    with open_source(world, wanted.context, wanted.file, lambda: world.binary_in) as source:
+        found = replay_history(world, source, wanted, commits)
+        name = source.name
+    if form == "json":
+        world.say(json.dumps(asdict(found), indent=2))
+        return 0
+    if found.commits < found.asked:
+        why = "the clone is shallow" if found.shallow else "the history has no more"
+        world.note(f"{found.commits} of {found.asked} commits: {why}")
+    world.say(f"rebuilds of {found.commits} commits; {found.without} change nothing that {plain(name)} takes")
+    wide = max((len(row.stage) for row in found.instructions), default=0)
+    for row in found.instructions:
+        share = f"{row.rebuilds * 100 / found.commits:.0f} %"
+        world.say(plain(f"  {row.rebuilds:>6}  {share:>5}  {row.stage:<{wide}}  {row.line:>3}  {row.text}"))
+    return 0
 
 
 def _say(world: World, linted: Linted, name: str, form: str) -> None:

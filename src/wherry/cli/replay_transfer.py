@@ -143,7 +143,7 @@ def remember_dockerfile(world: World, wanted: DockerfileBuild, voice: Voice, don
         began: seconds since the epoch, before anything was read.
     """
     from wherry.app.build.dockerfile_work import Trace
-    from wherry.app.build.named_images import LAYOUT
+    from wherry.app.build.frontend import LAYOUT
     from wherry.cli.replay_record import RecordedCall, remember
     from wherry.plan.ops import CopyOp
 

@@ -165,3 +165,11 @@ def _what_is_wrong(repository: str) -> str:
         return "a repository name must be lower case"
     short = repository.removeprefix(_OFFICIAL)[:140]
     return f"{short!r} is not a repository: words of a-z and 0-9, joined by one of . _ __ - and /"
+
+
+def familiar(name: str) -> str:
+    """Write an image's name as people do, without `:latest`: what a named context is found under."""
+    try:
+        return str(Reference.parse(name)).removesuffix(":latest")
+    except InvalidReference:
+        return name

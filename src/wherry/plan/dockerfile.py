@@ -21,7 +21,7 @@ from wherry.dockerfile.words import Style, expand
 from wherry.errors import WherryError
 from wherry.oci.config import RuntimeConfig
 from wherry.oci.image import Image
-from wherry.oci.reference import InvalidReference, Reference
+from wherry.oci.reference import InvalidReference, Reference, familiar
 from wherry.plan.graph import DIGEST, Action, BaseOp, Plan, Step, key_of
 from wherry.plan.image_config import DEFAULT_PATH, ImageConfigBuilder
 from wherry.plan.ops import CopyFrom, CopyOp, CopySource, LayerOp, StageImageOp
@@ -530,14 +530,6 @@ def _is_alone(step: Step) -> bool:
 
 def _rfc3339(epoch: int | None) -> str:
     return "" if epoch is None else datetime.fromtimestamp(epoch, UTC).isoformat().replace("+00:00", "Z")
-
-
-def familiar(name: str) -> str:
-    """Write an image's name as people do, without `:latest`: what a named context is found under."""
-    try:
-        return str(Reference.parse(name)).removesuffix(":latest")
-    except InvalidReference:
-        return name
 
 
 def _index(text: str) -> int | None:

@@ -75,10 +75,11 @@ def finish(
         from wherry.app.build.go import go_call
 
         return carry_out(session, go_call(session, wanted), streams, listening)
-    from wherry.app.build.dockerfile import dockerfile_call, open_source
+    from wherry.app.build.dockerfile import dockerfile_call
+    from wherry.app.build.sources import open_source
     from wherry.app.lint import refuse, warn_at_the_end
 
-    with open_source(session, wanted, streams) as source, ExitStack() as stack:
+    with open_source(session, wanted.context, wanted.file, streams.stdin) as source, ExitStack() as stack:
         refuse(session, source, wanted)
         found = stack.enter_context(dockerfile_call(session, wanted, source, streams, session.progress))
         done = carry_out(session, found.call, streams, listening)

@@ -19,11 +19,10 @@ from wherry.app.build.machine import machine_of
 from wherry.app.build.options import DockerfileBuild, FrontEnd
 from wherry.app.build.published_values import ALLOWED
 from wherry.app.build.secrets import agents_of, secrets_of
-from wherry.app.build.sources import Source, arguments_of, named_contexts, source_of
+from wherry.app.build.sources import Source, arguments_of, named_contexts
 from wherry.app.progress import Progress
 from wherry.app.session import Session
 from wherry.build.context import LocalContext
-from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.frontend import refuse_other
 from wherry.dockerfile.instructions import Dockerfile
 from wherry.dockerfile.parser import parse
@@ -39,7 +38,6 @@ from wherry.settings.options import BuildOptions
 from wherry.settings.outputs import encoding_of
 from wherry.settings.values import Added, parse_epoch
 from wherry.settings.wherry_toml import Settings
-from wherry.source.git_address import without_credentials
 
 _NAME = re.compile(r"[^a-z0-9._-]+")
 _GROUP_AND_OTHERS_WRITE = 0o022
@@ -53,22 +51,6 @@ class DockerfileCall:
     source: Source
     images: Mapping[str, str]
     """Named contexts that are images: how they are found, by name."""
-
-
-@contextmanager
-def open_source(session: Session, wanted: DockerfileBuild, streams: Streams) -> Iterator[Source]:
-    """Open a Dockerfile and its context; what is wrong with it is shown with its lines.
-
-    Raises:
-        InvalidUsage, NotFound, DockerfileError: with what to write instead.
-    """
-    with source_of(session, wanted.context, wanted.file, streams.stdin) as source:
-        try:
-            yield source
-        except DockerfileError as error:
-            shown = error.shown(source.name, without_credentials(source.text))
-            shown.exit_code = error.exit_code
-            raise shown from error
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from wherry.app.build.options import FrontEnd
 from wherry.errors import InvalidUsage
 
 REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
+LAYOUT, DOCKER = "oci-layout://", "docker-image://"
+"""What values of --build-context that are images begin with."""
 _SAYS = frozenset(
     {
         "target",

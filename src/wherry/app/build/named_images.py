@@ -1,27 +1,28 @@
 """Images that a Dockerfile names: in the local store, in layouts, in registries."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from wherry.app.build.frontend import DOCKER, LAYOUT
 from wherry.errors import NotFound, WherryError
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.reference import Reference
-from wherry.plan.graph import BaseOp
 from wherry.platform import Platform
-from wherry.remote import RemoteBases
 from wherry.store.contract import BlobSource
-from wherry.store.copy import copy
 from wherry.store.disk import DiskStore
 from wherry.store.images import image_for, read_image
 
-LAYOUT, DOCKER = "oci-layout://", "docker-image://"
+if TYPE_CHECKING:
+    from wherry.plan.graph import BaseOp
+    from wherry.remote import RemoteBases
 
 
 class NamedImages:
     """Finds what a Dockerfile names: images of the local store, of layouts, of registries."""
 
-    def __init__(self, store: DiskStore, remote: RemoteBases | None) -> None:
+    def __init__(self, store: DiskStore, remote: "RemoteBases | None") -> None:
         """Take where to look."""
         self._store = store
         self._remote = remote
@@ -40,7 +41,7 @@ class NamedImages:
             self._found[key] = self._image(name, platform)
         return self._found[key]
 
-    def take(self, action: BaseOp) -> Image:
+    def take(self, action: "BaseOp") -> Image:
         """Have an image's layers where this build wants them."""
         return self.image(action.base, action.platform)
 
@@ -69,6 +70,8 @@ class NamedImages:
         if name.startswith(LAYOUT):
             source, root = _in_layout(name)
             image = _compatible(source, root, platform, name)
+            from wherry.store.copy import copy
+
             copy(image.descriptor, source, self._store)
             return image
         name = name.removeprefix(DOCKER)

@@ -7,17 +7,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from wherry.app.build.frontend import REMOTE
-from wherry.app.build.named_images import DOCKER, LAYOUT
+from wherry.app.build.frontend import DOCKER, LAYOUT, REMOTE
 from wherry.app.session import Session
-from wherry.build.context import LocalContext
+from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.ignore import read_ignore_file
 from wherry.errors import InvalidUsage, NotFound
-from wherry.plan.dockerfile import familiar
-from wherry.plan.stage_sources import is_git
+from wherry.oci.reference import familiar
 from wherry.source.git_address import without_credentials
+
+if TYPE_CHECKING:
+    from wherry.build.context import LocalContext
 
 _LARGEST = 64 << 20
 
@@ -29,7 +30,7 @@ class Source:
     name: str
     """As the user knows it."""
     text: str
-    context: Callable[[], LocalContext] | None
+    context: "Callable[[], LocalContext] | None"
     title: str
     """The default name of the image."""
     cache_scope: str
@@ -76,6 +77,28 @@ def source_of(session: Session, place: str, file: str, stdin: "Callable[[], IO[b
         yield _in_folder(session, folder, file, title, stdin, local=not place.startswith(REMOTE))
 
 
+@contextmanager
+def open_source(session: Session, place: str, file: str, stdin: "Callable[[], IO[bytes]]") -> Iterator[Source]:
+    """Open a Dockerfile and its context as `source_of` does; what is wrong with it is shown with its lines.
+
+    Raises:
+        InvalidUsage, NotFound, DockerfileError: with what to write instead.
+    """
+    with source_of(session, place, file, stdin) as source:
+        try:
+            yield source
+        except DockerfileError as error:
+            shown = error.shown(source.name, without_credentials(source.text))
+            shown.exit_code = error.exit_code
+            raise shown from error
+
+
+def _context(folder: Path, ignored: tuple[str, ...] = (), memory: Path | None = None) -> "LocalContext":
+    from wherry.build.context import LocalContext
+
+    return LocalContext(folder, ignored, memory)
+
+
 def _in_folder(
     session: Session, folder: Path, file: str, title: str, stdin: "Callable[[], IO[bytes]]", *, local: bool
 ) -> Source:
@@ -93,7 +116,7 @@ def _in_folder(
     return Source(
         name,
         text,
-        lambda: LocalContext(folder, _patterns(files), memory),
+        lambda: _context(folder, _patterns(files), memory),
         title,
         cache_scope,
         read,
@@ -139,6 +162,7 @@ def _from_input(session: Session, file: str, stack: ExitStack, stdin: "Callable[
 def _remote(session: Session, address: str, stack: ExitStack) -> Path:
     from wherry.app.build.machine import outside_of
     from wherry.build.git import Credentials
+    from wherry.plan.stage_sources import is_git
 
     outside = outside_of(session, Credentials(own=True))
     if is_git(address):
@@ -187,7 +211,7 @@ def arguments_of(session: Session, texts: Sequence[str]) -> Iterator[tuple[str, 
 
 def named_contexts(
     session: Session, texts: Sequence[str], stack: ExitStack
-) -> tuple[dict[str, str], dict[str, str], dict[str, Callable[[], LocalContext]]]:
+) -> tuple[dict[str, str], dict[str, str], "dict[str, Callable[[], LocalContext]]"]:
     """Read `--build-context NAME=VALUE`.
 
     Returns:
@@ -215,16 +239,16 @@ def named_contexts(
     return kinds, images, folders
 
 
-def _opener(session: Session, value: str, stack: ExitStack) -> Callable[[], LocalContext]:
+def _opener(session: Session, value: str, stack: ExitStack) -> "Callable[[], LocalContext]":
     if value.startswith(REMOTE):
-        return lambda: LocalContext(_remote(session, value, stack))
+        return lambda: _context(_remote(session, value, stack))
     folder = session.cwd / value
     if not folder.is_dir():
         raise NotFound(
             f"--build-context {value}: no such directory",
             hint="give a directory, oci-layout://PATH, docker-image://NAME or a URL",
         )
-    return lambda: LocalContext(folder, _patterns(_ignore_files(folder, None)), _memory(session, folder))
+    return lambda: _context(folder, _patterns(_ignore_files(folder, None)), _memory(session, folder))
 
 
 def _read(path: Path, name: str) -> str:

@@ -161,6 +161,9 @@ def test_scripts(wherry):
     assert set(wrong) == {"/c", "/d", "/e"}
     assert wrong["/c"] == "not found: ruby"
     assert one["programs"][0]["path"] == "/a"
+    text = "\n".join(wherry("deps", "app:dev", code=1))
+    assert "remedy: install the package that has ruby" in text
+    assert "2 more, which can be loaded; --all shows them" in text
 
 
 def test_what_layers_hide_is_no_program(wherry):
@@ -264,6 +267,10 @@ def test_a_library_that_nothing_is_linked_with(wherry):
     assert [(row["path"], row["kind"]) for row in one["programs"]] == [
         ("/bin/app", "dynamic"), ("/usr/lib/bad.so", "library"),
     ]  # fmt: skip
+    text = "\n".join(wherry("deps", "app:dev"))
+    assert "1 library that cannot be loaded" in text
+    assert "warning: /usr/lib/bad.so: not found: libnone.so.1" in text
+    assert "more, which can be loaded" not in text
     (finding,) = one["findings"]
     assert (finding["rule"], finding["severity"], finding["place"]) == (
         "missing-library", "warning", "/usr/lib/bad.so",

@@ -33,20 +33,17 @@ def _platform(one: PlatformDeps, *, every: bool) -> Iterator[str]:
     counts = ", ".join(f"{count} {_KINDS[kind][count != 1]}" for kind, count in kinds.items() if count)
     yield f"{one.platform or 'unknown platform'}  {counts or 'no programs'}"
     troubled = {finding.place for finding in one.findings if finding.severity == "error"}
-    shown = [
-        program
-        for program in one.programs
-        if every or program.entry or len(one.programs) == 1 or program.path in troubled
-    ]
+    every = every or len(one.programs) == 1
+    shown = [program for program in one.programs if every or program.entry or program.path in troubled]
     for program in shown:
         yield ""
-        yield from (f"  {line}" for line in _program(program))
+        yield from (f"  {line}" for line in _program(program, whole=every or program.entry))
         yield from _findings([finding for finding in one.findings if finding.place == program.path])
     others = [finding for finding in one.findings if finding.place not in {program.path for program in shown}]
     if others:
         yield ""
         yield from _findings(others, placed=True)
-    left = len(one.programs) - len(shown)
+    left = sum(program.kind != "library" for program in one.programs) - len(shown) if not every else 0
     if left:
         yield ""
         yield f"  {left} more, which can be loaded; --all shows them"
@@ -64,9 +61,11 @@ _KINDS = {
 }
 
 
-def _program(one: ProgramDeps) -> Iterator[str]:
+def _program(one: ProgramDeps, *, whole: bool) -> Iterator[str]:
     words = [one.path, one.kind, one.libc, one.architecture, one.go, "(started by a container)" if one.entry else ""]
     yield "  ".join(word for word in words if word)
+    if not whole:
+        return
     rows: list[tuple[str, ...]] = [("interpreter", file.name, file.path or "MISSING") for file in one.interpreters]
     rows += [_library(library, one.versions.get(library.name, "")) for library in one.libraries]
     rows += [

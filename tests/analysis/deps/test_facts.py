@@ -59,6 +59,14 @@ def test_any_elf_file(tmp_path, changes, cut):
     assert isinstance(file_facts(file, "program"), ElfFacts | BrokenFile | None)
 
 
+def test_names_that_overlap_are_bounded(tmp_path):
+    """A small file whose entries all point at one long name is refused, not kept sixteen million bytes large."""
+    file = tmp_path / "program"
+    file.write_bytes(made_elf(*[(1, 1)] * 4000, texts=b"\0" + b"x" * 4000 + b"\0"))
+
+    assert isinstance(file_facts(file, "program"), BrokenFile)
+
+
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 1 << 40)), max_size=8), st.binary(max_size=100))
 def test_any_dynamic_section(tmp_path_factory, entries, texts):
     """Tags of any values."""

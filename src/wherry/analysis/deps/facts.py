@@ -18,6 +18,8 @@ from wherry.errors import InvalidDocument
 SCRIPT_START: Final = 256
 """Bytes of a script that the kernel reads (BINPRM_BUF_SIZE)."""
 
+_MOST_TEXT = 1 << 18
+"""Bytes of names kept of one file; overlapping names could make 60 MB of a file of 100 kB."""
 _SHELL_BLANKS = b" \t"
 _SYSTEM_FOLDERS = re.compile(rb"\x00((?:/[\w./-]{1,120}/\x00){2,12})")
 """`system_dirs` in glibc's elf/dl-load.c: the folders it was configured with, each with a slash and a NUL behind it."""
@@ -51,7 +53,10 @@ class ElfFacts:
         Raises:
             InvalidDocument: a table of its points outside the file.
         """
-        dynamic, info = Dynamic.of(elf), build_info(elf)
+        dynamic, versions, info = Dynamic.of(elf), SymbolVersions.of(elf), build_info(elf)
+        texts = (*dynamic.needed, *versions.defined, *(one.version for one in versions.needed))
+        if sum(map(len, texts)) > _MOST_TEXT:
+            raise InvalidDocument(elf.name, f"names of libraries and versions have more than {_MOST_TEXT} bytes")
         library = bool(dynamic.soname) and not dynamic.flags_1 & DF_1_PIE
         starts = bool(elf.interpreter) or bool(dynamic.flags_1 & DF_1_PIE) or not dynamic.present
         return cls(
@@ -60,7 +65,7 @@ class ElfFacts:
             executable=bool(elf.entry) and (elf.type == ET_EXEC or (elf.type == ET_DYN and starts and not library)),
             interpreter=elf.interpreter,
             dynamic=dynamic,
-            versions=SymbolVersions.of(elf),
+            versions=versions,
             go=info.go_version if info else "",
             functions=linked_functions(elf),
             system_folders=_system_folders(elf, dynamic.soname),

@@ -21,6 +21,8 @@ from wherry.store.contract import BlobSource
 _EXECUTABLE = 0o111
 _MODE = 3
 _BLOCK = 1 << 20
+_MOST_KNOWN, _LONGEST_KNOWN = 50_000, 256
+"""Paths that are remembered, and their length; together about 20 MB."""
 
 
 class ImageRoot:
@@ -30,21 +32,22 @@ class ImageRoot:
         """Take what was read; see `read_root`."""
         self._union, self._files, self._texts = union, files, texts
         self._environment = image.config.runtime.environment
+        self._known: dict[str, tuple[bytes, int] | None] = {}
         self._modes = tuple(layer.column(_MODE) for layer in union.layers)
 
     def find(self, path: str) -> str | None:
         """See `ProgramRoot.find`."""
-        found = self._union.find(encode_path(path))
+        found = self._found(path)
         return None if found is None else "/" + found[0].decode(errors="surrogateescape")
 
     def facts(self, path: str) -> Facts | None:
         """See `ProgramRoot.facts`."""
-        found = self._union.find(encode_path(path))
+        found = self._found(path)
         return None if found is None else self._files.get(found[1])
 
     def text(self, path: str) -> bytes | None:
         """See `ProgramRoot.text`."""
-        found = self._union.find(encode_path(path))
+        found = self._found(path)
         return None if found is None else self._texts.get(found[1])
 
     def environment(self) -> Mapping[str, str]:
@@ -63,6 +66,15 @@ class ImageRoot:
         for path, _, facts in self._walk():
             if isinstance(facts, ElfFacts) and facts.dynamic.present and not facts.executable:
                 yield RootProgram(path, facts)
+
+    def _found(self, path: str) -> tuple[bytes, int] | None:
+        """Follow a path once: programs of an image look for the same libraries in the same folders."""
+        if path in self._known:
+            return self._known[path]
+        found = self._union.find(encode_path(path))
+        if len(self._known) < _MOST_KNOWN and len(path) < _LONGEST_KNOWN:
+            self._known[path] = found
+        return found
 
     def _walk(self) -> Iterator[tuple[str, int, Facts]]:
         for path, _, number in self._union.walk():

@@ -59,7 +59,7 @@ def _modules(root: ImageRoot, programs: Sequence[ProgramDeps], facts: Mapping[st
         if library.path in linked or not isinstance(known, ElfFacts) or known.architecture not in loaders:
             continue
         found = deps_of(root, library.path, replace(known, interpreter=loaders[known.architecture]))
-        if found.missing_versions or not all(one.path for one in found.libraries):
+        if any(not one.weak for one in found.missing_versions) or not all(one.path for one in found.libraries):
             yield msgspec.structs.replace(found, kind="library", interpreters=())
 
 

@@ -6,8 +6,9 @@ musl 1.2.5, ldso/dynlink.c (`load_library`, `fixup_rpath`).
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from wherry.analysis.deps.facts import ElfFacts
@@ -23,6 +24,8 @@ _MUSL_OWN = re.compile(r"lib(c|pthread|rt|m|dl|util|xnet)\.")
 _MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
 _MOST_LIBRARIES = 2000
 """Libraries of one program that are followed."""
+_MOST_TRIES = 20_000
+"""Paths tried for one program; 300 libraries in 10 folders are 3000."""
 _TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)\b)")
 
 
@@ -127,11 +130,16 @@ class _Rules:
     root: ProgramRoot
     program: ElfFacts
     notes: list[str] = field(default_factory=list)
+    tries: int = 0
+    """Paths that were tried."""
 
     def resolve(self, name: str, asker: _Loaded) -> ResolvedLibrary:
         """Find one library."""
         wrong = ""
         for path, by in self._places(name, asker):
+            self.tries += 1
+            if self.tries > _MOST_TRIES:
+                return ResolvedLibrary(name, "", "", asker.path, f"more than {_MOST_TRIES} paths were tried")
             state = self._fits(path)
             if state is None:
                 return ResolvedLibrary(name, path, by, asker.path)
@@ -179,7 +187,7 @@ class _Rules:
 
 @dataclass
 class _Glibc(_Rules):
-    _cache: dict[str, tuple[str, ...]] = field(init=False)
+    _cache: Mapping[str, tuple[str, ...]] = field(init=False)
     _system: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -208,12 +216,12 @@ class _Glibc(_Rules):
         for folder in folders:
             yield _joined(_expanded(folder, of, self.program), name), by
 
-    def _read_cache(self) -> dict[str, tuple[str, ...]]:
+    def _read_cache(self) -> Mapping[str, tuple[str, ...]]:
         content = self.root.text(LOADER_CACHE)
         if content is None:
             return {}
         try:
-            return parse_cache(content, self.program.order)
+            return _parsed(content, self.program.order)
         except InvalidDocument as error:
             self.notes.append(str(error.message))
             return {}
@@ -267,6 +275,12 @@ class _Musl(_Rules):
         if text is None:
             return _MUSL_FOLDERS
         return tuple(line for line in re.split("[:\n]", text.decode(errors="surrogateescape")) if line)
+
+
+@lru_cache(maxsize=2)
+def _parsed(content: bytes, order: str) -> Mapping[str, tuple[str, ...]]:
+    """Parse a cache once for all programs of a root."""
+    return parse_cache(content, order)
 
 
 def _expanded(text: str, of: _Loaded, program: ElfFacts) -> str:

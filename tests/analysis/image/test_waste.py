@@ -396,3 +396,12 @@ def test_damaged_tars_are_read_or_refused(data):
         return
     assert index.tar_size == len(content)
     assert LayerIndex.decode(index.encoded(), index.blob) == index
+
+
+def test_names_that_take_too_much(monkeypatch):
+    """Two million names of four kilobytes each would be eight gigabytes of ours, and next to nothing of the blob."""
+    monkeypatch.setattr("wherry.analysis.image.read._NAMES", 5000)
+    judged([file("a" * 200, b"1")])
+
+    with pytest.raises(InvalidArchive):
+        judged([file(f"{'a' * 200}{number}", b"1") for number in range(40)])

@@ -12,12 +12,14 @@ from wherry.digest import Digest
 from wherry.layer.changes import hidden_by, is_bookkeeping
 from wherry.layer.decompress import MeteredLayer
 from wherry.layer.entry import Entry, EntryKind, Readable, encode_path
-from wherry.layer.header import BLOCK
+from wherry.layer.header import BLOCK, InvalidArchive
 from wherry.layer.tar import CHUNK, read_tar
 from wherry.oci.descriptor import Descriptor
 from wherry.store.contract import BlobSource
 
 _NONE = bytes(32)
+_NAMES = 1 << 28
+"""Bytes of all names of a layer that are kept; 200,000 files have 15 MB."""
 _ELF = b"\x7fELF"
 _ELF_HEADER = 64
 _LARGEST_TABLE = 1 << 20
@@ -48,6 +50,8 @@ def read_index(source: BlobSource, blob: Descriptor, diff_id: Digest) -> LayerIn
         if row is not None:
             made.add(row, debug)
             bodies += held
+        if len(made.paths) + len(made.targets) > _NAMES:
+            raise InvalidArchive(name, f"names of more than {_NAMES} bytes", hint="do not trust where it came from")
     return made.built(blob, str(diff_id), stream.given, bodies)
 
 

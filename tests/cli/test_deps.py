@@ -11,7 +11,7 @@ from built_images import put_layers, put_platforms
 from cli_shell import Shell
 from gobuild import HELLO, USER, go_binary
 from made_elf import made_elf
-from wherry.oci.config import RuntimeConfig
+from wherry.oci.config import History, RuntimeConfig
 from wherry.platform import Platform
 
 CLIENT = """package main
@@ -99,6 +99,28 @@ def test_what_a_program_brings_along(wherry):
 
     assert states(one)["zones"] == "embedded"
     assert one["advice"]["base"] == "static-notz"
+
+
+@pytest.mark.slow
+def test_what_the_image_s_own_layers_bring(wherry):
+    """Certificates of an own layer count on every base; those of the base go with it."""
+    base = [folder("tmp"), file("usr/share/zoneinfo/UTC", b"x")]
+    below = History(created_by='CMD ["sh"]', empty_layer=True)
+    layer = History(created_by="COPY")
+    certificates = file(CERTIFICATES, b"x")
+    runtime = RuntimeConfig(entrypoint=("/app",))
+    app = program(go_binary(CLIENT))
+    with wherry.store.writing():
+        for name, layers in {"own": [base, [app, certificates]], "base": [[*base, certificates], [app]]}.items():
+            root = put_layers(wherry.store, layers, runtime, history=(layer, below, layer))
+            wherry.store.tag(f"{name}:dev", root)
+
+    broken = {
+        name: [text.partition(":")[0] for text in found(wherry, f"{name}:dev")["advice"]["options"][0]["breaks"]]
+        for name in ("own", "base")
+    }
+
+    assert broken == {"own": ["zones", "tmp"], "base": ["certificates", "zones", "tmp"]}
 
 
 @pytest.mark.slow

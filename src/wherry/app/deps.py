@@ -93,14 +93,16 @@ def _of_file(session: Session, path: Path, name: str) -> DepsDocument:
 
 
 def _of_image(session: Session, found: OpenImage, image: Image) -> PlatformDeps:
-    from wherry.analysis.deps.judge import advised, entry_of, platform_deps
+    from wherry.analysis.deps.judge import advised, brought, entry_of, platform_deps
 
     root = _root(session, found, image)
     judged = platform_deps(root, image)
     entry = entry_of(root, image)
     if not entry:
         return judged
-    advice = advised(entry, root.facts(entry), _bases(session, image.platform.architecture))
+    facts = root.facts(entry)
+    bases = _bases(session, image.platform.architecture)
+    advice = advised(entry, facts, bases, brought(root, image, facts))
     return _with_advice(judged, advice)
 
 

@@ -54,6 +54,11 @@ class ImageRoot:
         """See `ProgramRoot.environment`."""
         return self._environment
 
+    def layer_of(self, path: str) -> int:
+        """Give the layer that a file is of, 0 is the base's first; -1: a folder, or nothing."""
+        found = self._found(path)
+        return -1 if found is None or found[1] < 0 else self._union.place(found[1])[0]
+
     def programs(self) -> Iterator[RootProgram]:
         """Give every executable ELF file and script; of a hard-linked one each name."""
         for path, number, facts in self._walk():

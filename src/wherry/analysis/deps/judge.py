@@ -11,6 +11,7 @@ from wherry.analysis.deps.image_root import ImageRoot
 from wherry.analysis.deps.programs import asks_of, deps_of, findings_of
 from wherry.analysis.deps.root import ProgramRoot, RootProgram
 from wherry.analysis.deps.scripts import find_command
+from wherry.analysis.image.base import base_of
 from wherry.finding import Finding, Severity
 from wherry.oci.image import Image
 
@@ -107,17 +108,32 @@ def entry_of(root: ProgramRoot, image: Image) -> str:
     return find_command(root, name) or ""
 
 
-def advised(path: str, facts: Facts | None, bases: Iterable[CandidateBase]) -> BaseAdvice:
+def brought(root: ImageRoot, image: Image, facts: Facts | None) -> frozenset[str]:
+    """Give the kinds of files that a Go program can ask for and that the image's own layers have, not its base's.
+
+    Only where it is known which layers are the base's; folders do not count, since a layer may only mention them.
+    """
+    below = base_of(image).count
+    if below is None or not isinstance(facts, ElfFacts):
+        return frozenset()
+    asks = asks_of(root, facts.functions)
+    return frozenset(ask.kind for ask in asks if ask.path and root.layer_of(ask.path) >= below)
+
+
+def advised(
+    path: str, facts: Facts | None, bases: Iterable[CandidateBase], own: frozenset[str] = frozenset()
+) -> BaseAdvice:
     """Say which of some bases a program would do with.
 
     Args:
         path: the program.
         facts: what its file says.
         bases: the smallest first.
+        own: what the image brings along on any base; see `brought`.
     """
     if not isinstance(facts, ElfFacts):
         return BaseAdvice(program=path, why="it is a script: its interpreter decides on the base", options=())
-    options = tuple(_option(path, facts, base) for base in bases)
+    options = tuple(_option(path, facts, base, own) for base in bases)
     fitting = next((one for one in options if one.starts and not one.breaks), None)
     if facts.interpreter or facts.dynamic.needed:
         libc = "musl" if "/ld-musl-" in facts.interpreter else "glibc"
@@ -131,11 +147,11 @@ def advised(path: str, facts: Facts | None, bases: Iterable[CandidateBase]) -> B
     return BaseAdvice(program=path, base=fitting.name, why=_why(fitting, options), options=options)
 
 
-def _option(path: str, facts: ElfFacts, base: CandidateBase) -> BaseOption:
+def _option(path: str, facts: ElfFacts, base: CandidateBase, own: frozenset[str]) -> BaseOption:
     there = deps_of(base.root, path, facts)
     loads = [f"not found: {one.name}" for one in there.interpreters if not one.path]
     loads += [f"not found: {one.name}" for one in there.libraries if not one.path]
-    missing = [one for one in asks_of(base.root, facts.functions) if one.state == "missing"]
+    missing = [one for one in asks_of(base.root, facts.functions) if one.state == "missing" and one.kind not in own]
     return BaseOption(
         name=base.name,
         pulled=base.pulled,

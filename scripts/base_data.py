@@ -28,7 +28,7 @@ def pinned() -> dict[str, str]:
         SystemExit: another one is installed.
     """
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    pins = dict(text.split("==") for text in groups["dev"])
+    pins = dict(text.split("==") for text in groups["dev"] if text.count("==") == 1)
     versions = {name: pins[name] for name in ("certifi", "tzdata")}
     for name, version in versions.items():
         if (found := importlib.metadata.version(name)) != version:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the second ring, which takes long or is heavy: ko by `go install`, BuildKit and kaniko each from its own
+# Install the second ring, which takes long or is heavy: ko by `go install`, BuildKit, kaniko and dive each from its own
 # go.mod, and Debian's Docker, buildah, runc, mmdebstrap and promtool (as root). What serves ko its base image on loopback is
 # crane, of the first ring.
 set -eu
@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 ko=v0.19.1
 buildkit=v0.34.2
 kaniko=v1.24.0
+dive=v0.13.1
 govulncheck=v1.9.0
 tools=$PWD/.cache/tools/bin
 
@@ -82,5 +83,6 @@ install_ko
 install_govulncheck
 build buildkit "$buildkit" github.com/moby/buildkit ./cmd/buildkitd ./cmd/buildctl
 build kaniko "$kaniko" github.com/GoogleContainerTools/kaniko ./cmd/executor
+build dive "$dive" github.com/wagoodman/dive .
 install_builders
 install_docker

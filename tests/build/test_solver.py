@@ -352,6 +352,17 @@ def test_every_field_of_an_action_is_in_its_definition():
     assert {*FilesLayerOp.__slots__} == {name.partition(".")[0] for name in Step("p", pack).definition()} - {"op"}
 
 
+def test_changes_call_variables_by_name():
+    """Not by their place in the list; one more in front of them is not a change of the others."""
+    before = {"environment.count": "1", "environment.0.count": "2", "environment.0.0": "V", "environment.0.1": "1"}
+    after = {
+        "environment.count": "2", "environment.0.count": "2", "environment.0.0": "A", "environment.0.1": "x",
+        "environment.1.count": "2", "environment.1.0": "V", "environment.1.1": "2",
+    }  # fmt: skip
+
+    assert list(changes(before, after)) == ["variable A is new: x", "variable V changed: 1 → 2"]
+
+
 def test_changes_name_what_came_and_went():
     """Field by field."""
     assert list(changes({"a": "1", "b": "2"}, {"b": "3", "c": "4"})) == [

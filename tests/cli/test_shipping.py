@@ -61,6 +61,9 @@ def test_push_and_pull(wherry, registry, tmp_path):
 
     other = Shell(tmp_path / "other")
     assert other("pull", name) == [f"{name}@{digest}"]
+    assert " fetched" in other.err
+    assert other("pull", name) == [f"{name}@{digest}"]
+    assert "nothing to fetch" in other.err
     assert other("verify-store") == ["7 blobs of 1 names: all complete"]
     assert other("pull", "-q", f"{name.rpartition(':')[0]}@{digest}", "-t", "mine:1") == [digest]
 

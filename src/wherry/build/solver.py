@@ -3,6 +3,7 @@
 The engine knows nothing of Go or layers: a `StepExecutor` that it is handed looks at what steps read and does them.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -251,6 +252,7 @@ class Solver:
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     """Say field by field what differs between two definitions."""
+    before, after = _named(before), _named(after)
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         if old == new or name.endswith(".count"):
@@ -264,6 +266,18 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str
             yield f"{name} was removed (was {old})"
         else:
             yield f"{name} changed: {old} → {new}"
+
+
+_VARIABLE = re.compile(r"environment\.([0-9]+)\.([01])")
+
+
+def _named(fields: Mapping[str, str]) -> dict[str, str]:
+    """Call the variables of a step by their names, not by their places in the list."""
+    pairs = {found[1]: name for name in fields if (found := _VARIABLE.fullmatch(name)) and found[2] == "0"}
+    named = {name: value for name, value in fields.items() if not _VARIABLE.fullmatch(name)}
+    for place, name in pairs.items():
+        named[f"variable {fields[name]}"] = fields.get(f"environment.{place}.1", "")
+    return named
 
 
 @contextmanager

@@ -81,6 +81,17 @@ class GroupedCommand(click.Command):
         more += [_no_trunc()] if self.name in _WITH_TABLES else []
         return [*own[:-1], *more, *own[-1:]]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; for an option of docker that wherry does not have, say what to use in its place."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            from wherry.cli.other_tools import OPTIONS
+
+            if hint := OPTIONS.get(self.name or "", {}).get(error.option_name):
+                raise click.UsageError(f"No such option {error.option_name!r}.\nhint: {hint}", ctx) from error
+            raise
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write options by group; a page with few has one."""
         options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]

@@ -94,8 +94,11 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
+            from wherry.cli.other_tools import COMMANDS as OTHERS
+
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            guess = f" Did you mean {near[0]!r}?" if near else ""
+            hint = f"\nhint: {OTHERS[args[0]]}" if args[0] in OTHERS else guess
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 

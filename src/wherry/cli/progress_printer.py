@@ -9,6 +9,7 @@ from wherry.app.progress import Progress
 from wherry.bases import Bases
 from wherry.build.solver import StepOutcome
 from wherry.build.values import Compiled, compiled_of
+from wherry.cli.replay_build import unchanged
 from wherry.cli.words import Voice
 from wherry.plan.graph import BaseOp, CompileOp, FilesLayerOp, Plan, ProgramImageOp
 from wherry.plan.ops import LayerOp, StageImageOp
@@ -51,7 +52,7 @@ class ProgressPrinter(BuildProgress):
         for notice in result.notices:
             self._once(notice)
         if result.unchanged:
-            self.progress.line(f"nothing changed ({result.looked_at} files checked)")
+            self.progress.line(unchanged(result.looked_at))
             return
         if self._call.fallback is not None:
             self._once(release_line(self._call.delivery.outputs))

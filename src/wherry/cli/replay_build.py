@@ -131,7 +131,7 @@ def remember(world: World, key: str, memo: CallMemo, vcs: Vcs | VcsAbsent, *, ag
 
 def unchanged(count: int) -> str:
     """Say that nothing changed."""
-    return f"nothing changed ({count} files checked)"
+    return f"nothing changed ({count} file{'s' if count != 1 else ''} checked)"
 
 
 def status_of(vcs: Vcs | VcsAbsent) -> str:

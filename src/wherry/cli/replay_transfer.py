@@ -14,7 +14,7 @@ from wherry.app.lockfile import LOCK
 from wherry.app.places import TOML
 from wherry.bases import Bases
 from wherry.build.values import Observed
-from wherry.cli.replay_build import CallMemo, encoded, our_own_inputs, remember, status_of
+from wherry.cli.replay_build import CallMemo, encoded, our_own_inputs, remember, status_of, unchanged
 from wherry.cli.words import Voice, printed
 from wherry.cli.world import World
 from wherry.settings.ko_yaml import FILE as KO_YAML
@@ -177,6 +177,6 @@ def remember_dockerfile(world: World, wanted: DockerfileBuild, voice: Voice, don
         ),
         asked={**bases, **(dict.fromkeys(image.names, image.root) if wanted.push else {})},
         printed="".join(f"{line}\n" for line in printed(result.again(), voice)),
-        noted="" if voice.mode == "quiet" else f"  nothing changed ({result.looked_at} files checked)\n",
+        noted="" if voice.mode == "quiet" else f"  {unchanged(result.looked_at)}\n",
     )
     remember(world, given)

@@ -86,10 +86,15 @@ def words_of(body: bytes) -> Iterator[str]:
     errors = document.get("errors")
     for error in errors[:3] if isinstance(errors, list) else ():
         if isinstance(error, dict):
-            said = [str(error.get(key) or "") for key in ("code", "message", "detail")]
-            yield _shown(": ".join(word for word in said if word))
+            said = [error.get(key) for key in ("code", "message", "detail")]
+            yield _shown(": ".join(_text(value) for value in said if value))
     if not errors and (word := document.get("details") or document.get("message")):
-        yield _shown(str(word))
+        yield _shown(_text(word))
+
+
+def _text(value: object) -> str:
+    """Give a member of an answer as the registry wrote it: text unquoted, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _shown(text: str) -> str:

@@ -278,7 +278,8 @@ def text_of(event: Event) -> str:
         return event.text
     if event.kind is EventKind.DETAIL:
         return f"{size_of(moved.sent)}, {moved.there + moved.mounted} blobs there"
-    words = [f"{size_of(moved.sent)} sent" if moved.blobs else "nothing to send"]
+    verb, done = ("fetch", "fetched") if event.name.startswith("pull ") else ("send", "sent")
+    words = [f"{size_of(moved.sent)} {done}" if moved.blobs else f"nothing to {verb}"]
     words += [f"{moved.mounted} mounted"] if moved.mounted else []
     words += [f"{moved.there} already there"] if moved.there else []
     words += [f"{moved.left} foreign layers skipped"] if moved.left else []

@@ -46,7 +46,7 @@ def import_mounts(session: Session, texts: Sequence[str], client: SandboxClient,
     from wherry.layer.decompress import open_layer
     from wherry.layer.tar import read_tar
 
-    for _, source, root, _place in _found(session, texts, progress):
+    for _, source, root, _place in _found(session, texts):
         mounts: tuple[MountedCache, ...] = ()
         with suppress(WherryError):  # it is reported when the records are imported
             mounts = read_export(source, root).mounts
@@ -124,9 +124,12 @@ def _destination(text: str) -> tuple[str, str]:
 
 
 def _found(
-    session: Session, texts: Sequence[str], progress: Progress
+    session: Session, texts: Sequence[str], progress: Progress | None = None
 ) -> Iterator[tuple[str, BlobSource, Descriptor, str]]:
-    """Open caches: the words, where it is read from, its root, and the repository that has its blobs."""
+    """Open caches: the words, where it is read from, its root, and the repository that has its blobs.
+
+    A cache that cannot be opened is skipped; with `progress`, it is reported.
+    """
     for text in texts:
         values = fields(text, _FROM, "--cache-from")
         key = "ref" if values["type"] == "registry" else "src"
@@ -149,4 +152,5 @@ def _found(
                 layout = LayoutFolder(folder)
                 yield text, layout, layout.resolve(_NAME), ""
         except WherryError as error:
-            progress.warn(f"--cache-from {text}: {error.message}")
+            if progress:
+                progress.warn(f"--cache-from {text}: {error.message}")

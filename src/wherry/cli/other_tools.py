@@ -1,0 +1,62 @@
+"""Commands and options of docker and ko that wherry does not have, and what to use in their place.
+
+Sources: the pages of `docker run`, `docker buildx build` and `ko` (see docs/how-to/docker.md and from-ko.md).
+"""
+
+from collections.abc import Mapping
+
+_BACKGROUND = "containers run in the foreground; start one in the background with `wherry run IMAGE &`"
+_MEMORY = "limit it from outside: systemd-run --user --scope -p MemoryMax=1G wherry …"
+_CPUS = "limit it from outside: systemd-run --user --scope -p CPUQuota=200% wherry …"
+_REMOVED = "leave it out: wherry leaves no build containers behind"
+_NO_ATTESTATION = "leave it out: wherry writes no provenance and no SBOM yet"
+
+COMMANDS: Mapping[str, str] = {
+    "buildx": "use `wherry build`",
+    "publish": "use `wherry build --push`",
+    "delete": "use `kubectl delete -f`",
+    "ps": _BACKGROUND,
+    "logs": _BACKGROUND,
+    "stop": _BACKGROUND,
+    "start": _BACKGROUND,
+    "exec": "run another container of the image: `wherry run --entrypoint PROGRAM IMAGE`",
+    "rmi": "use `wherry rm`",
+    "ls": "use `wherry images`",
+    "history": "use `wherry inspect IMAGE`; it lists the layers and what made them",
+    "prune": "use `wherry gc`",
+    "system": "use `wherry du`, `wherry gc` or `wherry doctor`",
+    "info": "use `wherry doctor`",
+    "image": "use `wherry images`, `inspect`, `tag`, `rm`, `save` or `load`",
+}
+"""By docker's or ko's command."""
+
+OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "build": {
+        "--rm": _REMOVED,
+        "--force-rm": _REMOVED,
+        "--provenance": _NO_ATTESTATION,
+        "--attest": _NO_ATTESTATION,
+        "--builder": "leave it out: wherry builds without a daemon",
+        "--squash": "copy into a last stage instead: FROM scratch, then COPY --from=STAGE / /",
+        "--compress": "leave it out: nothing is sent to a daemon",
+        "--memory": _MEMORY,
+        "-m": _MEMORY,
+    },
+    "run": {
+        "--detach": _BACKGROUND,
+        "-d": _BACKGROUND,
+        "--name": "leave it out: containers have no names; --hostname sets the host name",
+        "--restart": "let systemd restart it",
+        "--memory": _MEMORY,
+        "-m": _MEMORY,
+        "--cpus": _CPUS,
+        "--mount": "use -v SRC:DST[:ro]",
+        "--tmpfs": "use -v DIR:PATH; /tmp is there in any case",
+        "--privileged": "not supported; --cap-add adds a capability",
+        "--device": "not supported; -v mounts a file or a directory",
+        "-P": "name each port with -p PORT:PORT",
+        "--publish-all": "name each port with -p PORT:PORT",
+        "--pull": "use `wherry pull`, then `wherry run`",
+    },
+}
+"""By command of wherry: docker's option, as it was written, without a value."""

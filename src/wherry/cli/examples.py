@@ -36,6 +36,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "rm": ("wherry rm api:dev", "wherry rm api:v1 api:v2"),
     "completion": ("wherry completion bash", "wherry completion fish"),
     "init": ("wherry init", "wherry init --stdout"),
+    "context": ("wherry context .", "wherry context -f deploy/api.Dockerfile --json ."),
     "lint": ("wherry lint .", "wherry lint --json services/web"),
     "help": ("wherry help build", "wherry help"),
     "version": ("wherry version", "wherry version --json"),

@@ -7,7 +7,7 @@ import click
 from wherry.cli.examples import EXAMPLES
 
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Build": ("build", "lint", "why", "lock", "init"),
+    "Build": ("build", "lint", "context", "why", "lock", "init"),
     "Run": ("run",),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "report"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),

@@ -52,6 +52,10 @@ class CacheModel:
             if isinstance(one, of.Add | of.Copy | of.Run | of.Workdir)
         )
 
+    def takes(self, path: str) -> bool:
+        """Report whether any instruction takes a path of the context."""
+        return any(taken.has(path) for taken in self._taken.values())
+
     def rebuilt(self, changed: Sequence[str]) -> set[int]:
         """Give the first lines of the instructions that run again.
 

@@ -8,6 +8,7 @@ import ast
 import io
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -105,7 +106,7 @@ def test_there_are_many():
 def test_it_is_a_command(text):
     """The command and each of its options are there."""
     words = shlex.split(text)
-    top = click.Context(program, info_name="wherry")
+    top = click.Context(program, info_name="wherry", **program.context_settings)
     rest = list(program.make_parser(top).parse_args(list(words))[1]) if words else []
     if not rest:
         return
@@ -156,11 +157,12 @@ def place(tmp_path_factory, host):
             f"cmd/{name}/main.go",
             f'package main\n\nvar version = "1"\n\nfunc main() {{ println("{name}", version) }}\n',
         )
-    shell.write("Dockerfile", "FROM scratch\nCOPY go.mod /\n")
+    shell.write("Dockerfile", "FROM scratch AS builder\nCOPY go.mod /\nFROM builder\n")
     shell.write("config/pod.yaml", "kind: Pod\nimage: ko://example.com/app/cmd/api\n")
     shell.environment["KO_DOCKER_REPO"] = f"{host}/team"
     shell("build", "-t", "api:dev", "./cmd/api")
-    shell("tag", "api:dev", "extra:dev")
+    for name in ("extra:dev", "app:dev", "app:1", "app:2", "api:1.4"):
+        shell("tag", "api:dev", name)
     for image in ("team/api:latest", "team/api:1.0", "team/api:dev", "api:1.0", "api:1", "base:1"):
         shell("push", "api:dev", f"{host}/{image}")
         shell("pull", f"{host}/{image}")
@@ -175,6 +177,10 @@ def place(tmp_path_factory, host):
         shell("save", "api:dev", "-o", archive)
     shell.write("services/web/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
     shell("save", "api:dev", "-o", "base/")
+    shell("build", "-f", "Dockerfile", "-t", "app:builder", "--target", "builder", ".")
+    for words in (["init", "--quiet"], ["add", "Dockerfile"], ["commit", "--quiet", "--message=all"]):
+        argv = ["git", "-c", "user.name=n", "-c", "user.email=n@example.com", *words]
+        subprocess.run(argv, cwd=shell.root, check=True)
     return shell
 
 

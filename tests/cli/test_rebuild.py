@@ -92,7 +92,7 @@ class TestBeforeAnythingIsBuilt:
         """A rewritten branch, or a shallow clone."""
         commit(wherry)
         wherry("build", "m", "-t", "m:1")
-        lay(wherry, "n")
+        lay(wherry, "n", main=MAIN.replace("hello", "another"))
         commit(wherry, "n")
 
         wherry("rebuild", "m:1", "--source", "n", code=3)

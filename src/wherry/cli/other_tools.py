@@ -1,6 +1,7 @@
 """Commands and options of docker and ko that wherry does not have, and what to use in their place.
 
-Sources: the pages of `docker run`, `docker buildx build` and `ko` (see docs/how-to/docker.md and from-ko.md).
+Sources: the pages of `docker run`, `docker buildx build` and `ko`.
+`wherry help docker` and `wherry help from-ko` have the tables.
 """
 
 from collections.abc import Mapping

@@ -22,7 +22,7 @@ from wherry.sandbox.capabilities import DOCKERS
 from wherry.sandbox.ids import Mapping
 from wherry.sandbox.launcher import rootfs
 from wherry.sandbox.snapshot_writer import SandboxSnapshotWriter
-from wherry.sandbox.spec import Container
+from wherry.sandbox.spec import Container, LauncherEvent
 from wherry.sandbox.start import BadLayer, SandboxRefused
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="containers need Linux")]
@@ -169,3 +169,18 @@ def test_a_launcher_that_is_killed_while_it_starts(layers, monkeypatch, delay):
 
     assert run(job(layers, "sleep")) == 137
     assert children.read_text() == before
+
+
+def test_what_a_killed_launcher_leaves_behind_says_nothing(layers, monkeypatch):
+    """Its children may still report that their parent is gone: the kill is the answer, not their broken pipe."""
+
+    class Doomed(attach.Launcher):
+        def hear(self) -> tuple[LauncherEvent, int | None] | None:
+            self.kill()
+            super().hear()
+            monkeypatch.setattr(self, "hear", lambda: None)
+            return {"error": "Broken pipe", "stage": "namespace"}, None
+
+    monkeypatch.setattr(attach, "Launcher", Doomed)
+
+    assert run(job(layers, "sleep")) == 137

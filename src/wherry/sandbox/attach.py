@@ -24,6 +24,8 @@ _TAKEN = frozenset({signal.SIGINT, signal.SIGQUIT})
 """Passed on even where they were ignored when we came."""
 _PATIENCE = 3
 """A stopping signal is passed on so often at most; then the container is killed."""
+_SIGNALLED = 128
+"""Exit codes above it name the signal that ended the launcher."""
 
 
 def run_container(job: Container, *, stdin: bool, notice: Callable[[str], None], why: Callable[[], str]) -> int:
@@ -62,7 +64,7 @@ def run_container(job: Container, *, stdin: bool, notice: Callable[[str], None],
         raise CannotWrite(
             f"standard output: {relay.failure.strerror}", hint="free disk space, or redirect the output"
         ) from relay.failure
-    if attendant.failure is not None:
+    if attendant.failure is not None and code <= _SIGNALLED:  # a killed launcher's children may still complain
         raise raised(attendant.failure, why)
     if code == FAILED and not attendant.started:
         raise SandboxRefused("the launcher failed", hint=why())

@@ -75,7 +75,7 @@ def _row(parameter: click.Parameter, context: click.Context) -> str | None:
 
 def api() -> str:
     """Give the page of the Python API: its verbs first, then its values."""
-    intro = inspect.getdoc(sys.modules[library.push.__module__]) or ""
+    intro = inspect.getdoc(sys.modules[library.push.__module__.rpartition(".")[0]]) or ""
     found = {name: getattr(library, name) for name in library.__all__ if not name.startswith("_")}
     verbs = [(name, one) for name, one in found.items() if inspect.isfunction(one)]
     values = [(name, one) for name, one in found.items() if inspect.isclass(one)]

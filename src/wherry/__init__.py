@@ -14,10 +14,9 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 _PLACES = {
-    "wherry.app.api": (
-        "Cancel", "Logins", "analyze", "build", "check", "copy", "deps", "diff", "leaks", "load", "open_image", "pull",
-        "push", "save", "size", "tags", "tree",
-    ),
+    "wherry.app.api.calls": ("Cancel", "Logins"),
+    "wherry.app.api.images": ("build", "copy", "load", "pull", "push", "save", "tags"),
+    "wherry.app.api.judges": ("analyze", "check", "deps", "diff", "leaks", "open_image", "size", "tree"),
     "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
     "wherry.app.build.result": ("BuildResult", "BuiltImage"),
     "wherry.app.images": ("OpenImage",),
@@ -36,25 +35,9 @@ _PLACE = {name: place for place, names in _PLACES.items() for name in names}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wherry.app.api import (
-        Cancel,
-        Logins,
-        analyze,
-        build,
-        check,
-        copy,
-        deps,
-        diff,
-        leaks,
-        load,
-        open_image,
-        pull,
-        push,
-        save,
-        size,
-        tags,
-        tree,
-    )
+    from wherry.app.api.calls import Cancel, Logins
+    from wherry.app.api.images import build, copy, load, pull, push, save, tags
+    from wherry.app.api.judges import analyze, check, deps, diff, leaks, open_image, size, tree
     from wherry.app.archives import Loaded
     from wherry.app.build.options import DockerfileBuild, GoBuild
     from wherry.app.build.result import BuildResult, BuiltImage

@@ -1,7 +1,8 @@
 """The HTML page of an image's bytes, made from what was measured: a verb of the Python API, and `wherry report`."""
 
 from wherry.analysis.size import SizeDocument
-from wherry.app.api import Cancel, analyze, size
+from wherry.app.api.calls import Cancel
+from wherry.app.api.judges import analyze, size
 from wherry.app.session import Session
 
 

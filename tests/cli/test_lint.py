@@ -197,3 +197,40 @@ def test_reports_of_a_file_that_is_none(shell, form):
 
     assert json.loads(report)
     assert "COPPY" in report
+
+
+def test_fixes_are_written_and_shown(shell):
+    """A diff on stdout, the file in its own mode, line ends kept; a second time nothing is left to fix."""
+    file = shell.root / "Dockerfile"
+    file.write_bytes(b"FROM scratch\r\nCOPY app /app\r\nUSER 1\r\n\tMAINTAINER me\r\n")
+    file.chmod(0o640)
+
+    lines = shell("lint", "--fix")
+
+    assert lines[:2] == ["--- a/Dockerfile", "+++ b/Dockerfile"]
+    assert file.read_bytes().endswith(b'USER 1\r\n\tLABEL org.opencontainers.image.authors="me"\r\n')
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert "1 fixed" in shell.err
+    assert shell("lint", "--fix") == []
+
+
+def test_a_dry_run_writes_nothing(shell):
+    """The diff alone; exit 1 where there is one. As JSON too."""
+    before = (shell.root / "Dockerfile").read_text()
+
+    found = json.loads("\n".join(shell("lint", "--fix", "--dry-run", "--json", code=1)))
+
+    assert (found["changed"], found["written"], found["findings"]) == (True, False, [])
+    assert found["diff"].count("\n-") == 1
+    assert (shell.root / "Dockerfile").read_text() == before
+    assert shell("lint", "--fix", "--dry-run", code=1)[-1].startswith("+LABEL")
+
+
+def test_fixes_need_a_file(shell):
+    """Standard input can't be written; words that say different things are refused."""
+    assert shell.ended("lint", "--fix", "-", stdin="FROM scratch\n") == 64
+    assert shell.ended("lint", "--dry-run") == 64
+    assert shell.ended("lint", "--fix", "--history", "3") == 64
+    assert shell.ended("lint", "--fix", "--format", "sarif") == 64
+    shell.write("Dockerfile", "FROM scratch\nCOPPY a /\n")
+    assert shell.ended("lint", "--fix") == 65

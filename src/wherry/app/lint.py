@@ -30,15 +30,24 @@ def lint_source(session: Session, source: Source, wanted: DockerfileBuild) -> Li
 
 def advise_source(session: Session, source: Source, wanted: DockerfileBuild) -> Linted:
     """Check a Dockerfile by BuildKit's rules and by wherry's own; findings by line, BuildKit's first."""
+    with ExitStack() as stack:
+        return advise_text(source.name, source.text, advised_around(session, source, wanted, stack))
+
+
+def advised_around(session: Session, source: Source, wanted: DockerfileBuild, stack: ExitStack) -> Around:
+    """Describe what a Dockerfile would be built with, and which of its images are pinned."""
+    around = around_of(session, source, wanted, stack)
+    return replace(around, pinned=_pinned(source, around.contexts))
+
+
+def advise_text(name: str, text: str, around: Around) -> Linted:
+    """Check a text by BuildKit's rules and by wherry's own."""
     from wherry.dockerfile.advice.advise import advise
 
-    with ExitStack() as stack:
-        around = around_of(session, source, wanted, stack)
-        around = replace(around, pinned=_pinned(source, around.contexts))
-        linted = lint(source.name, source.text, around)
-        own = advise(source.name, source.text, around) if linted.error is None else ()
-        found = sorted((*linted.findings, *own), key=lambda finding: int(finding.place.rpartition(":")[2]))
-        return Linted(tuple(found), linted.error)
+    linted = lint(name, text, around)
+    own = advise(name, text, around) if linted.error is None else ()
+    found = sorted((*linted.findings, *own), key=lambda finding: int(finding.place.rpartition(":")[2]))
+    return Linted(tuple(found), linted.error)
 
 
 def _pinned(source: Source, contexts: Collection[str]) -> Callable[[str], bool]:

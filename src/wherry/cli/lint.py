@@ -36,6 +36,8 @@ from wherry.cli.world import World
     metavar="N",
     help="Instead of checking: replay the last N commits and print how often each instruction would have run again.",
 )
+@click.option("--fix", "fix", is_flag=True, help="Apply the fixes that are safe to the file, and print them as a diff.")
+@click.option("--dry-run", "dry_run", is_flag=True, help="With --fix: print the diff and leave the file unchanged.")
 @FINDINGS_FORMAT
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
@@ -51,6 +53,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     platforms: tuple[str, ...],
     target: str,
     commits: int | None,
+    fix: bool,
+    dry_run: bool,
     form: str,
     as_json: bool,
 ) -> int:
@@ -60,10 +64,10 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     top of the file, or above an instruction, skips a rule; `# check=error=true` makes findings by Docker's rules
     errors.
 
-    Exits 1 on any finding except notes.
+    Exits 1 on any finding except notes; with --fix on any that is left, and with --dry-run if there is a diff.
     """
     from wherry.app.build.options import DockerfileBuild
-    from wherry.cli.lint_lines import check, replay
+    from wherry.cli.lint_lines import check, check_together, replay
     from wherry.settings.values import parse_platforms
 
     if named is not None:
@@ -79,6 +83,11 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         target=target,
     )
     form = "json" if as_json else form
+    check_together(fix=fix, dry_run=dry_run, commits=commits)
+    if fix:
+        from wherry.cli.lint_fix import fix_file
+
+        return fix_file(world, wanted, form, write=not dry_run)
     if commits is not None:
         return replay(world, wanted, form, commits)
     return check(world, wanted, form, own=True)

@@ -1,6 +1,7 @@
 """Print the findings of build checks, for `wherry lint` and `wherry build --check`."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from wherry import __version__
@@ -35,6 +36,18 @@ def check(world: World, wanted: DockerfileBuild, form: str, *, own: bool) -> int
         if not linted.findings and form in ("text", "github"):
             world.note(f"{source.name}: no findings")
     return 1 if any(finding.severity is not Severity.NOTE for finding in linted.findings) else 0
+
+
+def check_together(*, fix: bool, dry_run: bool, commits: int | None) -> None:
+    """Refuse options that say different things.
+
+    Raises:
+        InvalidUsage: with what to leave out.
+    """
+    if dry_run and not fix:
+        raise InvalidUsage("--dry-run: nothing to leave unchanged without --fix", hint="add --fix, or remove --dry-run")
+    if fix and commits is not None:
+        raise InvalidUsage("--fix and --history: cannot be combined", hint="run wherry lint once with each of them")
 
 
 def replay(world: World, wanted: DockerfileBuild, form: str, commits: int) -> int:
@@ -75,7 +88,12 @@ def _say(world: World, linted: Linted, name: str, form: str) -> None:
         found = [*linted.findings, *([_unparsed(linted.error, name)] if linted.error else [])]
         world.say(json.dumps(_document(world, found, form), indent=2))
         return
-    for finding in linted.findings:
+    say_findings(world, linted.findings)
+
+
+def say_findings(world: World, findings: Iterable[Finding]) -> None:
+    """Print findings for people."""
+    for finding in findings:
         world.say(plain(f"{finding.place}: {finding.rule}: {finding.message}"))
         for evidence in finding.evidence:
             world.say(f"  {plain(evidence)}")

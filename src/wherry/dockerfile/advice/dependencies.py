@@ -36,7 +36,7 @@ def _judge(file: Advised, stage: AdvisedStage) -> None:
     steps = {id(step.run): step for step in stage.steps}
     copied: of.Instruction | None = None
     for one in stage.stage.instructions:
-        if isinstance(one, of.Copy | of.Add) and _takes_all(one):
+        if isinstance(one, of.Copy | of.Add) and takes_all(one):
             copied = copied or one
         elif isinstance(one, of.Run) and copied is not None and not _cached(steps[id(one)]):
             for command in steps[id(one)].commands:
@@ -45,7 +45,8 @@ def _judge(file: Advised, stage: AdvisedStage) -> None:
                     break
 
 
-def _takes_all(one: of.Copy | of.Add) -> bool:
+def takes_all(one: of.Copy | of.Add) -> bool:
+    """Report whether an instruction copies the whole context."""
     if isinstance(one, of.Copy) and (one.from_ or one.parents):
         return False
     return not one.exclude and any(posixpath.normpath(source) in _EVERYTHING for source in one.sources)

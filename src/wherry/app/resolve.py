@@ -1,9 +1,7 @@
 """Manifests with references to programs, to manifests with images: what `resolve`, `apply` and `create` do."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from wherry.app.build.build import Listening, carry_out
 from wherry.app.build.call import Call, Streams
@@ -13,13 +11,10 @@ from wherry.app.build.go_work import GoRequest, GoRequests
 from wherry.app.build.ko import LOCAL, KoNaming, naming_of
 from wherry.app.build.options import GoBuild, check_conflicts
 from wherry.app.build.result import BuiltImage
+from wherry.app.manifest_files import manifest_texts
 from wherry.app.session import Session
 from wherry.cluster.manifests import Found, joined, references, replaced, selected
-from wherry.errors import InvalidUsage, NotFound, WherryError
-from wherry.store.files import read_regular
-
-_ENDINGS = (".yaml", ".yml", ".json")
-_LARGEST = 64 << 20
+from wherry.errors import InvalidUsage, WherryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ def resolve(  # noqa: PLR0913 - each is named
     Raises:
         WherryError: what stopped it; images that were pushed before are there.
     """
-    files = [_read(name, text, selector) for name, text in _texts(session, names, stdin, recursive=recursive)]
+    files = [_read(name, text, selector) for name, text in manifest_texts(session, names, stdin, recursive=recursive)]
     wanted = {found.text: (file.name, found) for file in files for found in file.found}
     images = _images(session, wanted, build, listening) if wanted else {}
     return joined([replaced(file.text, file.found, images) for file in files])
@@ -62,39 +57,6 @@ def resolve(  # noqa: PLR0913 - each is named
 def _read(name: str, text: str, selector: str) -> _File:
     text = selected(text, selector, name) if selector else text
     return _File(name, text, references(text, name))
-
-
-def _texts(
-    session: Session, names: Sequence[str], stdin: Callable[[], str], *, recursive: bool
-) -> Iterator[tuple[str, str]]:
-    for name in names:
-        if name == "-":
-            yield "stdin", stdin()
-            continue
-        path = session.cwd / name
-        if path.is_dir():
-            found = sorted(path.rglob("*") if recursive else path.iterdir())
-            inside = [file for file in found if file.suffix in _ENDINGS and file.is_file()]
-            if not inside:
-                raise NotFound(
-                    f"{name}: no manifests found", hint="give a directory with .yaml or .json files, or use -R"
-                )
-            for file in inside:
-                yield os.path.relpath(file, session.cwd), _text(file)
-        else:
-            yield name, _text(path)
-
-
-def _text(file: Path) -> str:
-    content = read_regular(file.resolve(), _LARGEST)
-    if content is None:
-        raise NotFound(
-            f"{file}: no such file or directory", hint="give a manifest, a directory of manifests, or - for stdin"
-        )
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidUsage(f"{file}: byte {error.start} is not UTF-8", hint="write manifests in UTF-8") from error
 
 
 def _images(

@@ -44,6 +44,7 @@ COMMANDS = {
     "resolve": "Build the Go packages that manifests reference, and print the manifests with image digests.",
     "apply": "Build the Go packages that manifests reference, and run kubectl apply.",
     "create": "Build the Go packages that manifests reference, and run kubectl create.",
+    "timeouts": "Check that the timeouts of a service, its manifests and the kernel agree.",
     "tags": "List the tags of a repository.",
     "login": "Log in to a registry.",
     "logout": "Log out of a registry.",

@@ -54,7 +54,7 @@ func run(c config.Config, logs *logging.Handler) error {
 	if limit > 0 {
 		c.Limits.Held = min(c.Limits.Held, limit/4)
 	}
-	slog.Info("configuration", "version", version, "build", build, "memory_limit", limit, "held", c.Limits.Held, "flags", c)
+	slog.Info("configuration", "version", version, "build", build, "memory_limit", limit, "held", c.Limits.Held, "flags", c, "limits", c.Limits)
 	service, err := serve.Start(c, version, slog.Default(), counted)
 	if err != nil {
 		return err

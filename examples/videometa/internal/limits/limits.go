@@ -6,6 +6,7 @@ package limits
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 )
@@ -89,6 +90,17 @@ func Default() Table {
 		Stall:    2 * time.Second,
 		BodyRate: 16 << 10,
 	}
+}
+
+// LogValue is what the service prints of it when it starts: every time, for those who set the platform's.
+func (t Table) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("read-header", t.ReadHeader.String()), slog.String("read", t.Read.String()),
+		slog.String("request", t.Request.String()), slog.String("write", t.Write.String()),
+		slog.String("idle", t.Idle.String()), slog.String("peer-idle", t.PeerIdle.String()),
+		slog.String("deregister", t.Deregister.String()), slog.String("notice", t.Notice.String()),
+		slog.String("finish", t.Finish.String()), slog.String("flush", t.Flush.String()),
+		slog.String("grace", t.Grace.String()))
 }
 
 // NextBeat is the time to the next beat: calls of many instances are not to come at once.

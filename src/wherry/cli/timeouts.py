@@ -1,0 +1,96 @@
+"""`wherry timeouts [FILE…]`: whether timeouts that depend on each other agree, and what to change."""
+
+import click
+
+from wherry.cli.grouped import GroupedCommand
+from wherry.cli.world import World
+
+
+@click.command("timeouts", cls=GroupedCommand)
+@click.argument("names", metavar="[FILE|DIR]...", nargs=-1, type=click.Path())
+@click.option("--recursive", "-R", is_flag=True, help="Read directories below DIR too.")
+@click.option(
+    "--values", multiple=True, metavar="FILE", help="State timeouts by name, as in `server.idle: 90s`. Repeatable."
+)
+@click.option(
+    "--service",
+    default="",
+    metavar="FILE",
+    help="Read the timeouts that a service printed in its JSON log; - is stdin.",
+)
+@click.option("--write", is_flag=True, help="Change the manifests: numbers only; comments and layout stay.")
+@click.option("--dry-run", is_flag=True, help="With --write, only show the changes.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "note", "never"]),
+    default="warning",
+    show_default=True,
+    help="Exit 1 on a finding of at least this severity.",
+)
+@click.option("--sysctl", "sysctls", multiple=True, metavar="NAME=VALUE", help="Write this pod sysctl. Repeatable.")
+@click.option(
+    "--emit",
+    type=click.Choice(["pod", "helm", "patch"]),
+    default="pod",
+    show_default=True,
+    help="What --sysctl writes: a fragment of a pod, Helm values, or a kubectl patch.",
+)
+@click.option("--workload", default="", metavar="KIND/NAME", help="The workload that --emit patch changes.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the whole document; `wherry help timeouts` has its schema."
+)
+@click.option(
+    "--try", "tries", is_flag=True, help="Show what tcp_fin_timeout does to a connection pool, tried on this kernel."
+)
+@click.pass_obj
+def command(  # noqa: PLR0913 - one for each option
+    world: World,
+    /,
+    *,
+    names: tuple[str, ...],
+    recursive: bool,
+    values: tuple[str, ...],
+    service: str,
+    write: bool,
+    dry_run: bool,
+    fail_on: str,
+    sysctls: tuple[str, ...],
+    emit: str,
+    workload: str,
+    tries: bool,
+    as_json: bool,
+) -> int:
+    """Check that timeouts that depend on each other agree: of the kernel, a Go service, and Kubernetes manifests.
+
+    FILE is a manifest, rendered Helm output, or the values of a chart; - is stdin. Each broken rule names both numbers,
+    where each is written, what users will see, and the change. Exits 1 on a finding.
+    """
+    from wherry.app.timeouts import sysctl_advice, timeouts, timeouts_fail, write_manifests
+    from wherry.errors import InvalidUsage
+    from wherry.report.timeouts import edit_lines, timeout_lines, trial_lines
+
+    if sysctls:
+        world.stdout.write(sysctl_advice(sysctls, form=emit, workload=workload))
+        return 0
+    if tries:
+        from wherry.app.pool_trials import try_pool_timeouts
+
+        for line in trial_lines(try_pool_timeouts(world)):
+            world.say(line)
+        return 0
+    if dry_run and not write:
+        raise InvalidUsage("--dry-run: only --write changes anything", hint="add --write, or leave --dry-run out")
+    found = timeouts(world, names, values=values, service=service, recursive=recursive, stdin=world.stdin.read)
+    if as_json:
+        import msgspec
+
+        world.say(msgspec.json.encode(found.document).decode())
+    else:
+        for line in timeout_lines(found.document):
+            world.say(line)
+    if write:
+        for line in edit_lines(found.edited):
+            world.stderr.write(line + "\n")
+        if not dry_run:
+            write_manifests(found.edited)
+    return 1 if timeouts_fail(found.document, fail_on) else 0

@@ -1,0 +1,1 @@
+"""Timeouts that depend on each other: what is known of them, and the rules between them."""

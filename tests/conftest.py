@@ -9,8 +9,13 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that `from needs import need` works with importlib mode
+
+# A timing never fails a test, and a busy machine is slow at finding examples too.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 LONGEST = int(os.environ.get("WHERRY_TEST_LONGEST", "1800"))
 """Seconds after which a test that waits for something is failed, so that no run of the suite hangs for ever."""

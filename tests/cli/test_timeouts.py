@@ -8,8 +8,8 @@ import pytest
 
 from cli_shell import Shell
 from needs import need
-from wherry.app.pool_trials import try_pool_timeouts
 from wherry.app.session import Session
+from wherry.app.timeouts import try_pool_timeouts
 
 POD = """\
 apiVersion: v1

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,6 +14,9 @@ from wherry.errors import CannotWrite, InvalidUsage
 from wherry.finding import Finding, Severity
 from wherry.runtime.timeouts.figures import Timeout, TimeoutTable
 from wherry.runtime.timeouts.rules import TimeoutEdit, judge_timeouts
+
+if TYPE_CHECKING:
+    from wherry.lab.pools import PoolTrial
 
 _KERNEL = {
     "kernel.fin_timeout": "tcp_fin_timeout",
@@ -168,6 +172,17 @@ def _with(text: str, edits: Sequence[TimeoutEdit]) -> str:
         words = spot.form.replace("{}", str(edit.value)).replace("\n", end)
         text = text[: spot.start] + words + text[spot.end :]
     return text
+
+
+def try_pool_timeouts(session: Session) -> "tuple[PoolTrial, ...]":
+    """Try on this machine's kernel what tcp_fin_timeout does to a connection pool; it takes about six seconds.
+
+    Raises:
+        HostUnable: this machine refuses network namespaces.
+    """
+    from wherry.lab.pools import pool_trials
+
+    return pool_trials(session.runner, session.cwd)
 
 
 def sysctl_advice(sysctls: Sequence[str], *, form: str, workload: str = "") -> str:

@@ -65,7 +65,7 @@ def command(  # noqa: PLR0913 - one for each option
     FILE is a manifest, rendered Helm output, or the values of a chart; - is stdin. Each broken rule names both numbers,
     where each is written, what users will see, and the change. Exits 1 on a finding.
     """
-    from wherry.app.timeouts import sysctl_advice, timeouts, timeouts_fail, write_manifests
+    from wherry.app.timeouts import sysctl_advice, timeouts, timeouts_fail, try_pool_timeouts, write_manifests
     from wherry.errors import InvalidUsage
     from wherry.report.timeouts import edit_lines, timeout_lines, trial_lines
 
@@ -73,8 +73,6 @@ def command(  # noqa: PLR0913 - one for each option
         world.stdout.write(sysctl_advice(sysctls, form=emit, workload=workload))
         return 0
     if tries:
-        from wherry.app.pool_trials import try_pool_timeouts
-
         for line in trial_lines(try_pool_timeouts(world)):
             world.say(line)
         return 0

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import unified_diff
 
-from wherry.app.pool_trials import PoolTrial
 from wherry.app.timeouts import EditedManifest, TimeoutsDocument
+from wherry.lab.pools import PoolTrial
 from wherry.report.terminal import printable, table
 
 _OF_MANIFESTS = ("readiness.", "liveness.", "startup.", "webhook.", "grace", "endpoints.")

@@ -6,9 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.app.session import Session
 from wherry.errors import HostUnable
-from wherry.host.process import Command
+from wherry.host.process import Command, Runner
 
 _SCALE = 30
 _TRIALS = ((60, 30, 90, 15), (30, 30, 90, 15), (60, 90, 30, 45), (30, 90, 30, 45))
@@ -31,7 +30,7 @@ class PoolTrial:
     """How long the kernel kept the closed connection, whose other end stayed open."""
 
 
-def try_pool_timeouts(session: Session) -> tuple[PoolTrial, ...]:
+def pool_trials(runner: Runner, cwd: Path) -> tuple[PoolTrial, ...]:
     """Run the trials side by side; they take about six seconds.
 
     Raises:
@@ -44,7 +43,7 @@ def try_pool_timeouts(session: Session) -> tuple[PoolTrial, ...]:
     try:
         for trial in _TRIALS:
             words = (sys.executable, "-I", "-S", script, *(f"{one / _SCALE:g}" for one in trial))
-            started.append(session.runner.start(Command(words, session.cwd, {"PATH": os.defpath})))
+            started.append(runner.start(Command(words, cwd, {"PATH": os.defpath})))
         outcomes = [one.finish() for one in started]
     finally:
         for one in started:

@@ -1,11 +1,16 @@
 """`wherry context`: what a build context ships, and lines for .dockerignore."""
 
 import json
+from contextlib import closing
 
+import msgspec
 import pytest
 from tests.cli_shell import Shell
 
+from wherry.build.values import Observed
 from wherry.dockerfile.ignore import Patterns, read_ignore_file
+from wherry.source.inputs import Input, InputKind
+from wherry.store.results import Results, StepRecord
 
 
 @pytest.fixture
@@ -105,3 +110,88 @@ def test_what_is_no_context(shell):
     shell.write("Dockerfile", "COPPY\n")
     assert shell.ended("context", ".") == 65
     assert "Dockerfile:1" in shell.err
+
+
+def test_safe_lines_are_written(shell):
+    """The diff on stdout; what was in the file stays, its line ends and its last line too."""
+    (shell.root / ".dockerignore").write_bytes(b"# ours\r\nx")
+    shell.write("LICENSE", "a")
+
+    lines = shell("context", ".", "--fix", "--dry-run", code=1)
+    assert (shell.root / ".dockerignore").read_bytes() == b"# ours\r\nx"
+    assert lines[3:8] == [" # ours", "-x", "\\ No newline at end of file", "+x", "+docs"]
+
+    shell("context", ".", "--fix")
+    assert (shell.root / ".dockerignore").read_bytes() == b"# ours\r\nx\r\ndocs\r\n"
+    assert "1 lines added, 1 left to decide on" in shell.err
+    assert json.loads("\n".join(shell("context", ".", "--fix", "--dry-run", "--json")))["fix"]["lines"] == []
+
+
+def test_the_ignore_file_of_the_dockerfile_is_written(shell):
+    """Where there is one, it alone counts; without any, .dockerignore is made."""
+    shell.write("Dockerfile.dockerignore", "!docs/c.md\n")
+    shell("context", ".", "--fix")
+    assert (shell.root / "Dockerfile.dockerignore").read_text() == "!docs/c.md\ndocs\n"
+    assert not (shell.root / ".dockerignore").exists()
+
+
+GO = """FROM golang:1.26 AS build
+WORKDIR /src
+COPY . .
+RUN CGO_ENABLED=0 go build -o /app .
+FROM scratch
+COPY --from=build /app /app
+"""
+
+
+@pytest.fixture
+def compiled(shell):
+    """A module that embeds a file, with a record of its compilation, and a Dockerfile that compiles it."""
+    shell.module()
+    shell.write("Dockerfile", GO)
+    source = 'package main\n\nimport _ "embed"\n\n//go:embed a.md\nvar a string\n\nfunc main() { println(a) }\n'
+    shell.write("main.go", source)
+    shell.write("main_test.go", "package main\n")
+    for name in ("a.md", "b.md", "c.md", "LICENSE", ".git/HEAD"):
+        shell.write(name, "abc")
+    inputs = tuple(
+        Input(str(shell.root / name), kind, b"")
+        for name, kind in (("main.go", InputKind.FILE), ("a.md", InputKind.FILE), ("", InputKind.FOLDER))
+    )
+    record = StepRecord("a", "b", f"{shell.root} compile", 1.0, b"", msgspec.msgpack.encode(Observed(inputs)), b"")
+    with closing(Results(shell.root / "cache")) as results:
+        results.put(record)
+    shell.write(".dockerignore", "cache\nstore\n")
+    return shell
+
+
+def test_what_the_compiler_did_not_read(compiled):
+    """Lines without what is embedded, sources, the licence and .git; tests are for the user to decide on."""
+    assert {name: safe for name, (_, safe) in suggested(content(compiled)).items()} == {
+        "docs": True,
+        "b.md": True,
+        "c.md": True,
+        "main_test.go": False,
+        "**/.git": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("go build -o /app .", "make app"),
+        ("COPY --from=build /app /app", "COPY --from=build /src/docs /docs"),
+        ("FROM scratch", "FROM build AS other\nFROM scratch"),
+        ("FROM scratch\nCOPY --from=build /app /app\n", ""),
+    ],
+)
+def test_what_other_steps_may_read(compiled, old, new):
+    """Another program, another stage, or an image with the sources: then nothing is known to be unread."""
+    compiled.write("Dockerfile", GO.replace(old, new))
+    assert suggested(content(compiled)) == {"**/.git": (3, False)}
+
+
+def test_an_embedding_program_that_was_not_compiled(compiled):
+    """It may need any file: no line is safe then."""
+    compiled.write("cmd/b/main.go", "package main\n\n//go:embed x\n")
+    assert not any(safe for _, safe in suggested(content(compiled)).values())

@@ -3,9 +3,14 @@
 import json
 import os
 import subprocess
+from contextlib import closing
 
+import msgspec
 import pytest
 from tests.cli_shell import Shell
+
+from wherry.app.build.step_notes import StepNote
+from wherry.store.results import Results
 
 FILE = """FROM golang:1.25 AS build
 WORKDIR /src
@@ -42,7 +47,7 @@ class Checkout(Shell):
     def rebuilds(self, *words: str) -> dict[int, int]:
         """Give the rebuilds by line."""
         found = json.loads("\n".join(self("lint", "--history", "100", "--json", *words)))
-        return {row["line"]: row["rebuilds"] for row in found["instructions"]}
+        return {row["line"]: row["rebuilds"] for row in found["now"]["instructions"]}
 
 
 @pytest.fixture
@@ -138,8 +143,77 @@ def test_a_shallow_clone_says_so(shell, tmp_path):
     assert "1 of 5 commits: the clone is shallow" in clone.err
 
 
+BAD = """FROM golang:1.25 AS build
+WORKDIR /src
+COPY . .
+RUN go mod download
+RUN go build -o /a .
+FROM debian:13
+COPY --from=build /a /a
+RUN apt-get update && apt-get install -y a
+"""
+TIMES = {
+    "[build 2/5] WORKDIR /src": 0.1,
+    "[build 3/5] COPY . .": 0.5,
+    "layer of [build 3/5] COPY . .": 0.5,
+    "[build 4/5] RUN go mod download": 10.0,
+    "[build 5/5] RUN go build -o /a .": 20.0,
+    "[stage-1 3/3] RUN apt-get update && apt-get install -y a": 8.0,
+}
+
+
+@pytest.fixture
+def bad(shell):
+    """A checkout whose Dockerfile copies everything first, with four commits, and times of a build."""
+    shell.write("Dockerfile", BAD)
+    shell.commit(go_mod="b")
+    shell.commit(a_go="a")
+    shell.commit(docs__a_md="a")
+    shell.commit(go_sum="a")
+    notes = {name: StepNote(cached=False, missed=1.0, seconds=seconds, reasons=()) for name, seconds in TIMES.items()}
+    with closing(Results(shell.root / "cache")) as results:
+        scope = f"{os.path.realpath(shell.root)} Dockerfile"
+        results.put_fact(f"steps of {scope}", msgspec.json.encode(notes).decode())
+    return shell
+
+
+def test_seconds_now_and_in_the_proposed_order(bad):
+    """What steps took, times how often they run: before, after, and with fewer files in the context."""
+    found = json.loads("\n".join(bad("lint", "--history", "4", "--json", code=1)))
+
+    proposals = {one["name"]: one for one in found["proposals"]}
+    assert found["now"]["seconds"] == pytest.approx(1 + 10 + 20 + 8)
+    assert [row["seconds"] for row in found["now"]["instructions"]] == [0.1, 1.0, 10.0, 20.0, None, 8.0]
+    order = proposals["order"]
+    assert order["diff"].count("+COPY go.mod go.sum ./") == 1
+    assert order["replay"]["seconds"] == pytest.approx(1 + 10 * 2 / 4 + 20)
+    assert proposals["ignore"]["ignore"] == ["docs", "**/*.md"]
+    assert proposals["ignore"]["replay"]["seconds"] == pytest.approx(39 * 3 / 4)
+    assert proposals["order and ignore"]["replay"]["seconds"] == pytest.approx(1 * 3 / 4 + 10 * 2 / 4 + 20 * 3 / 4)
+
+
+def test_an_order_that_the_history_speaks_against(bad):
+    """It is a finding, with the rules of the file in formats of findings; the proposed order is none."""
+    lines = bad("lint", "--history", "4", code=1)
+    assert "in this order: 39.0 s a build on average now, 26.0 s so" in lines
+    assert any(line.startswith("Dockerfile:3: order-against-history: 33% of the seconds") for line in lines)
+
+    sarif = json.loads("\n".join(bad("lint", "--history", "4", "--format", "sarif", code=1)))
+    rules = {one["ruleId"] for one in sarif["runs"][0]["results"]}
+    assert rules >= {"order-against-history", "unread-context-files", "sources-before-dependencies"}
+
+    moved = (
+        BAD.replace("COPY . .\nRUN go mod download\n", "COPY go.mod go.sum ./\nRUN go mod download\nCOPY . .\n")
+        .replace("COPY --from=build /a /a\n", "")
+        .replace("-y a\n", "-y a\nCOPY --from=build /a /a\n")
+    )
+    bad.write("Dockerfile", moved)
+    found = json.loads("\n".join(bad("lint", "--history", "4", "--json")))
+    assert [one["name"] for one in found["proposals"]] == ["ignore"]
+
+
 def test_what_can_not_be_replayed(shell, tmp_path):
-    """No checkout, no commit, a broken file, a format of findings: each is an error that says so."""
+    """No checkout, no commit, no git, a broken file: each is an error that says so."""
     other = Checkout(tmp_path / "other")
     other.write("Dockerfile", FILE)
     assert other.ended("lint", "--history", "5") != 0
@@ -147,8 +221,10 @@ def test_what_can_not_be_replayed(shell, tmp_path):
     other.git("init", "-q")
     assert other.ended("lint", "--history", "5") != 0
     assert "no commits" in other.err
-    assert shell.ended("lint", "--history", "5", "--format", "sarif") != 0
     assert shell.ended("lint", "--history", "0") != 0
+    shell.environment["PATH"] = str(tmp_path)
+    assert shell.ended("lint", "--history", "5") != 0
+    assert "install git" in shell.err
     shell.write("Dockerfile", "FROM scratch\nCOPPY a /\n")
     assert shell.ended("lint", "--history", "5") == 65
     assert "Dockerfile:2" in shell.err

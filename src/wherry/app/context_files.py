@@ -2,22 +2,33 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import Source, ignored_by
 from wherry.app.lint import around_of
+from wherry.app.lint_fix import context_file
 from wherry.app.session import Session
+from wherry.app.step_records import RecordedReads, recorded_reads
+from wherry.dockerfile.advice.compiled import compiled_only
 from wherry.dockerfile.advice.replay import CacheModel
 from wherry.dockerfile.advice.stages import Advised
 from wherry.dockerfile.checks import Checks
-from wherry.dockerfile.ignore import BadPattern, Patterns, read_ignore_file
+from wherry.dockerfile.fixes.unread_lines import folded, is_legal, leaves_out
+from wherry.dockerfile.ignore import Patterns, read_ignore_file
 from wherry.dockerfile.parser import parse
-from wherry.errors import NotFound
+from wherry.errors import NotFound, WherryError
+from wherry.source.inputs import GO_SUFFIXES
 
 _NOT_TAKEN = "no instruction takes it"
+_NOT_COMPILED = "the Go compiler did not read it"
+_MODULE_FILES = frozenset({"go.mod", "go.sum", "go.work", "go.work.sum"})
+_COMMITS = 200
+_LARGEST = 4 << 20
+"""Bytes of a Go file that is searched for go:embed."""
 _RARELY_READ = {
     ".git": "the git history: keep it if a step reads it, as `go build` does to record the commit",
     ".venv": "a Python environment of this machine",
@@ -41,7 +52,9 @@ class IgnoreLine:
     files: int
     reason: str
     safe: bool
-    """Whether no instruction takes what it leaves out; else a step may read it."""
+    """Whether nothing reads what it leaves out, as far as the Dockerfile and recorded builds tell; else a step may."""
+    misses: int | None = None
+    """Builds of the last commits that run fewer steps again with it; None: the history is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,12 @@ class ContextContent:
     """Largest first."""
     suggested: tuple[IgnoreLine, ...]
     """Largest first; together they leave out nothing that an instruction names outside of a COPY of everything."""
+    recorded_steps: int = 0
+    """Steps of recorded builds of the Dockerfile that took files of the context."""
+    compiled_files: int = 0
+    """Files of the context that the Go compiler read in recorded builds."""
+    commits: int = 0
+    """Commits that misses are counted over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +106,33 @@ def read_context(session: Session, source: Source, wanted: DockerfileBuild) -> C
         raise NotFound(f"{source.name}: the context is not a local directory", hint="give a directory of this machine")
     with ExitStack() as stack:
         around = around_of(session, source, wanted, stack)
-        model = CacheModel(Advised(source.name, parse(source.text), around, Checks.of(source.text, around.arguments)))
-    ignored = ignored_by(source)
-    own = {os.path.relpath(file, source.folder) for file in source.read}
+    file = Advised(source.name, parse(source.text), around, Checks.of(source.text, around.arguments))
+    model = CacheModel(file)
+    reads = recorded_reads(session, source)
+    copied = reads.copied if reads else frozenset()
+    own = {os.path.relpath(one, source.folder) for one in source.read}
     files = [
-        _File(path, size, model.takes(path))
-        for path, size in _walk(str(source.folder), Patterns(ignored))
+        _File(path, size, model.takes(path) or path in copied)
+        for path, size in walk_context(str(source.folder), Patterns(ignored_by(source)))
         if path not in own
     ]
-    taken = [file for file in files if file.taken]
+    taken = [one for one in files if one.taken]
+    lines = [*_unread(files), *_rarely_read(taken), *_uncompiled(source, file, model, reads, taken)]
+    commits, lines = _with_misses(session, source, model, lines)
     return ContextContent(
-        bytes=sum(file.size for file in files),
+        bytes=sum(one.size for one in files),
         files=len(files),
-        taken_bytes=sum(file.size for file in taken),
+        taken_bytes=sum(one.size for one in taken),
         taken_files=len(taken),
         entries=tuple(_entries(files)),
-        suggested=tuple(sorted((*_unread(files), *_rarely_read(taken)), key=lambda line: -line.bytes)),
+        suggested=tuple(sorted(lines, key=lambda line: -line.bytes)),
+        recorded_steps=reads.steps if reads else 0,
+        compiled_files=len(reads.compiled) if reads else 0,
+        commits=commits,
     )
 
 
-def _walk(root: str, patterns: Patterns) -> Iterator[tuple[str, int]]:
+def walk_context(root: str, patterns: Patterns) -> Iterator[tuple[str, int]]:
     """Give files and links with their sizes in bytes; folders that are left out whole are not opened."""
     todo: list[tuple[str, list[bool]]] = [("", [])]
     while todo:
@@ -140,35 +166,81 @@ def _entries(files: Iterable[_File]) -> list[ContextEntry]:
 
 def _unread(files: list[_File]) -> Iterator[IgnoreLine]:
     """Fold what no instruction takes to the topmost folders that hold nothing else."""
-    kept = {file.path[:end] for file in files if file.taken for end in _ends(file.path)}
-    folds: dict[str, list[_File]] = {}
-    for file in files:
-        if not file.taken:
-            fold = next((file.path[:end] for end in _ends(file.path) if file.path[:end] not in kept), file.path)
-            folds.setdefault(fold, []).append(file)
-    for fold, inside in folds.items():
-        line = _escaped(fold)
-        if _holds(line, inside):
-            yield IgnoreLine(line, sum(file.size for file in inside), len(inside), _NOT_TAKEN, safe=True)
+    sizes = {file.path: file.size for file in files}
+    kept = [file.path for file in files if file.taken]
+    for line, inside in folded((file.path for file in files if not file.taken), kept, ends=False):
+        if leaves_out(line, inside):
+            yield IgnoreLine(line, sum(map(sizes.__getitem__, inside)), len(inside), _NOT_TAKEN, safe=True)
 
 
-def _ends(path: str) -> list[int]:
-    return [number for number, letter in enumerate(path) if letter == "/"]
+def _uncompiled(
+    source: Source, file: Advised, model: CacheModel, reads: RecordedReads | None, taken: list[_File]
+) -> Iterator[IgnoreLine]:
+    """Fold what a COPY of everything takes for the Go compiler, and the compiler did not read when it ran last."""
+    lines = compiled_only(file)
+    if reads is None or not reads.knows_compiled or not lines:
+        return
+    unread = [one for one in taken if model.takers(one.path) <= lines and _is_unread(one.path, reads)]
+    rare = {one.path for one in unread if _RARELY_READ.keys() & set(one.path.split("/"))}
+    sizes = {one.path: one.size for one in unread if one.path not in rare}
+    kept = [one.path for one in taken if one.path not in sizes and one.path not in rare]
+    sure = not _embeds_elsewhere(source, reads, taken)
+    for line, inside in folded(sizes, kept):
+        if leaves_out(line, inside) and not any(map(_pattern_of(line), kept)):
+            tests = any(_is_test(path) for path in inside)
+            reason = "only tests read it" if tests else _NOT_COMPILED
+            size = sum(map(sizes.__getitem__, inside))
+            yield IgnoreLine(line, size, len(inside), reason, safe=sure and not tests)
 
 
-def _escaped(path: str) -> str:
-    return "".join(
-        f"\\{letter}" if letter in "*?[\\" or (letter in "!#" and not at) else letter for at, letter in enumerate(path)
-    )
+def _pattern_of(line: str) -> Callable[[str], bool]:
+    return Patterns(read_ignore_file(f"{line}\n")).fit
 
 
-def _holds(line: str, inside: list[_File]) -> bool:
-    """Report whether an ignore file with a line leaves out what it is meant to, by the matcher of builds."""
-    try:
-        patterns = Patterns(read_ignore_file(f"{line}\n"))
-    except BadPattern:
+def _is_unread(path: str, reads: RecordedReads) -> bool:
+    """Report whether the compiler reads nothing of a file; sources of programs that were not built are kept."""
+    name = path.rpartition("/")[2]
+    if name in _MODULE_FILES or path.startswith("vendor/") or "/vendor/" in path or is_legal(path):
         return False
-    return all(patterns.fit(file.path) for file in inside)
+    return not reads.compiles(path) and (_is_test(path) or not name.endswith(GO_SUFFIXES))
+
+
+def _is_test(path: str) -> bool:
+    return path.endswith("_test.go") or "testdata" in path.split("/")
+
+
+def _embeds_elsewhere(source: Source, reads: RecordedReads, taken: list[_File]) -> bool:
+    """Report whether a Go file that was not compiled embeds files: a program that was not built may need them."""
+    for one in taken:
+        if not one.path.endswith(".go") or one.path.endswith("_test.go") or one.path in reads.compiled:
+            continue
+        if one.size > _LARGEST or b"//go:embed" in (context_file(source, one.path) or b"//go:embed"):
+            return True
+    return False
+
+
+def _with_misses(
+    session: Session, source: Source, model: CacheModel, lines: list[IgnoreLine]
+) -> tuple[int, list[IgnoreLine]]:
+    """Count for each line the commits whose build runs fewer steps again with it."""
+    from wherry.app.history_replay import changes_of
+
+    try:
+        changes = changes_of(session, source, _COMMITS) if lines else None
+    except WherryError:
+        changes = None  # no git here, or it can't read the checkout: bytes are known all the same
+    if changes is None:
+        return 0, lines
+    found = []
+    for line in lines:
+        patterns = Patterns(read_ignore_file(f"{line.pattern}\n"))
+        fits = cache(patterns.fit)
+        misses = 0
+        for change in changes:
+            kept = [path for path in change if not fits(path)]
+            misses += len(kept) < len(change) and len(model.rebuilt(kept)) < len(model.rebuilt(change))
+        found.append(replace(line, misses=misses))
+    return len(changes), found
 
 
 def _rarely_read(taken: Iterable[_File]) -> Iterator[IgnoreLine]:

@@ -34,7 +34,7 @@ from wherry.cli.world import World
     "commits",
     type=click.IntRange(1, 100_000),
     metavar="N",
-    help="Instead of checking: replay the last N commits and print how often each instruction would have run again.",
+    help="Replay the last N commits: how often instructions run again, what it costs, what a better order saves.",
 )
 @click.option("--fix", "fix", is_flag=True, help="Apply the fixes that are safe to the file, and print them as a diff.")
 @click.option("--dry-run", "dry_run", is_flag=True, help="With --fix: print the diff and leave the file unchanged.")

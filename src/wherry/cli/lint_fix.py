@@ -10,7 +10,7 @@ from wherry.cli.lint_lines import say_findings
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 from wherry.finding import Severity
-from wherry.report.views import plain
+from wherry.report.patch import patch_lines
 
 
 def fix_file(world: World, wanted: DockerfileBuild, form: str, *, write: bool) -> int:
@@ -27,8 +27,8 @@ def fix_file(world: World, wanted: DockerfileBuild, form: str, *, write: bool) -
     if form == "json":
         world.say(json.dumps({"version": 1, **asdict(found)}, indent=2))
     else:
-        for line in found.diff.removesuffix("\n").split("\n") if found.diff else ():
-            world.say("\t".join(map(plain, line.split("\t"))))  # `patch` wants tabs
+        for line in patch_lines(found.diff):
+            world.say(line)
         say_findings(world, found.findings)
         rest = f"{len(found.findings)} left" if found.findings else "nothing left"
         done = "fixed" if write else "can be fixed"

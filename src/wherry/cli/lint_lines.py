@@ -35,7 +35,7 @@ def check(world: World, wanted: DockerfileBuild, form: str, *, own: bool) -> int
             raise linted.error
         if not linted.findings and form in ("text", "github"):
             world.note(f"{source.name}: no findings")
-    return 1 if any(finding.severity is not Severity.NOTE for finding in linted.findings) else 0
+    return _code(linted.findings)
 
 
 def check_together(*, fix: bool, dry_run: bool, commits: int | None) -> None:
@@ -51,31 +51,37 @@ def check_together(*, fix: bool, dry_run: bool, commits: int | None) -> None:
 
 
 def replay(world: World, wanted: DockerfileBuild, form: str, commits: int) -> int:
-    """Replay a git history against a Dockerfile's cache and print the rebuilds; return the exit code.
+    """Replay a git history against a Dockerfile's cache and print what it costs; return the exit code.
+
+    Formats of findings get those of the file too.
 
     Raises:
-        InvalidUsage: the format is one of findings alone.
         NotFound, HostUnable, DockerfileError: as `replay_history`.
     """
     from wherry.app.history_replay import replay_history
+    from wherry.report.history import history_lines
 
-    if form not in ("text", "json"):
-        raise InvalidUsage(f"--format {form}: --history has no such format", hint="use --format text or json")
     with open_source(world, wanted.context, wanted.file, lambda: world.binary_in) as source:
         found = replay_history(world, source, wanted, commits)
+        if form in ("sarif", "gitlab", "github"):
+            linted = advise_source(world, source, wanted)
+            _say(world, Linted((*linted.findings, *found.findings), None), source.name, form)
+            return _code((*linted.findings, *found.findings))
         name = source.name
     if form == "json":
-        world.say(json.dumps(asdict(found), indent=2))
-        return 0
+        world.say(json.dumps({"version": 1, **asdict(found)}, indent=2))
+        return _code(found.findings)
     if found.commits < found.asked:
         why = "the clone is shallow" if found.shallow else "the history has no more"
         world.note(f"{found.commits} of {found.asked} commits: {why}")
-    world.say(f"rebuilds of {found.commits} commits; {found.without} change nothing that {plain(name)} takes")
-    wide = max((len(row.stage) for row in found.instructions), default=0)
-    for row in found.instructions:
-        share = f"{row.rebuilds * 100 / found.commits:.0f} %"
-        world.say(plain(f"  {row.rebuilds:>6}  {share:>5}  {row.stage:<{wide}}  {row.line:>3}  {row.text}"))
-    return 0
+    for line in history_lines(found, name):
+        world.say(line)
+    say_findings(world, found.findings)
+    return _code(found.findings)
+
+
+def _code(findings: Iterable[Finding]) -> int:
+    return 1 if any(finding.severity is not Severity.NOTE for finding in findings) else 0
 
 
 def _say(world: World, linted: Linted, name: str, form: str) -> None:

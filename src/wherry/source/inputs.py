@@ -27,7 +27,7 @@ TICK = 20_000_000
 """Nanoseconds that a file system's clock may lag behind ours (the kernel stamps with its tick, 1 to 10 ms)."""
 _YOUNG = 2_000_000_000
 """Nanoseconds within which two writes can carry the same time on the coarsest file systems (FAT: 2 s)."""
-_GO_SUFFIXES = (
+GO_SUFFIXES = (
     ".go", ".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx", ".f", ".F", ".for", ".f90",
     ".s", ".S", ".sx", ".swig", ".swigcxx", ".syso", ".pgo",
 )  # fmt: skip
@@ -161,7 +161,7 @@ def _names(path: str, *, everything: bool) -> bytes:
 def _counts(name: str) -> bool:
     if name == "go.mod":
         return True
-    return name.endswith(_GO_SUFFIXES) and name[0] not in "._" and not name.endswith("_test.go")
+    return name.endswith(GO_SUFFIXES) and name[0] not in "._" and not name.endswith("_test.go")
 
 
 def record(

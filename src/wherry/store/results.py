@@ -64,6 +64,8 @@ _DAMAGED = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQL
 """What SQLite says of a file with other bytes than it wrote; SQLITE_ERROR where the damage is in the schema."""
 _CHECK = 8
 """Bytes of a checksum: against damage, not against an attacker, who could write the whole file."""
+_MOST = 2000
+"""Records that are searched for those of one build."""
 T = TypeVar("T")
 
 
@@ -93,6 +95,20 @@ class Results:
     def previous(self, slot: str) -> StepRecord | None:
         """Give the record last used in a slot, whatever its keys."""
         return self._one("WHERE slot = ? ORDER BY used DESC LIMIT 1", _text(slot))
+
+    def scope(self, prefix: str) -> list[StepRecord]:
+        """Give the record last used in each slot whose name begins with a text; a cache's few hundred at most."""
+        statement = (
+            f"SELECT {_COLUMNS} FROM results WHERE slot >= ? AND slot < ? "  # noqa: S608 - constants
+            f"ORDER BY used DESC LIMIT {_MOST}"
+        )
+        first = _text(prefix)
+        values = first, f"{first}\U0010ffff"
+        rows = self._do(lambda database: database.execute(statement, values).fetchall())
+        found: dict[str, StepRecord] = {}
+        for record in filter(None, map(_record_of, rows)):
+            found.setdefault(record.slot, record)
+        return list(found.values())
 
     def put(self, record: StepRecord) -> None:
         """Remember an outcome; a cache that cannot be written is not an error."""

@@ -42,6 +42,12 @@ _INSTALLS = {
     "microdnf": ("install",), "zypper": ("install", "in"),
 }  # fmt: skip
 _WITH_INSTALLS = frozenset({"rm", "echo", "true", "set", *_INSTALLS})
+_PACKAGES = (
+    "/bin", "/etc/apk", "/etc/apt", "/etc/dnf", "/etc/dpkg", "/etc/group", "/etc/passwd", "/etc/pki", "/etc/ssl",
+    "/etc/yum", "/etc/zypp", "/lib", "/sbin", "/usr/bin", "/usr/lib", "/usr/local/share/ca-certificates", "/usr/sbin",
+    "/usr/share/keyrings", "/var/cache", "/var/lib",
+)  # fmt: skip
+"""Where files change what a package manager does."""
 _MOVES = 50
 
 
@@ -218,4 +224,4 @@ def _concerns_packages(one: of.Instruction) -> bool:
     if not isinstance(one, of.Copy | of.Add):
         return False
     target = posixpath.normpath(one.destination)
-    return "$" in target or target in ("/", ".") or target.startswith(("/etc", "/usr", "/var", "/bin", "/lib"))
+    return "$" in target or target in ("/", ".", "/etc", "/usr", "/var") or target.startswith(_PACKAGES)

@@ -17,6 +17,7 @@ _PLACES = {
     "wherry.app.api.calls": ("Cancel", "Logins"),
     "wherry.app.api.images": ("build", "copy", "load", "pull", "push", "save", "tags"),
     "wherry.app.api.judges": ("analyze", "check", "deps", "diff", "leaks", "open_image", "size", "tree"),
+    "wherry.app.api.origins": ("verify_modules",),
     "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
     "wherry.app.build.result": ("BuildResult", "BuiltImage"),
     "wherry.app.images": ("OpenImage",),
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from wherry.app.api.calls import Cancel, Logins
     from wherry.app.api.images import build, copy, load, pull, push, save, tags
     from wherry.app.api.judges import analyze, check, deps, diff, leaks, open_image, size, tree
+    from wherry.app.api.origins import verify_modules
     from wherry.app.archives import Loaded
     from wherry.app.build.options import DockerfileBuild, GoBuild
     from wherry.app.build.result import BuildResult, BuiltImage
@@ -92,6 +94,7 @@ __all__ = [
     "size",
     "tags",
     "tree",
+    "verify_modules",
 ]
 
 

@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.trust.checksum_log import hashes_of
 
 import needs
+from checksum_log import hashes_of
 from wherry.errors import WherryError
 from wherry.golang.gosum import parse_go_sum
 from wherry.golang.modpath import module_problem

@@ -1,4 +1,4 @@
-"""What wherry can do only where an optional package is installed: numpy, of the extra `explain`."""
+"""What wherry can do only where an optional package is installed: the extras `explain`, `trust` and `keyless`."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from wherry.errors import HostUnable
 
 _NUMPY = "numpy"
+_EXTRAS = {"cryptography": "trust", "nacl": "trust", "sigstore": "keyless"}
+"""Extras by the module that is missing without them."""
+_PACKAGES = {"nacl": "pynacl"}
 
 
 class ExplainMissing(HostUnable):
@@ -17,6 +20,18 @@ class ExplainMissing(HostUnable):
             f"{what} needs numpy, which is not installed: wherry was installed without its extra `explain`",
             hint="pipx inject wherry numpy, uv tool install --with numpy wherry, "
             "or pip install numpy in the environment that wherry is installed in",
+        )
+
+
+class TrustMissing(HostUnable):
+    """The extra `trust` or `keyless` is not installed."""
+
+    def __init__(self, what: str, module: str) -> None:
+        package, extra = _PACKAGES.get(module, module), _EXTRAS[module]
+        super().__init__(
+            f"{what} needs {package}, which is not installed: wherry was installed without its extra `{extra}`",
+            hint=f"pipx inject wherry 'wherry[{extra}]', uv tool install 'wherry[{extra}]', "
+            f"or pip install 'wherry[{extra}]' in the environment that wherry is installed in",
         )
 
 
@@ -39,9 +54,18 @@ def explaining(what: str) -> Iterator[None]:
         raise known from error
 
 
-def missing(error: Exception, what: str) -> ExplainMissing | None:
-    """Translate the error of an import of numpy; None where it is another."""
-    return ExplainMissing(what) if isinstance(error, ModuleNotFoundError) and error.name == _NUMPY else None
+trusting = explaining
+"""The same for the extras `trust` and `keyless`."""
+
+
+def missing(error: Exception, what: str) -> HostUnable | None:
+    """Translate the error of an import of an extra's package; None where it is another."""
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    module = (error.name or "").partition(".")[0]
+    if module in _EXTRAS:
+        return TrustMissing(what, module)
+    return ExplainMissing(what) if error.name == _NUMPY else None
 
 
 def need_explain(what: str) -> None:

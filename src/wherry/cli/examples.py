@@ -18,6 +18,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "check": ("wherry check", "wherry check api:dev --against api:v1"),
     "slim": ("wherry slim ./cmd/api", "wherry slim --apply ./cmd/api"),
     "flags": ("wherry flags ./cmd/api", "wherry flags --run ./cmd/api -- -addr :8080"),
+    "modules": ("wherry modules verify", "wherry modules verify --offline --json ./service"),
     "leaks": ("wherry leaks api:dev", "wherry leaks --fail-on error ./api"),
     "push": (
         "wherry push api:dev registry.example/api:v1",

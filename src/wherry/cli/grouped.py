@@ -8,6 +8,7 @@ from wherry.cli.examples import EXAMPLES
 
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Build": ("build", "lint", "context", "why", "lock", "init"),
+    "Trust": ("modules",),
     "Run": ("run",),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "report"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),

@@ -4,7 +4,7 @@ Sources: Go modules reference (go1.26), "Vendoring"; Go 1.26, cmd/go/internal/mo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from wherry.errors import InvalidDocument
 from wherry.golang.modsyntax import LARGEST, sides
@@ -24,6 +24,8 @@ class VendoredModule:
     """Whether go.mod names it."""
     go: str = ""
     packages: tuple[str, ...] = ()
+    line: int = field(default=0, compare=False)
+    """Of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def parse_vendor(text: str, name: str) -> Vendor:
             case ["##", "workspace"] if not modules:
                 workspace = True
             case ["#", *words]:
-                modules.append(_vendored(words, f"{name}:{number}"))
+                modules.append(replace(_vendored(words, f"{name}:{number}"), line=number))
                 packages.append([])
             case ["##", *_] if modules:
                 modules[-1] = _remarked(modules[-1], line.removeprefix("##"))

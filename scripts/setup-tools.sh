@@ -17,7 +17,7 @@ missing_packages() {
     for pair in skopeo:skopeo umoci:umoci qemu-aarch64-static:qemu-user-static newuidmap:uidmap pasta:passt slirp4netns:slirp4netns ip:iproute2 nsenter:util-linux strace:strace \
         busybox:busybox-static mmdebstrap:mmdebstrap docker-registry:docker-registry zsh:zsh fish:fish readelf:binutils zstd:zstd git:git gcc:gcc \
         etcd:etcd-server ssh-agent:openssh-client chromium:chromium chromedriver:chromium-driver groff:groff-base tmux:tmux musl-gcc:musl-tools \
-        /usr/include/stdio.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates; do
+        /usr/include/stdio.h:libc6-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates /usr/sbin/apparmor_parser:apparmor secilc:secilc; do
         case ${pair%%:*} in
         /*) [ -e "${pair%%:*}" ] || printf '%s ' "${pair##*:}" ;;
         *) command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s ' "${pair##*:}" ;;

@@ -1,7 +1,9 @@
 """One container of an image, run rootless on this machine."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from wherry.store.images import image_for, images_of
 
 if TYPE_CHECKING:
     from wherry.oci.image import Image
-    from wherry.runtime.run import RunOptions
+    from wherry.runtime.run import RunHost, RunOptions, RunSpec
     from wherry.sandbox.spec import Emulator
 
 
@@ -40,12 +42,50 @@ def run(
         HostUnable: this machine can't run it.
     """
     located = find(session, name)
+    with prepared(session, located, options, platform=platform, notice=notice) as made:
+        from wherry.runtime.run import run as start
+
+        return start(made.spec, made.place, notice=notice, why=made.why)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedContainer:
+    """A container that can be started: all that is decided about it, and its unpacked layers, which are held."""
+
+    image: "Image"
+    spec: "RunSpec"
+    place: "RunHost"
+    why: Callable[[], str]
+    """Says why this machine may refuse a sandbox."""
+
+
+@contextmanager
+def prepared(
+    session: Session,
+    located: Located,
+    options: "RunOptions",
+    *,
+    platform: Platform | None = None,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Iterator[PreparedContainer]:
+    """Unpack an image's layers and decide how its container is started.
+
+    Args:
+        session: where the unpacked layers are.
+        located: the image.
+        options: what is to be other than the image says.
+        platform: of an image with several, the one to run; None: this machine's.
+        notice: called with each limit of this machine that counts here.
+
+    Raises:
+        NotFound: there is no image for this platform.
+        HostUnable: this machine can't run it.
+    """
     from wherry.app.sandboxes import mapping_of, trees_of, why_refused
     from wherry.host.cgroups import pids_folders
     from wherry.host.kernel import Kernel
     from wherry.host.usernet import user_network
     from wherry.runtime.run import RunHost, prepare
-    from wherry.runtime.run import run as start
     from wherry.runtime.volumes import unwritable
     from wherry.sandbox.accounts import read_accounts
     from wherry.sandbox.networks import Networks
@@ -77,7 +117,7 @@ def run(
             image.platform.architecture,
         )
         _say_network(place.network.mode(options.security.network), spec.environment, notice)
-        return start(spec, place, notice=notice, why=why_refused(mapping))
+        yield PreparedContainer(image, spec, place, why_refused(mapping))
 
 
 def _say_network(mode: str, environment: Mapping[str, str], notice: Callable[[str], None]) -> None:

@@ -1,9 +1,12 @@
 """What programs need at run time: of an image on its own files, of a bare file on this machine's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from wherry.analysis.deps.document import BaseAdvice, DepsDocument, PlatformDeps
 from wherry.app.analyze import images_there
@@ -15,10 +18,21 @@ from wherry.errors import InvalidUsage, NotFound
 from wherry.finding import Severity
 from wherry.oci.image import Image
 from wherry.platform import Platform
+from wherry.store.find import Located
 
 if TYPE_CHECKING:
     from wherry.analysis.deps.image_root import ImageRoot
     from wherry.analysis.deps.judge import CandidateBase
+    from wherry.app.traces import TracedRun, TraceOptions
+
+
+@dataclass(frozen=True, slots=True)
+class TracedDeps:
+    """What a traced image needs, and the run itself."""
+
+    document: DepsDocument
+    run: "TracedRun"
+    root: "ImageRoot"
 
 
 def deps(session: Session, name: str, *, platform: str | None = None) -> DepsDocument:
@@ -45,6 +59,50 @@ def deps(session: Session, name: str, *, platform: str | None = None) -> DepsDoc
     images = images_there(found, platform)
     platforms = tuple(_of_image(session, found, image) for image in images)
     return DepsDocument(name=found.name, digest=found.digest, platforms=platforms)
+
+
+def traced_deps(
+    session: Session,
+    name: str,
+    options: "TraceOptions",
+    *,
+    platform: str | None = None,
+    notice: Callable[[str], None] = lambda _: None,
+) -> "TracedDeps":
+    """Do the same for one platform of an image, and run it: what is declared next to what was opened or missing.
+
+    Args:
+        session: where; what is unpacked to run it stays in its cache.
+        name: an image, as `open_image` takes it.
+        options: how it is run.
+        platform: of an image with several; None: this machine's.
+        notice: called with each limit of this machine that counts here.
+
+    Raises:
+        InvalidUsage: the name is of a file, not of an image.
+        HostUnable, NotStarted: the image can't be run or traced.
+    """
+    from wherry.analysis.deps.judge import entry_of, with_trace
+    from wherry.app.traces import trace_document, trace_run
+
+    if is_program(session.cwd / name):
+        raise InvalidUsage(f"{name}: only images are traced", hint="build an image of it: wherry build")
+    found = open_image(session, name)
+    wanted = Platform.parse(platform) if platform else None
+    run = trace_run(session, Located(found.name, found.source, found.root), options, platform=wanted, notice=notice)
+    root = _root(session, found, run.image)
+    judged = _judged(session, root, run.image)
+    entry = entry_of(root, run.image)
+    advice = judged.advice
+    if advice is not None:
+        linked = next((one.asks for one in judged.programs if one.path == entry), ())
+        advice = with_trace(advice, linked, run.observation)
+    judged = msgspec.structs.replace(judged, advice=advice, trace=trace_document(run, root, judged))
+    return TracedDeps(
+        DepsDocument(name=found.name, digest=found.digest, platforms=(judged,)),
+        run,
+        root,
+    )
 
 
 def failures(document: DepsDocument, words: Sequence[str]) -> bool:
@@ -93,9 +151,12 @@ def _of_file(session: Session, path: Path, name: str) -> DepsDocument:
 
 
 def _of_image(session: Session, found: OpenImage, image: Image) -> PlatformDeps:
+    return _judged(session, _root(session, found, image), image)
+
+
+def _judged(session: Session, root: "ImageRoot", image: Image) -> PlatformDeps:
     from wherry.analysis.deps.judge import advised, brought, entry_of, platform_deps
 
-    root = _root(session, found, image)
     judged = platform_deps(root, image)
     entry = entry_of(root, image)
     if not entry:
@@ -139,6 +200,4 @@ def _bases(session: Session, architecture: str) -> "Iterator[CandidateBase]":
 
 
 def _with_advice(found: PlatformDeps, advice: BaseAdvice) -> PlatformDeps:
-    import msgspec
-
     return msgspec.structs.replace(found, advice=advice)

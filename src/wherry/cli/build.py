@@ -55,6 +55,11 @@ from wherry.cli.world import World
     help="Check the budgets of wherry.toml; if one is exceeded, exit 1 and push nothing. [default: budgets]",
 )
 @click.option(
+    "--prove",
+    is_flag=True,
+    help="Start the image and ask its probe, as [prove] of wherry.toml says; if it fails, exit 1 and push nothing.",
+)
+@click.option(
     "--against",
     metavar="IMAGE|FILE",
     help="Measure growth against this image or file instead of the one in wherry.toml.",

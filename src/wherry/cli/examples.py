@@ -9,7 +9,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "verify-platforms": ("wherry verify-platforms api:dev", "wherry verify-platforms api:dev --json"),
     "rebuild": ("wherry rebuild api:dev --source .", "wherry rebuild api:1.4 --against api:1.5"),
     "analyze": ("wherry analyze api:dev", "wherry analyze --json api:dev"),
-    "deps": ("wherry deps api:dev", "wherry deps --json ./api"),
+    "deps": ("wherry deps api:dev", "wherry deps --trace --probe http://localhost:8080/healthz api:dev"),
     "explore": ("wherry explore api:dev", "wherry explore registry.example/api:v1"),
     "tree": ("wherry tree api:dev", "wherry tree --json registry.example/api:v1"),
     "report": ("wherry report api:dev", "wherry report api:v2 --against api:v1"),

@@ -25,8 +25,8 @@ _WITH_TABLES = frozenset({
 _FEW = 16
 """Options up to which a page needs no groups."""
 OPTION_GROUPS: Mapping[str, str] = {
-    "Result": "--tag --format --push --load --output --metadata-file --iidfile --quiet --json --budgets --against "
-    "--size-record --debug-info --jobs",
+    "Result": "--tag --format --push --load --output --metadata-file --iidfile --quiet --json --budgets --prove "
+    "--against --size-record --debug-info --jobs",
     "Manifests": "--filename --recursive --selector",
     "Both front ends": "--file --go --platform --timeout --pull --offline --insecure --no-cache --explain --progress "
     "--debug-shell",

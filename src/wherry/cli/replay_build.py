@@ -30,7 +30,10 @@ _PREFIXES = ("GO", "CGO_", "KO", "GIT_", "WHERRY_", "XDG_", "PKG_CONFIG")
 _NAMES = frozenset({"HOME", "PATH", "CC", "CXX", "AR", "FC", "SOURCE_DATE_EPOCH"})
 _OUR_PACKAGES = ("zlib_ng", "zstandard", "isal", "msgspec", "click")
 """Packages that affect an image's bytes or the output."""
-_NEVER = ("outputs", "image_refs", "metadata_file", "iidfile", "debug_info", "size_record", "add", "no_cache", "load")
+_NEVER = (
+    "outputs", "image_refs", "metadata_file", "iidfile", "debug_info", "size_record", "add", "no_cache", "load",
+    "prove",
+)  # fmt: skip
 """Options that ask for more than the store and a line."""
 
 

@@ -25,7 +25,7 @@ from wherry.typed import from_msgpack
 
 _NEVER = (
     "outputs", "metadata_file", "iidfile", "no_cache", "no_cache_filter", "load", "check", "debug_shell", "pull",
-    "cache_to", "cache_from", "add",
+    "cache_to", "cache_from", "add", "prove",
 )  # fmt: skip
 """Options that ask for more than the store, a registry and a line: such a call is never answered from before."""
 

@@ -176,6 +176,7 @@ def _common(words: Mapping[str, Any], platforms: tuple[Platform, ...] | None) ->
         "tag_only": words["tag_only"],
         "load": words.get("load", False),
         "budgets": words.get("budgets", True),
+        "prove": words.get("prove", False),
         "against": words.get("against") or "",
         "pull": words["pull"],
         "offline": words["offline"],

@@ -33,7 +33,7 @@ def _platform(one: PlatformDeps, *, every: bool) -> Iterator[str]:
     counts = ", ".join(f"{count} {_KINDS[kind][count != 1]}" for kind, count in kinds.items() if count)
     yield f"{one.platform or 'unknown platform'}  {counts or 'no programs'}"
     troubled = {finding.place for finding in one.findings if finding.severity == "error"}
-    every = every or len(one.programs) == 1
+    every_line, every = every, every or len(one.programs) == 1
     shown = [program for program in one.programs if every or program.entry or program.path in troubled]
     for program in shown:
         yield ""
@@ -50,6 +50,11 @@ def _platform(one: PlatformDeps, *, every: bool) -> Iterator[str]:
     if one.advice and one.advice.options:
         yield ""
         yield from (f"  {line}" for line in _advice(one.advice))
+    if one.trace is not None:
+        from wherry.report.trace import lines_of_trace
+
+        yield ""
+        yield from (f"  {line}" for line in lines_of_trace(one.trace, one.advice, every=every_line))
 
 
 _KINDS = {

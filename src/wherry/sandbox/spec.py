@@ -144,6 +144,50 @@ class Container(TypedDict):
     """What chown does where there is one id: `answered` as if there were all, `ignored`, or it fails."""
     limits: list[tuple[int, int, int]]
     """setrlimit(2): resource, soft and hard limit."""
+    trace: NotRequired[str]
+    """What a tracer reports of the program and all that it starts: `files` (and sockets), or `calls` (every system call
+    once, too); missing: nothing. What it says comes through a pipe that is handed over with the event `traced`."""
+
+
+class Attach(TypedDict):
+    """`attach`: trace a process that runs already, until a message or the end of the line."""
+
+    task: Literal["attach"]
+    process: int
+
+
+class TraceEvent(TypedDict):
+    """What a tracer saw, as it writes it to its pipe, one after the other."""
+
+    at: int
+    """Nanoseconds since the trace began."""
+    process: int
+    """Its id, as the program itself knows it."""
+    program: str
+    """What it executed last."""
+    call: NotRequired[str]
+    """The name of the system call."""
+    path: NotRequired[str]
+    """Absolute where the working directory could be read; with lone surrogates for bytes that are not UTF-8."""
+    flags: NotRequired[int]
+    """Of a file that is opened."""
+    result: NotRequired[int]
+    """What the call gave; below 0 the negative error number."""
+    descriptor: NotRequired[int]
+    """Of a call about a socket."""
+    address: NotRequired[bytes]
+    """Of a call about a socket: `struct sockaddr`."""
+    executed: NotRequired[str]
+    """The file that runs now; for a script its interpreter."""
+    signal: NotRequired[int]
+    sender: NotRequired[int]
+    """The process that sent the signal; 0: the kernel."""
+    exit: NotRequired[int]
+    """The process ended with this code; below 0 a signal killed it."""
+    left: NotRequired[int]
+    """Processes that still ran when the first one ended, which ends the trace."""
+    seen: NotRequired[tuple[int, int]]
+    """A system call for the first time: AUDIT_ARCH_… and number."""
 
 
 class Serve(TypedDict):
@@ -315,5 +359,9 @@ class LauncherEvent(TypedDict):
     hash: NotRequired[str]
     weights: NotRequired[list[int]]
     """Bytes that folders take, in the order they were asked for."""
+    traced: NotRequired[bool]
+    """A descriptor comes with this event: the pipe through which a tracer reports."""
+    socket: NotRequired[bool]
+    """A descriptor comes with this event: a socket in the container's network, as was asked for."""
     ended: NotRequired[int]
     """A job of the forkserver ended with this code."""

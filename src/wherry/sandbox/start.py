@@ -79,7 +79,10 @@ class Launcher:
 
     def hear(self) -> tuple[LauncherEvent, int | None] | None:
         """Wait for one event; None once it has ended."""
-        message, descriptors, _, _ = socket.recv_fds(self.line, _LARGEST_EVENT, 1)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self.line, _LARGEST_EVENT, 1)
+        except ConnectionResetError:  # it ended before it read all that we sent
+            return None
         if not message:
             return None
         return marshal.loads(message), next(iter(descriptors), None)  # noqa: S302 - our own process wrote it

@@ -12,6 +12,9 @@
     [budgets]                    # for every service; [services.api.budgets] for one
     pulled = "5.5MB"
 
+    [prove]                      # how `wherry build --prove` starts images; [services.api.prove] for one
+    probe = "http://localhost:8080/healthz"
+
 A service takes every key of `[build]` too. What it says replaces what `[build]` says; tables (labels, annotations,
 env, go-env, budgets) are joined, key by key. The command line stands above both, by the same rule. Unknown keys are
 errors, and every error names its line and key. `docs/reference/wherry-toml.md` lists the keys.
@@ -31,6 +34,7 @@ from wherry.errors import InvalidSettings, InvalidUsage, NotFound
 from wherry.settings.budgets import Budgets, read_budgets
 from wherry.settings.lines import lines_of
 from wherry.settings.options import BuildOptions
+from wherry.settings.prove import ProveSettings, read_prove
 from wherry.settings.readers import (
     FilePosition,
     UnsuitableValue,
@@ -60,7 +64,7 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 """A dotted key (or similar text) that costs tomllib quadratic time in its parts."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
-_TABLES = ("build", "services", "budgets", "budget", "slim")
+_TABLES = ("build", "services", "budgets", "budget", "prove", "slim")
 """`[budget]` is another name of `[budgets]`."""
 _WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -89,6 +93,9 @@ class Settings:
     """What holds for every service."""
     own_budgets: Mapping[str, Budgets] = field(default_factory=dict)
     """What each service's own are; none for a service that says nothing."""
+    prove: ProveSettings = field(default_factory=ProveSettings)
+    """How images are proven, of every service."""
+    own_prove: Mapping[str, ProveSettings] = field(default_factory=dict)
     slim: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Ways to a smaller program that the user knows (`lab/remedies.py`): tables by name."""
 
@@ -116,13 +123,16 @@ class Settings:
             _check_suitable(place.below("build"), document)
         services: dict[str, BuildOptions] = {}
         own: dict[str, Budgets] = {}
-        for service, options, budgets in _services(place.below("services"), document.get("services", {})):
-            services[service], own[service] = options, budgets
+        proofs: dict[str, ProveSettings] = {}
+        for service, options, budgets, prove in _services(place.below("services"), document.get("services", {})):
+            services[service], own[service], proofs[service] = options, budgets, prove
         settings = cls(
             build,
             services,
             _budgets(place, document),
             own,
+            read_prove(place.below("prove"), document.get("prove", {})),
+            proofs,
             dict(_ways(place.below("slim"), document.get("slim", {}))),
         )
         _check_collisions(settings, place.below("services"))
@@ -143,6 +153,10 @@ class Settings:
     def budgets_of(self, service: str) -> Budgets:
         """Give all budgets of a service; of none, or an empty name, what holds for every one."""
         return self.budgets.under(self.own_budgets.get(service, Budgets()))
+
+    def prove_of(self, service: str) -> ProveSettings:
+        """Say how a service's image is proven; of none, or an empty name, what holds for every one."""
+        return self.prove.under(self.own_prove.get(service, ProveSettings()))
 
     def services_of(self, package: str, import_path: str = "") -> tuple[str, ...]:
         """Name the services made of a package.
@@ -188,7 +202,7 @@ def _top_level(place: FilePosition) -> WrongKey:
     if key in _BUILD_KEYS:
         return place.wrong("is outside any table", "move it below a line [build], or below [services.NAME]")
     near = difflib.get_close_matches(key, _TABLES, n=1)
-    tables = "the tables are [build], [services.NAME], [budgets] and [slim.NAME]"
+    tables = "the tables are [build], [services.NAME], [budgets], [prove] and [slim.NAME]"
     return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
 
 
@@ -199,13 +213,14 @@ def _budgets(place: FilePosition, document: Mapping[str, object]) -> Budgets:
     return read_budgets(place.below(key), document.get(key, {}))
 
 
-def _services(place: FilePosition, value: object) -> Iterator[tuple[str, BuildOptions, Budgets]]:
+def _services(place: FilePosition, value: object) -> Iterator[tuple[str, BuildOptions, Budgets, ProveSettings]]:
     for name, table in read_table(place, value, "[services.api]").items():
         below = place.below(name)
         if not _SERVICE.fullmatch(name):
             raise below.wrong("is not a valid service name", "use letters, digits, dot, dash and underscore")
         said = dict(read_table(below, table, f"[services.{name}]"))
         budgets = read_budgets(below.below("budgets"), said.pop("budgets", {}))
+        prove = read_prove(below.below("prove"), said.pop("prove", {}))
         options = _options(below, said, _SERVICE_KEYS)
         if options.front_door == DOCKERFILE:
             hint = f'put front-door = "{DOCKERFILE}" below [build], in the directory of the Dockerfile'
@@ -214,7 +229,7 @@ def _services(place: FilePosition, value: object) -> Iterator[tuple[str, BuildOp
             )
         if options.package is None:
             raise below.wrong("has no package", f'add a line package = "./cmd/{name}" below [services.{name}]')
-        yield name, options, budgets
+        yield name, options, budgets, prove
 
 
 def _ways(place: FilePosition, value: object) -> Iterator[tuple[str, Mapping[str, object]]]:

@@ -5,6 +5,8 @@
 
 import msgspec
 
+from wherry.analysis.deps.trace_document import TraceDocument
+
 SCHEMA = "wherry.deps/1"
 
 
@@ -115,6 +117,10 @@ class BaseAdvice(_Document, frozen=True, kw_only=True):
     """The smallest on which nothing breaks; empty where none of them fits."""
     why: str
     options: tuple[BaseOption, ...]
+    asked: tuple[str, ...] = ()
+    """Kinds of files that the program did ask for in a traced run, of those that linked packages can ask for."""
+    traced_base: str = ""
+    """The smallest base that has all it did ask for; only of a traced run."""
 
 
 class PlatformDeps(_Document, frozen=True, kw_only=True):
@@ -124,6 +130,8 @@ class PlatformDeps(_Document, frozen=True, kw_only=True):
     programs: tuple[ProgramDeps, ...]
     findings: tuple[DepsFinding, ...]
     advice: BaseAdvice | None = None
+    trace: TraceDocument | None = None
+    """Of a traced run."""
 
 
 class DepsDocument(_Document, frozen=True, kw_only=True):

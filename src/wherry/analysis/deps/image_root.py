@@ -19,7 +19,7 @@ from wherry.oci.image import Image
 from wherry.store.contract import BlobSource
 
 _EXECUTABLE = 0o111
-_MODE = 3
+_SIZE, _MODE = 0, 3
 _BLOCK = 1 << 20
 _MOST_KNOWN, _LONGEST_KNOWN = 50_000, 256
 """Paths that are remembered, and their length; together about 20 MB."""
@@ -71,6 +71,21 @@ class ImageRoot:
         for path, _, facts in self._walk():
             if isinstance(facts, ElfFacts) and facts.dynamic.present and not facts.executable:
                 yield RootProgram(path, facts)
+
+    def files(self) -> dict[str, tuple[int, int]]:
+        """Give every visible regular file by its path: its number, the same for all its names, and its bytes."""
+        sizes = [layer.column(_SIZE) for layer in self._union.layers]
+        found = {}
+        for path, _, number in self._union.walk():
+            layer, row = self._union.place(number)
+            if self._union.layers[layer].kinds[row] == kinds.FILE:
+                found["/" + path.decode(errors="surrogateescape")] = (number, sizes[layer][row])
+        return found
+
+    def number(self, path: str) -> int:
+        """Give the number of the file that a path names; -1: a folder, or nothing."""
+        found = self._found(path)
+        return -1 if found is None else found[1]
 
     def _found(self, path: str) -> tuple[bytes, int] | None:
         """Follow a path once: programs of an image look for the same libraries in the same folders."""

@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, replace
 
 import msgspec
 
-from wherry.analysis.deps.document import BaseAdvice, BaseOption, DepsFinding, PlatformDeps, ProgramDeps
+from wherry.analysis.deps.document import AskedFile, BaseAdvice, BaseOption, DepsFinding, PlatformDeps, ProgramDeps
 from wherry.analysis.deps.facts import ElfFacts, Facts
+from wherry.analysis.deps.go_asks import ASKS
 from wherry.analysis.deps.image_root import ImageRoot
+from wherry.analysis.deps.observed import FileOutcome, RunObservation
 from wherry.analysis.deps.programs import asks_of, deps_of, findings_of
 from wherry.analysis.deps.root import ProgramRoot, RootProgram
 from wherry.analysis.deps.scripts import find_command
@@ -137,7 +139,8 @@ def advised(
     fitting = next((one for one in options if one.starts and not one.breaks), None)
     if facts.interpreter or facts.dynamic.needed:
         libc = "musl" if "/ld-musl-" in facts.interpreter else "glibc"
-        why = f"it is dynamically linked: it needs a base with {libc}, or a static build (Go: CGO_ENABLED=0)"
+        named = ", such as deb:base (about 21 MB unpacked: static, glibc and OpenSSL)," if libc == "glibc" else ""
+        why = f"it is dynamically linked: it needs a base with {libc}{named} or a static build (Go: CGO_ENABLED=0)"
         return BaseAdvice(program=path, base=fitting.name if fitting else "", why=why, options=options)
     if not facts.go:
         why = "it is static and starts on each; what it reads is not known without a run, since it is no Go program"
@@ -145,6 +148,24 @@ def advised(
     if fitting is None:
         return BaseAdvice(program=path, why="each lacks something that it can ask for", options=options)
     return BaseAdvice(program=path, base=fitting.name, why=_why(fitting, options), options=options)
+
+
+def with_trace(advice: BaseAdvice, linked: Sequence[AskedFile], seen: RunObservation) -> BaseAdvice:
+    """Add what a run did ask for to what the program can ask for, and the smallest base that has all of that."""
+    outcomes = (FileOutcome.OPENED, FileOutcome.MISSING, FileOutcome.LOOKED_AT)
+    paths = {file.path for file in seen.of(*outcomes)}
+    kinds = {ask.kind for ask in linked}
+    asked = tuple(
+        ask.kind
+        for ask in ASKS
+        if ask.kind in kinds
+        and any(path == one or path.startswith(f"{one}/") for one in ask.paths for path in paths)
+        # os/user and home look into one file; whoever reads it asked for accounts.
+        and not (ask.kind == "home" and "accounts" in kinds)
+    )
+    broken = {one.name: {text.partition(":")[0] for text in one.breaks} for one in advice.options if one.starts}
+    fitting = next((name for name, lacks in broken.items() if not lacks & set(asked)), "")
+    return msgspec.structs.replace(advice, asked=asked, traced_base=fitting)
 
 
 def _option(path: str, facts: ElfFacts, base: CandidateBase, own: frozenset[str]) -> BaseOption:

@@ -1,4 +1,4 @@
-"""The one build: what is asked for → the line of `pipeline.py` → budgets → delivery."""
+"""The one build: what is asked for → the line of `pipeline.py` → budgets → proof → delivery."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -60,6 +60,7 @@ def build(session: Session, wanted: GoBuild | DockerfileBuild, *, streams: Strea
     Raises:
         InvalidUsage, InvalidSettings, NotFound: with what to write instead.
         OverBudget: everything is stored and named, and nothing was delivered.
+        NotProven: the same, where an image does not start or answer.
         WherryError: whatever else stopped it; nothing was named.
     """
     return finish(session, wanted, streams or Streams(), lambda _: BuildProgress(session.progress)).result
@@ -120,6 +121,10 @@ def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening:
         broken = [one for one in checks if not one.ok]
         if broken:
             raise OverBudget(broken, result)
+        if call.proofs:
+            from wherry.app.build.prove import prove
+
+            prove(session, call.proofs, result.images, heard.progress)
         try:
             deliver(session, call.delivery, result.images, heard.progress, streams.stdout)
         except NotTaken as error:

@@ -12,6 +12,7 @@ from wherry.pipeline import ImageRequest
 from wherry.remote import Policy
 
 if TYPE_CHECKING:
+    from wherry.app.build.prove import Proof
     from wherry.sandbox.ids import Mapping as Ids
     from wherry.sandbox.spec import Container
 
@@ -38,6 +39,8 @@ class Call:
     """Whether the owners of variables are kept, for `size`."""
     budgeted: tuple[Budgeted, ...] = ()
     """What each image may weigh."""
+    proofs: "tuple[Proof, ...]" = ()
+    """How each image is started before it is delivered; none: it is not."""
 
 
 def _no_stdin() -> IO[bytes]:

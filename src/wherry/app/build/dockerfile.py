@@ -17,6 +17,7 @@ from wherry.app.build.dockerfile_work import Caches, DockerfileRequest, Machine
 from wherry.app.build.encoding import EVERYWHERE, encoding_for, encoding_of_level, policy_of
 from wherry.app.build.machine import machine_of
 from wherry.app.build.options import DockerfileBuild, FrontEnd
+from wherry.app.build.prove import Proof, trace_options
 from wherry.app.build.published_values import ALLOWED
 from wherry.app.build.secrets import agents_of, secrets_of
 from wherry.app.build.sources import Source, arguments_of, named_contexts
@@ -70,6 +71,9 @@ def dockerfile_call(
     above = replace(above, compression=compression, compression_level=level)
     options = settings.build.under(above)
     names = _names(options, source)
+    proofs = (Proof(settings.prove, source.folder if source.local else session.cwd),) if wanted.prove else ()
+    for proof in proofs:
+        trace_options(proof)  # so that what is malformed is refused before anything is built
     delivery = Delivery.of(session.cwd, wanted)
     check_names(session, names, delivery, insecure=wanted.insecure)
     check_platforms(options.platforms or (), wanted.outputs)
@@ -101,6 +105,7 @@ def dockerfile_call(
             encodings=frozenset([Encoding(request.plan.packing.algorithm, request.plan.packing.level)]),
             strict_encoder=wanted.strict_encoder,
             budgeted=_budgeted(session, wanted, settings, source, names[0]),
+            proofs=proofs,
         )
         yield DockerfileCall(call, source, images)
 

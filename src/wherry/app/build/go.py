@@ -14,6 +14,7 @@ from wherry.app.build.go_work import GoRequest, GoRequests
 from wherry.app.build.ko import DATA, KoNaming, naming_of
 from wherry.app.build.options import GoBuild
 from wherry.app.build.programs import ChosenProgram, chosen_of, door_of
+from wherry.app.build.prove import Proof, trace_options
 from wherry.app.extras import need_explain
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage
@@ -66,6 +67,9 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
         session.insecure |= {Reference.parse(base.removeprefix("docker://")).registry for base in remote}
     pushed = delivery.push or any(output.push for output in wanted.outputs)
     budgeted = (_budgeted(*pair, budgets=wanted.budgets) for pair in zip(chosen, requests, strict=True))
+    proofs = tuple(Proof(one.prove, one.folder) for one in chosen) if wanted.prove else ()
+    for proof in proofs:
+        trace_options(proof)  # so that what is malformed is refused before anything is compiled
     releases = [bool(one.options.under(above).release) for one in chosen]
     return Call(
         request=GoRequests(requests),
@@ -79,9 +83,10 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
         jobs=wanted.jobs,
         policy=replace(
             policy_of(wanted, session.cwd, chosen[0].package.folder),
-            lazy=pushed and not delivery.load and all(output.push for output in wanted.outputs),
+            lazy=pushed and not delivery.load and not proofs and all(output.push for output in wanted.outputs),
         ),
         budgeted=counted_from(budgeted, wanted.against, session.cwd),
+        proofs=proofs,
     )
 
 
@@ -97,6 +102,7 @@ def joined_calls(calls: Iterable[Call]) -> Call:
         fallback=GoRequests(tuple(image for one in fallbacks for image in one.images)) if some else None,
         encodings=frozenset().union(*(call.encodings for call in found)),
         budgeted=tuple(budget for _, call in kept.values() for budget in call.budgeted),
+        proofs=tuple(proof for _, call in kept.values() for proof in call.proofs),
     )
 
 

@@ -42,6 +42,8 @@ class CommonOptions(ImageSettings):
     """Whether the local Docker, Podman or containerd gets the image."""
     budgets: bool = True
     """Whether the budgets of wherry.toml hold."""
+    prove: bool = False
+    """Whether images are started, traced and probed before they are delivered; `[prove]` of wherry.toml says how."""
     against: str = ""
     """What growth is counted from, in place of what wherry.toml says."""
     pull: bool = False
@@ -194,6 +196,7 @@ def check_conflicts(options: CommonOptions) -> None:
         raise InvalidUsage("--pull and --offline cannot be combined", hint=take_out)
     if isinstance(options, DockerfileOptions) and options.check:
         written = {
+            "--prove": options.prove,
             "--push": bool(options.push),
             "--load": options.load,
             "--output": bool(options.outputs),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wherry.app.build.ko import options_for
 from wherry.app.places import TOML, toml_folder
@@ -12,8 +13,12 @@ from wherry.app.session import Session
 from wherry.errors import InvalidUsage, NotFound
 from wherry.settings.budgets import Budgets
 from wherry.settings.options import BuildOptions
+from wherry.settings.prove import ProveSettings
 from wherry.source.import_paths import is_import_path
 from wherry.source.module import MainPackage, NoMainPackage, find_main, main_packages, package_names
+
+if TYPE_CHECKING:
+    from wherry.settings.wherry_toml import Settings
 
 SCHEME = "ko://"
 """What ko writes before an import path."""
@@ -30,6 +35,7 @@ class ChosenProgram:
     service: str = ""
     """Of wherry.toml; empty where none is meant."""
     budgets: Budgets = field(default_factory=Budgets)
+    prove: ProveSettings = field(default_factory=ProveSettings)
 
 
 def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Iterator[ChosenProgram]:
@@ -56,18 +62,22 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
         if path in settings.services and not (session.cwd / path / "go.mod").exists():
             options = settings.resolve(path)
             package = find_program(session, folder, options.package or ".", offline=offline)
-            yield ChosenProgram(package, options, folder, path, settings.budgets_of(path))
+            yield _of_service(settings, package, folder, path)
             continue
         package = find_program(session, session.cwd, path, offline=offline)
         names = settings.services_of(
             package.import_path if package.dependency else os.path.relpath(package.folder, os.path.realpath(folder)),
             package.import_path,
         )
-        yield from (
-            ChosenProgram(package, settings.resolve(name), folder, name, settings.budgets_of(name)) for name in names
-        )
+        yield from (_of_service(settings, package, folder, name) for name in names)
         if not names:
-            yield ChosenProgram(package, settings.build, folder, budgets=settings.budgets)
+            yield ChosenProgram(package, settings.build, folder, budgets=settings.budgets, prove=settings.prove)
+
+
+def _of_service(settings: "Settings", package: MainPackage, folder: Path, name: str) -> ChosenProgram:
+    return ChosenProgram(
+        package, settings.resolve(name), folder, name, settings.budgets_of(name), settings.prove_of(name)
+    )
 
 
 def _here(folder: Path) -> tuple[str, ...]:

@@ -79,8 +79,12 @@ class Confinement:
             tell({"notice": f"the number of processes is not limited: {error.strerror}"})
 
 
-def bound(job: "Container") -> None:
+def bound(job: "Container", traced: bytes = b"") -> None:
     """Take away what no program of a container may do: done as root, and before its user is changed.
+
+    Args:
+        job: the container.
+        traced: a filter that stops it for a tracer.
 
     Raises:
         OSError: the kernel takes no filter.
@@ -92,6 +96,7 @@ def bound(job: "Container") -> None:
         filters.append(seccomp.closed_network())
     if job["privileges"] != "all":
         filters.append(_filter(job))
+    filters.append(traced)
     for code in filters:
         if code:
             _load(code)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from wherry.sandbox.launcher.tracing import Tracing
     from wherry.sandbox.spec import Container
 
 _KILL = 5
@@ -109,6 +110,7 @@ class _Init:
         """Ends when the launcher does."""
         self._fake_ids: ModuleType | None = None
         """What answers calls about owners, where there is one id only."""
+        self._tracing: Tracing | None = None
 
     def run(self) -> int:
         """Put the rootfs together, start the payload and stay until it ends; give its exit code."""
@@ -122,6 +124,10 @@ class _Init:
             from wherry.sandbox.launcher import fake_ids  # here, while its file can still be found
 
             self._fake_ids = fake_ids
+        if job.get("trace"):
+            from wherry.sandbox.launcher import tracing  # as above
+
+            self._tracing = tracing.Tracing(job["trace"])
         emulator = -1
         if job["emulator"] and job["emulator"]["path"]:
             emulator = private.private_copy(job["emulator"]["path"], "emulator")
@@ -180,6 +186,7 @@ class _Init:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         payload.owners = self._owners(payload.null)
+        payload.tracing = self._tracing
         child = os.fork()
         if child == 0:
             try:
@@ -187,6 +194,8 @@ class _Init:
                 os._exit(payload.start())
             finally:
                 os._exit(NOT_STARTED)  # whatever is raised: nothing of ours is done twice
+        if self._tracing is not None:
+            self._tracing.follow(child, payload.null)
         tell({"started": True})
         syscalls.keep_capabilities((_KILL,))
         syscalls.die_with_parent()
@@ -203,6 +212,8 @@ class _Init:
             if LINE in ready and not _forward(child):
                 return FAILED
             if woken in ready and (code := _reap(child, woken)) is not None:
+                if self._tracing is not None:
+                    self._tracing.finish()
                 return code
 
 
@@ -226,6 +237,7 @@ class Payload:
         self.null = null
         self.owners: Callable[[], None] | None = None
         """Called once this process is confined."""
+        self.tracing: Tracing | None = None
 
     def close(self) -> None:
         """Close what only the payload needs."""
@@ -244,11 +256,10 @@ class Payload:
 
     def _become(self) -> None:
         job = self._job
+        if self.tracing is not None:
+            self.tracing.submit()
         syscalls.close_on_exec_from(len(STREAMS))
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            if signal.getsignal(number) not in (signal.SIG_DFL, None):  # nohup and shells ignore some for us
-                signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _default_signals()
         os.setsid()
         if self._slave >= 0:
             syscalls.control_terminal(self._slave)
@@ -262,7 +273,7 @@ class Payload:
             userns.rename(job["uid"], job["gid"], self._proc)
         for limit in job["limits"]:
             _set_limit(*limit)
-        confine.bound(job)
+        confine.bound(job, self.tracing.filter() if self.tracing is not None else b"")
         # As runc does: as root first, since a user may start in a folder that only another may enter.
         there = _entered(job["folder"])
         if self.owners is not None:
@@ -312,6 +323,13 @@ class Payload:
         os.execve(self._emulator, ["qemu", "-0", argv[0], path, *argv[1:]], environment)  # noqa: S606 - as above
 
 
+def _default_signals() -> None:
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):  # nohup and shells ignore some for us
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def _set_limit(number: int, soft: int, hard: int) -> None:
     """Set a limit, as far as we may raise it."""
     resource = sys.modules["resource"]
@@ -335,7 +353,9 @@ def _missing_interpreter(path: str) -> str:
 def _forward(child: int) -> bool:
     """Hand a signal from the caller on; report whether there still is a caller."""
     message = os.read(LINE, 16)
-    if message:
+    if len(message) > 1:  # for a trace: a socket of IP version 4 or 6
+        sys.modules["wherry.sandbox.launcher.tracing"].hand_socket(message[1])
+    elif message:
         os.kill(child, message[0])
     return bool(message)
 

@@ -27,6 +27,8 @@ _NUMBER, _ARCHITECTURE, _FIRST, _SECOND, _THIRD = 0, 4, 16, 24, 32
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
 NOTIFY, SUCCEED = 0x7FC00000, 0x00050000
 """Hand a call over; do nothing and return 0."""
+_TRACE = 0x7FF00000
+"""Stop for the tracer."""
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 _NEW_NAMESPACES = 0x7E020000
@@ -123,6 +125,25 @@ def caught(numbers: "list[int]", action: int) -> bytes:
     lines.append(_line(_LOAD, _NUMBER))
     for number in numbers:
         lines += [_line(_EQUAL, number, 0, 1), _line(_RETURN, action)]
+    return b"".join((*lines, _line(_RETURN, _ALLOW)))
+
+
+def traced(numbers: "dict[int, tuple[int, ...]]", *, everything: bool) -> bytes:
+    """Write a filter that stops at some calls for the tracer, and allows all else.
+
+    Args:
+        numbers: which, by AUDIT_ARCH_….
+        everything: whether it stops at every call.
+    """
+    if everything:
+        return _line(_RETURN, _TRACE)
+    lines = [_line(_LOAD, _ARCHITECTURE)]
+    for architecture, wanted in numbers.items():
+        section = [_line(_LOAD, _NUMBER)]
+        for number in wanted:
+            section += [_line(_EQUAL, number, 0, 1), _line(_RETURN, _TRACE)]
+        section.append(_line(_RETURN, _ALLOW))
+        lines += [_line(_EQUAL, architecture, 0, len(section)), *section]
     return b"".join((*lines, _line(_RETURN, _ALLOW)))
 
 

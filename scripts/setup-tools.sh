@@ -48,6 +48,16 @@ install() {
     printf '%s\n' "$2" >"$tools/.$1"
 }
 
+# A registry with the referrers API: a few lines of Go around go-containerregistry's.
+install_with_referrers() {
+    wanted=$(cat tests/registry/with_referrers/main.go tests/registry/with_referrers/go.mod | cksum)
+    [ -x "$tools/with-referrers" ] && [ "$(cat "$tools/.with-referrers" 2>/dev/null)" = "$wanted" ] && return 0
+    say "building the registry with referrers with $(go env GOVERSION)"
+    (cd tests/registry/with_referrers &&
+        CGO_ENABLED=0 GOFLAGS="$(go env GOFLAGS) -modcacherw" go build -trimpath -o "$tools/with-referrers" .)
+    printf '%s\n' "$wanted" >"$tools/.with-referrers"
+}
+
 # The fuzzer, for the test of its runner; it has no wheel for every Python.
 install_fuzzer() {
     .venv/bin/python -c 'import atheris' 2>/dev/null && return 0
@@ -66,4 +76,5 @@ install_packages
 install crane "$crane" github.com/google/go-containerregistry/cmd/crane
 install registry "$registry" github.com/distribution/distribution/v3/cmd/registry
 install staticcheck "$staticcheck" honnef.co/go/tools/cmd/staticcheck
+install_with_referrers
 install_fuzzer

@@ -56,6 +56,8 @@ class Hostile:
     """Whether no Content-Length is sent with a blob, so that its end is the connection's."""
     short: int = 0
     """Bytes that a blob's body and its Content-Length leave off at the end."""
+    fallback: tuple[int, bytes] | None = None
+    """Status and body of any answer about a tag such as `sha256-HEX`; None: as for other tags."""
     head: str = "right"
     """Of manifests: `right`, `refused` (405), `lies` (another digest), or `bare` (no digest, no type)."""
     elsewhere: str = ""
@@ -229,6 +231,9 @@ class _Handler(BaseHTTPRequestHandler):
         registry = self.registry
         if self.command == "PUT":
             self._put_manifest(reference, body)
+            return
+        if registry.fallback and reference.startswith("sha256-"):
+            self._answer(registry.fallback[0], {}, registry.fallback[1])
             return
         if self.command == "HEAD" and registry.head == "refused":
             self._error(405, "UNSUPPORTED")

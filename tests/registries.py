@@ -119,6 +119,22 @@ def distribution(
             process.stderr.close()
 
 
+@contextmanager
+def with_referrers() -> Iterator[str]:
+    """Run go-containerregistry's registry, which has the referrers API, until the block ends; give host and port."""
+    process = subprocess.Popen(
+        [need("with-referrers")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={}
+    )
+    try:
+        assert process.stderr
+        yield process.stderr.readline().strip().removeprefix("listening on ")
+    finally:
+        process.kill()
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
+
+
 def _wait_until_listening(process: "subprocess.Popen[str]") -> None:
     assert process.stderr
     said = []

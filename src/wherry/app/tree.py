@@ -4,22 +4,23 @@ Sources: OCI image-spec v1.1.1, image-index.md and manifest.md (`subject`); Buil
 (`vnd.docker.reference.digest`); cosign, specs/SIGNATURE_SPEC.md (tags such as `sha256-HEX.sig`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from wherry.app.places import find
 from wherry.app.session import Session
-from wherry.errors import BlobMissing, InvalidDocument, NotFound
+from wherry.errors import BlobMissing, InvalidDocument, InvalidUsage, NotFound
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.manifest import Index, Manifest
-from wherry.oci.reference import Reference
+from wherry.oci.reference import Reference, is_attachment
 from wherry.registry.open import Mirrored
 from wherry.registry.repository import Repository
 from wherry.store.contract import DEEPEST, BlobSource, read_whole
 from wherry.store.find import Located
 from wherry.store.images import read_image
+from wherry.store.layout import LayoutFolder
 
 _REFERS = "vnd.docker.reference.digest"
 _REFERS_AS = "vnd.docker.reference.type"
@@ -55,7 +56,8 @@ def tree(session: Session, name: str) -> TreeNode:
     """Read an image's tree; layers are not read.
 
     Attachments are manifests that say they belong to another: by `subject` or BuildKit's annotation in the same index,
-    or under a tag `sha256-HEX…` of the same repository.
+    under a tag `sha256-HEX…` of the same repository, or in the
+    list that a registry with the referrers API gives.
 
     Args:
         session: where it is looked for.
@@ -66,7 +68,17 @@ def tree(session: Session, name: str) -> TreeNode:
         InvalidDocument: a document is not what it says.
     """
     found = find(session, name)
-    return _Reader(session.cancellable(found.source), _tagged(session, found)).node(found.root, 0)
+    return _Reader(session.cancellable(found.source), _tagged(session, found), _api(found.source)).node(found.root, 0)
+
+
+def _api(source: BlobSource) -> Callable[[Descriptor], tuple[Descriptor, ...]]:
+    """Give what asks the referrers API of the image's registry, which may have attachments under no tag."""
+    place = source.places[-1] if isinstance(source, Mirrored) else source
+    if not isinstance(place, Repository):
+        return lambda _: ()
+    from wherry.registry.referrers import RegistryAttachments
+
+    return lambda blob: RegistryAttachments(place).listed(blob.digest)
 
 
 def _tagged(session: Session, found: Located) -> Mapping[str, list[tuple[str, Descriptor]]]:
@@ -85,21 +97,28 @@ def _tags(session: Session, found: Located) -> Iterator[tuple[str, Descriptor]]:
             session.checkpoint()
             if tag.startswith("sha256-"):
                 yield tag, source.resolve(tag)
-    elif source is session.store:
-        try:
-            own = Reference.parse(found.name, default_tag="").name
-        except InvalidDocument:
-            return
-        for name, root in session.store.tags().items():
-            repository, _, tag = name.rpartition(":")
-            if repository == own and tag.startswith("sha256-"):
-                yield tag, root
+    elif isinstance(source, LayoutFolder):
+        yield from _local_tags(source, found.name if source is session.store else "")
+
+
+def _local_tags(folder: LayoutFolder, name: str) -> Iterator[tuple[str, Descriptor]]:
+    """Give the tags of attachments in a folder; in the local store, of the repository of an image's name."""
+    try:
+        own = Reference.parse(name, default_tag="").name if name else ""
+    except InvalidUsage:
+        return
+    for tagged, root in folder.tags().items():
+        repository, _, tag = tagged.rpartition(":")
+        if is_attachment(tagged) and (not name or repository == own):
+            yield tag, root
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
     source: BlobSource
     tagged: Mapping[str, list[tuple[str, Descriptor]]]
+    listed: Callable[[Descriptor], tuple[Descriptor, ...]]
+    """Asks a registry's referrers API."""
 
     def node(self, blob: Descriptor, depth: int, role: Role | None = None, label: str = "") -> TreeNode:
         if depth > DEEPEST:
@@ -153,8 +172,13 @@ class _Reader:
             yield _leaf(layer, Role.LAYER, made_by[place] if place < len(made_by) else "")
 
     def _attached(self, blob: Descriptor, depth: int) -> Iterator[TreeNode]:
-        for kind, root in self.tagged.get(str(blob.digest), ()):
+        tagged = self.tagged.get(str(blob.digest), ())
+        for kind, root in tagged:
             yield self.node(root, depth + 1, Role.ATTACHMENT, kind)
+        if any(kind == "referrers" for kind, _ in tagged):
+            return
+        for root in self.listed(blob):
+            yield self.node(root, depth + 1, Role.ATTACHMENT, root.artifact_type or "")
 
     def _platform(self, blob: Descriptor) -> str:
         try:

@@ -79,12 +79,13 @@ def _world(ctx: click.Context) -> "World":
 
 def _names(world: "World") -> Iterator[str]:
     from wherry.errors import WherryError
+    from wherry.oci.reference import is_attachment
 
     try:
         tags = world.store.tags()
     except WherryError:
         return
-    yield from (name for name, root in tags.items() if name != root.digest)
+    yield from (name for name, root in tags.items() if name != root.digest and not is_attachment(name))
 
 
 def _services(folder: Path) -> Iterator[str]:

@@ -15,6 +15,7 @@ from wherry.errors import InvalidUsage
 @click.argument("source", metavar="FROM", shell_complete=images)
 @click.argument("target", metavar="TO")
 @click.option("--all-tags", is_flag=True, help="Copy every tag of one repository to another.")
+@click.option("--with-referrers", is_flag=True, help="Copy signatures, attestations and other attachments along.")
 @click.option(
     "--compression", type=click.Choice(["gzip", "zstd", "none"]), help="Recompress the layers; this changes the digest."
 )
@@ -29,6 +30,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     target: str,
     platforms: tuple[str, ...],
     all_tags: bool,
+    with_referrers: bool,
     compression: str | None,
     compression_level: int | None,
     insecure: bool,
@@ -47,6 +49,10 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
     if compression_level is not None and not compression:
         raise InvalidUsage("--compression-level without --compression", hint="add --compression gzip or zstd")
+    if with_referrers and (all_tags or compression):
+        raise InvalidUsage(
+            "--with-referrers copies one image unchanged", hint="remove --all-tags, --compression and its level"
+        )
     if insecure:
         trust(world, source, target)
     encoding = None
@@ -56,18 +62,21 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     wanted = parse_wanted(platforms)
     began = world.clock()
     with world.reporter("quiet" if quiet else "auto") as progress:
-        copied = (
-            copy_all_tags(world, source, target, platforms=wanted, encoding=encoding, progress=progress)
-            if all_tags
-            else [copy(world, source, target, platforms=wanted, encoding=encoding, progress=progress)]
-        )
+        if with_referrers:
+            from wherry.app.copy_attachments import copy_with_referrers
+
+            copied = [copy_with_referrers(world, source, target, platforms=wanted, progress=progress)]
+        elif all_tags:
+            copied = [*copy_all_tags(world, source, target, platforms=wanted, encoding=encoding, progress=progress)]
+        else:
+            copied = [copy(world, source, target, platforms=wanted, encoding=encoding, progress=progress)]
     if as_json:
         lines = [json.dumps([{"name": one.name, "digest": one.digest} for one in copied], indent=2)]
     else:
         lines = [one.digest if quiet else f"{one.name}@{one.digest}" for one in copied]
     for line in lines:
         world.say(line)
-    if not all_tags and world.call:
+    if not all_tags and not with_referrers and world.call:
         from wherry.cli.replay_record import remember_transfer
 
         remember_transfer(world, copied, began=began, source=source, printed="".join(f"{line}\n" for line in lines))

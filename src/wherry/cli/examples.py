@@ -26,6 +26,23 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "pull": ("wherry pull registry.example/api:v1", "wherry pull --platform linux/amd64 alpine:3.22"),
     "copy": ("wherry copy registry.example/api:v1 mirror.example/api:v1", "wherry copy api:dev oci:layout:dev"),
+    "sign": (
+        "wherry sign --key wherry.key registry.example/api:v1",
+        "wherry sign --key env://SIGNING_KEY -a commit=4f2c1d --recursive registry.example/api:v1",
+    ),
+    "verify": (
+        "wherry verify --key wherry.pub registry.example/api:v1",
+        "wherry verify --key wherry.pub --json registry.example/api:v1",
+    ),
+    "attest": (
+        "wherry attest --key wherry.key --type spdxjson --predicate sbom.json registry.example/api:v1",
+        "wherry attest --attach both --type cyclonedx --predicate bom.json registry.example/api:v1",
+    ),
+    "verify-attestation": (
+        "wherry verify-attestation --key wherry.pub --type spdxjson registry.example/api:v1",
+        "wherry verify-attestation --key wherry.pub --type slsaprovenance1 --json registry.example/api:v1",
+    ),
+    "keys": ("wherry keys new -o release", "wherry keys public wherry.key"),
     "resolve": ("wherry resolve -f deploy/", "wherry resolve -f deploy.yaml --repo registry.example/team"),
     "apply": ("wherry apply -f deploy/", "wherry apply -f deploy.yaml -- --namespace dev"),
     "create": ("wherry create -f deploy/", "wherry create -f job.yaml -- --namespace dev"),

@@ -28,6 +28,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}")
+_ATTACHMENT = re.compile(r"(?:\A|:)sha256-[a-f0-9]{64}(?:\.[a-z]+)?\Z")
 _LONGEST_REPOSITORY = 255
 _LONGEST_TEXT = 1024
 _ALGORITHMS = frozenset({"sha256", "sha512"})
@@ -40,6 +41,14 @@ class InvalidReference(InvalidUsage):
         super().__init__(f"{text[:200]!r}: {problem}", hint=hint)
         self.text = text
         self.problem = problem
+
+
+def is_attachment(name: str) -> bool:
+    """Report whether a name is what attachments of an image are kept under: `api:sha256-HEX`, or that with `.sig`.
+
+    Sources: OCI distribution-spec v1.1.1, "Referrers Tag Schema"; cosign, specs/SIGNATURE_SPEC.md.
+    """
+    return _ATTACHMENT.search(name) is not None
 
 
 def is_tag(text: str) -> bool:

@@ -44,6 +44,9 @@ class LoggedOut(AccessDenied):
 class NotInRegistry(NotFound):
     """A registry has no such repository, tag or manifest."""
 
+    codes: tuple[str, ...] = ()
+    """The error codes of its answer, where that was one of the spec's documents; empty for any other 404."""
+
 
 def refusal(what: str, status: int, body: bytes, *, registry: str, known: bool = False) -> Exception:
     """Make the error for an answer that ends the request.
@@ -65,9 +68,11 @@ def refusal(what: str, status: int, body: bytes, *, registry: str, known: bool =
         )
         return AccessDenied(message, hint=hint)
     if status == _NOT_FOUND:
-        return NotInRegistry(
+        missing = NotInRegistry(
             message, hint=f"check the name; a private repository looks the same without a login to {registry}"
         )
+        missing.codes = tuple(_codes(body))
+        return missing
     error = NotTaken if status in _NOT_TAKEN else RegistryError
     return error(message, hint=f"this message is from {registry}; contact its operator")
 
@@ -90,6 +95,17 @@ def words_of(body: bytes) -> Iterator[str]:
             yield _shown(": ".join(_text(value) for value in said if value))
     if not errors and (word := document.get("details") or document.get("message")):
         yield _shown(_text(word))
+
+
+def _codes(body: bytes) -> Iterator[str]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    errors = document.get("errors") if isinstance(document, dict) else None
+    for error in errors[:3] if isinstance(errors, list) else ():
+        if isinstance(error, dict) and isinstance(code := error.get("code"), str):
+            yield code
 
 
 def _text(value: object) -> str:

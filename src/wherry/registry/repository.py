@@ -5,7 +5,7 @@ in chunks").
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from tempfile import SpooledTemporaryFile
 from urllib.parse import quote, urlsplit
@@ -30,6 +30,8 @@ _KEPT = 8 << 20
 _OK, _CREATED, _PARTIAL, _NOT_FOUND = 200, 201, 206, 404
 _NO_HEAD = frozenset({405, 501})
 """What a registry answers that knows no HEAD (RFC 9110, sections 15.5.6 and 15.6.2)."""
+_ABSENT = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"})
+"""Codes of a 404 that mean what they say: the spec's, and Harbor's own."""
 _SPOOLED = 32 << 20
 """Bytes of a draft kept in memory; a larger one goes through a temporary file."""
 
@@ -134,8 +136,37 @@ class Repository:
         """
         if len(document) > LARGEST:
             raise InvalidDocument(str(blob.digest), f"{len(document)} bytes; the limit for documents is {LARGEST}")
+        self._put(blob, document, tag or str(blob.digest))
+
+    def put_attached(self, blob: Descriptor, document: bytes) -> bool:
+        """Store a manifest that has a subject; report whether the registry says that it lists it for its subject.
+
+        Raises:
+            RegistryError: as `put`.
+        """
+        return "OCI-Subject" in self._put(blob, document, str(blob.digest))
+
+    def read_tag(self, tag: str) -> tuple[Descriptor, bytes] | None:
+        """Read the document under a tag as it is now; None only where the registry says that there is none.
+
+        A 404 without the spec's words comes from something between this machine and the registry: it is an error, since
+        whoever took it for "nothing there" would replace what is there.
+
+        Raises:
+            RegistryError, AccessDenied: the registry would not say, so that nothing is known.
+        """
+        try:
+            return self._fetched(tag)
+        except NotInRegistry as error:
+            if _ABSENT.isdisjoint(error.codes):
+                raise RegistryError(
+                    f"{error.message}; that is not how a registry says that a tag is absent",
+                    hint="check the address, and what is between this machine and the registry",
+                ) from error
+            return None
+
+    def _put(self, blob: Descriptor, document: bytes, reference: str) -> Mapping[str, str]:
         list(checked(blob, [document]))
-        reference = tag or str(blob.digest)
         with self._send(
             "PUT",
             f"manifests/{reference}",
@@ -145,12 +176,14 @@ class Repository:
             headers={"Content-Type": blob.media_type},
             body=document,
         ) as answer:
-            named = answer.headers.get("Docker-Content-Digest", str(blob.digest))
+            headers = answer.headers
+        named = headers.get("Docker-Content-Digest", str(blob.digest))
         if named != blob.digest and named.startswith(f"{blob.digest.algorithm}:"):
             raise RegistryError(
                 f"{self._spoken(reference)}: the registry stored it as {named}, not as {blob.digest}",
                 hint="a proxy between this machine and the registry changes the upload",
             )
+        return headers
 
     def tag(self, name: str, root: Descriptor) -> None:
         """Point a tag at a manifest or an index that is there."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wherry.errors import InvalidUsage, WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
-from wherry.oci.reference import InvalidReference, Reference
+from wherry.oci.reference import InvalidReference, Reference, is_attachment
 from wherry.store.contract import BlobSource
 from wherry.store.copy import copy
 from wherry.store.disk import DiskStore
@@ -37,7 +37,7 @@ def pulled(image: Image) -> int:
 
 def listings(store: LayoutFolder) -> tuple[ListedImage, ...]:
     """Read every image that has a name, by name; a broken one is listed with its problem."""
-    return tuple(_listing(name, root, store) for name, root in sorted(store.tags().items()))
+    return tuple(_listing(name, root, store) for name, root in sorted(store.tags().items()) if not is_attachment(name))
 
 
 def _listing(name: str, root: Descriptor, store: LayoutFolder) -> ListedImage:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wherry.errors import NotFound
 from wherry.oci.descriptor import Descriptor
+from wherry.oci.reference import is_attachment
 from wherry.store.contract import BlobSource
 from wherry.store.disk import DiskStore
 
@@ -65,10 +66,11 @@ def _is_stored(store: DiskStore, name: str) -> bool:
 
 
 def _choose(roots: Mapping[str, Descriptor], name: str, wanted: str) -> Descriptor:
-    fitting = {root.digest: root for tag, root in roots.items() if wanted in {"", tag, tag.rpartition(":")[2]}}
+    named = {tag: root for tag, root in roots.items() if tag == wanted or not is_attachment(tag)}
+    fitting = {root.digest: root for tag, root in named.items() if wanted in {"", tag, tag.rpartition(":")[2]}}
     if len(fitting) == 1:
         return next(iter(fitting.values()))
-    there = ", ".join(sorted(roots)[:8]) or "none"
+    there = ", ".join(sorted(named)[:8]) or "none"
     raise NotFound(
         f"{name}: {'contains several images' if fitting else 'image not found in it'}",
         hint=f"write PATH:NAME; images: {there}",

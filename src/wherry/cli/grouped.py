@@ -8,12 +8,11 @@ from wherry.cli.examples import EXAMPLES
 
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Build": ("build", "lint", "context", "why", "lock", "init"),
-    "Trust": ("modules",),
     "Run": ("run",),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "report"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
-    "Trust": ("sign", "verify", "attest", "verify-attestation", "keys"),
+    "Trust": ("sign", "verify", "attest", "verify-attestation", "keys", "modules"),
     "Kubernetes": ("resolve", "apply", "create", "timeouts"),
     "This machine": ("doctor", "gc", "du", "verify-store", "completion", "version", "help"),
 }

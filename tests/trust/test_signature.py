@@ -13,8 +13,8 @@ from wherry.trust.bundle import SignatureBundle
 from wherry.trust.dsse import INTOTO, DsseSignature, Envelope, pae
 from wherry.trust.keys import KeyKind, PrivateKey
 from wherry.trust.signature import (
-    Answer,
     Reason,
+    SignatureAnswer,
     WantedSigner,
     answer_of,
     judge_bundle,
@@ -132,11 +132,11 @@ def test_answers():
     )
     failure = OSError("no route")
 
-    assert answer_of([bad, good], [failure]) is Answer.SIGNED
-    assert answer_of([bad], []) is Answer.BY_ANOTHER
-    assert answer_of([bad], [failure]) is Answer.COULD_NOT_ASK
-    assert answer_of([other], []) is Answer.NOT_SIGNED
-    assert answer_of([], []) is Answer.NOT_SIGNED
+    assert answer_of([bad, good], [failure]) is SignatureAnswer.SIGNED
+    assert answer_of([bad], []) is SignatureAnswer.BY_ANOTHER
+    assert answer_of([bad], [failure]) is SignatureAnswer.COULD_NOT_ASK
+    assert answer_of([other], []) is SignatureAnswer.NOT_SIGNED
+    assert answer_of([], []) is SignatureAnswer.NOT_SIGNED
 
 
 def test_envelopes_have_no_key_id():

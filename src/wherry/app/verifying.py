@@ -22,9 +22,9 @@ from wherry.store.contract import read_whole
 from wherry.store.find import Located
 from wherry.trust.bundle import LARGEST_BUNDLE, is_bundle
 from wherry.trust.signature import (
-    Answer,
     JudgedSignature,
     Reason,
+    SignatureAnswer,
     SignatureForm,
     WantedSigner,
     answer_of,
@@ -41,7 +41,12 @@ _SMALL = 1 << 20
 """Bytes of the payload of a signature in the old format."""
 _UNTYPED = frozenset({"", media.OCI_EMPTY, media.OCI_CONFIG, media.DOCKER_CONFIG})
 """Types of an entry that say nothing: older tools write the config's; the manifest is read then."""
-EXIT_CODES = {Answer.SIGNED: 0, Answer.NOT_SIGNED: 1, Answer.BY_ANOTHER: 4, Answer.COULD_NOT_ASK: 69}
+EXIT_CODES = {
+    SignatureAnswer.SIGNED: 0,
+    SignatureAnswer.NOT_SIGNED: 1,
+    SignatureAnswer.BY_ANOTHER: 4,
+    SignatureAnswer.COULD_NOT_ASK: 69,
+}
 """Exit codes of `verify` and `verify-attestation`, and of what asks for a signature first."""
 
 
@@ -55,10 +60,10 @@ class NotVerified(WherryError):
 
 
 _HINTS = {
-    Answer.SIGNED: "",
-    Answer.NOT_SIGNED: "sign it: wherry sign --key KEY IMAGE@DIGEST; an SBOM or a provenance does not make it signed",
-    Answer.BY_ANOTHER: "check the key, the identity and the annotations that are asked for",
-    Answer.COULD_NOT_ASK: "nothing is known about its signatures; check the registry and the log-in, and run it again",
+    SignatureAnswer.SIGNED: "",
+    SignatureAnswer.NOT_SIGNED: "sign it: wherry sign --key KEY IMAGE@DIGEST; an SBOM or a provenance does not make it signed",
+    SignatureAnswer.BY_ANOTHER: "check the key, the identity and the annotations that are asked for",
+    SignatureAnswer.COULD_NOT_ASK: "nothing is known about its signatures; check the registry and the log-in, and run it again",
 }
 
 
@@ -69,7 +74,7 @@ class VerifiedImage:
     name: str
     """As it was called, with its digest."""
     root: Descriptor
-    answer: Answer
+    answer: SignatureAnswer
     signatures: tuple[JudgedSignature, ...]
     """All that were looked at, the good ones first."""
     failures: tuple[WherryError, ...] = field(default=(), repr=False)
@@ -135,8 +140,8 @@ def verify_located(session: Session, located: Located, wanted: WantedSigner) -> 
         place = attachments_of(session, located)
         verified = _answered(located.name, located.root, _signatures(place, located.root, wanted))
     except WherryError as error:
-        verified = VerifiedImage(located.name, located.root, Answer.COULD_NOT_ASK, (), (error,))
-    if verified.answer is not Answer.SIGNED:
+        verified = VerifiedImage(located.name, located.root, SignatureAnswer.COULD_NOT_ASK, (), (error,))
+    if verified.answer is not SignatureAnswer.SIGNED:
         raise NotVerified(verified)
     return verified
 
@@ -157,7 +162,7 @@ def _each(
     except WherryError as error:
         if error.exit_code not in {69, 77}:
             raise
-        return (VerifiedImage(image, nothing, Answer.COULD_NOT_ASK, (), (error,)),)
+        return (VerifiedImage(image, nothing, SignatureAnswer.COULD_NOT_ASK, (), (error,)),)
     verified = []
     for root in roots:
         session.checkpoint()

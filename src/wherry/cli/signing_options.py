@@ -127,9 +127,9 @@ def say_signed(world: World, signed: "Sequence[SignedImage]", *, as_json: bool) 
 def say_verified(world: World, verified: "Sequence[VerifiedImage]", *, as_json: bool, statements: bool = False) -> int:
     """Print answers; give the exit code, which is of the first image that is not signed as it should be."""
     from wherry.app.verifying import EXIT_CODES, NotVerified
-    from wherry.trust.signature import Answer
+    from wherry.trust.signature import SignatureAnswer
 
-    bad = [one for one in verified if one.answer is not Answer.SIGNED]
+    bad = [one for one in verified if one.answer is not SignatureAnswer.SIGNED]
     if as_json:
         rows = [_row(one, statements=statements) for one in verified]
         world.say(json.dumps({"version": 1, "images": rows}, indent=2))

@@ -20,7 +20,7 @@ from wherry.trust.simple_signing import CERTIFICATE, SIGNATURE, SimpleSigning
 from wherry.trust.statement import SIGNED, Statement
 
 
-class Answer(StrEnum):
+class SignatureAnswer(StrEnum):
     """What is said about an image, in words for machines."""
 
     SIGNED = "signed"
@@ -90,16 +90,16 @@ class JudgedSignature:
     """Of an attestation that is good."""
 
 
-def answer_of(judged: Sequence[JudgedSignature], failures: Sequence[Exception]) -> Answer:
+def answer_of(judged: Sequence[JudgedSignature], failures: Sequence[Exception]) -> SignatureAnswer:
     """Say what follows from all that was found."""
     reasons = {one.reason for one in judged}
     if Reason.GOOD in reasons:
-        return Answer.SIGNED
+        return SignatureAnswer.SIGNED
     if failures:
-        return Answer.COULD_NOT_ASK
+        return SignatureAnswer.COULD_NOT_ASK
     if reasons & {Reason.ANOTHER_SIGNER, Reason.ANNOTATIONS}:
-        return Answer.BY_ANOTHER
-    return Answer.NOT_SIGNED
+        return SignatureAnswer.BY_ANOTHER
+    return SignatureAnswer.NOT_SIGNED
 
 
 def judge_layer(

@@ -61,9 +61,9 @@ class NotVerified(WherryError):
 
 _HINTS = {
     SignatureAnswer.SIGNED: "",
-    SignatureAnswer.NOT_SIGNED: "sign it: wherry sign --key KEY IMAGE@DIGEST; an SBOM or a provenance does not make it signed",
+    SignatureAnswer.NOT_SIGNED: "sign it: wherry sign --key KEY IMAGE; an SBOM does not make an image signed",
     SignatureAnswer.BY_ANOTHER: "check the key, the identity and the annotations that are asked for",
-    SignatureAnswer.COULD_NOT_ASK: "nothing is known about its signatures; check the registry and the log-in, and run it again",
+    SignatureAnswer.COULD_NOT_ASK: "check the registry and the log-in; nothing is known about signatures",
 }
 
 

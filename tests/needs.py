@@ -35,3 +35,11 @@ def corpus(name: str) -> Path:
     if not (root / name).exists():
         pytest.skip(f"the corpus has no {name} here")
     return root / name
+
+
+def data(name: str) -> Path:
+    """Give a file of the shared data, as `corpus` does."""
+    root = Path(os.environ.get("WHERRY_DATA", str(Path(__file__).resolve().parents[2] / "shared" / "data")))
+    if not (root / name).exists():
+        pytest.skip(f"there is no {name} here")
+    return root / name

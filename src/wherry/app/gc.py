@@ -92,6 +92,10 @@ def _clean_cache(session: Session) -> None:
         from wherry.app.sizes import forget_sizes
 
         forget_sizes(folder, session.clock() - MONTH)
+    if (folder / "vulndb").is_dir() or (folder / "scans").is_dir():
+        from wherry.app.vulnerability_data import forget_databases
+
+        forget_databases(folder, session.clock() - MONTH)
     if (folder / "layers").is_dir():
         from wherry.app.layer_indexes import forget_indexes
 

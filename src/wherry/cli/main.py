@@ -38,6 +38,7 @@ COMMANDS = {
     "slim": "Find what defeats dead-code elimination, and try known fixes.",
     "flags": "Measure what each compiler and linker flag changes.",
     "modules": "Verify modules against go.sum, vendor/ and the checksum database.",
+    "scan": "Find known vulnerabilities in an image, a Go binary or a go.mod.",
     "leaks": "Find build paths, flags and secrets embedded in a program or image.",
     "push": "Push an image to a registry.",
     "pull": "Pull images from registries into the local store.",

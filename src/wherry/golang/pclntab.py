@@ -17,7 +17,8 @@ SECTIONS: Final = (".gopclntab", ".data.rel.ro.gopclntab")
 MAGIC: Final = 0xFFFFFFF1
 """Go 1.20 and newer."""
 
-_OLDER = {0xFFFFFFF0: "Go 1.18 or 1.19", 0xFFFFFFFA: "Go 1.16 or 1.17", 0xFFFFFFFB: "Go before 1.16"}
+_GO_1_18 = 0xFFFFFFF0
+_OLDER = {_GO_1_18: "Go 1.18 or 1.19", 0xFFFFFFFA: "Go 1.16 or 1.17", 0xFFFFFFFB: "Go before 1.16"}
 _FIXED = 8
 _WORDS = 8
 """nfunc, nfiles, textStart (0 from 1.26 on), and the offsets of funcname, cu, file, pc and function tables."""
@@ -104,6 +105,25 @@ class Pclntab:
         """Report whether one of several functions is linked in."""
         wanted = b"|".join(re.escape(name.encode()) for name in names)
         return re.search(rb"(?:\A|\x00)(?:" + wanted + rb")\x00", self.funcnames) is not None
+
+
+def name_table(section: bytes | memoryview | mmap.mmap, name: str = "pclntab") -> memoryview:
+    """Give the names of all functions, inlined ones too, each with a NUL behind it; Go 1.18 and 1.19 are read too.
+
+    Raises:
+        InvalidDocument: it is of a Go older than 1.18 or none at all, or the table is outside it.
+
+    Source: Go 1.18, runtime/symtab.go (`pcHeader`): the header is that of Go 1.20.
+    """
+    content = memoryview(section)
+    if len(content) > _FIXED and content[7] in {4, 8}:
+        order = "<" if content[3] == 0xFF else ">"  # noqa: PLR2004 - the highest byte of every magic
+        row = struct.Struct(f"{order}I4x{_WORDS}{'Q' if content[7] == 8 else 'I'}")  # noqa: PLR2004 - as above
+        if len(content) >= row.size:
+            magic, _, _, _, funcname, cu, *_ = row.unpack_from(content)
+            if magic == _GO_1_18 and row.size <= funcname <= cu <= len(content):
+                return content[funcname:cu]
+    return Pclntab.parse(content, name).funcnames
 
 
 def function_names(section: bytes | memoryview, name: str = "pclntab") -> Iterator[str]:

@@ -113,7 +113,7 @@ class Settings:
             WrongSyntax: it is not TOML; line and column are named.
             WrongKey: a key is unknown or its value does not fit; line and key are named.
         """
-        document = _toml(text, name)
+        document = parse_toml(text, name)
         place = FilePosition(name, lines_of(text), ())
         for key in document:
             if key not in _TABLES:
@@ -178,7 +178,13 @@ class _Key:
     example: str
 
 
-def _toml(text: str, name: str) -> dict[str, object]:
+def parse_toml(text: str, name: str) -> dict[str, object]:
+    """Read TOML of a bounded size.
+
+    Raises:
+        WrongSyntax: it is not TOML; line and column are named.
+        InvalidSettings: it is too large, or nested too deep.
+    """
     if len(text) > LARGEST:
         raise InvalidSettings(f"{name}: {len(text)} characters; at most {LARGEST} are read", hint="give the right file")
     if match := _LONG_KEY.search(text):

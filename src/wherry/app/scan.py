@@ -1,0 +1,286 @@
+"""Known holes of images, programs and go.mod files, with the evidence for each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wherry.app.scan_ignore import IgnoreFile, read_ignore_file
+from wherry.app.session import Session
+from wherry.app.subjects import images_named, is_program
+from wherry.app.vulnerability_data import OpenDatabase, open_database
+from wherry.errors import InvalidUsage, NotFound
+from wherry.trust.holes import Hole, ScanResult, debian_holes, go_mod_holes, program_holes
+
+if TYPE_CHECKING:
+    from wherry.trust.programs import Program
+
+GO_MOD = "go.mod"
+_TARGET = ("GOOS", "GOARCH", "CGO_ENABLED", "-tags")
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedSubject:
+    """One thing that was scanned."""
+
+    name: str
+    """What messages call it."""
+    kind: str
+    """`program`, `go.mod` or `packages`."""
+    result: ScanResult
+    path: str = ""
+    """Inside the image; or the file as it was given."""
+    platform: str = ""
+    image: str = ""
+    """The image's name with the digest of its manifest."""
+    digest: str = ""
+    """Of the program."""
+    go: str = ""
+    module: str = ""
+    """The main module, with its version where it is known."""
+    package: str = ""
+    """The main package's import path."""
+    target: dict[str, str] = field(default_factory=dict)
+    """GOOS, GOARCH and the like, and the build tags, as build info has them."""
+    routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By package with a hole: the imports that lead to it, from the main package on; where the source is at hand."""
+    routes_note: str = ""
+    """Why there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unscanned:
+    """A program that nothing can be said of."""
+
+    name: str
+    path: str
+    platform: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredHole:
+    """A hole that somebody decided to live with, for a time."""
+
+    subject: str
+    hole: Hole
+    reason: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan found."""
+
+    name: str
+    database: OpenDatabase
+    subjects: tuple[ScannedSubject, ...]
+    unscanned: tuple[Unscanned, ...] = ()
+    ignored: tuple[IgnoredHole, ...] = ()
+    expired: tuple[str, ...] = ()
+    """Rules of the ignore file that count no more, and those that match nothing."""
+    others: int = 0
+    """Programs of images that were not built by Go; nothing is said of them."""
+
+    def holes(self) -> Iterator[tuple[ScannedSubject, Hole]]:
+        """Give all holes that count, each with what has it."""
+        for subject in self.subjects:
+            yield from ((subject, hole) for hole in subject.result.holes)
+
+
+def scan(  # noqa: PLR0913 - what a scan is, each by its name
+    session: Session,
+    name: str,
+    *,
+    databases: Sequence[str] = (),
+    platform: str | None = None,
+    offline: bool = False,
+    ignore: str | None = None,
+    source: str | None = None,
+) -> Scan:
+    """Find the known holes of an image, a program or a go.mod.
+
+    Args:
+        session: where.
+        name: an image as `inspect` takes it, a program's file, a go.mod or a directory with one.
+        databases: OSV data: directories, archives or URLs; empty: GOVULNDB, else Go's own.
+        platform: of an image with several, the only one; None: all.
+        offline: whether nothing may be fetched but the image.
+        ignore: a file with holes to leave out, each with a reason and an expiry date.
+        source: a directory of the module, for the imports that lead to a hole; None: here, if here it is.
+
+    Raises:
+        NoDatabase: there is no vulnerability database, and none could be fetched.
+        CannotScan: the program is packed, or has no build info that can be read.
+        NotFound: there is no such thing, or it was not built by Go.
+        InvalidDocument, InvalidArchive, InvalidSettings: what was read is damaged.
+    """
+    rules = read_ignore_file(session.cwd / ignore, ignore) if ignore else IgnoreFile()
+    database = open_database(session, databases, offline=offline)
+    path = session.cwd / name
+    if path.name == GO_MOD and path.is_file():
+        found = Scan(name, database, (_go_mod(session, path, name, database, source),))
+    elif (path / GO_MOD).is_file() and not (path / "oci-layout").exists():
+        shown = GO_MOD if name in {".", "./"} else f"{name.rstrip('/')}/{GO_MOD}"
+        found = Scan(name, database, (_go_mod(session, path / GO_MOD, shown, database, source),))
+    elif is_program(path):
+        found = Scan(name, database, (_file(path, name, database),))
+    else:
+        found = _image(session, name, platform, database)
+    return _without_ignored(session, _with_routes(session, found, source), rules)
+
+
+def _file(path: Path, name: str, database: OpenDatabase) -> ScannedSubject:
+    from wherry.analysis.mapped import map_file
+    from wherry.trust.programs import read_program
+
+    program = read_program(memoryview(map_file(path, name)).toreadonly(), name)
+    if program is None:
+        raise NotFound(f"{name}: not built by Go, so its modules are not known", hint="give a program built by Go")
+    return _subject(program, name, name, database)
+
+
+def _subject(program: "Program", name: str, path: str, database: OpenDatabase) -> ScannedSubject:
+    main = program.info.main
+    version = main.version if main else ""
+    return ScannedSubject(
+        name=name,
+        kind="program",
+        result=program_holes(program, database.index),
+        path=path,
+        platform="/".join(filter(None, (program.info.settings.get("GOOS"), program.info.settings.get("GOARCH")))),
+        go=program.info.go_version,
+        package=program.info.path,
+        target={name: text for name, text in program.info.settings.items() if name in _TARGET},
+        module=f"{main.path}@{version}" if main and version not in {"", "(devel)"} else main.path if main else "",
+    )
+
+
+def _go_mod(session: Session, path: Path, name: str, database: OpenDatabase, source: str | None) -> ScannedSubject:
+    from wherry.golang.modfile import parse_go_mod
+
+    go_mod = parse_go_mod(path.read_text(errors="replace"), name)
+    imported = None
+    if source is not None:
+        from wherry.app.scan_source import imported_packages
+
+        imported = imported_packages(session, session.cwd / source)
+    release = _release(session, path.parent)
+    result = go_mod_holes(go_mod, database.index, imported, release)
+    return ScannedSubject(
+        name, "go.mod", result, path=name, go=release or go_mod.toolchain or go_mod.go, module=go_mod.module
+    )
+
+
+def _release(session: Session, folder: Path) -> str:
+    """Name the Go that would build a module here; empty where there is none."""
+    from wherry.errors import HostUnable
+    from wherry.host.toolchain import find_toolchain
+
+    try:
+        return find_toolchain(session.runner, session.environment, folder).version
+    except HostUnable:
+        return ""
+
+
+def _image(session: Session, name: str, platform: str | None, database: OpenDatabase) -> Scan:
+    from wherry.app.scan_images import contents_of
+    from wherry.trust.dpkg import read_packages
+
+    located, images = images_named(session, name, platform)
+    subjects: list[ScannedSubject] = []
+    unscanned: list[Unscanned] = []
+    others = 0
+    for image in images:
+        session.checkpoint()
+        contents = contents_of(session, located.source, image)
+        shown, reference = str(image.platform), f"{name.partition('@')[0]}@{image.descriptor.digest}"
+        for one in contents.programs:
+            label = f"{name} {shown} {one.path}"
+            subject = _subject(one.program(label), label, one.path, database)
+            subjects.append(replace(subject, platform=shown, image=reference, digest=str(one.digest)))
+        for path, reason, remedy in contents.unscanned:
+            unscanned.append(Unscanned(f"{name} {shown} {path}", path, shown, reason, remedy))
+        packages = read_packages(contents.files)
+        if packages is not None:
+            result = debian_holes(packages, database.index)
+            label = f"{name} {shown} Debian packages"
+            subjects.append(ScannedSubject(label, "packages", result, platform=shown, image=reference))
+        others += contents.others
+    return Scan(name, database, tuple(subjects), tuple(unscanned), others=others)
+
+
+def _with_routes(session: Session, found: Scan, source: str | None) -> Scan:
+    """Add the imports that lead to holes, where the source is at hand."""
+    from wherry.app.scan_source import with_routes
+
+    subjects = tuple(with_routes(session, one, source) for one in found.subjects)
+    return replace(found, subjects=subjects)
+
+
+def _without_ignored(session: Session, found: Scan, rules: IgnoreFile) -> Scan:
+    """Take out what the ignore file names; rules that expired count no more, and are reported."""
+    today = rules.today(session.clock())
+    ignored: list[IgnoredHole] = []
+    used: set[int] = set()
+    subjects = []
+    for subject in found.subjects:
+        kept = []
+        for hole in subject.result.holes:
+            rule = rules.matching(hole, today)
+            if rule is None:
+                kept.append(hole)
+            else:
+                ignored.append(IgnoredHole(subject.name, hole, rule.reason, str(rule.until)))
+                used.add(rule.line)
+        subjects.append(replace(subject, result=replace(subject.result, holes=tuple(kept))))
+    return replace(found, subjects=tuple(subjects), ignored=tuple(ignored), expired=rules.stale(today, used))
+
+
+def failing(found: Scan, words: Sequence[str], *, reviewed_only: bool = False) -> tuple[Hole, ...]:
+    """Give the holes for which a gate stops.
+
+    Args:
+        found: what a scan found.
+        words: levels of evidence (`module`, `package`, `symbol`), severities (`low` to `critical`), `any`, or ids.
+        reviewed_only: whether entries that the Go team has not reviewed are left out.
+
+    Raises:
+        InvalidUsage: a word is none of these.
+    """
+    check_words(words)
+    return tuple(
+        hole
+        for _, hole in found.holes()
+        if any(_fails(hole, word) for word in words) and not (reviewed_only and hole.reviewed is False)
+    )
+
+
+def _fails(hole: Hole, word: str) -> bool:
+    from wherry.trust.holes import EvidenceLevel
+    from wherry.trust.severity import LEVELS
+
+    evidence = list(EvidenceLevel)
+    if word in evidence:
+        return evidence.index(hole.level) >= evidence.index(EvidenceLevel(word))
+    if word in LEVELS:
+        return hole.severity.level in LEVELS and LEVELS.index(hole.severity.level) >= LEVELS.index(word)
+    return word == "any" or word in {hole.id, *hole.aliases}
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuse words that a gate does not know.
+
+    Raises:
+        InvalidUsage: one is neither a level, nor a severity, nor an id.
+    """
+    from wherry.trust.holes import EvidenceLevel
+    from wherry.trust.severity import LEVELS
+
+    for word in words:
+        if word not in {*EvidenceLevel, *LEVELS, "any"} and "-" not in word:
+            raise InvalidUsage(
+                f"--fail-on {word}: not a level, a severity or an id",
+                hint="use module, package, symbol, low, medium, high, critical, any, or an id such as GO-2023-1988",
+            )

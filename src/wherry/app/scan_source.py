@@ -1,0 +1,144 @@
+"""What the source tells of a hole: the imports that lead to it, the line of go.mod to change, and the change itself."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wherry.analysis.imports import ImportGraph
+from wherry.errors import InvalidUsage, NotFound
+from wherry.trust.database import STDLIB, TOOLCHAIN
+from wherry.trust.holes import EvidenceLevel, Hole
+from wherry.trust.matching import semver_less
+
+if TYPE_CHECKING:
+    from wherry.app.scan import ScannedSubject
+    from wherry.app.session import Session
+
+NO_SOURCE = "call paths need the source: give its directory with --source DIR"
+
+
+def with_routes(session: "Session", subject: "ScannedSubject", source: str | None) -> "ScannedSubject":
+    """Add the shortest chain of imports to each package with a hole, where the source was named.
+
+    Raises:
+        InvalidUsage: the directory is of another module than the program.
+        PackageBroken: Go cannot load it.
+    """
+    wanted = {package for hole in subject.result.holes for package in hole.packages}
+    if subject.kind != "program" or not wanted:
+        return subject
+    if source is None:
+        return replace(subject, routes_note=NO_SOURCE)
+    from wherry.app.imports import module_folder
+
+    module = subject.module.partition("@")[0]
+    folder = module_folder(session, source, module)
+    if folder is None:
+        raise InvalidUsage(f"--source {source}: not the module {module}", hint="give the directory with its go.mod")
+    tags = subject.target.get("-tags", "")
+    target = {name: text for name, text in subject.target.items() if not name.startswith("-")}
+    graph = _graph(session, folder, subject.package, [f"-tags={tags}"] if tags else [], target)
+    routes = {package: found[0] for package in sorted(wanted) if (found := graph.routes({package}))}
+    return replace(subject, routes=routes)
+
+
+def imported_packages(session: "Session", folder: Path) -> frozenset[str]:
+    """Ask Go which packages all packages of a module need.
+
+    Raises:
+        PackageBroken: Go cannot load them.
+    """
+    graph = _graph(session, folder, "./...", [], {})
+    return frozenset({*graph.imports, *(name for names in graph.imports.values() for name in names)})
+
+
+def _graph(session: "Session", folder: Path, package: str, flags: list[str], target: Mapping[str, str]) -> ImportGraph:
+    from wherry.host.toolchain import find_toolchain
+    from wherry.source.graph import list_imports
+
+    toolchain = find_toolchain(session.runner, session.environment, folder)
+    return ImportGraph(list_imports(session.runner, toolchain, folder, package, flags, target))
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A module to raise, and what that mends."""
+
+    module: str
+    version: str
+    to: str
+    holes: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """What changes go.mod so."""
+        if self.module in {STDLIB, TOOLCHAIN}:
+            return f"go get toolchain@{self.to}"
+        return f"go get {self.module}@{self.to}"
+
+
+def upgrades(holes: Iterable[Hole], least: EvidenceLevel = EvidenceLevel.MODULE) -> tuple[Upgrade, ...]:
+    """Give the smallest change that mends the holes that can be mended, module by module.
+
+    Args:
+        holes: what was found.
+        least: the weakest evidence that counts.
+    """
+    order = list(EvidenceLevel)
+    found: dict[str, Upgrade] = {}
+    for hole in holes:
+        if not hole.fixed or hole.ecosystem != "Go" or order.index(hole.level) < order.index(least):
+            continue
+        module = STDLIB if hole.module == TOOLCHAIN else hole.module
+        known = found.get(module)
+        to = hole.fixed if known is None or semver_less(known.to, hole.fixed) else known.to
+        ids = (*(known.holes if known else ()), hole.id)
+        found[module] = Upgrade(module, hole.version, to, tuple(dict.fromkeys(ids)))
+    return tuple(sorted(found.values(), key=lambda one: one.module))
+
+
+def go_mod_line(text: str, module: str) -> int:
+    """Find the line of go.mod that decides a module's version; 0: there is none."""
+    words = re.escape(module) if module not in {STDLIB, TOOLCHAIN} else r"(?:toolchain|go)"
+    found = re.search(rf"^[ \t]*(?:require[ \t]+)?\"?{words}\"?[ \t]+\S", text, re.MULTILINE)
+    return text.count("\n", 0, found.start()) + 1 if found else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What was changed."""
+
+    upgrades: tuple[Upgrade, ...]
+    failed: tuple[tuple[Upgrade, str], ...]
+    diff: tuple[str, ...]
+    """The lines of a unified diff of go.mod."""
+
+
+def fix(session: "Session", folder: Path, wanted: Iterable[Upgrade]) -> Fixed:
+    """Raise modules in go.mod by `go get`, one after the other; one that fails leaves the others.
+
+    Raises:
+        NotFound: there is no go.mod.
+        HostUnable: there is no Go.
+    """
+    import difflib
+
+    from wherry.host.toolchain import find_toolchain
+
+    file = folder / "go.mod"
+    if not file.is_file():
+        raise NotFound(f"{folder}: no go.mod to change", hint="give the module's directory with --source DIR")
+    before = file.read_text(errors="replace")
+    toolchain = find_toolchain(session.runner, session.environment, folder)
+    done, failed = [], []
+    for one in wanted:
+        outcome = session.runner.run(toolchain.command(folder, "get", *one.command.split()[2:], extra={}))
+        if outcome.returncode:
+            failed.append((one, outcome.words))
+        else:
+            done.append(one)
+    after = file.read_text(errors="replace")
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "go.mod", "go.mod", lineterm="", n=1)
+    return Fixed(tuple(done), tuple(failed), tuple(lines))

@@ -1,0 +1,192 @@
+"""What a scan asks of an image: its Go programs and its Debian packages, in one pass over its layers.
+
+A program is written to a file, read, and the file deleted, so memory does not grow with it.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from wherry.analysis.mapped import map_file
+from wherry.analysis.subjects import starts_as_program
+from wherry.digest import Digest
+from wherry.errors import InvalidDocument
+from wherry.golang.buildinfo import BuildInfo
+from wherry.trust.dpkg import LARGEST, is_package_file
+from wherry.trust.programs import CannotScan, Program, read_program
+
+if TYPE_CHECKING:
+    from wherry.layer.entry import Entry
+    from wherry.layer.tar import TarBody
+    from wherry.oci.image import Image
+    from wherry.store.contract import BlobSource
+
+_BLOCK: Final = 1 << 20
+_LONGEST_MAGIC: Final = 4
+_MOST_PROGRAMS: Final = 1000
+_MOST_PACKAGE_FILES: Final = 20_000
+_SMALLEST: Final = 1 << 12
+"""Bytes of the smallest file that can be a program with build info."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedProgram:
+    """A Go program of an image; the names of its functions are compressed."""
+
+    path: str
+    layer: int
+    """1 is the base's first."""
+    digest: Digest
+    size: int
+    info: BuildInfo
+    names: bytes = field(repr=False)
+    """zstd."""
+    unreadable: str = ""
+
+    def program(self, name: str) -> Program:
+        """Give it as a scan reads it."""
+        import zstandard
+
+        return Program(name, self.info, zstandard.decompress(self.names), self.unreadable)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageContents:
+    """What a container of an image sees."""
+
+    programs: tuple[PackedProgram, ...]
+    unscanned: tuple[tuple[str, str, str], ...]
+    """Programs that nothing can be said of: path, reason, what to do."""
+    files: dict[str, bytes]
+    """Those that say which Debian packages are installed, by path."""
+    others: int
+    """Programs that were not built by Go."""
+
+
+_Found = PackedProgram | CannotScan | None
+
+
+def read_contents(source: "BlobSource", image: "Image", folder: Path) -> ImageContents:
+    """Read an image.
+
+    Args:
+        source: where its blobs are.
+        image: its documents.
+        folder: where a program can be put while it is read.
+
+    Raises:
+        BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive: a layer is not what the image says.
+
+    Cost: every layer is decompressed once.
+    """
+    from wherry.layer.changes import FileTree
+    from wherry.layer.decompress import open_layer
+    from wherry.layer.entry import EntryKind
+    from wherry.layer.tar import read_tar
+
+    tree = FileTree()
+    reader = _Reader(folder)
+    for number, blob in enumerate(image.manifest.stack):
+        opened = open_layer(source, blob, image.config.diff_ids[number])
+        tree.apply(reader.reading(read_tar(opened, f"layer {blob.digest}"), number))
+    contents = _Contents()
+    for path, node in tree.walk():
+        if node.entry.kind is EntryKind.FILE:
+            contents.take(path, reader.programs.get((node.layer, node.place), ...), node.layer)
+            if (node.layer, node.place) in reader.files:
+                contents.files[path] = reader.files[node.layer, node.place]
+    return contents.whole()
+
+
+@dataclass
+class _Contents:
+    programs: dict[Digest, PackedProgram] = field(default_factory=dict)
+    unscanned: list[tuple[str, str, str]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    others: int = 0
+
+    def take(self, path: str, found: "_Found | object", layer: int) -> None:
+        from dataclasses import replace
+
+        if isinstance(found, PackedProgram):
+            self.programs.setdefault(found.digest, replace(found, path=f"/{path}", layer=layer + 1))
+        elif isinstance(found, CannotScan):
+            self.unscanned.append((f"/{path}", found.reason, found.hint))
+        elif found is None:
+            self.others += 1
+
+    def whole(self) -> ImageContents:
+        ordered = sorted(self.programs.values(), key=lambda one: (-one.size, one.path))
+        return ImageContents(tuple(ordered), tuple(sorted(self.unscanned)), self.files, self.others)
+
+
+@dataclass
+class _Reader:
+    """Reads files of layers while they pass."""
+
+    folder: Path
+    programs: dict[tuple[int, int], _Found] = field(default_factory=dict)
+    files: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+    def reading(self, entries: "Iterator[tuple[Entry, TarBody]]", layer: int) -> "Iterator[Entry]":
+        from wherry.layer.entry import EntryKind
+
+        for place, (entry, body) in enumerate(entries):
+            if entry.kind is EntryKind.FILE:
+                if is_package_file(entry.path) and entry.size <= LARGEST:
+                    self._keep(layer, place, body.read())
+                elif entry.size >= _SMALLEST:
+                    start = _start(body)
+                    if starts_as_program(start):
+                        self.programs[layer, place] = self._program(entry, start, body)
+            yield entry
+
+    def _keep(self, layer: int, place: int, content: bytes) -> None:
+        if len(self.files) >= _MOST_PACKAGE_FILES:
+            raise InvalidDocument(f"layer {layer + 1}", f"more than {_MOST_PACKAGE_FILES} files of packages")
+        self.files[layer, place] = content
+
+    def _program(self, entry: "Entry", start: bytes, body: "TarBody") -> _Found:
+        file = self.folder / "program"
+        state = hashlib.sha256(start)
+        with file.open("wb") as out:
+            out.write(start)
+            while chunk := body.read(_BLOCK):
+                state.update(chunk)
+                out.write(chunk)
+        try:
+            found = _read(file, entry.path)
+        except CannotScan as error:
+            return error
+        if found is None:
+            return None
+        if sum(isinstance(one, PackedProgram) for one in self.programs.values()) >= _MOST_PROGRAMS:
+            return CannotScan(entry.path, f"the image has more than {_MOST_PROGRAMS} Go programs", "scan it by itself")
+        return packed(found, Digest.from_hash(state), entry.size)
+
+
+def packed(program: Program, digest: Digest, size: int) -> PackedProgram:
+    """Compress what a scan needs of a program."""
+    import zstandard
+
+    names = zstandard.ZstdCompressor(level=1).compress(program.functions)
+    return PackedProgram("", 0, digest, size, program.info, names, program.unreadable)
+
+
+def _read(file: Path, name: str) -> Program | None:
+    view = memoryview(map_file(file, name)).toreadonly()
+    try:
+        return read_program(view, name)
+    except CannotScan:
+        raise
+    except InvalidDocument as error:
+        raise CannotScan(name, error.problem, error.hint or "build it again") from error
+
+
+def _start(body: "TarBody") -> bytes:
+    start = b""
+    while len(start) < _LONGEST_MAGIC and (chunk := body.read(_LONGEST_MAGIC - len(start))):
+        start += chunk
+    return start

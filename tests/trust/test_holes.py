@@ -1,0 +1,133 @@
+"""Evidence by level, on programs with and without a symbol table: both give the same."""
+
+from pathlib import Path
+
+import pytest
+
+from vulnerable import MODULE, entry, program, write_database
+from wherry.analysis.mapped import map_file
+from wherry.golang.modfile import parse_go_mod
+from wherry.trust.holes import EvidenceLevel, Status, go_mod_holes, program_holes
+from wherry.trust.osv_files import DatabaseFiles
+from wherry.trust.programs import CannotScan, read_program
+
+PLAIN: tuple[str, ...] = ()
+STRIPPED = ("-trimpath", "-ldflags=-s -w")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    """The made-up database."""
+    return DatabaseFiles(write_database(tmp_path_factory.mktemp("osv")), "osv").index()
+
+
+def read(path: Path):
+    """Read a program as a scan does."""
+    return read_program(memoryview(map_file(path)).toreadonly(), path.name)
+
+
+@pytest.mark.parametrize(
+    ("flags", "system", "arch"),
+    [(PLAIN, "linux", "amd64"), (STRIPPED, "linux", "amd64"), (STRIPPED, "darwin", "arm64"),
+     (STRIPPED, "windows", "amd64")],
+)  # fmt: skip
+def test_levels(index, flags, system, arch):
+    """The strongest evidence that holds, for functions of every kind, stripped or not, on every system."""
+    found = program_holes(read(program(*flags, system=system, arch=arch)), index)
+    by_id = {hole.id: hole for hole in found.holes}
+
+    windows = {"GO-4-WINDOWS": EvidenceLevel.SYMBOL} if system == "windows" else {}
+    assert {name: hole.level for name, hole in by_id.items()} == windows | {
+        "GO-1-FUNCTION": EvidenceLevel.SYMBOL,
+        "GO-1-INLINED": EvidenceLevel.SYMBOL,
+        "GO-1-GENERIC": EvidenceLevel.SYMBOL,
+        "GO-1-DOTTED": EvidenceLevel.SYMBOL,
+        "GO-1-WHOLE": EvidenceLevel.SYMBOL,
+        "GO-2-DROPPED": EvidenceLevel.PACKAGE,
+        "GO-3-IDLE": EvidenceLevel.MODULE,
+        "GO-5-UNREVIEWED": EvidenceLevel.SYMBOL,
+        "GO-6-REPLACED": EvidenceLevel.SYMBOL,
+        "GO-7-STDLIB": EvidenceLevel.SYMBOL,
+    }
+    assert by_id["GO-1-GENERIC"].symbols == (f"{MODULE}/used.Reader.Read",)
+    assert by_id["GO-1-INLINED"].symbols == (f"{MODULE}/used.inner",)
+    assert by_id["GO-6-REPLACED"].required_as == "example.com/second"
+    assert by_id["GO-7-STDLIB"].fixed == "go99.1.0"
+    assert [hole.id for hole in found.withdrawn] == ["GO-4-WITHDRAWN"]
+
+
+def test_what_vex_says(index):
+    """What is not linked does not affect the program; what is, does."""
+    by_id = {hole.id: hole for hole in program_holes(read(program(*STRIPPED)), index).holes}
+
+    assert by_id["GO-1-FUNCTION"].status is Status.AFFECTED
+    assert by_id["GO-1-FUNCTION"].fixed == "v1.3.0"
+    assert by_id["GO-1-FUNCTION"].aliases == ("CVE-1-1", "GHSA-1")
+    for name in ("GO-2-DROPPED", "GO-3-IDLE"):
+        assert by_id[name].status is Status.NOT_AFFECTED
+        assert by_id[name].justification == "vulnerable_code_not_present"
+    assert by_id["GO-5-UNREVIEWED"].reviewed is False
+    assert by_id["GO-5-UNREVIEWED"].severity.level == "unknown"
+
+
+def test_names_that_cannot_be_read(index, tmp_path):
+    """Without the table of functions a hole is of its module, and nobody says that it is not there."""
+    broken = bytearray(program(*STRIPPED).read_bytes())
+    from wherry.elf.reader import Elf
+
+    at = Elf.parse(bytes(broken), "it").section(".gopclntab").offset
+    broken[at : at + 4] = b"\0\0\0\0"
+    (tmp_path / "broken").write_bytes(broken)
+    found = program_holes(read(tmp_path / "broken"), index)
+
+    assert {hole.level for hole in found.holes} == {EvidenceLevel.MODULE}
+    assert {hole.status for hole in found.holes} == {Status.INVESTIGATED}
+    assert any("which functions are linked" in line for line in found.unknown)
+
+
+def test_packed(tmp_path):
+    """A packed program cannot be scanned; that is no empty list."""
+    packed = bytearray(program(*STRIPPED).read_bytes()[: 1 << 20])
+    packed[0x28:0x30] = bytes(8)  # no section table
+    packed[0x3A:0x40] = bytes(6)
+    start = packed.find(b"\xff Go buildinf:")
+    while start >= 0:
+        packed[start : start + 14] = bytes(14)
+        start = packed.find(b"\xff Go buildinf:")
+    packed[0xEC:0xF0] = b"UPX!"
+    (tmp_path / "packed").write_bytes(packed)
+
+    with pytest.raises(CannotScan) as caught:
+        read(tmp_path / "packed")
+    assert caught.value.exit_code == 5
+
+
+def test_go_mod(index):
+    """A go.mod has required modules; with the imports known, packages too."""
+    text = f"module example.com/app\n\ngo 1.26.0\n\nrequire {MODULE} v1.2.0\n"
+    found = go_mod_holes(parse_go_mod(text, "go.mod"), index)
+
+    assert {hole.level for hole in found.holes} == {EvidenceLevel.MODULE}
+    assert {hole.status for hole in found.holes} == {Status.INVESTIGATED}
+    known = go_mod_holes(parse_go_mod(text, "go.mod"), index, frozenset({f"{MODULE}/used"}))
+    levels = {hole.id: (hole.level, hole.status) for hole in known.holes}
+    assert levels["GO-1-FUNCTION"] == (EvidenceLevel.PACKAGE, Status.INVESTIGATED)
+    assert levels["GO-3-IDLE"] == (EvidenceLevel.MODULE, Status.NOT_AFFECTED)
+
+
+def test_a_module_in_another(tmp_path):
+    """An unreviewed entry of a module does not count for another one in a directory of it."""
+    documents = [entry("GO-1", "example.com", database_specific={"review_status": "UNREVIEWED"})]
+    index = DatabaseFiles(write_database(tmp_path / "osv", documents), "osv").index()
+    from dataclasses import replace
+
+    from wherry.golang.buildinfo import Module
+
+    made = read(program(*STRIPPED))
+    info = replace(made.info, modules=(*made.info.modules, Module("example.com", "v1.0.0")))
+    (hole,) = program_holes(replace(made, info=info), index).holes
+
+    assert hole.level is EvidenceLevel.MODULE
+    assert hole.status is Status.NOT_AFFECTED

@@ -19,6 +19,7 @@ import pytest
 from cli_shell import Shell
 from needs import need
 from registries import distribution
+from vulnerable import write_archive, write_database
 from wherry.cli.examples import EXAMPLES
 from wherry.cli.main import run
 from wherry.cli.main import wherry as program
@@ -128,7 +129,7 @@ PARSED_ONLY = {
     "a terminal or an archive on stdin is needed": re.compile(
         r"load$|explore|.* -it? |completion|login|.*--debug-shell|.*--ssh"
     ),
-    "the network is needed": re.compile(r".*(github\.com|golang\.org|docker\.io|alpine|golang:|@v\d)"),
+    "the network is needed": re.compile(r".*(github\.com|golang\.org|docker\.io|alpine|golang:|@v\d)|scan --update"),
     "it serves until it is stopped": re.compile(r"run |flags .*--run|.*--ready"),
     "it belongs to an example or a chapter with files of its own": re.compile(
         r"rebuild|init|rm$|build \.$|report$|why |push api:dev$|.*(\./api\b|\.Version|videometa|greeter|hello|data:dev|"
@@ -158,6 +159,11 @@ def place(tmp_path_factory, host):
             f'package main\n\nvar version = "1"\n\nfunc main() {{ println("{name}", version) }}\n',
         )
     shell.write("Dockerfile", "FROM scratch AS builder\nCOPY go.mod /\nFROM builder\n")
+    database = write_database(shell.root / "osv")
+    shell.environment["GOVULNDB"] = f"file://{database}"
+    for name in ("vulndb.tar.zst", "ghsa.zip"):
+        write_archive(shell.root / name)
+    shell.write("ignore.toml", '[[ignore]]\nid = "GO-1"\nreason = "it is not used"\nuntil = 2999-01-01\n')
     shell.write("config/pod.yaml", "kind: Pod\nimage: ko://example.com/app/cmd/api\n")
     shell.environment["KO_DOCKER_REPO"] = f"{host}/team"
     shell.environment["COSIGN_PASSWORD"] = ""

@@ -1,11 +1,17 @@
 """A module with holes, programs that use it, and the OSV entries about it: all made here, none is real."""
 
+import gzip
+import io
 import json
 import subprocess
+import tarfile
+import zipfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+
+import zstandard
 
 from gobuild import KEPT, _environment, go_version
 from module_proxy import ModuleProxy
@@ -105,6 +111,25 @@ def write_database(folder: Path, documents: list[dict[str, object]] | None = Non
     for one in entries() if documents is None else documents:
         (folder / f"{one['id']}.json").write_text(json.dumps(one))
     return folder
+
+
+def write_archive(path: Path, documents: list[dict[str, object]] | None = None) -> Path:
+    """Write a database as a zip, or as a tar that may be compressed, as the name says."""
+    content = {f"data/osv/{one['id']}.json": json.dumps(one).encode() for one in documents or entries()}
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, text in content.items():
+                archive.writestr(name, text)
+        return path
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        for name, text in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            made.addfile(member, io.BytesIO(text))
+    pack = {".gz": gzip.compress, ".zst": zstandard.compress}.get(path.suffix, bytes)
+    path.write_bytes(pack(buffer.getvalue()))
+    return path
 
 
 @cache

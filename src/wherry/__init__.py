@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "wherry.app.api.calls": ("Cancel", "Logins"),
     "wherry.app.api.images": ("build", "copy", "load", "pull", "push", "save", "tags"),
-    "wherry.app.api.judges": ("analyze", "check", "deps", "diff", "leaks", "open_image", "size", "tree"),
+    "wherry.app.api.judges": ("analyze", "check", "deps", "diff", "leaks", "open_image", "scan", "size", "tree"),
     "wherry.app.api.origins": ("verify_modules",),
     "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
     "wherry.app.build.result": ("BuildResult", "BuiltImage"),
@@ -38,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.app.api.calls import Cancel, Logins
     from wherry.app.api.images import build, copy, load, pull, push, save, tags
-    from wherry.app.api.judges import analyze, check, deps, diff, leaks, open_image, size, tree
+    from wherry.app.api.judges import analyze, check, deps, diff, leaks, open_image, scan, size, tree
     from wherry.app.api.origins import verify_modules
     from wherry.app.archives import Loaded
     from wherry.app.build.options import DockerfileBuild, GoBuild
@@ -91,6 +91,7 @@ __all__ = [
     "push",
     "report",
     "save",
+    "scan",
     "size",
     "tags",
     "tree",

@@ -1,18 +1,16 @@
 """`wherry scan` as a user calls it."""
 
 import http.server
-import io
 import json
 import shutil
 import threading
-import zipfile
 
 import pytest
 
 from built_images import file, put_layers, put_platforms
 from cli_shell import Shell
 from module_proxy import ModuleProxy
-from vulnerable import MODULE, entries, entry, go_mod, program, write_database
+from vulnerable import MODULE, entries, entry, go_mod, program, write_archive, write_database
 from wherry.platform import Platform
 
 STRIPPED = ("-trimpath", "-ldflags=-s -w")
@@ -183,25 +181,21 @@ def mirror(wherry):
     server.server_close()
 
 
-def archive(documents) -> bytes:
+def archive(folder, documents) -> bytes:
     """Make vulndb.zip."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as made:
-        for one in documents:
-            made.writestr(f"ID/{one['id']}.json", json.dumps(one))
-    return buffer.getvalue()
+    return write_archive(folder / "made.zip", documents).read_bytes()
 
 
 def test_a_mirror(wherry, mirror):
     """It is fetched once, asked again on request, and used offline."""
     files, asked = mirror
-    files["vulndb.zip"] = archive(entries()[:3])
+    files["vulndb.zip"] = archive(wherry.root, entries()[:3])
     assert found(wherry, "app")["database"]["entries"] == 3
     assert found(wherry, "app", "--offline")["database"]["entries"] == 3
     assert [status for _, status in asked] == [200]
     wherry("scan", "--update")
     assert asked[-1][1] == 304
-    files["vulndb.zip"] = archive(entries()[:5])
+    files["vulndb.zip"] = archive(wherry.root, entries()[:5])
     assert found(wherry, "app", "--update")["database"]["entries"] == 5
 
 

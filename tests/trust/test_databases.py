@@ -1,19 +1,15 @@
 """Databases where people keep them, whole, damaged and hostile."""
 
 import gzip
-import io
 import json
-import tarfile
-import zipfile
 
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vulnerable import MODULE, entries, entry, write_database
+from vulnerable import MODULE, entries, entry, write_archive, write_database
 from wherry.errors import InvalidDocument, NotFound, WherryError
-from wherry.trust.database import IndexBuilder, VulnerabilityIndex, joined_index
+from wherry.trust.database import DatabaseBuilder, VulnerabilityIndex, joined_index
 from wherry.trust.dpkg import read_packages
 from wherry.trust.holes import debian_holes
 from wherry.trust.osv import LARGEST, parse_entry
@@ -40,26 +36,9 @@ def written(folder, form):
     path = folder / f"db.{form}"
     if form == "list.json":
         path.write_text(json.dumps(documents))
-    elif form == "zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            for one in documents:
-                archive.writestr(f"{one['id']}.json", json.dumps(one))
     else:
-        path.write_bytes(packed(documents, form))
+        write_archive(path)
     return path
-
-
-def packed(documents, form):
-    """Write a tar, compressed as its name says."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for one in documents:
-            content = json.dumps(one).encode()
-            member = tarfile.TarInfo(f"data/osv/{one['id']}.json")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    tar = buffer.getvalue()
-    return {"tar": tar, "tar.gz": gzip.compress(tar), "tar.zst": zstandard.compress(tar)}[form]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -178,7 +157,7 @@ def test_no_entries(tmp_path):
 
 def test_aliases_in_a_circle():
     """Entries that name one another are taken once, whichever comes first."""
-    builder = IndexBuilder()
+    builder = DatabaseBuilder()
     for name, other in (("GHSA-1", "GHSA-2"), ("GHSA-2", "GHSA-1"), ("GHSA-3", "GHSA-3")):
         builder.add(parse_entry(json.dumps(entry(name, aliases=[other], imports=[])).encode(), "it"))
 

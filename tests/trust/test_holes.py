@@ -7,7 +7,7 @@ import pytest
 from vulnerable import MODULE, entry, program, write_database
 from wherry.analysis.mapped import map_file
 from wherry.golang.modfile import parse_go_mod
-from wherry.trust.holes import EvidenceLevel, Status, go_mod_holes, program_holes
+from wherry.trust.holes import EvidenceLevel, HoleStatus, go_mod_holes, program_holes
 from wherry.trust.osv_files import DatabaseFiles
 from wherry.trust.programs import CannotScan, read_program
 
@@ -62,11 +62,11 @@ def test_what_vex_says(index):
     """What is not linked does not affect the program; what is, does."""
     by_id = {hole.id: hole for hole in program_holes(read(program(*STRIPPED)), index).holes}
 
-    assert by_id["GO-1-FUNCTION"].status is Status.AFFECTED
+    assert by_id["GO-1-FUNCTION"].status is HoleStatus.AFFECTED
     assert by_id["GO-1-FUNCTION"].fixed == "v1.3.0"
     assert by_id["GO-1-FUNCTION"].aliases == ("CVE-1-1", "GHSA-1")
     for name in ("GO-2-DROPPED", "GO-3-IDLE"):
-        assert by_id[name].status is Status.NOT_AFFECTED
+        assert by_id[name].status is HoleStatus.NOT_AFFECTED
         assert by_id[name].justification == "vulnerable_code_not_present"
     assert by_id["GO-5-UNREVIEWED"].reviewed is False
     assert by_id["GO-5-UNREVIEWED"].severity.level == "unknown"
@@ -83,7 +83,7 @@ def test_names_that_cannot_be_read(index, tmp_path):
     found = program_holes(read(tmp_path / "broken"), index)
 
     assert {hole.level for hole in found.holes} == {EvidenceLevel.MODULE}
-    assert {hole.status for hole in found.holes} == {Status.INVESTIGATED}
+    assert {hole.status for hole in found.holes} == {HoleStatus.INVESTIGATED}
     assert any("which functions are linked" in line for line in found.unknown)
 
 
@@ -110,11 +110,11 @@ def test_go_mod(index):
     found = go_mod_holes(parse_go_mod(text, "go.mod"), index)
 
     assert {hole.level for hole in found.holes} == {EvidenceLevel.MODULE}
-    assert {hole.status for hole in found.holes} == {Status.INVESTIGATED}
+    assert {hole.status for hole in found.holes} == {HoleStatus.INVESTIGATED}
     known = go_mod_holes(parse_go_mod(text, "go.mod"), index, frozenset({f"{MODULE}/used"}))
     levels = {hole.id: (hole.level, hole.status) for hole in known.holes}
-    assert levels["GO-1-FUNCTION"] == (EvidenceLevel.PACKAGE, Status.INVESTIGATED)
-    assert levels["GO-3-IDLE"] == (EvidenceLevel.MODULE, Status.NOT_AFFECTED)
+    assert levels["GO-1-FUNCTION"] == (EvidenceLevel.PACKAGE, HoleStatus.INVESTIGATED)
+    assert levels["GO-3-IDLE"] == (EvidenceLevel.MODULE, HoleStatus.NOT_AFFECTED)
 
 
 def test_a_module_in_another(tmp_path):
@@ -130,4 +130,4 @@ def test_a_module_in_another(tmp_path):
     (hole,) = program_holes(replace(made, info=info), index).holes
 
     assert hole.level is EvidenceLevel.MODULE
-    assert hole.status is Status.NOT_AFFECTED
+    assert hole.status is HoleStatus.NOT_AFFECTED

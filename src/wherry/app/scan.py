@@ -1,92 +1,23 @@
 """Known holes of images, programs and go.mod files, with the evidence for each."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.app.scan_ignore import IgnoreFile, read_ignore_file
+from wherry.app.scan_result import IgnoredHole, Scan, ScannedSubject, Unscanned
 from wherry.app.session import Session
 from wherry.app.subjects import images_named, is_program
 from wherry.app.vulnerability_data import OpenDatabase, open_database
 from wherry.errors import InvalidUsage, NotFound
-from wherry.trust.holes import Hole, ScanResult, debian_holes, go_mod_holes, program_holes
+from wherry.trust.holes import Hole, debian_holes, go_mod_holes, program_holes
 
 if TYPE_CHECKING:
     from wherry.trust.programs import Program
 
 GO_MOD = "go.mod"
 _TARGET = ("GOOS", "GOARCH", "CGO_ENABLED", "-tags")
-
-
-@dataclass(frozen=True, slots=True)
-class ScannedSubject:
-    """One thing that was scanned."""
-
-    name: str
-    """What messages call it."""
-    kind: str
-    """`program`, `go.mod` or `packages`."""
-    result: ScanResult
-    path: str = ""
-    """Inside the image; or the file as it was given."""
-    platform: str = ""
-    image: str = ""
-    """The image's name with the digest of its manifest."""
-    digest: str = ""
-    """Of the program."""
-    go: str = ""
-    module: str = ""
-    """The main module, with its version where it is known."""
-    package: str = ""
-    """The main package's import path."""
-    target: dict[str, str] = field(default_factory=dict)
-    """GOOS, GOARCH and the like, and the build tags, as build info has them."""
-    routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """By package with a hole: the imports that lead to it, from the main package on; where the source is at hand."""
-    routes_note: str = ""
-    """Why there are none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unscanned:
-    """A program that nothing can be said of."""
-
-    name: str
-    path: str
-    platform: str
-    reason: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class IgnoredHole:
-    """A hole that somebody decided to live with, for a time."""
-
-    subject: str
-    hole: Hole
-    reason: str
-    until: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What a scan found."""
-
-    name: str
-    database: OpenDatabase
-    subjects: tuple[ScannedSubject, ...]
-    unscanned: tuple[Unscanned, ...] = ()
-    ignored: tuple[IgnoredHole, ...] = ()
-    expired: tuple[str, ...] = ()
-    """Rules of the ignore file that count no more, and those that match nothing."""
-    others: int = 0
-    """Programs of images that were not built by Go; nothing is said of them."""
-
-    def holes(self) -> Iterator[tuple[ScannedSubject, Hole]]:
-        """Give all holes that count, each with what has it."""
-        for subject in self.subjects:
-            yield from ((subject, hole) for hole in subject.result.holes)
 
 
 def scan(  # noqa: PLR0913 - what a scan is, each by its name

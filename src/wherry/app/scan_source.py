@@ -13,7 +13,7 @@ from wherry.trust.holes import EvidenceLevel, Hole
 from wherry.trust.matching import semver_less
 
 if TYPE_CHECKING:
-    from wherry.app.scan import ScannedSubject
+    from wherry.app.scan_result import ScannedSubject
     from wherry.app.session import Session
 
 NO_SOURCE = "call paths need the source: give its directory with --source DIR"

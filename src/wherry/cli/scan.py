@@ -25,7 +25,7 @@ _UNSCANNED = 5
 @click.option("--offline", is_flag=True, help="Do not fetch a database; exit 4 if none is on this machine.")
 @click.option("--platform", metavar="PLATFORM", help="Scan only this platform.", shell_complete=platforms)
 @click.option(
-    "--source", metavar="DIR", help="Directory of the module's source: show the imports that lead to each finding."
+    "--source", metavar="DIR", help="Directory of the module's source: show the imports that bring in each finding."
 )
 @click.option(
     "--fail-on",
@@ -37,7 +37,7 @@ _UNSCANNED = 5
 @click.option("--reviewed-only", is_flag=True, help="Let entries that are not reviewed never fail the scan.")
 @click.option("--ignore", metavar="FILE", help="File of findings to ignore, each with a reason and an expiry date.")
 @click.option("--fix", is_flag=True, help="Upgrade modules with findings in go.mod by `go get`, and show the change.")
-@click.option("--all", "everything", is_flag=True, help="Also describe findings whose code is not linked.")
+@click.option("--all", "everything", is_flag=True, help="Also describe findings in code that is not linked.")
 @click.option(
     "--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True, help="How to print findings."
 )
@@ -64,8 +64,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     """Find known vulnerabilities in an image, a Go binary or a go.mod, with evidence for each.
 
     The evidence has three levels: the module is required, a vulnerable package is linked, a vulnerable function is
-    linked. Functions are read from the binary's own table, so stripped binaries give the same answer. Exits 4 if there
-    is no database, and 5 if a program cannot be scanned, such as a packed one: neither means "no findings".
+    linked. Functions are read from the binary's own table, so stripped binaries give the same answer. Exits 4 without a
+    database, and 5 if a program cannot be scanned, such as a packed one: neither means "no findings".
     """
     from wherry.app.scan import check_words, failing, scan
     from wherry.errors import InvalidUsage
@@ -93,7 +93,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
 
 def _show(world: World, found: "object", form: str, *, everything: bool) -> None:
-    from wherry.app.scan import Scan
+    from wherry.app.scan_result import Scan
     from wherry.report import scan as report
 
     assert isinstance(found, Scan)  # noqa: S101 - what the caller made
@@ -115,7 +115,7 @@ def _show(world: World, found: "object", form: str, *, everything: bool) -> None
 
 
 def _fix(world: World, found: "object", source: str | None) -> None:
-    from wherry.app.scan import Scan
+    from wherry.app.scan_result import Scan
     from wherry.app.scan_source import fix, upgrades
 
     assert isinstance(found, Scan)  # noqa: S101 - what the caller made

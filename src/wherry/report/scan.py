@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from wherry.app.scan import Scan, ScannedSubject
+from wherry.app.scan_result import Scan, ScannedSubject
 from wherry.app.scan_source import upgrades
 from wherry.app.vulnerability_data import OpenDatabase
 from wherry.report.terminal import printable

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote
 
-from wherry.app.scan import Scan, ScannedSubject
+from wherry.app.scan_result import Scan, ScannedSubject
 from wherry.report.scan import remedy
-from wherry.trust.holes import EvidenceLevel, Hole, Status
+from wherry.trust.holes import EvidenceLevel, Hole, HoleStatus
 
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _OPENVEX = "https://openvex.dev/ns/v0.2.0"
@@ -21,9 +21,9 @@ _SPACE: Final = uuid.UUID("7f0e3a0c-5d7b-5c2e-9d53-3a2f1c1b6f10")
 """Of names that identifiers are made of; any fixed value does."""
 _LEVELS = {EvidenceLevel.SYMBOL: "error", EvidenceLevel.PACKAGE: "warning", EvidenceLevel.MODULE: "note"}
 _STATES = {
-    Status.AFFECTED: "exploitable",
-    Status.NOT_AFFECTED: "not_affected",
-    Status.INVESTIGATED: "in_triage",
+    HoleStatus.AFFECTED: "exploitable",
+    HoleStatus.NOT_AFFECTED: "not_affected",
+    HoleStatus.INVESTIGATED: "in_triage",
 }
 _RATINGS = {"critical", "high", "medium", "low", "unknown"}
 _CAVEAT = "by the function table of the program, which the linker writes for all code that it keeps"
@@ -124,7 +124,7 @@ def cyclonedx(found: Scan, version: str, epoch: int) -> dict[str, object]:
 
 def _cyclonedx_hole(subject: ScannedSubject, hole: Hole, reference: str) -> dict[str, object]:
     analysis: dict[str, object] = {"state": _STATES[hole.status], "detail": hole.evidence}
-    if hole.status is Status.NOT_AFFECTED:
+    if hole.status is HoleStatus.NOT_AFFECTED:
         analysis["justification"] = "code_not_present"
     if hole.fixed:
         analysis["response"] = ["update"]
@@ -172,12 +172,12 @@ def _statements(subject: ScannedSubject, epoch: int) -> Iterator[dict[str, objec
             "products": [{**_product(subject), "subcomponents": [{"@id": _purl(hole)}]}],
             "status": hole.status.value,
         }
-        if hole.status is Status.NOT_AFFECTED:
+        if hole.status is HoleStatus.NOT_AFFECTED:
             statement["justification"] = hole.justification
             statement["impact_statement"] = f"{hole.evidence}; {_CAVEAT}"
-        elif hole.status is Status.AFFECTED:
+        elif hole.status is HoleStatus.AFFECTED:
             statement["action_statement"] = remedy(hole)
-        if hole.status is not Status.NOT_AFFECTED:
+        if hole.status is not HoleStatus.NOT_AFFECTED:
             statement["status_notes"] = hole.evidence
         yield statement
 

@@ -127,7 +127,7 @@ class VulnerabilityIndex:
 
 def joined_index(indexes: Sequence[VulnerabilityIndex]) -> VulnerabilityIndex:
     """Make one index of several: a hole that two have counts once, and each lends the others its severities."""
-    builder = IndexBuilder()
+    builder = DatabaseBuilder()
     names = {name for one in indexes for name in one.names}
     for one in indexes:
         builder.rate(from_msgpack(one.rated, dict[str, RatedSeverity]))
@@ -141,7 +141,7 @@ def joined_index(indexes: Sequence[VulnerabilityIndex]) -> VulnerabilityIndex:
 
 
 @dataclass
-class IndexBuilder:
+class DatabaseBuilder:
     """Takes entries in any order, and gives the index."""
 
     _advisories: dict[str, list[Advisory]] = field(default_factory=dict)

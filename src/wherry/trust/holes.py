@@ -29,7 +29,7 @@ class EvidenceLevel(StrEnum):
     """A function that has it is linked."""
 
 
-class Status(StrEnum):
+class HoleStatus(StrEnum):
     """What a VEX document says of it. Source: OpenVEX 0.2.0, "Status Labels"."""
 
     AFFECTED = "affected"
@@ -58,7 +58,7 @@ class Hole:
     severity: RatedSeverity = field(default_factory=RatedSeverity)
     reviewed: bool | None = None
     withdrawn: str = ""
-    status: Status = Status.AFFECTED
+    status: HoleStatus = HoleStatus.AFFECTED
     justification: str = ""
     evidence: str = ""
     """What the level rests on, as a sentence."""
@@ -244,7 +244,7 @@ def _hole(required: Required, advisory: Advisory, parts: tuple[Vulnerable, ...],
         fixed="" if not fixed else go_name(fixed) if is_go else f"v{fixed.removeprefix('v')}",
         required_as=required.original,
         status=evidence.status,
-        justification=NOT_PRESENT if evidence.status is Status.NOT_AFFECTED else "",
+        justification=NOT_PRESENT if evidence.status is HoleStatus.NOT_AFFECTED else "",
         evidence=evidence.words,
     )
     return _described(hole, advisory)
@@ -253,7 +253,7 @@ def _hole(required: Required, advisory: Advisory, parts: tuple[Vulnerable, ...],
 @dataclass(frozen=True, slots=True)
 class _Evidence:
     level: EvidenceLevel
-    status: Status
+    status: HoleStatus
     words: str
     packages: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
@@ -263,22 +263,22 @@ def _evidence(required: Required, parts: Sequence[Vulnerable], linked: LinkedCod
     """Say how near the hole is, and what follows: without its code a program is not affected."""
     module = required.original or required.path
     if linked is None:
-        return _Evidence(EvidenceLevel.MODULE, Status.INVESTIGATED, "which code is linked is not known")
+        return _Evidence(EvidenceLevel.MODULE, HoleStatus.INVESTIGATED, "which code is linked is not known")
     wanted = [(_import_path(required, one.path), one.symbols) for part in parts for one in part.packages]
     if linked.imported:
         return _imported(wanted, linked)
     if any(not part.packages for part in parts):
         if module not in linked.modules:
-            return _Evidence(EvidenceLevel.MODULE, Status.NOT_AFFECTED, "no package of the module is linked")
+            return _Evidence(EvidenceLevel.MODULE, HoleStatus.NOT_AFFECTED, "no package of the module is linked")
         words = "the entry names no packages, so all of the module counts, and some of it is linked"
-        return _Evidence(EvidenceLevel.SYMBOL, Status.AFFECTED, words, (), (f"{module}/*",))
+        return _Evidence(EvidenceLevel.SYMBOL, HoleStatus.AFFECTED, words, (), (f"{module}/*",))
     return _linked_evidence(wanted, linked)
 
 
 def _linked_evidence(wanted: Sequence[tuple[str, tuple[str, ...]]], linked: LinkedCode) -> _Evidence:
     packages = tuple(sorted({path for path, _ in wanted if path in linked.symbols}))
     if not packages:
-        return _Evidence(EvidenceLevel.MODULE, Status.NOT_AFFECTED, "no vulnerable package is linked")
+        return _Evidence(EvidenceLevel.MODULE, HoleStatus.NOT_AFFECTED, "no vulnerable package is linked")
     symbols: set[str] = set()
     for path, names in wanted:
         there = linked.symbols.get(path, frozenset())
@@ -287,18 +287,18 @@ def _linked_evidence(wanted: Sequence[tuple[str, tuple[str, ...]]], linked: Link
             symbols.add(f"{path}.*")
     if not symbols:
         words = "a vulnerable package is linked, and none of its vulnerable functions"
-        return _Evidence(EvidenceLevel.PACKAGE, Status.NOT_AFFECTED, words, packages)
+        return _Evidence(EvidenceLevel.PACKAGE, HoleStatus.NOT_AFFECTED, words, packages)
     words = "vulnerable functions are linked into the program"
-    return _Evidence(EvidenceLevel.SYMBOL, Status.AFFECTED, words, packages, tuple(sorted(symbols)))
+    return _Evidence(EvidenceLevel.SYMBOL, HoleStatus.AFFECTED, words, packages, tuple(sorted(symbols)))
 
 
 def _imported(wanted: Sequence[tuple[str, tuple[str, ...]]], linked: LinkedCode) -> _Evidence:
     packages = tuple(sorted({path for path, _ in wanted if path in linked.symbols}))
     if packages:
-        return _Evidence(EvidenceLevel.PACKAGE, Status.INVESTIGATED, "a vulnerable package is imported", packages)
+        return _Evidence(EvidenceLevel.PACKAGE, HoleStatus.INVESTIGATED, "a vulnerable package is imported", packages)
     if not wanted:
-        return _Evidence(EvidenceLevel.MODULE, Status.INVESTIGATED, "the entry names no packages")
-    return _Evidence(EvidenceLevel.MODULE, Status.NOT_AFFECTED, "no vulnerable package is imported")
+        return _Evidence(EvidenceLevel.MODULE, HoleStatus.INVESTIGATED, "the entry names no packages")
+    return _Evidence(EvidenceLevel.MODULE, HoleStatus.NOT_AFFECTED, "no vulnerable package is imported")
 
 
 def _described(hole: Hole, advisory: Advisory) -> Hole:

@@ -16,7 +16,7 @@ from typing import IO, Final
 import msgspec
 
 from wherry.errors import InvalidDocument, NotFound
-from wherry.trust.database import IndexBuilder, VulnerabilityIndex
+from wherry.trust.database import DatabaseBuilder, VulnerabilityIndex
 from wherry.trust.osv import LARGEST, parse_entry
 from wherry.typed import from_json
 
@@ -61,7 +61,7 @@ class DatabaseFiles:
 
         Cost: one pass, one entry in memory at a time besides the index.
         """
-        builder = IndexBuilder()
+        builder = DatabaseBuilder()
         state = hashlib.sha256()
         for name, content in self._documents():
             state.update(f"{name}\0{len(content)}\0".encode(errors="surrogateescape"))

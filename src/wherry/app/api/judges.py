@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wherry.app.check import Checked
     from wherry.app.images import OpenImage
     from wherry.app.leaks import ProgramLeaks
+    from wherry.app.scan_result import Scan
     from wherry.app.tree import TreeNode
 
 
@@ -225,3 +226,35 @@ def check(
     from wherry.app.check import check as carried_out
 
     return carried_out(session_of(session, None, cancel), names, against=against)
+
+
+def scan(
+    name: str,
+    *,
+    databases: Sequence[str] = (),
+    platform: str | None = None,
+    offline: bool = False,
+    session: Session | None = None,
+    cancel: Cancel | None = None,
+) -> "Scan":
+    """Find known vulnerabilities of an image, a Go program or a go.mod, with the evidence for each.
+
+    Args:
+        name: an image, as for `open_image`, a program's file, a go.mod, or a directory with one.
+        databases: OSV data: directories, archives or URLs of mirrors; empty: GOVULNDB of the session's environment.
+        platform: of an image with several, the only one to scan; None: all.
+        offline: whether no database may be fetched.
+        session: see above.
+        cancel: see above; it stops between images, and while a layer is read.
+
+    Returns:
+        Each program with its findings, and the programs that cannot be scanned.
+
+    Raises:
+        NoDatabase: no vulnerability database is on this machine, and none could be fetched.
+        CannotScan: the program is packed, or has no readable build info.
+        NotFound: the target does not exist, or was not built by Go.
+    """
+    from wherry.app.scan import scan as carried_out
+
+    return carried_out(session_of(session, None, cancel), name, databases=databases, platform=platform, offline=offline)

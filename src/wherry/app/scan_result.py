@@ -1,0 +1,77 @@
+"""What a scan gives: the things that were scanned, each with its known holes, and what could not be."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from wherry.app.vulnerability_data import OpenDatabase
+from wherry.trust.holes import Hole, ScanResult
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedSubject:
+    """One thing that was scanned."""
+
+    name: str
+    """What messages call it."""
+    kind: str
+    """`program`, `go.mod` or `packages`."""
+    result: ScanResult
+    path: str = ""
+    """Inside the image; or the file as it was given."""
+    platform: str = ""
+    image: str = ""
+    """The image's name with the digest of its manifest."""
+    digest: str = ""
+    """Of the program."""
+    go: str = ""
+    module: str = ""
+    """The main module, with its version where it is known."""
+    package: str = ""
+    """The main package's import path."""
+    target: dict[str, str] = field(default_factory=dict)
+    """GOOS, GOARCH and the like, and the build tags, as build info has them."""
+    routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By package with a hole: the imports that lead to it, from the main package on; where the source is at hand."""
+    routes_note: str = ""
+    """Why there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unscanned:
+    """A program that nothing can be said of."""
+
+    name: str
+    path: str
+    platform: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredHole:
+    """A hole that somebody decided to live with, for a time."""
+
+    subject: str
+    hole: Hole
+    reason: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan found."""
+
+    name: str
+    database: OpenDatabase
+    subjects: tuple[ScannedSubject, ...]
+    unscanned: tuple[Unscanned, ...] = ()
+    ignored: tuple[IgnoredHole, ...] = ()
+    expired: tuple[str, ...] = ()
+    """Rules of the ignore file that count no more, and those that match nothing."""
+    others: int = 0
+    """Programs of images that were not built by Go; nothing is said of them."""
+
+    def holes(self) -> Iterator[tuple[ScannedSubject, Hole]]:
+        """Give all holes that count, each with what has it."""
+        for subject in self.subjects:
+            yield from ((subject, hole) for hole in subject.result.holes)

@@ -4,7 +4,7 @@ import gzip
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vulnerable import MODULE, entries, entry, write_archive, write_database
@@ -98,6 +98,7 @@ def test_hostile_entries(content, words):
     assert words in caught.value.message
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.binary(max_size=200))
 def test_any_bytes(content):
     """No bytes stop the reader in another way."""

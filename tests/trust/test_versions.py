@@ -1,7 +1,7 @@
 """Versions of modules, of Go and of Debian packages, and which ranges they are in."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherry.trust.database import VersionRange, Vulnerable
@@ -44,6 +44,7 @@ def test_go_names():
     assert [go_name(text) for text in ("1.24.2", "1.22.0-rc.1", "1.20.0-0")] == ["go1.24.2", "go1.22rc1", "go1.20.0"]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(max_size=40))
 def test_any_text(text):
     """No text stops the readers."""

@@ -58,6 +58,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "init": ("wherry init", "wherry init --stdout"),
     "context": ("wherry context .", "wherry context -f deploy/api.Dockerfile --json ."),
     "lint": ("wherry lint .", "wherry lint --json services/web"),
+    "bench": ("wherry bench stages .", "wherry bench --rounds 5 --starts 0"),
     "help": ("wherry help build", "wherry help"),
     "version": ("wherry version", "wherry version --json"),
     "doctor": ("wherry doctor", "wherry doctor --json"),

@@ -62,6 +62,7 @@ COMMANDS = {
     "init": "Write a wherry.toml for the current module.",
     "lint": "Check a Dockerfile without building it.",
     "context": "Show what a build context ships, and what .dockerignore could leave out.",
+    "bench": "Build an image in two ways, and compare size, time and start.",
     "version": "Print the versions of wherry, Python and Go.",
     "help": "Show the options of a command, or a page of the documentation.",
     "doctor": "Check what wherry can use on this machine.",

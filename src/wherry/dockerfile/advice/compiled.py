@@ -32,14 +32,15 @@ def _of_stage(file: Advised, stage: AdvisedStage) -> Iterator[int]:
         return
     if any(mount.from_ == stage.name for other in file.stages for step in other.steps for mount in step.mounts):
         return
-    outputs = {output for step, one in builds for output in _outputs(step, one)}
+    outputs = {output for step, one in builds for output in outputs_of(step, one)}
     for one in copies:
         target = _absolute(one.destination, _folder_at(stage, one))
         if target != "/" and all(_apart(source, target, outputs) for source in _taken_of(file, stage)):
             yield one.lines.first
 
 
-def _outputs(step: RunStep, command: ShellCommand) -> Iterator[str]:
+def outputs_of(step: RunStep, command: ShellCommand) -> Iterator[str]:
+    """Give the names of the programs that a `go build` makes, as far as it names them."""
     output = go_flags(step, command).get("o")
     if output:
         yield posixpath.basename(output.rstrip("/"))

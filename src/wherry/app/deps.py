@@ -18,6 +18,7 @@ from wherry.errors import InvalidUsage, NotFound
 from wherry.finding import Severity
 from wherry.oci.image import Image
 from wherry.platform import Platform
+from wherry.store.contract import BlobSource
 from wherry.store.find import Located
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def traced_deps(
     found = open_image(session, name)
     wanted = Platform.parse(platform) if platform else None
     run = trace_run(session, Located(found.name, found.source, found.root), options, platform=wanted, notice=notice)
-    root = _root(session, found, run.image)
+    root = _root(session, found.source, run.image)
     judged = _judged(session, root, run.image)
     entry = entry_of(root, run.image)
     advice = judged.advice
@@ -151,7 +152,7 @@ def _of_file(session: Session, path: Path, name: str) -> DepsDocument:
 
 
 def _of_image(session: Session, found: OpenImage, image: Image) -> PlatformDeps:
-    return _judged(session, _root(session, found, image), image)
+    return _judged(session, _root(session, found.source, image), image)
 
 
 def _judged(session: Session, root: "ImageRoot", image: Image) -> PlatformDeps:
@@ -167,12 +168,22 @@ def _judged(session: Session, root: "ImageRoot", image: Image) -> PlatformDeps:
     return _with_advice(judged, advice)
 
 
-def _root(session: Session, found: OpenImage, image: Image) -> "ImageRoot":
+def advice_of(session: Session, source: BlobSource, image: Image) -> BaseAdvice:
+    """Say which of wherry's bases the program of an image would do with, by what is linked."""
+    from wherry.analysis.deps.judge import advised, brought, entry_of
+
+    root = _root(session, source, image)
+    entry = entry_of(root, image)
+    facts = root.facts(entry) if entry else None
+    return advised(entry, facts, _bases(session, image.platform.architecture), brought(root, image, facts))
+
+
+def _root(session: Session, source: BlobSource, image: Image) -> "ImageRoot":
     from wherry.analysis.deps.image_root import read_root
 
-    layers = LayerIndexes(session.cache_folder).of_image(found.source, image)
+    layers = LayerIndexes(session.cache_folder).of_image(source, image)
     with TemporaryDirectory(prefix="wherry-") as folder:
-        return read_root(found.source, image, layers, Path(folder))
+        return read_root(source, image, layers, Path(folder))
 
 
 def _bases(session: Session, architecture: str) -> "Iterator[CandidateBase]":

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wherry.app.build.go_work import AUTO
 from wherry.app.session import Session
 from wherry.bases import Bases
 from wherry.digest import Digest, InvalidDigest
@@ -112,7 +113,7 @@ def bases_named(session: Session) -> Iterator[str]:
         if (folder / FILE).is_file():
             settings = Settings.parse((folder / FILE).read_text(errors="replace"), FILE)
             for options in (settings.build, *map(settings.resolve, settings.services)):
-                if options.base:
+                if options.base and options.base != AUTO:
                     yield options.base
             return
 

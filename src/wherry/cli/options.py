@@ -70,7 +70,8 @@ HOW = (
         "--base",
         metavar="BASE",
         shell_complete=bases,
-        help="Go: base image: static, static-notz, scratch, an image name, a layout or an archive.",
+        help="Go: base image: static, static-notz, scratch, auto (the smallest that has what linked packages ask "
+        "for), an image name, a layout or an archive.",
     ),
     click.option(
         "--ldflags",

@@ -26,8 +26,8 @@ def lines_of_trace(trace: TraceDocument, advice: BaseAdvice | None, *, every: bo
     executed = [file for file in trace.executed if file.declared != "program"]
     for title, files in (
         ("executed, not a program of the image", executed),
-        ("missing (last first)", trace.missing),
-        ("refused (last first)", trace.refused),
+        ("missing (last first)", [file for file in trace.missing if not file.given]),
+        ("refused (last first)", [file for file in trace.refused if not file.given]),
     ):
         yield from _files(title, files, every=every)
     opened = [file for file in trace.opened if not file.given]
@@ -61,7 +61,7 @@ def _end(trace: TraceDocument) -> str:
         "time": "time is up",
         "interrupt": "interrupted",
     }
-    stopped = "; it had to be killed, since it did not end when asked to" if trace.killed else ""
+    stopped = "; it was killed, since it did not end within 3 s of its stop signal" if trace.killed else ""
     return f"{reasons[trace.ended_by]} {after}{stopped}"
 
 

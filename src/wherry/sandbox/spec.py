@@ -146,7 +146,8 @@ class Container(TypedDict):
     """setrlimit(2): resource, soft and hard limit."""
     trace: NotRequired[str]
     """What a tracer reports of the program and all that it starts: `files` (and sockets), or `calls` (every system call
-    once, too); missing: nothing. What it says comes through a pipe that is handed over with the event `traced`."""
+    once, too); `probes`: nothing, but sockets for probes are handed out, as they are with the others; missing: nothing.
+    What it says comes through a pipe that is handed over with the event `traced`."""
 
 
 class Attach(TypedDict):

@@ -34,7 +34,7 @@ class ProveSettings:
     probes: tuple[str, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[str, ...] | None = None
-    """As `wherry run -v` has them; relative sources start from the file's folder."""
+    """As `--volume` has them; relative sources start from the file's folder."""
     arguments: tuple[str, ...] | None = None
     network: str | None = None
     seconds: float | None = None

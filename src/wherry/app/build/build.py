@@ -108,6 +108,7 @@ def carry_out(session: Session, call: Call, streams: Streams, listening: Listeni
 def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening: Listening) -> FinishedBuild | None:
     """Build, check and deliver; None where a registry refuses the encoding and there is another to try."""
     with _heard(listening(call)) as heard:
+        call = _with_bases(session, call, heard)
         check_encoders(call.encodings, strict=call.strict_encoder, warn=heard.warn)
         built = pipeline.build(_line(session, call, heard), call.request)
         heard.ended(built.result)
@@ -133,6 +134,16 @@ def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening:
             heard.warn(f"{error.message}; encoded with {' '.join(map(str, EVERYWHERE))} instead of zstd")
             return None
     return FinishedBuild(result=result, built=built, call=call, gate=gate)
+
+
+def _with_bases(session: Session, call: Call, heard: BuildProgress) -> Call:
+    from wherry.app.build.go_work import AUTO, GoRequests
+
+    if not isinstance(call.request, GoRequests) or all(one.base != AUTO for one in call.request.images):
+        return call
+    from wherry.app.build.auto_base import with_chosen_bases
+
+    return with_chosen_bases(session, call, _line(session, call, heard))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wherry.app.build.config import config_of
 from wherry.app.build.encoding import encoding_for
-from wherry.app.build.go_work import GoRequest
+from wherry.app.build.go_work import AUTO, GoRequest
 from wherry.app.build.ko import DATA, data_of
 from wherry.app.build.programs import ChosenProgram
 from wherry.app.build.published_values import public_variables
@@ -99,7 +99,7 @@ def _flags(options: BuildOptions) -> GoFlags:
 def _base(name: str, folder: Path) -> str:
     from wherry.bases import Bases
 
-    if name in Bases.EMBEDDED:
+    if name in Bases.EMBEDDED or name == AUTO:
         return name
     path = folder / name
     return str(path) if path.exists() or (folder / name.partition(":")[0]).exists() else name

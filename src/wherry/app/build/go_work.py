@@ -48,6 +48,10 @@ _NOT_GO = frozenset({"GOPATH_BACKUP", "GOOGLE_APPLICATION_CREDENTIALS", "GOTELEM
 """GOPROXY cannot change a build: go.sum fixes the content."""
 
 
+AUTO = "auto"
+"""The base that `auto_base` chooses; who does not ask it gets the default."""
+
+
 class CannotStart(WherryError):
     """The program would not start on the base; nothing was stored under a name."""
 
@@ -136,6 +140,7 @@ class GoImages:
 
     def plan(self) -> Plan:
         """See `pipeline.Work`."""
+        self.requests = [replace(one, base="static") if one.base == AUTO else one for one in self.requests]
         self._targets = [self._target(request) for request in self.requests]
         self._plan = plan_images(self._targets, cache_scope=str(self.requests[0].package.module))
         return self._plan

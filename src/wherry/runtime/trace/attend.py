@@ -66,6 +66,8 @@ class TraceOutcome:
     """The program's exit code; 128 and the signal where one killed it."""
     seconds: float
     """From its start until it ended or was asked to end."""
+    prepared: float
+    """Seconds that the sandbox took before that."""
     answers: tuple[ProbeAnswer, ...]
     killed: bool
     """Whether it did not end when it was asked to."""
@@ -158,6 +160,7 @@ class _TraceAttendant:
     _woken: tuple[int, int] = (-1, -1)
     _began: float = 0.0
     _ended: float = 0.0
+    _called: float = 0.0
     _ended_by: TraceEndedBy | None = None
     _listening: bool = False
     _whole: bool = False
@@ -167,7 +170,7 @@ class _TraceAttendant:
 
     def attend(self) -> None:
         """Stay until the container ended."""
-        self._began = time.monotonic()
+        self._called = self._began = time.monotonic()
         self._woken = os.pipe()
         for descriptor in (self._launcher.line.fileno(), self._output, self._woken[0]):
             self._poll.register(descriptor, select.POLLIN)
@@ -197,6 +200,7 @@ class _TraceAttendant:
             ended_by=self._ended_by or TraceEndedBy.EXIT,
             code=code,
             seconds=(self._ended or time.monotonic()) - self._began,
+            prepared=self._began - self._called,
             answers=tuple(asking.answer() for asking in self._asking),
             killed=self._killed,
             whole=self._whole,

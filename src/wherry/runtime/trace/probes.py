@@ -21,7 +21,8 @@ _LOOPBACK = {"": 4, "localhost": 4, "127.0.0.1": 4, "0.0.0.0": 4, "::1": 6, "::"
 _ADDRESSES = {4: "127.0.0.1", 6: "::1"}
 _PATIENCE = 2.0
 """Seconds for one answer."""
-_PAUSE = 0.05
+PAUSE = 0.02
+"""Seconds between two tries."""
 
 NewSocket = Callable[[int], socket.socket]
 """Gives a TCP socket of IP version 4 or 6 in the container's network."""
@@ -121,7 +122,7 @@ class Asking:
             if self._answered:
                 self.done()
                 return
-            self._stop.wait(_PAUSE)
+            self._stop.wait(PAUSE)
 
 
 def _asked(probe: Probe, opened: socket.socket) -> tuple[bool, str]:

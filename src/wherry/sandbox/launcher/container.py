@@ -127,7 +127,7 @@ class _Init:
         if job.get("trace"):
             from wherry.sandbox.launcher import tracing  # as above
 
-            self._tracing = tracing.Tracing(job["trace"])
+            self._tracing = tracing.Tracing(job["trace"]) if job["trace"] != "probes" else None
         emulator = -1
         if job["emulator"] and job["emulator"]["path"]:
             emulator = private.private_copy(job["emulator"]["path"], "emulator")

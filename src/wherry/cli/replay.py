@@ -1,7 +1,7 @@
 """The same call once more: where nothing changed, it is answered before anything heavy is loaded.
 
-Calls of `wherry build`, of `images`, of `inspect` and `size` for images of the local store, and of `push`, `pull` and
-`copy` between the local store and registries on this machine.
+Calls of `wherry build`, of `lint` without findings, of `images`, of `inspect` and `size` for images of the local
+store, and of `push`, `pull` and `copy` between the local store and registries on this machine.
 
 Loads nothing but what the interpreter has loaded: a whole answer takes less time than loading the rest of wherry. A
 call is known by its words, its folder and the environment that counts; its file in the cache has what it printed, and
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 FOLDER = "calls"
 """Below the cache."""
 FORMAT = 4
-COMMANDS = frozenset({"build", "push", "pull", "copy", "images", "inspect", "size"})
+COMMANDS = frozenset({"build", "push", "pull", "copy", "images", "inspect", "size", "lint"})
 LINKS = 0
 """Stamps of the paths themselves (`stamps.stamp_of`)."""
 FILES = 1

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherry.app.scan_ignore import IgnoreFile, read_ignore_file
 from wherry.app.scan_result import IgnoredHole, Scan, ScannedSubject, Unscanned
 from wherry.app.session import Session
 from wherry.app.subjects import images_named, is_program
@@ -14,6 +13,7 @@ from wherry.errors import InvalidUsage, NotFound
 from wherry.trust.holes import Hole, debian_holes, go_mod_holes, program_holes
 
 if TYPE_CHECKING:
+    from wherry.app.scan_ignore import IgnoreFile
     from wherry.trust.programs import Program
 
 GO_MOD = "go.mod"
@@ -47,7 +47,11 @@ def scan(  # noqa: PLR0913 - what a scan is, each by its name
         NotFound: there is no such thing, or it was not built by Go.
         InvalidDocument, InvalidArchive, InvalidSettings: what was read is damaged.
     """
-    rules = read_ignore_file(session.cwd / ignore, ignore) if ignore else IgnoreFile()
+    rules = None
+    if ignore:
+        from wherry.app.scan_ignore import read_ignore_file
+
+        rules = read_ignore_file(session.cwd / ignore, ignore)
     database = open_database(session, databases, offline=offline)
     path = session.cwd / name
     if path.name == GO_MOD and path.is_file():
@@ -59,7 +63,8 @@ def scan(  # noqa: PLR0913 - what a scan is, each by its name
         found = Scan(name, database, (_file(path, name, database),))
     else:
         found = _image(session, name, platform, database)
-    return _without_ignored(session, _with_routes(session, found, source), rules)
+    found = _with_routes(session, found, source)
+    return _without_ignored(session, found, rules) if rules else found
 
 
 def _file(path: Path, name: str, database: OpenDatabase) -> ScannedSubject:
@@ -150,7 +155,7 @@ def _with_routes(session: Session, found: Scan, source: str | None) -> Scan:
     return replace(found, subjects=subjects)
 
 
-def _without_ignored(session: Session, found: Scan, rules: IgnoreFile) -> Scan:
+def _without_ignored(session: Session, found: Scan, rules: "IgnoreFile") -> Scan:
     """Take out what the ignore file names; rules that expired count no more, and are reported."""
     today = rules.today(session.clock())
     ignored: list[IgnoredHole] = []

@@ -6,14 +6,16 @@ Entries for the same hole are one where a Go entry has symbols: GitHub's or NVD'
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from wherry.errors import InvalidDocument
-from wherry.trust.osv import OsvAffected, OsvEntry
 from wherry.trust.severity import RatedSeverity, severity_of
 from wherry.typed import from_msgpack
+
+if TYPE_CHECKING:
+    from wherry.trust.osv import OsvAffected, OsvEntry
 
 FORMAT: Final = 1
 """Raised whenever an index is written in another way."""
@@ -149,7 +151,7 @@ class DatabaseBuilder:
     _ids: set[str] = field(default_factory=set)
     _modified: str = ""
 
-    def add(self, entry: OsvEntry) -> None:
+    def add(self, entry: "OsvEntry") -> None:
         """Take an entry; the first of several with one id counts.
 
         Raises:
@@ -201,7 +203,7 @@ class DatabaseBuilder:
         return msgspec.structs.replace(advisory, severity=found) if found else advisory
 
 
-def _by_name(affected: Iterable[OsvAffected]) -> dict[str, list[Vulnerable]]:
+def _by_name(affected: "Iterable[OsvAffected]") -> dict[str, list[Vulnerable]]:
     found: dict[str, list[Vulnerable]] = {}
     for one in affected:
         name = f"{one.package.ecosystem}\t{one.package.name}"
@@ -210,7 +212,7 @@ def _by_name(affected: Iterable[OsvAffected]) -> dict[str, list[Vulnerable]]:
     return found
 
 
-def _vulnerable(one: OsvAffected) -> Vulnerable:
+def _vulnerable(one: "OsvAffected") -> Vulnerable:
     ranges = tuple(
         VersionRange(
             ranged.type,
@@ -231,7 +233,7 @@ def _vulnerable(one: OsvAffected) -> Vulnerable:
 
 
 def _advisory(
-    entry: OsvEntry, aliases: tuple[str, ...], severity: RatedSeverity, affected: Iterable[Vulnerable]
+    entry: "OsvEntry", aliases: tuple[str, ...], severity: RatedSeverity, affected: Iterable[Vulnerable]
 ) -> Advisory:
     database = entry.database_specific
     review = database.review_status if database else ""
@@ -249,7 +251,7 @@ def _advisory(
     )
 
 
-def _severity(entry: OsvEntry) -> RatedSeverity | None:
+def _severity(entry: "OsvEntry") -> RatedSeverity | None:
     scores = (*(entry.severity or ()), *(score for one in entry.affected or () for score in one.severity))
     return severity_of(entry.stated_severity, tuple((one.type, one.score) for one in scores), entry.id)
 

@@ -3,17 +3,19 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wherry.golang.buildinfo import BuildInfo
-from wherry.golang.modfile import GoMod
 from wherry.trust.database import DEBIAN, GO, STDLIB, TOOLCHAIN, Advisory, VulnerabilityIndex, Vulnerable
-from wherry.trust.dpkg import DebianPackages
 from wherry.trust.linked import linked_modules, linked_symbols
 from wherry.trust.matching import debian_affected, debian_fixed, go_affected, go_fixed
-from wherry.trust.programs import Program
 from wherry.trust.severity import RatedSeverity
 from wherry.trust.versions import DEVEL, go_name, go_release, semver
+
+if TYPE_CHECKING:
+    from wherry.golang.modfile import GoMod
+    from wherry.trust.dpkg import DebianPackages
+    from wherry.trust.programs import Program
 
 NOT_PRESENT: Final = "vulnerable_code_not_present"
 
@@ -106,7 +108,7 @@ class LinkedCode:
     """Whether imports were read and not a program: then no functions are known."""
 
 
-def program_holes(program: Program, index: VulnerabilityIndex) -> ScanResult:
+def program_holes(program: "Program", index: VulnerabilityIndex) -> ScanResult:
     """Find the known holes of a Go program."""
     info = program.info
     modules, unknown = _modules_of(info)
@@ -117,7 +119,7 @@ def program_holes(program: Program, index: VulnerabilityIndex) -> ScanResult:
     return _result([_hole(*one, linked) for one in found], unknown, len(modules))
 
 
-def _linked(program: Program, found: Sequence["_Found"]) -> LinkedCode:
+def _linked(program: "Program", found: Sequence["_Found"]) -> LinkedCode:
     info = program.info
     packages = {
         _import_path(one, package.path) for one, _, parts in found for part in parts for package in part.packages
@@ -131,7 +133,7 @@ def _linked(program: Program, found: Sequence["_Found"]) -> LinkedCode:
 
 
 def go_mod_holes(
-    go_mod: GoMod, index: VulnerabilityIndex, imported: frozenset[str] | None = None, release: str = ""
+    go_mod: "GoMod", index: VulnerabilityIndex, imported: frozenset[str] | None = None, release: str = ""
 ) -> ScanResult:
     """Find the known holes of what a go.mod requires.
 
@@ -153,7 +155,7 @@ def go_mod_holes(
     return _result([_hole(*one, linked) for one in found], tuple(unknown), len(modules))
 
 
-def debian_holes(packages: DebianPackages, index: VulnerabilityIndex) -> ScanResult:
+def debian_holes(packages: "DebianPackages", index: VulnerabilityIndex) -> ScanResult:
     """Find the known holes of Debian packages, by their source package; nothing where there is no data for them."""
     ecosystem = f"{DEBIAN}:{packages.release}" if packages.release else DEBIAN
     names = {(one.source, one.source_version): one for one in packages.installed}
@@ -194,7 +196,7 @@ def _modules_of(info: BuildInfo) -> tuple[list[Required], tuple[str, ...]]:
     return modules, tuple(unknown)
 
 
-def _replaced(path: str, version: str, go_mod: GoMod) -> Required:
+def _replaced(path: str, version: str, go_mod: "GoMod") -> Required:
     for one in go_mod.replace:
         if one.old_path == path and one.old_version in {"", version}:
             return Required(one.new_path, one.new_version, path)

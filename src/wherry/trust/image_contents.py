@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from wherry.analysis.mapped import map_file
-from wherry.analysis.subjects import starts_as_program
 from wherry.digest import Digest
 from wherry.errors import InvalidDocument
 from wherry.golang.buildinfo import BuildInfo
@@ -131,6 +129,7 @@ class _Reader:
     files: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def reading(self, entries: "Iterator[tuple[Entry, TarBody]]", layer: int) -> "Iterator[Entry]":
+        from wherry.analysis.subjects import starts_as_program
         from wherry.layer.entry import EntryKind
 
         for place, (entry, body) in enumerate(entries):
@@ -176,6 +175,8 @@ def packed(program: Program, digest: Digest, size: int) -> PackedProgram:
 
 
 def _read(file: Path, name: str) -> Program | None:
+    from wherry.analysis.mapped import map_file
+
     view = memoryview(map_file(file, name)).toreadonly()
     try:
         return read_program(view, name)

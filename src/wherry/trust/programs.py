@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from wherry.elf.reader import MAGIC as ELF_MAGIC
-from wherry.elf.reader import Elf
 from wherry.errors import InvalidDocument
-from wherry.foreign import macho, pe
 from wherry.golang import buildinfo, pclntab
 from wherry.golang.buildinfo import BuildInfo
 
+_ELF = b"\x7fELF"
 _UPX = b"UPX!"
 _UPX_WITHIN = 4096
 _PACKERS = ((b"UPX0", b"UPX1"),)
@@ -78,8 +76,10 @@ def read_program(view: memoryview, name: str) -> Program | None:
 
 def _tables(view: memoryview, name: str) -> tuple[int, Iterator[memoryview]] | None:
     """Find the build info, and what may be the table of functions; None: it has no build info."""
+    from wherry.foreign import macho, pe
+
     start = bytes(view[:4])
-    if start == ELF_MAGIC:
+    if start == _ELF:
         return _of_elf(view, name)
     if start in macho.MAGICS:
         try:
@@ -97,6 +97,8 @@ def _tables(view: memoryview, name: str) -> tuple[int, Iterator[memoryview]] | N
 
 
 def _of_elf(view: memoryview, name: str) -> tuple[int, Iterator[memoryview]] | None:
+    from wherry.elf.reader import Elf
+
     try:
         elf = Elf.parse(view, name)
     except InvalidDocument:

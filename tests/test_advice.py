@@ -32,7 +32,7 @@ _TAIL = re.compile(r"\s+#.*$|\s+(?:\||>|<|&|\|\|)\s.*$|\s*&$")
 _PLACEHOLDERS = {
     "IMAGE|BINARY": "api:dev", "IMAGE": "api:dev", "KEY": "wherry.key", "IMAGE…": "api:dev", "NAME": "api:dev",
     "NAME…": "extra:dev", "DIR": ".", "FILE": "f", "PROGRAM": "/app/api", "REPOSITORY": "registry.example/team/api",
-    "TOPIC": "ci", "COMMAND": "build", "SHELL": "bash", "STORE": "store",
+    "CASES": "cases.toml", "TOPIC": "ci", "COMMAND": "build", "SHELL": "bash", "STORE": "store",
 }  # fmt: skip
 
 
@@ -164,6 +164,11 @@ def place(tmp_path_factory, host):
     shell.environment["GOVULNDB"] = f"file://{database}"
     for name in ("vulndb.tar.zst", "ghsa.zip"):
         write_archive(shell.root / name)
+    for name in ("policy", "release"):
+        shell.write(f"{name}.toml", "[[rule]]\nnon-root = true\n")
+    for name in ("cases", "release-cases"):
+        shell.write(f"{name}.toml", '[[case]]\nexpect = "fail"\n')
+    shell.write("f", "[[rule]]\nnon-root = true\n") if not (shell.root / "f").exists() else None
     shell.write("ignore.toml", '[[ignore]]\nid = "GO-1"\nreason = "it is not used"\nuntil = 2999-01-01\n')
     shell.write("config/pod.yaml", "kind: Pod\nimage: ko://example.com/app/cmd/api\n")
     shell.environment["KO_DOCKER_REPO"] = f"{host}/team"

@@ -10,6 +10,8 @@ from wherry.analysis.image.read import read_index
 from wherry.analysis.image.union import Union
 from wherry.analysis.image.waste import Sizes, hidden_files, visible_files
 from wherry.analysis.program import AttributedProgram
+from wherry.app.policy_file import parse_policy
+from wherry.app.scan_ignore import parse_ignore_file
 from wherry.digest import Digest
 from wherry.dockerfile.ignore import Patterns, read_ignore_file
 from wherry.dockerfile.lint import lint
@@ -35,6 +37,13 @@ from wherry.platform import Platform
 from wherry.registry.challenge import challenges
 from wherry.settings.docker_config import DockerConfig
 from wherry.store.memory import MemoryStore
+from wherry.trust.database import DatabaseBuilder, VulnerabilityIndex
+from wherry.trust.dpkg import OS_RELEASE, STATUS, read_packages
+from wherry.trust.linked import linked_symbols, symbol_of
+from wherry.trust.matching import debian_affected, debian_fixed, go_affected, go_fixed
+from wherry.trust.osv import parse_entry
+from wherry.trust.programs import read_program
+from wherry.trust.versions import debian_less, go_release, semver
 
 _LIMITS = ArchiveLimits(entries=1000, size=1 << 20)
 _AMD64 = Platform("linux", "amd64")
@@ -110,6 +119,39 @@ def notes(blob: bytes) -> None:
         parse_modinfo(blob.decode(errors="replace"), "it")
 
 
+def holes(blob: bytes) -> None:
+    """Read bytes as an OSV entry that is indexed and asked, as versions, as packages, as a policy and its like."""
+    text = blob.decode(errors="replace")
+    with suppress(WherryError):
+        builder = DatabaseBuilder()
+        builder.add(parse_entry(blob, "it"))
+        index = builder.finish()
+        for name in index.names:
+            for advisory in index.of(*name.split("\t", 1)):
+                for part in advisory.affected:
+                    go_affected("v1.2.3", part)
+                    debian_affected("1.2-3", part)
+                go_fixed("v1.2.3", advisory.affected)
+                debian_fixed("1.2-3", advisory.affected)
+    VulnerabilityIndex.decode(blob)
+    semver(text)
+    go_release(text)
+    debian_less(text, "1.0~rc1")
+    symbol_of(text)
+    linked_symbols(blob, ("a/b.c", "main"), "main")
+    read_packages({STATUS: blob, OS_RELEASE[0]: blob})
+    with suppress(WherryError):
+        parse_policy(text, "it")
+    with suppress(WherryError):
+        parse_ignore_file(text, "it")
+
+
+def scanned(blob: bytes) -> None:
+    """Read bytes as a program to scan."""
+    with suppress(WherryError):
+        read_program(memoryview(blob), "it")
+
+
 def _words(found: Elf) -> None:
     _ = found.interpreter, found.notes, found.go_build_id, found.gnu_build_id
 
@@ -121,4 +163,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "dockerfiles": dockerfiles,
     "elf": elf,
     "notes": notes,
+    "holes": holes,
+    "scanned": scanned,
 }

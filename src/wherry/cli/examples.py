@@ -43,6 +43,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "wherry verify-attestation --key wherry.pub --type spdxjson registry.example/api:v1",
         "wherry verify-attestation --key wherry.pub --type slsaprovenance1 --json registry.example/api:v1",
     ),
+    "policy": ("wherry policy test policy.toml cases.toml", "wherry policy test release.toml release-cases.toml"),
     "keys": ("wherry keys new -o release", "wherry keys public wherry.key"),
     "resolve": ("wherry resolve -f deploy/", "wherry resolve -f deploy.yaml --repo registry.example/team"),
     "apply": ("wherry apply -f deploy/", "wherry apply -f deploy.yaml -- --namespace dev"),

@@ -11,6 +11,8 @@ from typing import Final
 
 STATUS: Final = "var/lib/dpkg/status"
 STATUS_FOLDER: Final = "var/lib/dpkg/status.d/"
+ACCOUNTS: Final = "etc/passwd"
+"""Kept with them, as whoever asks for packages may ask for accounts."""
 OS_RELEASE: Final = ("etc/os-release", "usr/lib/os-release")
 LARGEST: Final = 32 << 20
 """Bytes of one of these files; the status of a full desktop has 4 MB."""
@@ -38,10 +40,10 @@ class DebianPackages:
 
 
 def is_package_file(path: str) -> bool:
-    """Tell whether a file of an image says which packages it has."""
+    """Tell whether a file of an image is kept: it says which packages or accounts there are."""
     if path.startswith(STATUS_FOLDER):
         return not path.endswith(".md5sums")
-    return path == STATUS or path in OS_RELEASE
+    return path in {STATUS, ACCOUNTS} or path in OS_RELEASE
 
 
 def read_packages(files: Mapping[str, bytes]) -> DebianPackages | None:
@@ -58,7 +60,7 @@ def read_packages(files: Mapping[str, bytes]) -> DebianPackages | None:
         return None
     found: list[DebianPackage] = []
     for path, content in sorted(files.items()):
-        if path not in OS_RELEASE:
+        if path != ACCOUNTS and path not in OS_RELEASE:
             found += _packages(content.decode(errors="replace"))
     if not found:
         return None

@@ -14,7 +14,7 @@ from wherry.app.policy_file import PolicyCase, read_cases, read_policy
 from wherry.app.session import Session
 from wherry.errors import WherryError
 from wherry.trust.evidence import HoleEvidence, ImageEvidence, PlatformEvidence, SignatureEvidence
-from wherry.trust.policy import Condition, ConditionKind, ImagePolicy, PolicyVerdict, judge_image
+from wherry.trust.policy import ConditionKind, ImagePolicy, PolicyCondition, PolicyVerdict, judge_image
 
 if TYPE_CHECKING:
     from wherry.digest import Digest
@@ -147,7 +147,7 @@ def _pinned(name: str, digest: str) -> str:
 
 
 def _signatures(
-    session: Session, name: str, digest: "Digest", conditions: Sequence[Condition], folder: Path
+    session: Session, name: str, digest: "Digest", conditions: Sequence[PolicyCondition], folder: Path
 ) -> Iterator[SignatureEvidence]:
     from wherry.app.signing_keys import public_key_of
     from wherry.app.verifying import verify, verify_attestation

@@ -26,7 +26,7 @@ from wherry.settings.sizes import parse_bytes
 from wherry.settings.wherry_toml import parse_toml
 from wherry.store.files import read_regular
 from wherry.trust.evidence import ImageEvidence
-from wherry.trust.policy import Condition, ConditionKind, ImagePolicy, PolicyRule
+from wherry.trust.policy import ConditionKind, ImagePolicy, PolicyCondition, PolicyRule
 from wherry.typed import from_plain
 
 _LARGEST = 1 << 18
@@ -106,17 +106,21 @@ def _rule(place: FilePosition, table: Mapping[str, object], number: int) -> Poli
     return PolicyRule(name, _condition(place, {key: value for key, value in table.items() if key != "name"}, 0))
 
 
-def _condition(place: FilePosition, table: object, depth: int) -> Condition:
+def _condition(place: FilePosition, table: object, depth: int) -> PolicyCondition:
     """Read a table of conditions, which is all of them."""
     if depth > _DEEPEST:
         raise place.wrong(f"is nested more than {_DEEPEST} deep", "use fewer levels")
     if not isinstance(table, dict) or not table:
         raise place.wrong("must be a table with a condition", "write it as { non-root = true }")
     parts = tuple(_one(place.below(key), key, value, depth) for key, value in table.items())
-    return parts[0] if len(parts) == 1 else Condition(ConditionKind.ALL, line_at(place.lines, place.path), parts=parts)
+    return (
+        parts[0]
+        if len(parts) == 1
+        else PolicyCondition(ConditionKind.ALL, line_at(place.lines, place.path), parts=parts)
+    )
 
 
-def _one(place: FilePosition, key: str, value: object, depth: int) -> Condition:
+def _one(place: FilePosition, key: str, value: object, depth: int) -> PolicyCondition:
     line = line_at(place.lines, place.path)
     if key not in set(ConditionKind):
         near = difflib.get_close_matches(key, list(ConditionKind), n=1)
@@ -125,9 +129,9 @@ def _one(place: FilePosition, key: str, value: object, depth: int) -> Condition:
     try:
         match kind:
             case ConditionKind.ALL | ConditionKind.ANY:
-                return Condition(kind, line, parts=tuple(_several(place, value, depth)))
+                return PolicyCondition(kind, line, parts=tuple(_several(place, value, depth)))
             case ConditionKind.NOT:
-                return Condition(kind, line, parts=(_condition(place, value, depth + 1),))
+                return PolicyCondition(kind, line, parts=(_condition(place, value, depth + 1),))
             case ConditionKind.ATTESTED:
                 return _attested(place, value, line)
             case ConditionKind.HOLES:
@@ -140,59 +144,59 @@ def _one(place: FilePosition, key: str, value: object, depth: int) -> Condition:
         raise error.place.wrong(str(error), "`wherry help policy` lists the conditions") from error
 
 
-def _several(place: FilePosition, value: object, depth: int) -> Iterator[Condition]:
+def _several(place: FilePosition, value: object, depth: int) -> Iterator[PolicyCondition]:
     if not isinstance(value, list) or not value:
         raise UnsuitableValue(place, "a list of tables", value)
     for number, one in enumerate(value):
         yield _condition(place.below(number), one, depth + 1)
 
 
-def _flag(place: FilePosition, kind: ConditionKind, value: object, line: int) -> Condition:
+def _flag(place: FilePosition, kind: ConditionKind, value: object, line: int) -> PolicyCondition:
     if not isinstance(value, bool):
         raise UnsuitableValue(place, "true or false", value)
-    wanted = Condition(kind, line)
-    return wanted if value else Condition(ConditionKind.NOT, line, parts=(wanted,))
+    wanted = PolicyCondition(kind, line)
+    return wanted if value else PolicyCondition(ConditionKind.NOT, line, parts=(wanted,))
 
 
-def _valued(place: FilePosition, kind: ConditionKind, value: object, line: int) -> Condition:
+def _valued(place: FilePosition, kind: ConditionKind, value: object, line: int) -> PolicyCondition:
     try:
         match kind:
             case ConditionKind.PULLED | ConditionKind.UNPACKED:
                 if not isinstance(value, (str, int)) or isinstance(value, bool):
                     raise UnsuitableValue(place, "a size", value)
-                return Condition(kind, line, limit=parse_bytes(str(value)))
+                return PolicyCondition(kind, line, limit=parse_bytes(str(value)))
             case ConditionKind.AGE:
                 match = _AGE.fullmatch(value) if isinstance(value, str) else None
                 if match is None:
                     raise UnsuitableValue(place, "a time such as 30d", value)
-                return Condition(kind, line, limit=int(match[1]) * _SECONDS[match[2]])
+                return PolicyCondition(kind, line, limit=int(match[1]) * _SECONDS[match[2]])
             case ConditionKind.PLATFORMS:
-                return Condition(kind, line, words=tuple(str(one) for one in read_platforms(place, value)))
+                return PolicyCondition(kind, line, words=tuple(str(one) for one in read_platforms(place, value)))
             case _:
                 words = read_texts(place, [value] if isinstance(value, str) else value)
     except InvalidUsage as error:
         raise place.wrong(f"is invalid: {error.message}", error.hint) from error
     if not words:
         raise UnsuitableValue(place, "a list of strings", value)
-    return Condition(kind, line, words=words)
+    return PolicyCondition(kind, line, words=words)
 
 
-def _attested(place: FilePosition, value: object, line: int) -> Condition:
+def _attested(place: FilePosition, value: object, line: int) -> PolicyCondition:
     if not isinstance(value, dict) or set(value) != {"type", "keys"} or not isinstance(value["type"], str):
         raise place.wrong("must be a table with type and keys", 'write { type = "slsaprovenance1", keys = ["a.pub"] }')
-    return Condition(
+    return PolicyCondition(
         ConditionKind.ATTESTED, line, words=read_texts(place.below("keys"), value["keys"]), type=value["type"]
     )
 
 
-def _hole_limit(place: FilePosition, value: object, line: int) -> Condition:
+def _hole_limit(place: FilePosition, value: object, line: int) -> PolicyCondition:
     table = value if isinstance(value, dict) else {"level": value}
     level, reviewed = table.get("level"), table.get("reviewed-only", False)
     if level not in _LIMITS or not isinstance(reviewed, bool) or not set(table) <= {"level", "reviewed-only"}:
         raise place.wrong(
             f"must be one of {', '.join(_LIMITS)}", 'write "package" to refuse linked functions, "none" for any hole'
         )
-    return Condition(ConditionKind.HOLES, line, words=(str(level),), reviewed_only=reviewed)
+    return PolicyCondition(ConditionKind.HOLES, line, words=(str(level),), reviewed_only=reviewed)
 
 
 def read_cases(path: Path, name: str) -> tuple[PolicyCase, ...]:

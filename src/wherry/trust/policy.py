@@ -38,7 +38,7 @@ class ConditionKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class PolicyCondition:
     """One condition, or several that are joined."""
 
     kind: ConditionKind
@@ -51,7 +51,7 @@ class Condition:
     type: str = ""
     """Of an attestation."""
     reviewed_only: bool = False
-    parts: "tuple[Condition, ...]" = ()
+    parts: "tuple[PolicyCondition, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class PolicyRule:
     """A condition with a name that verdicts and tests use."""
 
     name: str
-    condition: Condition
+    condition: PolicyCondition
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class ImagePolicy:
     """Its file, as it was given."""
     rules: tuple[PolicyRule, ...]
 
-    def conditions(self) -> "tuple[Condition, ...]":
+    def conditions(self) -> "tuple[PolicyCondition, ...]":
         """Give all conditions that ask something, also those inside others: what evidence has to be gathered."""
-        found: list[Condition] = []
+        found: list[PolicyCondition] = []
         rest = [rule.condition for rule in self.rules]
         while rest:
             one = rest.pop()
@@ -86,7 +86,7 @@ class ImagePolicy:
 class ConditionVerdict:
     """What is said of one condition."""
 
-    condition: Condition
+    condition: PolicyCondition
     holds: bool | None
     """None: not known."""
     reason: str
@@ -125,7 +125,7 @@ def judge_image(policy: ImagePolicy, evidence: ImageEvidence) -> PolicyVerdict:
     return PolicyVerdict(policy, tuple(RuleVerdict(rule, _judge(rule.condition, evidence)) for rule in policy.rules))
 
 
-def _judge(condition: Condition, evidence: ImageEvidence) -> ConditionVerdict:
+def _judge(condition: PolicyCondition, evidence: ImageEvidence) -> ConditionVerdict:
     if condition.kind in _JOINED:
         return _joined(condition, tuple(_judge(part, evidence) for part in condition.parts))
     holds, reason, lines = _JUDGES[condition.kind](condition, evidence)
@@ -138,7 +138,7 @@ def _judge(condition: Condition, evidence: ImageEvidence) -> ConditionVerdict:
 _JOINED = frozenset({ConditionKind.ALL, ConditionKind.ANY, ConditionKind.NOT})
 
 
-def _joined(condition: Condition, parts: tuple[ConditionVerdict, ...]) -> ConditionVerdict:
+def _joined(condition: PolicyCondition, parts: tuple[ConditionVerdict, ...]) -> ConditionVerdict:
     """Join verdicts by Kleene's logic: what is not known decides only where the rest does not."""
     answers = [part.holds for part in parts]
     match condition.kind:
@@ -157,7 +157,7 @@ def _joined(condition: Condition, parts: tuple[ConditionVerdict, ...]) -> Condit
 _Answer = tuple[bool | None, str, Sequence[str]]
 
 
-def _signed(condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _signed(condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     what = f"attested ({condition.type})" if condition.type else "signed"
     for one in evidence.signatures:
         if set(one.keys) == set(condition.words) and one.type == condition.type:
@@ -184,7 +184,7 @@ def _each(
     return (None, f"not known whether {good}", lines) if None in held else (True, good, lines)
 
 
-def _built_from(condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _built_from(condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     wanted = ", ".join(condition.words)
 
     def holds(one: PlatformEvidence) -> tuple[bool | None, str]:
@@ -196,7 +196,7 @@ def _built_from(condition: Condition, evidence: ImageEvidence) -> _Answer:
     return _each(evidence, holds, f"built from {wanted}", f"not built from {wanted}")
 
 
-def _base(condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _base(condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     wanted = ", ".join(condition.words)
 
     def holds(one: PlatformEvidence) -> tuple[bool | None, str]:
@@ -212,7 +212,7 @@ def _matches(text: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
-def _holes(condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _holes(condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     (limit,) = condition.words
     if evidence.holes is None:
         return None, "its known holes are not known", ()
@@ -239,7 +239,7 @@ def _above(hole: HoleEvidence, limit: str) -> bool:
     return hole.severity not in _SEVERITIES or _SEVERITIES.index(hole.severity) > _SEVERITIES.index(limit)
 
 
-def _non_root(_condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _non_root(_condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     def holds(one: PlatformEvidence) -> tuple[bool | None, str]:
         if one.uid is None:
             return None, f"the user {one.user!r} is not in the image's /etc/passwd"
@@ -248,7 +248,7 @@ def _non_root(_condition: Condition, evidence: ImageEvidence) -> _Answer:
     return _each(evidence, holds, "it runs as another user than root", "it runs as root")
 
 
-def _no_shell(_condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _no_shell(_condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     def holds(one: PlatformEvidence) -> tuple[bool | None, str]:
         if one.shells is None:
             return None, "its files were not listed"
@@ -257,16 +257,16 @@ def _no_shell(_condition: Condition, evidence: ImageEvidence) -> _Answer:
     return _each(evidence, holds, "it has no shell", "it has a shell")
 
 
-def _pulled(condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _pulled(condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     return _within(condition, evidence, "pulled", lambda one: one.pulled)
 
 
-def _unpacked(condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _unpacked(condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     return _within(condition, evidence, "unpacked", lambda one: one.unpacked)
 
 
 def _within(
-    condition: Condition, evidence: ImageEvidence, what: str, measure: Callable[[PlatformEvidence], int | None]
+    condition: PolicyCondition, evidence: ImageEvidence, what: str, measure: Callable[[PlatformEvidence], int | None]
 ) -> _Answer:
     def holds(one: PlatformEvidence) -> tuple[bool | None, str]:
         size = measure(one)
@@ -276,7 +276,7 @@ def _within(
     return _each(evidence, holds, f"at most {limit} bytes {what}", f"more than {limit} bytes {what}")
 
 
-def _platforms(condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _platforms(condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     there = {one.platform for one in evidence.platforms}
     missing = [one for one in condition.words if one not in there]
     lines = (f"it has {', '.join(sorted(there)) or 'none'}",)
@@ -285,7 +285,7 @@ def _platforms(condition: Condition, evidence: ImageEvidence) -> _Answer:
     return True, f"it has {', '.join(condition.words)}", lines
 
 
-def _age(condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _age(condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     days = f"{condition.limit / _DAY:g} days"
 
     def holds(one: PlatformEvidence) -> tuple[bool | None, str]:
@@ -297,14 +297,14 @@ def _age(condition: Condition, evidence: ImageEvidence) -> _Answer:
     return _each(evidence, holds, f"made within {days}", f"older than {days}")
 
 
-def _reproduced(_condition: Condition, evidence: ImageEvidence) -> _Answer:
+def _reproduced(_condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     lines = (evidence.reproduced_detail,) if evidence.reproduced_detail else ()
     if evidence.reproduced is None:
         return None, "it was not rebuilt", lines
     return evidence.reproduced, "a rebuild is identical" if evidence.reproduced else "a rebuild differs", lines
 
 
-_JUDGES: Mapping[ConditionKind, Callable[[Condition, ImageEvidence], _Answer]] = {
+_JUDGES: Mapping[ConditionKind, Callable[[PolicyCondition, ImageEvidence], _Answer]] = {
     ConditionKind.SIGNED_BY: _signed,
     ConditionKind.ATTESTED: _signed,
     ConditionKind.BUILT_FROM: _built_from,

@@ -3,6 +3,8 @@
 import gzip
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -281,6 +283,33 @@ def test_a_cache_that_is_damaged_or_cannot_be_written(wherry):
     wherry.environment["WHERRY_CACHE"] = str(wherry.root / "file")
     (wherry.root / "file").write_text("no folder")
     assert analyzed(wherry, "app:dev") == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", ["none", "damaged", "no cache"])
+def test_large_layers_are_read_by_two_processes(wherry, harm):
+    """Two processes find what one does; an error in the second is the same error, a cache is not needed for it."""
+    chance = random.Random(5)  # noqa: S311 - no secret
+    layers = [[file(f"f{number}", chance.randbytes(6 << 20)), file("same", b"s" * 99)] for number in range(3)]
+    root = put_layers(wherry.store, layers, encoding=Encoding("none", 0))
+    wherry.store.tag("large:dev", root)
+    last = Manifest.parse(b"".join(wherry.store.read(root)), "").stack[1]
+    if harm == "damaged":
+        path = Path(wherry.store.path_of(last.digest))
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    if harm == "no cache":
+        (wherry.root / "cache").write_text("not a folder")
+    argv = [sys.executable, "-m", "wherry", "analyze", "--json", "large:dev"]
+    done = subprocess.run(argv, env=wherry.environment, capture_output=True, text=True, check=False)
+
+    if harm == "damaged":
+        assert done.returncode == 65
+        assert str(last.digest) in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == analyzed(wherry, "large:dev")
+    assert json.loads(done.stdout)["platforms"][0]["waste"]["causes"] == {"copied": 198}
 
 
 def test_dives_own_image(wherry):

@@ -83,7 +83,7 @@ def waste(blob: bytes) -> None:
         layers = [read_index(store, layer, digest)] * 3
         assert LayerIndex.decode(layers[0].encoded(), str(digest)) == layers[0]
         sizes = Sizes.of(Union(layers))
-        assert hidden_files(sizes, 5).bytes + visible_files(sizes).bytes == sum(map(sizes.unpacked, range(3)))
+        assert hidden_files(sizes, 5).bytes + visible_files(sizes, 5).bytes == sum(map(sizes.unpacked, range(3)))
         dive_figures(layers)
 
 

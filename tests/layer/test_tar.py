@@ -253,3 +253,38 @@ def test_order():
     ordered = sort_entries([hard("a", "z"), file("z"), file("b/x"), folder("b"), file("b-")])
 
     assert [entry.path for entry in ordered] == ["b", "b-", "b/x", "z", "a"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_plain_headers_are_read_as_all_others(data):
+    """The quick way to read a header gives what the whole way gives, and leaves to that what it has to refuse."""
+    written = [*data.draw(st.lists(entries(), max_size=3)), *SMALL]
+    archive = bytearray(tar_of(*written))
+    headers = [at for at in range(0, len(archive), 512) if archive[at + 257 : at + 262] == b"ustar"]
+    for _ in range(data.draw(st.integers(0, 2))):
+        at = data.draw(st.sampled_from(headers))
+        place = at + data.draw(st.integers(0, 511))
+        archive[place] = data.draw(st.sampled_from([*b"\0 ./0578a", 0x80, 0xFF]))
+        block = archive[at : at + 148] + b" " * 8 + archive[at + 156 : at + 512]
+        archive[at + 148 : at + 156] = b"%06o\0 " % sum(block)
+
+    def read() -> object:
+        try:
+            return reread(bytes(archive))
+        except InvalidArchive as error:
+            return error.problem
+
+    quick = read()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(header, "decode_plain", lambda _: None)
+        assert read() == quick
+
+
+def test_most_headers_are_plain():
+    """Files and folders as builders write them are read the quick way."""
+    plain = header.decode_plain(_block(b"usr/share/x", mode=0o644, size=7, mtime=9))
+
+    assert plain == (b"0", b"usr/share/x", 0o644, 0, 0, 7, 9)
+    assert header.decode_plain(_block(b"usr/", b"5", mode=0o755)) == (b"5", b"usr", 0o755, 0, 0, 0, 0)
+    assert header.decode_plain(_block(b"./usr/x")) == (b"0", b"usr/x", 0o644, 0, 0, 0, 0)

@@ -68,7 +68,7 @@ def with_files(session: Session, document: DiffDocument, before: str, after: str
         unions = [Union(kept.of_image(side.source, found[platform])) for side, found in zip(sides, images, strict=True)]
         sizes = [Sizes.of(union) for union in unions]
         hidden = [hidden_files(one, 0).bytes for one in sizes]
-        twice = [sum(copies.wasted for copies in visible_files(one).duplicates) for one in sizes]
+        twice = [visible_files(one, 0).duplicate_bytes for one in sizes]
         waste = WasteChange(before=hidden[0], after=hidden[1], duplicates_before=twice[0], duplicates_after=twice[1])
         return files_change(*unions), waste
 

@@ -3,11 +3,12 @@
 Sources: RFC 1952 section 2.2 (several gzip members make one stream), RFC 8878 section 3.1 (so do zstd frames).
 """
 
-import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from wherry.digest import Digest
 from wherry.errors import DigestMismatch, InvalidDocument
+from wherry.layer.ahead import ReadAhead
 from wherry.layer.header import InvalidArchive
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
@@ -19,9 +20,9 @@ LARGEST = 64 << 30
 _OUTPUT = 1 << 20
 _SLICE = 1 << 10
 """A zstd block of 4 bytes can stand for 128 KiB, so a slice of this size never gives more than 32 MiB."""
-_METERED = 1 << 16
+_METERED = 1 << 17
 """Bytes of the blob within which its share of the tar is taken as even; of a small one fewer."""
-_STEPS = 1 << 11
+_STEPS = 1 << 9
 _WINDOW = 1 << 27
 _GZIP = 31
 _SKIPPABLE = tuple(bytes((0x50 + number,)) + b"\x2a\x4d\x18" for number in range(16))
@@ -55,13 +56,16 @@ def decompress(
 class LayerStream:
     """The tar of a layer, read from its start; at its end the diff id is checked."""
 
-    def __init__(self, chunks: Iterator[bytes], name: str, diff_id: Digest | None) -> None:
+    def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
-        self._name = name
-        self._diff_id = diff_id
-        self._hash = diff_id.hasher() if diff_id else hashlib.sha256()
         self._chunk = b""
+        self._start = 0
         self._at = 0
+
+    @property
+    def given(self) -> int:
+        """Bytes of the tar that were read."""
+        return self._start + self._at
 
     def read(self, size: int, /) -> bytes:
         """Give at most so many bytes; none at the end.
@@ -69,44 +73,42 @@ class LayerStream:
         Raises:
             DigestMismatch: at the end, where all that was read is not what the diff id names.
         """
-        if self._at == len(self._chunk):
-            self._chunk, self._at = next(self._chunks, b""), 0
-            self._hash.update(self._chunk)
-            if not self._chunk:
-                self._check()
-        part = self._chunk[self._at : self._at + size]
-        self._at += len(part)
+        at = self._at
+        if at == len(self._chunk):
+            self._start += at
+            self._chunk = next(self._chunks, b"")
+            at = 0
+        part = self._chunk[at : at + size]
+        self._at = at + len(part)
         return part
-
-    def _check(self) -> None:
-        if self._diff_id and (actual := Digest.from_hash(self._hash)) != self._diff_id:
-            raise DigestMismatch(f"{self._name} after decompression", expected=self._diff_id, actual=actual)
 
 
 class MeteredLayer(LayerStream):
     """The same, with a count of what was read of the tar and of the blob."""
 
-    def __init__(self, source: BlobSource, blob: Descriptor, diff_id: Digest | None, limit: int = LARGEST) -> None:
-        """Open the tar of a stored layer, as `open_layer`."""
+    def __init__(
+        self, source: BlobSource, blob: Descriptor, diff_id: Digest | None, limit: int = LARGEST, *, ahead: bool = False
+    ) -> None:
+        """Open the tar of a stored layer, as `open_layer`; `ahead` has a thread of its own decompress it."""
         name, algorithm = _layer_of(blob)
         self._taken = 0
         self._span = (0, 0, 0, 1)
+        self._spans: deque[int] = deque()
         decoded = decompress(self._fed(source, blob), algorithm, name=name, limit=limit)
-        super().__init__(self._measured(decoded), name, diff_id)
-        self.given = 0
-        """Bytes of the tar that were read."""
-
-    def read(self, size: int, /) -> bytes:
-        """See `LayerStream.read`."""
-        part = super().read(size)
-        self.given += len(part)
-        return part
+        made = self._noted(checked(decoded, name, diff_id))
+        self._ahead = ReadAhead(made) if ahead else None
+        super().__init__(self._measured(self._ahead or made))
 
     @property
     def pulled(self) -> int:
         """Bytes of the blob that what was read so far came from; within some kilobytes it is taken as even."""
         before, after, start, length = self._span
         return before + (after - before) * min(self.given - start, length) // length
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._ahead:
+            self._ahead.close()
 
     def _fed(self, source: BlobSource, blob: Descriptor) -> Iterator[bytes]:
         step = min(max(blob.size // _STEPS, _SLICE // 2), _METERED)
@@ -116,12 +118,32 @@ class MeteredLayer(LayerStream):
                 self._taken += len(part)
                 yield part
 
+    def _noted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Note, in the thread that decompresses them, what was taken of the blob for each chunk."""
+        for chunk in chunks:
+            self._spans.append(self._taken)
+            yield chunk
+
     def _measured(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         before = start = 0
         for chunk in chunks:
-            self._span = (before, self._taken, start, len(chunk))
-            before, start = self._taken, start + len(chunk)
+            after = self._spans.popleft()
+            self._span = (before, after, start, len(chunk))
+            before, start = after, start + len(chunk)
             yield chunk
+
+
+def checked(chunks: Iterator[bytes], name: str, diff_id: Digest | None) -> Iterator[bytes]:
+    """Pass a tar on, and end normally only if it is what a diff id names."""
+    if diff_id is None:
+        yield from chunks
+        return
+    state = diff_id.hasher()
+    for chunk in chunks:
+        state.update(chunk)
+        yield chunk
+    if (actual := Digest.from_hash(state)) != diff_id:
+        raise DigestMismatch(f"{name} after decompression", expected=diff_id, actual=actual)
 
 
 def open_layer(
@@ -134,7 +156,7 @@ def open_layer(
         BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive: while it is read.
     """
     name, algorithm = _layer_of(blob)
-    return LayerStream(decompress(source.read(blob), algorithm, name=name, limit=limit), name, diff_id)
+    return LayerStream(checked(decompress(source.read(blob), algorithm, name=name, limit=limit), name, diff_id))
 
 
 def _layer_of(blob: Descriptor) -> tuple[str, str]:

@@ -109,22 +109,27 @@ def read_tar(
     """
     limits = limits or ArchiveLimits()
     shared: dict[str, bytes] = {}
-    count = total = 0
-    while (found := _next_header(stream, name, shared)) is not None:
-        if nameless and not (found[1].get("path") or found[0].path):
-            TarBody(stream, found[0].size, name).skip()
-            _exactly(stream, len(header.padding(found[0].size)), name)
-            continue
-        entry = _entry(*found, name, sparse=sparse)
+    count = total = pad = 0
+    while block := _block_at(stream, name, pad):
+        entry = None if shared else _plain_entry(block)
+        if entry is None:
+            found = _next_header(block, stream, name, shared)
+            if found is None:
+                break
+            if nameless and not (found[1].get("path") or found[0].path):
+                TarBody(stream, found[0].size, name).skip()
+                pad = -found[0].size % BLOCK
+                continue
+            entry = _entry(*found, name, sparse=sparse)
         size = entry.size if entry.held < 0 else entry.held
         count, total = count + 1, total + size
         if count > limits.entries or total > limits.size:
             raise InvalidArchive(name, f"more than {limits.entries} entries or {limits.size} bytes")
         body = TarBody(stream, size, name)
         yield entry, body
-        if size:
+        if body.left:
             body.skip()
-            _exactly(stream, -size % BLOCK, name)
+        pad = -size % BLOCK
     while stream.read(CHUNK):
         pass
 
@@ -165,10 +170,23 @@ def _write_body(entry: Entry, write: Callable[[bytes], object]) -> None:
             )
 
 
-def _next_header(stream: Readable, name: str, shared: dict[str, bytes]) -> tuple[Header, dict[str, bytes]] | None:
+def _plain_entry(block: bytes) -> Entry | None:
+    """Read an entry whose one header says all; None where there is more to read, or something to refuse."""
+    found = header.decode_plain(block)
+    if found is None:
+        return None
+    flag, path, mode, uid, gid, size, mtime = found
+    file = flag == b"0"
+    kind = EntryKind.FILE if file else EntryKind.FOLDER
+    return Entry(decode_path(path), kind, mode, uid, gid, mtime, size if file else 0)
+
+
+def _next_header(
+    block: bytes, stream: Readable, name: str, shared: dict[str, bytes]
+) -> tuple[Header, dict[str, bytes]] | None:
     own: dict[str, bytes] = {}
     read = 0
-    while (found := _header_at(stream, name)) is not None:
+    while block and (found := header.decode(block, name)) is not None:
         if found.flag not in _EXTENSIONS:
             if found.extended:
                 _skip_map(stream, name)
@@ -177,7 +195,7 @@ def _next_header(stream: Readable, name: str, shared: dict[str, bytes]) -> tuple
         if found.size < 0 or read > _EXTENSION:
             raise InvalidArchive(name, f"extended headers of more than {_EXTENSION} bytes")
         body = _exactly(stream, found.size, name)
-        _exactly(stream, len(header.padding(found.size)), name)
+        _exactly(stream, -found.size % BLOCK, name)
         match found.flag:
             case b"L":
                 own["path"] = body.partition(b"\0")[0]
@@ -189,6 +207,7 @@ def _next_header(stream: Readable, name: str, shared: dict[str, bytes]) -> tuple
                 shared |= header.parse_records(body, name)
                 if sum(map(len, (*shared, *shared.values()))) > _EXTENSION:
                     raise InvalidArchive(name, f"global headers of more than {_EXTENSION} bytes")
+        block = _block_at(stream, name)
     if own:
         raise InvalidArchive(name, "it ends after an extended header")
     return None
@@ -202,17 +221,24 @@ def _skip_map(stream: Readable, name: str) -> None:
     raise InvalidArchive(name, f"the map of a sparse file has more than {_EXTENSION} bytes")
 
 
-def _header_at(stream: Readable, name: str) -> Header | None:
-    block = stream.read(BLOCK)
-    if not block:
-        return None
-    if len(block) < BLOCK:
-        block += _exactly(stream, BLOCK - len(block), name)
-    return header.decode(block, name)
+def _block_at(stream: Readable, name: str, pad: int = 0) -> bytes:
+    """Read over padding, and then a header's block; nothing at the end."""
+    block = stream.read(pad + BLOCK)
+    if len(block) < pad + BLOCK:
+        if len(block) < pad:
+            block += _exactly(stream, pad - len(block), name)
+        rest = b"" if len(block) > pad else stream.read(BLOCK)
+        if len(block := block[pad:] + rest) in {0, BLOCK}:
+            return block
+        return block + _exactly(stream, BLOCK - len(block), name)
+    return block[pad:] if pad else block
 
 
 def _exactly(stream: Readable, size: int, name: str) -> bytes:
-    chunks = []
+    chunk = stream.read(size) if size else b""
+    if len(chunk) == size:
+        return chunk
+    chunks, size = [chunk], size - len(chunk) if chunk else size
     while size:
         chunk = stream.read(size)
         if not chunk:

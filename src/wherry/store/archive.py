@@ -68,6 +68,10 @@ class ArchiveSource:
         member = self._images.members.get(blob.digest)
         return member is not None and member.size == blob.size
 
+    def local(self, blob: Descriptor) -> bool:
+        """See `LocalSource.local`."""
+        return self.has(blob)
+
     def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """Yield the blob in chunks from an offset on; read from 0, it ends normally only if the digest holds.
 

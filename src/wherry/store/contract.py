@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from wherry.digest import Digest
 from wherry.errors import BlobMissing, DigestMismatch, InvalidDocument
@@ -29,6 +29,14 @@ class BlobSource(Protocol):
             BlobMissing: nothing is stored under this digest.
             DigestMismatch, SizeMismatch: something else is.
         """
+
+
+@runtime_checkable
+class LocalSource(BlobSource, Protocol):
+    """One whose blobs are files of this machine."""
+
+    def local(self, blob: Descriptor) -> bool:
+        """Report whether a blob can be read without a network, and by a forked process at the same time."""
 
 
 class BlobWriter(Protocol):

@@ -43,6 +43,10 @@ class LayoutFolder:
             return False
         return found.st_size == blob.size and stat.S_ISREG(found.st_mode)
 
+    def local(self, blob: Descriptor) -> bool:
+        """See `LocalSource.local`."""
+        return self.has(blob)
+
     def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """Yield the blob in chunks from an offset on; read from 0, it ends normally only if the digest holds.
 

@@ -7,7 +7,6 @@ Format".
 
 import os
 import posixpath
-import threading
 import weakref
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -57,7 +56,6 @@ class Members:
         self.shown = shown or str(path)
         self._file = _open(path, scratch, self.shown)
         self._closing = weakref.finalize(self, self._file.close)
-        self._lock = threading.Lock()
         self._size = self._file.seek(0, os.SEEK_END)
         self._files: dict[str, Member] = {}
         self._links: dict[str, str] = {}
@@ -86,9 +84,8 @@ class Members:
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Read bytes of the archive, fewer only at its end."""
-        with self._lock:
-            self._file.seek(offset)
-            return self._file.read(size)
+        # Without a position that threads, or a forked process, would share.
+        return os.pread(self._file.fileno(), size, offset)
 
     def document(self, name: str, limit: int) -> bytes | None:
         """Read a small file; None where there is none.

@@ -1,11 +1,13 @@
 """What a container rarely needs, by kind and to the byte; and what to edit so that it goes."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from archives import file, folder
 from gobuild import HELLO, go_binary
 from waste_images import judged
-from wherry.analysis.image.kinds import Unneeded, unneeded
+from wherry.analysis.image.kinds import Unneeded, by_rules, unneeded
 from wherry.analysis.image.remedies import HiddenBy, HistoryInstruction, remedy_for_hidden, remedy_for_kind
 from wherry.analysis.image.union import Fate
 from wherry.analysis.judges import CONTENT_RULES, judge_content
@@ -54,6 +56,22 @@ def test_each_kind_to_the_byte(kind):
 def test_what_is_needed(path):
     """Licences, zones, certificates and programs are of no kind."""
     assert unneeded(path.encode()) is None
+
+
+_PARTS = (
+    "usr lib local share doc copyright LICENSE Notice tmp var log apk db x.tar.gz dpkg status-old root .cache pip "
+    ".git testdata go mod go.mod a_test.go x.pyc __pycache__ locale C.utf8 man src x.c Makefile include a.la "
+    "x.dSYM apt lists python3 site-packages tests node_modules home me .npm debug x.debug readme.txt gz c"
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from(_PARTS.split(" ")), min_size=1, max_size=7))
+def test_a_folder_says_what_its_files_are(parts):
+    """Asking a folder once gives what asking every rule for every file gives."""
+    path = "/".join(parts).encode()
+
+    assert unneeded(path) == by_rules(path)
 
 
 def test_a_link_from_a_needed_place_keeps_a_file():

@@ -64,8 +64,8 @@ def analyzed(
     dive = dive_figures(layers)
     union = Union(layers)
     sizes = Sizes.of(union)
-    hidden, visible = hidden_files(sizes, most), visible_files(sizes)
-    made = _Made(image, sizes, hidden, visible, base, most)
+    hidden, visible = hidden_files(sizes, most), visible_files(sizes, most)
+    made = _Made(image, sizes, hidden, visible, base)
     unpacked = sum(map(sizes.unpacked, range(len(layers))))
     waste = made.waste()
     needed = visible.bytes - waste.duplicate_bytes
@@ -80,7 +80,7 @@ def analyzed(
         base_from=base.source,
         waste=waste,
         duplicates=tuple(made.duplicates()),
-        more_duplicates=max(len(visible.duplicates) - most, 0),
+        more_duplicates=max(visible.contents - most, 0),
         unneeded=tuple(made.unneeded()),
         dive=dive,
         dive_differs=tuple(_differences(waste, dive, unpacked)),
@@ -91,12 +91,10 @@ def analyzed(
 class _Made:
     """The parts of the document."""
 
-    def __init__(
-        self, image: Image, sizes: Sizes, hidden: HiddenFiles, visible: Visible, base: ImageBase, most: int
-    ) -> None:
+    def __init__(self, image: Image, sizes: Sizes, hidden: HiddenFiles, visible: Visible, base: ImageBase) -> None:
         self._image, self._sizes, self._hidden, self._visible, self._base = image, sizes, hidden, visible, base
         self._by = made_by(image)
-        self._shown = visible.duplicates[:most]
+        self._shown = visible.duplicates
         groups = [*hidden.groups.values(), *visible.unneeded.values()]
         wanted = {number for group in groups for number in group.biggest} | set(hidden.most)
         wanted |= {number for copies in self._shown for number in copies.numbers[:_SHOWN]}
@@ -114,8 +112,8 @@ class _Made:
             bytes=hidden.bytes,
             pulled=hidden.pulled,
             base_bytes=of_base,
-            duplicate_bytes=sum(copies.wasted for copies in self._visible.duplicates),
-            duplicate_pulled=sum(copies.pulled for copies in self._visible.duplicates),
+            duplicate_bytes=self._visible.duplicate_bytes,
+            duplicate_pulled=self._visible.duplicate_pulled,
             causes=causes,
             groups=tuple(sorted(self._groups(), key=lambda group: (-group.bytes, group.layer, group.hidden_by))),
             files=tuple(self._hidden_file(number) for number in most),

@@ -10,7 +10,7 @@ Source: dive 0.13.1, dive/filetree/efficiency.go, file_tree.go (`Stack`, `AddPat
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wherry.analysis.image.index import FOLDER, OPAQUE, WHITEOUT, LayerIndex
@@ -53,10 +53,11 @@ def dive_figures(layers: Sequence[LayerIndex]) -> DiveFigures:
 
     Cost: two passes over the rows; memory for the paths that are in several layers, and for what whiteouts remove.
     """
-    repeated = _repeated(layers)
+    once = [_is_plain(layer) for layer in layers]
+    repeated = _repeated(path for path, _ in _leaves(layers, once))
     seen: dict[bytes, _Seen] = {}
     least = total = 0
-    for path, size in _leaves(layers):
+    for path, size in _leaves(layers, once):
         if hash(path) in repeated:
             one = seen.setdefault(path, _Seen())
             if size is not None:
@@ -84,9 +85,14 @@ def dive_figures(layers: Sequence[LayerIndex]) -> DiveFigures:
     )
 
 
-def _repeated(layers: Sequence[LayerIndex]) -> set[int]:
-    """Give the hashes of leaf paths that come more than once; two paths with one hash do no harm."""
-    hashes = array("q", (hash(path) for path, _ in _leaves(layers)))
+def _is_plain(layer: LayerIndex) -> bool:
+    """Report whether a layer has no whiteout and no path twice, so that its leaves are as they come."""
+    return WHITEOUT not in layer.kinds and not _repeated(path for path, _ in _of_layer(layer))
+
+
+def _repeated(paths: Iterable[bytes]) -> set[int]:
+    """Give the hashes of paths that come more than once; two paths with one hash do no harm."""
+    hashes = array("q", map(hash, paths))
     found: set[int] = set()
     before: int | None = None
     for one in sorted(hashes):
@@ -96,13 +102,18 @@ def _repeated(layers: Sequence[LayerIndex]) -> set[int]:
     return found
 
 
-def _leaves(layers: Sequence[LayerIndex]) -> Iterator[tuple[bytes, int | None]]:
+def _leaves(layers: Sequence[LayerIndex], plain: Sequence[bool]) -> Iterator[tuple[bytes, int | None]]:
     """Give the leaves of each layer's tree as dive visits them; a size of None ends a layer, as an error does there."""
     stack = _Stack.of(layers)
     for number, layer in enumerate(layers):
-        leaves = dict(_of_layer(layer))
         if number == 0:
             stack.add(layer)
+        if plain[number]:
+            yield from _of_layer(layer)
+            if number:
+                stack.add(layer)
+            continue
+        leaves = dict(_of_layer(layer))
         whiteouts = [path for path, size in leaves.items() if size is None]
         missing = [path for path in whiteouts if stack.find(path[1:]) is None]
         stop = min(map(_order, missing), default=None)

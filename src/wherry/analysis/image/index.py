@@ -6,15 +6,17 @@ Sources: OCI image-spec v1.1.1, layer.md "Whiteouts"; POSIX.1-2017, pax, "ustar 
 """
 
 import hashlib
+import sys
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
 from wherry.oci.descriptor import Descriptor
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an index holds something else, so that none from before is taken."""
 
 FILE, HARDLINK, SYMLINK, CHAR, BLOCK, FOLDER, FIFO = b"0123456"
@@ -29,8 +31,7 @@ _LEVEL = 3
 _PIECE = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One entry of a layer."""
 
     path: bytes
@@ -54,7 +55,8 @@ class Row:
     """Of a symbolic link: as written; of a hard link: a path like `path`."""
 
 
-class LayerIndex(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LayerIndex:
     """All entries of a layer, a column a field, in the order of the tar."""
 
     blob: str
@@ -72,20 +74,17 @@ class LayerIndex(msgspec.Struct, frozen=True):
     targets: bytes
     """The same of links; empty for all else."""
     digests: bytes
-    numbers: bytes
-    """`sizes`, `stored`, `pulled`, `modes`, `uids`, `gids`, `mtimes`, each as 64-bit numbers."""
-    debug: dict[int, int] = {}
+    numbers: "tuple[array[int], ...]"
+    """See `column`."""
+    debug: dict[int, int] = field(default_factory=dict)
     """Bytes of an ELF file that no run needs (symbol and debug tables), by row."""
 
     def __len__(self) -> int:
         return len(self.kinds)
 
     def column(self, number: int) -> "array[int]":
-        """Give one of `numbers`: 0 sizes, 1 stored, 2 pulled, 3 modes, 4 uids, 5 gids, 6 mtimes."""
-        width = 8 * len(self)
-        found = array("q")
-        found.frombytes(self.numbers[number * width : (number + 1) * width])
-        return found
+        """Give numbers by row: 0 sizes, 1 stored, 2 pulled, 3 modes, 4 uids, 5 gids, 6 mtimes."""
+        return self.numbers[number]
 
     def each_path(self) -> Iterator[bytes]:
         """Give the paths, row by row, without a list of all."""
@@ -109,27 +108,69 @@ class LayerIndex(msgspec.Struct, frozen=True):
                 path, self.kinds[place], sizes, stored, pulled, modes, uids, gids, mtimes, self.digest_of(place), target
             )
 
-    def encoded(self) -> bytes:
-        """Give the index as bytes that are kept: checked, compressed."""
+    def encoded(self) -> Iterator[bytes]:
+        """Give the index as bytes that are kept: compressed, and a check at the end."""
         import zstandard
 
-        document = msgspec.msgpack.encode(self)
-        packed = zstandard.ZstdCompressor(level=_LEVEL).compress(document)
-        return hashlib.blake2b(packed, digest_size=_CHECK).digest() + packed
+        packer, state = zstandard.ZstdCompressor(level=_LEVEL).compressobj(), hashlib.blake2b(digest_size=_CHECK)
+        texts = (self.kinds, self.paths, self.targets, self.digests)
+        forms = [(column.typecode, len(column) * column.itemsize) for column in self.numbers]
+        facts = (self.blob, self.diff_id, self.blob_size, self.tar_size, self.bodies)
+        head = msgspec.msgpack.encode(
+            _Head(sys.byteorder, facts, tuple(len(text) for text in texts), tuple(forms), self.debug)
+        )
+        for part in (len(head).to_bytes(8, "big"), head, *texts, *(column.tobytes() for column in self.numbers)):
+            packed = packer.compress(part)
+            state.update(packed)
+            yield packed
+        packed = packer.flush()
+        state.update(packed)
+        yield packed + state.digest()
 
     @classmethod
     def decode(cls, kept: bytes, blob: str) -> "LayerIndex | None":
         """Read a kept index; None where it is damaged, or of another blob."""
         import zstandard
 
-        packed = kept[_CHECK:]
-        if hashlib.blake2b(packed, digest_size=_CHECK).digest() != kept[:_CHECK]:
+        packed = memoryview(kept)[:-_CHECK]
+        if hashlib.blake2b(packed, digest_size=_CHECK).digest() != kept[-_CHECK:]:
             return None
         try:
-            found = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(packed), type=cls)
-        except (zstandard.ZstdError, msgspec.DecodeError):
+            with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
+                head = msgspec.msgpack.decode(reader.read(int.from_bytes(reader.read(8), "big")), type=_Head)
+                if head.byteorder != sys.byteorder or head.facts[0] != blob:
+                    return None
+                texts = [reader.read(size) for size in head.texts]
+                numbers = tuple(_column(code, reader.read(size)) for code, size in head.numbers)
+        except (zstandard.ZstdError, msgspec.DecodeError, ValueError):
             return None
-        return found if found.blob == blob else None
+        kinds, paths, targets, digests = texts
+        return cls(*head.facts, kinds, paths, targets, digests, numbers, head.debug)
+
+
+class _Head(msgspec.Struct, frozen=True, array_like=True):
+    """What comes before the columns of an index that is kept."""
+
+    byteorder: str
+    facts: tuple[str, str, int, int, int]
+    texts: tuple[int, ...]
+    """Bytes of each."""
+    numbers: tuple[tuple[str, int], ...]
+    """Type code and bytes of each."""
+    debug: dict[int, int]
+
+
+def _column(code: str, kept: bytes) -> "array[int]":
+    found = array(code)
+    found.frombytes(kept)
+    return found
+
+
+def _narrow(column: "array[int]") -> "array[int]":
+    """Give a column in the least bytes that hold its numbers."""
+    least, most = min(column, default=0), max(column, default=0)
+    code = next((code for code in "BHI" if most < 1 << 8 * array(code).itemsize), "q") if least >= 0 else "q"
+    return array(code, column) if code != "q" else column
 
 
 _NUMBERS = 7
@@ -148,31 +189,45 @@ class IndexBuilder:
 
     def add(self, row: Row, debug: int = 0) -> None:
         """Append an entry; `debug` as `LayerIndex.debug`."""
+        path, kind, size, stored, pulled, mode, uid, gid, mtime, digest, target = row
         if debug:
             self.debug[len(self.kinds)] = debug
-        self.kinds.append(row.kind)
-        self.paths += row.path + b"\0"
-        self.targets += row.target + b"\0"
-        self.digests += row.digest
-        numbers = (row.size, row.stored, row.pulled, row.mode, row.uid, row.gid, row.mtime)
-        for column, number in zip(self.columns, numbers, strict=True):
-            column.append(number)
+        self.kinds.append(kind)
+        self.paths += path + b"\0"
+        self.targets += target + b"\0"
+        self.digests += digest
+        sizes, storeds, pulleds, modes, uids, gids, mtimes = self.columns
+        sizes.append(size)
+        storeds.append(stored)
+        pulleds.append(pulled)
+        modes.append(mode)
+        uids.append(uid)
+        gids.append(gid)
+        mtimes.append(mtime)
 
     def built(self, blob: Descriptor, diff_id: str, tar_size: int, bodies: int) -> LayerIndex:
-        """Give the index."""
+        """Give the index; this is empty afterwards."""
+        numbers = tuple(map(_narrow, self.columns))
         return LayerIndex(
             blob=str(blob.digest),
             diff_id=diff_id,
             blob_size=blob.size,
             tar_size=tar_size,
             bodies=bodies,
-            kinds=bytes(self.kinds),
-            paths=bytes(self.paths),
-            targets=bytes(self.targets),
-            digests=bytes(self.digests),
-            numbers=b"".join(column.tobytes() for column in self.columns),
+            kinds=_taken(self.kinds),
+            paths=_taken(self.paths),
+            targets=_taken(self.targets),
+            digests=_taken(self.digests),
+            numbers=numbers,
             debug=self.debug,
         )
+
+
+def _taken(text: bytearray) -> bytes:
+    """Take what was collected, so that it is not there twice."""
+    taken = bytes(text)
+    text.clear()
+    return taken
 
 
 def _each(joined: bytes) -> Iterator[bytes]:

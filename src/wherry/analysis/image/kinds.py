@@ -6,6 +6,7 @@ Sources: Filesystem Hierarchy Standard 3.0, 4.11 and 5.5; the package managers' 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Unneeded(StrEnum):
@@ -90,11 +91,31 @@ MEANING = {
 }
 
 
+_TELLING = frozenset(b"debug dwo dwp pdb pyc pyo a la go c cc cpp h hpp rs java o ts gz mod sum work".split())
+"""Last parts of names that rules ask for; of all other names the folder says all."""
+_NAMES = frozenset({b"Dockerfile", b"Makefile"})
+
+
 def unneeded(path: bytes) -> Unneeded | None:
     """Report which kind a file is of; None where a container may well need it.
 
     Args:
         path: as `Row.path`, without a leading slash.
     """
+    above, _, name = path.rpartition(b"/")
+    if name.rpartition(b".")[2] in _TELLING or name in _NAMES or name.endswith(b"-old"):
+        return by_rules(path)
+    kind = _of_folder(above)
+    return by_rules(path) if kind is Unneeded.DOCS else kind
+
+
+@lru_cache(maxsize=1 << 12)
+def _of_folder(path: bytes) -> Unneeded | None:
+    """Give the kind of a file that has a name which no rule asks for."""
+    return by_rules(path + b"/x" if path else b"x")
+
+
+def by_rules(path: bytes) -> Unneeded | None:
+    """Ask every rule; `unneeded` says the same and asks few."""
     match = _ALL.match(path)
     return _KIND[match.lastgroup] if match and match.lastgroup else None

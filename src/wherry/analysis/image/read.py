@@ -5,15 +5,16 @@ Sources: OCI image-spec v1.1.1, layer.md; System V ABI, gABI 4.1, "Sections" (fl
 
 import hashlib
 import struct
+from contextlib import closing
 from itertools import count
 
 from wherry.analysis.image.index import FILE, OPAQUE, WHITEOUT, IndexBuilder, LayerIndex, Row
 from wherry.digest import Digest
 from wherry.layer.changes import hidden_by, is_bookkeeping
 from wherry.layer.decompress import MeteredLayer
-from wherry.layer.entry import Entry, EntryKind, Readable, encode_path
+from wherry.layer.entry import Entry, EntryKind, encode_path
 from wherry.layer.header import BLOCK, InvalidArchive
-from wherry.layer.tar import CHUNK, read_tar
+from wherry.layer.tar import CHUNK, TarBody, read_tar
 from wherry.oci.descriptor import Descriptor
 from wherry.store.contract import BlobSource
 
@@ -29,15 +30,19 @@ _LEAST = 4096
 """Bytes of a section that is not loaded, below which it is not a table for debuggers (`.comment` has 40)."""
 
 
-def read_index(source: BlobSource, blob: Descriptor, diff_id: Digest) -> LayerIndex:
-    """Read a layer through.
+def read_index(source: BlobSource, blob: Descriptor, diff_id: Digest, *, ahead: bool = False) -> LayerIndex:
+    """Read a layer through; `ahead` has another thread decompress it.
 
     Raises:
         BlobMissing, DigestMismatch, SizeMismatch, InvalidArchive, InvalidDocument: it is not what the image says.
 
     Cost: one pass; memory for the index, about 100 bytes an entry.
     """
-    stream = MeteredLayer(source, blob, diff_id)
+    with closing(MeteredLayer(source, blob, diff_id, ahead=ahead)) as stream:
+        return _read(stream, blob, diff_id)
+
+
+def _read(stream: MeteredLayer, blob: Descriptor, diff_id: Digest) -> LayerIndex:
     name = f"layer {blob.digest}"
     made = IndexBuilder()
     bodies = end = pulled = 0
@@ -74,25 +79,23 @@ def _row(entry: Entry, name: str, digest: bytes, stored: int, pulled: int) -> Ro
         entry.gid,
         entry.mtime,
         digest,
-        encode_path(entry.target),
+        encode_path(entry.target) if entry.target else b"",
     )
 
 
-def _read_body(entry: Entry, body: Readable) -> tuple[bytes, int]:
+def _read_body(entry: Entry, body: TarBody) -> tuple[bytes, int]:
     """Hash a file's content; of an ELF file, count the bytes that are for debuggers."""
-    state = hashlib.sha256(f"sparse {entry.size} ".encode() if entry.held >= 0 else b"")
     chunk = body.read(CHUNK)
-    if chunk[: len(_ELF)] != _ELF:
-        while chunk:
-            state.update(chunk)
-            chunk = body.read(CHUNK)
-        return state.digest(), 0
-    sections = _SectionTable()
+    if not body.left and entry.held < 0 and chunk[: len(_ELF)] != _ELF:
+        return hashlib.sha256(chunk).digest(), 0
+    state = hashlib.sha256(f"sparse {entry.size} ".encode() if entry.held >= 0 else b"")
+    sections = _SectionTable() if chunk[: len(_ELF)] == _ELF and entry.held < 0 else None
     while chunk:
         state.update(chunk)
-        sections.feed(chunk)
-        chunk = body.read(CHUNK)
-    return state.digest(), sections.debug_bytes() if entry.held < 0 else 0
+        if sections:
+            sections.feed(chunk)
+        chunk = body.read(CHUNK) if body.left else b""
+    return state.digest(), sections.debug_bytes() if sections else 0
 
 
 class _SectionTable:

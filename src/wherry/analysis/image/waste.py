@@ -4,12 +4,15 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from wherry.analysis.image import index as kinds
 from wherry.analysis.image.kinds import Unneeded, unneeded
 from wherry.analysis.image.union import Fate, Union
 
 _PATHS = 5
+_START, _NUMBER = 3, 32
+"""Bytes of a digest that files are sorted by, and bits of a file's number below them."""
 _FOLDERS = 3
 
 
@@ -173,15 +176,20 @@ class Visible:
     files: int
     bytes: int
     duplicates: tuple[Copies, ...]
-    """Most wasted bytes first."""
+    """Those that were asked for, most wasted bytes first."""
+    contents: int
+    """All contents that several files have."""
+    duplicate_bytes: int
+    """Of all of them, but for the first file of each."""
+    duplicate_pulled: int
     unneeded: Mapping[tuple[Unneeded, int], FileGroup]
     """By kind and layer."""
     folders: Mapping[tuple[Unneeded, int], tuple[str, ...]]
     """Folders that could be removed, most bytes first."""
 
 
-def visible_files(sizes: Sizes) -> Visible:
-    """Go through what a container sees.
+def visible_files(sizes: Sizes, most: int) -> Visible:
+    """Go through what a container sees; `most` of the largest duplicates are named.
 
     Cost: two passes over the tree; memory for the files that have another of the same size.
     """
@@ -214,7 +222,7 @@ def visible_files(sizes: Sizes) -> Visible:
     return Visible(
         files,
         total,
-        _duplicates(sizes, seen, several),
+        *_duplicates(sizes, seen, several, most),
         judged.groups,
         {key: _removable(counted) for key, counted in judged.folders.items()},
     )
@@ -258,17 +266,42 @@ def _removable(counted: "Counter[bytes]") -> tuple[str, ...]:
     return tuple(text(folder) for folder, _ in counted.most_common(_FOLDERS))
 
 
-def _duplicates(sizes: Sizes, seen: bytearray, several: set[int]) -> tuple[Copies, ...]:
+def _duplicates(
+    sizes: Sizes, seen: bytearray, several: set[int], most: int
+) -> tuple[tuple[Copies, ...], int, int, int]:
+    """Give the contents with most bytes twice, and of all of them: how many, their bytes and pulled bytes twice."""
+    count = wasted = pulled = 0
+
+    def each() -> Iterator[Copies]:
+        nonlocal count, wasted, pulled
+        for numbers in _same(sizes, seen, several):
+            first, *others = numbers
+            layer, row = sizes.union.place(first)
+            digest = sizes.union.layers[layer].digest_of(row)
+            found = Copies(digest, sizes.size(first), tuple(numbers), sum(map(sizes.pulled, others)))
+            count, wasted, pulled = count + 1, wasted + found.wasted, pulled + found.pulled
+            yield found
+
+    largest = heapq.nsmallest(max(most, 1), each(), key=lambda one: (-one.wasted, one.numbers))
+    return tuple(largest[:most]), count, wasted, pulled
+
+
+def _same(sizes: Sizes, seen: bytearray, several: set[int]) -> Iterator[list[int]]:
+    """Give the files of each content that several have: sorted by the digest's start, since a group each is large."""
     union = sizes.union
-    groups: dict[bytes, list[int]] = {}
+    keys: list[int] = []
     for layer, first in zip(union.layers, union.firsts, strict=False):
         columns = zip(layer.kinds, layer.column(0), strict=True)
         for number, (kind, size) in enumerate(columns, first):
             if kind == kinds.FILE and size in several and seen[number >> 3] & 1 << (number & 7):
-                groups.setdefault(layer.digest_of(number - first), []).append(number)
-    found = [
-        Copies(digest, sizes.size(numbers[0]), tuple(numbers), sum(map(sizes.pulled, numbers[1:])))
-        for digest, numbers in groups.items()
-        if len(numbers) > 1
-    ]
-    return tuple(sorted(found, key=lambda one: (-one.wasted, one.numbers)))
+                start = layer.digest_of(number - first)[:_START]
+                keys.append(int.from_bytes(start, "big") << _NUMBER | number)
+    keys.sort()
+    for _, run in groupby(keys, key=lambda key: key >> _NUMBER):
+        numbers = [key & (1 << _NUMBER) - 1 for key in run]
+        if len(numbers) > 1:
+            by_digest: dict[bytes, list[int]] = {}
+            for number in numbers:
+                layer_number, row = union.place(number)
+                by_digest.setdefault(union.layers[layer_number].digest_of(row), []).append(number)
+            yield from (group for group in by_digest.values() if len(group) > 1)

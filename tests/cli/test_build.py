@@ -287,6 +287,15 @@ def test_bad_input_is_told_apart(wherry, arguments, code, word):
     assert "Traceback" not in wherry.err
 
 
+def test_a_template_of_a_file_names_the_file(wherry):
+    """The key of wherry.toml is what is wrong, not an option that nobody wrote; one that is written wins."""
+    wherry.write("wherry.toml", '[build]\nldflags = "-X main.v={{.Vresion}}"\n')
+    assert wherry("build") == 64
+    assert "wherry.toml: ldflags: {{.Vresion}}" in wherry.err
+    assert wherry("build", "--ldflags", "-X main.v={{.Other}}") == 64
+    assert "--ldflags: {{.Other}}" in wherry.err
+
+
 def test_outside_of_a_module(wherry):
     """Says so, and what to do."""
     (wherry.folder / "go.mod").unlink()

@@ -39,6 +39,32 @@ CMD echo hi
         (folder / "b").write_text("a change outside of what is copied")
 
 
+def test_a_folder_that_docker_does_not_send(root):
+    """A wildcard below a folder is refused by docker build, if nothing else of it is copied; the line says so."""
+    folder = context(root, "sent", "FROM scratch\nCOPY d/no* /x/\nCOPY no* /y/\n", **{"d/a": "a"})
+    lines = build(root, folder).stderr.splitlines()
+
+    assert [line.strip().partition("no file matches")[2] for line in lines if "CopyMatchesNothing" in line] == [
+        "; docker build fails here unless another instruction copies a file of d/",
+        "",
+    ]
+
+
+def test_build_arguments_that_nothing_declares(root):
+    """Each is named, where nothing changed too; what every build knows is not."""
+    folder = context(root, "unused", "ARG VERSION=1\nFROM scratch\nARG HOME_PAGE\nCOPY a /a\n", a="a")
+    words = ["--build-arg", "VERSOIN=2", "--build-arg", "HTTP_PROXY=http://127.0.0.1:9", "--build-arg", "HOME_PAGE=x"]
+
+    for _ in range(3):
+        lines = [line.strip() for line in build(root, folder, *words).stderr.splitlines() if "--build-arg" in line]
+        assert lines == [
+            (
+                "warning: --build-arg VERSOIN: no ARG of unused/Dockerfile has this name, so its value is not used "
+                "(did you mean VERSION?)"
+            )
+        ]
+
+
 def test_nothing_to_warn_of(root):
     """Then nothing is shown."""
     assert "found" not in build(root, context(root, "quiet", "FROM busybox\nCOPY a* /x/\n", a="a")).stderr
@@ -71,6 +97,14 @@ def test_words_fit_a_build(root, text, words, never):
         assert word in done.stderr
     for word in never:
         assert word not in done.stderr
+
+
+def test_too_few_open_files(root):
+    """The limit that was given is what to raise; nothing is said of a shell."""
+    done = build(root, context(root, "few", "FROM busybox\nRUN true\n"), "--ulimit", "nofile=10")
+
+    assert done.returncode != 0
+    assert "hint: the step may open too few files: raise --ulimit nofile" in done.stderr
 
 
 def test_the_disk_is_asked_before_a_step(root):

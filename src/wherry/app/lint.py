@@ -1,7 +1,8 @@
 """A Dockerfile's build checks: for `wherry lint`, `wherry build --check`, and for builds that ask for them."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+import posixpath
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
@@ -11,8 +12,8 @@ from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import Source, arguments_of, ignored_by, named_contexts
 from wherry.app.session import Session
 from wherry.dockerfile.checks import CHECK, CHECK_ARGUMENT, Checks
-from wherry.dockerfile.errors import DockerfileError, Lines
-from wherry.dockerfile.instructions import Instruction
+from wherry.dockerfile.errors import DockerfileError, Lines, nearest
+from wherry.dockerfile.instructions import Add, Arg, Copy, Instruction
 from wherry.dockerfile.lint import Linted, lint
 from wherry.dockerfile.notes import Around, Base
 from wherry.dockerfile.parser import parse
@@ -20,6 +21,12 @@ from wherry.errors import WherryError
 from wherry.finding import Severity
 from wherry.oci.reference import Reference, familiar
 from wherry.platform import Platform
+
+_KNOWN = frozenset({
+    "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY", "SOURCE_DATE_EPOCH", "TARGETPLATFORM",
+    "TARGETOS", "TARGETARCH", "TARGETVARIANT", "TARGETSTAGE", "BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT",
+})  # fmt: skip
+"""Build arguments that count without an ARG. Source: Dockerfile reference, "Predefined ARGs"."""
 
 
 def lint_source(session: Session, source: Source, wanted: DockerfileBuild) -> Linted:
@@ -98,7 +105,7 @@ def refuse(session: Session, source: Source, wanted: DockerfileBuild) -> None:
 
 def warn_at_the_end(
     session: Session, source: Source, wanted: DockerfileBuild, copied_nothing: Sequence[Instruction]
-) -> None:
+) -> tuple[str, ...]:
     """Show, after a build, what the build checks find in what was built, as `docker buildx build` does.
 
     Args:
@@ -106,9 +113,14 @@ def warn_at_the_end(
         source: the Dockerfile.
         wanted: how it was built.
         copied_nothing: its COPY and ADD with wildcards that matched nothing.
+
+    Returns:
+        The lines that were shown.
     """
+    unused = _unused_arguments(session, source, wanted)
+    shown = [f"warning: {words}" for words in unused]
     found = [
-        (one.lines.first, f"CopyMatchesNothing: {one.text.partition(' ')[0].upper()} copies nothing: no file matches")
+        (one.lines.first, f"CopyMatchesNothing: {one.word.upper()} copies nothing: no file matches{_refused(one)}")
         for one in copied_nothing
     ]
     linted = lint_source(session, source, replace(wanted, target=wanted.target or _last_stage(source.text)))
@@ -119,9 +131,34 @@ def warn_at_the_end(
     ]
     if found:
         count = f"{len(found)} warning{'s' if len(found) > 1 else ''} found"
-        session.progress.line(f"{count} (`wherry lint` says what to do)")
-        for line, words in sorted(found):
-            session.progress.line(f"  {source.name}:{line}: {words}")
+        shown.append(f"{count} (`wherry lint` says what to do)")
+        shown += [f"  {source.name}:{line}: {words}" for line, words in sorted(found)]
+    for line in shown:
+        session.progress.line(line)
+    return tuple(shown)
+
+
+def _refused(one: Instruction) -> str:
+    """Say where docker build would have failed: it sends no folder of the context of which nothing is copied."""
+    if not isinstance(one, Add | Copy) or (isinstance(one, Copy) and one.from_):
+        return ""
+    folders = {posixpath.dirname(posixpath.normpath(source)).lstrip("/") for source in one.sources} - {""}
+    folders = {folder for folder in folders if not any(letter in folder for letter in "*?[")}
+    return f"; docker build fails here unless another instruction copies a file of {min(folders)}/" if folders else ""
+
+
+def _unused_arguments(session: Session, source: Source, wanted: DockerfileBuild) -> Iterator[str]:
+    """Find build arguments that no ARG of the file declares, and that no build knows by itself."""
+    given = dict(arguments_of(session, wanted.build_args))
+    if not given:
+        return
+    file = parse(source.text)
+    every = (*file.preamble, *(one for stage in file.stages for one in stage.instructions))
+    declared = {argument.name for one in every if isinstance(one, Arg) for argument in one.arguments}
+    for name in sorted(given.keys() - declared):
+        if name.upper() not in _KNOWN and not name.startswith("BUILDKIT_"):
+            close = nearest(name, sorted(declared))
+            yield f"--build-arg {name}: no ARG of {source.name} has this name, so its value is not used{close}"
 
 
 def _last_stage(text: str) -> str:

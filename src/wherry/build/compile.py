@@ -44,6 +44,12 @@ class GoFlags:
     """Variables that `-X` in `ldflags` sets to what is public anyway; the image names values of no others."""
     secrets_allowed: bool = False
     """Whether `-X` may set what looks like a secret."""
+    places: tuple[tuple[str, str], ...] = ()
+    """Flags that a file sets, by name, and what the reader knows that place by."""
+
+    def place(self, name: str) -> str:
+        """Give what the reader knows a flag by, such as `--ldflags` or `.ko.yaml: ldflags`."""
+        return dict(self.places).get(name, f"--{name}")
 
     def arguments(self) -> tuple[str, ...]:
         """Write them as arguments of `go build`."""

@@ -6,6 +6,7 @@ Source: Dockerfile reference, "RUN"; BuildKit 0.34's behaviour for what it leave
 agent, what a cache begins with.
 """
 
+import errno
 import os
 import selectors
 import shutil
@@ -45,6 +46,7 @@ _HINT_SHELL = (
     'the image has no /bin/sh: write RUN as a list, RUN ["/path/of/program", "argument"], begin with a base that has a '
     "shell, or copy what this stage needs from one that does (COPY --from)"
 )
+_HINT_FILES = "the step may open too few files: raise --ulimit nofile, such as --ulimit nofile=1024"
 _HINT_PROGRAM = "name a program that the image has by then, by its whole path; SHELL and PATH count too"
 _LIMITS = {
     "core": 4, "cpu": 0, "data": 2, "fsize": 1, "locks": 10, "memlock": 8, "msgqueue": 12, "nice": 13, "nofile": 7,
@@ -164,7 +166,7 @@ class StepRunner:
             try:
                 code, words = self._attend(name, job)
             except NotStarted as error:
-                error.hint = _HINT_SHELL if action.argv[:2] == ("/bin/sh", "-c") else _HINT_PROGRAM
+                error.hint = _hint_of(error, action)
                 raise
             if code:
                 self.failed(job, code)
@@ -422,6 +424,13 @@ class _Attendant:
                 f"{self._disk.parent}: less than {self._runs.floor >> 20} MB free; the step was stopped",
                 hint=_HINT_ROOM,
             )
+
+
+def _hint_of(error: NotStarted, action: RunOp) -> str:
+    """Say what to do about a program that was not started."""
+    if error.message.endswith(os.strerror(errno.EMFILE)):
+        return _HINT_FILES
+    return _HINT_SHELL if action.argv[:2] == ("/bin/sh", "-c") else _HINT_PROGRAM
 
 
 def _mount(kind: str, destination: str, **values: object) -> Mount:

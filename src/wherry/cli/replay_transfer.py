@@ -17,6 +17,7 @@ from wherry.build.values import Observed
 from wherry.cli.replay_build import CallMemo, encoded, our_own_inputs, remember, status_of, unchanged
 from wherry.cli.words import Voice, printed
 from wherry.cli.world import World
+from wherry.report.views import plain
 from wherry.settings.ko_yaml import FILE as KO_YAML
 from wherry.source.inputs import Input, InputKind, record
 from wherry.source.refs import ref_inputs
@@ -177,6 +178,11 @@ def remember_dockerfile(world: World, wanted: DockerfileBuild, voice: Voice, don
         ),
         asked={**bases, **(dict.fromkeys(image.names, image.root) if wanted.push else {})},
         printed="".join(f"{line}\n" for line in printed(result.again(), voice)),
-        noted="" if voice.mode == "quiet" else f"  {unchanged(result.looked_at)}\n",
+        noted="" if voice.mode == "quiet" else _noted(unchanged(result.looked_at), done.warned),
     )
     remember(world, given)
+
+
+def _noted(line: str, warned: Sequence[str]) -> str:
+    """Write what goes to stderr: that nothing changed, and what was warned of all the same."""
+    return "".join(f"  {plain(text)}\n" for text in (line, *warned))

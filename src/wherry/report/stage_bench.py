@@ -6,6 +6,9 @@ from wherry.app.stage_bench import BenchedVariant, Spread, StageBench
 from wherry.report.history import seconds
 from wherry.report.terminal import printable, size, table
 
+_ROUNDS = 3
+"""Rounds from which on their spread says something."""
+
 
 def bench_lines(found: StageBench) -> Iterator[str]:
     """Give a column for each way to build, and a verdict for each row."""
@@ -53,6 +56,8 @@ def verdicts(found: StageBench) -> Iterator[str]:
     """Compare round by round; where the rounds do not agree on a direction, there is no difference to report."""
     one, other = found.variants
     yield f"{printable(one.name)} against {printable(other.name)}:"
+    if found.rounds < _ROUNDS:
+        yield f"  fewer than {_ROUNDS} rounds: what follows may be noise"
     yield f"  image: {_words(one.pulled, other.pulled, 'smaller', 'larger')}"
     for scenario in one.seconds:
         yield f"  {scenario}: {_words(one.seconds[scenario], other.seconds[scenario], 'faster', 'slower')}"

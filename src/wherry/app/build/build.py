@@ -38,6 +38,8 @@ class FinishedBuild:
     """Of a Dockerfile."""
     images: frozenset[str] = frozenset()
     """Images that named contexts of a Dockerfile are."""
+    warned: tuple[str, ...] = ()
+    """Lines that were shown after it: a replay shows them too."""
 
 
 class OverBudget(BudgetsBroken):
@@ -84,8 +86,8 @@ def finish(
         refuse(session, source, wanted)
         found = stack.enter_context(dockerfile_call(session, wanted, source, streams, session.progress))
         done = carry_out(session, found.call, streams, listening)
-        warn_at_the_end(session, source, wanted, getattr(done.built.trace, "copied_nothing", ()))
-        return replace(done, source=source, images=frozenset(found.images.values()))
+        warned = warn_at_the_end(session, source, wanted, getattr(done.built.trace, "copied_nothing", ()))
+        return replace(done, source=source, images=frozenset(found.images.values()), warned=warned)
 
 
 def carry_out(session: Session, call: Call, streams: Streams, listening: Listening) -> FinishedBuild:

@@ -45,7 +45,7 @@ def request_of(
         names=tuple(str(Reference.parse(name)) for name in options.tags or (default_name(chosen.package),)),
         platforms=platforms,
         base=_base(options.base or "static", session.cwd if above.base else chosen.folder),
-        flags=_flags(options),
+        flags=_flags(options, above, chosen.file),
         go_version=options.go_version or "",
         go_environment=dict(options.go_env or ()),
         stamp=stamp,
@@ -82,9 +82,16 @@ def _check_platform(platform: Platform, environment: Mapping[str, str]) -> None:
     )
 
 
-def _flags(options: BuildOptions) -> GoFlags:
+def _flags(options: BuildOptions, above: BuildOptions, file: str) -> GoFlags:
+    fields = {"ldflags": "ldflags", "gcflags": "gcflags", "asmflags": "asmflags", "tags": "go_tags"}
+    places = {
+        name: f"{file}: {field.replace('_', '-')}"
+        for name, field in fields.items()
+        if file and getattr(above, field) is None
+    }
     return GoFlags(
-        public=tuple(sorted(public_variables(options.ldflags or "", "--ldflags"))),
+        places=tuple(places.items()),
+        public=tuple(sorted(public_variables(options.ldflags or "", places.get("ldflags", "--ldflags")))),
         ldflags=options.ldflags or "",
         gcflags=options.gcflags or "",
         asmflags=options.asmflags or "",

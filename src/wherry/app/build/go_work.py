@@ -316,10 +316,10 @@ def expanded_flags(flags: GoFlags, vcs: Checkout | Released) -> GoFlags:
     """
     return replace(
         flags,
-        ldflags=vcs.expanded(flags.ldflags, "--ldflags"),
-        gcflags=vcs.expanded(flags.gcflags, "--gcflags"),
-        asmflags=vcs.expanded(flags.asmflags, "--asmflags"),
-        tags=words_of(vcs.expanded(",".join(flags.tags), "--tags")),
+        ldflags=vcs.expanded(flags.ldflags, flags.place("ldflags")),
+        gcflags=vcs.expanded(flags.gcflags, flags.place("gcflags")),
+        asmflags=vcs.expanded(flags.asmflags, flags.place("asmflags")),
+        tags=words_of(vcs.expanded(",".join(flags.tags), flags.place("tags"))),
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from wherry.app.published import OFFLINE, find_published, names_published
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage, NotFound
 from wherry.settings.budgets import Budgets
+from wherry.settings.ko_yaml import FILE as KO_YAML
 from wherry.settings.options import BuildOptions
 from wherry.settings.prove import ProveSettings
 from wherry.source.import_paths import is_import_path
@@ -36,6 +37,8 @@ class ChosenProgram:
     """Of wherry.toml; empty where none is meant."""
     budgets: Budgets = field(default_factory=Budgets)
     prove: ProveSettings = field(default_factory=ProveSettings)
+    file: str = ""
+    """The file that the options are from, as the user knows it; empty where there is none."""
 
 
 def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Iterator[ChosenProgram]:
@@ -50,28 +53,31 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
         for path in paths or _here(session.cwd):
             package = find_program(session, session.cwd, path, offline=offline)
             before = tuple(told)
-            yield ChosenProgram(package, options_for(session, package, told.setdefault), session.cwd)
+            options = options_for(session, package, told.setdefault)
+            yield ChosenProgram(package, options, session.cwd, file=KO_YAML)
             for line in (line for line in told if line not in before):
                 session.note(f"warning: {line}")
         return
     from wherry.settings.wherry_toml import Settings
 
     file = folder / TOML
-    settings = Settings.parse(file.read_text(errors="replace"), os.path.relpath(file, session.cwd))
+    name = os.path.relpath(file, session.cwd)
+    settings = Settings.parse(file.read_text(errors="replace"), name)
     for path in paths or tuple(settings.services) or _here(session.cwd):
         if path in settings.services and not (session.cwd / path / "go.mod").exists():
             options = settings.resolve(path)
             package = find_program(session, folder, options.package or ".", offline=offline)
-            yield _of_service(settings, package, folder, path)
+            yield replace(_of_service(settings, package, folder, path), file=name)
             continue
         package = find_program(session, session.cwd, path, offline=offline)
         names = settings.services_of(
             package.import_path if package.dependency else os.path.relpath(package.folder, os.path.realpath(folder)),
             package.import_path,
         )
-        yield from (_of_service(settings, package, folder, name) for name in names)
+        yield from (replace(_of_service(settings, package, folder, one), file=name) for one in names)
         if not names:
-            yield ChosenProgram(package, settings.build, folder, budgets=settings.budgets, prove=settings.prove)
+            whole = ChosenProgram(package, settings.build, folder, budgets=settings.budgets, prove=settings.prove)
+            yield replace(whole, file=name)
 
 
 def _of_service(settings: "Settings", package: MainPackage, folder: Path, name: str) -> ChosenProgram:

@@ -138,7 +138,7 @@ def test_formats_reach_nothing_outside():
 
 
 def test_programs_start_through_one_door():
-    """Only host/process.py, host/beside.py (a fork, no program), the sandbox, the stopwatch and replays start a program."""
+    """Only host/process.py, host/beside.py (a fork), the sandbox, the stopwatch and replays start a program."""
     doors = re.compile(r"os\.(exec\w+|fork\w*|posix_spawn\w*|spawn\w+|system|popen)|subprocess(\.\w+)?")
     doorways = (
         "host/process.py",

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the second ring, which takes long or is heavy: ko by `go install`, BuildKit, kaniko and dive each from its own
+# Install the second ring, which takes long or is heavy: ko by `go install`, BuildKit, kaniko, dive and cosign each from its own
 # go.mod, and Debian's Docker, buildah, runc, mmdebstrap and promtool (as root). What serves ko its base image on loopback is
 # crane, of the first ring.
 set -eu
@@ -11,6 +11,8 @@ kaniko=v1.24.0
 dive=v0.13.1
 hadolint=2.15.1
 govulncheck=v1.9.0
+cosign2=v2.6.5
+cosign3=v3.1.3
 tools=$PWD/.cache/tools/bin
 
 say() { printf '%s\n' "$*" >&2; }
@@ -65,6 +67,20 @@ build() {
     printf '%s\n' "$version" >"$tools/.$name"
 }
 
+# build_cosign NAME VERSION MODULE: two generations under two names; each takes minutes and 1 GB of modules.
+build_cosign() {
+    [ "$(cat "$tools/.$1" 2>/dev/null)" = "$2" ] && return 0
+    say "building $1 $2 with $(go env GOVERSION)"
+    flags="$(go env GOFLAGS) -modcacherw"
+    if ! folder=$(cd / && GOFLAGS=$flags go mod download -json "$3@$2" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p') ||
+        [ -z "$folder" ] ||
+        ! (cd "$folder" && CGO_ENABLED=0 GOFLAGS=$flags go build -trimpath -ldflags=-s -o "$tools/$1" ./cmd/cosign); then
+        say "notice: $1 $2 could not be built; its tests are skipped"
+        return 0
+    fi
+    printf '%s\n' "$2" >"$tools/.$1"
+}
+
 install_builders() {
     missing=
     for pair in buildah:buildah runc:runc mmdebstrap:mmdebstrap promtool:prometheus; do
@@ -98,5 +114,7 @@ build buildkit "$buildkit" github.com/moby/buildkit ./cmd/buildkitd ./cmd/buildc
 build kaniko "$kaniko" github.com/GoogleContainerTools/kaniko ./cmd/executor
 build dive "$dive" github.com/wagoodman/dive .
 install_hadolint
+build_cosign cosign3 "$cosign3" github.com/sigstore/cosign/v3
+build_cosign cosign2 "$cosign2" github.com/sigstore/cosign/v2
 install_builders
 install_docker

@@ -18,6 +18,7 @@ _PLACES = {
     "wherry.app.api.images": ("build", "copy", "load", "pull", "push", "save", "tags"),
     "wherry.app.api.judges": ("analyze", "check", "deps", "diff", "leaks", "open_image", "scan", "size", "tree"),
     "wherry.app.api.origins": ("verify_modules",),
+    "wherry.app.api.signatures": ("sign", "verify"),
     "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
     "wherry.app.build.result": ("BuildResult", "BuiltImage"),
     "wherry.app.images": ("OpenImage",),
@@ -31,6 +32,9 @@ _PLACES = {
     "wherry.layer.compress": ("Encoding",),
     "wherry.platform": ("Platform",),
     "wherry.report.page": ("report",),
+    "wherry.trust.key_files": ("read_key",),
+    "wherry.trust.keys": ("PublicKey",),
+    "wherry.trust.signature": ("SignatureAnswer", "WantedSigner"),
 }  # fmt: skip
 _PLACE = {name: place for place, names in _PLACES.items() for name in names}
 
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from wherry.app.api.images import build, copy, load, pull, push, save, tags
     from wherry.app.api.judges import analyze, check, deps, diff, leaks, open_image, scan, size, tree
     from wherry.app.api.origins import verify_modules
+    from wherry.app.api.signatures import sign, verify
     from wherry.app.archives import Loaded
     from wherry.app.build.options import DockerfileBuild, GoBuild
     from wherry.app.build.result import BuildResult, BuiltImage
@@ -53,6 +58,9 @@ if TYPE_CHECKING:
     from wherry.layer.compress import Encoding
     from wherry.platform import Platform
     from wherry.report.page import report
+    from wherry.trust.key_files import read_key
+    from wherry.trust.keys import PublicKey
+    from wherry.trust.signature import SignatureAnswer, WantedSigner
 
 __all__ = [
     "BuildResult",
@@ -72,10 +80,13 @@ __all__ = [
     "NotFound",
     "OpenImage",
     "Platform",
+    "PublicKey",
     "Session",
     "Severity",
+    "SignatureAnswer",
     "TransferCounts",
     "TreeNode",
+    "WantedSigner",
     "WherryError",
     "__version__",
     "analyze",
@@ -89,12 +100,15 @@ __all__ = [
     "open_image",
     "pull",
     "push",
+    "read_key",
     "report",
     "save",
     "scan",
+    "sign",
     "size",
     "tags",
     "tree",
+    "verify",
     "verify_modules",
 ]
 

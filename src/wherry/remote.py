@@ -40,6 +40,8 @@ class Policy:
     """Digests by name, from wherry.lock."""
     lazy: bool = False
     """Leave layers where they are: the image is only pushed."""
+    verify: Callable[[Reference, Descriptor], None] = field(default=lambda _reference, _root: None, compare=False)
+    """Refuses a base that is not signed as it has to be; called with the digest that is then used."""
 
 
 class RemoteBases:
@@ -66,9 +68,13 @@ class RemoteBases:
         Raises:
             NotFound, AccessDenied: the registry has it not, or not for us.
             RegistryError: it can't be reached, and nothing is known from before, or `--pull` asks for it.
+            WherryError: it is not signed as the policy has it.
         """
         if name not in self._resolved:
-            self._resolved[name] = self._root(reference_of(name))
+            reference = reference_of(name)
+            root = self._root(reference)
+            self.policy.verify(reference, root)
+            self._resolved[name] = root
         return self._resolved[name]
 
     def image(self, name: str, platform: Platform) -> Image:

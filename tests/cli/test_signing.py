@@ -282,3 +282,43 @@ def test_secrets_stay_secret(shell, host, image, tmp_path):
         assert secret.encode() not in stored
     home("sign", "--key", plain, image, code=64)
     assert planted[1] not in home.err
+
+
+def test_required_signatures(shell, host, tmp_path):
+    """`[trust] require`: what is not signed is not pulled, run or built on; what is signed is."""
+    home = Shell(tmp_path / "home")
+    for name in ("ann.pub", "bob.pub"):
+        home.write(name, (shell.root / name).read_text())
+    home.module()
+    signed, unsigned = f"{host}/required/signed:1", f"{host}/required/unsigned:1"
+    for image in (signed, unsigned):
+        shell("push", "-q", "api:1", image)
+    store = shell.store
+    store.tag("plain:1", put_image(store, "plain"))
+    shell("push", "-q", "plain:1", unsigned)
+    shell("sign", "--key", "ann.key", signed)
+    home("pull", unsigned)
+    home.write("wherry.toml", '[trust]\nrequire = "ann.pub"\n')
+
+    home("pull", signed)
+    home("pull", "-t", "x:1", unsigned, code=1)
+    home("run", unsigned, code=1)
+    home("build", "--base", unsigned, "-t", "on:unsigned", ".", code=1)
+    home.write("Dockerfile", f"FROM {unsigned}\nCOPY go.mod /\n")
+    home("build", "-f", "Dockerfile", "-t", "on:unsigned", ".", code=1)
+    home.write("Dockerfile", f"FROM {signed}\nCOPY go.mod /\n")
+    home("build", "-f", "Dockerfile", "-t", "on:signed", ".")
+    assert not any("x:1" in line for line in home("images"))
+    home.write("wherry.toml", '[trust]\nrequire = "bob.pub"\n')
+    home("pull", signed, code=4)
+    home.write("wherry.toml", f'[trust]\nrequire = [{{ images = "{host}/other/**", keys = ["bob.pub"] }}]\n')
+    home("pull", unsigned)
+    for wrong in (
+        "require = 1",
+        "require = []",
+        'requires = "x"',
+        'require = [{ keys = "x" }]',
+        'require = [{ key = ["x"] }]',
+    ):
+        home.write("wherry.toml", f"[trust]\n{wrong}\n")
+        home("pull", unsigned, code=78)

@@ -39,14 +39,19 @@ from wherry.settings.docker_config import DockerConfig
 from wherry.store.memory import MemoryStore
 from wherry.trust.database import DatabaseBuilder, VulnerabilityIndex
 from wherry.trust.dpkg import OS_RELEASE, STATUS, read_packages
+from wherry.trust.key_files import WrongPassword, read_key
+from wherry.trust.keys import PublicKey
 from wherry.trust.linked import linked_symbols, symbol_of
 from wherry.trust.matching import debian_affected, debian_fixed, go_affected, go_fixed
 from wherry.trust.osv import parse_entry
 from wherry.trust.programs import read_program
+from wherry.trust.signature import WantedSigner, judge_bundle, judge_envelope, judge_layer
+from wherry.trust.statement import Statement
 from wherry.trust.versions import debian_less, go_release, semver
 
 _LIMITS = ArchiveLimits(entries=1000, size=1 << 20)
 _AMD64 = Platform("linux", "amd64")
+_ANYBODY = WantedSigner()
 _AROUND = Around(platform=_AMD64, build_platform=_AMD64)
 
 
@@ -152,6 +157,24 @@ def scanned(blob: bytes) -> None:
         read_program(memoryview(blob), "it")
 
 
+def signatures(blob: bytes) -> None:
+    """Read bytes as a bundle, an envelope, the payload of a signature, a statement, and a key of either kind."""
+    digest = Digest.of(b"")
+    judge_bundle(blob, _ANYBODY, image=digest, manifest="it")
+    judge_envelope(blob, _ANYBODY, image=digest, layer="it", predicate_types=())
+    judge_layer(blob, {}, _ANYBODY, image=digest, layer="it")
+    with suppress(WherryError):
+        Statement.parse(blob, "it")
+    with suppress(WherryError):
+        PublicKey.parse(blob, "it")
+    with suppress(WherryError):
+        read_key(blob, "it", _no_password)
+
+
+def _no_password() -> bytes:
+    raise WrongPassword("it")
+
+
 def _words(found: Elf) -> None:
     _ = found.interpreter, found.notes, found.go_build_id, found.gnu_build_id
 
@@ -165,4 +188,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "notes": notes,
     "holes": holes,
     "scanned": scanned,
+    "signatures": signatures,
 }

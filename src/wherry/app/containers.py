@@ -40,8 +40,12 @@ def run(
     Raises:
         NotFound: there is no such image.
         HostUnable: this machine can't run it.
+        NotVerified: wherry.toml requires a signature that it has not.
     """
+    from wherry.app.required import require_signed
+
     located = find(session, name)
+    require_signed(session, located)
     with prepared(session, located, options, platform=platform, notice=notice) as made:
         from wherry.runtime.run import run as start
 

@@ -151,11 +151,15 @@ def pull(
     Raises:
         InvalidReference: the name is invalid.
         NotFound, AccessDenied, RegistryError: the registry has it not, or not for this user, or fails.
+        NotVerified: wherry.toml requires a signature that it has not; nothing was pulled.
     """
+    from wherry.app.required import require_signed
+
     reference = Reference.parse(name.removeprefix(SCHEME))
     with (progress or Silent()).step(f"pull {reference}") as step, session.store.writing():
         remote = session.registries.source(reference)
         found = remote.resolve(str(reference.digest or reference.tag))
+        require_signed(session, Located(str(reference), remote, found))
         source, root = narrowed(remote, found, platforms, str(reference))
         tally = Tally(_told(step))
         Transfer(source=source, sink=session.store, tally=tally).move(root)

@@ -54,6 +54,7 @@ from wherry.settings.readers import (
     read_user,
     read_workdir,
 )
+from wherry.settings.trust import TrustSettings, read_trust
 from wherry.settings.values import COMPRESSIONS
 
 FILE = "wherry.toml"
@@ -64,7 +65,7 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 """A dotted key (or similar text) that costs tomllib quadratic time in its parts."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
-_TABLES = ("build", "services", "budgets", "budget", "prove", "slim")
+_TABLES = ("build", "services", "budgets", "budget", "prove", "slim", "trust")
 """`[budget]` is another name of `[budgets]`."""
 _WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -98,6 +99,8 @@ class Settings:
     own_prove: Mapping[str, ProveSettings] = field(default_factory=dict)
     slim: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Ways to a smaller program that the user knows (`lab/remedies.py`): tables by name."""
+    trust: TrustSettings = field(default_factory=TrustSettings)
+    """What has to hold of images before they are used."""
 
     @classmethod
     def parse(cls, text: str, name: str = FILE, front_end: str = "go") -> Self:
@@ -134,6 +137,7 @@ class Settings:
             read_prove(place.below("prove"), document.get("prove", {})),
             proofs,
             dict(_ways(place.below("slim"), document.get("slim", {}))),
+            read_trust(place.below("trust"), document.get("trust", {})),
         )
         _check_collisions(settings, place.below("services"))
         return settings
@@ -208,7 +212,7 @@ def _top_level(place: FilePosition) -> WrongKey:
     if key in _BUILD_KEYS:
         return place.wrong("is outside any table", "move it below a line [build], or below [services.NAME]")
     near = difflib.get_close_matches(key, _TABLES, n=1)
-    tables = "the tables are [build], [services.NAME], [budgets], [prove] and [slim.NAME]"
+    tables = "the tables are [build], [services.NAME], [budgets], [prove], [slim.NAME] and [trust]"
     return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
 
 

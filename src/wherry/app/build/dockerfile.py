@@ -100,7 +100,7 @@ def dockerfile_call(
             why=f"Dockerfile: {source.name}",
             delivery=delivery,
             jobs=wanted.jobs,
-            policy=policy_of(wanted, session.cwd, *([source.folder] if source.local else [])),
+            policy=policy_of(session, wanted, session.cwd, *([source.folder] if source.local else [])),
             use_cache=not wanted.no_cache,
             encodings=frozenset([Encoding(request.plan.packing.algorithm, request.plan.packing.level)]),
             strict_encoder=wanted.strict_encoder,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from wherry.app.build.options import CommonOptions
+from wherry.app.session import Session
 from wherry.errors import HostUnable
 from wherry.layer.compress import Encoding
 from wherry.remote import Policy
@@ -69,11 +70,16 @@ def _refuse_other(encoding: Encoding, differs: str) -> None:
         )
 
 
-def policy_of(wanted: CommonOptions, *folders: Path) -> Policy:
-    """Give how fresh bases have to be, with the digests of the wherry.lock that counts for each folder."""
+def policy_of(session: Session, wanted: CommonOptions, *folders: Path) -> Policy:
+    """Give how fresh bases have to be, with the digests of the wherry.lock that counts for each folder.
+
+    Bases have to be signed as the wherry.toml of each folder requires.
+    """
     from wherry.app.lockfile import lock_file, read_lock
+    from wherry.app.required import base_verifier
 
     locked: dict[str, str] = {}
     for folder in folders:
         locked |= read_lock(lock_file(folder))
-    return Policy(offline=wanted.offline, pull=wanted.pull, locked=locked)
+    verify = base_verifier(session, folders, offline=wanted.offline)
+    return Policy(offline=wanted.offline, pull=wanted.pull, locked=locked, verify=verify)

@@ -82,7 +82,7 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
         size_record=wanted.size_record,
         jobs=wanted.jobs,
         policy=replace(
-            policy_of(wanted, session.cwd, chosen[0].package.folder),
+            policy_of(session, wanted, session.cwd, chosen[0].package.folder),
             lazy=pushed and not delivery.load and not proofs and all(output.push for output in wanted.outputs),
         ),
         budgeted=counted_from(budgeted, wanted.against, session.cwd),

@@ -8,7 +8,7 @@ from wherry.errors import NotFound, WherryError
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
-from wherry.oci.reference import Reference
+from wherry.oci.reference import Reference, names_registry
 from wherry.platform import Platform
 from wherry.store.contract import BlobSource
 from wherry.store.disk import DiskStore
@@ -77,6 +77,8 @@ class NamedImages:
         name = name.removeprefix(DOCKER)
         root_here = self._here(name)
         if root_here is not None:
+            if self._remote is not None and names_registry(name):
+                self._remote.policy.verify(Reference.parse(name), root_here)
             return _compatible(self._store, root_here, platform, name)
         if self._remote is None:
             raise NotFound(f"{name}: no such image in the local store", hint="`wherry pull` or `wherry load` it first")

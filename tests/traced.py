@@ -17,6 +17,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -75,6 +77,21 @@ func main() {
 		for range 1000 {
 			os.Stdout.Write(line)
 		}
+	case "reexec":
+		done := make(chan error)
+		go func() {
+			runtime.LockOSThread()
+			os.ReadFile("/etc/before")
+			done <- syscall.Exec("/app/locked", []string{"again", "child"}, nil)
+		}()
+		fmt.Println(<-done)
+	case "storm":
+		for i := range 1000 {
+			os.ReadFile(fmt.Sprintf("/etc/storm/%d", i))
+		}
+		os.ReadFile("/etc/" + strings.Repeat("x", 5000))
+		os.ReadFile("/etc/\\xff\\xfe\\x1b[31m")
+		os.ReadFile("../../../..//etc/./real")
 	case "spin":
 		for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); {
 		}
@@ -100,7 +117,8 @@ def put_actor(store: DiskStore, name: str = "actor:dev") -> None:
     """Store the image; /etc/dead is of no use to it."""
     binary = actor()
     layer = [
-        folder("app"), file("app/actor", binary.read_bytes(), mode=0o755), folder("data"), folder("etc"), folder("tmp"),
+        folder("app"), file("app/actor", binary.read_bytes(), mode=0o755),
+        file("app/locked", binary.read_bytes(), mode=0o711), folder("data"), folder("etc"), folder("tmp"),
         file("data/secret", b"s", mode=0o600), file("etc/dead", b"dead" * 100), file("etc/late", b"l"),
         link("etc/link", "real"), file("etc/real", b"r"),
     ]  # fmt: skip

@@ -58,7 +58,7 @@ def test_follows_threads_and_children(wherry):
     assert sockets["connect", "unix:/run/none.sock"] == "ENOENT"
     assert "SIGUSR1" in trace["signals"]
     assert trace["undeclared"] == ["/etc/real"]
-    assert {group["name"]: group["bytes"] for group in trace["unused"]["groups"]} == {"/etc": 401}
+    assert {group["name"]: group["bytes"] for group in trace["unused"]["groups"]}["/etc"] == 401
 
 
 def test_same_paths_as_strace(wherry):
@@ -137,6 +137,33 @@ def test_a_program_that_floods_its_output(wherry):
     assert len(trace["output"]) == 1 << 14
 
 
+def test_a_thread_that_executes_a_program_nobody_may_read(wherry):
+    """The process becomes another program from a thread of its own, one of mode 711: it is followed all the same."""
+    trace = traced(wherry, "reexec")
+
+    assert (trace["code"], trace["whole"]) == (0, True)
+    assert paths(trace["executed"]) == ["/app/actor", "/app/locked"]
+    assert [(file["path"], file["program"]) for file in trace["missing"]] == [
+        ("/etc/of-child", "/app/locked"),
+        ("/etc/before", "/app/actor"),
+    ]
+
+
+def test_names_that_are_long_or_no_text(wherry):
+    """A path of 5,000 bytes, one with escapes and no UTF-8, one through `..`: listed, and no escape is printed."""
+    trace = traced(wherry, "storm")
+
+    assert trace["code"] == 0
+    assert len(trace["missing"]) == 1001
+    assert any(path.startswith("/etc/\N{REPLACEMENT CHARACTER}") for path in paths(trace["missing"]))
+    assert [file["error"] for file in trace["refused"]] == ["ENAMETOOLONG"]
+    assert [file["real"] for file in trace["opened"] if not file["given"]] == ["/etc/real"]
+
+    wherry("deps", "--trace", "--all", "actor:dev", "--", "storm")
+
+    assert "\x1b" not in wherry.out
+
+
 def test_environment_and_mounts(wherry):
     """What is mounted for the run is not the image's."""
     wherry.write("config/app.yaml", "x")
@@ -154,7 +181,7 @@ def test_text(wherry):
 
     assert "traced: /app/actor  all probes answered" in wherry.out
     assert "opened and never declared: 1" in wherry.out
-    assert "not used in this run: 3 of 5 files" in wherry.out
+    assert "not used in this run: 4 of 6 files" in wherry.out
 
 
 @pytest.mark.parametrize(

@@ -90,11 +90,11 @@ def trace_run(
     wanted = RunOptions(
         arguments=options.arguments, environment=options.environment, volumes=options.volumes, security=security
     )
-    observer = Observer()
+    heard = [hear]
 
     def both(event: "TraceEvent") -> None:
-        observer.hear(event)
-        hear(event)
+        for one in heard:
+            one(event)
 
     with prepared(session, located, wanted, platform=platform, notice=notice) as made:
         if options.calls and made.place.emulator is not None:
@@ -102,6 +102,8 @@ def trace_run(
                 f"{located.name}: the system calls of an emulated {made.image.platform} image are the emulator's",
                 hint=f"trace it on a {made.image.platform} machine",
             )
+        observer = Observer(made.spec.argv[0] if made.place.emulator else "")
+        heard.append(observer.hear)
         job = document(made.spec, made.place)
         job["trace"] = "calls" if options.calls else "files"
         limits = TraceLimits(

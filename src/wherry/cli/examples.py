@@ -4,6 +4,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "build": ("wherry build ./cmd/api -t api:dev", "wherry build -f Dockerfile . -t registry.example/web:v1 --push"),
     "why": ("wherry why", 'wherry why "COPY go.mod"'),
     "run": ("wherry run api:dev", "wherry run -it --entrypoint sh web:dev"),
+    "trace": ("wherry trace --for 10s api:dev", "wherry trace -- ls -l"),
     "images": ("wherry images", "wherry images --digests"),
     "inspect": ("wherry inspect api:dev", "wherry inspect --raw config api:dev"),
     "verify-platforms": ("wherry verify-platforms api:dev", "wherry verify-platforms api:dev --json"),

@@ -8,7 +8,7 @@ from wherry.cli.examples import EXAMPLES
 
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Build": ("build", "lint", "context", "why", "lock", "init"),
-    "Run": ("run",),
+    "Run": ("run", "trace"),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "scan", "bench", "report"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),

@@ -23,6 +23,7 @@ COMMANDS = {
     "build": "Build the smallest working image from a Go module or a Dockerfile.",
     "why": "Explain why steps of a Dockerfile were rebuilt.",
     "run": "Run an image on this machine, rootless.",
+    "trace": "Print what a process, an image or a command does, as JSON lines.",
     "images": "List the images of the local store.",
     "inspect": "Show an image's config, layers and largest files.",
     "analyze": "Show an image's layers, and which of its bytes are shipped in vain.",

@@ -151,10 +151,18 @@ class Container(TypedDict):
 
 
 class Attach(TypedDict):
-    """`attach`: trace a process that runs already, until a message or the end of the line."""
+    """`attach`: trace a process that runs already, or a command, until its end, a message or the end of the line."""
 
     task: Literal["attach"]
     process: int
+    """0: it is a command."""
+    program: str
+    """Its file."""
+    argv: list[str]
+    environment: dict[str, str]
+    folder: str
+    mask: int
+    """Its umask."""
 
 
 class TraceEvent(TypedDict):

@@ -13,7 +13,7 @@ from pathlib import Path
 from wherry.errors import CannotWrite, HostUnable, WherryError
 from wherry.sandbox.channel import FAILED, FRAMES, JOB, LINE
 from wherry.sandbox.private import private_copy
-from wherry.sandbox.spec import Container, Delete, LauncherEvent, Serve, Unpack, Weigh
+from wherry.sandbox.spec import Attach, Container, Delete, LauncherEvent, Serve, Unpack, Weigh
 
 _LARGEST_EVENT = 1 << 16
 _FREE = 10
@@ -49,7 +49,7 @@ class Launcher:
 
     def __init__(
         self,
-        job: Container | Unpack | Delete | Weigh | Serve,
+        job: Container | Attach | Unpack | Delete | Weigh | Serve,
         *,
         stdin: bool = False,
         streams: Mapping[int, int] | None = None,
@@ -117,6 +117,8 @@ def raised(event: LauncherEvent, why: Callable[[], str]) -> WherryError:  # noqa
         case "exec":
             hint = "give a program in the image, or --entrypoint; `wherry inspect` shows the image's command"
             return NotStarted(message, hint=hint, code=event.get("code", FAILED))
+        case "attach":
+            return SandboxRefused(message, hint=why())
         case "image":
             return BadLayer(
                 message, hint="the image has a symbolic link at a path the container needs; build it without the link"

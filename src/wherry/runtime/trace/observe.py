@@ -13,6 +13,10 @@ from dataclasses import replace
 from wherry.analysis.deps.observed import FileOutcome, ObservedFile, ObservedSocket, RunObservation
 from wherry.sandbox.spec import TraceEvent
 
+_EMULATOR, _OF_EMULATOR = "/memfd:emulator", "/etc/qemu-binfmt/"
+"""The sandbox's copy of qemu-user, and where that looks first for each file of another architecture."""
+_INIT = 1
+"""The first process of a container, which passes our signals on."""
 _MOST = 50_000
 """Paths, and addresses, that are kept: a program may ask for any number."""
 _OPENS = frozenset({"open", "openat", "openat2", "creat"})
@@ -28,8 +32,14 @@ _PORT, _V4, _V6 = 2, 4, 8
 class Observer:
     """Hears events."""
 
-    def __init__(self) -> None:
-        """Begin with nothing heard."""
+    def __init__(self, emulated: str = "") -> None:
+        """Begin with nothing heard.
+
+        Args:
+            emulated: the image's program, where an emulator runs it: what the emulator does is this program's, but for
+                the files of its own that it looks for.
+        """
+        self._emulated = emulated
         self._files: dict[tuple[str, FileOutcome], ObservedFile] = {}
         self._sockets: dict[tuple[str, str, str], ObservedSocket] = {}
         self._bound: dict[tuple[int, int], str] = {}
@@ -43,10 +53,14 @@ class Observer:
 
     def hear(self, event: TraceEvent) -> None:
         """Take note of an event."""
+        if self._emulated and not self._is_programs(event):
+            return
         self._place += 1
         self._processes.add(event["process"])
         if "seen" in event:
             self._calls.add(event["seen"])
+        elif "signal" in event and event.get("sender") == _INIT:
+            return  # ours: what asks the program to end
         elif "signal" in event:
             self._signals[signal_name(event["signal"])] += 1
         elif "exit" in event:
@@ -55,6 +69,14 @@ class Observer:
             self._file(event)
         elif "descriptor" in event:
             self._socket(event)
+
+    def _is_programs(self, event: TraceEvent) -> bool:
+        """Report whether an event is the emulated program's, which is then named in it."""
+        if event["program"].startswith(_EMULATOR):
+            event["program"] = self._emulated
+        if event.get("executed", "").startswith(_EMULATOR):
+            event["executed"] = event["path"] = self._emulated
+        return not event.get("path", "").startswith(_OF_EMULATOR)
 
     def observation(self) -> RunObservation:
         """Give what was heard."""

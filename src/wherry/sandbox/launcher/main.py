@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from wherry.sandbox.spec import ChangeFiles, Container, Delete, DiffTar, Measure, Serve, Unpack, Weigh
+    from wherry.sandbox.spec import Attach, ChangeFiles, Container, Delete, DiffTar, Measure, Serve, Unpack, Weigh
 
-    Job = Container | Serve | ChangeFiles | Measure | DiffTar | Delete | Unpack | Weigh
+    Job = Container | Attach | Serve | ChangeFiles | Measure | DiffTar | Delete | Unpack | Weigh
 
 
 def main() -> int:
@@ -41,6 +41,8 @@ def main() -> int:
         return _guarded(lambda: _serve(job), "namespace")
     if job["task"] == "run":
         return _guarded(lambda: _run(job), "namespace")
+    if job["task"] == "attach":
+        return _guarded(lambda: _attach(job), "attach")
     if job["task"] in ("unpack", "delete", "weigh"):
         return _guarded(lambda: _enter(job) or _trees(job), "layer")
     raise ValueError(job["task"])
@@ -66,7 +68,7 @@ def _guarded(work: "Callable[[], int]", stage: str) -> int:
     return FAILED
 
 
-def _enter(job: "Job") -> int:
+def _enter(job: "Delete | Unpack | Weigh") -> int:
     userns.enter(job["ids"])
     return 0
 
@@ -79,6 +81,14 @@ def _run(job: "Container") -> int:
     userns.enter(job["ids"], _container)
     os.close(FRAMES)
     code: int = _container().run(job, nodes)
+    return code
+
+
+def _attach(job: "Attach") -> int:
+    from wherry.sandbox.launcher import attached
+
+    os.close(FRAMES)
+    code: int = attached.run(job)
     return code
 
 

@@ -64,6 +64,8 @@ class Tracer:
         """Calls whose end is awaited, by task."""
         self._seen: set[tuple[int, int]] = set()
         self._leaving = False
+        self.code = 0
+        """The main process's exit code, once it ended; below 0 a signal killed it."""
 
     def take(self, task: int, *, kill: bool) -> None:
         """Trace a task, and all that it makes from now on.
@@ -162,6 +164,7 @@ class Tracer:
             event = self._event(task)
             event["exit"] = code
             if task == self._main:
+                self.code = code
                 event["left"] = len(set(self._tasks.values()) - {task})
             self._write(event)
         self._forget(task)

@@ -16,6 +16,9 @@ LIB = """package lib
 import "example.com/Deep/deep"
 
 func Name() string { return deep.Name }
+
+//go:noinline
+func Kept(words string) string { return words + deep.Name }
 """
 APP = {
     "go.mod": """module example.com/app
@@ -33,7 +36,7 @@ replace example.com/local => ./local
 exclude example.com/lib v1.1.0
 """,
     "main.go": 'package main\n\nimport (\n\t"example.com/lib"\n\t"example.com/local"\n)\n\n'
-    "func main() { println(lib.Name(), local.Name) }\n",
+    "func main() { println(lib.Name(), lib.Kept(local.Name)) }\n",
     "local/go.mod": "module example.com/local\n\ngo 1.21\n",
     "local/local.go": 'package local\n\nconst Name = "local"\n',
 }  # fmt: skip

@@ -17,7 +17,7 @@ _PLACES = {
     "wherry.app.api.calls": ("Cancel", "Logins"),
     "wherry.app.api.images": ("build", "copy", "load", "pull", "push", "save", "tags"),
     "wherry.app.api.judges": ("analyze", "check", "deps", "diff", "leaks", "open_image", "scan", "size", "tree"),
-    "wherry.app.api.origins": ("verify_modules",),
+    "wherry.app.api.origins": ("sbom", "verify_modules"),
     "wherry.app.api.signatures": ("sign", "verify"),
     "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
     "wherry.app.build.result": ("BuildResult", "BuiltImage"),
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from wherry.app.api.calls import Cancel, Logins
     from wherry.app.api.images import build, copy, load, pull, push, save, tags
     from wherry.app.api.judges import analyze, check, deps, diff, leaks, open_image, scan, size, tree
-    from wherry.app.api.origins import verify_modules
+    from wherry.app.api.origins import sbom, verify_modules
     from wherry.app.api.signatures import sign, verify
     from wherry.app.archives import Loaded
     from wherry.app.build.options import DockerfileBuild, GoBuild
@@ -103,6 +103,7 @@ __all__ = [
     "read_key",
     "report",
     "save",
+    "sbom",
     "scan",
     "sign",
     "size",

@@ -123,19 +123,23 @@ def _database(
 
 
 def _fetcher(session: Session) -> "Fetch":
-    """Give what downloads modules into the module cache; Go checks them, and we do again."""
-
     def fetch(modules: "Sequence[ModuleSums]") -> None:
-        located = locate(session.environment)
-        if located is None:
-            return
         session.note(f"downloading {len(modules)} module zips that vendor/ is compared with")
-        # In a folder of its own, so that no go.mod, go.sum or go.work of the user's is touched.
-        with TemporaryDirectory(prefix="wherry-") as folder:
-            environment = {**session.environment, "GOWORK": "off", "GOFLAGS": "-mod=mod", "PWD": folder}
-            names = [one.name for one in modules]
-            for at in range(0, len(names), _MOST_AT_ONCE):
-                argv = (located[0], "mod", "download", *names[at : at + _MOST_AT_ONCE])
-                session.runner.run(Command(argv, Path(folder), environment))  # what is missing then is reported
+        download(session, [one.name for one in modules])
 
     return fetch
+
+
+def download(session: Session, names: Sequence[str]) -> None:
+    """Download modules, `PATH@VERSION` each, into the module cache, as far as Go can; the caller checks them.
+
+    It is done in a folder of its own, so that no go.mod, go.sum or go.work of the user's is touched.
+    """
+    located = locate(session.environment)
+    if located is None:
+        return
+    with TemporaryDirectory(prefix="wherry-") as folder:
+        environment = {**session.environment, "GOWORK": "off", "GOFLAGS": "-mod=mod", "PWD": folder}
+        for at in range(0, len(names), _MOST_AT_ONCE):
+            argv = (located[0], "mod", "download", *names[at : at + _MOST_AT_ONCE])
+            session.runner.run(Command(argv, Path(folder), environment))

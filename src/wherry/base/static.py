@@ -42,6 +42,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 _ZONES = "usr/share/zoneinfo"
 _DATA = Path(__file__).parent / "data"
+_NOTICE = b"# Mozilla's certificate authorities, from the certifi package (MPL-2.0); its comments are left out.\n"
 
 _FILES = {
     "etc/passwd": (
@@ -92,6 +93,22 @@ def static_base_key() -> Mapping[str, str]:
     }
 
 
+def embedded_digests() -> Mapping[str, frozenset[str]]:
+    """Give the SHA-256 of every file that the embedded data makes, in hexadecimal digits: certificates and zones."""
+    import hashlib
+
+    zones = frozenset(hashlib.sha256(zone).hexdigest() for _, zone in _zone_files())
+    return {
+        "certificates": frozenset({hashlib.sha256(_NOTICE + _bundle()).hexdigest()}),
+        "zones": zones,
+    }
+
+
+def embedded_versions() -> Mapping[str, str]:
+    """Name the versions of what the embedded data was made of: certifi, tzdata, iana."""
+    return _versions()
+
+
 def _image(sink: BlobSink, platform: Platform, layers: list[tuple[Layer, History]], runtime: RuntimeConfig) -> Image:
     config = ImageConfig(
         architecture=platform.architecture,
@@ -122,14 +139,13 @@ def _step(what: str) -> History:
 
 
 def _accounts_and_certificates() -> Iterable[Entry]:
-    notice = b"# Mozilla's certificate authorities, from the certifi package (MPL-2.0); its comments are left out.\n"
     files = [_file(path, text.encode()) for path, text in _FILES.items()]
     folders = (
         Entry(path="home/nonroot", kind=EntryKind.FOLDER, mode=0o700, uid=NONROOT, gid=NONROOT),
         Entry(path="root", kind=EntryKind.FOLDER, mode=0o700),
         Entry(path="tmp", kind=EntryKind.FOLDER, mode=0o1777),
     )
-    return sort_entries(with_parents([*files, *folders, _file(_CERTIFICATES, notice + _bundle())]))
+    return sort_entries(with_parents([*files, *folders, _file(_CERTIFICATES, _NOTICE + _bundle())]))
 
 
 def _zones() -> Iterable[Entry]:

@@ -12,7 +12,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "scan", "bench", "report"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
-    "Trust": ("sign", "verify", "attest", "verify-attestation", "keys", "modules", "policy"),
+    "Trust": ("sign", "verify", "attest", "verify-attestation", "keys", "modules", "sbom", "policy"),
     "Kubernetes": ("resolve", "apply", "create", "timeouts"),
     "This machine": ("doctor", "gc", "du", "verify-store", "completion", "version", "help"),
 }

@@ -41,6 +41,7 @@ COMMANDS = {
     "flags": "Measure what each compiler and linker flag changes.",
     "modules": "Verify modules against go.sum, vendor/ and the checksum database.",
     "scan": "Find known vulnerabilities in an image, a Go binary or a go.mod.",
+    "sbom": "Write what an image is made of as SPDX or CycloneDX.",
     "leaks": "Find build paths, flags and secrets embedded in a program or image.",
     "push": "Push an image to a registry.",
     "pull": "Pull images from registries into the local store.",

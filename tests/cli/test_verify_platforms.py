@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from cli_shell import Shell
+from needs import need
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +28,30 @@ def test_platforms_of_one_build_agree(wherry):
     document = json.loads(wherry.out)
     assert document["findings"] == []
     assert [one["programs"][0]["architecture"] for one in document["platforms"]] == ["amd64", "arm64", "arm"]
+
+
+def test_each_platform_is_run_once(wherry):
+    """Natively or emulated where that is possible; what could not be run is listed, with the reason."""
+    need("qemu-aarch64-static")
+    wherry("build", ".", "-t", "app:1", "--platform", "linux/amd64,linux/arm64")
+    wherry("verify-platforms", "app:1", "--json")
+
+    assert [one["run"]["outcome"] for one in json.loads(wherry.out)["platforms"]] == ["exited", "exited"]
+    wherry.environment["PATH"] = "/nowhere"
+    lines = wherry("verify-platforms", "app:1")
+    assert "  run: exited with 0" in lines
+    assert any(line.startswith("  not run: ") and "emulator" in line for line in lines)
+
+
+def test_a_platform_that_ends_otherwise(wherry):
+    """The same source, but one of its platforms exits with an error."""
+    need("qemu-aarch64-static")
+    wherry.write("main_arm64.go", "package main\n\nfunc init() { panic(1) }\n")
+    wherry("build", ".", "-t", "app:1", "--platform", "linux/amd64,linux/arm64")
+    wherry("verify-platforms", "app:1", code=1)
+
+    assert "(runs-differ)" in wherry.out
+    assert wherry("verify-platforms", "app:1", "--no-run")[-1] == "2 platforms agree"
 
 
 CASES = {

@@ -1,6 +1,6 @@
 """Whether the platforms of an image are one thing: the same module, version, settings, files and config."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wherry.app.images import open_image, recipe_of
+from wherry.app.platform_runs import PlatformRun, judge_runs, run_platforms
 from wherry.app.session import Session
 from wherry.errors import InvalidDocument
 from wherry.finding import Finding, Severity
@@ -43,6 +44,8 @@ class VerifiedPlatform(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     digest: str
     programs: tuple[VerifiedProgram, ...]
+    run: PlatformRun | None = None
+    """What came of running it once; None where none was run."""
 
 
 class PlatformsDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,12 +59,16 @@ class PlatformsDocument(msgspec.Struct, frozen=True, kw_only=True):
     """What is not the same; none: the platforms agree."""
 
 
-def verify_platforms(session: Session, name: str) -> PlatformsDocument:
+def verify_platforms(
+    session: Session, name: str, *, run: bool = False, notice: Callable[[str], None] = lambda _: None
+) -> PlatformsDocument:
     """Compare the platforms of an image with the first one.
 
     Args:
         session: where it is looked for; its cache keeps the indexes of layers.
         name: an image, as `open_image` takes it.
+        run: whether each platform is run once, where this machine can: in the sandbox, without a network.
+        notice: called with each limit of this machine that counts for a run.
 
     Raises:
         NotFound, RegistryError, InvalidReference: there is no such image.
@@ -79,14 +86,19 @@ def verify_platforms(session: Session, name: str) -> PlatformsDocument:
         *(finding for image, ours in zip(images, programs, strict=True) for finding in _misplaced(image, ours)),
         *(finding for number in range(1, len(images)) for finding in _pair(session, found, images, programs, number)),
     ]
+    runs: list[PlatformRun | None] = [None] * len(images)
+    if run:
+        ended = tuple(run_platforms(session, found, images, notice))
+        findings += judge_runs(images, ended)
+        runs = list(ended)
     return PlatformsDocument(
         name=found.name, digest=found.digest, findings=tuple(findings),
         platforms=tuple(
             VerifiedPlatform(
                 platform=str(image.platform), digest=str(image.descriptor.digest),
-                programs=tuple(program for program, _ in ours.values()),
+                programs=tuple(program for program, _ in ours.values()), run=came,
             )
-            for image, ours in zip(images, programs, strict=True)
+            for image, ours, came in zip(images, programs, runs, strict=True)
         ),
     )  # fmt: skip
 

@@ -9,16 +9,25 @@ from wherry.cli.world import World
 
 @click.command("verify-platforms", cls=GroupedCommand)
 @click.argument("image", metavar="IMAGE", shell_complete=images)
+@click.option(
+    "--run/--no-run",
+    "run",
+    default=True,
+    show_default=True,
+    help="Run each platform once where this machine can, in the sandbox without network; qemu-user for others.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON.")
 @click.pass_obj
-def command(world: World, /, *, image: str, as_json: bool) -> int:
+def command(world: World, /, *, image: str, run: bool, as_json: bool) -> int:
     """Check that all platforms of IMAGE have the same module, version, build settings, files and config.
 
-    Every program must be built for its platform. Nothing is run. Exit codes: 0 the platforms agree, 1 they do not.
+    Every program must be built for its platform. Each platform is run once with its own command, where this machine
+    can, and must end as the others do; those that cannot be run are listed. Exit codes: 0 the platforms agree, 1 they
+    do not.
     """
     from wherry.app.verify_platforms import verify_platforms
 
-    document = verify_platforms(world, image)
+    document = verify_platforms(world, image, run=run, notice=world.note)
     if as_json:
         import msgspec
 
@@ -29,6 +38,8 @@ def command(world: World, /, *, image: str, as_json: bool) -> int:
     for one in document.platforms:
         programs = ", ".join(f"{program.path} {program.module} {program.go}".strip() for program in one.programs)
         world.say(printable(f"{one.platform}  {programs or 'no programs'}"))
+        if one.run:
+            world.say(printable(f"  {one.run.text}"))
     for finding in document.findings:
         world.say(printable(f"{finding.place}: {finding.message} ({finding.rule})"))
         for line in finding.evidence:

@@ -13,6 +13,7 @@ hadolint=2.15.1
 govulncheck=v1.9.0
 cosign2=v2.6.5
 cosign3=v3.1.3
+sigstore=4.5.1
 tools=$PWD/.cache/tools/bin
 
 say() { printf '%s\n' "$*" >&2; }
@@ -81,6 +82,18 @@ build_cosign() {
     printf '%s\n' "$2" >"$tools/.$1"
 }
 
+# sigstore-python, the extra `keyless`, for signatures by identity: 47 MB.
+install_sigstore() {
+    .venv/bin/python -c 'import sigstore' 2>/dev/null && return 0
+    say "installing sigstore $sigstore into .venv"
+    if command -v uv >/dev/null 2>&1; then
+        uv pip install --quiet --python .venv/bin/python "sigstore==$sigstore" && return 0
+    else
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check "sigstore==$sigstore" && return 0
+    fi
+    say "notice: sigstore could not be installed; tests of signatures by identity are skipped"
+}
+
 install_builders() {
     missing=
     for pair in buildah:buildah runc:runc mmdebstrap:mmdebstrap promtool:prometheus; do
@@ -116,5 +129,6 @@ build dive "$dive" github.com/wagoodman/dive .
 install_hadolint
 build_cosign cosign3 "$cosign3" github.com/sigstore/cosign/v3
 build_cosign cosign2 "$cosign2" github.com/sigstore/cosign/v2
+install_sigstore
 install_builders
 install_docker

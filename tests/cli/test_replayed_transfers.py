@@ -363,3 +363,17 @@ def _config(user: User) -> Path:
     root = user.shell.store.resolve("web:1")
     manifest = json.loads(Path(user.shell.store.path_of(root.digest)).read_bytes())
     return user.shell.root / "store" / "blobs" / "sha256" / manifest["config"]["digest"].partition(":")[2]
+
+
+def test_a_required_signature_is_never_replayed(user):
+    """A pull that is remembered is not replayed once wherry.toml requires a signature; nor is one that was verified."""
+    image = f"{user.host}/web:1"
+    user.wherry("push", "web:1", image)
+    user.until_replayed("pull", image)
+    user.wherry("keys", "new", "--no-password", "-o", "ann")
+    user.shell.write("wherry.toml", '[trust]\nrequire = "ann.pub"\n')
+
+    user.wherry("pull", image, code=1)
+    user.wherry("sign", "--key", "ann.key", image)
+    for _ in range(3):
+        assert not user.wherry("pull", image)[1]

@@ -94,6 +94,24 @@ def test_malformed_bundles(change):
     assert judged(json.dumps(document).encode()) is Reason.MALFORMED
 
 
+def test_a_bundle_with_a_certificate():
+    """It is read; by a key it is another's, and by an identity it is for the judge of identities."""
+    document = json.loads(bundle())
+    document["verificationMaterial"] = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": []}
+
+    class Anybody:
+        """Accepts all."""
+
+        def check(self, bundle: bytes, name: str) -> str:
+            """Give a name."""
+            assert json.loads(bundle) == document
+            return "ann@example.com"
+
+    assert judged(json.dumps(document).encode()) is Reason.ANOTHER_SIGNER
+    assert judged(json.dumps(document).encode(), WantedSigner(identity=Anybody())) is Reason.GOOD
+    assert judged(bundle(), WantedSigner(identity=Anybody())) is Reason.ANOTHER_SIGNER
+
+
 def test_swapped_payload_types():
     """A signature over the same bytes as another type is not one over a statement."""
     payload = Statement.about(IMAGE, SIGNED).encoded()

@@ -5,7 +5,7 @@ store with a registry in its name counts as that registry's: signatures are look
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,23 @@ def require_signed(session: Session, located: Located) -> None:
     except InvalidUsage:
         return
     _verify(session, folder, reference, located.root, offline=False)
+
+
+def deciding_files(*folders: Path) -> Iterator[Path]:
+    """Name the files that decide whether anything is required: each wherry.toml above the folders, there or not."""
+    for start in folders:
+        for folder in (start, *start.parents):
+            yield folder / TOML
+            yield folder / "go.mod"
+
+
+def requires_any(*folders: Path) -> bool:
+    """Report whether a wherry.toml that counts for a folder requires signatures: what it gives is not replayed then."""
+    from wherry.settings.wherry_toml import Settings
+
+    found = {toml_folder(folder, ()) for folder in folders}
+    texts = ((folder / TOML).read_text(errors="replace") for folder in found if folder is not None)
+    return any(Settings.parse(text).trust.require for text in texts)
 
 
 def base_verifier(

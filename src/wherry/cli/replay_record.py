@@ -126,7 +126,9 @@ def remember_transfer(world: World, moved: "Sequence[NamedImage]", *, began: flo
         source: what the image was found by, which may be a path too; empty: a registry's name.
         printed: what went to stdout.
     """
-    key = _key_of(world)
+    from wherry.app.required import requires_any
+
+    key = "" if requires_any(world.cwd) else _key_of(world)
     bases = [one.basis for one in moved if one.basis]
     named = {pair for basis in bases for pair in basis.asked.items()}
     names = dict(named)
@@ -218,8 +220,10 @@ def _remember_seen(world: World, key: str, seen: _Seen, *, began: float, printed
 def _settings(world: World, source: str) -> Iterator[str]:
     """Name the files that say how registries are reached, and those that a source's name may mean."""
     from wherry.app.network import settings_files
+    from wherry.app.required import deciding_files
 
     yield from map(str, settings_files(world))
+    yield from map(str, deciding_files(world.cwd))
     words = source.split(":")
     yield from (str(world.cwd / ":".join(words[:count])) for count in range(1, len(words) + 1) if words[0])
 

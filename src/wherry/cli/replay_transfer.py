@@ -145,11 +145,14 @@ def remember_dockerfile(world: World, wanted: DockerfileBuild, voice: Voice, don
     """
     from wherry.app.build.dockerfile_work import Trace
     from wherry.app.build.frontend import LAYOUT
+    from wherry.app.required import deciding_files, requires_any
     from wherry.cli.replay_record import RecordedCall, remember
     from wherry.plan.ops import CopyOp
 
     report, source, result = done.built.trace, done.source, done.result
     if not isinstance(report, Trace) or source is None or not world.call or done.gate.counts_growth:
+        return
+    if requires_any(world.cwd, source.folder):
         return
     if any(getattr(wanted, name) for name in _NEVER) or voice.explain or voice.progress == "json":
         return
@@ -164,6 +167,7 @@ def remember_dockerfile(world: World, wanted: DockerfileBuild, voice: Voice, don
     layouts = [Path(value.removeprefix(LAYOUT)) for value in done.images if value.startswith(LAYOUT)]
     paths = [*source.read, *(folder / "index.json" for folder in layouts)]
     paths += [context.folder / ".dockerignore" for context in report.contexts.values()]
+    paths += deciding_files(world.cwd, source.folder)
     paths += [above / LOCK for folder in (world.cwd, source.folder) for above in (folder, *folder.parents)]
     if not wanted.file:  # then the folder has to say that this front end is meant
         paths += [source.read[0].parent, source.read[0].with_name("wherry.toml")]

@@ -26,8 +26,8 @@ class _KeyHint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class _Material(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     public_key: _KeyHint | None = None
-    certificate: msgspec.Raw | None = None
-    x509_certificate_chain: msgspec.Raw | None = msgspec.field(name="x509CertificateChain", default=None)
+    certificate: dict[str, object] | None = None
+    x509_certificate_chain: dict[str, object] | None = msgspec.field(name="x509CertificateChain", default=None)
 
 
 class SignatureBundle(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

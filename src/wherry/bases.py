@@ -3,11 +3,12 @@
 Next to `pipeline.py`, since only this module knows both ends: the rooms that make bases and the one that asks for them.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from wherry.base.deb.releases import is_deb_name
 from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.oci.descriptor import Descriptor
@@ -23,33 +24,12 @@ from wherry.store.images import image_for, platforms_of
 from wherry.store.results import Results
 
 if TYPE_CHECKING:
+    from wherry.base.deb.bases import DebBases
     from wherry.layer.changes import FileTree
 
 
 _COMMON = frozenset(
-    [
-        "bin",
-        "boot",
-        "dev",
-        "etc",
-        "home",
-        "lib",
-        "lib32",
-        "lib64",
-        "libx32",
-        "media",
-        "mnt",
-        "opt",
-        "proc",
-        "root",
-        "run",
-        "sbin",
-        "srv",
-        "sys",
-        "tmp",
-        "usr",
-        "var",
-    ]
+    "bin boot dev etc home lib lib32 lib64 libx32 media mnt opt proc root run sbin srv sys tmp usr var".split()  # noqa: SIM905 - one line
 )
 """Folders, or links to them, that distributions have at their top (Filesystem Hierarchy Standard 3.0, section 3)."""
 
@@ -63,18 +43,31 @@ class Bases:
         "scratch": "nothing",
     }
 
-    def __init__(self, store: DiskStore, remote: RemoteBases | None = None) -> None:
+    def __init__(
+        self,
+        store: DiskStore,
+        remote: RemoteBases | None = None,
+        debs: "Callable[[], DebBases] | None" = None,
+    ) -> None:
         """Look for bases.
 
         Args:
             store: the local store.
             remote: bases of registries; None: there are none.
+            debs: gives what makes bases of Debian packages; None: there are none.
         """
         self._store = store
         self._remote = remote
+        self._make_debs = debs
+        self._debs: DebBases | None = None
         self._opened: dict[str, Located] = {}
         self._places: dict[str, bool] = {}
         self._roots: dict[Digest, FileTree] = {}
+
+    @classmethod
+    def is_named(cls, name: str) -> bool:
+        """Report whether a base is wherry's own, by its name: embedded, or made of Debian packages."""
+        return name in cls.EMBEDDED or is_deb_name(name)
 
     def content(self, name: str) -> Mapping[str, str]:
         """Name what decides the bytes of a base.
@@ -88,6 +81,8 @@ class Bases:
             from wherry.base.static import static_base_key
 
             return static_base_key()
+        if is_deb_name(name):
+            return self._packages().content(name)
         if self._remote and self.is_remote(name):
             return {"digest": self._remote.root(name).digest}
         return {"digest": self._open(name).root.digest}
@@ -103,7 +98,7 @@ class Bases:
 
     def is_remote(self, name: str) -> bool:
         """Report whether a base is a registry's: its name says so, or nothing here is called so."""
-        if name in self.EMBEDDED or self._remote is None:
+        if self.is_named(name) or self._remote is None:
             return False
         if name not in self._places:
             self._places[name] = name.startswith(SCHEME) or self._only_there(name)
@@ -113,6 +108,8 @@ class Bases:
         """List the platforms that a base has; None of one that has them all."""
         if name in self.EMBEDDED:
             return None
+        if is_deb_name(name):
+            return self._packages().platforms(name)
         if self._remote and self.is_remote(name):
             return self._remote.platforms(name)
         found = self._open(name)
@@ -130,6 +127,8 @@ class Bases:
             if action.base == "scratch":
                 return scratch_base(self._store, action.platform)
             return static_base(self._store, action.platform, zones=action.base == "static")
+        if is_deb_name(action.base):
+            return self._packages().image(action.base, action.platform, self._store)
         if self._remote and self.is_remote(action.base):
             return self._remote.image(action.base, action.platform)
         found = self._open(action.base)
@@ -178,6 +177,13 @@ class Bases:
             if known == str(True):
                 there.add(path)
         return frozenset(there)
+
+    def _packages(self) -> "DebBases":
+        if self._debs is None:
+            if self._make_debs is None:
+                raise NotFound("this command cannot make bases of Debian packages", hint="use an embedded base")
+            self._debs = self._make_debs()
+        return self._debs
 
     def _only_there(self, name: str) -> bool:
         if name.startswith(("/", "./", "../")):

@@ -26,6 +26,7 @@ from wherry.store.disk import DiskStore
 from wherry.store.results import Results
 
 if TYPE_CHECKING:
+    from wherry.base.deb.bases import DebBases
     from wherry.registry.open import Registries
 
 
@@ -67,6 +68,8 @@ class BuildSetup:
     runner: Runner = field(default_factory=SystemRunner)
     registries: "Callable[[], Registries] | None" = None
     """Where images that are not in the store are pulled from; None: nowhere."""
+    debs: "Callable[[], DebBases] | None" = None
+    """What makes bases of Debian packages; None: nothing does."""
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], float] = time.time
     threads: int = field(default_factory=processors)

@@ -23,6 +23,9 @@ from wherry.store.disk import DiskStore
 from wherry.store.images import image_for, platforms_of
 from wherry.store.results import Results
 
+if TYPE_CHECKING:
+    from wherry.base.deb.bases import DebPins
+
 if TYPE_CHECKING:  # what speaks HTTP is loaded by builds that need a registry
     from wherry.registry.open import Mirrored, Registries
     from wherry.registry.repository import Repository
@@ -38,6 +41,8 @@ class Policy:
     """Ask for every tag, locked or not, and stop where that fails."""
     locked: Mapping[str, str] = field(default_factory=dict)
     """Digests by name, from wherry.lock."""
+    debs: "DebPins" = field(default_factory=dict)
+    """Debian packages, from wherry.lock."""
     lazy: bool = False
     """Leave layers where they are: the image is only pushed."""
     verify: Callable[[Reference, Descriptor], None] = field(default=lambda _reference, _root: None, compare=False)

@@ -22,6 +22,7 @@ package = "./cmd/api"
 front-door = "go"
 platforms = ["linux/arm64", "linux/amd64"]
 base = "static"
+debian = "13"
 tags = ["api:dev", "api:1"]
 labels = { team = "media", "org.opencontainers.image.vendor" = "Example" }
 annotations = { team = "media" }
@@ -62,6 +63,7 @@ def test_every_key_is_read():
         front_door="go",
         platforms=(Platform("linux", "amd64"), Platform("linux", "arm64")),
         base="static",
+        debian="13",
         tags=("api:dev", "api:1"),
         labels=(("team", "media"), ("org.opencontainers.image.vendor", "Example")),
         annotations=(("team", "media"),),

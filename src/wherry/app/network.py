@@ -27,18 +27,31 @@ def registries_of(session: "Session", insecure: frozenset[str]) -> Registries:
     Raises:
         InvalidSettings: a file says what it may not.
     """
-    settings = RegistrySettings()
-    for said in _settings(session):
-        settings = settings.joined(said)
+    settings = _joined_settings(session)
+    patience = Patience(seconds=session.patience, notice=session.waits)
+    return Registries(network_of(session, insecure), session.keyring or keyring_of(session), settings, patience)
+
+
+def network_of(session: "Session", insecure: frozenset[str]) -> Network:
+    """Say how hosts are reached: proxies, certificates, and which may be insecure.
+
+    Raises:
+        InvalidSettings: a file says what it may not.
+    """
     named = {word for word in session.environment.get("WHERRY_INSECURE_REGISTRIES", "").split(",") if word}
-    network = Network(
+    return Network(
         proxies=Proxies.of(session.environment),
         ca_file=session.environment.get("SSL_CERT_FILE", ""),
         certificate_folders=tuple(_certificates(session)),
-        insecure=settings.insecure | insecure | named,
+        insecure=_joined_settings(session).insecure | insecure | named,
     )
-    patience = Patience(seconds=session.patience, notice=session.waits)
-    return Registries(network, session.keyring or keyring_of(session), settings, patience)
+
+
+def _joined_settings(session: "Session") -> RegistrySettings:
+    settings = RegistrySettings()
+    for said in _settings(session):
+        settings = settings.joined(said)
+    return settings
 
 
 def settings_files(session: "Session") -> tuple[Path, ...]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from wherry.analysis.timeouts.figures import Timeout, TimeoutTable
+from wherry.analysis.timeouts.rules import TimeoutEdit, judge_timeouts
 from wherry.app.manifest_files import manifest_texts
 from wherry.app.session import Session
 from wherry.errors import CannotWrite, InvalidUsage
 from wherry.finding import Finding, Severity
-from wherry.runtime.timeouts.figures import Timeout, TimeoutTable
-from wherry.runtime.timeouts.rules import TimeoutEdit, judge_timeouts
 
 if TYPE_CHECKING:
     from wherry.lab.pools import PoolTrial
@@ -94,10 +94,10 @@ def timeouts(
     Raises:
         NotFound, InvalidDocument, InvalidUsage: a file is not there, or is not what it should be.
     """
+    from wherry.analysis.timeouts.service import printed_timeouts
     from wherry.cluster.placed_yaml import placed_documents
     from wherry.cluster.timeout_values import stated_timeouts
     from wherry.cluster.timeouts import manifest_timeouts
-    from wherry.runtime.timeouts.service import printed_timeouts
 
     texts = dict(manifest_texts(session, names, stdin, recursive=recursive))
     read = manifest_timeouts([one for name, text in texts.items() for one in placed_documents(text, name)])

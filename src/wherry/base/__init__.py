@@ -1,4 +1,4 @@
 """First layers of our own.
 
-May import: oci, store, layer.
+May import: oci, store, layer, debian.
 """

@@ -40,6 +40,7 @@ _CREATED = "1970-01-01T00:00:00Z"
 _FORM = "1"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+_RELEASE = "etc/os-release"
 _ZONES = "usr/share/zoneinfo"
 _DATA = Path(__file__).parent / "data"
 _NOTICE = b"# Mozilla's certificate authorities, from the certifi package (MPL-2.0); its comments are left out.\n"
@@ -73,12 +74,12 @@ def static_base(sink: BlobSink, platform: Platform, *, zones: bool = True, encod
     layers = [(_layer(part, encoding, sink), _step(part)) for part in parts]
     environment = (f"PATH={_PATH}", f"SSL_CERT_FILE=/{_CERTIFICATES}")
     runtime = RuntimeConfig(user=str(NONROOT), env=environment, working_dir="/home/nonroot")
-    return _image(sink, platform, layers, runtime)
+    return base_image(sink, platform, layers, runtime)
 
 
 def scratch_base(sink: BlobSink, platform: Platform) -> Image:
     """Store a base of nothing: no layer, no setting."""
-    return _image(sink, platform, [], RuntimeConfig())
+    return base_image(sink, platform, [], RuntimeConfig())
 
 
 @cache
@@ -109,7 +110,10 @@ def embedded_versions() -> Mapping[str, str]:
     return _versions()
 
 
-def _image(sink: BlobSink, platform: Platform, layers: list[tuple[Layer, History]], runtime: RuntimeConfig) -> Image:
+def base_image(
+    sink: BlobSink, platform: Platform, layers: list[tuple[Layer, History]], runtime: RuntimeConfig
+) -> Image:
+    """Store the documents of a base whose layers are stored."""
     config = ImageConfig(
         architecture=platform.architecture,
         os=platform.os,
@@ -138,14 +142,19 @@ def _step(what: str) -> History:
     return History(created=_CREATED, created_by=f"wherry base static: {what}")
 
 
+def account_entries() -> Iterator[Entry]:
+    """Give accounts, nsswitch and home directories, as every base of ours has them."""
+    for path, text in _FILES.items():
+        if path != _RELEASE:
+            yield _file(path, text.encode())
+    yield Entry(path="home/nonroot", kind=EntryKind.FOLDER, mode=0o700, uid=NONROOT, gid=NONROOT)
+    yield Entry(path="root", kind=EntryKind.FOLDER, mode=0o700)
+    yield Entry(path="tmp", kind=EntryKind.FOLDER, mode=0o1777)
+
+
 def _accounts_and_certificates() -> Iterable[Entry]:
-    files = [_file(path, text.encode()) for path, text in _FILES.items()]
-    folders = (
-        Entry(path="home/nonroot", kind=EntryKind.FOLDER, mode=0o700, uid=NONROOT, gid=NONROOT),
-        Entry(path="root", kind=EntryKind.FOLDER, mode=0o700),
-        Entry(path="tmp", kind=EntryKind.FOLDER, mode=0o1777),
-    )
-    return sort_entries(with_parents([*files, *folders, _file(_CERTIFICATES, _NOTICE + _bundle())]))
+    own = (_file(_RELEASE, _FILES[_RELEASE].encode()), _file(_CERTIFICATES, _NOTICE + _bundle()))
+    return sort_entries(with_parents([*account_entries(), *own]))
 
 
 def _zones() -> Iterable[Entry]:

@@ -25,8 +25,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
     What the ignore file leaves out is not counted. A line marked `safe` leaves out nothing that is read: no instruction
     takes it, or the Go compiler, which alone reads what a COPY of everything takes, did not read it in the last
-    wherry build of the module. The others are for you to decide. MISSES counts, over the last 200 commits, those whose
-    build runs fewer steps again with the line.
+    wherry build of the module. The others are for you to decide. MISSES counts, over the last 200 commits, how many
+    commits would rebuild fewer steps with the line.
     """
     from wherry.app.build.options import DockerfileBuild
     from wherry.app.build.sources import open_source

@@ -51,6 +51,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "apply": ("wherry apply -f deploy/", "wherry apply -f deploy.yaml -- --namespace dev"),
     "create": ("wherry create -f deploy/", "wherry create -f job.yaml -- --namespace dev"),
     "timeouts": ("wherry timeouts deploy.yaml", "wherry timeouts --values timeouts.yaml --write deploy.yaml"),
+    "base": ("wherry base list", "wherry base update --dry-run"),
     "tags": ("wherry tags registry.example/api", "wherry tags --digests registry.example/api"),
     "login": ("wherry login registry.example", "wherry login -u ann --password-stdin registry.example"),
     "logout": ("wherry logout registry.example", "wherry logout localhost:5000"),

@@ -7,7 +7,7 @@ import click
 from wherry.cli.examples import EXAMPLES
 
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Build": ("build", "lint", "context", "why", "lock", "init"),
+    "Build": ("build", "base", "lint", "context", "why", "lock", "init"),
     "Run": ("run", "trace"),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "scan", "bench", "report"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
@@ -32,7 +32,7 @@ OPTION_GROUPS: Mapping[str, str] = {
     "--debug-shell",
     "Image": "--label --annotation --env --user --workdir --expose --entrypoint --cmd --add --compression "
     "--compression-level --release --strict-encoder",
-    "Go": "--base --ldflags --allow-secret-ldflags --build-tags --tags --disable-optimizations "
+    "Go": "--base --debian --ldflags --allow-secret-ldflags --build-tags --tags --disable-optimizations "
     "--gcflags --asmflags --go-env --go-version --strip "
     "--trimpath --strip-buildid --no-vcs",
     "Dockerfile": "--target --build-arg --build-context --secret --ssh --no-cache-filter --add-host --ulimit "

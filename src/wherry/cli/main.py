@@ -59,6 +59,7 @@ COMMANDS = {
     "login": "Log in to a registry.",
     "logout": "Log out of a registry.",
     "lock": "Pin the digests of all bases in wherry.lock.",
+    "base": "List, build and update bases of signed Debian packages.",
     "tag": "Add a name to an image.",
     "rm": "Remove image names.",
     "completion": "Print a completion script for bash, zsh or fish.",

@@ -70,8 +70,13 @@ HOW = (
         "--base",
         metavar="BASE",
         shell_complete=bases,
-        help="Go: base image: static, static-notz, scratch, auto (the smallest that has what linked packages ask "
-        "for), an image name, a layout or an archive.",
+        help="Go: base image: static, static-notz, scratch, deb:static…, auto (the smallest that has what linked "
+        "packages ask for), an image name, a layout or an archive.",
+    ),
+    click.option(
+        "--debian",
+        metavar="RELEASE",
+        help="Go: the Debian that deb: bases are made of: 13 or 12. [default: 13]",
     ),
     click.option(
         "--ldflags",

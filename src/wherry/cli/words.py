@@ -87,6 +87,7 @@ def go_build(packages: Sequence[str], words: Mapping[str, Any]) -> GoBuild:
     return GoBuild(
         packages=tuple(packages),
         base=words["base"],
+        debian=words.get("debian"),
         ldflags=" ".join(words["ldflags"]) if words["ldflags"] else None,
         gcflags=words["gcflags"],
         asmflags=words["asmflags"],

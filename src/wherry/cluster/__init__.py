@@ -1,4 +1,4 @@
 """Where many containers run: Kubernetes' manifests.
 
-May import: nothing but the four words.
+May import: analysis.
 """

@@ -135,7 +135,7 @@ def placed_documents(text: str, file: str) -> tuple[PlacedNode, ...]:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         if "{{" in text:
-            raise InvalidDocument(file, f"{where}a Helm template is no manifest yet", hint=_RENDER) from error
+            raise InvalidDocument(file, f"{where}this is a Helm template, not a manifest", hint=_RENDER) from error
         words = getattr(error, "problem", None) or "nested too deeply, or not YAML"
         raise InvalidDocument(file, f"{where}{words}", hint="fix the YAML there") from error
     documents = tuple(PlacedNode(file, node, shift) for node in nodes if node is not None)
@@ -152,5 +152,7 @@ def _refuse_template(documents: tuple[PlacedNode, ...]) -> None:
             if key is not None:
                 line, column = key.start_mark.line + 1, key.start_mark.column
                 raise InvalidDocument(
-                    document.file, f"line {line}, column {column}: a Helm template is no manifest yet", hint=_RENDER
+                    document.file,
+                    f"line {line}, column {column}: this is a Helm template, not a manifest",
+                    hint=_RENDER,
                 )

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
+from wherry.analysis.timeouts.figures import TIMEOUT_NAMES, Timeout
+from wherry.analysis.timeouts.service import go_seconds
 from wherry.cluster.placed_yaml import PlacedNode
 from wherry.errors import InvalidDocument
-from wherry.runtime.timeouts.figures import TIMEOUT_NAMES, Timeout
-from wherry.runtime.timeouts.service import go_seconds
 
 
 def stated_timeouts(documents: Iterable[PlacedNode]) -> tuple[Timeout, ...]:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from wherry.analysis.timeouts.figures import Spot, Timeout
 from wherry.cluster.placed_yaml import PlacedNode
 from wherry.finding import Finding, Severity
-from wherry.runtime.timeouts.figures import Spot, Timeout
 
 _PROBES = {"readinessProbe": "readiness", "livenessProbe": "liveness", "startupProbe": "startup"}
 _PROBE_FIELDS = {

@@ -76,6 +76,11 @@ def assemble(  # noqa: PLR0913 - an image is made of that many things, and all b
     return msgspec.structs.replace(written, platform=PlatformDocument.of(platform))
 
 
+def described(image: Image) -> Descriptor:
+    """Describe an image of one platform for an index."""
+    return msgspec.structs.replace(image.descriptor, platform=PlatformDocument.of(image.platform))
+
+
 def assemble_index(manifests: Iterable[Descriptor], *, annotations: Mapping[str, str], sink: BlobSink) -> Descriptor:
     """Store one index over manifests that are in the store already, in the order they come."""
     return write_document(sink, media.OCI_INDEX, Index.of(tuple(manifests), dict(annotations)).encoded())

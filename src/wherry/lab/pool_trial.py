@@ -8,7 +8,6 @@ Sources: tcp(7), tcp_fin_timeout; RFC 9293, section 3.6 (FIN-WAIT-2); proc_pid_n
 """
 
 import ctypes
-import fcntl
 import json
 import os
 import select
@@ -40,6 +39,8 @@ def main() -> None:
 
 
 def _enter(fin: int) -> None:
+    import fcntl
+
     libc = ctypes.CDLL(None, use_errno=True)
     uid, gid = os.getuid(), os.getgid()
     if libc.unshare(_NEWUSER | _NEWNET):

@@ -52,7 +52,7 @@ def pool_trials(runner: Runner, cwd: Path) -> tuple[PoolTrial, ...]:
     for trial, outcome in zip(_TRIALS, outcomes, strict=True):
         if outcome.returncode:
             raise HostUnable(
-                f"the trial cannot run here: {outcome.words}",
+                f"the trial cannot run: {outcome.words}",
                 hint="run `wherry doctor`: it says why namespaces are refused",
             )
         seen = json.loads(outcome.stdout)

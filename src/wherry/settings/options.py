@@ -41,6 +41,8 @@ class GoSettings:
     """Settings of a Go program and its base; None says nothing."""
 
     base: str | None = None
+    debian: str | None = None
+    """The Debian that `deb:` bases are made of, such as `12`."""
     ldflags: str | None = None
     gcflags: str | None = None
     asmflags: str | None = None

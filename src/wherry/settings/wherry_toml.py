@@ -312,7 +312,7 @@ def _check_suitable(place: FilePosition, document: Mapping[str, object]) -> None
 DOCKERFILE = "dockerfile"
 GO_KEYS = frozenset(
     {
-        "base", "ldflags", "gcflags", "asmflags", "go-tags", "go-env", "go-version", "trimpath", "strip",
+        "base", "debian", "ldflags", "gcflags", "asmflags", "go-tags", "go-env", "go-version", "trimpath", "strip",
         "strip-buildid", "debug-info",
     }
 )  # fmt: skip
@@ -321,6 +321,7 @@ _BUILD_KEYS: Mapping[str, _Key] = {
     "front-door": _Key("front_door", choice(("go", "dockerfile")), 'front-door = "go"'),
     "platforms": _Key("platforms", read_platforms, 'platforms = ["linux/amd64", "linux/arm64"]'),
     "base": _Key("base", read_text, 'base = "static"'),
+    "debian": _Key("debian", read_text, 'debian = "13"'),
     "tags": _Key("tags", read_texts, 'tags = ["api:dev"]'),
     "labels": _Key("labels", read_pairs, 'labels = { team = "media" }'),
     "annotations": _Key("annotations", read_pairs, 'annotations = { team = "media" }'),

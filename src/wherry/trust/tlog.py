@@ -98,7 +98,7 @@ def check_record(proof: Sequence[bytes], head: TreeHead, number: int, leaf: byte
     Raises:
         InvalidProof: the proof does not show that.
     """
-    wrong = InvalidProof(f"record {number}", f"the proof does not lead to the tree of {head.size} records")
+    wrong = InvalidProof(f"record {number}", f"the proof does not match the tree of {head.size} records")
     if not 0 <= number < head.size:
         raise wrong
     turns = _turns(head.size, number)

@@ -96,6 +96,7 @@ CASES = {
     "size_record": go(["--size-record"], lambda made: "symbol data kept" in made.err),
     "add": both(["--add", "file:/etc/file:0600:7"], lambda made: made.files >= 2),
     "base": go(["--base", "scratch"], lambda made: made.files == 1),
+    "debian": go(["--base", "deb:static", "--debian", "9"], lambda made: made.code == REFUSED and "Debian" in made.err),
     "ldflags": go(["--ldflags", "-w"], lambda made: "-w" in recipe(made)["go"]["flags"]),
     "ambiguous_tags": go(["--tags", "x"], lambda made: "-tags=x" in recipe(made)["go"]["flags"]),
     "disable_optimizations": go(

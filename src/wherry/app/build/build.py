@@ -21,6 +21,7 @@ from wherry.registry.errors import NotTaken
 if TYPE_CHECKING:
     from wherry.analysis.size import BudgetCheck
     from wherry.app.build.sources import Source
+    from wherry.base.deb.bases import DebBases
 
 Listening = Callable[[Call], BuildProgress]
 """Makes what hears of a build, once it is known what is built."""
@@ -157,12 +158,18 @@ def _heard(heard: BuildProgress) -> Iterator[BuildProgress]:
 
 
 def _line(session: Session, call: Call, heard: BuildProgress) -> pipeline.BuildSetup:
+    def debs() -> "DebBases":
+        from wherry.app.debian import deb_bases
+
+        return deb_bases(session, call.policy, heard.warn, lambda text: heard.detail("base", text))
+
     return pipeline.BuildSetup(
         store=session.store,
         cache=session.cache_folder,
         environment={**session.environment, **(OFFLINE if call.policy.offline else {})},
         runner=session.runner,
         registries=lambda: session.registries,
+        debs=debs,
         policy=call.policy,
         clock=session.clock,
         use_cache=call.use_cache,

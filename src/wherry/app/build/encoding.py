@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wherry.app.build.options import CommonOptions
 from wherry.app.session import Session
@@ -10,6 +11,9 @@ from wherry.layer.compress import Encoding
 from wherry.remote import Policy
 from wherry.settings.options import BuildOptions
 from wherry.settings.outputs import Output, OutputType
+
+if TYPE_CHECKING:
+    from wherry.base.deb.bases import DebPins
 
 SMALLEST = ("zstd", 19)
 EVERYWHERE = ("gzip", 9)
@@ -75,11 +79,14 @@ def policy_of(session: Session, wanted: CommonOptions, *folders: Path) -> Policy
 
     Bases have to be signed as the wherry.toml of each folder requires.
     """
-    from wherry.app.lockfile import lock_file, read_lock
+    from wherry.app.lockfile import lock_file, read_lock_file
     from wherry.app.required import base_verifier
 
     locked: dict[str, str] = {}
+    debs: DebPins = {}
     for folder in folders:
-        locked |= read_lock(lock_file(folder))
+        found = read_lock_file(lock_file(folder))
+        locked |= found.digests
+        debs = {**debs, **found.debs}
     verify = base_verifier(session, folders, offline=wanted.offline)
-    return Policy(offline=wanted.offline, pull=wanted.pull, locked=locked, verify=verify)
+    return Policy(offline=wanted.offline, pull=wanted.pull, locked=locked, debs=debs, verify=verify)

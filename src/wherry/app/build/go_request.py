@@ -44,7 +44,7 @@ def request_of(
         package=chosen.package,
         names=tuple(str(Reference.parse(name)) for name in options.tags or (default_name(chosen.package),)),
         platforms=platforms,
-        base=_base(options.base or "static", session.cwd if above.base else chosen.folder),
+        base=_base(_of_release(options.base or "static", options.debian), session.cwd if above.base else chosen.folder),
         flags=_flags(options, above, chosen.file),
         go_version=options.go_version or "",
         go_environment=dict(options.go_env or ()),
@@ -103,10 +103,25 @@ def _flags(options: BuildOptions, above: BuildOptions, file: str) -> GoFlags:
     )
 
 
+def _of_release(base: str, debian: str | None) -> str:
+    """Put the number of a Debian into the name of a base of its packages.
+
+    Raises:
+        InvalidUsage: the base is another, or names its Debian already.
+    """
+    if debian is None:
+        return base
+    if not base.startswith("deb:"):
+        raise InvalidUsage(
+            f"--debian {debian}: base {base} is not made of Debian packages", hint="add --base deb:static"
+        )
+    return f"deb{debian}:{base.removeprefix('deb:')}"
+
+
 def _base(name: str, folder: Path) -> str:
     from wherry.bases import Bases
 
-    if name in Bases.EMBEDDED or name == AUTO:
+    if Bases.is_named(name) or name == AUTO:
         return name
     path = folder / name
     return str(path) if path.exists() or (folder / name.partition(":")[0]).exists() else name

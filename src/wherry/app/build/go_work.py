@@ -95,7 +95,7 @@ class GoRequests:
         """See `pipeline.Request`."""
         own = next((one.package for one in self.images if not one.package.release), None)
         vcs = Checkout(own.module, setup.runner, setup.environment) if own else Released(None, setup.environment)
-        bases = Bases(setup.store, setup.remote(results))
+        bases = Bases(setup.store, setup.remote(results), setup.debs)
         performer = ImagePerformer(
             store=setup.store,
             runner=setup.runner,
@@ -433,7 +433,7 @@ def _recipe(request: GoRequest, facts: VcsFacts, epoch: int | None, encoder: str
 
     recipe = {
         "wherry": __version__,
-        "base.name": request.base if request.base in Bases.EMBEDDED or remote else "external",
+        "base.name": request.base if Bases.is_named(request.base) or remote else "external",
         "layers.encoder": encoder,
         "layers.mtime": str(epoch or 0),
         "module.revision": facts.revision,

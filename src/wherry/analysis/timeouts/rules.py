@@ -12,8 +12,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from wherry.analysis.timeouts.figures import Timeout, TimeoutTable
 from wherry.finding import Finding, Severity
-from wherry.runtime.timeouts.figures import Timeout, TimeoutTable
 
 
 @dataclass(frozen=True, slots=True)

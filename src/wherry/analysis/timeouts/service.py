@@ -7,8 +7,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from wherry.analysis.timeouts.figures import Timeout
 from wherry.errors import InvalidUsage
-from wherry.runtime.timeouts.figures import Timeout
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(ns|us|µs|ms|s|m|h)")

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherry.analysis.timeouts.figures import TIMEOUT_NAMES, Timeout, TimeoutTable
+from wherry.analysis.timeouts.rules import RULES, judge_timeouts
+from wherry.analysis.timeouts.service import go_seconds, printed_timeouts
 from wherry.errors import InvalidUsage
-from wherry.runtime.timeouts.figures import TIMEOUT_NAMES, Timeout, TimeoutTable
-from wherry.runtime.timeouts.rules import RULES, judge_timeouts
-from wherry.runtime.timeouts.service import go_seconds, printed_timeouts
 
 
 def judged(scope: str = "", **values: float):

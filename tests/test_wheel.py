@@ -69,6 +69,7 @@ def test_the_extras(wheel):
         "explain",
         "go",
         "keyless",
+        "lint",
         "trust",
         "tui",
     }

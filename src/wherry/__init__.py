@@ -26,6 +26,7 @@ _PLACES = {
     "wherry.app.session": ("Session",),
     "wherry.app.archives": ("Loaded",),
     "wherry.app.transfer": ("NamedImage",),
+    "wherry.app.traces": ("TraceOptions",),
     "wherry.app.tree": ("TreeNode",),
     "wherry.errors": ("Cancelled", "InvalidUsage", "NotFound", "WherryError"),
     "wherry.finding": ("Finding", "Severity"),
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from wherry.app.images import OpenImage
     from wherry.app.progress import Event, EventKind, TransferCounts
     from wherry.app.session import Session
+    from wherry.app.traces import TraceOptions
     from wherry.app.transfer import NamedImage
     from wherry.app.tree import TreeNode
     from wherry.errors import Cancelled, InvalidUsage, NotFound, WherryError
@@ -84,6 +86,7 @@ __all__ = [
     "Session",
     "Severity",
     "SignatureAnswer",
+    "TraceOptions",
     "TransferCounts",
     "TreeNode",
     "WantedSigner",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import wherry as api
 from cli_shell import Shell
 from containers import people
 from needs import need, need_root
@@ -262,3 +263,14 @@ def _gone(program: Path) -> None:
     while program.exists() and time.monotonic() < end:
         time.sleep(0.02)
     assert not program.exists()
+
+
+def test_of_the_python_api(wherry):
+    """`wherry.deps` does the same with options as values."""
+    session = api.Session.of(wherry.environment, cwd=wherry.root)
+
+    document = api.deps("actor:dev", trace=api.TraceOptions(arguments=("child",), seconds=5), session=session)
+
+    (platform,) = document.platforms
+    assert platform.trace is not None
+    assert [file.path for file in platform.trace.missing] == ["/etc/of-child"]

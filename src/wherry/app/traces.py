@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from wherry.oci.image import Image
     from wherry.runtime.run import BindMount
     from wherry.runtime.trace.attend import TraceOutcome
-    from wherry.runtime.trace.probes import Probe
     from wherry.sandbox.spec import TraceEvent
     from wherry.store.find import Located
 
@@ -36,7 +35,8 @@ class TraceOptions:
     """At most; 0: until the program ends."""
     until: str = "exit"
     """What ends it earlier: `exit`, `probes` (all answered) or `listening`."""
-    probes: "tuple[Probe, ...]" = ()
+    probes: tuple[str, ...] = ()
+    """Such as `http://localhost:8080/healthz` or `tcp://localhost:5432`, asked inside the container."""
     calls: bool = False
     """Whether every system call is noted; slower, since the program then stops at each."""
     seccomp: bytes = b""
@@ -77,6 +77,7 @@ def trace_run(
         hear: called with each event, too.
 
     Raises:
+        InvalidUsage: a probe is malformed.
         NotFound: there is no image for this platform.
         HostUnable: this machine can't run or trace it.
         NotStarted: the program is not in the image, or can't be executed.
@@ -85,7 +86,9 @@ def trace_run(
     from wherry.runtime.security import Security
     from wherry.runtime.trace.attend import TraceLimits, TraceUntil, trace_container
     from wherry.runtime.trace.observe import Observer
+    from wherry.runtime.trace.probes import Probe
 
+    probes = tuple(map(Probe.parse, options.probes))
     security = Security(network=options.network, seccomp=options.seccomp or "usual")
     wanted = RunOptions(
         arguments=options.arguments, environment=options.environment, volumes=options.volumes, security=security
@@ -109,7 +112,7 @@ def trace_run(
         limits = TraceLimits(
             seconds=options.seconds,
             until=TraceUntil(options.until),
-            probes=options.probes,
+            probes=probes,
             stop_signal=_stop_signal(made.image),
             interruptible=options.interruptible,
         )

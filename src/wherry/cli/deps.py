@@ -129,7 +129,6 @@ def options_of(world: World, call: _Call) -> "TraceOptions":
     """Read how an image is run."""
     from wherry.app.traces import TraceOptions
     from wherry.runtime.run import parse_volume
-    from wherry.runtime.trace.probes import Probe
     from wherry.settings.sizes import parse_duration
 
     if call.until_exit and call.length:
@@ -149,7 +148,7 @@ def options_of(world: World, call: _Call) -> "TraceOptions":
         network=call.network,
         seconds=0.0 if call.until_exit else seconds,
         until="probes" if call.probes and not call.until_exit and not call.length else "exit",
-        probes=tuple(map(Probe.parse, call.probes)),
+        probes=call.probes,
         calls=call.emit == "seccomp",
         interruptible=True,
     )

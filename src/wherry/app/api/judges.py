@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wherry.app.images import OpenImage
     from wherry.app.leaks import ProgramLeaks
     from wherry.app.scan_result import Scan
+    from wherry.app.traces import TraceOptions
     from wherry.app.tree import TreeNode
 
 
@@ -83,13 +84,19 @@ def analyze(
 
 
 def deps(
-    name: str, *, platform: str | None = None, session: Session | None = None, cancel: Cancel | None = None
+    name: str,
+    *,
+    platform: str | None = None,
+    trace: "TraceOptions | None" = None,
+    session: Session | None = None,
+    cancel: Cancel | None = None,
 ) -> "DepsDocument":
     """Find what programs need at run time, and whether it is there: interpreters, libraries, versions, files.
 
     Args:
         name: an image, as for `open_image`, or an ELF file, which is checked against the files of this machine.
         platform: the platform to check of a multi-platform image; None: all.
+        trace: how to run the image, to show what it opened, missed and never used; None: nothing is run.
         session: see above; its cache keeps an index of each layer.
         cancel: see above.
 
@@ -98,8 +105,13 @@ def deps(
 
     Raises:
         NotFound, RegistryError, InvalidReference: the image or file cannot be found.
+        HostUnable, NotStarted: the image cannot be run or traced on this machine.
         WherryError: a layer does not match the image's documents.
     """
+    if trace is not None:
+        from wherry.app.deps import traced_deps
+
+        return traced_deps(session_of(session, None, cancel), name, trace, platform=platform).document
     from wherry.app.deps import deps as carried_out
 
     return carried_out(session_of(session, None, cancel), name, platform=platform)

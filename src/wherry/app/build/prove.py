@@ -55,7 +55,9 @@ def trace_options(proof: Proof) -> "TraceOptions":
     from wherry.runtime.trace.probes import Probe
 
     wanted = proof.settings
-    probes = tuple(map(Probe.parse, wanted.probes or ()))
+    probes = wanted.probes or ()
+    for probe in probes:
+        Probe.parse(probe)
     return TraceOptions(
         arguments=wanted.arguments or (),
         environment=wanted.environment,

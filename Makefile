@@ -83,6 +83,9 @@ bench-analyze: setup ## Measure `wherry analyze` beside dive on images of 250 MB
 bench-trace: setup ## Measure what a traced start of the example service costs; writes docs/benchmarks-trace.md.
 	$(PYTHON) bench/tracing.py $(ARGS)
 
+bench-scan: peers wheel ## Measure `wherry scan` beside govulncheck on published programs; writes docs/benchmarks-scan.md.
+	$(PYTHON) bench/scan.py $(ARGS)
+
 load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.
 	$(PYTHON) bench/load.py $(ARGS)
 

@@ -10,7 +10,7 @@ import pytest
 from built_images import file, put_layers, put_platforms
 from cli_shell import Shell
 from module_proxy import ModuleProxy
-from vulnerable import MODULE, entries, entry, go_mod, program, write_archive, write_database
+from vulnerable import MODULE, entries, entry, program, write_archive, write_database
 from wherry.platform import Platform
 
 STRIPPED = ("-trimpath", "-ldflags=-s -w")
@@ -131,6 +131,8 @@ def test_without_a_database(wherry):
     wherry.environment["GOVULNDB"] = "http://127.0.0.1:1"
     wherry("scan", "app", code=4)
     wherry("scan", "app", "--db", "nothing", code=66)
+    wherry("scan", "app", "--db", "https://me:secret@127.0.0.1/db", code=64)
+    assert "secret" not in wherry.err
     wherry.environment["GOVULNDB"] = f"file://{wherry.root}/osv"
     wherry("scan", "app", "--offline")
 
@@ -245,6 +247,7 @@ def test_fix(wherry):
     wherry.write("main.go", f'package main\n\nimport _ "{MODULE}"\n\nfunc main() {{}}\n')
     own = [one for one in entries() if one["id"] in {"GO-1-FUNCTION", "GO-3-IDLE"}]
     write_database(wherry.root / "own", own)
+    assert {one["goModLine"] for one in found(wherry, "go.mod", "--db", "own")["findings"]} == {5}
     wherry("scan", ".", "--db", "own", "--fix")
 
     assert f"require {MODULE} v1.3.0" in (wherry.root / "go.mod").read_text()
@@ -258,4 +261,3 @@ def test_the_source(wherry):
     assert "--source" in document["subjects"][0]["callPaths"]
     wherry.write("other/go.mod", "module example.com/other\n")
     wherry("scan", "app", "--db", "osv", "--source", "other", code=64)
-    assert go_mod()

@@ -94,9 +94,11 @@ def _subject(program: "Program", name: str, path: str, database: OpenDatabase) -
 
 
 def _go_mod(session: Session, path: Path, name: str, database: OpenDatabase, source: str | None) -> ScannedSubject:
+    from wherry.app.scan_source import go_mod_lines
     from wherry.golang.modfile import parse_go_mod
 
-    go_mod = parse_go_mod(path.read_text(errors="replace"), name)
+    text = path.read_text(errors="replace")
+    go_mod = parse_go_mod(text, name)
     imported = None
     if source is not None:
         from wherry.app.scan_source import imported_packages
@@ -104,8 +106,15 @@ def _go_mod(session: Session, path: Path, name: str, database: OpenDatabase, sou
         imported = imported_packages(session, session.cwd / source)
     release = _release(session, path.parent)
     result = go_mod_holes(go_mod, database.index, imported, release)
+    lines = go_mod_lines(text, result.holes)
     return ScannedSubject(
-        name, "go.mod", result, path=name, go=release or go_mod.toolchain or go_mod.go, module=go_mod.module
+        name,
+        "go.mod",
+        result,
+        lines=lines,
+        path=name,
+        go=release or go_mod.toolchain or go_mod.go,
+        module=go_mod.module,
     )
 
 

@@ -37,11 +37,13 @@ def with_routes(session: "Session", subject: "ScannedSubject", source: str | Non
     folder = module_folder(session, source, module)
     if folder is None:
         raise InvalidUsage(f"--source {source}: not the module {module}", hint="give the directory with its go.mod")
+    go_mod = next((one / "go.mod" for one in (folder, *folder.parents) if (one / "go.mod").is_file()), None)
+    lines = go_mod_lines(go_mod.read_text(errors="replace"), subject.result.holes) if go_mod else {}
     tags = subject.target.get("-tags", "")
     target = {name: text for name, text in subject.target.items() if not name.startswith("-")}
     graph = _graph(session, folder, subject.package, [f"-tags={tags}"] if tags else [], target)
     routes = {package: found[0] for package in sorted(wanted) if (found := graph.routes({package}))}
-    return replace(subject, routes=routes)
+    return replace(subject, routes=routes, lines=lines)
 
 
 def imported_packages(session: "Session", folder: Path) -> frozenset[str]:
@@ -97,6 +99,12 @@ def upgrades(holes: Iterable[Hole], least: EvidenceLevel = EvidenceLevel.MODULE)
         ids = (*(known.holes if known else ()), hole.id)
         found[module] = Upgrade(module, hole.version, to, tuple(dict.fromkeys(ids)))
     return tuple(sorted(found.values(), key=lambda one: one.module))
+
+
+def go_mod_lines(text: str, holes: Iterable[Hole]) -> dict[str, int]:
+    """Find the lines of go.mod that decide the versions of modules with holes; those that have none are left out."""
+    modules = {hole.module: hole.required_as or hole.module for hole in holes}
+    return {module: line for module, named in modules.items() if (line := go_mod_line(text, named))}
 
 
 def go_mod_line(text: str, module: str) -> int:

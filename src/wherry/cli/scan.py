@@ -108,8 +108,9 @@ def _show(world: World, found: "object", form: str, *, everything: bool) -> None
         case _:
             from wherry import __version__
             from wherry.report.scan_documents import cyclonedx, openvex, sarif
+            from wherry.settings.values import parse_epoch
 
-            epoch = int(world.environment.get("SOURCE_DATE_EPOCH") or world.clock())
+            epoch = parse_epoch(world.environment.get("SOURCE_DATE_EPOCH", "")) or int(world.clock())
             made = {"sarif": sarif, "cyclonedx": cyclonedx, "openvex": openvex}[form](found, __version__, epoch)
             world.say(json.dumps(made, indent=2))
 

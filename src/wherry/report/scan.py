@@ -111,7 +111,8 @@ def _hole(subject: ScannedSubject, hole: Hole) -> Iterator[str]:
         if package in subject.routes:
             yield f"  imported by: {' → '.join(subject.routes[package])}"
     if hole.fixed:
-        yield f"  remedy: {remedy(hole)}"
+        line = subject.lines.get(hole.module, 0)
+        yield f"  remedy: {remedy(hole)}{f' (go.mod, line {line})' if line else ''}"
 
 
 def remedy(hole: Hole) -> str:
@@ -210,6 +211,7 @@ def hole_document(subject: ScannedSubject, hole: Hole) -> dict[str, object]:
         "packages": list(hole.packages),
         "importRoutes": routes,
         "fixed": hole.fixed or None,
+        "goModLine": subject.lines.get(hole.module),
         "remedy": remedy(hole),
         "severity": {
             "level": severity.level, "score": severity.score, "vector": severity.vector or None,

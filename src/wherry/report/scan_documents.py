@@ -85,7 +85,7 @@ def _sarif_result(subject: ScannedSubject, hole: Hole, index: int) -> dict[str, 
             {
                 "physicalLocation": {
                     "artifactLocation": {"uri": quote(subject.path.lstrip("/") or subject.name)},
-                    "region": {"startLine": 1},
+                    "region": {"startLine": subject.lines.get(hole.module, 1) if subject.kind == "go.mod" else 1},
                 },
                 "logicalLocations": [{"fullyQualifiedName": name} for name in hole.symbols[:10]],
             }

@@ -25,6 +25,7 @@ _BLOCK: Final = 1 << 20
 _LONGEST_MAGIC: Final = 4
 _MOST_PROGRAMS: Final = 1000
 _MOST_PACKAGE_FILES: Final = 20_000
+_LARGEST_PROGRAM: Final = 4 << 30
 _SMALLEST: Final = 1 << 12
 """Bytes of the smallest file that can be a program with build info."""
 
@@ -148,6 +149,10 @@ class _Reader:
         self.files[layer, place] = content
 
     def _program(self, entry: "Entry", start: bytes, body: "TarBody") -> _Found:
+        if entry.size > _LARGEST_PROGRAM:
+            return CannotScan(
+                entry.path, f"it has {entry.size} bytes; the limit is {_LARGEST_PROGRAM}", "scan it alone"
+            )
         file = self.folder / "program"
         state = hashlib.sha256(start)
         with file.open("wb") as out:

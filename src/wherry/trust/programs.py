@@ -19,6 +19,8 @@ _UPX_WITHIN = 4096
 _PACKERS = ((b"UPX0", b"UPX1"),)
 _PCLNTAB = re.compile(rb"(?:[\xf0\xf1]\xff\xff\xff\0\0|\xff\xff\xff[\xf0\xf1]\0\0)[\x01\x02\x04][\x04\x08]")
 _MOST_TRIED = 8
+_LARGEST_NAMES = 256 << 20
+"""Bytes: ten times what Kubernetes' largest programs have."""
 _MACHO_PCLNTAB = ("__TEXT,__gopclntab", "__DATA_CONST,__gopclntab", "__DATA,__gopclntab", "__RODATA,__gopclntab")
 
 
@@ -68,7 +70,10 @@ def read_program(view: memoryview, name: str) -> Program | None:
     problem = "it has no table of functions"
     for table in tables:
         try:
-            return Program(name, info, bytes(pclntab.name_table(table, name)))
+            names = pclntab.name_table(table, name)
+            if len(names) > _LARGEST_NAMES:
+                return Program(name, info, b"", f"its names of functions take {len(names)} bytes")
+            return Program(name, info, bytes(names))
         except InvalidDocument as error:
             problem = error.problem
     return Program(name, info, b"", problem)

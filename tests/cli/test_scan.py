@@ -9,6 +9,7 @@ import pytest
 
 from built_images import file, put_layers, put_platforms
 from cli_shell import Shell
+from gobuild import go_binary
 from module_proxy import ModuleProxy
 from vulnerable import MODULE, entries, entry, program, write_archive, write_database
 from wherry.platform import Platform
@@ -261,3 +262,32 @@ def test_the_source(wherry):
     assert "--source" in document["subjects"][0]["callPaths"]
     wherry.write("other/go.mod", "module example.com/other\n")
     wherry("scan", "app", "--db", "osv", "--source", "other", code=64)
+
+
+CALLER = """package main
+
+import "strings"
+
+var name = "a"
+
+func main() { println(middle()) }
+
+//go:noinline
+func middle() string { return strings.ToValidUTF8(name, "b") }
+"""
+
+
+def test_call_paths(wherry):
+    """With the source, the functions on the way to a vulnerable one are named, and the imports to its package."""
+    shutil.copy(go_binary(CALLER, "-trimpath", "-ldflags=-s", module="example.com/caller"), wherry.root / "caller")
+    wherry.write("source/go.mod", "module example.com/caller\n\ngo 1.20\n")
+    wherry.write("source/main.go", CALLER)
+    hole = entry(
+        "GO-1", "stdlib", imports=[{"path": "strings", "symbols": ["ToValidUTF8"]}], events=(("introduced", "0"),)
+    )
+    write_database(wherry.root / "one", [hole])
+    (one,) = found(wherry, "caller", "--db", "one", "--source", "source")["findings"]
+
+    assert one["callPaths"] == [["main.main", "main.middle", "strings.ToValidUTF8"]]
+    assert one["importRoutes"] == [["main", "strings"]]
+    assert one["fixed"] is None

@@ -13,10 +13,14 @@ from wherry.errors import InvalidUsage, NotFound
 from wherry.trust.holes import Hole, debian_holes, go_mod_holes, program_holes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wherry.app.scan_ignore import IgnoreFile
+    from wherry.trust.dpkg import DebianPackages
     from wherry.trust.programs import Program
 
 GO_MOD = "go.mod"
+NO_SOURCE = "call paths need the source: give its directory with --source DIR"
 _TARGET = ("GOOS", "GOARCH", "CGO_ENABLED", "-tags")
 
 
@@ -131,7 +135,6 @@ def _release(session: Session, folder: Path) -> str:
 
 def _image(session: Session, name: str, platform: str | None, database: OpenDatabase) -> Scan:
     from wherry.app.scan_images import contents_of
-    from wherry.trust.dpkg import read_packages
 
     located, images = images_named(session, name, platform)
     subjects: list[ScannedSubject] = []
@@ -147,7 +150,7 @@ def _image(session: Session, name: str, platform: str | None, database: OpenData
             subjects.append(replace(subject, platform=shown, image=reference, digest=str(one.digest)))
         for path, reason, remedy in contents.unscanned:
             unscanned.append(Unscanned(f"{name} {shown} {path}", path, shown, reason, remedy))
-        packages = read_packages(contents.files)
+        packages = _packages(contents.files)
         if packages is not None:
             result = debian_holes(packages, database.index)
             label = f"{name} {shown} Debian packages"
@@ -156,8 +159,24 @@ def _image(session: Session, name: str, platform: str | None, database: OpenData
     return Scan(name, database, tuple(subjects), tuple(unscanned), others=others)
 
 
+def _packages(files: "Mapping[str, bytes]") -> "DebianPackages | None":
+    if not files:
+        return None
+    from wherry.trust.dpkg import read_packages
+
+    return read_packages(files)
+
+
 def _with_routes(session: Session, found: Scan, source: str | None) -> Scan:
     """Add the imports that lead to holes, where the source is at hand."""
+    if source is None:
+        noted = (
+            replace(one, routes_note=NO_SOURCE) if any(hole.packages for hole in one.result.holes) else one
+            for one in found.subjects
+            if one.kind == "program"
+        )
+        rest = (one for one in found.subjects if one.kind != "program")
+        return replace(found, subjects=(*noted, *rest))
     from wherry.app.scan_source import with_routes
 
     subjects = tuple(with_routes(session, one, source) for one in found.subjects)

@@ -32,6 +32,8 @@ class ScannedSubject:
     """GOOS, GOARCH and the like, and the build tags, as build info has them."""
     routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By package with a hole: the imports that lead to it, from the main package on; where the source is at hand."""
+    calls: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By vulnerable function: how the program reaches it, function by function; where the source is at hand."""
     lines: dict[str, int] = field(default_factory=dict)
     """By module: the line of go.mod that decides its version, where go.mod is at hand."""
     routes_note: str = ""

@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.analysis.imports import ImportGraph
+from wherry.app.scan_upgrades import Upgrade
 from wherry.errors import InvalidUsage, NotFound
 from wherry.trust.database import STDLIB, TOOLCHAIN
-from wherry.trust.holes import EvidenceLevel, Hole
-from wherry.trust.matching import semver_less
+from wherry.trust.holes import Hole
 
 if TYPE_CHECKING:
     from wherry.app.scan_result import ScannedSubject
     from wherry.app.session import Session
 
-NO_SOURCE = "call paths need the source: give its directory with --source DIR"
 
-
-def with_routes(session: "Session", subject: "ScannedSubject", source: str | None) -> "ScannedSubject":
+def with_routes(session: "Session", subject: "ScannedSubject", source: str) -> "ScannedSubject":
     """Add the shortest chain of imports to each package with a hole, where the source was named.
 
     Raises:
@@ -29,8 +27,6 @@ def with_routes(session: "Session", subject: "ScannedSubject", source: str | Non
     wanted = {package for hole in subject.result.holes for package in hole.packages}
     if subject.kind != "program" or not wanted:
         return subject
-    if source is None:
-        return replace(subject, routes_note=NO_SOURCE)
     from wherry.app.imports import module_folder
 
     module = subject.module.partition("@")[0]
@@ -41,9 +37,53 @@ def with_routes(session: "Session", subject: "ScannedSubject", source: str | Non
     lines = go_mod_lines(go_mod.read_text(errors="replace"), subject.result.holes) if go_mod else {}
     tags = subject.target.get("-tags", "")
     target = {name: text for name, text in subject.target.items() if not name.startswith("-")}
-    graph = _graph(session, folder, subject.package, [f"-tags={tags}"] if tags else [], target)
+    flags = [f"-tags={tags}"] if tags else []
+    graph = _graph(session, folder, subject.package, flags, target)
+    calls = _calls(session, folder, subject, flags, target)
     routes = {package: found[0] for package in sorted(wanted) if (found := graph.routes({package}))}
-    return replace(subject, routes=routes, lines=lines)
+    return replace(subject, routes=routes, calls=calls, lines=lines)
+
+
+def _calls(
+    session: "Session", folder: Path, subject: "ScannedSubject", flags: list[str], target: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """Link the program once, and read from what the linker prints how each vulnerable function is reached."""
+    from tempfile import TemporaryDirectory
+
+    from wherry.golang.names import package_of
+    from wherry.host.toolchain import find_toolchain
+    from wherry.lab.compiling import Compiler, Recipe
+    from wherry.lab.deadcode import chains
+    from wherry.source.module import MainPackage
+    from wherry.trust.linked import escape, symbol_of
+
+    wanted = {symbol for hole in subject.result.holes for symbol in hole.symbols if not symbol.endswith("*")}
+
+    def called(name: str) -> str:
+        package = package_of(name)
+        return f"{package}.{symbol_of(name.removeprefix(f'{escape(package)}.'))}" if package else ""
+
+    if not wanted:
+        return {}
+    package = MainPackage(folder, folder, subject.module.partition("@")[0], subject.package, "measured")
+    with TemporaryDirectory(prefix="wherry-") as place:
+        toolchain = find_toolchain(session.runner, session.environment, folder)
+        recipe = Recipe(package, ("-trimpath", "-ldflags=-dumpdep", *flags), target)
+        _, printed = Compiler(session.runner, toolchain, Path(place)).compile(recipe, "linked")
+    found: dict[str, tuple[str, ...]] = {}
+    for name, whole in chains(printed.splitlines(), lambda symbol: called(symbol) in wanted).items():
+        symbol, chain = called(name), _from_main(whole)
+        if len(chain) > 1 and (symbol not in found or len(chain) < len(found[symbol])):
+            found[symbol] = chain
+    return found
+
+
+def _from_main(chain: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out what the runtime does before the program, and steps that only go from a function to its value."""
+    from wherry.golang.names import unescape
+
+    start = chain.index("main.main") if "main.main" in chain else 0
+    return tuple(dict.fromkeys(unescape(step) for step in chain[start:]))
 
 
 def imported_packages(session: "Session", folder: Path) -> frozenset[str]:
@@ -62,43 +102,6 @@ def _graph(session: "Session", folder: Path, package: str, flags: list[str], tar
 
     toolchain = find_toolchain(session.runner, session.environment, folder)
     return ImportGraph(list_imports(session.runner, toolchain, folder, package, flags, target))
-
-
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """A module to raise, and what that mends."""
-
-    module: str
-    version: str
-    to: str
-    holes: tuple[str, ...]
-
-    @property
-    def command(self) -> str:
-        """What changes go.mod so."""
-        if self.module in {STDLIB, TOOLCHAIN}:
-            return f"go get toolchain@{self.to}"
-        return f"go get {self.module}@{self.to}"
-
-
-def upgrades(holes: Iterable[Hole], least: EvidenceLevel = EvidenceLevel.MODULE) -> tuple[Upgrade, ...]:
-    """Give the smallest change that mends the holes that can be mended, module by module.
-
-    Args:
-        holes: what was found.
-        least: the weakest evidence that counts.
-    """
-    order = list(EvidenceLevel)
-    found: dict[str, Upgrade] = {}
-    for hole in holes:
-        if not hole.fixed or hole.ecosystem != "Go" or order.index(hole.level) < order.index(least):
-            continue
-        module = STDLIB if hole.module == TOOLCHAIN else hole.module
-        known = found.get(module)
-        to = hole.fixed if known is None or semver_less(known.to, hole.fixed) else known.to
-        ids = (*(known.holes if known else ()), hole.id)
-        found[module] = Upgrade(module, hole.version, to, tuple(dict.fromkeys(ids)))
-    return tuple(sorted(found.values(), key=lambda one: one.module))
 
 
 def go_mod_lines(text: str, holes: Iterable[Hole]) -> dict[str, int]:

@@ -25,7 +25,9 @@ _UNSCANNED = 5
 @click.option("--offline", is_flag=True, help="Do not fetch a database; exit 4 if none is on this machine.")
 @click.option("--platform", metavar="PLATFORM", help="Scan only this platform.", shell_complete=platforms)
 @click.option(
-    "--source", metavar="DIR", help="Directory of the module's source: show the imports that bring in each finding."
+    "--source",
+    metavar="DIR",
+    help="Directory of the module's source: show call paths and lines of go.mod; links the program once.",
 )
 @click.option(
     "--fail-on",
@@ -117,7 +119,8 @@ def _show(world: World, found: "object", form: str, *, everything: bool) -> None
 
 def _fix(world: World, found: "object", source: str | None) -> None:
     from wherry.app.scan_result import Scan
-    from wherry.app.scan_source import fix, upgrades
+    from wherry.app.scan_source import fix
+    from wherry.app.scan_upgrades import upgrades
 
     assert isinstance(found, Scan)  # noqa: S101 - what the caller made
     at_go_mod = [subject.path for subject in found.subjects if subject.kind == "go.mod"]

@@ -12,7 +12,7 @@ stackcheck.go (`-c`).
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wherry.analysis.imports import ImportGraph
@@ -112,6 +112,30 @@ def read(lines: Iterable[str], imports: Mapping[str, Sequence[str]], version: st
     causes = [_cause(name, dump, graph) for name, number in dump.marked.items() if number == first]
     later = tuple(name for name, number in dump.marked.items() if number > first)
     return DeadCode(tuple(causes), later, len(dump.parent))
+
+
+def chains(lines: Iterable[str], wanted: Callable[[str], bool]) -> dict[str, tuple[str, ...]]:
+    """Give a way from the program's start to each of some functions, function by function.
+
+    Args:
+        lines: what `go tool link -dumpdep` printed.
+        wanted: whether a function, by its linker's name, is one of them.
+
+    Returns:
+        By the linker's name. Each step is a call or another use; it need not be the shortest way. A function that was
+        inlined everywhere is not there, nor is one that is only reached through a type's methods without a way by code.
+    """
+    parent: dict[str, str] = {}
+    for line in lines:
+        if found := _EDGE.match(line):
+            parent.setdefault(found[3], found[1])
+    return {
+        name.removesuffix("·f"): tuple(
+            step.removesuffix("·f") for step in _chain(name, parent) if not step.startswith(("type:", "go:"))
+        )
+        for name in parent
+        if wanted(name.removesuffix("·f"))
+    }
 
 
 def _graph(uses: Mapping[str, set[str]], imports: Mapping[str, Sequence[str]]) -> ImportGraph:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from wherry.app.scan_result import Scan, ScannedSubject
-from wherry.app.scan_source import upgrades
+from wherry.app.scan_upgrades import upgrades
 from wherry.app.vulnerability_data import OpenDatabase
 from wherry.report.terminal import printable
 from wherry.trust.holes import EvidenceLevel, Hole
@@ -16,6 +16,7 @@ _MEANING = {
     EvidenceLevel.MODULE: "module required, vulnerable code not linked or not known",
 }
 _MOST_SYMBOLS = 4
+_MOST_PATHS = 2
 
 
 def lines_of(found: Scan, *, everything: bool = False) -> Iterator[str]:
@@ -107,7 +108,10 @@ def _hole(subject: ScannedSubject, hole: Hole) -> Iterator[str]:
     if hole.symbols:
         more = len(hole.symbols) - _MOST_SYMBOLS
         yield f"  linked: {', '.join(hole.symbols[:_MOST_SYMBOLS])}{f' and {more} more' if more > 0 else ''}"
-    for package in hole.packages:
+    reached = [name for name in hole.symbols if name in subject.calls]
+    for name in reached[:_MOST_PATHS]:
+        yield f"  called by: {' → '.join(subject.calls[name])}"
+    for package in hole.packages if not reached else ():
         if package in subject.routes:
             yield f"  imported by: {' → '.join(subject.routes[package])}"
     if hole.fixed:
@@ -210,6 +214,7 @@ def hole_document(subject: ScannedSubject, hole: Hole) -> dict[str, object]:
         "symbols": list(hole.symbols),
         "packages": list(hole.packages),
         "importRoutes": routes,
+        "callPaths": [list(subject.calls[name]) for name in hole.symbols if name in subject.calls],
         "fixed": hole.fixed or None,
         "goModLine": subject.lines.get(hole.module),
         "remedy": remedy(hole),

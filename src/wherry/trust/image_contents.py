@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from wherry.digest import Digest
 from wherry.errors import InvalidDocument
 from wherry.golang.buildinfo import BuildInfo
-from wherry.trust.dpkg import LARGEST, is_package_file
 from wherry.trust.programs import CannotScan, Program, read_program
 
 if TYPE_CHECKING:
@@ -132,6 +131,7 @@ class _Reader:
     def reading(self, entries: "Iterator[tuple[Entry, TarBody]]", layer: int) -> "Iterator[Entry]":
         from wherry.analysis.subjects import starts_as_program
         from wherry.layer.entry import EntryKind
+        from wherry.trust.dpkg import LARGEST, is_package_file
 
         for place, (entry, body) in enumerate(entries):
             if entry.kind is EntryKind.FILE:

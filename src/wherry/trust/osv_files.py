@@ -7,7 +7,7 @@ vulnerability database, or flat. Sources: go.dev/security/vuln/database, "API"; 
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import msgspec
 from wherry.errors import InvalidDocument, NotFound
 from wherry.trust.database import DatabaseBuilder, VulnerabilityIndex
 from wherry.trust.osv import LARGEST, parse_entry
+from wherry.trust.osv_stamps import is_json, walk
 from wherry.typed import from_json
 
 ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".zip")
@@ -26,7 +27,6 @@ _CHUNK = 1 << 18
 _MOST_FILES = 2_000_000
 _MOST_BYTES = 16 << 30
 _LARGEST_LIST = 64 << 20
-_DEEPEST = 8
 
 
 class _Marked(msgspec.Struct):
@@ -132,7 +132,7 @@ class DatabaseFiles:
                 if len(members) > _MOST_FILES:
                     raise InvalidDocument(self.name, f"{len(members)} files; the limit is {_MOST_FILES}")
                 for member in members:
-                    if _is_json(member.filename) and not member.is_dir():
+                    if is_json(member.filename) and not member.is_dir():
                         with archive.open(member) as file:
                             yield member.filename, self._whole(file, member.filename, member.file_size)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
@@ -152,7 +152,7 @@ class DatabaseFiles:
             chunks = decompress(iter(lambda: file.read(_CHUNK), b""), algorithm, name=self.name, limit=_MOST_BYTES)
             limits = ArchiveLimits(_MOST_FILES, _MOST_BYTES)
             for entry, body in read_tar(_Chunks(chunks), self.name, limits):
-                if entry.kind is EntryKind.FILE and _is_json(entry.path):
+                if entry.kind is EntryKind.FILE and is_json(entry.path):
                     if entry.size > LARGEST:
                         raise _too_large(f"{self.name}: {entry.path}", entry.size)
                     content = body.read()
@@ -196,44 +196,6 @@ class _Chunks:
             self._left = following
         part, self._left = self._left[:size], self._left[size:]
         return part
-
-
-def walk(folder: Path) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
-    """Give the JSON files below a folder with their relative paths, in order; links are not followed.
-
-    Raises:
-        NotFound: a folder cannot be read.
-    """
-    yield from _walk(folder, "", 0)
-
-
-def _walk(folder: Path | str, relative: str, depth: int) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda one: one.name)
-    except OSError as error:
-        raise NotFound(f"{folder}: {error.strerror}", hint="give a directory that can be read") from error
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            if depth < _DEEPEST and not entry.name.startswith("."):
-                yield from _walk(entry.path, f"{relative}{entry.name}/", depth + 1)
-        elif _is_json(entry.name) and entry.is_file(follow_symlinks=False):
-            yield f"{relative}{entry.name}", entry
-
-
-def stamps(path: Path) -> Mapping[str, tuple[int, int, int, int]]:
-    """Give what changes once a file of a database was written again: size, times and inode by relative path."""
-    if not path.is_dir():
-        return {"": _stamp(path.stat())}
-    return {relative: _stamp(entry.stat(follow_symlinks=False)) for relative, entry in walk(path)}
-
-
-def _stamp(found: os.stat_result) -> tuple[int, int, int, int]:
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
-
-
-def _is_json(name: str) -> bool:
-    return name.endswith((".json", ".json.gz"))
 
 
 def _compression(start: bytes) -> str:

@@ -1,0 +1,45 @@
+"""Which modules to raise, and to which version, so that holes are gone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wherry.trust.database import STDLIB, TOOLCHAIN
+from wherry.trust.holes import EvidenceLevel, Hole
+from wherry.trust.matching import semver_less
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A module to raise, and what that mends."""
+
+    module: str
+    version: str
+    to: str
+    holes: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """What changes go.mod so."""
+        if self.module in {STDLIB, TOOLCHAIN}:
+            return f"go get toolchain@{self.to}"
+        return f"go get {self.module}@{self.to}"
+
+
+def upgrades(holes: Iterable[Hole], least: EvidenceLevel = EvidenceLevel.MODULE) -> tuple[Upgrade, ...]:
+    """Give the smallest change that mends the holes that can be mended, module by module.
+
+    Args:
+        holes: what was found.
+        least: the weakest evidence that counts.
+    """
+    order = list(EvidenceLevel)
+    found: dict[str, Upgrade] = {}
+    for hole in holes:
+        if not hole.fixed or hole.ecosystem != "Go" or order.index(hole.level) < order.index(least):
+            continue
+        module = STDLIB if hole.module == TOOLCHAIN else hole.module
+        known = found.get(module)
+        to = hole.fixed if known is None or semver_less(known.to, hole.fixed) else known.to
+        ids = (*(known.holes if known else ()), hole.id)
+        found[module] = Upgrade(module, hole.version, to, tuple(dict.fromkeys(ids)))
+    return tuple(sorted(found.values(), key=lambda one: one.module))

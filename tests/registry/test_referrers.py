@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cli_shell import Shell
 from hostile_registry import hostile
 from registries import CNCF, DEBIAN, distribution, with_referrers
 from repositories import repository
@@ -108,6 +109,19 @@ def test_nothing_is_attached_yet(host):
     assert there.attach(artifact(there, subject, "one")).digest in {
         one.digest for one in there.referrers(subject.digest)
     }
+
+
+@pytest.mark.slow
+def test_tree_shows_what_only_the_api_lists(tmp_path):
+    """An attachment under no tag is found where the registry has the API."""
+    shell = Shell(tmp_path / "home")
+    with with_referrers() as host:
+        subject, there = pushed(host), place(host)
+        document = artifact(there, subject, "one")
+        there.repository.put_attached(Descriptor.of(media.OCI_MANIFEST, document), document)
+        lines = shell("tree", f"{host}/team/api:1")
+
+    assert sum(line.lstrip("│├└─ ").startswith("attachment") for line in lines) == 1
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.manifest import Index, Manifest
 from wherry.oci.reference import Reference, is_attachment
+from wherry.registry.errors import AccessDenied, RegistryError
 from wherry.registry.open import Mirrored
 from wherry.registry.repository import Repository
 from wherry.store.contract import DEEPEST, BlobSource, read_whole
@@ -78,7 +79,13 @@ def _api(source: BlobSource) -> Callable[[Descriptor], tuple[Descriptor, ...]]:
         return lambda _: ()
     from wherry.registry.referrers import RegistryAttachments
 
-    return lambda blob: RegistryAttachments(place).listed(blob.digest)
+    def listed(blob: Descriptor) -> tuple[Descriptor, ...]:
+        try:
+            return RegistryAttachments(place).listed(blob.digest)
+        except (RegistryError, AccessDenied, InvalidDocument):
+            return ()  # the image itself can be shown all the same
+
+    return listed
 
 
 def _tagged(session: Session, found: Located) -> Mapping[str, list[tuple[str, Descriptor]]]:
@@ -172,13 +179,14 @@ class _Reader:
             yield _leaf(layer, Role.LAYER, made_by[place] if place < len(made_by) else "")
 
     def _attached(self, blob: Descriptor, depth: int) -> Iterator[TreeNode]:
-        tagged = self.tagged.get(str(blob.digest), ())
-        for kind, root in tagged:
-            yield self.node(root, depth + 1, Role.ATTACHMENT, kind)
-        if any(kind == "referrers" for kind, _ in tagged):
-            return
+        shown: set[str] = set()
+        for kind, root in self.tagged.get(str(blob.digest), ()):
+            node = self.node(root, depth + 1, Role.ATTACHMENT, kind)
+            shown.update(child.digest for child in node.children)
+            yield node
         for root in self.listed(blob):
-            yield self.node(root, depth + 1, Role.ATTACHMENT, root.artifact_type or "")
+            if root.digest not in shown:
+                yield self.node(root, depth + 1, Role.ATTACHMENT, root.artifact_type or "")
 
     def _platform(self, blob: Descriptor) -> str:
         try:

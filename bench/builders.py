@@ -56,6 +56,7 @@ class Wherry:
 
     def build(self, job: Job, *, fresh: bool = False) -> Sample:
         words = [WHERRY, "build", "-q", "-f", "Dockerfile", "--push", "-t", job.image(self.name)]
+        words += ["--network", "host", "--allow", "network.host"]  # as the others: the proxy is on loopback
         words += [*(["--no-cache"] if fresh else []), *_pairs("--build-arg", job.arguments), "."]
         return measured(words, cwd=job.context, environment=self._environment())
 
@@ -102,7 +103,10 @@ class Buildah:
         words += [*_pairs("--build-arg", job.arguments), "-t", job.image(self.name), "."]
         push = [*self._program(), "push", "-q", "--tls-verify=false", job.image(self.name)]
         script = f"{shlex.join(words)} >/dev/null && exec {shlex.join(push)}"
-        return measured(["sh", "-c", script], cwd=job.context, environment=os.environ)
+        # Caches of mounts are in $TMPDIR/buildah-cache, not in its root: outside the folder, no build would be cold.
+        place = self.folder / "tmp"
+        place.mkdir(exist_ok=True)
+        return measured(["sh", "-c", script], cwd=job.context, environment={**os.environ, "TMPDIR": str(place)})
 
     def forget(self) -> None:
         if self.folder.exists():

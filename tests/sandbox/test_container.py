@@ -20,7 +20,7 @@ from wherry.sandbox import attach
 from wherry.sandbox.attach import run_container
 from wherry.sandbox.capabilities import DOCKERS
 from wherry.sandbox.ids import Mapping
-from wherry.sandbox.launcher import rootfs
+from wherry.sandbox.launcher import overlays
 from wherry.sandbox.snapshot_writer import SandboxSnapshotWriter
 from wherry.sandbox.spec import Container, LauncherEvent
 from wherry.sandbox.start import BadLayer, SandboxRefused
@@ -111,7 +111,7 @@ def test_overlays_of_older_kernels(layers, tmp_path):
         (tmp_path / f"layer-with-a-rather-long-name-{number}" / f"n{number}").mkdir(parents=True)
     script = f"""
 import os
-from wherry.sandbox.launcher import rootfs, syscalls as calls
+from wherry.sandbox.launcher import overlays, syscalls as calls
 calls.unshare(calls.CLONE_NEWNS)
 calls.make_private()
 os.chdir({str(tmp_path / "stage")!r})
@@ -119,7 +119,7 @@ calls.attach(calls.new_filesystem("tmpfs", []), os.open(".", os.O_PATH))
 os.chdir({str(tmp_path / "stage")!r})
 for name in ("tree", "work", "root"):
     os.mkdir(name)
-calls.attach(rootfs._overlay_by_line({many[::-1]!r}, os.getcwd()), os.open("root", os.O_PATH))
+calls.attach(overlays._overlay_by_line({many[::-1]!r}, os.getcwd(), overlays._UNSYNCED), os.open("root", os.O_PATH))
 print(len(os.listdir("root")))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -132,7 +132,7 @@ def test_more_layers_than_linux_joins(layers):
     with pytest.raises(SandboxRefused) as caught:
         run(job([layers[0]] * 501, "facts"))
 
-    assert str(rootfs._MOST_LAYERS) in caught.value.message
+    assert str(overlays._MOST_LAYERS) in caught.value.message
     assert caught.value.hint == "why"
 
 

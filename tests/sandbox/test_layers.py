@@ -21,8 +21,8 @@ from wherry.layer.header import InvalidArchive
 from wherry.sandbox.frames import write_frames
 from wherry.sandbox.launcher import syscalls
 from wherry.sandbox.launcher.flatten import flatten
+from wherry.sandbox.launcher.overlays import overlay
 from wherry.sandbox.launcher.paths import UnsuitablePath
-from wherry.sandbox.launcher.rootfs import overlay
 from wherry.sandbox.launcher.snapshot_tasks import unpack
 from wherry.sandbox.launcher.trash import delete_folder
 from wherry.sandbox.layer_stack import LayerStack

@@ -9,6 +9,8 @@ from wherry.store.sweep import Swept
 
 MONTH = 30 * 86400
 """Seconds after which an unused result goes."""
+HOUR = 3600
+"""Seconds after which a folder that no build holds is a killed one's."""
 WEEK = 7 * 86400
 
 
@@ -100,6 +102,10 @@ def _clean_cache(session: Session) -> None:
         from wherry.app.layer_indexes import forget_indexes
 
         forget_indexes(folder, session.clock() - MONTH)
+    if (folder / "link").is_dir():
+        from wherry.build.link_folders import delete_left
+
+        delete_left(folder / "link", session.clock() - HOUR)
     for file in (path for name in ("locks", "calls", "contexts") for path in (folder / name).glob("*")):
         if file.stat().st_mtime < session.clock() - MONTH:
             file.unlink(missing_ok=True)

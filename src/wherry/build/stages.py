@@ -29,7 +29,8 @@ from wherry.plan.graph import BaseOp, CompileOp, FilesLayerOp, ProgramImageOp, S
 from wherry.plan.ops import CopyOp, LayerOp, MkdirOp, RunOp, StageImageOp
 from wherry.sandbox.client import SandboxClient
 from wherry.sandbox.spec import ChangeFiles, DiffTar, Measure
-from wherry.snapshots.snapshots import ActiveSnapshot, Lease, Snapshot
+from wherry.snapshots.records import Snapshot
+from wherry.snapshots.snapshots import ActiveSnapshot, Lease
 from wherry.store.contract import SoundStore, write_document
 from wherry.store.results import Results, StepRecord
 from wherry.typed import from_msgpack

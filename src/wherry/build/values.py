@@ -43,6 +43,8 @@ class Observed(msgspec.Struct, frozen=True):
     """Of a program's sources that may be edited: what decides which files are read, as `source/heads.py` hashes it."""
     toolchain: dict[str, str] = {}
     """Which Go read them, as `Toolchain.kept` writes it; empty where Go has to be asked."""
+    blocks: bytes = b""
+    """Of a layer: what its blocks were made of, as `layer/known_blocks.py` keeps it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class EarlyCompiler:
         self.began = 0
         self.place = ""
         self._pid = 0
+        self._lock = -1
+        """Holds the lock of the folder, as `build/link_folders.py` has it."""
 
     def start(self, cache: str) -> None:
         """Start it, with a file in the cache for what it makes.
@@ -71,6 +73,7 @@ class EarlyCompiler:
         self.place = f"{cache}/link/link-{os.urandom(8).hex()}"
         os.makedirs(f"{cache}/link", exist_ok=True)  # noqa: PTH103 - pathlib takes longer to load than all this
         os.mkdir(self.place, 0o700)  # noqa: PTH102 - as above
+        self._lock = _locked(self.place)
         words = list(self.words)
         words[self.output] = self.program
         made = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -113,6 +116,20 @@ class EarlyCompiler:
                 _tried(os.unlink, name)
             _tried(os.rmdir, self.place)
             self.place = ""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _locked(folder: str) -> int:
+    try:
+        import fcntl
+
+        opened = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return -1
+    return opened
 
 
 def _tried(delete: "Callable[[str], None]", path: str) -> None:

@@ -29,6 +29,8 @@ from wherry.store.contract import BlobSink
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
+    from wherry.layer.known_blocks import KnownBlocks, PackedBlock
+
 RELEASED = {"gzip": "zlib-ng 2.3.3", "zstd": "zstd 1.5.7"}
 """The encoders that the digests of this release are made with; others are read as well, and give other bytes."""
 _BLOCK = 1 << 20
@@ -118,7 +120,14 @@ DEFAULT = Encoding.default()
 """gzip, since everything reads it; above 5 zlib-ng takes more time than its bytes are worth (docs/decisions.md)."""
 
 
-def pack(entries: Iterable[Entry], encoding: Encoding, sink: BlobSink, *, threads: int = 1) -> Layer:
+def pack(
+    entries: Iterable[Entry],
+    encoding: Encoding,
+    sink: BlobSink,
+    *,
+    threads: int = 1,
+    known: "KnownBlocks | None" = None,
+) -> Layer:
     """Write entries as a layer into a store, in one pass.
 
     Args:
@@ -126,6 +135,7 @@ def pack(entries: Iterable[Entry], encoding: Encoding, sink: BlobSink, *, thread
         encoding: how to compress; with the entries, it decides the bytes.
         sink: where the blob goes.
         threads: how many compress at a time, up to 8; no influence on the bytes.
+        known: blocks of an earlier layer, taken with gzip where their input is the same; no influence on the bytes.
 
     Raises:
         FileChanged, NotFound: a file is not what its entry says; nothing was stored.
@@ -134,7 +144,7 @@ def pack(entries: Iterable[Entry], encoding: Encoding, sink: BlobSink, *, thread
     Cost: one read of each file; about 4 MiB a thread with gzip, 256 MiB at most with zstd up to level 19.
     """
     tar, size = hashlib.sha256(), 0
-    with sink.draft() as draft, _encoder(encoding, draft.write, min(max(threads, 1), _MOST_THREADS)) as encoder:
+    with sink.draft() as draft, _encoder(encoding, draft.write, min(max(threads, 1), _MOST_THREADS), known) as encoder:
 
         def write(chunk: bytes) -> None:
             nonlocal size
@@ -203,13 +213,17 @@ class _Encoder(Protocol):
 
 
 @contextmanager
-def _encoder(encoding: Encoding, out: Callable[[bytes], object], threads: int) -> Iterator[_Encoder]:
+def _encoder(
+    encoding: Encoding, out: Callable[[bytes], object], threads: int, known: "KnownBlocks | None" = None
+) -> Iterator[_Encoder]:
     match encoding.algorithm:
         case "gzip":
             from concurrent.futures import ThreadPoolExecutor
 
             with ThreadPoolExecutor(threads, "gzip") as pool:
-                yield _Gzip(encoding.level, out, pool, 2 * threads)
+                if known is not None:
+                    known.begin(encoding.encoder, len(_GZIP_HEADER))
+                yield _Gzip(encoding.level, out, pool, 2 * threads, known)
         case "zstd":
             yield _Zstd(encoding.level, out, threads)
         case _:
@@ -259,13 +273,15 @@ def zstd_workers(level: int, threads: int) -> int:
 class _Gzip:
     """Blocks of one size go to a pool and come back in order, few at a time."""
 
-    def __init__(self, level: int, out: Callable[[bytes], object], pool: "Executor", most: int) -> None:
+    def __init__(
+        self, level: int, out: Callable[[bytes], object], pool: "Executor", most: int, known: "KnownBlocks | None"
+    ) -> None:
         from zlib_ng import zlib_ng
 
-        self._level, self._out, self._pool, self._most = level, out, pool, most
+        self._level, self._out, self._pool, self._most, self._known = level, out, pool, most, known
         self._crc32 = zlib_ng.crc32
         self._crc = self._size = 0
-        self._pending: deque[Future[bytes]] = deque()
+        self._pending: deque[Future[tuple[PackedBlock | None, bytes]]] = deque()
         self._block = bytearray()
         out(_GZIP_HEADER)
 
@@ -280,13 +296,24 @@ class _Gzip:
     def finish(self) -> None:
         self._submit(bytes(self._block), last=True)
         while self._pending:
-            self._out(self._pending.popleft().result())
+            self._take()
         self._out(self._crc.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little"))
 
     def _submit(self, block: bytes, *, last: bool) -> None:
         if len(self._pending) == self._most:
-            self._out(self._pending.popleft().result())
-        self._pending.append(self._pool.submit(_deflate, block, self._level, last=last))
+            self._take()
+        self._pending.append(self._pool.submit(self._deflated, block, last=last))
+
+    def _take(self) -> None:
+        block, content = self._pending.popleft().result()
+        if self._known is not None and block is not None:
+            self._known.made(block)
+        self._out(content)
+
+    def _deflated(self, block: bytes, *, last: bool) -> "tuple[PackedBlock | None, bytes]":
+        if self._known is None or last:
+            return None, _deflate(block, self._level, last=last)
+        return self._known.deflated(block, lambda block: _deflate(block, self._level, last=False))
 
 
 def _deflate(block: bytes, level: int, *, last: bool) -> bytes:

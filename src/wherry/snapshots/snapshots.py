@@ -18,7 +18,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from threading import Lock as Lock_
 from typing import Generic, Protocol, TypeVar
@@ -30,16 +29,19 @@ from wherry.errors import HostUnable
 from wherry.oci.config import chain_ids
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
+from wherry.snapshots.collect import Collector
+from wherry.snapshots.records import KINDS, RECORD, Snapshot, SnapshotFolder, SnapshotRecord, SnapshotsMarker
+from wherry.snapshots.settling import Settler, note_settled, unsettled, write_out
 from wherry.store.files import cannot_write, replacing
 from wherry.store.locks import Lock, acquire
-from wherry.typed import from_json
 
-_RECORD = "tree.json"
-_KINDS = ("layers", "chains", "steps")
 MOST_LAYERS = 500
 """That one overlay joins: OVL_MAX_STACK in Linux 6.18, fs/overlayfs/params.h."""
 FORMAT = 2
 """Changes when trees of before can't be used any more."""
+
+_KERNELS = ("work", "incompat/volatile", "incompat")
+"""What overlayfs makes in its folder `work`."""
 
 E_contra = TypeVar("E_contra", contravariant=True)
 E = TypeVar("E")
@@ -66,39 +68,15 @@ class SnapshotWriter(Protocol[E_contra]):
         """Give the bytes that each folder takes on the disk."""
 
 
-class SnapshotRecord(msgspec.Struct, frozen=True):
-    """What is known of a tree (tree.json)."""
-
-    diff_id: str
-    """Empty for a step's."""
-    bytes: int
-    """Of its files; of a step: what it takes on the disk, 0 until it is measured."""
-
-
-class SnapshotsMarker(msgspec.Struct, frozen=True):
-    """What a folder of trees is (trees.json)."""
-
-    format: int
-    identity: str
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """An unpacked layer."""
-
-    name: str
-    """`layers/HEX` or `chains/HEX`."""
-    folder: Path
-    """What an overlay joins."""
-    bytes: int
-    """Of its files."""
-
-
 class Snapshots(Generic[E]):
     """The unpacked layers of one user's cache."""
 
     def __init__(
-        self, folder: Path, writer: SnapshotWriter[E], read: Callable[[Descriptor, Digest], Iterable[E]]
+        self,
+        folder: Path,
+        writer: SnapshotWriter[E],
+        read: Callable[[Descriptor, Digest], Iterable[E]],
+        boot: Path | None = None,
     ) -> None:
         """Take the folder, which is made when first written.
 
@@ -106,11 +84,13 @@ class Snapshots(Generic[E]):
             folder: where trees rest; trees of other formats or ids are next to these.
             writer: writes and deletes them.
             read: gives a layer's entries, and fails at its end if its diff id is another.
+            boot: see `SnapshotFolder`; None: the kernel's file.
         """
         self._writer = writer
         self._read = read
         self._marker = SnapshotsMarker(FORMAT, writer.identity)
         self.folder = folder / Digest.of(msgspec.json.encode(self._marker)).short
+        self.there = SnapshotFolder(self.folder) if boot is None else SnapshotFolder(self.folder, boot)
         self.stage = self.folder / "stage"
         """An empty folder for sandboxes to mount on, each seen by itself only."""
 
@@ -133,21 +113,15 @@ class Snapshots(Generic[E]):
         self._prepare()
         held = self.folder / "held" / f"{os.getpid()}-{os.urandom(6).hex()}"
         ours = acquire(held, alone=True)
+        settler, whole = Settler(self.settle), False
         try:
-            yield Lease(self, held)
+            yield Lease(self, held, settler)
+            whole = True
         finally:
+            settler.end(failed=not whole)
             with suppress(OSError):
                 held.unlink()
             _release(ours)
-
-    def stored(self) -> tuple[Snapshot, ...]:
-        """Name all trees."""
-        trees = []
-        for kind in _KINDS:
-            with suppress(FileNotFoundError):
-                names = sorted(entry.name for entry in (self.folder / kind).iterdir())
-                trees += [tree for name in names if (tree := self._find(f"{kind}/{name}")) is not None]
-        return tuple(trees)
 
     def delete(
         self, keep: Callable[[str], bool], *, before: float = 0.0, most: int | None = None, dry_run: bool = False
@@ -168,49 +142,49 @@ class Snapshots(Generic[E]):
         self._prepare()
         deletion = acquire(self.folder / "lock", alone=True)
         try:
-            held = self._held()
-            self._weigh()
-            gone = self._unwanted(held, keep, before, most)
-            if dry_run:
-                return tuple(gone)
-            folders = [folder for folder in (self.folder / "trash").iterdir() if folder.is_dir()]
-            folders += self._left()
-            for number, tree in enumerate(gone):
-                folders.append(self.folder / "trash" / f"{os.getpid()}-{os.urandom(6).hex()}-{number}")
-                tree.folder.parent.rename(folders[-1])
-            self._writer.delete(folders, self.folder / "trash")
+            gone = Collector(self.there, self._writer).collect(keep, before=before, most=most, dry_run=dry_run)
         finally:
             _release(deletion)
-        return tuple(gone)
+        if not dry_run:
+            with suppress(OSError):  # they are as they were, and a later build settles them
+                self.settle()
+        return gone
+
+    def stored(self) -> tuple[Snapshot, ...]:
+        """Name all trees."""
+        return self.there.stored()
+
+    def settle(self) -> int:
+        """Have all trees on the disk, so that they outlast a crash; return how many were not known to be.
+
+        Raises:
+            OSError: the disk could not be written.
+        """
+        names = unsettled(self.there)
+        if names:
+            write_out(self.folder)
+            looking = acquire(self.folder / "lock", alone=False)
+            try:
+                note_settled(self.there, names)
+            finally:
+                _release(looking)
+        return len(names)
 
     def tree(self, name: str) -> Snapshot | None:
         """Find a tree by its name."""
-        return self._find(name)
-
-    def _left(self) -> list[Path]:
-        """Name what killed processes were making; a lock tells what is still being made."""
-        left = []
-        for path in (self.folder / "making").glob("*.lock"):
-            lock = acquire(path, alone=True, wait=False)
-            if lock is None:
-                continue
-            if path.with_suffix("").is_dir():
-                left.append(path.with_suffix(""))
-            path.unlink(missing_ok=True)
-            lock.release()
-        return left
+        return self.there.find(name)
 
     def _layer(self, image: Image, number: int, below: Sequence[Snapshot]) -> Snapshot:
         """Find or make the tree of one layer."""
         blob, diff_id = image.manifest.stack[number], image.config.diff_ids[number]
         chain = chain_ids(image.config.diff_ids)[number]
         names = (f"layers/{diff_id.encoded}", f"chains/{chain.encoded}")
-        if (there := self._find(*names)) is not None:
+        if (there := self.there.find(*names)) is not None:
             return there
         making = self.folder / "making" / diff_id.encoded
         lock = acquire(making.with_suffix(".lock"), alone=True)
         try:
-            if (there := self._find(*names)) is not None:
+            if (there := self.there.find(*names)) is not None:
                 return there
             return self._make(making, names, self._read(blob, diff_id), diff_id, [tree.folder for tree in below])
         finally:
@@ -225,9 +199,11 @@ class Snapshots(Generic[E]):
             for folder in (making, making / "tree", making / "trash"):
                 _make_open(folder)
             depends, size = self._writer.unpack(entries, making / "tree", making / "trash", below)
-            (making / _RECORD).write_bytes(msgspec.json.encode(SnapshotRecord(str(diff_id), size)))
+            (making / RECORD).write_bytes(msgspec.json.encode(SnapshotRecord(str(diff_id), size, self.there.boot)))
             (making / "trash").rmdir()
             name = names[depends]
+            if (self.folder / name).exists():  # a crash may have cut it
+                self._writer.delete([self.folder / name], self.folder / "trash")
             making.rename(self.folder / name)
         except OSError as error:
             raise cannot_write(self.folder, error) from error
@@ -236,73 +212,14 @@ class Snapshots(Generic[E]):
             raise
         return Snapshot(name, self.folder / name / "tree", size)
 
-    def _find(self, *names: str) -> Snapshot | None:
-        for name in names:
-            try:
-                record = self._record(name)
-            except (OSError, msgspec.DecodeError):
-                continue
-            return Snapshot(name, self.folder / name / "tree", record.bytes)
-        return None
-
-    def _record(self, name: str) -> SnapshotRecord:
-        return from_json((self.folder / name / _RECORD).read_bytes(), SnapshotRecord)
-
-    def _held(self) -> set[str]:
-        """Name the trees in use; a file of a process that ended is deleted. Only with `lock` taken alone."""
-        held: set[str] = set()
-        for path in (self.folder / "held").iterdir():
-            ours = acquire(path, alone=True, wait=False)
-            if ours is None:
-                held.update(path.read_text().split())
-            else:
-                path.unlink()
-                ours.release()
-        return held
-
-    def _weigh(self) -> None:
-        """Write down what steps take, of those not yet measured; their last use is unchanged."""
-        unknown = [tree for tree in self.stored() if not tree.bytes and tree.name.startswith("steps/")]
-        if not unknown:
-            return
-        for tree, weight in zip(unknown, self._writer.weigh([tree.folder for tree in unknown]), strict=True):
-            record = tree.folder.parent / _RECORD
-            used = record.stat().st_mtime_ns
-            with replacing(record) as file:
-                file.write(msgspec.json.encode(SnapshotRecord("", weight)))
-            os.utime(record, ns=(used, used))
-
-    def _unwanted(self, held: set[str], keep: Callable[[str], bool], before: float, most: int | None) -> list[Snapshot]:
-        """Name the unused trees to delete."""
-        stored = self.stored()
-        gone, steps = [], []
-        for tree in stored:
-            if tree.name in held:
-                continue
-            if diff_id := self._record(tree.name).diff_id:
-                gone += [] if keep(diff_id) else [tree]
-                continue
-            used = (self.folder / tree.name / _RECORD).stat().st_mtime
-            if used < before:
-                gone.append(tree)
-            else:
-                steps.append((used, tree))
-        if most is not None:
-            excess = sum(tree.bytes for tree in stored) - sum(tree.bytes for tree in gone) - most
-            for _, tree in sorted(steps, key=itemgetter(0)):
-                if excess <= 0:
-                    break
-                gone.append(tree)
-                excess -= tree.bytes
-        return gone
-
     def clear(self, folders: Sequence[Path]) -> None:
         """Delete whole folders, whatever the owners of their files."""
         left = []
         for folder in folders:
-            try:
-                folder.rmdir()  # most are empty and need no helper
-            except OSError:
+            for name in (*_KERNELS, ""):  # most are empty otherwise, and need no helper
+                with suppress(OSError):
+                    (folder / name).rmdir()
+            if folder.exists():
                 left.append(folder)
         if left:
             self._writer.delete(left, self.folder / "trash")
@@ -313,7 +230,7 @@ class Snapshots(Generic[E]):
             make_private(self.folder)
             if marker.exists():
                 return
-            for name in (*_KINDS, "held", "making", "trash", "stage"):
+            for name in (*KINDS, "held", "making", "trash", "stage"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             with replacing(marker) as file:
                 file.write(msgspec.json.encode(self._marker))
@@ -324,8 +241,9 @@ class Snapshots(Generic[E]):
 class Lease(Generic[E]):
     """Trees that one process uses: they stay as long as it does."""
 
-    def __init__(self, trees: Snapshots[E], held: Path) -> None:
+    def __init__(self, trees: Snapshots[E], held: Path, settler: Settler) -> None:
         self._trees = trees
+        self._settler = settler
         self._held = held
         self._turn = Lock_()
         self._names: set[str] = set()
@@ -348,6 +266,7 @@ class Lease(Generic[E]):
             with self._looking():
                 trees.append(self._trees._layer(image, number, trees))  # noqa: SLF001 - it is the other half of that class
                 self._keep(trees[-1])
+            self._settler.added()
         return tuple(trees)
 
     def find(self, name: str) -> Snapshot | None:
@@ -355,7 +274,7 @@ class Lease(Generic[E]):
         with self._looking():
             tree = self._trees.tree(name)
             if tree is not None:
-                os.utime(tree.folder.parent / _RECORD)  # tells the collector that it is in use
+                os.utime(tree.folder.parent / RECORD)  # tells the collector that it is in use
                 self._keep(tree)
         return tree
 
@@ -380,6 +299,7 @@ class Lease(Generic[E]):
                 trees.clear([folder / "work", folder / "full"])
             with self._looking():
                 making.tree = self._commit(folder)
+            self._settler.added()
         finally:
             if folder.exists():
                 trees.clear([folder])
@@ -390,7 +310,7 @@ class Lease(Generic[E]):
     def _commit(self, folder: Path) -> Snapshot:
         name = f"steps/{os.urandom(16).hex()}"
         with _writing(self._trees.folder):
-            (folder / _RECORD).write_bytes(msgspec.json.encode(SnapshotRecord("", 0)))
+            (folder / RECORD).write_bytes(msgspec.json.encode(SnapshotRecord("", 0, self._trees.there.boot)))
             folder.rename(self._trees.folder / name)
         tree = Snapshot(name, self._trees.folder / name / "tree", 0)
         self._keep(tree)

@@ -17,6 +17,7 @@ from wherry.bases import Bases
 from wherry.build.compile import GoFlags
 from wherry.build.origins import note_origins
 from wherry.build.perform import ImagePerformer
+from wherry.build.program_builder import ProgramBuilder
 from wherry.build.recipe import refuse_secrets
 from wherry.build.solver import StepOutcome
 from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
@@ -96,24 +97,28 @@ class GoRequests:
         own = next((one.package for one in self.images if not one.package.release), None)
         vcs = Checkout(own.module, setup.runner, setup.environment) if own else Released(None, setup.environment)
         bases = Bases(setup.store, setup.remote(results), setup.debs)
-        performer = ImagePerformer(
-            store=setup.store,
+        programs = ProgramBuilder(
             runner=setup.runner,
             environment=setup.environment,
             scratch=setup.cache / "link",
             vcs=lambda: vcs.status,
             judge=judge,
             judge_values=judge_x_values,
-            base=bases.take,
-            folders=lambda name, image, parents: bases.folders(name, image, parents, results),
-            holds_layer=bases.holds,
-            refuse=lambda compiled, program, image: refuse_if_it_cannot_start(compiled, program, image, bases),
-            check_user=lambda user, base, files: refuse_unknown_user(user, base, files, bases),
             warm=warm,
             threads=setup.threads,
             said=setup.listener.printed,
             detail=setup.listener.detail,
             cwd=setup.cwd,
+        )
+        performer = ImagePerformer(
+            store=setup.store,
+            programs=programs,
+            base=bases.take,
+            folders=lambda name, image, parents: bases.folders(name, image, parents, results),
+            holds_layer=bases.holds,
+            refuse=lambda compiled, program, image: refuse_if_it_cannot_start(compiled, program, image, bases),
+            check_user=lambda user, base, files: refuse_unknown_user(user, base, files, bases),
+            threads=setup.threads,
         )
         try:
             yield GoImages(setup, self.images, vcs, bases, performer, results)
@@ -288,7 +293,7 @@ class GoImages:
             place = debug_path(request.debug_info, platform, many=len(target.platforms) > 1)
             if compiled.build_id and _build_id(place) == compiled.build_id:
                 continue
-            debug = self.performer.link_debug_binary(outcome.step, compiled)
+            debug = self.performer.programs.link_debug_binary(outcome.step, compiled)
             with replacing(place) as copy, debug.open("rb") as source:
                 while chunk := source.read(1 << 20):
                     copy.write(chunk)

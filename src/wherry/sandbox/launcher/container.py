@@ -18,9 +18,10 @@ from wherry.sandbox import private
 from wherry.sandbox.channel import FAILED, LINE, STREAMS, describe, tell
 from wherry.sandbox.launcher import confine, syscalls, userns
 from wherry.sandbox.launcher.devices import replace_null
+from wherry.sandbox.launcher.overlays import MountRefused
 from wherry.sandbox.launcher.owners import note_made
 from wherry.sandbox.launcher.paths import UnsuitablePath, open_inside, take_away
-from wherry.sandbox.launcher.rootfs import MountRefused, Rootfs
+from wherry.sandbox.launcher.rootfs import Rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

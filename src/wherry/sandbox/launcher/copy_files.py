@@ -14,9 +14,9 @@ import stat
 from wherry.dockerfile.modes import changed_mode
 from wherry.sandbox.launcher import forkserver
 from wherry.sandbox.launcher.links import hard_link
+from wherry.sandbox.launcher.overlays import overlay, overlay_to_read
 from wherry.sandbox.launcher.owners import OWNER, OwnerWriter, read_owner
 from wherry.sandbox.launcher.paths import resolve
-from wherry.sandbox.launcher.rootfs import overlay, overlay_to_read
 from wherry.sandbox.launcher.select_files import Choice, NotCopyable, SourceRoot, check_required, join, walk
 from wherry.sandbox.launcher.trash import delete_folder
 

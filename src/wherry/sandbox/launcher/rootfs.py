@@ -13,6 +13,7 @@ import stat
 from wherry.sandbox.launcher import binfmt, syscalls
 from wherry.sandbox.launcher.devices import NODES, Devices, opened
 from wherry.sandbox.launcher.flatten import flatten
+from wherry.sandbox.launcher.overlays import overlay
 from wherry.sandbox.launcher.paths import UnsuitablePath, make_file, make_folder, open_inside
 
 TYPE_CHECKING = False
@@ -34,17 +35,12 @@ _MASKED = (
 _FIXED = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _QUIET = syscalls.NO_SET_UID | syscalls.NO_DEVICES
 _BINFMT = "/proc/sys/fs/binfmt_misc"
-_MOST_LAYERS = 500  # OVL_MAX_STACK in Linux, fs/overlayfs/params.h
 
 
 _HELD = (
     "programs for other architectures use the host's emulators, which root in the container could change; "
     "Linux 6.7 and qemu-user-static give each container its own"
 )
-
-
-class MountRefused(OSError):
-    """The kernel does not mount what the sandbox needs."""
 
 
 class Rootfs:
@@ -332,94 +328,6 @@ def _open_terminal(terminals: int) -> "tuple[int, int]":
     number = syscalls.terminal_number(master)
     slave = os.open(str(number), os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=terminals)
     return master, slave
-
-
-def overlay(layers: "list[str]", writable: str) -> int:
-    """Join layers under one that takes the writes: the folder `tree` of `writable`, next to its folder `work`.
-
-    Each layer is handed over by itself (`lowerdir+`, Linux 6.7), which has no limit on their names; older
-    kernels get one line with short links in it.
-
-    Raises:
-        MountRefused: the kernel does not join them.
-    """
-    if len(layers) > _MOST_LAYERS:
-        raise MountRefused(
-            errno.E2BIG, f"the image has {len(layers)} layers; overlayfs supports at most {_MOST_LAYERS}"
-        )
-    lowers = _once(layers) or [f"{writable}/empty"]
-    if not layers:
-        os.makedirs(lowers[0], 0o755, exist_ok=True)
-    try:
-        return _overlay_by_layer(lowers, writable)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS):
-            raise MountRefused(error.errno, f"cannot mount the layers: {error.strerror}") from error
-    try:
-        return _overlay_by_line(lowers, writable)
-    except OSError as error:
-        raise MountRefused(error.errno, f"cannot mount the layers: {error.strerror}") from error
-
-
-def overlay_to_read(layers: "list[str]", empty: str) -> int:
-    """Join layers to be read only; give the folder they make, open.
-
-    Args:
-        layers: folders, base first.
-        empty: an empty folder.
-
-    Raises:
-        MountRefused: the kernel does not join them.
-    """
-    if not layers:
-        return os.open(empty, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    lowers = _once(layers)
-    lowers = [*lowers, *([empty] if len(lowers) == 1 else [])]
-    places = [os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
-    try:
-        names: list[tuple[str, str | None]] = [("lowerdir+", f"/proc/self/fd/{place}") for place in places]
-        return syscalls.new_filesystem("overlay", [*names, ("userxattr", None)])
-    except OSError as error:
-        raise MountRefused(error.errno, f"cannot mount the layers: {error.strerror}") from error
-    finally:
-        for place in places:
-            os.close(place)
-
-
-def _once(layers: "list[str]") -> "list[str]":
-    """Give layers topmost first; of one that an image has twice only the upper, which hides the lower anyway."""
-    return list(dict.fromkeys(reversed(layers)))
-
-
-_OVERLAY: "list[tuple[str, str | None]]" = [("userxattr", None), ("index", "off"), ("metacopy", "off")]
-
-
-def _overlay_by_layer(lowers: "list[str]", writable: str) -> int:
-    places = [os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for lower in lowers]
-    own: list[tuple[str, str | None]] = [("upperdir", f"{writable}/tree"), ("workdir", f"{writable}/work")]
-    try:
-        names: list[tuple[str, str | None]] = [("lowerdir+", f"/proc/self/fd/{place}") for place in places]
-        return syscalls.new_filesystem("overlay", [*names, *own, *_OVERLAY])
-    finally:
-        for place in places:
-            os.close(place)
-
-
-def _overlay_by_line(lowers: "list[str]", writable: str) -> int:
-    here = os.getcwd()
-    folder = f"{writable}/line"
-    os.makedirs(f"{folder}/root", exist_ok=True)
-    os.chdir(folder)
-    try:
-        links = {str(number): lower for number, lower in enumerate(lowers)}
-        for name, target in {**links, "tree": f"{writable}/tree", "work": f"{writable}/work"}.items():
-            os.symlink(target, name)
-        words = [f"lowerdir={':'.join(links)}", "upperdir=tree", "workdir=work"]
-        words += [key if value is None else f"{key}={value}" for key, value in _OVERLAY]
-        syscalls.mount_legacy("overlay", b"root", ",".join(words))
-        return syscalls.clone_mount("root", recursive=False)
-    finally:
-        os.chdir(here)
 
 
 def _hex(text: bytes) -> bytes:

@@ -11,7 +11,8 @@ from wherry.oci.config import ImageConfig, RootFS, RuntimeConfig
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.manifest import Manifest
-from wherry.plan.dockerfile import DockerfileTarget, PlannedImages, StageLayerOptions, plan_dockerfile
+from wherry.plan.dockerfile import plan_dockerfile
+from wherry.plan.dockerfile_target import DockerfileTarget, PlannedImages, StageLayerOptions
 from wherry.plan.graph import Step
 from wherry.plan.stage_state import StageOptions
 from wherry.platform import Platform

@@ -8,7 +8,8 @@ from dockerfile_plans import AMD64, ARM64, PATH, Bases, planned, request, steps_
 from wherry.dockerfile.errors import DockerfileError
 from wherry.oci.config import RuntimeConfig
 from wherry.oci.reference import familiar
-from wherry.plan.dockerfile import StageLayerOptions, plan_dockerfile
+from wherry.plan.dockerfile import plan_dockerfile
+from wherry.plan.dockerfile_target import StageLayerOptions
 from wherry.plan.graph import BaseOp, key_of
 from wherry.plan.ops import CopyFrom, CopyOp, CopySource, LayerOp, RunOp, StageImageOp
 from wherry.plan.stage_state import StageOptions

@@ -110,7 +110,7 @@ def recorded_reads(session: Session, source: Source) -> RecordedReads | None:
 
 
 def _files(record: StepRecord) -> set[str]:
-    from wherry.build.stages import StepInputs
+    from wherry.build.stage_results import StepInputs
 
     try:
         return set(msgspec.msgpack.decode(record.observed, type=StepInputs).files)

@@ -8,15 +8,13 @@ agent, what a cache begins with.
 
 import errno
 import os
-import selectors
-import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
+from wherry.build.attendant import Attendant, require_room
 from wherry.build.caches import begun, cache_folder
 from wherry.errors import InvalidUsage, WherryError
 from wherry.host.usernet import loopback_hosts
@@ -25,7 +23,7 @@ from wherry.plan.ops import RunOp, StepMount
 from wherry.platform import Platform
 from wherry.sandbox.accounts import ContainerUser
 from wherry.sandbox.capabilities import DOCKERS
-from wherry.sandbox.client import Job, SandboxClient
+from wherry.sandbox.client import SandboxClient
 from wherry.sandbox.networks import Networks
 from wherry.sandbox.spec import Container, Emulator, Group, Mount
 from wherry.sandbox.start import NotStarted
@@ -34,14 +32,8 @@ HOSTNAME = "buildkitsandbox"
 """What the machine of a step is called, as in BuildKit: builds that write it down give the same."""
 _MOST_PROCESSES = 16384
 _NPROC = 6  # RLIMIT_NPROC
-_TICK = 0.5
 _UNREACHED = "is on the host's loopback, which steps cannot reach from their own network"
 _OPENS = "--network host --allow network.host"
-_LONGEST_LINE = 1 << 14
-_HINT_ROOM = (
-    "free disk space (`wherry gc` deletes unused blobs), use another --cache, or set the bytes that must stay free: "
-    "wherry --min-free 64MB …, or $WHERRY_MIN_FREE"
-)
 _HINT_SHELL = (
     'the image has no /bin/sh: write RUN as a list, RUN ["/path/of/program", "argument"], begin with a base that has a '
     "shell, or copy what this stage needs from one that does (COPY --from)"
@@ -66,12 +58,6 @@ class StepFailed(WherryError):
             hint="see its output above; `--debug-shell` opens a shell in the failed step",
         )
         self.code = code
-
-
-class DiskNearlyFull(WherryError):
-    """The disk is nearly full."""
-
-    exit_code = 74  # EX_IOERR
 
 
 class Agent(Protocol):
@@ -162,7 +148,7 @@ class StepRunner:
             if job["network"] == "own":
                 for variable, host in loopback_hosts(job["environment"]):
                     self.notice(name, f"{variable}: {host} {_UNREACHED}; if steps need it: {_OPENS}")
-            self.require_room(where.writable)
+            require_room(where.writable, self.floor)
             try:
                 code, words = self._attend(name, job)
             except NotStarted as error:
@@ -171,17 +157,6 @@ class StepRunner:
             if code:
                 self.failed(job, code)
                 raise StepFailed(action.argv, code, words)
-
-    def require_room(self, folder: Path) -> None:
-        """See to it that the disk has the room that has to stay free, before a step begins.
-
-        Raises:
-            DiskNearlyFull: it has not.
-        """
-        if (free := shutil.disk_usage(folder).free) < self.floor:
-            raise DiskNearlyFull(
-                f"{folder.parent}: {free >> 20} MB are free, and a step needs {self.floor >> 20} MB", hint=_HINT_ROOM
-            )
 
     def notice(self, name: str, words: str) -> None:
         """Report what a person should know of how steps run; once."""
@@ -347,83 +322,11 @@ class StepRunner:
             finally:
                 os.close(write)
             try:
-                _Attendant(self, name, running, output, Path(job["writable"])).attend()
+                Attendant(self, name, running, output, Path(job["writable"])).attend()
             finally:
                 context.__exit__(None, None, None)
         assert running.code is not None  # noqa: S101 - it has ended
         return running.code, ""
-
-
-class _Attendant:
-    """Watches a running step."""
-
-    def __init__(self, runs: StepRunner, name: str, running: Job, output: IO[bytes], disk: Path) -> None:
-        self._runs = runs
-        self._name = name
-        self._running = running
-        self._output = output
-        self._disk = disk
-        self._line = b""
-        self._masks = [secret for secret in (value.strip() for value in runs.secrets.values()) if secret]
-
-    def attend(self) -> None:
-        """Wait until it ended and all its output was relayed."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._output, selectors.EVENT_READ)
-            selector.register(self._running.line, selectors.EVENT_READ)
-            self._running.frames.close()
-            looked = time.monotonic()
-            running = True
-            while running:
-                ready = {key.fileobj for key, _ in selector.select(_TICK)}
-                if self._output in ready and not self._hear():
-                    selector.unregister(self._output)
-                if self._running.line in ready:
-                    running = self._listen()
-                if running and time.monotonic() - looked > _TICK:
-                    looked = time.monotonic()
-                    self._check_disk()
-        self._drain()
-        self._running.wait()
-
-    def _listen(self) -> bool:
-        event = self._running.hear()
-        if event is not None and "notice" in event:
-            self._runs.notice(self._name, event["notice"])
-        return event is not None
-
-    def _drain(self) -> None:
-        """Read what is left in the pipe after the writers ended."""
-        os.set_blocking(self._output.fileno(), False)
-        with suppress(BlockingIOError):
-            while self._hear():
-                pass
-        self._tell(b"", whole=True)
-
-    def _hear(self) -> bool:
-        chunk = self._output.read(1 << 16)
-        if chunk is None:
-            raise BlockingIOError
-        self._tell(chunk, whole=False)
-        return bool(chunk)
-
-    def _tell(self, chunk: bytes, *, whole: bool) -> None:
-        *lines, self._line = (self._line + chunk).split(b"\n")
-        if whole or len(self._line) > _LONGEST_LINE:
-            lines, self._line = [*lines, *([self._line] if self._line else [])], b""
-        for line in lines:
-            for mask in self._masks:
-                line = line.replace(mask, b"****")  # noqa: PLW2901 - masked one after the other
-            shown = line.rstrip(b"\r").rpartition(b"\r")[2]  # of a line that was written over, what stood last
-            self._runs.said(self._name, shown.decode(errors="replace"))
-
-    def _check_disk(self) -> None:
-        if shutil.disk_usage(self._disk).free < self._runs.floor:
-            self._running.close()
-            raise DiskNearlyFull(
-                f"{self._disk.parent}: less than {self._runs.floor >> 20} MB free; the step was stopped",
-                hint=_HINT_ROOM,
-            )
 
 
 def _hint_of(error: NotStarted, action: RunOp) -> str:

@@ -14,13 +14,14 @@ from wherry.build.context import ContextSelection, LocalContext
 from wherry.build.copy_sources import SourceCollector, UrlFetcher
 from wherry.build.run import MountedStack, RunRoot, StepRunner
 from wherry.build.solver import ObservedInputs, StepOutcome
+from wherry.build.stage_results import ChangedFiles, PackedLayer, StepInputs, changed_of, history_of, packed_of
 from wherry.build.values import encode_image, image_of
 from wherry.image.assemble import as_oci
 from wherry.layer.compress import Encoding, pack_tar
 from wherry.layer.decompress import open_layer
 from wherry.layer.tar import read_tar
 from wherry.oci import media
-from wherry.oci.config import History, ImageConfig, Layer, RootFS, RuntimeConfig
+from wherry.oci.config import ImageConfig, Layer, RootFS, RuntimeConfig
 from wherry.oci.descriptor import Descriptor, PlatformDocument
 from wherry.oci.document import decode, encode
 from wherry.oci.image import Image
@@ -35,40 +36,12 @@ from wherry.store.contract import SoundStore, write_document
 from wherry.store.results import Results, StepRecord
 from wherry.typed import from_msgpack
 
-COMMENT = "buildkit.dockerfile.v0"
-"""What BuildKit writes next to a history entry, and tools know an image of a Dockerfile by."""
 _FEW = 4000
 """Files of a step whose hashes are kept by name, so that a miss can name them."""
 _NOTHING = hashlib.sha256().hexdigest()
 """The hash of what copies take of a stage, where they take nothing."""
 _SOON = 0.2
 """Seconds of unpacking after which a message is printed."""
-
-
-class ChangedFiles(msgspec.Struct, frozen=True):
-    """What came of a step that changes files."""
-
-    tree: str
-    """Of what it changed; empty, or gone, where only the layer is known."""
-    created: float
-    """Seconds since the epoch."""
-    layer: Layer | None = None
-    """The same as a layer, where it came with a cache from elsewhere."""
-
-
-class PackedLayer(msgspec.Struct, frozen=True):
-    """A layer, and when what is in it was made."""
-
-    layer: Layer
-    created: float
-
-
-class StepInputs(msgspec.Struct, frozen=True):
-    """What a step read: each thing's hash by name."""
-
-    fields: dict[str, str]
-    files: dict[str, str] = {}
-    texts: dict[str, bytes] = {}
 
 
 @dataclass
@@ -126,12 +99,12 @@ class StagePerformer:
                 documents = image.descriptor, image.manifest.config
                 return all(map(self.store.sound, documents)) and all(map(self.holds_layer, image.manifest.stack))
             case CopyOp() | MkdirOp() | RunOp():
-                changed = _changed(result)
+                changed = changed_of(result)
                 if changed.tree and self.hold.find(changed.tree) is not None:
                     return True
                 return changed.layer is not None and self._reachable(changed.layer.blob)
             case LayerOp():
-                return self._reachable(_packed(result).layer.blob)
+                return self._reachable(packed_of(result).layer.blob)
             case _:
                 return self.store.sound_image(decode(result, Descriptor, "a remembered image"))
 
@@ -277,7 +250,7 @@ class StagePerformer:
             if isinstance(outcome.step.action, BaseOp):
                 found += self._unpacked(name, image_of(outcome.result))
             else:
-                found.append(self._tree(_changed(outcome.result), found))
+                found.append(self._tree(changed_of(outcome.result), found))
         return tuple(found)
 
     def _tree(self, changed: ChangedFiles, below: Sequence[str]) -> str:
@@ -308,7 +281,7 @@ class StagePerformer:
     def carry(self, outcomes: Mapping[str, StepOutcome], slot: str, packing: LayerOp) -> CacheExport:
         """Make a cache to be carried elsewhere of all steps, their layers packed."""
         packed = {
-            outcome.step.needs[0]: _packed(outcome.result)
+            outcome.step.needs[0]: packed_of(outcome.result)
             for outcome in outcomes.values()
             if isinstance(outcome.step.action, LayerOp)
         }
@@ -318,10 +291,10 @@ class StagePerformer:
             if isinstance(action, LayerOp):
                 records.append(carried(outcome, outcome.result, f"{slot} {name}"))
             elif isinstance(action, CopyOp | MkdirOp | RunOp):
-                changed = _changed(outcome.result)
+                changed = changed_of(outcome.result)
                 layer = changed.layer or (packed[name].layer if name in packed else None)
                 if layer is None:
-                    layer = _packed(self._pack(_packing(outcome.step, packing), packing, outcomes)).layer
+                    layer = packed_of(self._pack(_packing(outcome.step, packing), packing, outcomes)).layer
                 layers.append(layer)
                 records.append(carried(outcome, encode(ChangedFiles("", changed.created, layer)), f"{slot} {name}"))
         return CacheExport(1, tuple(records), self.measured, unique(layers))
@@ -348,14 +321,14 @@ class StagePerformer:
         encoding = Encoding(action.algorithm, action.level)
         with self.client.tar(job) as chunks:
             layer = pack_tar(chunks, encoding, self.store, threads=self.threads)
-        return encode(PackedLayer(layer, _changed(needs[changed].result).created))
+        return encode(PackedLayer(layer, changed_of(needs[changed].result).created))
 
     def _finish(self, step: Step, action: StageImageOp, needs: Mapping[str, StepOutcome]) -> bytes:
         names = list(step.needs)
         base = image_of(needs[names.pop(0)].result) if action.base else None
-        packs = [_packed(needs[name].result) for name in names]
+        packs = [packed_of(needs[name].result) for name in names]
         before = base.config.history or () if base else ()
-        history, created = _history(before, action, [pack.created for pack in packs])
+        history, created = history_of(before, action, [pack.created for pack in packs])
         config = ImageConfig(
             architecture=action.platform.architecture,
             os=action.platform.os,
@@ -375,52 +348,11 @@ class StagePerformer:
         return encode(msgspec.structs.replace(written, platform=PlatformDocument.of(action.platform)))
 
 
-def _history(
-    before: Sequence[History], action: StageImageOp, created: Sequence[float]
-) -> tuple[tuple[History, ...], str | None]:
-    """Write history with times: of a layer its own, of what made none that of the layer before."""
-    times = iter(created)
-    lines = list(before)
-    for entry in action.history:
-        when = action.created or (_rfc3339(next(times)) if entry.layer else None)
-        lines.append(
-            History(created=when, created_by=_as_json(entry.words), comment=COMMENT, empty_layer=not entry.layer)
-        )
-    last: str | None = None
-    missing = False
-    for line in lines:
-        if line.created is not None:
-            last = line.created
-            if missing:
-                break
-        else:
-            missing = True
-    missing = False
-    for number, line in enumerate(lines):
-        if line.created is not None:
-            last = line.created if missing else last
-        else:
-            missing = True
-            lines[number] = msgspec.structs.replace(line, created=last)
-    return tuple(lines), lines[-1].created if lines else None
-
-
-def _rfc3339(seconds: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _as_json(words: str) -> str:
-    """Write bytes that are no UTF-8 as BuildKit does, since Go's encoding/json does: as U+FFFD."""
-    return words.encode(errors="surrogateescape").decode(errors="replace")
-
-
 def _times_below(step: Step, needs: Mapping[str, StepOutcome]) -> dict[str, str]:
     """Tell when what a layer is compared with was made: a step that ran again may have made something else."""
     below = enumerate(step.needs[1:])
     return {
-        f"made {number}": str(_changed(needs[name].result).created)
+        f"made {number}": str(changed_of(needs[name].result).created)
         for number, name in below
         if not isinstance(needs[name].step.action, BaseOp)
     }
@@ -447,11 +379,3 @@ def _split(step: Step, action: CopyOp) -> tuple[tuple[str, ...], tuple[str, ...]
 
 def _seen(read: StepInputs) -> ObservedInputs:
     return ObservedInputs(key_of(read.fields), msgspec.msgpack.encode(read))
-
-
-def _changed(result: bytes) -> ChangedFiles:
-    return decode(result, ChangedFiles, "a remembered step")
-
-
-def _packed(result: bytes) -> PackedLayer:
-    return decode(result, PackedLayer, "a remembered layer")

@@ -5,44 +5,32 @@ for what it leaves open.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
 
 from wherry.dockerfile import instructions as of
-from wherry.dockerfile.arguments import platform_arguments
-from wherry.dockerfile.errors import DockerfileError, near, nearest
+from wherry.dockerfile.errors import DockerfileError, nearest
 from wherry.dockerfile.parser import parse_trigger
 from wherry.dockerfile.stages import Graph
 from wherry.dockerfile.words import Style, expand
 from wherry.errors import WherryError
-from wherry.oci.config import RuntimeConfig
 from wherry.oci.image import Image
 from wherry.oci.reference import InvalidReference, Reference, familiar
-from wherry.plan.graph import DIGEST, Action, BaseOp, Plan, Step, key_of
+from wherry.plan.dockerfile_target import DockerfileTarget, PlannedImages, predefined_arguments
+from wherry.plan.graph import DIGEST, Action, BaseOp, Plan, Step
 from wherry.plan.image_config import DEFAULT_PATH, ImageConfigBuilder
 from wherry.plan.ops import CopyFrom, CopyOp, CopySource, LayerOp, StageImageOp
+from wherry.plan.slips import refuse_slip
 from wherry.plan.stage import StageCompiler
-from wherry.plan.stage_state import StageOptions, StageOrContext, StageState
+from wherry.plan.stage_state import StageOrContext, StageState
+from wherry.plan.weaver import SCRATCH, StepLabels, Weaver
 from wherry.platform import Platform
-from wherry.source.git_address import without_credentials
 
-SCRATCH = "scratch"
 _COMMON = ("alpine", "busybox", "debian", "golang", "ubuntu", "fedora", "scratch")
-_OFFICIAL = frozenset(
-    """alpine amazonlinux archlinux bash buildpack-deps busybox caddy cassandra centos clojure composer consul couchdb
-    debian docker drupal eclipse-temurin elasticsearch elixir erlang fedora gcc ghost golang gradle groovy haproxy
-    haskell httpd influxdb jetty joomla jruby julia kibana kong logstash mariadb maven memcached mongo mysql nats
-    neo4j nextcloud nginx node openjdk opensuse oraclelinux perl photon php postgres pypy python rabbitmq redis
-    rockylinux ruby rust sonarqube swift telegraf tomcat traefik ubuntu vault wordpress zookeeper""".split()  # noqa: SIM905 - a line a name would be a page
-)
-"""Images that need no registry's name: one of these is meant, however near to a stage's name it is."""
-_SHORTEST_SLIP = 4
-"""Letters of a name; a shorter one is near to too many."""
-_PLAIN = re.compile(r"[\w-]+")
 _INDEX = re.compile(r"[0-9]{1,9}")
 _COUNTED = (of.Copy, of.Add, of.Run, of.Workdir)
 
@@ -61,59 +49,6 @@ class BaseImages(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageLayerOptions:
-    """How layers are made."""
-
-    algorithm: str
-    level: int
-    encoder: str
-    rewrite: bool = False
-    """Whether no time in a layer may be after SOURCE_DATE_EPOCH."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DockerfileTarget:
-    """What the user asks of a Dockerfile."""
-
-    file: of.Dockerfile
-    contexts: Mapping[str, str]
-    """Named contexts: by familiar name, `image` for those that are images, else `files`."""
-    context_images: Mapping[str, str]
-    """The names under which `BaseImages` knows those that are images."""
-    platforms: tuple[Platform, ...]
-    build_platform: Platform
-    implicit: bool
-    """Whether no platform was requested: then a base's may differ in its variant."""
-    target: str
-    options: StageOptions
-    changes: RuntimeConfig
-    """What the user sets of the config, above the Dockerfile; an empty field leaves its."""
-    added: tuple[CopyOp, ...]
-    """Files of the user's that go on top of the target."""
-    annotations: tuple[tuple[str, str], ...]
-    packing: StageLayerOptions
-    no_cache: frozenset[str]
-    """Stages to rebuild."""
-    cache_scope: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedImages:
-    """A plan, and the step that gives each platform's image."""
-
-    plan: Plan
-    images: Mapping[Platform, str]
-    texts: Mapping[str, of.Instruction]
-    """The instruction that each step is of."""
-    renewed: frozenset[str]
-    """Steps that are done whether or not they are cached."""
-    published: tuple[tuple[str, str, str], ...] = ()
-    """Instruction or option, name and value of what everyone who can pull the image can read."""
-    history: tuple[str, ...] = ()
-    """Lines of the images' own history."""
-
-
 def plan_dockerfile(request: DockerfileTarget, images: BaseImages) -> PlannedImages:
     """Plan what the target needs, on each platform.
 
@@ -121,7 +56,7 @@ def plan_dockerfile(request: DockerfileTarget, images: BaseImages) -> PlannedIma
         DockerfileError: with the lines.
         NotFound, RegistryError: a base cannot be read.
     """
-    weaver = _Weaver()
+    weaver = Weaver()
     found = {}
     for platform in request.platforms:
         stages = _Stages(request, images, weaver, platform)
@@ -131,39 +66,10 @@ def plan_dockerfile(request: DockerfileTarget, images: BaseImages) -> PlannedIma
     return PlannedImages(plan, found, weaver.texts, frozenset(weaver.renewed), published, history)
 
 
-@dataclass
-class _Weaver:
-    """Steps put together; what is the same comes once."""
-
-    steps: dict[str, Step] = field(default_factory=dict)
-    texts: dict[str, of.Instruction] = field(default_factory=dict)
-    renewed: set[str] = field(default_factory=set)
-    published: list[tuple[str, str, str]] = field(default_factory=list)
-    history: list[str] = field(default_factory=list)
-    _names: dict[str, str] = field(default_factory=dict)
-
-    def add(self, name: str, action: Action, needs: tuple[str, ...], platform: Platform) -> str:
-        """Have a step; give its name; bytes of the file that are no UTF-8 are shown in hexadecimal."""
-        name = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        step = Step(name, action, needs)
-        key = key_of({**step.definition(), "needs": "\0".join(needs)})
-        if key in self._names:
-            return self._names[key]
-        if name in self.steps:
-            name = f"[{platform} {name[1:]}" if name.startswith("[") else f"{platform} {name}"
-        number = 2
-        while name in self.steps:
-            name = f"{name.partition(' #')[0]} #{number}"
-            number += 1
-        self.steps[name] = Step(name, action, needs)
-        self._names[key] = name
-        return name
-
-
 class _Stages:
     """The stages of a file for one target platform."""
 
-    def __init__(self, request: DockerfileTarget, images: BaseImages, weaver: _Weaver, platform: Platform) -> None:
+    def __init__(self, request: DockerfileTarget, images: BaseImages, weaver: Weaver, platform: Platform) -> None:
         self._request = request
         self._images = images
         self._weaver = weaver
@@ -172,7 +78,7 @@ class _Stages:
         self._states: dict[int, StageState] = {}
         self._working: list[int] = []
         target = request.target or self._stages[-1].base.name
-        self._globals = dict(_predefined(request, platform, target))
+        self._globals = dict(predefined_arguments(request, platform, target))
         self._read_preamble()
         self._options = replace(request.options, epoch=self._epoch())
 
@@ -348,7 +254,9 @@ class _Stages:
             state.draft.env["PATH"] = DEFAULT_PATH
         state.env.update(state.draft.env)
         steps = [self._trigger(text, stage) for text in triggers] + list(stage.instructions)
-        labels = _Labels(stage, number, sum(isinstance(one, _COUNTED) for one in steps), alone=len(self._stages) == 1)
+        labels = StepLabels(
+            stage, number, sum(isinstance(one, _COUNTED) for one in steps), alone=len(self._stages) == 1
+        )
 
         def add(action: Action, needs: tuple[str, ...], instruction: of.Instruction) -> str:
             if isinstance(action, CopyOp) and isinstance(instruction, of.Run):
@@ -417,23 +325,9 @@ class _Stages:
             return StageOrContext(context=familiar(name))
         known = self._request.context_images.get(familiar(name), name)
         if known == name:
-            self._refuse_slip(name, instruction)
+            stages = [stage.base.name for stage in self._stages if stage.base.name]
+            refuse_slip(name, stages, instruction, self._images.has)
         return StageOrContext(self._take(known, self._platform, instruction, shown=name)[0])
-
-    def _refuse_slip(self, name: str, instruction: of.Instruction) -> None:
-        """Refuse a name that a stage almost has: no registry is asked for it.
-
-        Raises:
-            DockerfileError: with the stage that was meant.
-        """
-        stages = [stage.base.name for stage in self._stages if stage.base.name]
-        meant = near(name, stages) if len(name) >= _SHORTEST_SLIP and _PLAIN.fullmatch(name) else ""
-        if meant and name not in _OFFICIAL and not self._images.has(name):
-            raise DockerfileError(
-                f'no stage is called "{name}" (did you mean {meant}?)',
-                instruction.lines,
-                hint=f"write --from={meant}, or docker.io/library/{name} for the image of that name",
-            )
 
     def _platform_of(self, base: of.From) -> Platform | None:
         if not base.platform:
@@ -492,38 +386,6 @@ class _Stages:
         return self._context_as_base(stage.base.name, self._platform_of(stage.base), stage.base)
 
 
-@dataclass
-class _Labels:
-    """What steps of a stage are called, as BuildKit calls them."""
-
-    stage: of.Stage
-    number: int
-    total: int
-    alone: bool
-    at: int = 0
-
-    def __post_init__(self) -> None:
-        has_base = self.stage.base.image != SCRATCH
-        self.total += has_base
-        self.at += has_base
-
-    def next(self, instruction: of.Instruction) -> str:
-        """Name the next one."""
-        self.at += 1
-        first, _, rest = instruction.text.partition(" ")
-        return f"[{self._stage}{self.at}/{self.total}] {first.upper()} {without_credentials(rest.strip())}"
-
-    def bind(self, action: CopyOp) -> str:
-        """Name what reads the source of a mount for the next RUN, which is no step of its own."""
-        source = action.takings[0]
-        context = f"context {source.origin.name}" if source.origin.name else "the build context"
-        return f"[{self._stage}{self.at + 1}/{self.total} mount] {source.path} of {context}"
-
-    @property
-    def _stage(self) -> str:
-        return "" if self.alone else f"{self.stage.base.name or f'stage-{self.number}'} "
-
-
 def _is_alone(step: Step) -> bool:
     return isinstance(step.action, CopyOp) and step.action.alone
 
@@ -535,10 +397,3 @@ def _rfc3339(epoch: int | None) -> str:
 def _index(text: str) -> int | None:
     """Read a stage's number, of at most 9 digits."""
     return int(text) if _INDEX.fullmatch(text) else None
-
-
-def _predefined(request: DockerfileTarget, platform: Platform, target: str) -> Iterator[tuple[str, str]]:
-    given = request.options.arguments
-    yield from platform_arguments(request.build_platform, platform, target, given).items()
-    if request.options.epoch is not None:
-        yield "SOURCE_DATE_EPOCH", str(request.options.epoch)

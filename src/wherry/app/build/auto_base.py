@@ -7,7 +7,8 @@ largest of them, and asked; the image on the chosen base then takes its program 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from wherry.app.build.go_work import AUTO, CannotStart, GoRequest, GoRequests
+from wherry.app.build.go_checks import CannotStart
+from wherry.app.build.go_work import AUTO, GoRequest, GoRequests
 from wherry.app.session import Session
 from wherry.pipeline import BuildSetup, build
 

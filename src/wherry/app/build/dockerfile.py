@@ -30,7 +30,7 @@ from wherry.dockerfile.parser import parse
 from wherry.errors import NotFound
 from wherry.layer.compress import Encoding
 from wherry.oci.reference import Reference, names_registry
-from wherry.plan.dockerfile import DockerfileTarget, StageLayerOptions
+from wherry.plan.dockerfile_target import DockerfileTarget, StageLayerOptions
 from wherry.plan.ops import CopyFrom, CopyOp, CopySource
 from wherry.plan.stage_state import StageOptions
 from wherry.platform import Platform

@@ -17,7 +17,8 @@ from wherry.build.cache_export import CacheExport, MountedCache
 from wherry.build.context import LocalContext
 from wherry.build.run import AccountReader, Agent, StepRunner
 from wherry.build.solver import StepOutcome
-from wherry.build.stages import PackedLayer, StagePerformer
+from wherry.build.stage_results import PackedLayer
+from wherry.build.stages import StagePerformer
 from wherry.build.values import base_layers_fact
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.instructions import Instruction
@@ -26,7 +27,8 @@ from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import decode
 from wherry.oci.manifest import Index
-from wherry.plan.dockerfile import DockerfileTarget, PlannedImages, plan_dockerfile
+from wherry.plan.dockerfile import plan_dockerfile
+from wherry.plan.dockerfile_target import DockerfileTarget, PlannedImages
 from wherry.plan.graph import Plan
 from wherry.plan.ops import LayerOp
 from wherry.platform import Platform

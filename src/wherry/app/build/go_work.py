@@ -3,14 +3,15 @@
 Here, since only here both ends are known: the rooms that make images and the module that asks for them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.analysis.build_secrets import judge_x_values
 from wherry.app.build.config import judge_config
+from wherry.app.build.go_checks import build_id, judge, refuse_if_it_cannot_start, refuse_unknown_user, warm
 from wherry.app.build.options import FrontEnd
 from wherry.app.build.result import BuiltImage, BuiltPlatform, GoProgram
 from wherry.bases import Bases
@@ -20,14 +21,12 @@ from wherry.build.perform import ImagePerformer
 from wherry.build.program_builder import ProgramBuilder
 from wherry.build.recipe import refuse_secrets
 from wherry.build.solver import StepOutcome
-from wherry.build.values import Compiled, Facts, compiled_of, descriptor_of, layer_of
+from wherry.build.values import compiled_of, descriptor_of, layer_of
 from wherry.checkout import Checkout, Released, VcsFacts, rfc3339
-from wherry.errors import InvalidUsage, NotFound, WherryError
-from wherry.finding import Finding, Severity
+from wherry.errors import NotFound, WherryError
 from wherry.host.toolchain import kept_settings, locate
 from wherry.oci import media
 from wherry.oci.config import RuntimeConfig
-from wherry.oci.image import Image
 from wherry.oci.manifest import Index
 from wherry.plan.go import LayerOptions, ProgramTarget, plan_images
 from wherry.plan.graph import AddedFile, Plan
@@ -51,12 +50,6 @@ _NOT_GO = frozenset({"GOPATH_BACKUP", "GOOGLE_APPLICATION_CREDENTIALS", "GOTELEM
 
 AUTO = "auto"
 """The base that `auto_base` chooses; who does not ask it gets the default."""
-
-
-class CannotStart(WherryError):
-    """The program would not start on the base; nothing was stored under a name."""
-
-    exit_code = 65  # EX_DATAERR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +284,7 @@ class GoImages:
             outcome = outcomes[target.step("compile", platform)]
             compiled = compiled_of(outcome.result)
             place = debug_path(request.debug_info, platform, many=len(target.platforms) > 1)
-            if compiled.build_id and _build_id(place) == compiled.build_id:
+            if compiled.build_id and build_id(place) == compiled.build_id:
                 continue
             debug = self.performer.programs.link_debug_binary(outcome.step, compiled)
             with replacing(place) as copy, debug.open("rb") as source:
@@ -331,87 +324,6 @@ def expanded_flags(flags: GoFlags, vcs: Checkout | Released) -> GoFlags:
 def debug_path(file: Path, platform: Platform, *, many: bool) -> Path:
     """Say where the program with symbols of a platform goes."""
     return file.with_name(f"{file.name}.{str(platform).replace('/', '-')}") if many else file
-
-
-def _build_id(program: Path) -> str:
-    from wherry.analysis.mapped import map_elf
-
-    return map_elf(program).gnu_build_id if program.is_file() else ""
-
-
-def warm() -> None:
-    """Load what is needed once a program is compiled."""
-    import wherry.analysis.closure
-    import wherry.build.files
-    import wherry.image.assemble
-    import wherry.layer.compress
-    import wherry.store.images  # noqa: F401 - loaded, not used
-
-    with suppress(ImportError):  # it is missed, and reported, where it is needed
-        import zlib_ng.zlib_ng  # noqa: F401 - as above
-
-
-def judge(program: Path) -> Facts:
-    """Read of a fresh program what the line has to know."""
-    from wherry.analysis.closure import needs_of, reads_build_info
-
-    needs = needs_of(program)
-    return Facts(needs.interpreter, tuple(needs.libraries), reads_build_info(program), _build_id(program))
-
-
-def refuse_if_it_cannot_start(compiled: Compiled, program: Callable[[], Path], base: Image, bases: Bases) -> None:
-    """Stop where the program asks for what its base has not.
-
-    Raises:
-        CannotStart: with what it asks for.
-    """
-    if not compiled.interpreter and not compiled.libraries:
-        return
-    from wherry.analysis.closure import start_findings
-
-    findings = start_findings(program(), has=bases.root(base).has, platform=base.platform)
-    fatal = [finding for finding in findings if finding.severity is Severity.ERROR]
-    if fatal:
-        raise CannotStart(_why(compiled, fatal), hint=fatal[0].remedy)
-
-
-def refuse_unknown_user(user: str, base: Image, files: Mapping[str, str], bases: Bases) -> None:
-    """Stop where an image would name a user that it does not have; numbers need no account.
-
-    Args:
-        user: `USER[:GROUP]`; empty: none is named.
-        base: what the accounts are read of.
-        files: what the image adds, sources by path.
-        bases: reads the base.
-
-    Raises:
-        InvalidUsage: the base has no such user or group, nor has a file that is added.
-    """
-    if all(word.isdecimal() for word in user.split(":") if word):
-        return
-    from wherry.sandbox.accounts import LARGEST, AccountFiles
-
-    paths = ("/etc/passwd", "/etc/group")
-    texts = bases.texts(base, paths, LARGEST)
-    for path in (path for path in paths if files.get(path)):
-        texts[path] = Path(files[path]).read_bytes()[:LARGEST].decode(errors="replace")
-    accounts = AccountFiles(*(texts.get(path, "") for path in paths))
-    try:
-        accounts.find(user)
-    except InvalidUsage as error:
-        known = ", ".join(line.partition(":")[0] for line in accounts.passwd.splitlines()[:8]) or "none"
-        raise InvalidUsage(
-            f"user {user}: {error.message}",
-            hint=f"give the number, such as 65532, or add the account with --add passwd:/etc/passwd; it has: {known}",
-        ) from error
-
-
-def _why(compiled: Compiled, findings: Iterable[Finding]) -> str:
-    lines = [f"{compiled.recipe['module.package']} cannot start on its base image"]
-    for finding in findings:
-        lines.append(f"  {finding.message}")
-        lines.extend(f"    {evidence}" for evidence in finding.evidence)
-    return "\n".join(lines)
 
 
 def _configured(request: GoRequest, facts: VcsFacts) -> RuntimeConfig:

@@ -15,7 +15,7 @@ from wherry.golang.ldflags import x_values
 from wherry.settings.template import as_fields, names
 
 if TYPE_CHECKING:
-    from wherry.plan.dockerfile import PlannedImages
+    from wherry.plan.dockerfile_target import PlannedImages
 
 ALLOWED = "published.secret"
 """What `--allow` says where a Dockerfile's image may hold what looks like a secret."""

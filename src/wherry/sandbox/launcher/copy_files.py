@@ -13,9 +13,10 @@ import stat
 
 from wherry.dockerfile.modes import changed_mode
 from wherry.sandbox.launcher import forkserver
+from wherry.sandbox.launcher.file_content import attributes_of, copy_attributes, copy_bytes, kept_names, set_attribute
 from wherry.sandbox.launcher.links import hard_link
 from wherry.sandbox.launcher.overlays import overlay, overlay_to_read
-from wherry.sandbox.launcher.owners import OWNER, OwnerWriter, read_owner
+from wherry.sandbox.launcher.owners import OwnerWriter, read_owner
 from wherry.sandbox.launcher.paths import resolve
 from wherry.sandbox.launcher.select_files import Choice, NotCopyable, SourceRoot, check_required, join, walk
 from wherry.sandbox.launcher.trash import delete_folder
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from wherry.sandbox.spec import ChangeFiles, CopySpec, Extract, FileOwner, MakeFolder, Measure, SourceTree
 
-_CHUNK = 1 << 20
-_SMALL = 1 << 16
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -327,7 +326,7 @@ class _Copying:
                 self._owners.own_open(copied, self._owner(path, status))
                 if mode & 0o7000:
                     os.fchmod(copied, mode)
-                _copy_attributes(source, copied)
+                copy_attributes(source, copied)
                 now = self._action["mtime"]
                 os.utime(copied, ns=(now, now) if now >= 0 else (status.st_atime_ns, status.st_mtime_ns))
             finally:
@@ -367,65 +366,13 @@ class _Copying:
 
     def _attributes(self, path: str, place: str) -> None:
         source = f"/proc/self/fd/{self._tops.root}/{path}"
-        for name in _kept_names(source):
-            _set(f"/proc/self/fd/{self._root}/{place}", name, os.getxattr(source, name, follow_symlinks=False))
+        for name in kept_names(source):
+            set_attribute(f"/proc/self/fd/{self._root}/{place}", name, os.getxattr(source, name, follow_symlinks=False))
 
     def _time(self, place: str, status: os.stat_result) -> None:
         now = self._action["mtime"]
         times = (now, now) if now >= 0 else (status.st_atime_ns, status.st_mtime_ns)
         os.utime(place or ".", ns=times, dir_fd=self._root, follow_symlinks=False)
-
-
-def attributes_of(root: int, path: str) -> "dict[str, bytes]":
-    """Give a file's extended attributes, but for the overlay's and our own."""
-    whole = f"/proc/self/fd/{root}/{path}"
-    return {name: os.getxattr(whole, name, follow_symlinks=False) for name in _kept_names(whole)}
-
-
-def _kept_names(path: "str | int") -> "list[str]":
-    try:
-        names = os.listxattr(path) if isinstance(path, int) else os.listxattr(path, follow_symlinks=False)
-    except OSError:
-        return []
-    return [
-        name
-        for name in names
-        if name.startswith(("user.", "security.capability")) and not name.startswith(("user.overlay.", OWNER))
-    ]
-
-
-def _copy_attributes(source: int, copied: int) -> None:
-    for name in _kept_names(source):
-        _set(copied, name, os.getxattr(source, name))
-
-
-def _set(path: "str | int", name: str, value: bytes) -> None:
-    """Set an attribute; as in BuildKit, it is not an error if the disk keeps none or only root may set it."""
-    try:
-        os.setxattr(path, name, value)
-    except OSError:
-        return
-
-
-def copy_bytes(source: int, copied: int, size: int) -> None:
-    """Copy a file's bytes: shared where the disk can, else in the kernel."""
-    if size <= _SMALL:
-        while chunk := os.read(source, _SMALL):
-            _write(copied, chunk)
-        return
-    try:
-        while os.copy_file_range(source, copied, _CHUNK << 6):
-            pass
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
-            raise
-        while os.sendfile(copied, source, None, _CHUNK):
-            pass
-
-
-def _write(file: int, chunk: bytes) -> None:
-    while chunk:
-        chunk = chunk[os.write(file, chunk) :]
 
 
 def _status(root: int, path: str) -> "os.stat_result | None":

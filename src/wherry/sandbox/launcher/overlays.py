@@ -76,6 +76,11 @@ _UNSYNCED: "list[tuple[str, str | None]]" = [*_OVERLAY, ("volatile", None)]
 
 def _joined(lowers: "list[str]", writable: str) -> int:
     """Mount in the newest way that this kernel knows."""
+    for name in ("incompat/volatile", "incompat"):  # by which the kernel refuses what was mounted so before
+        try:
+            os.rmdir(f"{writable}/work/{name}")
+        except OSError:
+            continue
     for options in (_UNSYNCED, _OVERLAY):
         for join in (_overlay_by_layer, _overlay_by_line):
             try:

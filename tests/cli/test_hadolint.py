@@ -8,7 +8,7 @@ import pytest
 from tests.cli_shell import Shell
 
 from needs import need
-from wherry.app.hadolint import program_of
+from wherry.app.hadolint_program import program_of
 from wherry.cli.world import World
 
 FILE = """FROM golang:1.26 AS build

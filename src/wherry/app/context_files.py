@@ -222,7 +222,7 @@ def _embeds_elsewhere(source: Source, reads: RecordedReads, taken: list[_File]) 
 def _with_misses(
     session: Session, source: Source, model: CacheModel, lines: list[IgnoreLine]
 ) -> tuple[int, list[IgnoreLine]]:
-    """Count for each line the commits whose build runs fewer steps again with it."""
+    """Count for each line the commits of which the build runs fewer steps again with it."""
     from wherry.app.history_replay import changes_of
 
     try:

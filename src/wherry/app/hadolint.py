@@ -7,14 +7,13 @@ exactly is left out.
 Source: hadolint's README, "Rules", "Configure", "Output formats" (json).
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from wherry.app.build.sources import Source
+from wherry.app.hadolint_program import VARIABLE, program_of
 from wherry.app.session import Session
 from wherry.dockerfile import instructions as of
 from wherry.dockerfile.checks import Checks
@@ -23,11 +22,8 @@ from wherry.dockerfile.fixes.written import split_lines
 from wherry.dockerfile.parser import parse
 from wherry.errors import WherryError
 from wherry.finding import Finding, Severity
-from wherry.host.process import Command, which
+from wherry.host.process import Command
 
-VARIABLE = "WHERRY_HADOLINT"
-"""The program's path, or `off`."""
-CONFIGS = (".hadolint.yaml", ".hadolint.yml")
 _COVERED = frozenset({
     "DL3000", "DL3002", "DL3006", "DL3007", "DL3009", "DL3012", "DL3022", "DL3024", "DL3025", "DL3029", "DL4000",
     "DL4003", "DL4004",
@@ -51,20 +47,6 @@ class _Said(msgspec.Struct):
     level: str
     line: Annotated[int, msgspec.Meta(ge=0)]
     message: str
-
-
-def program_of(session: Session) -> str:
-    """Find hadolint: what WHERRY_HADOLINT names, in PATH, or next to wherry's Python; empty if there is none."""
-    named = session.environment.get(VARIABLE)
-    if named is not None:
-        return "" if named in ("", "off", "0") else str(session.cwd / named)
-    found = which("hadolint", session.environment.get("PATH", os.defpath))
-    if found:
-        return found
-    from sysconfig import get_path
-
-    own = Path(get_path("scripts")) / "hadolint"
-    return str(own) if own.is_file() else ""
 
 
 def hadolint(session: Session, source: Source, checks: Checks) -> tuple[Finding, ...]:

@@ -10,6 +10,7 @@ from functools import cache
 from wherry.app.build.frontend import DOCKER
 from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import Source, arguments_of, ignored_by, named_contexts
+from wherry.app.hadolint_program import program_of
 from wherry.app.session import Session
 from wherry.dockerfile.checks import CHECK, CHECK_ARGUMENT, Checks
 from wherry.dockerfile.errors import DockerfileError, Lines, nearest
@@ -37,13 +38,13 @@ def lint_source(session: Session, source: Source, wanted: DockerfileBuild) -> Li
 
 def advise_source(session: Session, source: Source, wanted: DockerfileBuild) -> Linted:
     """Check a Dockerfile by BuildKit's rules, by wherry's own, and by hadolint's where it is installed; by line."""
-    from wherry.app.hadolint import checks_of, hadolint
-
     with ExitStack() as stack:
         around = advised_around(session, source, wanted, stack)
     linted = advise_text(source.name, source.text, around)
-    if linted.error is not None:
+    if linted.error is not None or not program_of(session):
         return linted
+    from wherry.app.hadolint import checks_of, hadolint
+
     found = (*linted.findings, *hadolint(session, source, checks_of(source, around.arguments)))
     return Linted(tuple(sorted(found, key=lambda finding: int(finding.place.rpartition(":")[2]))), None)
 

@@ -64,7 +64,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 ) -> None:
     """Build an image in two ways, in interleaved rounds, and compare size, time and start.
 
-    `wherry bench stages` compares a Dockerfile with the same one whose stages are merged into one; one with a single
+    `wherry bench stages` compares a Dockerfile with the same one with its stages merged into one; one with a single
     stage that compiles a static Go program is split. Without the word, the Go module in DIR, built without a
     Dockerfile, is compared with its Dockerfile. Each round builds cold (no cache), with one line changed, with the
     list of dependencies changed, and unchanged. A copy of DIR is built; nothing in it is changed.

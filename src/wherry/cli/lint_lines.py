@@ -3,11 +3,10 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 
 from wherry import __version__
 from wherry.app.build.options import DockerfileBuild
-from wherry.app.build.sources import Source, open_source
+from wherry.app.build.sources import open_source
 from wherry.app.lint import advise_source, lint_source
 from wherry.cli.world import World
 from wherry.dockerfile.errors import DockerfileError
@@ -38,39 +37,13 @@ def check(world: World, wanted: DockerfileBuild, form: str, *, own: bool) -> int
         if not linted.findings and form in ("text", "github"):
             world.note(f"{source.name}: no findings")
         if own and linted.error is None and not linted.findings:
-            _remember(world, wanted, source, form, began)
+            from wherry.cli.replay_lint import remember_lint
+
+            noted = f"{plain(source.name)}: no findings\n" if form in ("text", "github") else ""
+            printed = "[]\n" if form == "json" else ""
+            if form in ("text", "json"):
+                remember_lint(world, wanted, source, began=began, printed=printed, noted=noted)
     return _code(linted.findings)
-
-
-def _remember(world: World, wanted: DockerfileBuild, source: Source, form: str, began: float) -> None:
-    """Keep that nothing was found, so that the same call prints it at once while no file that it read changes."""
-    if not source.local or wanted.build_contexts or world.annotates or form not in ("text", "json"):
-        return
-    from wherry.app.hadolint import CONFIGS, program_of
-    from wherry.app.lockfile import LOCK
-    from wherry.cli.replay_record import RecordedCall, remember
-
-    folder = world.cwd / wanted.context
-    paths = [*source.read, *(above / LOCK for above in (source.folder, *source.folder.parents))]
-    program = program_of(world)
-    if program:
-        homes = [Path(world.environment.get(name, "/")) for name in ("HOME", "XDG_CONFIG_HOME")]
-        paths += [Path(program), *(above / name for above in (source.folder, *homes) for name in CONFIGS)]
-        paths += [above / name.lstrip(".") for above in (homes[0] / ".config", homes[1]) for name in CONFIGS]
-    paths += [folder / "Dockerfile", folder / "dockerfile"] if not wanted.file else []
-    world.keep_cache_private()
-    remember(
-        world,
-        RecordedCall(
-            began=began,
-            paths=tuple(map(str, paths)),
-            looked=(),
-            blobs=(),
-            asked={},
-            printed="[]\n" if form == "json" else "",
-            noted=f"{plain(source.name)}: no findings\n" if form == "text" else "",
-        ),
-    )
 
 
 def check_together(*, fix: bool, dry_run: bool, commits: int | None) -> None:

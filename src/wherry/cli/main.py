@@ -3,7 +3,6 @@
 import errno
 import importlib
 import sys
-import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -254,6 +253,8 @@ def _say_usage(error: click.ClickException, arguments: list[str], world: World) 
 def _debug(error: Exception, world: World) -> None:
     """Print where an error comes from, where that is wanted."""
     if world.debug:
+        import traceback
+
         world.note("".join(traceback.format_exception(error)).rstrip())
 
 

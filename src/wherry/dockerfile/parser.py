@@ -6,7 +6,6 @@ Source: Dockerfile reference; BuildKit 0.34's behaviour for what it leaves open.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 from wherry.dockerfile import instructions as of
@@ -326,6 +325,8 @@ def _duration(name: str, text: str) -> int:
     if not text or text == "0":
         return 0
     found = _DURATION.fullmatch(text) if len(text) <= _LONGEST else None
+    from fractions import Fraction  # few files have a duration, and it is slow to load
+
     total = sum(int(Fraction(number) * _UNITS[unit]) for number, unit in _PART.findall(text)) if found else _ENDLESS
     if found is None or total >= _ENDLESS:
         raise DockerfileError(f'time: invalid duration "{text}"', hint="write it as 30s, 1m30s or 500ms")

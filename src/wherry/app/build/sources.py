@@ -1,12 +1,10 @@
 """Where a Dockerfile and its contexts come from: folders, standard input, archives, URLs."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import IO, TYPE_CHECKING
 
 from wherry.app.build.frontend import DOCKER, LAYOUT, REMOTE
@@ -179,8 +177,10 @@ def _remote(session: Session, address: str, stack: ExitStack) -> Path:
     if is_archive(file):
         _unpack(file, folder)
     else:
+        from shutil import copyfile
+
         folder.mkdir()
-        shutil.copyfile(file, folder / "Dockerfile")
+        copyfile(file, folder / "Dockerfile")
     return folder
 
 
@@ -263,6 +263,9 @@ def _read(path: Path, name: str) -> str:
 
 
 def _scratch(session: Session, stack: ExitStack) -> Path:
+    import shutil
+    from tempfile import mkdtemp
+
     session.cache_folder.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix="context-", dir=session.cache_folder))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)

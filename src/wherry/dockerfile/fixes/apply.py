@@ -24,8 +24,8 @@ from wherry.dockerfile.parser import parse
 from wherry.finding import Finding
 
 _ROUNDS = 40
-_TRIED = 400
-"""Edits that are tried one by one, once some of a round fail together."""
+_TRIED = 100
+"""Sets of edits that are tried: each is a check of the whole file."""
 _BOM = "\ufeff"
 _DELETES = "MultipleInstructionsDisallowed"
 _REORDERS = "sources-before-dependencies"
@@ -77,22 +77,21 @@ class _Fixer:
         changes = self._apart(list(self._changes(findings)))
         if not changes:
             return False
+        return self._try(findings, changes) or (self.tried <= _TRIED and len(changes) > 1)
+
+    def _try(self, findings: Sequence[Finding], changes: list[_LineChange]) -> bool:
+        """Make changes; where they fail together, each half, the later lines first, so that others stay in place."""
+        self.tried += 1
+        if self.tried > _TRIED:
+            return False
         if self._accept(findings, changes):
             return True
-        done = False
-        for change in changes:
-            self.tried += 1
-            if self.tried > _TRIED:
-                break
-            if self._accept(findings, [change]):
-                done = True
-                break  # lines have moved: the next round looks again
-            self.refused[change.finding.rule, change.finding.message] += 1
-        return done or self._shrunk(changes)
-
-    def _shrunk(self, changes: list[_LineChange]) -> bool:
-        """Report whether another round may find something: what was refused is left out of it."""
-        return self.tried <= _TRIED and len(changes) > 1
+        if len(changes) == 1:
+            self.refused[changes[0].finding.rule, changes[0].finding.message] += 1
+            return False
+        half = len(changes) // 2
+        later = self._try(findings, changes[half:])
+        return self._try(self.judge(self.text) if later else findings, changes[:half]) or later
 
     def _accept(self, before: Sequence[Finding], changes: list[_LineChange]) -> bool:
         lines = split_lines(self.text)

@@ -61,7 +61,7 @@ def _root_of(file: Advised, stage: AdvisedStage) -> AdvisedStage:
 
 
 def _base(stages: Sequence[AdvisedStage], final: AdvisedStage) -> AdvisedStage:
-    """Find the stage whose base all commands are to run on: the first that runs some."""
+    """Find the stage that gives the base for all commands: the first that runs some."""
     return next((one for one in stages if one.steps), final)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import wherry
-from small_images import put_image, put_index
+from small_images import put_image, put_index, put_layers
 from wherry.host.process import Command, SystemRunner
 from wherry.store.disk import DiskStore
 
@@ -267,3 +267,18 @@ def test_verbs_are_documented(name):
     assert "Raises:" in text
     for parameter in inspect.signature(verb).parameters:
         assert parameter in {"session", "progress", "cancel"} or parameter in text
+
+
+def test_the_callers_process_is_not_forked(session, monkeypatch):
+    """However much there is to read: a process with locks and connections of its own is copied by nobody."""
+
+    def fork() -> int:
+        pytest.fail("forked")
+
+    with session.store.writing():
+        session.store.tag("big:1", put_layers(session.store, [3 << 20, 3 << 20]))
+    monkeypatch.setattr(os, "fork", fork)
+
+    document = wherry.analyze("big:1", session=session)
+
+    assert len(document.platforms[0].layers) == 2

@@ -80,7 +80,7 @@ def _with_builder(
     from wherry.analysis.image.union import Union
     from wherry.app.layer_indexes import LayerIndexes
 
-    kept, other = LayerIndexes(session.cache_folder), open_image(session, builder)
+    kept, other = LayerIndexes.of(session), open_image(session, builder)
     builders = {image.platform: image for image in images_there(other, None)}
     rows = []
     for one, image in zip(document.platforms, images, strict=True):
@@ -152,7 +152,7 @@ def _analyzed(session: Session, found: OpenImage, image: Image, kept: "KeptAnaly
     from wherry.analysis.image.base import base_of
     from wherry.app.layer_indexes import LayerIndexes
 
-    layers = LayerIndexes(session.cache_folder).of_image(found.source, image)
+    layers = LayerIndexes.of(session).of_image(found.source, image)
     done = analyzed(image, layers, base_of(image, kept.below), most=kept.most)
     kept.put(image, done)
     return done

@@ -60,7 +60,7 @@ def with_files(session: Session, document: DiffDocument, before: str, after: str
     from wherry.app.images import open_image
     from wherry.app.layer_indexes import LayerIndexes
 
-    kept = LayerIndexes(session.cache_folder)
+    kept = LayerIndexes.of(session)
     sides = [open_image(session, name) for name in (before, after)]
     images = [{str(image.platform): image for image in side.images()} for side in sides]
 

@@ -181,7 +181,7 @@ def advice_of(session: Session, source: BlobSource, image: Image) -> BaseAdvice:
 def _root(session: Session, source: BlobSource, image: Image) -> "ImageRoot":
     from wherry.analysis.deps.image_root import read_root
 
-    layers = LayerIndexes(session.cache_folder).of_image(source, image)
+    layers = LayerIndexes.of(session).of_image(source, image)
     with TemporaryDirectory(prefix="wherry-") as folder:
         return read_root(source, image, layers, Path(folder))
 
@@ -200,7 +200,7 @@ def _bases(session: Session, architecture: str) -> "Iterator[CandidateBase]":
         "static-notz": static_base(store, platform, zones=False),
         "static": static_base(store, platform),
     }
-    kept = LayerIndexes(session.cache_folder)
+    kept = LayerIndexes.of(session)
     with TemporaryDirectory(prefix="wherry-") as folder:
         for name, image in images.items():
             layers = kept.of_image(store, image)

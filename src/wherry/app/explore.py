@@ -118,5 +118,5 @@ def explore(session: Session, name: str, *, platform: str | None = None) -> Expl
 
     found = open_image(session, name)
     image = images_there(found, platform)[0]
-    layers = LayerIndexes(session.cache_folder).of_image(found.source, image)
+    layers = LayerIndexes.of(session).of_image(found.source, image)
     return ExploredImage(session, found, image, analyzed(image, layers, base_of(image)), Explorer(layers))

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Self
 
 from wherry.analysis.image.index import FORMAT, LayerIndex
 from wherry.app.cancel import CancellableSource
+from wherry.app.session import Session
 from wherry.digest import Digest
 from wherry.errors import Cancelled, CannotWrite, DigestMismatch, InvalidDocument, NotPermitted
 from wherry.host.beside import beside
@@ -36,6 +38,13 @@ class LayerIndexes:
     """The indexes that a cache folder keeps."""
 
     cache: Path
+    may_fork: bool = False
+    """Whether this process may be forked to read side by side; else threads do."""
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        """Give those of a session's cache."""
+        return cls(session.cache_folder, session.may_fork)
 
     def of_image(self, source: BlobSource, image: Image) -> tuple[LayerIndex, ...]:
         """Give the index of each layer, base first; only those that are not kept are read.
@@ -59,7 +68,7 @@ class LayerIndexes:
         if len(unread) < _READERS:
             return found | {pair[0].digest: self._read(source, *pair, ahead=True) for pair in unread}
         share = _second_share(unread)
-        if _worth_a_process(source, unread):
+        if self.may_fork and _worth_a_process(source, unread):
             with beside(partial(self._read_all, source, share)) or nullcontext() as other:
                 if other:
                     mine = [pair for pair in unread if pair not in share]

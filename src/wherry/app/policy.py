@@ -198,7 +198,7 @@ def _platform(session: Session, source: "BlobSource", image: "Image", *, files: 
     from wherry.analysis.image.waste import Sizes
     from wherry.app.layer_indexes import LayerIndexes
 
-    union = Union(LayerIndexes(session.cache_folder).of_image(source, image))
+    union = Union(LayerIndexes.of(session).of_image(source, image))
     sizes = Sizes.of(union)
     shells = sorted(path.decode(errors="replace") for path, _, _ in union.walk() if _SHELLS.fullmatch(path))
     unpacked = sum(sizes.unpacked(number) for number in range(len(image.manifest.stack)))

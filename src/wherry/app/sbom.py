@@ -83,7 +83,7 @@ def bills_of(session: Session, found: "OpenImage", options: SbomOptions) -> "tup
         bills = []
         for image in images:
             session.checkpoint()
-            layers = LayerIndexes(session.cache_folder).of_image(found.source, image)
+            layers = LayerIndexes.of(session).of_image(found.source, image)
             bills.append(image_bill(found.source, image, layers, _options(found, Path(folder), options, licences)))
     if licences and licences.missing:
         session.note(

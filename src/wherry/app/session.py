@@ -7,7 +7,7 @@ from contextlib import suppress
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from wherry.app.progress import Progress, Silent
 from wherry.errors import Cancelled
@@ -30,6 +30,9 @@ MIN_FREE = 256 << 20
 
 class Session:
     """Everything outside that a use case may touch. Nothing is read from the process; safe to share between threads."""
+
+    may_fork: ClassVar[bool] = False
+    """Whether this process may be forked: it is the caller's, unless a command line is."""
 
     def __init__(  # noqa: PLR0913 - all that is outside, each by its name
         self,

@@ -152,7 +152,7 @@ def _pair(
     place = f"{other.platform}"
     yield from _config(first, other, place)
     yield from _infos(programs[0], programs[number], first.platform, place)
-    kept = LayerIndexes(session.cache_folder)
+    kept = LayerIndexes.of(session)
     unions = [Union(kept.of_image(found.source, image)) for image in (first, other)]
     own = {path.lstrip("/") for one in (programs[0], programs[number]) for path in one}
     changes = [one for one in files_change(*unions).files if one.path.lstrip("/") not in own]

@@ -25,6 +25,8 @@ _COLUMNS = 80
 class World(Session):
     """The session of a command: its process's environment, terminal and clock; their only reader."""
 
+    may_fork = True
+
     def __init__(  # noqa: PLR0913 - tests build their own
         self,
         stdout: IO[str],

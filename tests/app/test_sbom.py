@@ -1,5 +1,6 @@
 """`wherry sbom`: what it says of a real program, valid by the official schemas, the same bytes each time."""
 
+import base64
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from built_images import AMD64, file, put_layers, put_platforms
 from cli_shell import Shell
 from needs import need
 from verified_modules import GoWorld, go_world
+from wherry.app.provenance import provenance
 from wherry.app.sbom import SbomOptions, embedded_data, sbom
 from wherry.app.session import Session
 from wherry.base.static import static_base
@@ -206,11 +208,32 @@ def test_vendored_programs_have_no_sums(session, world):
     assert named(given, "example.com/lib")["wherry:checksum-database"] == "x"
 
 
+def test_provenance(session, world):
+    """Source, modules with their hash in both forms, and toolchain; deterministic, and an index names its platforms."""
+    statement = json.loads(provenance(session, "one:dev"))
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    assert statement["subject"][0]["digest"]["sha256"]
+    definition = statement["predicate"]["buildDefinition"]
+    found = {one["uri"]: one for one in definition["resolvedDependencies"]}
+    h1 = next(line.split()[2] for line in (world.app / "go.sum").read_text().splitlines() if "lib v1.2.0 " in line)
+    lib = found["pkg:golang/example.com/lib@v1.2.0"]
+    assert lib["annotations"]["h1"] == h1
+    assert lib["digest"]["goModuleH1"] == base64.b64decode(h1.removeprefix("h1:")).hex()
+    assert found["git+local"]["digest"] == {"gitCommit": "abc"}
+    assert "digest" not in found["pkg:golang/example.com/local@v0.0.0"]
+    assert provenance(session, "one:dev") == provenance(session, "one:dev")
+    both = json.loads(provenance(session, "both:dev"))["predicate"]["buildDefinition"]
+    assert both["externalParameters"]["platforms"] == ["linux/amd64", "linux/arm64"]
+    alone = json.loads(provenance(session, "both:dev", platform="linux/amd64"))
+    assert alone["subject"] == statement["subject"]
+
+
 def test_command(session, world):
     """The command writes the same bytes to stdout and to a file."""
     shell = Shell(world.root / "shell")
     shell.environment |= {**world.environment, "WHERRY_STORE": str(session.store_folder)}
     printed = shell("sbom", "one:dev", "--format", "cyclonedx", "--no-files")
     assert len(printed) == 1
+    assert shell("provenance", "one:dev", "--predicate")[0] in shell("provenance", "one:dev")[0]
     shell("sbom", "one:dev", "--format", "cyclonedx", "--no-files", "-o", "bom.json")
     assert (shell.root / "bom.json").read_text() == printed[0] + "\n"

@@ -25,7 +25,6 @@ def wherry(tmp_path):
         (("run", "-d", "api:dev"), "wherry run IMAGE &"),
         (("run", "--name", "api", "api:dev"), "--hostname"),
         (("run", "--mount=type=bind,src=/a,dst=/b", "api:dev"), "use -v SRC:DST[:ro]"),
-        (("build", "--provenance=false", "."), "leave it out"),
         (("build", "--rm", "."), "leave it out"),
     ],
 )

@@ -22,6 +22,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "flags": ("wherry flags ./cmd/api", "wherry flags --run ./cmd/api -- -addr :8080"),
     "modules": ("wherry modules verify", "wherry modules verify --offline --json ./service"),
     "sbom": ("wherry sbom api:dev", "wherry sbom api:dev --format cyclonedx -o api.cdx.json"),
+    "provenance": ("wherry provenance api:dev", "wherry provenance registry.example/api:v1 --platform linux/arm64"),
     "leaks": ("wherry leaks api:dev", "wherry leaks --fail-on error ./api"),
     "push": (
         "wherry push api:dev registry.example/api:v1",

@@ -12,7 +12,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "scan", "bench", "report"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
-    "Trust": ("sign", "verify", "attest", "verify-attestation", "keys", "modules", "sbom", "policy"),
+    "Trust": ("sign", "verify", "attest", "verify-attestation", "keys", "modules", "sbom", "provenance", "policy"),
     "Kubernetes": ("resolve", "apply", "create", "timeouts"),
     "This machine": ("doctor", "gc", "du", "verify-store", "completion", "version", "help"),
 }
@@ -26,7 +26,7 @@ _FEW = 16
 """Options up to which a page needs no groups."""
 OPTION_GROUPS: Mapping[str, str] = {
     "Result": "--tag --format --push --load --output --metadata-file --iidfile --quiet --json --budgets --prove "
-    "--against --size-record --debug-info --jobs",
+    "--against --size-record --sbom --provenance --attach --debug-info --jobs",
     "Manifests": "--filename --recursive --selector",
     "Both front ends": "--file --go --platform --timeout --pull --offline --insecure --no-cache --explain --progress "
     "--debug-shell",

@@ -66,7 +66,20 @@ KO = (
     click.option("--insecure-registry", is_flag=True, hidden=True),
     click.option("--oci-layout-path", hidden=True),
     click.option("--tarball", hidden=True),
-    click.option("--sbom", hidden=True),
+    click.option(
+        "--sbom",
+        multiple=True,
+        type=click.Choice(["spdx", "cyclonedx", "none"]),
+        help="Attach an SBOM in this format to the image, in the local store and where it is pushed.",
+    ),
+    click.option("--provenance", is_flag=True, help="Attach SLSA provenance to the image, as --sbom does."),
+    click.option(
+        "--attach",
+        type=click.Choice(["referrers", "index", "both"]),
+        default="referrers",
+        help="Attach as OCI referrers, as BuildKit's attestations in the index (a new digest), or both. "
+        "[default: referrers]",
+    ),
     click.option("--sbom-dir", hidden=True),
     click.option("--debug", "delve", is_flag=True, hidden=True),
     click.option("-v", is_flag=True, hidden=True, expose_value=False, callback=be_verbose),
@@ -111,11 +124,11 @@ def _refuse(told: dict[str, Any]) -> None:
             "--debug: wherry does not put Delve into images",
             hint="use --disable-optimizations, and attach a debugger from a debug container",
         )
-    sbom, folder = told.pop("sbom"), told.pop("sbom_dir")
-    if sbom not in {None, "none"}:
-        raise InvalidUsage(f"--sbom {sbom}: wherry writes no SBOM yet", hint="use --sbom=none, or leave it out")
-    if folder:
-        raise InvalidUsage(f"--sbom-dir {folder}: wherry writes no SBOM yet", hint="leave it out")
+    if folder := told.pop("sbom_dir"):
+        raise InvalidUsage(
+            f"--sbom-dir {folder}: wherry attaches SBOMs to images",
+            hint=f"use --sbom spdx, or wherry sbom -o {folder}/…",
+        )
 
 
 def _parted(texts: Iterable[str]) -> Iterator[str]:

@@ -41,6 +41,7 @@ COMMANDS = {
     "modules": "Verify modules against go.sum, vendor/ and the checksum database.",
     "scan": "Find known vulnerabilities in an image, a Go binary or a go.mod.",
     "sbom": "Write what an image is made of as SPDX or CycloneDX.",
+    "provenance": "Print how an image was built as SLSA provenance.",
     "leaks": "Find build paths, flags and secrets embedded in a program or image.",
     "push": "Push an image to a registry.",
     "pull": "Pull images from registries into the local store.",

@@ -10,7 +10,7 @@ _BACKGROUND = "containers run in the foreground; start one in the background wit
 _MEMORY = "limit it from outside: systemd-run --user --scope -p MemoryMax=1G wherry …"
 _CPUS = "limit it from outside: systemd-run --user --scope -p CPUQuota=200% wherry …"
 _REMOVED = "leave it out: wherry leaves no build containers behind"
-_NO_ATTESTATION = "leave it out: wherry writes no provenance and no SBOM yet"
+_NO_ATTESTATION = "use --sbom spdx and --provenance"
 
 COMMANDS: Mapping[str, str] = {
     "buildx": "use `wherry build`",
@@ -35,7 +35,6 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "build": {
         "--rm": _REMOVED,
         "--force-rm": _REMOVED,
-        "--provenance": _NO_ATTESTATION,
         "--attest": _NO_ATTESTATION,
         "--builder": "leave it out: wherry builds without a daemon",
         "--squash": "copy into a last stage instead: FROM scratch, then COPY --from=STAGE / /",

@@ -32,7 +32,7 @@ _OUR_PACKAGES = ("zlib_ng", "zstandard", "isal", "msgspec", "click")
 """Packages that affect an image's bytes or the output."""
 _NEVER = (
     "outputs", "image_refs", "metadata_file", "iidfile", "debug_info", "size_record", "add", "no_cache", "load",
-    "prove",
+    "prove", "sbom", "provenance",
 )  # fmt: skip
 """Options that ask for more than the store and a line."""
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from wherry.settings.readers import FilePosition, UnsuitableValue, read_pairs, read_table, read_text, read_texts
 
-_KEYS: Final = ("require",)
+_KEYS: Final = ("require", "modules")
+_MODULES: Final = ("sumdb", "vendor+sumdb")
 _RULE_KEYS: Final = ("images", "keys", "identity", "identity-regexp", "issuer", "trusted-root", "annotations")
 
 
@@ -48,6 +49,8 @@ class TrustSettings:
     """What has to hold of images before they are used."""
 
     require: tuple[SignatureRule, ...] = ()
+    modules: str = ""
+    """What a build of a Go module verifies first: `sumdb`, `vendor+sumdb`; empty: nothing."""
 
     def rule_for(self, name: str) -> SignatureRule | None:
         """Give the first rule that is for an image; None: it needs no signature."""
@@ -64,14 +67,23 @@ def read_trust(place: FilePosition, value: object) -> TrustSettings:
     for key in table:
         if key not in _KEYS:
             raise place.below(key).wrong("is unknown", "the keys are " + ", ".join(_KEYS))
+    modules = _modules(place.below("modules"), table.get("modules", ""))
     if "require" not in table:
-        return TrustSettings()
+        return TrustSettings(modules=modules)
     below, said = place.below("require"), table["require"]
     if isinstance(said, str):
-        return TrustSettings((SignatureRule(keys=(said,)),))
+        return TrustSettings((SignatureRule(keys=(said,)),), modules)
     if not isinstance(said, list) or not said:
         raise below.wrong("is neither a key nor a list of rules", 'write it as require = "release.pub"')
-    return TrustSettings(tuple(_rule(below, row) for row in said))
+    return TrustSettings(tuple(_rule(below, row) for row in said), modules)
+
+
+def _modules(place: FilePosition, value: object) -> str:
+    if value != "" and value not in _MODULES:
+        raise place.wrong(
+            "is not a way to verify modules", f'write it as modules = "{_MODULES[-1]}", or "{_MODULES[0]}"'
+        )
+    return str(value)
 
 
 def _rule(place: FilePosition, value: object) -> SignatureRule:

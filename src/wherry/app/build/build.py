@@ -21,6 +21,7 @@ from wherry.registry.errors import NotTaken
 if TYPE_CHECKING:
     from wherry.analysis.size import BudgetCheck
     from wherry.app.build.sources import Source
+    from wherry.app.build.trusted import VerifiedModules
     from wherry.base.deb.bases import DebBases
 
 Listening = Callable[[Call], BuildProgress]
@@ -113,6 +114,7 @@ def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening:
     with _heard(listening(call)) as heard:
         call = _with_bases(session, call, heard)
         check_encoders(call.encodings, strict=call.strict_encoder, warn=heard.warn)
+        verified = _verified(session, call, heard)
         built = pipeline.build(_line(session, call, heard), call.request)
         heard.ended(built.result)
         if call.size_record:
@@ -136,7 +138,20 @@ def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening:
                 raise
             heard.warn(f"{error.message}; encoded with {' '.join(map(str, EVERYWHERE))} instead of zstd")
             return None
+        if call.attached:
+            from wherry.app.build.trusted import attach_documents
+
+            for line in attach_documents(session, result.images, call.attached, verified, call.delivery.push):
+                heard.progress.line(line)
     return FinishedBuild(result=result, built=built, call=call, gate=gate)
+
+
+def _verified(session: Session, call: Call, heard: BuildProgress) -> "VerifiedModules":
+    from wherry.app.build.trusted import VerifiedModules, require_modules
+
+    if not call.modules:
+        return VerifiedModules()
+    return require_modules(session, call.modules, heard.progress, offline=call.policy.offline)
 
 
 def _with_bases(session: Session, call: Call, heard: BuildProgress) -> Call:

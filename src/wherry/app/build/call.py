@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from wherry.app.budget_gate import Budgeted
@@ -13,6 +14,7 @@ from wherry.remote import Policy
 
 if TYPE_CHECKING:
     from wherry.app.build.prove import Proof
+    from wherry.app.build.trusted import AttachedWords
     from wherry.sandbox.ids import Mapping as Ids
     from wherry.sandbox.spec import Container
 
@@ -41,6 +43,10 @@ class Call:
     """What each image may weigh."""
     proofs: "tuple[Proof, ...]" = ()
     """How each image is started before it is delivered; none: it is not."""
+    modules: tuple[tuple[Path, str], ...] = ()
+    """Folders whose modules are verified first, and as what."""
+    attached: "AttachedWords | None" = None
+    """What is attached to images after their delivery."""
 
 
 def _no_stdin() -> IO[bytes]:

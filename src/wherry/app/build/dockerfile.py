@@ -21,6 +21,7 @@ from wherry.app.build.prove import Proof, trace_options
 from wherry.app.build.published_values import ALLOWED
 from wherry.app.build.secrets import agents_of, secrets_of
 from wherry.app.build.sources import Source, arguments_of, named_contexts
+from wherry.app.build.trusted import attached_of
 from wherry.app.progress import Progress
 from wherry.app.session import Session
 from wherry.build.context import LocalContext
@@ -106,6 +107,7 @@ def dockerfile_call(
             strict_encoder=wanted.strict_encoder,
             budgeted=_budgeted(session, wanted, settings, source, names[0]),
             proofs=proofs,
+            attached=attached_of(wanted),
         )
         yield DockerfileCall(call, source, images)
 

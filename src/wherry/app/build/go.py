@@ -15,6 +15,7 @@ from wherry.app.build.ko import DATA, KoNaming, naming_of
 from wherry.app.build.options import GoBuild
 from wherry.app.build.programs import ChosenProgram, chosen_of, door_of
 from wherry.app.build.prove import Proof, trace_options
+from wherry.app.build.trusted import attached_of
 from wherry.app.extras import need_explain
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage
@@ -87,6 +88,8 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
         ),
         budgeted=counted_from(budgeted, wanted.against, session.cwd),
         proofs=proofs,
+        modules=tuple((one.package.module, one.modules) for one in chosen if one.modules and not one.package.release),
+        attached=attached_of(wanted),
     )
 
 
@@ -103,6 +106,7 @@ def joined_calls(calls: Iterable[Call]) -> Call:
         encodings=frozenset().union(*(call.encodings for call in found)),
         budgeted=tuple(budget for _, call in kept.values() for budget in call.budgeted),
         proofs=tuple(proof for _, call in kept.values() for proof in call.proofs),
+        modules=tuple(one for _, call in kept.values() for one in call.modules),
     )
 
 

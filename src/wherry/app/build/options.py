@@ -44,6 +44,12 @@ class CommonOptions(ImageSettings):
     """Whether the budgets of wherry.toml hold."""
     prove: bool = False
     """Whether images are started, traced and probed before they are delivered; `[prove]` of wherry.toml says how."""
+    sbom: tuple[str, ...] = ()
+    """SBOMs to attach: `spdx`, `cyclonedx`."""
+    provenance: bool = False
+    """Whether SLSA provenance is attached."""
+    attach: str = "referrers"
+    """Where those go: `referrers`, `index` or `both`."""
     against: str = ""
     """What growth is counted from, in place of what wherry.toml says."""
     pull: bool = False
@@ -197,6 +203,8 @@ def check_conflicts(options: CommonOptions) -> None:
     if isinstance(options, DockerfileOptions) and options.check:
         written = {
             "--prove": options.prove,
+            "--sbom": bool(options.sbom),
+            "--provenance": options.provenance,
             "--push": bool(options.push),
             "--load": options.load,
             "--output": bool(options.outputs),

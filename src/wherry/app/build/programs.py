@@ -37,6 +37,8 @@ class ChosenProgram:
     """Of wherry.toml; empty where none is meant."""
     budgets: Budgets = field(default_factory=Budgets)
     prove: ProveSettings = field(default_factory=ProveSettings)
+    modules: str = ""
+    """What `[trust] modules` asks for."""
     file: str = ""
     """The file that the options are from, as the user knows it; empty where there is none."""
 
@@ -77,13 +79,15 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
         yield from (replace(_of_service(settings, package, folder, one), file=name) for one in names)
         if not names:
             whole = ChosenProgram(package, settings.build, folder, budgets=settings.budgets, prove=settings.prove)
+            whole = replace(whole, modules=settings.trust.modules)
             yield replace(whole, file=name)
 
 
 def _of_service(settings: "Settings", package: MainPackage, folder: Path, name: str) -> ChosenProgram:
     return ChosenProgram(
-        package, settings.resolve(name), folder, name, settings.budgets_of(name), settings.prove_of(name)
-    )
+        package, settings.resolve(name), folder, name, settings.budgets_of(name), settings.prove_of(name),
+        settings.trust.modules,
+    )  # fmt: skip
 
 
 def _here(folder: Path) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from wherry.elf.space import AddressSpace
 from wherry.elf.symbols import Symbols
 from wherry.errors import WherryError
 from wherry.golang.buildinfo import BuildInfo, parse_modinfo
+from wherry.golang.gosum import parse_go_sum
 from wherry.layer.changes import flatten
 from wherry.layer.entry import ArchiveLimits
 from wherry.layer.tar import read_tar
@@ -37,16 +38,22 @@ from wherry.platform import Platform
 from wherry.registry.challenge import challenges
 from wherry.settings.docker_config import DockerConfig
 from wherry.store.memory import MemoryStore
+from wherry.trust.constraint import could_build
 from wherry.trust.database import DatabaseBuilder, VulnerabilityIndex
+from wherry.trust.distribution import installed
 from wherry.trust.dpkg import OS_RELEASE, STATUS, read_packages
 from wherry.trust.key_files import WrongPassword, read_key
 from wherry.trust.keys import PublicKey
+from wherry.trust.licences import known_licences
 from wherry.trust.linked import linked_symbols, symbol_of
 from wherry.trust.matching import debian_affected, debian_fixed, go_affected, go_fixed
+from wherry.trust.module_zip import ModuleZip
+from wherry.trust.note import NoteKey, open_note
 from wherry.trust.osv import parse_entry
 from wherry.trust.programs import read_program
 from wherry.trust.signature import WantedSigner, judge_bundle, judge_envelope, judge_layer
 from wherry.trust.statement import Statement
+from wherry.trust.tlog import parse_head, parse_record
 from wherry.trust.versions import debian_less, go_release, semver
 
 _LIMITS = ArchiveLimits(entries=1000, size=1 << 20)
@@ -179,6 +186,25 @@ def _words(found: Elf) -> None:
     _ = found.interpreter, found.notes, found.go_build_id, found.gnu_build_id
 
 
+def modules(blob: bytes) -> None:
+    """Read bytes as a module zip, a signed note, a record of the checksum database, a go.sum, a licence, a Go file."""
+    with suppress(WherryError):
+        opened = ModuleZip(blob, "it")
+        opened.h1()
+        opened.checked("m@v1.0.0/")
+    with suppress(WherryError):
+        open_note(blob, [])
+    with suppress(WherryError):
+        parse_record(blob)
+    text = blob.decode(errors="replace")
+    for reader in (NoteKey.parse, parse_head, lambda text: parse_go_sum(text, "it")):
+        with suppress(WherryError):
+            reader(text)
+    known_licences(blob)
+    could_build(blob)
+    list(installed("lib/apk/db/installed", blob))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "documents": documents,
     "tars": tars,
@@ -189,4 +215,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "holes": holes,
     "scanned": scanned,
     "signatures": signatures,
+    "modules": modules,
 }

@@ -7,7 +7,7 @@ import click
 from wherry.cli.examples import EXAMPLES
 
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Build": ("build", "base", "lint", "context", "why", "lock", "init"),
+    "Build": ("build", "base", "lint", "context", "why", "lock", "init", "ci"),
     "Run": ("run", "trace"),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "scan", "bench", "report"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),

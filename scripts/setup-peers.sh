@@ -13,6 +13,7 @@ hadolint=2.15.1
 govulncheck=v1.9.0
 cosign2=v2.6.5
 cosign3=v3.1.3
+buildx=v0.38.2
 sigstore=4.5.1
 tools=$PWD/.cache/tools/bin
 
@@ -127,6 +128,7 @@ build buildkit "$buildkit" github.com/moby/buildkit ./cmd/buildkitd ./cmd/buildc
 build kaniko "$kaniko" github.com/GoogleContainerTools/kaniko ./cmd/executor
 build dive "$dive" github.com/wagoodman/dive .
 install_hadolint
+build buildx "$buildx" github.com/docker/buildx ./cmd/buildx
 build_cosign cosign3 "$cosign3" github.com/sigstore/cosign/v3
 build_cosign cosign2 "$cosign2" github.com/sigstore/cosign/v2
 install_sigstore

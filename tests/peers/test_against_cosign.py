@@ -1,4 +1,4 @@
-"""cosign 2 and 3 verify what wherry signs, and wherry verifies what they sign; both refuse what was tampered with."""
+"""cosign 2 and 3 verify what wherry signs, and wherry what they sign; both refuse what was tampered with; buildx."""
 
 import json
 import subprocess
@@ -184,3 +184,19 @@ def test_faults_of_cosign_3(shell, host):
     shell("sign", "--key", "ed25519.key", "--format", "new", hidden)
     assert called(shell, "cosign3", *verify[:-1], by_digest) != 0
     shell("verify", "--key", "ecdsa-p256.pub", hidden)
+
+
+def test_buildx_reads_attestations_in_the_index(shell, host):
+    """`docker buildx imagetools inspect` finds SBOM and provenance that `attest --attach index` put there."""
+    image, _ = pushed(shell, host, "buildx")
+    for kind in ("spdxjson", "slsaprovenance1"):
+        shell("attest", "--attach", "index", "--type", kind, "--predicate", "sbom.json", image)
+
+    def shown(part: str) -> object:
+        assert called(shell, "buildx", "imagetools", "inspect", image, "--format", f"{{{{json .{part}}}}}") == 0, (
+            shell.err
+        )
+        return json.loads(shell.out)
+
+    assert shown("SBOM") == {"SPDX": {"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT"}}
+    assert shown("Provenance") == {"SLSA": {"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT"}}

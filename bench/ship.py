@@ -241,6 +241,7 @@ def _build(peer: str, space: Workspace, registry: str) -> Sample:
     environment = space.environment() | {
         "KO_DEFAULTBASEIMAGE": f"{registry}/{BASE_NAME}:latest" if peer != "wherry" else "",
         "KO_DOCKER_REPO": f"{registry}/{peer.replace(', ', '-')}",
+        "GOCACHE": str(space.folder.parent / "go-build"),  # of all: nothing is compiled any more where it counts
         "WHERRY_STORE": str(space.folder / "out"),
         "WHERRY_CACHE": str(space.folder / "cache"),
         **({"KOCACHE": str(space.folder / "cache")} if peer == "ko, tuned" else {}),
@@ -256,8 +257,10 @@ _HEAD = """\
 `make bench-ship` wrote this page. Median (and range), and the memory that the program itself had at most; **×** is
 how many times as long as wherry the peer took. A registry (distribution 2.8) on loopback shares the machine with
 whoever is measured. crane and skopeo push from an OCI layout, wherry from its store, which is one. skopeo keeps in a
-system folder which repository has which blob, so that most of its pushes here are mounts. A pull by wherry ends when
-the bytes would survive a loss of power (fsync); the others do not wait for that.
+system folder which repository has which blob, so that most of its pushes here are mounts. No pull waits until layers
+would survive a loss of power; wherry waits for the manifest and the index of its store, and hashes each blob before its
+first use after a crash (docs/explanation/store.md). Where all is there already, wherry replays the record of the same
+call, once the registry has said that the tag still points to the same digest.
 """
 _BUILDS = """\
 `wherry build` and `ko build` with the same KO_DOCKER_REPO; ko without its SBOM, tuned with KOCACHE.

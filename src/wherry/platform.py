@@ -4,7 +4,6 @@ Sources: OCI image-spec v1.1.1, image-index.md "Platform Variants"; containerd/p
 (normalisation); Go 1.26, `go doc cmd/go` "Environment variables" (GOARM, GOARM64, GOAMD64…).
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -166,6 +165,8 @@ def buildable(platform: Platform) -> bool:
 
 def _unknown(text: str) -> InvalidUsage:
     names = [*map(str, ALL), *(f"linux/{name}" for name in _LINUX), "linux/arm/v6", "linux/amd64/v3"]
+    import difflib
+
     near = difflib.get_close_matches(text.lower(), names, n=3, cutoff=0.4)
     nearest = ", ".join(dict.fromkeys(near)) or ", ".join(map(str, ALL[:3]))
     return InvalidUsage(f"{text!r} is not a supported platform", hint=f"did you mean {nearest}?")

@@ -121,13 +121,18 @@ class RemoteBases:
         if self.policy.offline:
             if last is None:
                 raise NotFound(
-                    f"base {reference}: not in the local store, and --offline asks no registry",
-                    hint=f"build once without --offline, or `wherry pull {reference}`",
+                    f"base {reference}: looked for {reference.canonical} in the local store, which does not have it; "
+                    "--offline asks no registry",
+                    hint=f"build once without --offline, or get it by `wherry pull {reference}`"
+                    f" or `wherry load FILE -t {reference}`",
                 )
             return last
         try:
             root = self._source(reference).resolve(reference.tag)
         except RegistryError as error:
+            if last is None:
+                error.message = f"base {reference}: not in the local store, and its registry failed: {error.message}"
+                error.hint += f"; without a network, use a base from a file: `wherry load FILE -t {reference}`"
             if self.policy.pull or last is None:
                 raise
             self._warn(f"{error.message}; {reference} is used as last seen, {last.digest.short}")

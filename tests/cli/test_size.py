@@ -156,7 +156,11 @@ def test_what_is_no_program(wherry):
     wherry.write("text", "hello")
 
     wherry("size", "text", code=66)
-    assert "neither a program nor an image" in wherry.err
+    assert "neither a program nor an image: it is text" in wherry.err
+    for text, what in (("", "it is empty"), ("x" * 512, "it is text"), ("\0\1\2\3", "00 01 02 03")):
+        wherry.write("README", text)
+        wherry("size", "README", code=66)
+        assert what in wherry.err
     wherry("size", "./nothing", code=66)
 
 

@@ -36,6 +36,7 @@ from wherry.oci.manifest import Index, Manifest
 from wherry.oci.reference import Reference
 from wherry.platform import Platform
 from wherry.registry.challenge import challenges
+from wherry.registry.http1 import BadAnswer, Connection
 from wherry.settings.docker_config import DockerConfig
 from wherry.store.memory import MemoryStore
 from wherry.trust.constraint import could_build
@@ -205,6 +206,37 @@ def modules(blob: bytes) -> None:
     list(installed("lib/apk/db/installed", blob))
 
 
+class _Wire:
+    """A connection that says some bytes, a few at a time."""
+
+    def __init__(self, said: bytes) -> None:
+        self.recv = io.BytesIO(said).read
+
+    def sendall(self, data: bytes, /) -> None:
+        """Hear nothing."""
+
+    def fileno(self) -> int:
+        """Have none."""
+        return -1
+
+    def gettimeout(self) -> float:
+        """Wait for nothing."""
+        return 0.0
+
+    def close(self) -> None:
+        """Be over."""
+
+
+def answers(blob: bytes) -> None:
+    """Read bytes as what a registry answers to a GET and to a HEAD."""
+    for method in ("GET", "HEAD"):
+        with suppress(BadAnswer):
+            answer = Connection(_Wire(blob), "h").send(method, "/", {}, None)
+            while answer.read(100):
+                pass
+            answer.finish(10)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "documents": documents,
     "tars": tars,
@@ -216,4 +248,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "scanned": scanned,
     "signatures": signatures,
     "modules": modules,
+    "answers": answers,
 }

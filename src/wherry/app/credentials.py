@@ -72,7 +72,9 @@ def forget(session: Session, registry: str) -> bool:
     path = docker_config(session)
     config = _read(path)
     helper = config.helper(registry)
-    erased = bool(helper) and FileKeyring([config], session.runner, session.environment).forget(helper, registry)
+    erased = bool(helper) and FileKeyring([config], lambda: session.runner, session.environment).forget(
+        helper, registry
+    )
     text = config.without(registry)
     if text is not None:
         _write(path, text)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wherry.base.deb.bases import DebBases, DebPins
+    from wherry.registry.pools import RawAnswer
     from wherry.remote import Policy
 
 ARCHIVE, SECURITY = "WHERRY_DEBIAN_MIRROR", "WHERRY_DEBIAN_SECURITY_MIRROR"
@@ -159,14 +160,14 @@ class _Fetcher:
 
     def fetch(self, url: str, most: int) -> Iterator[bytes]:
         """Give the bytes of a URL."""
-        from wherry.registry.network import translated
+        from wherry.registry.pools import translated
 
         for _ in range(_REDIRECTS + 1):
             answer = self._asked(url)
             location = answer.headers.get("Location") if answer.status // 100 == 3 else None  # noqa: PLR2004 - redirects
             if not location:
                 break
-            answer.close()
+            answer.finish(0)
             url = urljoin(url, location)
         try:
             if answer.status in _ABSENT:
@@ -174,16 +175,16 @@ class _Fetcher:
             if answer.status != _FINE:
                 raise RegistryError(f"{url}: the server answered {answer.status}", hint="use another mirror")
             with translated(urlsplit(url).netloc):
-                for chunk in answer.stream(_CHUNK):
+                while chunk := answer.read(_CHUNK):
                     most -= len(chunk)
                     if most < 0:
                         raise RegistryError(f"{url}: longer than it should be", hint="use another mirror")
                     yield chunk
         finally:
-            answer.close()
+            answer.finish(0)
 
-    def _asked(self, url: str):  # type: ignore[no-untyped-def] # noqa: ANN202 - urllib3 is loaded late
-        from wherry.registry.network import CutOff
+    def _asked(self, url: str) -> "RawAnswer":
+        from wherry.registry.pools import CutOff
 
         for left in reversed(range(_ATTEMPTS)):
             try:

@@ -45,6 +45,21 @@ def manifest_texts(
             yield name, _text(path)
 
 
+def read_paths(session: Session, names: Sequence[str], *, recursive: bool = False) -> Iterator[Path]:
+    """Name the files and folders that decide what `resolve` reads of some names.
+
+    Args:
+        session: where paths start.
+        names: files and folders.
+        recursive: whether folders below are read too.
+    """
+    for name in names:
+        path = session.cwd / name
+        yield path
+        if path.is_dir():
+            yield from path.rglob("*") if recursive else path.iterdir()
+
+
 def _text(file: Path) -> str:
     content = read_regular(file.resolve(), _LARGEST)
     if content is None:

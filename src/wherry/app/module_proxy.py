@@ -140,11 +140,13 @@ class DatabaseClient:
         address, headers = _login(url)
         response = self._connections.send("GET", address, headers=headers, body=None)
         body = b""
-        for chunk in response.stream(1 << 16):
-            body += chunk
-            if len(body) > LARGEST_ANSWER:
-                raise CannotAsk(f"{_host(url)}: the answer is longer than {LARGEST_ANSWER} bytes")
-        response.release_conn()
+        try:
+            while chunk := response.read(1 << 16):
+                body += chunk
+                if len(body) > LARGEST_ANSWER:
+                    raise CannotAsk(f"{_host(url)}: the answer is longer than {LARGEST_ANSWER} bytes")
+        finally:
+            response.finish(0)
         return response.status, {name.lower(): value for name, value in response.headers.items()}, body
 
 

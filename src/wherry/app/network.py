@@ -62,7 +62,7 @@ def settings_files(session: "Session") -> tuple[Path, ...]:
 def keyring_of(session: "Session") -> FileKeyring:
     """Read the credentials of Docker's and podman's users."""
     files = [_parsed(path, DockerConfig.parse) for path in _logins(session)]
-    return FileKeyring([file for file in files if file], session.runner, session.environment)
+    return FileKeyring([file for file in files if file], lambda: session.runner, session.environment)
 
 
 def docker_config(session: "Session") -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wherry.app.build.build import Listening, carry_out
+from wherry.app.build.build import FinishedBuild, Listening, carry_out
 from wherry.app.build.call import Call, Streams
 from wherry.app.build.deliver import published_reference
 from wherry.app.build.go import go_call, joined_calls
@@ -33,6 +33,7 @@ def resolve(  # noqa: PLR0913 - each is named
     selector: str = "",
     recursive: bool = False,
     stdin: Callable[[], str] = str,
+    built: Callable[[FinishedBuild], object] = lambda _: None,
 ) -> str:
     """Build and push every program that manifests name, and put the images in.
 
@@ -44,13 +45,14 @@ def resolve(  # noqa: PLR0913 - each is named
         selector: labels that documents must have, such as `app=api`; empty: any.
         recursive: whether folders below are read too.
         stdin: gives the text of `-`.
+        built: is given the build, where there is one and a registry has its images.
 
     Raises:
         WherryError: what stopped it; images that were pushed before are there.
     """
     files = [_read(name, text, selector) for name, text in manifest_texts(session, names, stdin, recursive=recursive)]
     wanted = {found.text: (file.name, found) for file in files for found in file.found}
-    images = _images(session, wanted, build, listening) if wanted else {}
+    images = _images(session, wanted, build, listening, built) if wanted else {}
     return joined([replaced(file.text, file.found, images) for file in files])
 
 
@@ -60,7 +62,11 @@ def _read(name: str, text: str, selector: str) -> _File:
 
 
 def _images(
-    session: Session, wanted: Mapping[str, tuple[str, Found]], build: GoBuild, listening: Listening
+    session: Session,
+    wanted: Mapping[str, tuple[str, Found]],
+    build: GoBuild,
+    listening: Listening,
+    heard: Callable[[FinishedBuild], object],
 ) -> dict[str, str]:
     check_conflicts(build)
     naming = naming_of(session, build)
@@ -70,6 +76,8 @@ def _images(
     delivery = replace(whole.delivery, load=False, push=build.push is not False and not (naming and naming.local))
     done = carry_out(session, replace(whole, delivery=delivery), Streams(), listening)
     built = {image.package: image for image in done.result.images}
+    if delivery.push:
+        heard(done)
     loaded = _loaded(session, naming, built.values()) if naming and naming.local else {}
     return {
         text: loaded.get(path) or published_reference(built[path], tag_only=build.tag_only)

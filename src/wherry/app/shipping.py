@@ -70,6 +70,10 @@ class Streaming:
         """See `LayoutFolder.chunks`."""
         return self._passing(blob, offset) or self._store.chunks(blob, offset)
 
+    def verified_file(self, blob: Descriptor) -> str:
+        """See `DiskStore.verified_file`."""
+        return self._store.verified_file(blob)
+
     def _passing(self, blob: Descriptor, offset: int) -> Iterator[bytes] | None:
         places = () if self._store.has(blob) else self._store.elsewhere.places(blob.digest)
         if not places:

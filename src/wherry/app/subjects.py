@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 
 from wherry.analysis.subjects import Subject, file_subject, image_subjects, starts_as_program
 from wherry.app.session import Session
-from wherry.errors import NotFound
+from wherry.errors import NotFound, NotPermitted
 from wherry.finding import Severity
 
 if TYPE_CHECKING:
     from wherry.analysis.leaks import Leaks
     from wherry.oci.image import Image
     from wherry.store.find import Located
+
+_MAGIC = slice(257, 262)
+"""Where a tar says that it is one (POSIX.1-1988, ustar)."""
+_COMPRESSED = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ"
+"""How gzip, zstd, bzip2 and xz begin."""
 
 
 def is_program(path: Path) -> bool:
@@ -100,7 +105,10 @@ def images_named(session: Session, name: str, platform: str | None) -> "tuple[Lo
     """
     path = session.cwd / name
     if path.is_file() and not _is_archive(name, path):
-        raise NotFound(f"{name}: neither a program nor an image", hint="give an ELF, Mach-O or PE file, or an image")
+        raise NotFound(
+            f"{name}: neither a program nor an image: {_described(path)}",
+            hint="give an executable (ELF, Mach-O or PE), an archive, or an image name from `wherry images`",
+        )
     from wherry.app.places import find
     from wherry.store.images import images_of
 
@@ -115,4 +123,23 @@ def images_named(session: Session, name: str, platform: str | None) -> "tuple[Lo
 
 
 def _is_archive(name: str, path: Path) -> bool:
-    return name.endswith((".tar", ".gz", ".tgz", ".zst")) or path.stat().st_size % 512 == 0
+    head = _head(path)
+    return name.endswith((".tar", ".gz", ".tgz", ".zst")) or head[_MAGIC] == b"ustar" or head.startswith(_COMPRESSED)
+
+
+def _described(path: Path) -> str:
+    """Say what a file is that can't be measured."""
+    head = _head(path)
+    if not head:
+        return "it is empty"
+    return "it is text" if b"\0" not in head else f"it starts with the bytes {head[:4].hex(' ')}"
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(512)
+    except OSError as error:
+        raise NotPermitted(
+            f"{path}: cannot read: {error.strerror}", hint="run as its owner, or change its mode"
+        ) from error

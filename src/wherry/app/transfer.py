@@ -156,15 +156,16 @@ def pull(
     from wherry.app.required import require_signed
 
     reference = Reference.parse(name.removeprefix(SCHEME))
-    with (progress or Silent()).step(f"pull {reference}") as step, session.store.writing():
+    store = session.store.unsettled()
+    with (progress or Silent()).step(f"pull {reference}") as step, store.writing():
         remote = session.registries.source(reference)
         found = remote.resolve(str(reference.digest or reference.tag))
         require_signed(session, Located(str(reference), remote, found))
         source, root = narrowed(remote, found, platforms, str(reference))
         tally = Tally(_told(step))
-        Transfer(source=source, sink=session.store, tally=tally).move(root)
+        Transfer(source=source, sink=store, tally=tally).move(root)
         own = tag or f"{reference.name}:{reference.tag or f'sha256-{root.digest.short}'}"
-        session.store.tag(own, root)
+        store.tag(own, root)
         step.moved(_amounts(tally), last=True)
     basis = _joined(_basis(session, Located(str(reference), remote, found)), Basis({}, (root,)))
     return NamedImage(str(Reference.parse(own)), root, basis)

@@ -220,6 +220,7 @@ def read(cache: str, key: str) -> "Known":
         OSError, LookupError, ValueError, EOFError, TypeError: nothing is, or it is damaged.
     """
     with open(_file(cache, key), "rb") as file:  # noqa: PTH123 - as above
+        replay.check_owner(file)
         text = file.read()
     check, text = text[: replay.CHECK], text[replay.CHECK :]
     if replay.hash_of(text, replay.CHECK) != check:  # marshal may crash on other bytes than its own

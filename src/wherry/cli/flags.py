@@ -65,7 +65,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     with world.reporter() as progress:
         found = flags(world, program, platform=platform, deep=deep, start=start, progress=progress)
     if as_json:
-        world.say(json.dumps(flags_document(found)))
+        world.say(json.dumps(flags_document(found), indent=2))
     else:
         world.show(flags_lines(found))
     return 0

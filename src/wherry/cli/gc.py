@@ -63,7 +63,7 @@ def command(
         waits=lambda: world.note("waiting for running builds to finish writing to the store"),
     )
     if as_json:
-        world.say(json.dumps(_document(freed, dry_run=dry_run)))
+        world.say(json.dumps(_document(freed, dry_run=dry_run), indent=2))
         return
     verb, swept = "would free" if dry_run else "freed", freed.store
     world.say(f"{verb} {size(swept.bytes)} in {len(swept.blobs)} blobs")

@@ -1,8 +1,9 @@
 """Resolve manifests for `resolve`, and pipe them to kubectl for `apply` and `create`."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,28 +11,48 @@ from wherry.cli.world import World
 from wherry.errors import HostUnable
 from wherry.host.process import Command, which
 
+if TYPE_CHECKING:
+    from wherry.app.build.build import FinishedBuild
 
-def resolved(world: World, names: Sequence[str], options: Mapping[str, Any]) -> str:
-    """Build and push what manifests reference; return them with image digests."""
+
+def resolved(world: World, names: Sequence[str], options: Mapping[str, Any], *, keep: bool = False) -> str:
+    """Build and push what manifests reference; return them with image digests.
+
+    Args:
+        world: where.
+        names: files, folders, or `-`.
+        options: as the command line has them.
+        keep: whether the text is all that the call prints, so that it may be kept for the same call.
+    """
     from wherry.app.resolve import resolve
     from wherry.cli.ko_words import from_ko
     from wherry.cli.progress_printer import ProgressPrinter
+    from wherry.cli.replay_build import may_remember
     from wherry.cli.words import given_words, go_build, voice_of
 
     given = given_words(click.get_current_context())
     options = from_ko(world, options, given)
     voice = voice_of(options)
+    wanted = go_build((), options)
+    began = time.time_ns()
+    finished: list[FinishedBuild] = []
     with world.reporter(voice.mode) as progress:
         world.progress = progress
-        return resolve(
+        text = resolve(
             world,
             names,
-            go_build((), options),
+            wanted,
             listening=lambda call: ProgressPrinter(progress, call, voice),
             selector=options["selector"],
             recursive=options["recursive"],
             stdin=world.stdin.read,
+            built=finished.append,
         )
+    if keep and finished and "-" not in names and may_remember(wanted, voice):
+        from wherry.cli.replay_transfer import remember_resolved
+
+        remember_resolved(world, text, finished[0], voice, began, names, recursive=options["recursive"])
+    return text
 
 
 def hand_over(world: World, verb: str, flags: tuple[str, ...], options: Mapping[str, object]) -> int:

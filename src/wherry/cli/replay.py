@@ -1,7 +1,7 @@
 """The same call once more: where nothing changed, it is answered before anything heavy is loaded.
 
-Calls of `wherry build`, of `lint` without findings, of `images`, of `inspect` and `size` for images of the local
-store, and of `push`, `pull` and `copy` between the local store and registries on this machine.
+Calls of `wherry build` and `resolve`, of `lint` without findings, of `images`, of `inspect` and `size` for images of
+the local store, and of `push`, `pull` and `copy` between the local store and registries on this machine.
 
 Loads nothing but what the interpreter has loaded: a whole answer takes less time than loading the rest of wherry. A
 call is known by its words, its folder and the environment that counts; its file in the cache has what it printed, and
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 FOLDER = "calls"
 """Below the cache."""
-FORMAT = 4
-COMMANDS = frozenset({"build", "push", "pull", "copy", "images", "inspect", "size", "lint"})
+FORMAT = 5
+COMMANDS = frozenset({"build", "push", "pull", "copy", "resolve", "images", "inspect", "size", "lint"})
 LINKS = 0
 """Stamps of the paths themselves (`stamps.stamp_of`)."""
 FILES = 1
@@ -53,6 +53,7 @@ _BOOT = "/proc/sys/kernel/random/boot_id"
 CHECK = 16
 """Bytes of the checksum that a record starts with."""
 _TIMEOUT = 10.0
+_WRITTEN = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 _HEAD = 1 << 14
 """Bytes of the head of an answer that are read at most."""
 _ACCEPT = (
@@ -130,20 +131,41 @@ def main() -> int | None:
     """Replay the call that this process is, if that is possible; None: it must run."""
     try:
         words = sys.argv[1:]
+        command = command_of(words)
         # A table is as wide as the terminal, which may be another one now.
-        if not words or words[0] not in COMMANDS or (words[0] == "images" and os.isatty(1)):
+        if command not in COMMANDS or (command == "images" and os.isatty(1)):
             return None
-        key = key_of(sys.argv[1:], os.environ)
+        key = key_of(words, os.environ)
         cache = cache_of(os.environ)
         if not key or not cache:
             return None
         with open(f"{cache}/{file_of(key)}", "rb") as file:  # noqa: PTH123 - pathlib takes longer to load than all this
+            check_owner(file)
             printed, noted = _answer(file, key)
         os.utime(f"{cache}/{file_of(key)}")  # tells the collector that it is in use
     except (OSError, ValueError, EOFError, TypeError, LookupError):
         return None
     _note(noted.encode(errors="surrogateescape"))
     return put(printed.encode(errors="surrogateescape"))
+
+
+def command_of(words: "Sequence[str]") -> str:
+    """Name the command of a call; empty where there is none, or an option before it that a replay could not heed."""
+    at = 0
+    while at < len(words) and words[at].startswith("--store"):
+        at += 2 if words[at] == "--store" else 1
+    return words[at] if at < len(words) else ""
+
+
+def check_owner(file: "BinaryIO") -> None:
+    """Make sure that a record is the user's own: root may be called with the HOME of someone else.
+
+    Raises:
+        LookupError: another user owns it, or may write to it.
+    """
+    found = os.fstat(file.fileno())
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise LookupError
 
 
 def put(printed: bytes) -> int:
@@ -229,7 +251,7 @@ def write(  # noqa: PLR0913 - each is a part of the record
     place = f"{cache}/{file_of(key)}"
     parts = f"{place}.{os.getpid()}"
     counted = 0
-    with open(parts, "wb") as file:  # noqa: PTH123 - as above
+    with open(os.open(parts, _WRITTEN, 0o600), "wb") as file:  # noqa: PTH123 - as above
         for how, entries in chunks:
             marshal.dump((how, list(entries)), file)
             counted += 1
@@ -238,7 +260,8 @@ def write(  # noqa: PLR0913 - each is a part of the record
         "checkout": checkout, "boot": boot(),
     }  # fmt: skip
     try:
-        with open(f"{parts}.whole", "w+b") as whole, open(parts, "rb") as file:  # noqa: PTH123 - as above
+        made = os.open(f"{parts}.whole", _WRITTEN, 0o600)
+        with open(made, "w+b") as whole, open(parts, "rb") as file:  # noqa: PTH123 - as above
             whole.write(bytes(CHECK))
             marshal.dump(head, whole)
             while block := file.read(1 << 20):

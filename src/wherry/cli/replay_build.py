@@ -113,8 +113,7 @@ def remember(world: World, key: str, memo: CallMemo, vcs: Vcs | VcsAbsent, *, ag
     """
     from wherry.cli.replay_record import remember_module
 
-    noted = "" if memo.quiet else "".join(f"  {line}\n" for line in (*memo.noted, unchanged(len(memo.inputs))))
-    remember_module(world, memo, vcs, noted)
+    remember_module(world, memo, vcs, noted_of(memo))
     if not again:
         return
     results = Results(world.cache_folder)
@@ -130,6 +129,11 @@ def remember(world: World, key: str, memo: CallMemo, vcs: Vcs | VcsAbsent, *, ag
         )
     )
     results.close()
+
+
+def noted_of(memo: CallMemo) -> str:
+    """Write what a replay of a call notes."""
+    return "" if memo.quiet else "".join(f"  {line}\n" for line in (*memo.noted, unchanged(len(memo.inputs))))
 
 
 def unchanged(count: int) -> str:

@@ -19,10 +19,7 @@ from wherry.oci.document import decode
 from wherry.oci.layout import INDEX
 from wherry.oci.reference import Reference
 from wherry.settings.proxies import is_loopback
-from wherry.source.inputs import ABSENT, NO_STAMP, InputKind
-from wherry.source.inputs import stamp_of as file_stamp_of
 from wherry.source.stamps import settled, stamp_of
-from wherry.source.vcs import Vcs, VcsAbsent, outside
 from wherry.store.contract import walk
 
 if TYPE_CHECKING:
@@ -32,6 +29,7 @@ if TYPE_CHECKING:
     from wherry.cli.replay_build import CallMemo
     from wherry.source.inputs import Input
     from wherry.source.stamps import Stamped
+    from wherry.source.vcs import Vcs, VcsAbsent
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,15 @@ def remember(world: World, given: RecordedCall) -> None:
         )
 
 
-def remember_module(world: World, memo: "CallMemo", vcs: Vcs | VcsAbsent, noted: str) -> None:
+def remember_module(
+    world: World,
+    memo: "CallMemo",
+    vcs: "Vcs | VcsAbsent",
+    noted: str,
+    *,
+    printed: str | None = None,
+    read: "Sequence[Stamped]" = (),
+) -> None:
     """Keep what building a module gave, unless something may change unseen.
 
     Args:
@@ -88,7 +94,11 @@ def remember_module(world: World, memo: "CallMemo", vcs: Vcs | VcsAbsent, noted:
         memo: what it gave, and on what that depends.
         vcs: what git said.
         noted: what goes to stderr.
+        printed: what went to stdout; None: the memo's lines.
+        read: further files that were read.
     """
+    from wherry.source.vcs import Vcs, VcsAbsent, outside
+
     key = _key_of(world)
     files = _stamps(memo.inputs)
     if not key or files is None or (memo.status and isinstance(vcs, VcsAbsent) and not outside(vcs)):
@@ -101,7 +111,9 @@ def remember_module(world: World, memo: "CallMemo", vcs: Vcs | VcsAbsent, noted:
         files += [(path, None) for path in _no_checkouts(world, vcs)]
         if isinstance(vcs, Vcs):
             checkout = str(vcs.root), vcs.revision, vcs.branch, vcs.modified
-    files += _programs("go", world.environment)
+    files += [*_programs("go", world.environment), *read]
+    if memo.pushed:
+        files += [(path, file_stamp(path)) for path in _settings(world, "")]
     blobs = [decode(blob, Descriptor, "a remembered blob") for blob in memo.blobs]
     kept = [(path, stamp_of(path)) for path in _kept(world, blobs)]
     with suppress(OSError):  # as above
@@ -109,7 +121,7 @@ def remember_module(world: World, memo: "CallMemo", vcs: Vcs | VcsAbsent, noted:
             str(world.cache_folder),
             key,
             [(replay.FILES, files), (replay.LINKS, kept)],
-            printed="".join(f"{line}\n" for line in memo.printed),
+            printed="".join(f"{line}\n" for line in memo.printed) if printed is None else printed,
             noted=noted,
             asked=[one for one in asked if one is not None],
             checkout=checkout,
@@ -140,7 +152,7 @@ def remember_transfer(world: World, moved: "Sequence[NamedImage]", *, began: flo
     quiet = "-q" in world.call or "--quiet" in world.call
     seen = _Seen(
         roots=[root for basis in bases for root in basis.local],
-        files=[(path, _file_stamp(path)) for path in _settings(world, source)],
+        files=[(path, file_stamp(path)) for path in _settings(world, source)],
         asked=[one for one in asked if one is not None],
     )
     noted = "" if quiet else "  nothing to move: all of it is there\n"
@@ -178,7 +190,7 @@ def remember_reading(world: World, name: str, *, began: float, absent: Sequence[
     at = find(world, name)
     if at.source is not world.store:
         return
-    files = [(path, _file_stamp(path)) for path in (*_settings(world, name), *absent)]
+    files = [(path, file_stamp(path)) for path in (*_settings(world, name), *absent)]
     printed = "".join(f"{line}\n" for line in kept)
     _remember_seen(world, key, _Seen([at.root], files), began=began, printed=printed, noted="")
 
@@ -194,6 +206,9 @@ class _Seen:
 
 
 def _remember_seen(world: World, key: str, seen: _Seen, *, began: float, printed: str, noted: str) -> None:
+    index = stamp_of(str(world.store_folder / INDEX))
+    if index and settled(index) > began * 1e9:  # as after each pull that moved something
+        return
     try:
         blobs = list(walk(seen.roots, world.store))
     except WherryError:  # part of it was deleted meanwhile
@@ -228,14 +243,18 @@ def _settings(world: World, source: str) -> Iterator[str]:
     yield from (str(world.cwd / ":".join(words[:count])) for count in range(1, len(words) + 1) if words[0])
 
 
-def _file_stamp(path: str) -> tuple[int, ...] | None:
-    found = file_stamp_of(path)
-    return None if found == NO_STAMP else found
+def file_stamp(path: str) -> tuple[int, ...] | None:
+    """Give the stamp of what a path points to, as `replay.FILES` has it; None where nothing is there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - one place takes the same four figures, for stamps of inputs
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def _key_of(world: World) -> str:
     """Name the call; empty where it is not replayed."""
-    if not world.call or world.call[0] not in replay.COMMANDS:
+    if replay.command_of(world.call) not in replay.COMMANDS:
         return ""
     if replay.cache_of(world.environment) != str(world.cache_folder):
         return ""
@@ -244,6 +263,8 @@ def _key_of(world: World) -> str:
 
 def _stamps(inputs: "Sequence[Input]") -> "list[Stamped] | None":
     """Give paths and stamps; None where one is so young that it has no stamp that could be relied on."""
+    from wherry.source.inputs import ABSENT, NO_STAMP, InputKind
+
     found: list[Stamped] = []
     for entry in inputs:
         if entry.stamp != NO_STAMP and entry.kind is not InputKind.ABSENT:
@@ -255,10 +276,10 @@ def _stamps(inputs: "Sequence[Input]") -> "list[Stamped] | None":
     return found
 
 
-def _no_checkouts(world: World, vcs: Vcs | VcsAbsent) -> Iterator[str]:
+def _no_checkouts(world: World, vcs: "Vcs | VcsAbsent") -> Iterator[str]:
     """Name what would make git look at another checkout if it were there."""
     here = Path(os.path.realpath(world.cwd))
-    root = vcs.root if isinstance(vcs, Vcs) else None
+    root = getattr(vcs, "root", None)
     for folder in takewhile(lambda folder: folder != root, (here, *here.parents)):
         yield str(folder / ".git")
 
@@ -267,7 +288,7 @@ def _programs(name: str, environment: Mapping[str, str]) -> "Iterator[Stamped]":
     """Give the places where PATH finds a program, up to the first that has it."""
     for folder in environment.get("PATH", os.defpath).split(os.pathsep):
         place = str(Path(folder) / name)
-        stamp = _file_stamp(place)
+        stamp = file_stamp(place)
         yield place, stamp
         if stamp is not None and os.access(place, os.X_OK):
             return

@@ -14,7 +14,7 @@ from wherry.app.lockfile import LOCK
 from wherry.app.places import TOML
 from wherry.bases import Bases
 from wherry.build.values import Observed
-from wherry.cli.replay_build import CallMemo, encoded, our_own_inputs, remember, status_of, unchanged
+from wherry.cli.replay_build import CallMemo, encoded, noted_of, our_own_inputs, remember, status_of, unchanged
 from wherry.cli.words import Voice, printed
 from wherry.cli.world import World
 from wherry.report.views import plain
@@ -53,10 +53,47 @@ def remember_go(
         began: nanoseconds since the epoch, before anything was read.
         own: our own code, as far as it was hashed.
     """
+    memo = _memo_of(world, voice, done, began, own)
+    if memo is not None:
+        remember(world, key, memo, _checkout_of(done))
+
+
+def remember_resolved(  # noqa: PLR0913 - each is named
+    world: World, text: str, done: FinishedBuild, voice: Voice, began: int, names: Sequence[str], *, recursive: bool
+) -> None:
+    """Remember what putting images into manifests gave, as `remember_go` does.
+
+    Args:
+        world: where.
+        text: what was printed.
+        done: the build behind it.
+        voice: how it speaks.
+        began: nanoseconds since the epoch, before anything was read.
+        names: files and folders of manifests.
+        recursive: whether folders below were read too.
+    """
+    from wherry.app.manifest_files import read_paths
+    from wherry.cli.replay_record import file_stamp, remember_module
+    from wherry.source.stamps import settled
+
+    memo = _memo_of(world, voice, done, began)
+    read = [(str(path), file_stamp(str(path))) for path in read_paths(world, names, recursive=recursive)]
+    if memo is None or any(stamp is None or settled(stamp) > began for _, stamp in read):
+        return
+    remember_module(world, memo, _checkout_of(done), noted_of(memo), printed=text, read=read)
+
+
+def _checkout_of(done: FinishedBuild) -> Vcs | VcsAbsent:
+    assert isinstance(done.built.trace, Vcs | VcsAbsent)  # noqa: S101 - a Go build's trace is one
+    return done.built.trace
+
+
+def _memo_of(world: World, voice: Voice, done: FinishedBuild, began: int, own: Sequence[Input] = ()) -> CallMemo | None:
+    """Write down what a build of Go modules gave; None where the same words may mean something else unseen."""
     call, vcs, result = done.call, done.built.trace, done.result
     requests = call.request
     if not isinstance(requests, GoRequests) or not isinstance(vcs, Vcs | VcsAbsent):
-        return
+        return None
     observed = [outcome.observed for outcome in done.built.outcomes.values()]
     special = any(
         "{{" in request.flags.ldflags or request.base not in Bases.EMBEDDED or request.added
@@ -67,7 +104,7 @@ def remember_go(
     counted = _counted_from(world, call)
     special |= any(release.query != release.version for release in releases if release)
     if special or counted is None or None in observed or (isinstance(vcs, Vcs) and vcs.linked):
-        return
+        return None
     read = [entry for blob in observed if blob for entry in from_msgpack(blob, Observed).inputs]
     paths = [*our_own_inputs(), *ref_inputs(vcs), *_settings_files(world, requests), *counted.files]
     if isinstance(vcs, Vcs):
@@ -76,23 +113,15 @@ def remember_go(
         (entry.path, entry.kind): entry
         for entry in (*record(paths, (*read, *own), started=began, ended=time.time_ns()), *read)
     }
-    remember(
-        world,
-        key,
-        CallMemo(
-            inputs=tuple(inputs.values()),
-            status="" if all(releases) else status_of(vcs),
-            names={
-                **counted.names,
-                **{name: str(image.root.digest) for image in result.images for name in image.names},
-            },
-            blobs=encoded([blob for image in result.images for blob in image.blobs]),
-            printed=tuple(printed(result.again(), voice)),
-            pushed=call.delivery.push,
-            noted=result.notices,
-            quiet=voice.mode == "quiet",
-        ),
-        vcs,
+    return CallMemo(
+        inputs=tuple(inputs.values()),
+        status="" if all(releases) else status_of(vcs),
+        names={**counted.names, **{name: str(image.root.digest) for image in result.images for name in image.names}},
+        blobs=encoded([blob for image in result.images for blob in image.blobs]),
+        printed=tuple(printed(result.again(), voice)),
+        pushed=call.delivery.push,
+        noted=result.notices,
+        quiet=voice.mode == "quiet",
     )
 
 

@@ -20,4 +20,4 @@ def command(world: World, /, **options: object) -> None:
 
     names = options.pop("files")
     assert isinstance(names, tuple)  # noqa: S101 - the option is one that repeats
-    world.stdout.write(resolved(world, names, options))
+    world.stdout.write(resolved(world, names, options, keep=True))

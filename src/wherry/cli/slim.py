@@ -35,7 +35,7 @@ def command(world: World, /, *, program: str, platform: str | None, apply: bool,
     from wherry.report.lab import slim_document, slim_lines
 
     if as_json:
-        world.say(json.dumps(slim_document(done.found)))
+        world.say(json.dumps(slim_document(done.found), indent=2))
     else:
         world.show(slim_lines(done.found))
     if done.file:

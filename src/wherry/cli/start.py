@@ -1,5 +1,6 @@
 """The `wherry` program: help and replayed calls print at once, all else loads the commands."""
 
+import gc
 import os
 import sys
 
@@ -22,10 +23,32 @@ def main() -> "NoReturn":
     if code is not None:
         os._exit(code)  # no open file needs closing
     compiler = ahead.start()
+    gc.disable()  # loading makes nothing that could be collected
     try:
         from wherry.cli.main import main as loaded
 
+        gc.enable()
         loaded(compiler)
+    except SystemExit as leaving:
+        if not isinstance(leaving.code, int):
+            raise
+        code = leaving.code
     finally:
         if compiler is not None:
             compiler.stop()
+    _leave(code)
+
+
+def _leave(code: int) -> "NoReturn":
+    """End as the interpreter does, but for taking all that is loaded apart, which lasts as long as many a command."""
+    import atexit
+    import threading
+
+    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - waits for threads, as the interpreter does
+    atexit._run_exitfuncs()  # noqa: SLF001 - as above
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # `World.close` has said so
+            continue
+    os._exit(code)

@@ -6,7 +6,6 @@ reached over TLS. Tokens are kept for as long as they hold, by what they allow.
 Sources: distribution, docs/spec/auth/token.md and oauth.md (bearer tokens); RFC 7617 (basic).
 """
 
-import base64
 import json
 import threading
 import time
@@ -183,7 +182,11 @@ class Authority:
 
 def basic(credential: Credential) -> str:
     """Write a name and a password as a header."""
-    return "Basic " + base64.b64encode(f"{credential.username}:{credential.password}".encode()).decode()
+    import binascii
+
+    return (
+        "Basic " + binascii.b2a_base64(f"{credential.username}:{credential.password}".encode(), newline=False).decode()
+    )
 
 
 def _repository(scopes: Sequence[str]) -> str:

@@ -3,23 +3,20 @@
 Sources: OCI distribution-spec v1.1.1, "API"; RFC 9110, sections 10.2.3 (Retry-After) and 15.4 (redirects).
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from typing import Self
 from urllib.parse import urljoin, urlsplit
-
-import urllib3
 
 from wherry.oci.reference import API_HOSTS
 from wherry.registry.auth import Authority
 from wherry.registry.challenge import challenges
 from wherry.registry.errors import AccessDenied, LoggedOut, RegistryBusy, RegistryError, refusal, words_of
 from wherry.registry.keyring import Keyring
-from wherry.registry.network import Connections, CutOff, translated
+from wherry.registry.network import Connections
+from wherry.registry.pools import CutOff, RawAnswer, translated
 from wherry.registry.urls import resolve
 from wherry.settings.proxies import is_loopback
 
@@ -58,7 +55,7 @@ class Request:
 class Answer:
     """The head of an answer, and its body as it comes; leaving the `with` block lets go of the connection."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, url: str) -> None:
+    def __init__(self, response: RawAnswer, url: str) -> None:
         self._response = response
         self.url = url
         """Where it came from, after redirects."""
@@ -87,23 +84,18 @@ class Answer:
         Raises:
             CutOff: it ended too early.
         """
+        body = b""
         with translated(urlsplit(self.url).netloc):
-            return self._response.read(limit)
+            while len(body) < limit and (chunk := self._response.read(limit - len(body))):
+                body += chunk
+        return body
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Keep the connection where the body was read to its end, or its rest is short; else close it."""
-        rest = getattr(self._response, "length_remaining", None)  # an answer to HEAD has none, whatever its length says
-        if rest is not None and rest <= _ERROR_BODY:
-            try:
-                self._response.drain_conn()
-            except (urllib3.exceptions.HTTPError, OSError):
-                self._response.close()
-        elif not self._response.closed:
-            self._response.close()
-        self._response.release_conn()
+        self._response.finish(_ERROR_BODY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,12 +357,18 @@ def _pause(attempt: int, retry_after: str | None) -> float:
     told = _told(retry_after or "")
     if told is not None:
         return max(told, 0.0)
+    import random
+
     return 0.2 * 2.0**attempt * random.uniform(0.75, 1.25)  # noqa: S311 - it spreads clients, it guards nothing
 
 
 def _told(text: str) -> float | None:
+    if not text:
+        return None
     if text.isascii() and text.isdigit():
         return float(text[:9])
+    from email.utils import parsedate_to_datetime  # slow to load, and seldom needed
+
     try:
         return parsedate_to_datetime(text).timestamp() - time.time()
     except (ValueError, TypeError):

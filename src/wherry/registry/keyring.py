@@ -4,15 +4,17 @@ Source: docker/docker-credential-helpers, README "Development" (the helpers' pro
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from wherry.errors import HostUnable
-from wherry.host.process import Command, Outcome, Runner, which
 from wherry.registry.errors import AccessDenied
 from wherry.settings.docker_config import Credential, DockerConfig, server_of
+
+if TYPE_CHECKING:
+    from wherry.host.process import Outcome, Runner
 
 _TOKEN_USER = "<token>"  # noqa: S105 - the helpers' word for "the secret is an identity token"
 _ABSENT = "credentials not found"
@@ -42,7 +44,8 @@ class FileKeyring:
     """Credentials from files, in order; each helper is asked once for a registry."""
 
     files: Sequence[DockerConfig]
-    runner: Runner
+    runner: "Callable[[], Runner]"
+    """Gives what starts helpers; most users have none."""
     environment: Mapping[str, str]
     _asked: dict[tuple[str, str], Credential | None] = field(default_factory=dict)
 
@@ -80,7 +83,9 @@ class FileKeyring:
         """Have a helper forget a credential; report whether it had one."""
         return self._run(helper, "erase", server_of(registry)).returncode == 0
 
-    def _run(self, helper: str, verb: str, words: str) -> Outcome:
+    def _run(self, helper: str, verb: str, words: str) -> "Outcome":
+        from wherry.host.process import Command, which
+
         program = f"docker-credential-{helper}"
         found = which(program, self.environment.get("PATH", ""))
         if found is None:
@@ -88,10 +93,10 @@ class FileKeyring:
                 f"{program}: not on PATH, but Docker's config names it as a credential helper",
                 hint=f"install {program}, or remove it from credsStore and credHelpers",
             )
-        return self.runner.run(Command((found, verb), Path("/"), self.environment, stdin=words.encode()))
+        return self.runner().run(Command((found, verb), Path("/"), self.environment, stdin=words.encode()))
 
 
-def _told(done: Outcome, helper: str, registry: str) -> Credential | None:
+def _told(done: "Outcome", helper: str, registry: str) -> Credential | None:
     if done.returncode:
         if _ABSENT in f"{done.stdout!r}{done.stderr!r}":
             return None
@@ -107,7 +112,7 @@ def _told(done: Outcome, helper: str, registry: str) -> Credential | None:
     return Credential(identity_token=secret) if username == _TOKEN_USER else Credential(username, secret)
 
 
-def _failed(helper: str, registry: str, done: Outcome) -> AccessDenied:
+def _failed(helper: str, registry: str, done: "Outcome") -> AccessDenied:
     said = done.words.splitlines()
     return AccessDenied(
         f"docker-credential-{helper}: {registry}: {said[0][:300] if said else f'exit code {done.returncode}'}",

@@ -7,7 +7,7 @@ in chunks").
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from wherry.digest import Digest
@@ -16,17 +16,24 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST
 from wherry.registry.answers import DOCUMENTS, described, document_in, hashed, refuse_length, tags_in
 from wherry.registry.client import ATTEMPTS, Answer, Client, Request, origin
-from wherry.registry.errors import NotInRegistry, RegistryError
-from wherry.registry.network import CutOff
+from wherry.registry.errors import AccessDenied, NotInRegistry, RegistryError
+from wherry.registry.pools import CutOff
 from wherry.registry.upload import Upload, checked
 from wherry.registry.urls import resolve
 from wherry.store.contract import CHUNK, verified
 from wherry.store.copy import BlobMove, Opener
 from wherry.store.layout import media_type_of
 
+if TYPE_CHECKING:
+    from tempfile import SpooledTemporaryFile
+
 _ACCEPT = ", ".join([*sorted(DOCUMENTS), "application/json;q=0.1"])
 _KEPT = 8 << 20
 """Bytes of documents that are remembered, so that a copy reads each once."""
+_SMALL = 64 << 10
+"""Bytes up to which a blob is sent as fast as it is asked for."""
+_ASKED = 4
+"""Small blobs that are asked for before it is asked whether there is such a repository at all."""
 _OK, _CREATED, _PARTIAL, _NOT_FOUND = 200, 201, 206, 404
 _NO_HEAD = frozenset({405, 501})
 """What a registry answers that knows no HEAD (RFC 9110, sections 15.5.6 and 15.6.2)."""
@@ -43,6 +50,10 @@ class Repository:
         self.client = client
         self.name = name
         self._documents: dict[Digest, bytes] = {}
+        self._small = 0
+        """Small blobs that were to be uploaded."""
+        self._unknown: bool | None = None
+        """Whether the registry knows no such repository; None: it was not asked."""
         self._turn = threading.Lock()
 
     def __str__(self) -> str:
@@ -124,7 +135,7 @@ class Repository:
             mount_from: a repository of the same registry that may have it; asking for a mount also reports whether the
                 blob is here, so that is not asked before.
         """
-        if not mount_from and self.has(blob):
+        if not mount_from and not self._surely_lacks(blob) and self.has(blob):
             return BlobMove.THERE
         return self._upload().send(blob, opener, mount_from=mount_from, attempts=ATTEMPTS)
 
@@ -227,8 +238,34 @@ class Repository:
     @contextmanager
     def draft(self) -> "Iterator[RepositoryBlobWriter]":
         """Open a blob that is still being made; it is sent at its end, when its digest is known."""
+        from tempfile import SpooledTemporaryFile  # as slow to load as a registry is to answer
+
         with SpooledTemporaryFile(_SPOOLED) as file:
             yield RepositoryBlobWriter(self, file)
+
+    def _surely_lacks(self, blob: Descriptor) -> bool:
+        """Report whether a small blob need not be asked for: some were, in vain, and no such repository is known.
+
+        What a push that was cut has left there is sent again then, as far as it is small.
+        """
+        if blob.size > _SMALL:
+            return False
+        with self._turn:
+            self._small += 1
+            if self._small <= _ASKED:
+                return False
+            if self._unknown is None:
+                self._unknown = self._is_unknown()
+            return self._unknown
+
+    def _is_unknown(self) -> bool:
+        try:
+            next(self.tags(), None)
+        except NotInRegistry:
+            return True
+        except (RegistryError, AccessDenied, InvalidDocument):
+            return False
+        return False
 
     def _upload(self) -> Upload:
         return Upload(self.client, self.name, self.has)

@@ -12,7 +12,8 @@ from wherry.errors import DigestMismatch, SizeMismatch
 from wherry.oci.descriptor import Descriptor
 from wherry.registry.client import Answer, Client, Request
 from wherry.registry.errors import AccessDenied, LoggedOut, NotInRegistry, RegistryBusy, RegistryError
-from wherry.registry.network import CutOff
+from wherry.registry.http1 import FileBody
+from wherry.registry.pools import CutOff
 from wherry.registry.urls import resolve
 from wherry.store.copy import BlobMove, Opener
 
@@ -111,7 +112,11 @@ class Upload:
 
     def _whole(self, blob: Descriptor, opener: Opener, location: str) -> bool:
         headers = {**_BYTES, "Content-Length": str(blob.size)}
-        body = checked(blob, opener.open(0)) if blob.size else b"".join(checked(blob, opener.open(0)))
+        body: bytes | Iterable[bytes] = b""
+        if blob.size and opener.file:  # hashed before it came to this, and again by the registry
+            body = FileBody(opener.file, blob.size, opener.open, opener.sent)
+        elif blob.size:
+            body = checked(blob, opener.open(0))
         url = with_query(location, digest=str(blob.digest))
         with self._request("PUT", url, {_CREATED, _NO_CONTENT, *_NOT_WHOLE}, headers=headers, body=body) as answer:
             return answer.status not in _NOT_WHOLE

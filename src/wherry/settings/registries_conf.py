@@ -5,7 +5,6 @@ Sources: containers/image, docs/containers-registries.conf.5.md (version 2); doc
 """
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -51,6 +50,8 @@ class RegistrySettings:
         Raises:
             InvalidSettings: it is not TOML, or of another shape.
         """
+        import tomllib  # most machines have no such file
+
         try:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:

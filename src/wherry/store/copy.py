@@ -9,8 +9,8 @@ a `Resumer` (it goes on where a killed copy was).
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from threading import Lock
-from typing import Protocol, runtime_checkable
+from threading import Event, Lock, Thread
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from wherry.errors import InvalidDocument, NotFound
 from wherry.oci import media
@@ -19,7 +19,12 @@ from wherry.store.contract import DEEPEST, BlobSink, BlobSource, children, read_
 
 THREADS = 8
 """Blobs on their way at a time."""
+_FIRST = 2
+"""Threads that begin."""
+_MOMENT = 0.01
+"""Seconds without an end of anything after which another joins."""
 _DOCUMENTS = media.INDEXES | media.MANIFESTS
+T = TypeVar("T")
 _FOREIGN = ("foreign", "nondistributable")
 
 
@@ -28,6 +33,10 @@ class Opener:
     """Gives a blob's bytes from an offset on, any number of times."""
 
     open: Callable[[int], Iterator[bytes]]
+    file: str = ""
+    """Path of a file that was verified to have the bytes; empty where there is none."""
+    sent: Callable[[int], object] = field(default=lambda _: None)
+    """Is told of bytes of the file that went out without being read by us."""
 
     @classmethod
     def once(cls, chunks: Iterable[bytes]) -> "Opener":
@@ -207,7 +216,8 @@ class Transfer:
 
     def _how(self, blob: Descriptor) -> BlobMove:
         if isinstance(self.sink, Mounter):
-            return self.sink.upload(blob, Opener(self._opened(blob)), mount_from=self.mount_from(blob))
+            opener = Opener(self._opened(blob), self._file(blob), lambda size: self.tally.add(sent=size))
+            return self.sink.upload(blob, opener, mount_from=self.mount_from(blob))
         if self._has(blob):
             return BlobMove.THERE
         if isinstance(self.sink, Resumer):
@@ -224,6 +234,10 @@ class Transfer:
         read = getattr(self.source, "chunks", self.source.read)
         return lambda offset: self.tally.watched(read(blob, offset))
 
+    def _file(self, blob: Descriptor) -> str:
+        verified_file = getattr(self.source, "verified_file", None)
+        return str(verified_file(blob)) if verified_file else ""
+
     def _document(self, blob: Descriptor) -> None:
         document = read_whole(self.source, blob)
         if isinstance(self.sink, Tagger):
@@ -237,17 +251,8 @@ class Transfer:
             for blob in blobs:
                 do(blob)
             return
-        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-
         # The largest first, so that none starts late and delays the end.
-        order = sorted(blobs, key=lambda blob: -blob.size)
-        with ThreadPoolExecutor(min(self.threads, len(order))) as pool:
-            running = [pool.submit(do, blob) for blob in order]
-            wait(running, return_when=FIRST_EXCEPTION)
-            for future in running:
-                if future.done() and not future.cancelled() and future.exception():
-                    pool.shutdown(cancel_futures=True)
-                    future.result()
+        side_by_side(do, sorted(blobs, key=lambda blob: -blob.size), self.threads)
 
 
 def copy(root: Descriptor, source: BlobSource, sink: BlobSink, *, threads: int = 1) -> int:
@@ -289,3 +294,59 @@ def _leads(sink: Tagger, tag: str, root: Descriptor) -> bool:
         return sink.resolve(tag).digest == root.digest
     except NotFound:
         return False
+
+
+def side_by_side(do: Callable[[T], None], things: list[T], threads: int) -> None:
+    """Do something with each thing, several at a time, in their order; the first failure stops what has not begun.
+
+    Two threads begin, and another joins whenever none of them ends anything for a moment: where the other end answers
+    at once, more would only wait for each other (for the interpreter), and where it is far away, all are there soon.
+    `concurrent.futures` would take longer to load than most copies take.
+    """
+    work = _Work(do, things)
+    workers: list[Thread] = []
+    try:
+        ended = -1
+        while len(workers) < min(threads, len(things)) and not work.over.is_set():
+            if len(workers) < _FIRST or work.ended == ended:
+                workers.append(Thread(target=work.go_on, daemon=True))
+                workers[-1].start()
+            if len(workers) >= _FIRST:
+                ended = work.ended
+                work.over.wait(_MOMENT)
+        for worker in workers:
+            worker.join()
+    except BaseException as error:  # such as Ctrl-C: nothing may still write once this has ended
+        work.failures.append(error)
+        for worker in workers:
+            worker.join()
+        raise
+    if work.failures:
+        raise work.failures[0]
+
+
+class _Work(Generic[T]):
+    """What the threads of a copy share."""
+
+    def __init__(self, do: Callable[[T], None], things: list[T]) -> None:
+        self._do = do
+        self._waiting = iter(things)
+        self._turn = Lock()
+        self.ended = 0
+        self.failures: list[BaseException] = []
+        self.over = Event()
+        """Set once nothing is left to begin."""
+
+    def go_on(self) -> None:
+        """Do one thing after the other, until there is none or one failed."""
+        while True:
+            with self._turn:
+                thing = None if self.failures else next(self._waiting, None)
+            if thing is None:
+                self.over.set()
+                return
+            try:
+                self._do(thing)
+            except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+                self.failures.append(error)
+            self.ended += 1

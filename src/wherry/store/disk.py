@@ -9,6 +9,8 @@ their way in. The promises, and how each is kept:
 - *No tag is lost*: `index.json` is read, changed and renamed under a lock of its own, held for a moment.
 - *A tag survives a loss of power*: blobs are written unsynced; before a tag is written all it points to is synced, side
   by side, and then the index. The disk is asked for 32 MB at a time while more is fetched, so that this wait is short.
+- *A tag of what can be fetched again does not wait* (`unsettled`, for pulls): its documents and the index are synced,
+  its layers are written when the system writes any file. Until then a crash may take them: see the next line.
 - *What a crash lost is never believed*: a blob that no sync was waited for may be empty or torn after a crash; every
   blob is hashed once in each run of the machine before it is used (`soundness.py`), and one that is not whole is
   deleted and made or fetched again.
@@ -19,6 +21,7 @@ Names stand in `org.opencontainers.image.ref.name` in their familiar form, so th
 Sources: OCI image-spec v1.1.1, image-layout.md; `docs/explanation/store.md`.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,6 +41,7 @@ from wherry.errors import (
     SizeMismatch,
     WherryError,
 )
+from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import LARGEST
 from wherry.oci.layout import BLOBS, INDEX, LAYOUT, MARKER, name_of, named
@@ -86,10 +90,21 @@ class DiskStore(LayoutFolder):
         self.warned: Callable[[str], None] = lambda _: None
         """Is given the line that says which images a damaged blob belonged to."""
         self._writeback = Writeback()
+        self._settles = True
         self._mutex = threading.Lock()
         self._writers = 0
         self._lock: Lock | None = None
         self._prepared = False
+
+    def unsettled(self) -> "DiskStore":
+        """Give the same store with tags that do not wait until layers would survive a loss of power.
+
+        It is for what can be fetched again: what a crash took is found damaged or missing before it is used.
+        """
+        made = DiskStore(self.folder, clock=self._clock, fetch=self._fetch)
+        made.warned = self.warned
+        made._settles = False
+        return made
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -137,6 +152,15 @@ class DiskStore(LayoutFolder):
         """See `LayoutFolder.chunks`; a blob that lives elsewhere is fetched first, and stays."""
         self._have(blob)
         return super().chunks(blob, offset)
+
+    def verified_file(self, blob: Descriptor) -> str:
+        """Name a blob's file where it was hashed since the machine started and is unchanged; else nothing."""
+        path = self.path_of(blob.digest)
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return ""
+        return path if found.st_size == blob.size and self._soundness.verified(blob.digest, found) else ""
 
     def sound(self, blob: Descriptor) -> bool:
         """Report whether the blob is here and is what its name says: hashed once a boot, then known by its stamp.
@@ -191,7 +215,7 @@ class DiskStore(LayoutFolder):
         with self.writing():
             if self.sound(blob):
                 return
-            with incoming(self._own, self.folder, flush=True) as file:
+            with incoming(self._own, self.folder, flush=self._settles) as file:
                 self._fill(file, blob, chunks, blob.digest.hasher(), 0)
 
     def fetch(self, blob: Descriptor, opened: "Callable[[int], Iterable[bytes]]") -> None:
@@ -217,7 +241,7 @@ class DiskStore(LayoutFolder):
                 self._resume(blob, opened)
 
     def _resume(self, blob: Descriptor, opened: "Callable[[int], Iterable[bytes]]") -> None:
-        with resumable(self._own, self.folder, partial_name(blob.digest)) as file:
+        with resumable(self._own, self.folder, partial_name(blob.digest), flush=self._settles) as file:
             state, size = blob.digest.hasher(), 0
             for chunk in file.written():
                 state.update(chunk)
@@ -248,7 +272,8 @@ class DiskStore(LayoutFolder):
         if (actual := Digest.from_hash(state)) != blob.digest:
             raise DigestMismatch(str(blob.digest), expected=blob.digest, actual=actual)
         self._place(file, blob.digest)
-        self._writeback.add(Path(self.path_of(blob.digest)), blob.size)
+        if self._settles:
+            self._writeback.add(Path(self.path_of(blob.digest)), blob.size)
 
     @contextmanager
     def draft(self) -> "Iterator[DiskBlobWriter]":
@@ -359,14 +384,18 @@ class DiskStore(LayoutFolder):
         self.warned(f"{blob.digest.short}: damaged in {self.folder} and deleted; used by {names}")
 
     def _settle(self, root: Descriptor) -> None:
-        """Make sure that all a root points to is here, and wait until it would survive a loss of power."""
+        """Make sure that all a root points to is here, and wait until it would survive a loss of power.
+
+        Where this store waits for no layers, it still waits for documents: gc needs them to know what an image needs.
+        """
         paths = []
         for blob in walk([root], self):
             if not self.sound(blob):
                 if self.elsewhere.places(blob.digest):
                     continue
                 next(self.read(blob), b"")  # says what is wrong with it
-            paths.append(self.path_of(blob.digest))
+            if self._settles or blob.media_type in media.INDEXES | media.MANIFESTS:
+                paths.append(self.path_of(blob.digest))
         self._writeback.finish()
         sync_all(paths)
 

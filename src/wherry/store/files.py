@@ -223,18 +223,19 @@ def incoming(folder: Path, shown: Path, *, flush: bool = False) -> Iterator[Inco
 
 
 @contextmanager
-def resumable(folder: Path, shown: Path, name: str) -> Iterator[Incoming]:
+def resumable(folder: Path, shown: Path, name: str, *, flush: bool = True) -> Iterator[Incoming]:
     """Open a file that a killed or cut process may have begun; what ends this one early leaves what came.
 
     Args:
         folder: where it waits.
         shown: what errors name.
         name: of the file; while another process writes it, this one gets a file of its own and begins again.
+        flush: as of `incoming`.
     """
     try:
-        file = Incoming(folder, shown, flush=True, name=name)
+        file = Incoming(folder, shown, flush=flush, name=name)
     except BlockingIOError:
-        with incoming(folder, shown, flush=True) as own:
+        with incoming(folder, shown, flush=flush) as own:
             yield own
         return
     try:

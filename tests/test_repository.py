@@ -26,7 +26,8 @@ SOURCE = ROOT / "src" / "wherry"
 ROOMS = sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
 FORMATS = ("oci", "golang", "elf")
 STEPS = (
-    "build/context.py", "build/caches.py", "build/copy_sources.py", "build/run.py", "build/stages.py", "build/urls.py",
+    "build/attendant.py", "build/caches.py", "build/context.py", "build/copy_sources.py", "build/run.py",
+    "build/stages.py", "build/urls.py",
     "app/build/cache_export.py", "app/build/dockerfile.py", "app/build/dockerfile_work.py", "app/build/machine.py",
     "cli/debug_shell.py",
 )  # fmt: skip

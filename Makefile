@@ -13,7 +13,7 @@ SECONDS ?= 600
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test test-quick check format setup tools peers test-peers wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-trace load \
+.PHONY: help demo test test-quick check format setup tools peers test-peers wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace load \
   bench-parse fuzz docs base-data clean
 
 help: ## List these targets.
@@ -79,6 +79,9 @@ bench-size: setup wheel ## Measure `wherry size`: time, memory, and how right ow
 
 bench-analyze: setup ## Measure `wherry analyze` beside dive on images of 250 MB and 2 GB; writes docs/benchmarks-analyze.md.
 	$(PYTHON) bench/analyze.py $(ARGS)
+
+bench-bytes: peers wheel ## Compare the bytes pulled of five modules with images of ko and BuildKit; writes docs/benchmarks-bytes.md.
+	$(PYTHON) bench/wire.py $(ARGS)
 
 bench-trace: setup ## Measure what a traced start of the example service costs; writes docs/benchmarks-trace.md.
 	$(PYTHON) bench/tracing.py $(ARGS)

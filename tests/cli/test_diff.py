@@ -298,3 +298,16 @@ def test_files_and_waste_of_images(tmp_path):
     assert "| added | /copy" in "\n".join(shell("diff", "a:dev", "b:dev", "--by", "file", "--markdown")).replace(
         "`", ""
     )
+
+
+def test_programs_that_are_the_same_and_not_of_go(tmp_path):
+    """A program of another language that did not change takes no lines of its own, and no word that it is not Go's."""
+    shell = Shell(tmp_path)
+    program = Path(os.path.realpath("/bin/true")).read_bytes()
+    for name, text in {"a:1": b"one", "a:2": b"another"}.items():
+        layers = [[file("bin/true", program, mode=0o755), file("etc/x", text)]]
+        shell.store.tag(name, put_layers(shell.store, layers))
+
+    shell("diff", "a:1", "a:2")
+    assert "pclntab" not in shell.out
+    assert "the same in both: linux/amd64  /bin/true" in shell.out

@@ -1,12 +1,14 @@
 """`wherry rebuild`: the same image again, or the first difference and the cause that was planted."""
 
 import json
+import shutil
 import subprocess
 
 import msgspec
 import pytest
 
 from cli_shell import Shell
+from git_server import serving
 
 pytestmark = pytest.mark.slow
 
@@ -85,6 +87,31 @@ def test_from_the_commit(wherry):
     assert git(wherry, "m", "worktree", "list").count("\n") == 0
 
 
+def test_fetched_from_a_git_server(wherry):
+    """With --fetch the repository is cloned from a real server at the image's commit; one that lost it ends with 3."""
+    with serving(wherry.root) as server:
+        url = f"http://{server.host}/m"
+        commit(wherry)
+        git(wherry, "m", "remote", "add", "origin", url)
+        wherry("build", "m", "-t", "m:1")
+        wherry.write("m/main.go", MAIN.replace("hello", "later"))
+        commit(wherry)
+
+        wherry("rebuild", "m:1", "--fetch")
+        assert wherry.out.startswith("identical")
+        assert "fetching http://127.0.0.1" in wherry.err
+        assert any("git-upload-pack" in path for path, _ in server.seen)
+
+        shutil.rmtree(wherry.root / "m")
+        lay(wherry, "m", main=MAIN.replace("hello", "rewritten"))
+        commit(wherry)
+        wherry("rebuild", "m:1", "--fetch", code=3)
+        assert "has no commit" in wherry.err
+
+    wherry("rebuild", "m:1", "--fetch", code=3)
+    assert url in wherry.err
+
+
 class TestBeforeAnythingIsBuilt:
     """What can't be built again ends with 3, and Go was not started to compile."""
 
@@ -123,6 +150,16 @@ class TestBeforeAnythingIsBuilt:
 
         wherry("rebuild", "p:1", "--source", "p", code=3)
         assert "example.com/private" in wherry.err
+
+    def test_a_toolchain_that_cannot_be_had(self, wherry):
+        """A release of Go that is neither here nor anywhere."""
+        commit(wherry)
+        wherry("build", "m", "-t", "m:1")
+        forge(wherry, lambda recipe: recipe["go"].update(version="go1.26.99"))
+        wherry.environment["GOPROXY"] = "off"
+
+        wherry("rebuild", "evil:1", "--source", "m", code=3)
+        assert "go1.26.99" in wherry.err
 
     def test_no_source(self, wherry):
         """It says what to give."""

@@ -4,6 +4,8 @@ import io
 from collections.abc import Callable
 from contextlib import suppress
 
+import msgspec
+
 from wherry.analysis.image.dive import dive_figures
 from wherry.analysis.image.index import LayerIndex
 from wherry.analysis.image.read import read_index
@@ -11,6 +13,7 @@ from wherry.analysis.image.union import Union
 from wherry.analysis.image.waste import Sizes, hidden_files, visible_files
 from wherry.analysis.program import AttributedProgram
 from wherry.app.policy_file import parse_policy
+from wherry.app.rebuild_settings import goflags_of
 from wherry.app.scan_ignore import parse_ignore_file
 from wherry.digest import Digest
 from wherry.dockerfile.ignore import Patterns, read_ignore_file
@@ -25,6 +28,7 @@ from wherry.elf.symbols import Symbols
 from wherry.errors import WherryError
 from wherry.golang.buildinfo import BuildInfo, parse_modinfo
 from wherry.golang.gosum import parse_go_sum
+from wherry.lab.relink import built_by_recipe
 from wherry.layer.changes import flatten
 from wherry.layer.entry import ArchiveLimits
 from wherry.layer.tar import read_tar
@@ -38,6 +42,7 @@ from wherry.platform import Platform
 from wherry.registry.challenge import challenges
 from wherry.registry.http1 import BadAnswer, Connection
 from wherry.settings.docker_config import DockerConfig
+from wherry.source.git_address import GitAddress
 from wherry.store.memory import MemoryStore
 from wherry.trust.constraint import could_build
 from wherry.trust.database import DatabaseBuilder, VulnerabilityIndex
@@ -94,7 +99,7 @@ def waste(blob: bytes) -> None:
     store.write(layer, [blob])
     with suppress(WherryError):
         layers = [read_index(store, layer, digest)] * 3
-        assert LayerIndex.decode(layers[0].encoded(), str(digest)) == layers[0]
+        assert LayerIndex.decode(b"".join(layers[0].encoded()), str(digest)) == layers[0]
         sizes = Sizes.of(Union(layers))
         assert hidden_files(sizes, 5).bytes + visible_files(sizes, 5).bytes == sum(map(sizes.unpacked, range(3)))
         dive_figures(layers)
@@ -237,6 +242,19 @@ def answers(blob: bytes) -> None:
             answer.finish(10)
 
 
+def recipes(blob: bytes) -> None:
+    """Read bytes as what an image tells of its own build: its recipe, flags, GOFLAGS, and where its source is."""
+    text = blob.decode(errors="surrogateescape")
+    recipe = b'{"version": 2, "go": {"flags": ' + msgspec.json.encode(text.encode(errors="replace").decode()) + b"}}"
+    for one in (text, recipe.decode()):
+        with suppress(WherryError):
+            built_by_recipe(one)
+    with suppress(WherryError):
+        goflags_of(text)
+    with suppress(WherryError):
+        GitAddress.parse(text)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "documents": documents,
     "tars": tars,
@@ -249,4 +267,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "signatures": signatures,
     "modules": modules,
     "answers": answers,
+    "recipes": recipes,
 }

@@ -54,7 +54,7 @@ def with_files(session: Session, document: DiffDocument, before: str, after: str
     """Add what containers of two images see, and what is shipped in vain; a document of programs stays as it is."""
     if not document.images:
         return document
-    from wherry.analysis.image.compare import files_change
+    from wherry.analysis.image.compare import content_at, files_change
     from wherry.analysis.image.union import Union
     from wherry.analysis.image.waste import Sizes, hidden_files, visible_files
     from wherry.app.images import open_image
@@ -64,17 +64,27 @@ def with_files(session: Session, document: DiffDocument, before: str, after: str
     sides = [open_image(session, name) for name in (before, after)]
     images = [{str(image.platform): image for image in side.images()} for side in sides]
 
+    same: set[tuple[str, str]] = set()
+
     def change(platform: str) -> tuple[FilesChange, WasteChange]:
         unions = [Union(kept.of_image(side.source, found[platform])) for side, found in zip(sides, images, strict=True)]
         sizes = [Sizes.of(union) for union in unions]
         hidden = [hidden_files(one, 0).bytes for one in sizes]
         twice = [visible_files(one, 0).duplicate_bytes for one in sizes]
         waste = WasteChange(before=hidden[0], after=hidden[1], duplicates_before=twice[0], duplicates_after=twice[1])
+        paths = {one.path for one in document.binaries if one.platform == platform}
+        same.update(
+            (platform, path) for path in paths if path and content_at(unions[0], path) == content_at(unions[1], path)
+        )
         return files_change(*unions), waste
 
     found = [(one, *change(one.platform)) for one in document.images]
     rows = (msgspec.structs.replace(one, files=files, waste=waste) for one, files, waste in found)
-    return msgspec.structs.replace(document, images=tuple(rows))
+    # Of a program that is the same file, there is nothing to say: not even that it is not Go's.
+    binaries = tuple(
+        msgspec.structs.replace(one, notes=()) if (one.platform, one.path) in same else one for one in document.binaries
+    )
+    return msgspec.structs.replace(document, images=tuple(rows), binaries=binaries)
 
 
 def beyond(document: DiffDocument, limit: Growth) -> Iterator[Excess]:

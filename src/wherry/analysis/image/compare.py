@@ -103,3 +103,12 @@ def _seen(union: Union) -> Iterator[_Seen]:
             linked.add(number)
         content = union.link_target(number) if kind == kinds.SYMLINK else union.layers[layer].digest_of(row)
         yield _Seen(path, kind, size, content, (modes[row], uids[row], gids[row]))
+
+
+def content_at(union: Union, path: str) -> bytes:
+    """Give the SHA-256 of the file that a container sees at an absolute path; empty where there is none."""
+    found = union.find(path.encode(errors="surrogateescape").lstrip(b"/"))
+    if found is None or found[1] < 0:
+        return b""
+    layer, row = union.place(found[1])
+    return union.layers[layer].digest_of(row)

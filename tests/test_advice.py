@@ -15,6 +15,8 @@ from pathlib import Path
 
 import click
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cli_shell import Shell
 from needs import need
@@ -33,6 +35,7 @@ _PLACEHOLDERS = {
     "IMAGE|BINARY": "api:dev", "IMAGE": "api:dev", "KEY": "wherry.key", "IMAGE…": "api:dev", "NAME": "api:dev",
     "NAME…": "extra:dev", "DIR": ".", "FILE": "f", "PROGRAM": "/app/api", "REPOSITORY": "registry.example/team/api",
     "CASES": "cases.toml", "TOPIC": "ci", "COMMAND": "build", "SHELL": "bash", "STORE": "store",
+    "ARCHIVE": "image.tar",
 }  # fmt: skip
 
 
@@ -175,6 +178,8 @@ def place(tmp_path_factory, host):
     shell.environment["COSIGN_PASSWORD"] = ""
     shell("keys", "new", "-o", "wherry")
     shell.environment["SIGNING_KEY"] = (shell.root / "wherry.key").read_text()
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    shell.write("plain.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
     shell.write("sbom.json", "{}")
     shell("build", "-t", "api:dev", "./cmd/api")
     for name in ("extra:dev", "app:dev", "app:1", "app:2", "api:1.4"):

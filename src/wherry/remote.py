@@ -124,7 +124,7 @@ class RemoteBases:
                     f"base {reference}: looked for {reference.canonical} in the local store, which does not have it; "
                     "--offline asks no registry",
                     hint=f"build once without --offline, or get it by `wherry pull {reference}`"
-                    f" or `wherry load FILE -t {reference}`",
+                    f" or `wherry load ARCHIVE -t {reference}`",
                 )
             return last
         try:
@@ -132,7 +132,7 @@ class RemoteBases:
         except RegistryError as error:
             if last is None:
                 error.message = f"base {reference}: not in the local store, and its registry failed: {error.message}"
-                error.hint += f"; without a network, use a base from a file: `wherry load FILE -t {reference}`"
+                error.hint += f"; without a network, use a base from a file: `wherry load ARCHIVE -t {reference}`"
             if self.policy.pull or last is None:
                 raise
             self._warn(f"{error.message}; {reference} is used as last seen, {last.digest.short}")

@@ -10,7 +10,7 @@ from wherry.cli.world import World
 @click.command("provenance", cls=GroupedCommand)
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.option("--platform", metavar="PLATFORM", help="Describe only this platform.", shell_complete=platforms)
-@click.option("--predicate", is_flag=True, help="Print the predicate alone, for `wherry attest --predicate`.")
+@click.option("--predicate", is_flag=True, help="Print the predicate alone, for `wherry attest --predicate FILE`.")
 @click.pass_obj
 def command(world: World, /, *, image: str, platform: str | None, predicate: bool) -> None:
     """Print how IMAGE was built: an in-toto statement with SLSA provenance v1. The same image gives the same bytes.

@@ -66,7 +66,7 @@ class PublicKey:
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
         if b"PRIVATE KEY-----" in text[:LONGEST]:
-            raise InvalidKey(name, "is a private key", hint="give the public key; `wherry keys public` prints it")
+            raise InvalidKey(name, "is a private key", hint="give the public key; `wherry keys public KEY` prints it")
         try:
             key = load_pem_public_key(text[:LONGEST])
         except (ValueError, UnsupportedAlgorithm) as error:

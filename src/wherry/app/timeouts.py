@@ -1,6 +1,5 @@
 """Timeouts that have to agree: read from manifests, values, a service's log and the kernel, judged, and mended."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from wherry.analysis.timeouts.figures import Timeout, TimeoutTable
 from wherry.analysis.timeouts.rules import TimeoutEdit, judge_timeouts
 from wherry.app.manifest_files import manifest_texts
 from wherry.app.session import Session
-from wherry.errors import CannotWrite, InvalidUsage
+from wherry.errors import InvalidUsage
 from wherry.finding import Finding, Severity
+from wherry.store.files import editing
 
 if TYPE_CHECKING:
     from wherry.lab.pools import PoolTrial
@@ -132,15 +132,8 @@ def write_manifests(edited: Iterable[EditedManifest]) -> None:
         CannotWrite: a file can't be written; those before it are written.
     """
     for one in edited:
-        target = one.path.resolve()
-        parts = target.with_name(f".{target.name}.wherry-{os.getpid()}")
-        try:
-            parts.write_text(one.after, encoding="utf-8", newline="")
-            parts.chmod(target.stat().st_mode & 0o7777)
-            parts.replace(target)
-        except OSError as error:
-            parts.unlink(missing_ok=True)
-            raise CannotWrite(f"{one.name}: {error.strerror}", hint="give files that you may write") from error
+        with editing(one.path) as out:
+            out.write(one.after.encode())
 
 
 def _shown(one: Timeout) -> KnownTimeout:

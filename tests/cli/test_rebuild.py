@@ -87,6 +87,23 @@ def test_from_the_commit(wherry):
     assert git(wherry, "m", "worktree", "list").count("\n") == 0
 
 
+def test_the_program_of_an_image_without_a_recipe(wherry):
+    """As ko or a Dockerfile makes it: built again by its build info; what trimmed paths hide is asked for."""
+    commit(wherry)
+    environment = {**wherry.environment, "CGO_ENABLED": "0"}
+    argv = ["go", "build", "-trimpath", "-ldflags=-s -w -X main.version=of-mine", "-o", "../image/app", "."]
+    subprocess.run(argv, cwd=wherry.root / "m", env=environment, check=True)
+    wherry.write("image/Dockerfile", 'FROM scratch\nCOPY app /ko-app/app\nENTRYPOINT ["/ko-app/app"]\n')
+    wherry("build", "image", "-t", "k:1")
+
+    wherry("rebuild", "k:1", "--source", "m", code=1)
+    assert "linker-flag" in wherry.out
+    found = document(wherry, "k:1", "--source", "m", "--ldflags", "-s -w -X main.version=of-mine", code=0)
+    assert found["identical"]
+    assert found["before"].endswith(" /ko-app/app")
+    assert "its program is compared" in found["notes"][0]
+
+
 def test_fetched_from_a_git_server(wherry):
     """With --fetch the repository is cloned from a real server at the image's commit; one that lost it ends with 3."""
     with serving(wherry.root) as server:
@@ -175,7 +192,7 @@ class TestBeforeAnythingIsBuilt:
         wherry("build", "d", "-t", "d:1")
 
         wherry("rebuild", "d:1", code=3)
-        assert "has no recipe" in wherry.err
+        assert "has no recipe, and no Go program" in wherry.err
 
 
 HOSTILE = [

@@ -24,11 +24,12 @@ from wherry.errors import NotFound, WherryError
 from wherry.platform import Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from wherry.app.build.options import GoBuild
     from wherry.app.images import OpenImage
     from wherry.lab.relink import Built
+    from wherry.oci.image import Image
 
 _NAME = "rebuilt:rebuilt"
 _SOURCE = "org.opencontainers.image.source"
@@ -116,6 +117,8 @@ def rebuild(
         folder = Path(place)
         module = _source(session, recipe, options, folder / "source" / "checkout", progress)
         built = _Rebuild(session, recipe, module, folder, progress).build(options)
+        if recipe.program:
+            return _compared_programs(found, built, options.platform, recipe)
         return _compared(found, built, options.platform, recipe.notes)
 
 
@@ -131,6 +134,8 @@ class _Recipe:
     config: Mapping[str, object]
     epoch: str
     notes: tuple[str, ...]
+    program: str = ""
+    """The path of the only thing to compare: the program of an image without a recipe."""
 
     @classmethod
     def of(cls, found: "OpenImage", platform: str | None) -> "_Recipe":
@@ -143,10 +148,7 @@ class _Recipe:
         built = _checked(lambda: built_by_recipe(labels.get("dev.wherry.recipe", "")))
         sections = {key: value for key, value in document.items() if isinstance(value, dict)}
         if built is None or not {"module", "go", "base", "layers"} <= sections.keys():
-            raise CannotRebuild(
-                f"{found.name} has no recipe: wherry did not build it from a Go module",
-                hint="compare it with an image that you built yourself: wherry rebuild IMAGE --against IMAGE2",
-            )
+            return _by_program(found, images)
         notes = []
         if str(sections["module"].get("revision", "")).endswith("-dirty"):
             raise CannotRebuild(
@@ -169,9 +171,30 @@ class _Recipe:
         return value if isinstance(value, str) else ""
 
     @property
+    def stamping(self) -> tuple[str, ...]:
+        """The flag for the state of version control; wherry's own builds decide by what the program reads."""
+        return (f"-buildvcs={str(self.built.stamped).lower()}",) if self.program else ()
+
+    @property
     def withheld(self) -> tuple[str, ...]:
         """Variables whose -X values are not published."""
         return tuple(self.text("go", "withheld").split())
+
+
+def _by_program(found: "OpenImage", images: "Sequence[Image]") -> _Recipe:
+    """Take what Go records of the program in an image that another tool built."""
+    from wherry.app.rebuild_program import NOTE, program_recipe
+    from wherry.lab.relink import NotTheSame
+
+    try:
+        path, built, sections = program_recipe(found, images[0])
+    except NotTheSame as error:
+        raise CannotRebuild(error.message, hint="build it from source yourself, and compare with --against") from error
+    labels = images[0].config.runtime.labels or {}
+    source = {name: value for name, value in labels.items() if name == _SOURCE}
+    return _Recipe(
+        found.name, built, sections, tuple(image.platform for image in images), source, {}, "", (NOTE,), program=path
+    )
 
 
 def _checked(read: "Callable[[], Built | None]") -> "Built | None":
@@ -249,7 +272,7 @@ class _Rebuild:
             "GOCACHE": str(self._folder / "go-build"),
             "GOMODCACHE": str(self._folder / "modules"),
             "GOPATH": str(self._folder / "gopath"),
-            "GOFLAGS": shlex.join([*goflags, "-p=1", "-modcacherw"]),
+            "GOFLAGS": shlex.join([*goflags, *recipe.stamping, "-p=1", "-modcacherw"]),
         }
         if recipe.text("go", "experiment"):
             ours["GOEXPERIMENT"] = recipe.text("go", "experiment")
@@ -301,6 +324,11 @@ class _Rebuild:
         else:
             self._progress.line("this machine has no network namespaces: Go runs with GOPROXY=off, but not cut off")
 
+    def _linker_flags(self, options: RebuildOptions, recorded: list[str]) -> str | None:
+        if options.ldflags is not None:
+            return options.ldflags
+        return None if self._recipe.withheld else shlex.join(recorded)
+
     def _wanted(self, options: RebuildOptions) -> "GoBuild":
         from wherry.app.build.options import GoBuild
 
@@ -326,9 +354,9 @@ class _Rebuild:
             platforms=recipe.platforms,
             base=recipe.text("base", "name"),
             trimpath="trimpath" in flags,
-            strip="-s" in linker,
-            strip_buildid="-buildid=" in linker,
-            ldflags=options.ldflags if options.ldflags is not None else (None if recipe.withheld else shlex.join(rest)),
+            strip="-s" in linker and not recipe.program,
+            strip_buildid="-buildid=" in linker and not recipe.program,
+            ldflags=self._linker_flags(options, linker if recipe.program else rest),
             gcflags=flags.get("gcflags") or None,
             asmflags=flags.get("asmflags") or None,
             go_tags=tuple(flags["tags"].split(",")) if flags.get("tags") else None,
@@ -381,6 +409,20 @@ def _asked(session: Session, folder: Path, name: str) -> str:
     except WherryError:
         return ""
     return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""
+
+
+def _compared_programs(before: "OpenImage", after: "OpenImage", platform: str | None, recipe: _Recipe) -> Rebuilt:
+    from wherry.app.rebuild_program import compare_only_programs
+
+    images = before.images(Platform.parse(platform) if platform else None)
+    compared = compare_only_programs(before, after, images)
+    return Rebuilt(
+        identical=all(not one.differences for one in compared),
+        before=f"{before.name}@{before.digest} {recipe.program}",
+        after="the same program, built again",
+        platforms=compared,
+        notes=recipe.notes,
+    )
 
 
 def _compared(before: "OpenImage", after: "OpenImage", platform: str | None, notes: tuple[str, ...]) -> Rebuilt:

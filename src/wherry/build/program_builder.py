@@ -132,7 +132,8 @@ class ProgramBuilder:
         for warning in refuse_secrets(self.judge_values(values, public), allowed=action.secrets_allowed):
             self.said(step.name, f"warning: {warning}")
         wants_stamp = action.stamp and "-buildvcs=false" not in goflags and _seen_by_go(self.vcs())
-        stamp = wants_stamp and bool(before.stamped)
+        forced = wants_stamp and "-buildvcs=true" in goflags
+        stamp = forced or (wants_stamp and bool(before.stamped))
         asked = (self.runner, toolchain, package, go.listing_flags(flags), action.environment)
         progress = CompileProgress(package.import_path, partial(self.detail, step.name), lambda: files.imports)
         files = FileList(listed, lambda: self._listing(package, partial(list_inputs, *asked, on_line=progress.line)))
@@ -146,7 +147,7 @@ class ProgramBuilder:
                 program, began = link((*flags, f"-buildvcs={str(stamp).lower()}"))
         started = min(started, began or started)
         facts = self.judge(program)
-        if wants_stamp and facts.reads_stamp != stamp:
+        if wants_stamp and not forced and facts.reads_stamp != stamp:
             stamp = facts.reads_stamp
             program, _ = link((*flags, f"-buildvcs={str(stamp).lower()}"))
         listing = files.get(again=stamp != bool(before.stamped))  # the files of git's tags came or went

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cli_shell import Shell
 from small_images import ARM64, put_image, put_index
 from wherry.cli.main import run
 from wherry.cli.world import World
@@ -286,3 +287,18 @@ def test_media_types_are_in_the_json(wherry: Wherry, store: DiskStore):
         media.OCI_INDEX,
     ]
     assert len(store.tags()) == 2
+
+
+def test_a_store_with_signatures(tmp_path, store):
+    """A signature is no image: tree alone lists it, and every command about the store does its work."""
+    shell = Shell(tmp_path)
+    shell.environment["COSIGN_PASSWORD"] = ""
+    (tmp_path / "cache/trees").mkdir(parents=True)
+    shell("keys", "new", "-o", "k")
+    shell("sign", "--key", "k.key", "api:dev")
+
+    for words in (("gc", "--dry-run"), ("gc",), ("du",), ("verify-store",)):
+        shell(*words)
+    assert not any("sha256-" in line for line in shell("images"))
+    assert any("simplesigning" in line or "sigstore" in line for line in shell("tree", "api:dev")), shell.out
+    shell("verify", "--key", "k.pub", "api:dev")

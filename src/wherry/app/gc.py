@@ -1,11 +1,16 @@
 """What may go: blobs that no name resolves to, and what the cache keeps for them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from wherry.app.session import Session
 from wherry.store.disk import FOREIGN_GRACE
 from wherry.store.sweep import Swept
+
+if TYPE_CHECKING:
+    from wherry.digest import Digest
+    from wherry.store.disk import DiskStore
 
 MONTH = 30 * 86400
 """Seconds after which an unused result goes."""
@@ -60,10 +65,8 @@ def _clean_trees(session: Session, unused: float, most: int | None, *, dry_run: 
         return 0, 0, 0
     from wherry.app.sandboxes import mapping_of, trees_of
     from wherry.build.caches import unused as unused_caches
-    from wherry.store.images import images_of
 
-    roots = session.store.tags().values()
-    kept = {diff_id for root in roots for image in images_of(session.store, root) for diff_id in image.config.diff_ids}
+    kept = set(_diff_ids(session.store))
     every = trees_of(session, mapping_of(session), session.store)
     before = session.clock() - unused
     trees = every.delete(kept.__contains__, before=before, most=most, dry_run=dry_run)
@@ -72,6 +75,20 @@ def _clean_trees(session: Session, unused: float, most: int | None, *, dry_run: 
         for cache in caches:
             every.clear([cache])
     return len(trees), sum(tree.bytes for tree in trees), len(caches)
+
+
+def _diff_ids(store: "DiskStore") -> "Iterator[Digest]":
+    """Yield the diff IDs of every image that has a name; signatures and other artifacts have none."""
+    from wherry.errors import InvalidDocument
+    from wherry.store.images import images_of
+
+    for root in store.tags().values():
+        try:
+            images = images_of(store, root)
+        except InvalidDocument:  # an artifact: what is damaged stopped the sweep before
+            continue
+        for image in images:
+            yield from image.config.diff_ids
 
 
 def _clean_cache(session: Session) -> None:

@@ -55,6 +55,10 @@ def run_platforms(
     options = TraceOptions(seconds=SECONDS, until="listening")
     names = {"exit": "exited", "listening": "listened"}
     for image in images:
+        runtime = image.config.runtime
+        if not runtime.entrypoint and not runtime.cmd:
+            yield PlatformRun(outcome="not-run", reason="it has no entry point or command")
+            continue
         located = Located(f"{found.name} ({image.platform})", found.source, image.descriptor)
         try:
             outcome = trace_run(session, located, options, platform=image.platform, notice=notice).outcome

@@ -104,6 +104,36 @@ def test_the_program_of_an_image_without_a_recipe(wherry):
     assert "its program is compared" in found["notes"][0]
 
 
+def test_from_provenance(wherry):
+    """An image that lost its label is built again from wherry's provenance; another image's is refused."""
+    commit(wherry)
+    wherry("build", "m", "-t", "m:1", "--user", "7")
+    wherry("provenance", "m:1")
+    wherry.write("statement.json", wherry.out)
+    wherry("provenance", "m:1", "--predicate")
+    wherry.write("predicate.json", wherry.out)
+    forge(wherry, dict.clear)
+    wherry("rebuild", "evil:1", "--source", "m", "--provenance", "statement.json", code=3)
+    assert "about another image" in wherry.err
+
+    found = document(wherry, "evil:1", "--source", "m", "--provenance", "predicate.json", code=1)
+    differences = [one for platform in found["platforms"] for one in platform["differences"]]
+    assert {one["level"] for one in differences} <= {"config", "manifest"}
+    assert any("recipe" in str(one) for one in differences), differences
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[", '{"predicate": 1}', '{"buildDefinition": {"resolvedDependencies": [1]}}']
+)
+def test_what_is_no_provenance(wherry, text):
+    """The file is named, and nothing is built."""
+    wherry("build", "m", "-t", "m:1", "--no-vcs")
+    wherry.write("p.json", text)
+
+    wherry("rebuild", "m:1", "--source", "m", "--provenance", "p.json", code=3)
+    assert "p.json: not SLSA v1 provenance" in wherry.err
+
+
 def test_fetched_from_a_git_server(wherry):
     """With --fetch the repository is cloned from a real server at the image's commit; one that lost it ends with 3."""
     with serving(wherry.root) as server:

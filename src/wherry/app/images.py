@@ -92,8 +92,13 @@ def open_image(session: Session, name: str) -> OpenImage:
 
 def recipe_of(image: Image) -> Mapping[str, object]:
     """Read the recipe that wherry put into an image; empty where there is none."""
+    return recipe_in(image.config.runtime.labels or {})
+
+
+def recipe_in(labels: Mapping[str, str]) -> Mapping[str, object]:
+    """Read a recipe from its label; empty where there is none."""
     try:
-        recipe = json.loads((image.config.runtime.labels or {}).get(RECIPE, "{}"))
+        recipe = json.loads(labels.get(RECIPE) or "{}")
     except (ValueError, RecursionError):
         return {}
     return recipe if isinstance(recipe, dict) else {}

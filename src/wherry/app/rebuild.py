@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wherry.analysis.difference import Compared
-from wherry.app.images import open_image, recipe_of
+from wherry.app.images import open_image, recipe_in
 from wherry.app.progress import Progress, Silent
+from wherry.app.rebuild_provenance import StatedBuild, stated_build
 from wherry.app.rebuild_settings import goflags_of, without_harm
 from wherry.app.rebuild_source import CannotRebuild, fetched_source, source_at
 from wherry.app.session import Session
@@ -67,6 +68,8 @@ class RebuildOptions:
     """In place of the recipe's, with the values that it withholds."""
     platform: str | None = None
     """The only one to build; None: all of the image."""
+    provenance: str | None = None
+    """A file of SLSA provenance, for an image without a recipe; None: what the image says counts."""
 
 
 def compare(session: Session, before: str, after: str, *, platform: str | None = None) -> Rebuilt:
@@ -112,7 +115,7 @@ def rebuild(
     """
     options, progress = options or RebuildOptions(), progress or Silent()
     found = open_image(session, name)
-    recipe = _Recipe.of(found, options.platform)
+    recipe = _Recipe.of(found, options.platform, _stated(session, found, options))
     with TemporaryDirectory(prefix="wherry-rebuild-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         module = _source(session, recipe, options, folder / "source" / "checkout", progress)
@@ -138,17 +141,21 @@ class _Recipe:
     """The path of the only thing to compare: the program of an image without a recipe."""
 
     @classmethod
-    def of(cls, found: "OpenImage", platform: str | None) -> "_Recipe":
+    def of(cls, found: "OpenImage", platform: str | None, stated: StatedBuild) -> "_Recipe":
         from wherry.lab.relink import built_by_recipe
 
         images = found.images(Platform.parse(platform) if platform else None)
         first = images[0]
-        document = recipe_of(first)
-        labels = first.config.runtime.labels or {}
-        built = _checked(lambda: built_by_recipe(labels.get("dev.wherry.recipe", "")))
+        labels = dict(first.config.runtime.labels or {})
+        if not recipe_in(labels):
+            labels["dev.wherry.recipe"] = stated.recipes.get(str(first.platform), "")
+        if stated.source:
+            labels.setdefault(_SOURCE, stated.source)
+        document = recipe_in(labels)
+        built = _checked(lambda: built_by_recipe(labels["dev.wherry.recipe"]))
         sections = {key: value for key, value in document.items() if isinstance(value, dict)}
         if built is None or not {"module", "go", "base", "layers"} <= sections.keys():
-            return _by_program(found, images)
+            return _by_program(found, images, labels, stated.revision)
         notes = []
         if str(sections["module"].get("revision", "")).endswith("-dirty"):
             raise CannotRebuild(
@@ -181,7 +188,14 @@ class _Recipe:
         return tuple(self.text("go", "withheld").split())
 
 
-def _by_program(found: "OpenImage", images: "Sequence[Image]") -> _Recipe:
+def _stated(session: Session, found: "OpenImage", options: RebuildOptions) -> StatedBuild:
+    if options.provenance is None:
+        return StatedBuild()
+    digests = {str(found.digest), *(str(image.descriptor.digest) for image in found.images(None))}
+    return stated_build(session, options.provenance, frozenset(digests))
+
+
+def _by_program(found: "OpenImage", images: "Sequence[Image]", labels: Mapping[str, str], revision: str) -> _Recipe:
     """Take what Go records of the program in an image that another tool built."""
     from wherry.app.rebuild_program import NOTE, program_recipe
     from wherry.lab.relink import NotTheSame
@@ -190,7 +204,7 @@ def _by_program(found: "OpenImage", images: "Sequence[Image]") -> _Recipe:
         path, built, sections = program_recipe(found, images[0])
     except NotTheSame as error:
         raise CannotRebuild(error.message, hint="build it from source yourself, and compare with --against") from error
-    labels = images[0].config.runtime.labels or {}
+    sections["module"]["revision"] = sections["module"]["revision"] or revision
     source = {name: value for name, value in labels.items() if name == _SOURCE}
     return _Recipe(
         found.name, built, sections, tuple(image.platform for image in images), source, {}, "", (NOTE,), program=path

@@ -21,6 +21,7 @@ _MOST = 12
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.option("--source", metavar="DIR", help="Directory of the module or its repository. [default: current directory]")
 @click.option("--fetch", is_flag=True, help="Clone the repository that IMAGE names, without credentials.")
+@click.option("--provenance", metavar="FILE", help="SLSA provenance that says how an image without a recipe was built.")
 @click.option("--ldflags", metavar="FLAGS", help="Linker flags, with the -X values that the recipe withholds.")
 @click.option(
     "--against",
@@ -38,6 +39,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     image: str,
     source: str | None,
     fetch: bool,
+    provenance: str | None,
     ldflags: str | None,
     against: str | None,
     platform: str | None,
@@ -52,11 +54,11 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     from wherry.errors import InvalidUsage
 
     if against is not None:
-        if source is not None or fetch or ldflags is not None:
-            raise InvalidUsage("--against builds nothing", hint="remove --source, --fetch and --ldflags")
+        if source is not None or fetch or ldflags is not None or provenance is not None:
+            raise InvalidUsage("--against builds nothing", hint="remove --source, --fetch, --ldflags and --provenance")
         done = compare(world, image, against, platform=platform)
     else:
-        options = RebuildOptions(source=source, fetch=fetch, ldflags=ldflags, platform=platform)
+        options = RebuildOptions(source=source, fetch=fetch, ldflags=ldflags, platform=platform, provenance=provenance)
         with world.reporter("plain") as progress:
             done = rebuild(world, image, options, progress=progress)
     if as_json:

@@ -1,7 +1,7 @@
 """An SELinux policy in CIL, as udica writes it: what has a label of its own, next to what every container may.
 
 An image's files all have one label (container_file_t, or container_ro_file_t), so no path of them is in it: ports,
-/proc, /sys and capabilities are. Whoever wants paths takes AppArmor.
+/proc, /sys and capabilities are. Use AppArmor to confine by path.
 
 Sources: SELinux CIL reference; udica 0.2, templates; reference policy, corenetwork.te.in (types of ports).
 """

@@ -5,6 +5,7 @@ musl 1.2.5, ldso/dynlink.c (`load_library`, `fixup_rpath`).
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -124,7 +125,7 @@ def closure_of(root: ProgramRoot, path: str, program: ElfFacts) -> Closure:
 
 
 @dataclass
-class _Rules:
+class _Rules(ABC):
     """What the loaders have in common."""
 
     root: ProgramRoot
@@ -176,8 +177,9 @@ class _Rules:
             return f"is built for {facts.architecture}"
         return None
 
+    @abstractmethod
     def _places(self, name: str, asker: _Loaded) -> Iterator[tuple[str, str]]:
-        raise NotImplementedError
+        """Yield the places where a library is looked for, each with its reason, in order."""
 
     def _library_path(self, name: str, separators: str) -> Iterator[tuple[str, str]]:
         for folder in re.split(separators, self.root.environment().get("LD_LIBRARY_PATH", "")):

@@ -22,7 +22,7 @@ TIMEOUT_NAMES: Mapping[str, str] = {
     "startup.period": "startupProbe.periodSeconds",
     "startup.timeout": "startupProbe.timeoutSeconds",
     "startup.failures": "startupProbe.failureThreshold, a count",
-    "server.read_header": "http.Server.ReadHeaderTimeout; 0 is none",
+    "server.read_header": "http.Server.ReadHeaderTimeout; 0 means no limit",
     "server.read": "http.Server.ReadTimeout",
     "server.write": "http.Server.WriteTimeout",
     "server.idle": "http.Server.IdleTimeout: how long a connection without a request stays open",

@@ -51,7 +51,7 @@ class DebSource:
     """Where packages come from."""
 
     archive: str
-    """A URL, such as that of `deb.debian.org/debian`."""
+    """A URL, such as `https://mirror.example/debian`."""
     security: str
     fetch: Fetch
     cache: Path

@@ -41,6 +41,7 @@ def broken(**values: float) -> list[str]:
             {"endpoints__propagation": 2, "drain__notice": 2},
             {"endpoints__propagation": 2, "prestop": 1},
         ),
+        ("hook-within-grace", {"grace": 6, "prestop": 5}, {"grace": 5, "prestop": 5}),
         (
             "balancer-sees-drain",
             {"balancer__check_interval": 5, "balancer__check_failures": 2, "prestop": 6, "drain__notice": 5},

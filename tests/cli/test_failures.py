@@ -81,6 +81,16 @@ def test_lint_takes_the_file_as_build_does(wherry):
     assert wherry("lint", "-f", "deploy/api.Dockerfile", ".") == []
 
 
+@pytest.mark.parametrize("words", ["build", "lint", "inspect", "deps", "size", "leaks", "load", "timeouts", "scan"])
+def test_a_name_that_is_too_long(wherry, words):
+    """It is an error of the user's, short enough to be read, and no bug of ours."""
+    wherry.environment["GOVULNDB"] = f"file://{wherry.root}"
+    del wherry.environment["WHERRY_DEBUG"]  # which has errors that no room translated raised
+
+    assert wherry.ended(words, "a" * 300) not in {0, 70}
+    assert "internal error" not in wherry.err
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

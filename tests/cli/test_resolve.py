@@ -127,6 +127,15 @@ def test_no_program(wherry, reference, words):
     assert wherry.out == ""
 
 
+def test_references_that_no_path_can_have(wherry):
+    """A null byte is named with its line; a name that is too long is an error and no bug."""
+    wherry("resolve", "-f", "-", "--repo", "localhost:1/x", stdin='a: "ko://./a\\0b"\n', code=65)
+    assert "line 1: a reference with a null byte" in wherry.err
+    del wherry.environment["WHERRY_DEBUG"]
+    wherry("resolve", "-f", "-", "--repo", "localhost:1/x", stdin=f"a: ko://./{'a' * 300}\n", code=66)
+    assert "internal error" not in wherry.err
+
+
 def test_no_repository(wherry):
     """Before anything is built."""
     wherry("resolve", "-f", "k8s/pod.yaml", code=64)

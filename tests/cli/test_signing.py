@@ -101,6 +101,24 @@ def test_annotations(shell, image):
     assert answer(shell, image, "-a", "other=1") == "signed-by-another"
 
 
+def test_annotations_forge_no_line(shell, image):
+    """Who holds one key cannot write a second signer into the output, nor send what a terminal obeys."""
+    shell("sign", "--key", "ann.key", "-a", "z=1\nsigned  by boss.pub  new", "-a", "a=\x1b[31m", image)
+
+    shell("verify", "--key", "ann.pub", image)
+    assert not any(line.startswith("signed  by boss.pub") for line in shell.err.splitlines())
+    assert "\x1b" not in shell.err
+
+
+def test_a_pair_of_keys_is_replaced_whole_or_not_at_all(shell):
+    """Where the public key cannot be written, the private one that is there stays."""
+    shell.write("old.key", "old")
+    (shell.root / "old.pub").mkdir()
+
+    shell("keys", "new", "--no-password", "-o", "old", "--force", code=73)
+    assert (shell.root / "old.key").read_text() == "old"
+
+
 def test_recursive(shell, host):
     """An index is signed alone, or with each manifest below it."""
     image = f"{host}/recursive:1"
@@ -124,6 +142,7 @@ def test_an_attestation_is_no_signature(shell, image):
     assert {one["format"] for one in found if one["reason"] == "good"} == {"old", "new"}
     assert all(one["statement"]["predicate"] == {"spdxVersion": "SPDX-2.3"} for one in found)
     shell("verify-attestation", "--key", "ann.pub", "--type", "cyclonedx", image, code=1)
+    assert "wherry attest" in shell.err
     shell("verify-attestation", "--key", "bob.pub", "--type", "spdxjson", image, code=4)
 
 

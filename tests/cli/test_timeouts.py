@@ -59,6 +59,11 @@ def test_what_is_refused(wherry):
     wherry("timeouts", "none.yaml", code=66)
     wherry("timeouts", "--service", "pod.yaml", code=64)
     wherry("timeouts", "pod.yaml", "--dry-run", code=64)
+    wherry("timeouts", code=2)
+    wherry("timeouts", "", code=64)
+    wherry("timeouts", "--write", "-", code=64, stdin=POD)
+    wherry.write("empty.yaml", "")
+    assert wherry("timeouts", "empty.yaml")[-1] == "no timeout is stated there: nothing was judged"
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ spec:
     spec:
       terminationGracePeriodSeconds: 20  # short
       containers:
-        - name: api   # the service
+        - name: api   # le café ☕, the service
           lifecycle: {preStop: {exec: {command: [/bin/sleep, '25']}}}
           readinessProbe:
             periodSeconds: 5
@@ -142,13 +142,14 @@ def test_written_in_place(tmp_path, end):
         "endpoints-before-close",
         "readiness-probe-ends",
         "server-outlives-balancer",
+        "no-number",
     ]
     after = (tmp_path / "d.yaml").read_bytes().decode()
     changed = set(after.split(end)) - set(before.split(end))
     assert changed == {
         "      terminationGracePeriodSeconds: 26  # short",
         "        - lifecycle: {preStop: {sleep: {seconds: 2}}}",
-        "          name: api   # the service",
+        "          name: api   # le café ☕, the service",
         "            timeoutSeconds: 4",
         '  {"service.beta.kubernetes.io/aws-load-balancer-connection-idle-timeout": "59"}},',
     }  # fmt: skip
@@ -162,8 +163,8 @@ def test_written_in_place(tmp_path, end):
         ("a: {{ .Values.x }}\n", "a Helm template"),
         ("a: [\n", "line 2"),
         ("a: b: c\n", "line 1"),
-        ("[" * 3000, "nested"),
-        ("\x00", "YAML"),
+        ("[" * 3000, "nest"),
+        ("a: 1\nb: \x00", "line 2: a control character"),
         ("a: &a [*a]\n- b", "line 2"),
     ],
 )
@@ -231,6 +232,20 @@ def test_any_document_is_read(document):
     assert all(one.place.startswith("f:") for one in found.timeouts)
 
 
+@pytest.mark.parametrize("text", ["-5", "1e400", "abc", "'30'", "0777", "0x1E", "5.0", "9" * 35])
+def test_numbers_that_are_none(text):
+    """What the API server refuses, or reads as another number, is a finding and no default in silence."""
+    found = read(f"kind: Pod\nmetadata: {{name: p}}\nspec:\n  terminationGracePeriodSeconds: {text}\n")
+
+    assert [(one.rule, one.place) for one in found.findings] == [("no-number", "f:4")]
+
+
+@pytest.mark.parametrize("text", ["0", "45", "null", ""])
+def test_numbers_that_are_right(text):
+    """A whole number, or none at all."""
+    assert not read(f"kind: Pod\nspec:\n  terminationGracePeriodSeconds: {text}\n").findings
+
+
 def test_aliases_do_not_multiply():
     """A document whose aliases unfold to a billion nodes is read at once."""
     lines = ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10))]
@@ -258,6 +273,9 @@ def test_sysctls_as_yaml(form, path):
         (["net.core.somaxconn=1"], "pod", ""),
         (["net.ipv4.tcp_fin_timeout=30'; rm"], "patch", "d/a"),
         (["net.ipv4.tcp_fin_timeout=30"], "patch", ""),
+        (["net.ipv4.tcp_fin_timeout=1e400"], "pod", ""),
+        (["net.ipv4.tcp_fin_timeout=30"], "patch", "deployment/a; rm -rf x"),
+        (["net.ipv4.tcp_fin_timeout=30"], "patch", "deployment/a\nb"),
     ],
 )
 def test_sysctls_that_are_refused(sysctls, form, workload):

@@ -102,7 +102,8 @@ def test_not_known_is_not_allowed():
 @pytest.mark.parametrize(("text", "line"), [
     ("[[rule]]\nsigned-by = []\n", 2), ("[[rule]]\nname = 'x'\n", 1), ("[[rule]]\nnon-rot = true\n", 2),
     ("[[rule]]\nnon-root = 1\n", 2), ("[[rule]]\nany = []\n", 2), ("[[rule]]\nmax-age = '3 moons'\n", 2),
-    ("[[rule]]\nmax-pulled = 'much'\n", 2), ("[[rule]]\nplatforms = [3]\n", 2), ("rule = 3\n", 1), ("", 1),
+    ("[[rule]]\nmax-pulled = 'much'\n", 2), ("[[rule]]\nplatforms = [3]\n", 2),
+    ("[[rule]]\nplatforms = []\n", 2), ("rule = 3\n", 1), ("", 1),
     ("[[rule]]\nnon-root = true\n\n[[rule]]\nname = 'rule 1'\nno-shell = true\n", 6), ("[[rule\n", 1),
     ("[[rule]]\nno-known-hole-above = 'symbol'\n", 2), ("[[rule]]\nattested = ['a.pub']\n", 2), ("[rules]\n", 1),
     ("[[rule]]\nall = [\n{ non-root = true },\n{ any = [{ x = 1 }] },\n]\n", 4),

@@ -28,6 +28,8 @@ def manifest_texts(
         InvalidUsage: a file is not UTF-8.
     """
     for name in names:
+        if not name:
+            raise InvalidUsage("the name of a file is empty", hint="give a file, a directory or -")
         if name == "-":
             yield "stdin", stdin()
             continue

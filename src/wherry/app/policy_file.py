@@ -171,13 +171,13 @@ def _valued(place: FilePosition, kind: ConditionKind, value: object, line: int) 
                     raise UnsuitableValue(place, "a time such as 30d", value)
                 return PolicyCondition(kind, line, limit=int(match[1]) * _SECONDS[match[2]])
             case ConditionKind.PLATFORMS:
-                return PolicyCondition(kind, line, words=tuple(str(one) for one in read_platforms(place, value)))
+                words = tuple(str(one) for one in read_platforms(place, value))
             case _:
                 words = read_texts(place, [value] if isinstance(value, str) else value)
     except InvalidUsage as error:
         raise place.wrong(f"is invalid: {error.message}", error.hint) from error
     if not words:
-        raise UnsuitableValue(place, "a list of strings", value)
+        raise UnsuitableValue(place, "a list with at least one string", value)
     return PolicyCondition(kind, line, words=words)
 
 

@@ -121,6 +121,8 @@ def _stored(
     for file in (private, public):
         if not force and os.path.lexists(file):
             raise CannotWrite(f"{file}: is there already", hint="choose another name with -o, or replace it by --force")
+        if file.is_dir():
+            raise CannotWrite(f"{file}: is a directory", hint="choose another name with -o")
     text = write_plain_key(key) if password is None else write_key(key, password)
     _write(private, text, 0o600)
     _write(public, key.public.pem.encode(), 0o644)

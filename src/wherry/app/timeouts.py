@@ -1,5 +1,6 @@
 """Timeouts that have to agree: read from manifests, values, a service's log and the kernel, judged, and mended."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ _KERNEL = {
     "kernel.keepalive_interval": "tcp_keepalive_intvl",
     "kernel.keepalive_probes": "tcp_keepalive_probes",
 }
+_SYSCTL = re.compile(r"[0-9]{1,18}([ \t-][0-9]{1,18}){0,7}")
+_WORKLOAD = re.compile(r"[A-Za-z]{1,63}(\.[a-z0-9.-]{1,190})?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _SYSCTLS = Path("/proc/sys/net/ipv4")
 _PROPAGATION = Timeout(
     "endpoints.propagation", 2.0, "kube-proxy's --iptables-min-sync-period of 1 s, and the update of its EndpointSlice",
@@ -194,7 +197,7 @@ def sysctl_advice(sysctls: Sequence[str], *, form: str, workload: str = "") -> s
     pairs = []
     for one in sysctls:
         name, sign, value = one.partition("=")
-        if not sign or not value or not value.replace(" ", "").replace("-", "").isalnum():
+        if not sign or not _SYSCTL.fullmatch(value):
             raise InvalidUsage(f"--sysctl {one}: not NAME=VALUE", hint="write net.ipv4.tcp_fin_timeout=30")
         if name not in SAFE_SYSCTLS:
             raise InvalidUsage(
@@ -203,8 +206,10 @@ def sysctl_advice(sysctls: Sequence[str], *, form: str, workload: str = "") -> s
             )
         pairs.append({"name": name, "value": value})
     if form == "patch":
-        if "/" not in workload:
-            raise InvalidUsage("--emit patch: for which workload?", hint="add --workload deployment/NAME")
+        if not _WORKLOAD.fullmatch(workload):
+            raise InvalidUsage(
+                f"--emit patch: not a workload: {workload!r}", hint="add --workload KIND/NAME, such as deployment/api"
+            )
         patch = {"spec": {"template": {"spec": {"securityContext": {"sysctls": pairs}}}}}
         return f"kubectl patch {workload} --patch '{msgspec.json.encode(patch).decode()}'\n"
     lines = [f'  - name: {one["name"]}\n    value: "{one["value"]}"\n' for one in pairs]

@@ -53,12 +53,15 @@ EXIT_CODES = {
 class NotVerified(WherryError):
     """An image has no signature that is good enough; nothing was done with it."""
 
-    def __init__(self, verified: "VerifiedImage") -> None:
-        super().__init__(f"{verified.name}: {verified.answer}{_because(verified)}", hint=_HINTS[verified.answer])
+    def __init__(self, verified: "VerifiedImage", *, statements: bool = False) -> None:
+        unsigned = statements and verified.answer is SignatureAnswer.NOT_SIGNED
+        hint = _NO_STATEMENT if unsigned else _HINTS[verified.answer]
+        super().__init__(f"{verified.name}: {verified.answer}{_because(verified)}", hint=hint)
         self.verified = verified
         self.exit_code = EXIT_CODES[verified.answer]
 
 
+_NO_STATEMENT = "no statement of this type is signed: wherry attest --key KEY --type TYPE --predicate FILE IMAGE"
 _HINTS = {
     SignatureAnswer.SIGNED: "",
     SignatureAnswer.NOT_SIGNED: "sign it: wherry sign --key KEY IMAGE; an SBOM does not make an image signed",

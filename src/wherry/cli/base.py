@@ -13,7 +13,7 @@ from wherry.errors import InvalidUsage
 @click.command("base", cls=GroupedCommand)
 @click.argument("action", metavar="list|build|update", type=click.Choice(["list", "build", "update"]))
 @click.argument("name", metavar="[BASE]", default="")
-@click.option("--tag", "-t", metavar="NAME", help="build: name of the image. [default: BASE]")
+@click.option("--tag", "-t", metavar="NAME", help="build: name of the image. [default: BASE, with dashes for colons]")
 @click.option(
     "--platform",
     "platforms",
@@ -45,6 +45,8 @@ def command(  # noqa: PLR0913 - one for each option
     `list` shows the bases that need no registry. `build` stores one as an image, with the packages that wherry.lock
     pins, else the newest. `update` pins the newest packages in wherry.lock, and shows what changes.
     """
+    if name and action != "build":
+        raise InvalidUsage(f"base {action} {name}: takes no BASE", hint="remove it; `wherry base list` shows all")
     if action == "list":
         return _list(world, as_json=as_json)
     if action == "update":
@@ -78,8 +80,6 @@ def _list(world: World, *, as_json: bool) -> int:
         return 0
     for line in table([(one.name, " ".join(one.content)) for one in bases]):
         world.say(line)
-    for warning in dict.fromkeys(one.warning for one in bases if one.warning):
-        world.note(warning)
     return 0
 
 

@@ -34,13 +34,11 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     no_password: bool,
     force: bool,
 ) -> None:
-    r"""Make and read keys that sign images.
+    """Make and read keys that sign images.
 
-    \b
-    new           make a key pair in cosign's encrypted format
-    public        print the public key of KEY
-    import        write KEY (a private key in PEM) in cosign's encrypted format
-    trusted-root  print the file that cosign 2.6 needs to verify by a key, offline
+    `new` makes a key pair in cosign's encrypted format. `public` prints the public key of KEY. `import` writes KEY, a
+    private key in PEM, in cosign's encrypted format. `trusted-root` prints the file that cosign 2.6 needs to verify by
+    a key, offline.
 
     KEY is a file, env://NAME, or NAME://RESOURCE for the plug-in sigstore-kms-NAME. Passwords come from COSIGN_PASSWORD
     or the terminal.
@@ -51,7 +49,9 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     if bool(key) != (action in {"public", "import"}):
         raise InvalidUsage(
             f"keys {action}: {'takes no KEY' if key else 'no KEY'}",
-            hint="`wherry keys new -o NAME` names the files" if key else f"write: wherry keys {action} KEY",
+            hint=("remove it" if action == "trusted-root" else "`wherry keys new -o NAME` names the files")
+            if key
+            else f"write: wherry keys {action} KEY",
         )
     if action == "public":
         world.say(public_key_of(world, str(key), password_for(world)).pem.rstrip())

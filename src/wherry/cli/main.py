@@ -9,7 +9,7 @@ import click
 
 from wherry import __version__
 from wherry.cli.world import World
-from wherry.errors import CannotWrite, HostUnable, InvalidUsage, WherryError
+from wherry.errors import CannotWrite, HostUnable, InvalidUsage, NotFound, WherryError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -279,6 +279,10 @@ def _limited(error: Exception) -> WherryError | None:
     where = f"{error.filename}: " if isinstance(error, OSError) and isinstance(error.filename, str) else ""
     if number in (errno.EMFILE, errno.ENFILE):
         return HostUnable(f"{where}too many open files", hint="raise the limit: ulimit -n 1024, or do less at once")
+    if number == errno.ENAMETOOLONG:
+        return NotFound(
+            f"{where[:80]}the name is too long for a file", hint="shorten it; most file systems take 255 bytes"
+        )
     if number == errno.EFBIG:
         return CannotWrite(
             f"{where}a file would be larger than this shell allows", hint="raise the limit: ulimit -f unlimited"

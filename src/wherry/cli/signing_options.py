@@ -127,6 +127,7 @@ def say_signed(world: World, signed: "Sequence[SignedImage]", *, as_json: bool) 
 def say_verified(world: World, verified: "Sequence[VerifiedImage]", *, as_json: bool, statements: bool = False) -> int:
     """Print answers; give the exit code, which is of the first image that is not signed as it should be."""
     from wherry.app.verifying import EXIT_CODES, NotVerified
+    from wherry.report.terminal import printable
     from wherry.trust.signature import SignatureAnswer
 
     bad = [one for one in verified if one.answer is not SignatureAnswer.SIGNED]
@@ -135,11 +136,11 @@ def say_verified(world: World, verified: "Sequence[VerifiedImage]", *, as_json: 
         world.say(json.dumps({"version": 1, "images": rows}, indent=2))
         return EXIT_CODES[bad[0].answer] if bad else 0
     if bad:
-        raise NotVerified(bad[0])
+        raise NotVerified(bad[0], statements=statements)
     for one in verified:
         for good in one.good:
             said = "".join(f"  {key}={text}" for key, text in good.annotations.items())
-            world.note(f"{one.answer}  by {good.signer}  {good.form}{said}")
+            world.note(printable(f"{one.answer}  by {good.signer}  {good.form}{said}"))
         world.say(one.name)
     return 0
 

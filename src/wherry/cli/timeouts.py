@@ -66,7 +66,6 @@ def command(  # noqa: PLR0913 - one for each option
     where each is written, what users will see, and the change. Exits 1 on a finding.
     """
     from wherry.app.timeouts import sysctl_advice, timeouts, timeouts_fail, try_pool_timeouts, write_manifests
-    from wherry.errors import InvalidUsage
     from wherry.report.timeouts import edit_lines, timeout_lines, trial_lines
 
     if sysctls:
@@ -76,8 +75,9 @@ def command(  # noqa: PLR0913 - one for each option
         for line in trial_lines(try_pool_timeouts(world)):
             world.say(line)
         return 0
-    if dry_run and not write:
-        raise InvalidUsage("--dry-run: only --write changes anything", hint="add --write, or leave --dry-run out")
+    if not names and not values and not service:
+        raise click.UsageError("Missing argument '[FILE|DIR]...'; or give --values or --service.")
+    _check_write(names, write=write, dry_run=dry_run)
     found = timeouts(world, names, values=values, service=service, recursive=recursive, stdin=world.stdin.read)
     if as_json:
         import msgspec
@@ -92,3 +92,12 @@ def command(  # noqa: PLR0913 - one for each option
         if not dry_run:
             write_manifests(found.edited)
     return 1 if timeouts_fail(found.document, fail_on) else 0
+
+
+def _check_write(names: tuple[str, ...], *, write: bool, dry_run: bool) -> None:
+    from wherry.errors import InvalidUsage
+
+    if write and "-" in names:
+        raise InvalidUsage("--write: stdin is not a file that can be changed", hint="name the files, or remove --write")
+    if dry_run and not write:
+        raise InvalidUsage("--dry-run: only --write changes anything", hint="add --write, or remove --dry-run")

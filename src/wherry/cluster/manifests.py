@@ -49,6 +49,8 @@ def references(manifest: str, name: str) -> tuple[Found, ...]:
         text = event.value.strip()
         if is_value and text.startswith(SCHEMES):
             start, end = event.start_mark, event.end_mark
+            if "\0" in text:
+                raise InvalidDocument(name, f"line {start.line + 1}: a reference with a null byte", hint="remove it")
             found[start.index] = Found(text, start.index + offset, end.index + offset, start.line + 1, start.column + 1)
     return tuple(found[place] for place in sorted(found))
 

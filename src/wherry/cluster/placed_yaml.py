@@ -130,9 +130,14 @@ def placed_documents(text: str, file: str) -> tuple[PlacedNode, ...]:
 
     shift = len(_BOM) if text.startswith(_BOM) else 0
     try:
-        nodes = list(yaml.compose_all(text[shift:], Loader=yaml.SafeLoader))
+        nodes = list(yaml.compose_all(text[shift:], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        if isinstance(error, yaml.reader.ReaderError):
+            line = text.count("\n", 0, error.position + shift) + 1
+            raise InvalidDocument(
+                file, f"line {line}: a control character that YAML does not allow", hint="remove it"
+            ) from error
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         if "{{" in text:
             raise InvalidDocument(file, f"{where}this is a Helm template, not a manifest", hint=_RENDER) from error

@@ -31,6 +31,11 @@ _TEMPLATES = {
     ),
     "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
 }
+_KINDS = frozenset(
+    {*_TEMPLATES, "Ingress", "Service", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}
+)
+_NUMBERS = frozenset({"terminationGracePeriodSeconds", "timeoutSeconds", *_PROBE_FIELDS})
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,9}")
 _KERNEL = {
     "net.ipv4.tcp_fin_timeout": "kernel.fin_timeout",
     "net.ipv4.tcp_keepalive_time": "kernel.keepalive_time",
@@ -100,7 +105,27 @@ def manifest_timeouts(documents: Iterable[PlacedNode]) -> ManifestTimeouts:
                 timeouts += _annotations(one.root.get("metadata", "annotations"), scope)
         elif not one.kind:
             timeouts += _values(one.root)
+        if one.kind in _KINDS:
+            findings += _wrong_numbers(one)
     return ManifestTimeouts(tuple(timeouts), tuple(findings))
+
+
+def _wrong_numbers(document: _Document) -> Iterator[Finding]:
+    """Name numbers that are none to the API server, or not what they look like: a default would count in silence."""
+    for _, found in document.root.mappings():
+        for key, value in found.pairs():
+            text = value.text
+            if key not in _NUMBERS or text is None or not text or text in {"null", "~"}:
+                continue
+            if not _INTEGER.fullmatch(text) or value.node.style:
+                yield Finding(
+                    "no-number",
+                    Severity.ERROR,
+                    value.place,
+                    f"{document.scope}: {key} is {text[:40]!r}, which is no whole number of seconds",
+                    ("the API server refuses it, or YAML reads it as another number",),
+                    "write digits, without quotes, a sign, or a zero in front",
+                )
 
 
 def _unlisted(root: PlacedNode) -> Iterator[PlacedNode]:
@@ -118,7 +143,7 @@ def _document(root: PlacedNode) -> _Document:
     labels = root.get("spec", "template", "metadata", "labels") or root.get("metadata", "labels")
     return _Document(
         root,
-        (kind.text or "") if kind is not None and api is not None else "",
+        (kind.text or "") if kind is not None and (api is not None or kind.text in _KINDS) else "",
         (name.text or "") if name is not None else "",
         _texts(labels),
     )

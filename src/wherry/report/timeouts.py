@@ -26,10 +26,13 @@ def timeout_lines(document: TimeoutsDocument) -> Iterator[str]:
         yield from (printable(line) for line in table(rows, right=(2,)))
         yield ""
     unknown = {name for missing in document.unjudged.values() for name in missing if not name.startswith(_OF_MANIFESTS)}
-    if unknown:
+    if unknown and stated:
         yield f"not judged, because nothing states them: {', '.join(sorted(unknown))}; use --values FILE"
     count = len(document.findings)
-    yield f"{count} finding{'s' if count != 1 else ''}" if count else "the timeouts agree"
+    if count:
+        yield f"{count} finding{'s' if count != 1 else ''}"
+    else:
+        yield "the timeouts agree" if stated else "no timeout is stated there: nothing was judged"
 
 
 def edit_lines(edited: Iterable[EditedManifest]) -> Iterator[str]:

@@ -419,5 +419,5 @@ def _not_regular(path: str | Path) -> InvalidDocument:
     return InvalidDocument(
         str(path),
         "is not a regular file",
-        hint="layouts must not contain links; copy it with links resolved (`cp -RL`)",
+        hint="give a regular file; a layout with links is copied with `cp -RL`",
     )

@@ -61,6 +61,11 @@ RULES: tuple[TimeoutRule, ...] = (
         "grace", _TERMINATION, severity=Severity.ERROR,
     ),
     TimeoutRule(
+        "hook-within-grace", ("prestop",), ("grace",),
+        "the kubelet kills the container in the middle of its preStop hook, before it was asked to stop",
+        "grace", _TERMINATION, severity=Severity.ERROR,
+    ),
+    TimeoutRule(
         "service-knows-grace", ("drain.grace", "prestop?"), ("grace",),
         "the service plans its shutdown for more time than it gets, and is killed before it has ended",
         "grace", _TERMINATION, equal=True, severity=Severity.ERROR,

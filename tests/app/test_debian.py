@@ -1,5 +1,6 @@
 """Which archive is asked, and what wherry.lock keeps of packages."""
 
+import json
 import tomllib
 
 import pytest
@@ -59,12 +60,16 @@ def test_a_lock_that_is_none(tables):
 
 
 def test_base_list_needs_no_network(tmp_path):
-    """Names, packages, and a warning for a Debian that is out of support."""
+    """Names and packages; programs also read which Debian is out of support."""
     wherry = Shell(tmp_path)
     lines = wherry("base", "list")
 
     assert any(line.startswith("deb13:static ") and "tzdata-legacy" in line for line in lines)
-    assert "Debian 12" in wherry.err
+    assert wherry.err == ""
+    (document,) = map(json.loads, wherry("base", "list", "--json"))
+    warned = {base["name"] for base in document["bases"] if base["warning"]}
+    assert "deb12:static" in warned
+    assert not any(name.startswith("deb13:") for name in warned)
     wherry.module()
     wherry("base", "build", code=64)
     wherry("base", "build", "static", code=64)

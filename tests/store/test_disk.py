@@ -32,8 +32,9 @@ from wherry.oci.manifest import Index
 from wherry.oci.reference import InvalidReference
 from wherry.store import files
 from wherry.store.contract import children, read_whole, walk, write_document
-from wherry.store.disk import OWN, DiskStore
+from wherry.store.disk import DiskStore
 from wherry.store.layout import find_name
+from wherry.store.prepare import OWN
 from wherry.store.sweep import NOTHING_SWEPT
 
 HELLO = Descriptor.of("text/plain", b"hello")
@@ -618,7 +619,7 @@ def test_refuses_more_names_than_an_index_holds(store: DiskStore, monkeypatch: p
     """An index too large to be read again is not written."""
     root = put_image(store)
     store.tag("api:dev", root)
-    monkeypatch.setattr("wherry.store.disk.LARGEST", 500)
+    monkeypatch.setattr("wherry.store.names.LARGEST", 500)
 
     with pytest.raises(CannotWrite):
         store.tag("api:v2", root)

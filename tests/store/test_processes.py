@@ -12,7 +12,8 @@ import pytest
 
 from small_images import put_image, put_index
 from wherry.store.contract import read_whole, walk
-from wherry.store.disk import OWN, DiskStore
+from wherry.store.disk import DiskStore
+from wherry.store.prepare import OWN
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*fork.*:DeprecationWarning"  # from 3.12 on, where a test runner has threads; the children use none of it

@@ -10,9 +10,9 @@ from wherry.digest import Digest
 from wherry.oci.descriptor import Descriptor
 from wherry.store.catalog import bring
 from wherry.store.contract import children
-from wherry.store.disk import DamagedImage, DiskStore
+from wherry.store.disk import DiskStore
 from wherry.store.memory import MemoryStore
-from wherry.store.soundness import Soundness
+from wherry.store.soundness import DamagedImage, Soundness
 
 
 def spoil(store: DiskStore, digest: Digest) -> None:

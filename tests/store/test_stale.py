@@ -17,7 +17,8 @@ from wherry.oci import media
 from wherry.oci.config import ImageConfig, RootFS
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.manifest import Manifest
-from wherry.store.disk import OWN, DiskStore
+from wherry.store.disk import DiskStore
+from wherry.store.prepare import OWN
 from wherry.store.stale import clear_stale, partial_name
 
 BLOB = os.urandom(3 << 20)

@@ -20,10 +20,11 @@ from wherry.registry.open import Mirrored
 from wherry.registry.referrers import Change, RegistryAttachments, entry_of, fallback_tag, with_entry
 from wherry.registry.repository import Repository
 from wherry.store.contract import BlobSink, read_whole, write_document
-from wherry.store.disk import OWN, DiskStore
+from wherry.store.disk import DiskStore
 from wherry.store.find import Located
 from wherry.store.layout import LayoutFolder, media_type_of
 from wherry.store.locks import alone
+from wherry.store.prepare import OWN
 
 NO_CONFIG = b"{}"
 """The config of a manifest that has none (OCI image-spec v1.1.1, manifest.md, "Guidance for an Empty Descriptor")."""

@@ -22,14 +22,11 @@ Sources: OCI image-spec v1.1.1, image-layout.md; `docs/explanation/store.md`.
 """
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from wherry.digest import Digest
 from wherry.errors import (
@@ -37,22 +34,21 @@ from wherry.errors import (
     DigestMismatch,
     InvalidDocument,
     InvalidUsage,
-    NotFound,
     SizeMismatch,
     WherryError,
 )
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
-from wherry.oci.document import LARGEST
-from wherry.oci.layout import BLOBS, INDEX, LAYOUT, MARKER, name_of, named
-from wherry.oci.manifest import Index
+from wherry.oci.layout import INDEX, named
 from wherry.oci.reference import Reference
 from wherry.store.contract import walk
 from wherry.store.elsewhere import Elsewhere
-from wherry.store.files import Incoming, Writeback, cannot_write, incoming, resumable, sync_all
-from wherry.store.layout import EMPTY, LayoutFolder, find_name
-from wherry.store.locks import Lock, acquire, alone
-from wherry.store.soundness import Soundness, hurt
+from wherry.store.files import Incoming, Writeback, incoming, resumable, sync_all
+from wherry.store.layout import LayoutFolder
+from wherry.store.locks import SharedLock, acquire
+from wherry.store.names import Names
+from wherry.store.prepare import OWN, make_folder, prepare
+from wherry.store.soundness import DamagedImage, Soundness, hurt
 from wherry.store.stale import clear_stale, partial_name
 
 if TYPE_CHECKING:
@@ -64,8 +60,6 @@ if TYPE_CHECKING:
 Fetch = Callable[[Descriptor, tuple[str, ...]], Iterable[bytes]]
 _RESUMED = 1 << 20
 """Bytes from which on a blob that was fetched in part is gone on with."""
-OWN = ".wherry"
-"""What is ours and not the layout's."""
 FOREIGN_GRACE = 600.0
 """Seconds a blob without a name is kept: skopeo or umoci may be writing an image, and they know nothing of our lock."""
 
@@ -91,9 +85,8 @@ class DiskStore(LayoutFolder):
         """Is given the line that says which images a damaged blob belonged to."""
         self._writeback = Writeback()
         self._settles = True
-        self._mutex = threading.Lock()
-        self._writers = 0
-        self._lock: Lock | None = None
+        self._writers = SharedLock(self._own / "lock")
+        self._names = Names(self)
         self._prepared = False
 
     def unsettled(self) -> "DiskStore":
@@ -115,19 +108,8 @@ class DiskStore(LayoutFolder):
         Raises:
             CannotWrite: the folder can't be made or locked.
         """
-        with self._mutex:
-            if not self._writers:
-                self._prepare()
-                self._lock = acquire(self._own / "lock", alone=False)
-            self._writers += 1
-        try:
+        with self._writers.held(before=self._prepare):
             yield
-        finally:
-            with self._mutex:
-                self._writers -= 1
-                if not self._writers and self._lock:
-                    self._lock.release()
-                    self._lock = None
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -293,8 +275,7 @@ class DiskStore(LayoutFolder):
             raise InvalidUsage(f"{name}: a digest cannot be used as a name", hint=f"use {reference.name}:TAG")
         with self.writing():
             self._settle(root)
-            with self._changing() as index:
-                self._replace(index, _with(index, named(root, str(reference))))
+            self._names.put(named(root, str(reference)))
 
     def untag(self, name: str) -> Descriptor:
         """Take a name away; give the root it led to. Its bytes stay until `gc`.
@@ -303,14 +284,9 @@ class DiskStore(LayoutFolder):
             NotFound: no image has that name; the hint has the nearest.
         """
         if not (self.folder / INDEX).exists():
-            raise _no_name(name, self)
-        with self.writing(), self._changing() as index:
-            tags = self.tags()
-            found = find_name(name, tags)
-            if found is None:
-                raise _no_name(name, self)
-            self._replace(index, tuple(entry for entry in index.manifests if name_of(entry) != found))
-        return tags[found]
+            raise self._names.unknown(name)
+        with self.writing():
+            return self._names.take(name)
 
     def gc(
         self,
@@ -335,7 +311,7 @@ class DiskStore(LayoutFolder):
 
         if not (self.folder / INDEX).exists():
             return NOTHING_SWEPT
-        if self._writers:
+        if self._writers.holders:
             raise InvalidUsage("gc inside a build would wait for itself", hint="call it after `writing()` is left")
         self._prepare()
         lock = acquire(self._own / "lock", alone=True, wait=False)
@@ -372,7 +348,7 @@ class DiskStore(LayoutFolder):
     def _place(self, file: Incoming, digest: Digest) -> None:
         target = Path(self.path_of(digest))
         if digest.algorithm != "sha256":
-            _make_folder(target.parent)
+            make_folder(target.parent)
         file.move(target, durable=False)
         with suppress(OSError):
             self._soundness.note(digest, target.lstat())
@@ -399,73 +375,15 @@ class DiskStore(LayoutFolder):
         self._writeback.finish()
         sync_all(paths)
 
-    @contextmanager
-    def _changing(self) -> Iterator[Index]:
-        with alone(self._own / "tags.lock"):
-            yield self.index()
-
-    def _replace(self, index: Index, entries: tuple[Descriptor, ...]) -> None:
-        if entries == index.manifests:
-            return
-        document = msgspec.structs.replace(index, manifests=entries).encoded()
-        if len(document) > LARGEST:
-            raise CannotWrite(
-                f"{self.folder / INDEX}: {len(document)} bytes with one more name; the limit is {LARGEST}",
-                hint="remove some names with `wherry rm`",
-            )
-        with incoming(self._own, self.folder) as file:
-            file.write(document)
-            file.move(self.folder / INDEX, durable=True)
-
     def _prepare(self) -> None:
-        """Make the folder a layout; the marker comes last, so that a half-made one is made again."""
-        if self._prepared:
-            return
-        if (self.folder / MARKER).exists():
-            self.check_marker()
-            _make_folder(self._own)
-            _make_folder(self.folder / BLOBS / "sha256")
-        else:
-            self._refuse_foreign()
-            for folder in (self.folder, self._own, self.folder / BLOBS / "sha256"):
-                _make_folder(folder)
-            with alone(self._own / "tags.lock"):
-                for name, document in ((INDEX, EMPTY.encoded()), (MARKER, LAYOUT.encoded())):
-                    if not (self.folder / name).exists():
-                        with incoming(self._own, self.folder) as file:
-                            file.write(document)
-                            file.move(self.folder / name, durable=False)
-        clear_stale(self._own)
-        self._prepared = True
-
-    def _refuse_foreign(self) -> None:
-        try:
-            there = {path.name for path in self.folder.iterdir()} - {OWN, BLOBS, INDEX}
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise cannot_write(self.folder, error) from error
-        if there and not (self.folder / MARKER).exists():
-            raise CannotWrite(
-                f"{self.folder}: not an OCI layout, and not empty ({', '.join(sorted(there)[:3])})",
-                hint="use an empty or new directory",
-            )
+        if not self._prepared:
+            prepare(self, self._own)
+            clear_stale(self._own)
+            self._prepared = True
 
 
 class _Stale(Exception):
     """What an earlier fetch left was not the blob's beginning."""
-
-
-class DamagedImage(WherryError):
-    """Part of an image is not what its digest says, or is missing."""
-
-    exit_code = 65  # EX_DATAERR
-
-    def __init__(self, name: str, lines: Sequence[str]) -> None:
-        super().__init__(
-            "; ".join((f"{name}: the image is damaged or incomplete", *lines)),
-            hint="build, pull or load it again; this restores what is missing",
-        )
 
 
 class DiskBlobWriter:
@@ -493,32 +411,3 @@ class DiskBlobWriter:
         if not self._store.sound(blob):
             self._store._place(self._file, blob.digest)  # noqa: SLF001 - a draft is the store's other half
         return blob
-
-
-def _with(index: Index, entry: Descriptor) -> tuple[Descriptor, ...]:
-    """Put an entry where its name was, or at the end; a nameless entry of the same root goes."""
-    name, entries, placed = name_of(entry), [], False
-    for old in index.manifests:
-        if name_of(old) == name:
-            if not placed:
-                entries.append(entry)
-            placed = True
-        elif name_of(old) != entry.digest:
-            entries.append(old)
-    return tuple(entries) if placed else (*entries, entry)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-
-
-def _no_name(name: str, store: DiskStore) -> NotFound:
-    try:
-        root = store.resolve(name)
-    except NotFound as error:
-        return error
-    names = ", ".join(tag for tag, tagged in store.tags().items() if tagged.digest == root.digest) or "none"
-    return NotFound(f"{name}: identifies an image, but is not one of its names", hint=f"its names are: {names}")

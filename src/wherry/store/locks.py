@@ -4,7 +4,8 @@ They are `flock`s: the kernel drops them when their process dies, however it die
 """
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,37 @@ class Lock(Protocol):
 
     def release(self) -> None:
         """Let others in."""
+
+
+class SharedLock:
+    """A lock that all threads of a process hold together, re-entrant, beside other processes that share it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mutex = threading.Lock()
+        self._lock: Lock | None = None
+        self.holders = 0
+
+    @contextmanager
+    def held(self, *, before: Callable[[], None]) -> Iterator[None]:
+        """Hold the lock.
+
+        Args:
+            before: called before the first holder takes it, e.g. to make the folder it is in.
+        """
+        with self._mutex:
+            if not self.holders:
+                before()
+                self._lock = acquire(self._path, alone=False)
+            self.holders += 1
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self.holders -= 1
+                if not self.holders and self._lock:
+                    self._lock.release()
+                    self._lock = None
 
 
 class _FileLock:

@@ -6,7 +6,7 @@ first look. The file is a cache: torn or foreign lines count for nothing.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -75,6 +75,18 @@ class Soundness:
                 return file.readline(100).decode(errors="replace").rstrip("\n") == self._boot
         except OSError:
             return False
+
+
+class DamagedImage(WherryError):
+    """Part of an image is not what its digest says, or is missing."""
+
+    exit_code = 65  # EX_DATAERR
+
+    def __init__(self, name: str, lines: Sequence[str]) -> None:
+        super().__init__(
+            "; ".join((f"{name}: the image is damaged or incomplete", *lines)),
+            hint="build, pull or load it again; this restores what is missing",
+        )
 
 
 def hurt(store: LayoutFolder, digest: Digest) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def _lines(report: Report) -> Iterable[str]:
 _NOTES = """\
 - `wherry`: `wherry build --go --platform … -t …`, all else as it comes: base `static`, gzip, into a store on disk.
 - `ko`: `ko build --push=false --bare --sbom=none --platform=… --oci-layout-path=…`. Its base is wherry's own `static`,
-  from a registry on loopback. Without `--sbom=none` it would also write an SBOM, which wherry doesn't yet.
+  from a registry on loopback. Without `--sbom=none` it would also write an SBOM, which wherry does on request.
 - `ko, tuned`: the same with `--ldflags='-s -w'` and KOCACHE, as its documentation offers.
 - `go build`: `go build -trimpath -ldflags=-s` alone, for one platform: the compiler's part of the time.
 - *All caches empty*: compiler cache, image store and the tool's own caches; the module cache is full. *One file

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the second ring, which takes long or is heavy: ko by `go install`, BuildKit, kaniko, dive and cosign each from its own
-# go.mod, and Debian's Docker, buildah, runc, mmdebstrap and promtool (as root). What serves ko its base image on loopback is
+# go.mod, and Debian's Docker, buildah, runc, mmdebstrap, SoftHSM and promtool (as root). What serves ko its base image on loopback is
 # crane, of the first ring.
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,6 +15,7 @@ cosign2=v2.6.5
 cosign3=v3.1.3
 buildx=v0.38.2
 sigstore=4.5.1
+pkcs11=0.10.1
 tools=$PWD/.cache/tools/bin
 
 say() { printf '%s\n' "$*" >&2; }
@@ -95,9 +96,21 @@ install_sigstore() {
     say "notice: sigstore could not be installed; tests of signatures by identity are skipped"
 }
 
+# python-pkcs11, the extra `pkcs11`, for keys in tokens: 9 MB.
+install_pkcs11() {
+    .venv/bin/python -c 'import pkcs11' 2>/dev/null && return 0
+    say "installing python-pkcs11 $pkcs11 into .venv"
+    if command -v uv >/dev/null 2>&1; then
+        uv pip install --quiet --python .venv/bin/python "python-pkcs11==$pkcs11" && return 0
+    else
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check "python-pkcs11==$pkcs11" && return 0
+    fi
+    say "notice: python-pkcs11 could not be installed; tests of keys in tokens are skipped"
+}
+
 install_builders() {
     missing=
-    for pair in buildah:buildah runc:runc mmdebstrap:mmdebstrap promtool:prometheus; do
+    for pair in buildah:buildah runc:runc mmdebstrap:mmdebstrap promtool:prometheus softhsm2-util:softhsm2; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
     done
     [ -n "$missing" ] || return 0
@@ -132,5 +145,6 @@ build buildx "$buildx" github.com/docker/buildx ./cmd/buildx
 build_cosign cosign3 "$cosign3" github.com/sigstore/cosign/v3
 build_cosign cosign2 "$cosign2" github.com/sigstore/cosign/v2
 install_sigstore
+install_pkcs11
 install_builders
 install_docker

@@ -10,6 +10,7 @@ import json
 import struct
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -136,24 +137,9 @@ class Authority:
         ).sign(self.ca, hashes.SHA256())
 
     def _logged(self, envelope: dict[str, object], payload: bytes, signature: bytes, pem: bytes) -> dict[str, object]:
-        def hashed(content: bytes) -> dict[str, str]:
-            return {"algorithm": "sha256", "value": hashlib.sha256(content).hexdigest()}
-
-        body = json.dumps(
-            {
-                "apiVersion": "0.0.1",
-                "kind": "dsse",
-                "spec": {
-                    "envelopeHash": hashed(json.dumps(envelope).encode()),
-                    "payloadHash": hashed(payload),
-                    "signatures": [{"signature": _b64(signature), "verifier": _b64(pem)}],
-                },
-            },
-            separators=(",", ":"),
-        ).encode()
-        log_id, when = hashlib.sha256(_spki(self.log)).digest(), int(WHEN.timestamp())
-        promised = {"body": _b64(body), "integratedTime": when, "logID": log_id.hex(), "logIndex": 0}
-        promise = _sign(self.log, json.dumps(promised, separators=(",", ":"), sort_keys=True).encode())
+        entry = self._promised(self._dsse(envelope, payload, signature, pem))
+        body = base64.b64decode(entry["Payload"]["body"])
+        log_id = hashlib.sha256(_spki(self.log)).digest()
         root = hashlib.sha256(b"\0" + body).digest()
         note = f"log.example\n1\n{_b64(root)}\n"
         checkpoint = f"{note}\n— log.example {_b64(log_id[:4] + _sign(self.log, note.encode()))}\n"
@@ -161,8 +147,8 @@ class Authority:
             "logIndex": "0",
             "logId": {"keyId": _b64(log_id)},
             "kindVersion": {"kind": "dsse", "version": "0.0.1"},
-            "integratedTime": str(when),
-            "inclusionPromise": {"signedEntryTimestamp": _b64(promise)},
+            "integratedTime": str(entry["Payload"]["integratedTime"]),
+            "inclusionPromise": {"signedEntryTimestamp": entry["SignedEntryTimestamp"]},
             "inclusionProof": {
                 "logIndex": "0",
                 "rootHash": _b64(root),
@@ -172,6 +158,58 @@ class Authority:
             },
             "canonicalizedBody": _b64(body),
         }
+
+    def _dsse(self, envelope: dict[str, object], payload: bytes, signature: bytes, pem: bytes) -> dict[str, object]:
+        return {
+            "apiVersion": "0.0.1",
+            "kind": "dsse",
+            "spec": {
+                "envelopeHash": _hashed(json.dumps(envelope).encode()),
+                "payloadHash": _hashed(payload),
+                "signatures": [{"signature": _b64(signature), "verifier": _b64(pem)}],
+            },
+        }
+
+    def _promised(self, entry: dict[str, object]) -> dict[str, Any]:
+        """Log an entry; give the promise of it, as cosign stores it in the old format."""
+        body = json.dumps(entry, separators=(",", ":")).encode()
+        log_id, when = hashlib.sha256(_spki(self.log)).digest(), int(WHEN.timestamp())
+        promised = {"body": _b64(body), "integratedTime": when, "logID": log_id.hex(), "logIndex": 0}
+        promise = _sign(self.log, json.dumps(promised, separators=(",", ":"), sort_keys=True).encode())
+        return {"SignedEntryTimestamp": _b64(promise), "Payload": promised}
+
+    def annotations(self, payload: bytes, *, identity: str, issuer: str) -> dict[str, str]:
+        """Sign the payload of the old format; give the annotations of its layer, as cosign 2 writes them."""
+        key = _key()
+        pem = self._issued(key, identity, issuer).public_bytes(Encoding.PEM)
+        signature = _sign(key, payload)
+        public = {"content": _b64(pem)}
+        spec = {"data": {"hash": _hashed(payload)}, "signature": {"content": _b64(signature), "publicKey": public}}
+        entry = self._promised({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec})
+        return {"dev.cosignproject.cosign/signature": _b64(signature), **self._certified(pem, entry)}
+
+    def envelope(self, payload: bytes, *, identity: str, issuer: str) -> tuple[bytes, dict[str, str]]:
+        """Attest in the old format; give the layer and its annotations."""
+        made = self.bundle(payload, identity=identity, issuer=issuer)
+        material, envelope = made["verificationMaterial"], made["dsseEnvelope"]
+        assert isinstance(material, dict)
+        assert isinstance(envelope, dict)
+        certificate = x509.load_der_x509_certificate(base64.b64decode(material["certificate"]["rawBytes"]))
+        pem = certificate.public_bytes(Encoding.PEM)
+        signature = base64.b64decode(envelope["signatures"][0]["sig"])
+        entry = self._promised(self._dsse(envelope, payload, signature, pem))
+        return json.dumps(envelope).encode(), self._certified(pem, entry)
+
+    def _certified(self, pem: bytes, entry: dict[str, Any]) -> dict[str, str]:
+        return {
+            "dev.sigstore.cosign/bundle": json.dumps(entry),
+            "dev.sigstore.cosign/certificate": pem.decode(),
+            "dev.sigstore.cosign/chain": self.root.public_bytes(Encoding.PEM).decode(),
+        }
+
+
+def _hashed(content: bytes) -> dict[str, str]:
+    return {"algorithm": "sha256", "value": hashlib.sha256(content).hexdigest()}
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

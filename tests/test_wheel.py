@@ -70,6 +70,7 @@ def test_the_extras(wheel):
         "go",
         "keyless",
         "lint",
+        "pkcs11",
         "trust",
         "tui",
     }

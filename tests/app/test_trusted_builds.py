@@ -92,3 +92,27 @@ def test_a_switched_off_database_is_no_pass(world, shell):
         shell.environment["GOSUMDB"] = world.log.key
 
     assert "the checksum database was not asked: GOSUMDB=off" in shell.err
+
+
+@pytest.mark.parametrize("front_end", ["go", "dockerfile"])
+def test_a_build_that_could_be_replayed_is_verified_again(world, shell, front_end):
+    """What nothing compiles counts too: a file of vendor/ and a line of go.sum that change between two builds."""
+    words = ["build", ".", "-t", f"twice-{front_end}:dev", "--no-vcs"]
+    if front_end == "dockerfile":
+        shell.write("wherry.toml", '[trust]\nmodules = "vendor+sumdb"\n')
+        shell.write("Dockerfile", "FROM scratch\nCOPY go.mod /\n")
+        words = ["build", "-f", "Dockerfile", ".", "-t", "twice-dockerfile:dev"]
+    first = shell(*words)
+    assert shell(*words) == first
+    for name, change in (
+        ("vendor/example.com/lib/README.md", lambda text: text + "more"),
+        ("go.sum", lambda text: text.replace("h1:", "h1:AAAA", 1)),
+    ):
+        file = world.app / name
+        text = file.read_text()
+        file.write_text(change(text))
+        try:
+            shell(*words, code=1)
+        finally:
+            file.write_text(text)
+        assert "modules are not verified" in shell.err

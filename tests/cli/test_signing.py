@@ -110,6 +110,36 @@ def test_annotations_forge_no_line(shell, image):
     assert "\x1b" not in shell.err
 
 
+def test_names_of_keys(shell):
+    """An ending that the name has already is not doubled; a name with control characters is refused, and escaped."""
+    made = [str(shell.root / f"release.{ending}") for ending in ("key", "pub")]
+    for name in ("release", "release.key", "release.pub"):
+        assert shell("keys", "new", "--no-password", "--force", "-o", name) == made
+    shell("keys", "new", "--no-password", "-o", "\x1b[31mred", code=64)
+    shell("keys", "import", "release.key", "--no-password", "-o", "a\nb", code=64)
+    assert "\x1b" not in shell.out + shell.err
+    assert not list(shell.root.glob("*red*"))
+
+
+def test_a_trusted_root_that_is_none(shell, image):
+    """It is an error about the file, whatever the image has; what it would trust is nobody."""
+    shell("sign", "--key", "ann.key", image)
+    shell.write("not.json", '{"mediaType": "application/json"}')
+    shell("keys", "trusted-root", "-o", "nobody.json", "--force")
+
+    def verified(root: str, code: int, *words: str) -> str:
+        by = ("--identity", "a@example.com", "--issuer", "https://a.example", "--trusted-root", root)
+        shell("verify", *by, *words, image, code=code)
+        return shell.err
+
+    assert "nosuch.json: no such trusted root file" in verified("nosuch.json", 66)
+    assert "nosuch.json: no such trusted root file" in verified("nosuch.json", 66, "--key", "ann.pub")
+    assert "not.json: not a trusted root" in verified("not.json", 64)
+    assert "ann.pub: not a trusted root" in verified("ann.pub", 64)
+    assert "nobody.json" in verified("nobody.json", 64)
+    assert "layout" in verified(".", 64) or "not a regular file" in shell.err
+
+
 def test_a_pair_of_keys_is_replaced_whole_or_not_at_all(shell):
     """Where the public key cannot be written, the private one that is there stays."""
     shell.write("old.key", "old")
@@ -143,6 +173,10 @@ def test_an_attestation_is_no_signature(shell, image):
     assert all(one["statement"]["predicate"] == {"spdxVersion": "SPDX-2.3"} for one in found)
     shell("verify-attestation", "--key", "ann.pub", "--type", "cyclonedx", image, code=1)
     assert "wherry attest" in shell.err
+    assert "only statements of other types: https://spdx.dev/Document" in shell.err
+    shell("sign", "--key", "ann.key", image)
+    shell("verify-attestation", "--key", "bob.pub", "--type", "spdxjson", image, code=4)
+    assert "cosign/sign" not in shell.err
     shell("verify-attestation", "--key", "bob.pub", "--type", "spdxjson", image, code=4)
 
 

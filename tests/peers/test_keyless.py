@@ -1,19 +1,27 @@
 """Signatures by an identity, with certificates and logs of the test's own, verified by sigstore-python, offline."""
 
+import base64
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from cli_shell import Shell
 from keyless_authority import Authority
 from small_images import put_image
 from wherry.app.attachments import LocalAttachments
-from wherry.app.signing import put_referrer
+from wherry.app.signing import DSSE_LAYER, put_referrer
+from wherry.digest import Digest
+from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
+from wherry.oci.manifest import Manifest
+from wherry.registry.referrers import fallback_tag
 from wherry.trust.bundle import BUNDLE
+from wherry.trust.simple_signing import SIMPLE_SIGNING, SimpleSigning
 from wherry.trust.statement import SIGNED, Statement
 
 pytest.importorskip("sigstore", reason="sigstore is not installed (`make peers` installs it)")
@@ -81,6 +89,7 @@ def test_an_identity(shell, authority):
     shell("verify", "--identity", ANN, "--trusted-root", "root.json", "api:1", code=64)
     shell("keys", "trusted-root", "-o", "empty.json")
     assert verify(shell, root="empty.json") == 64
+    assert verify(shell, root="nosuch.json") == 66
 
 
 @pytest.mark.parametrize(
@@ -112,3 +121,141 @@ def test_an_attestation_by_an_identity(shell, authority):
     assert verify(shell) == 1
     by = ("--identity", ANN, "--issuer", ISSUER, "--trusted-root", "root.json")
     shell("verify-attestation", "--type", "spdxjson", *by, "api:1")
+
+
+def attach_old(shell: Shell, ending: str, layer: Descriptor, content: bytes) -> None:
+    """Store a layer under a tag of the old format."""
+    place, digest = LocalAttachments(shell.store, "api"), shell.store.resolve("api:1").digest
+    with shell.store.writing():
+        blob = place.add_blob(layer.media_type, content)
+        config = place.add_blob(media.OCI_CONFIG, b"{}")
+        document = Manifest.of(config, (msgspec.structs.replace(blob, annotations=layer.annotations),)).encoded()
+        place.tag(f"{fallback_tag(digest)}{ending}", Descriptor.of(media.OCI_MANIFEST, document), document)
+
+
+def signed_old(shell: Shell, authority: Authority, **changes: str) -> None:
+    """Sign as Ann in the old format, as cosign 2 does; some annotations are others."""
+    payload = SimpleSigning.of(shell.store.resolve("api:1").digest, "api", {}).encoded()
+    said = authority.annotations(payload, identity=ANN, issuer=ISSUER)
+    said |= {f"dev.sigstore.cosign/{name}": text for name, text in changes.items()}
+    attach_old(
+        shell, ".sig", Descriptor(media_type=SIMPLE_SIGNING, digest=Digest.of(b""), size=0, annotations=said), payload
+    )
+
+
+def test_the_old_format(shell, authority):
+    """A signature and an attestation with a certificate and a log's promise, and no bundle."""
+    signed_old(shell, authority)
+    statement = Statement.about(shell.store.resolve("api:1").digest, "https://spdx.dev/Document").encoded()
+    content, said = authority.envelope(statement, identity=ANN, issuer=ISSUER)
+    attach_old(
+        shell, ".att", Descriptor(media_type=DSSE_LAYER, digest=Digest.of(b""), size=0, annotations=said), content
+    )
+
+    assert verify(shell) == 0, shell.err
+    assert f"by {ANN}" in shell.err
+    assert verify(shell, identity="bob@example.com") == 4
+    assert verify(shell, issuer="https://else.example") == 4
+    assert verify(shell, root="other.json") == 4
+    by = ("--identity", ANN, "--issuer", ISSUER, "--trusted-root", "root.json")
+    shell("verify-attestation", "--type", "spdxjson", *by, "api:1")
+    shell("verify-attestation", "--type", "spdxjson", *by[:1], "bob@example.com", *by[2:], "api:1", code=4)
+    shell("keys", "new", "--no-password", "-o", "k")
+    shell("verify", "--key", "k.pub", "api:1", code=4)
+    shell("verify", "--key", "k.pub", *by, "api:1")
+
+
+def forged_entry(authority: Authority, payload: bytes, change: "Callable[[dict[str, Any]], object]") -> str:
+    """Change the log's entry of a signature."""
+    entry = json.loads(authority.annotations(payload, identity=ANN, issuer=ISSUER)["dev.sigstore.cosign/bundle"])
+    change(entry)
+    return json.dumps(entry)
+
+
+@pytest.mark.parametrize("change", [
+    lambda it: it.clear(), lambda it: it.update(SignedEntryTimestamp="AAAA"), lambda it: it.pop("SignedEntryTimestamp"),
+    lambda it: it["Payload"].update(integratedTime=1), lambda it: it["Payload"].update(integratedTime="1"),
+    lambda it: it["Payload"].update(logID="00"), lambda it: it["Payload"].update(body="e30="), lambda it: None,
+])  # fmt: skip
+def test_forged_entries(shell, authority, change):
+    """Without the log's promise, with that of another signature or of another log, a certificate proves nothing."""
+    payload = SimpleSigning.of(shell.store.resolve("api:1").digest, "api", {}).encoded()
+    signed_old(shell, authority, bundle=forged_entry(authority, payload, change))
+
+    assert verify(shell) == 4, shell.err
+
+
+def test_certificates_of_others(shell, authority):
+    """A certificate of an authority that the root does not name, none, and an expired one by the log's own time."""
+    other = Authority()
+    payload = SimpleSigning.of(shell.store.resolve("api:1").digest, "api", {}).encoded()
+    theirs = other.annotations(payload, identity=ANN, issuer=ISSUER)
+    for name in (
+        "",
+        theirs["dev.sigstore.cosign/certificate"],
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+    ):
+        signed_old(shell, authority, certificate=name)
+        assert verify(shell) == 4, shell.err
+    signed_old(shell, authority, bundle="")
+    assert verify(shell) == 4
+    assert "nothing shows that a transparency log has it" in shell.err
+
+
+def test_two_readers_of_one_document(shell, authority):
+    """A key that stands twice cannot have one envelope verified and another one believed."""
+    image, other = shell.store.resolve("api:1").digest, Digest.of(b"other")
+    good = json.dumps(authority.bundle(Statement.about(other, SIGNED).encoded(), identity=ANN, issuer=ISSUER))
+    forged = json.loads(good)["dsseEnvelope"]
+    forged["payload"] = base64.b64encode(Statement.about(image, SIGNED).encoded()).decode()
+    words = json.dumps(forged)
+    place = LocalAttachments(shell.store, "api")
+    root = shell.store.resolve("api:1")
+    for text in (
+        good[:-1] + f', "dsseEnvelope": {words}}}',
+        f'{{"dsseEnvelope": {words}, ' + good[1:],
+        good[:-1] + f', "dsse_envelope": {words}}}',
+        good.replace('"dsseEnvelope"', '"dsse_envelope"')[:-1] + f', "dsseEnvelope": {words}}}',
+    ):
+        with shell.store.writing():
+            layer = place.add_blob(BUNDLE, text.encode())
+            put_referrer(place, Descriptor(media_type=root.media_type, digest=root.digest, size=root.size), layer)
+
+    assert verify(shell) in {1, 4}, shell.err
+
+
+def test_a_policy_by_identity(shell, authority):
+    """`signed-by` and `attested` take an identity; a trusted root that is not there is an error about the file."""
+    signed_old(shell, authority)
+    attach(shell, signed(shell, authority, "https://spdx.dev/Document"))
+    ann = f'issuer = "{ISSUER}", trusted-root = "../root.json"'
+    shell.write("policies/p.toml", f"""[[rule]]
+name = "signed"
+signed-by = {{ identity = "{ANN}", {ann} }}
+
+[[rule]]
+name = "attested"
+attested = {{ type = "spdxjson", identity-regexp = ".*@example[.]com", {ann} }}
+
+[[rule]]
+name = "bob"
+signed-by = {{ identity = "bob@example.com", {ann} }}
+""")  # fmt: skip
+    shell("check", "api:1", "--policy", "policies/p.toml", "--json", code=1)
+    found = json.loads(shell.out)
+
+    assert {one["name"]: one["holds"] for one in found["rules"]} == {"signed": True, "attested": True, "bob": False}
+    assert found["rules"][0]["reason"] == f"signed by {ANN}"
+    shell.write(
+        "case.toml",
+        f"""[[case]]
+expect = "fail"
+fails = ["attested", "bob"]
+[case.evidence]
+signatures = [{{ identity = "{ANN}", issuer = "{ISSUER}", trustedRoot = "../root.json", answer = "signed" }}]
+""",
+    )
+    shell("policy", "test", "policies/p.toml", "case.toml")
+    (shell.root / "root.json").unlink()
+    shell("check", "api:1", "--policy", "policies/p.toml", code=66)
+    assert "../root.json: no such trusted root file" in shell.err

@@ -229,4 +229,4 @@ def test_a_plug_in(wherry):
         signer_of(world, "liar://slot/1", lambda _: b"").sign(b"message")
     with pytest.raises(WherryError):
         signer_of(world, "mute://slot/1", lambda _: b"").sign(b"message")
-    wherry("keys", "public", "pkcs11://token", code=69)
+    wherry("keys", "public", "awskms://token", code=69)

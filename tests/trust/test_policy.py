@@ -64,6 +64,20 @@ def test_signatures(answer, expected):
     assert holds(rule, signatures=(given, other)) is expected
 
 
+def test_signatures_by_an_identity():
+    """An identity is another question than keys are; a root of another file is, too."""
+    ann = 'identity = "ann@example.com", issuer = "https://a.example", trusted-root = "root.json"'
+    said = {"identity": "ann@example.com", "issuer": "https://a.example", "trusted_root": "root.json"}
+    good = SignatureEvidence(**said, answer="signed", signer="ann@example.com")
+
+    assert holds(f"signed-by = {{ {ann} }}", signatures=(good,)) is True
+    assert holds(f'signed-by = {{ {ann}, keys = ["a.pub"] }}', signatures=(good,)) is None
+    assert holds(f"signed-by = {{ {ann.replace('root.json', 'x.json')} }}", signatures=(good,)) is None
+    assert holds(f"signed-by = {{ {ann.replace('identity', 'identity-regexp')} }}", signatures=(good,)) is None
+    assert holds(f'attested = {{ type = "spdx", {ann} }}', signatures=(good,)) is None
+    assert holds(f"not = {{ signed-by = {{ {ann} }} }}", signatures=(good,)) is False
+
+
 HOLES = (HoleEvidence(id="GO-1", level="package", severity="high", reviewed=True),
          HoleEvidence(id="GO-2", level="symbol", reviewed=False))  # fmt: skip
 
@@ -105,6 +119,12 @@ def test_not_known_is_not_allowed():
     ("[[rule]]\nmax-pulled = 'much'\n", 2), ("[[rule]]\nplatforms = [3]\n", 2),
     ("[[rule]]\nplatforms = []\n", 2), ("rule = 3\n", 1), ("", 1),
     ("[[rule]]\nnon-root = true\n\n[[rule]]\nname = 'rule 1'\nno-shell = true\n", 6), ("[[rule\n", 1),
+    ("[[rule]]\nsigned-by = { identity = 'a', issuer = 'b' }\n", 2),
+    ("[[rule]]\nsigned-by = { identity = 'a', identity-regexp = 'b', issuer = 'c', trusted-root = 'd' }\n", 2),
+    ("[[rule]]\nsigned-by = { identity-regexp = '(', issuer = 'c', trusted-root = 'd' }\n", 2),
+    ("[[rule]]\nsigned-by = { key = 'a' }\n", 2), ("[[rule]]\nsigned-by = 3\n", 2),
+    ("[[rule]]\nattested = { type = 'no such', keys = ['a'] }\n", 2), ("[[rule]]\nattested = { keys = ['a'] }\n", 2),
+    ("[[rule]]\nattested = { type = 'spdx' }\n", 2), ("[[rule]]\nattested = { type = 'spdx', keys = [1] }\n", 2),
     ("[[rule]]\nno-known-hole-above = 'symbol'\n", 2), ("[[rule]]\nattested = ['a.pub']\n", 2), ("[rules]\n", 1),
     ("[[rule]]\nall = [\n{ non-root = true },\n{ any = [{ x = 1 }] },\n]\n", 4),
     ("[[rule]]\n" + "not = {" * 20 + "non-root = true" + "}" * 20, 2),

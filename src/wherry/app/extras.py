@@ -1,4 +1,4 @@
-"""What wherry can do only where an optional package is installed: the extras `explain`, `trust` and `keyless`."""
+"""What needs an optional package: the extras `explain`, `trust`, `keyless` and `pkcs11`."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from wherry.errors import HostUnable
 
 _NUMPY = "numpy"
-_EXTRAS = {"cryptography": "trust", "nacl": "trust", "sigstore": "keyless"}
+_EXTRAS = {"cryptography": "trust", "nacl": "trust", "sigstore": "keyless", "pkcs11": "pkcs11"}
 """Extras by the module that is missing without them."""
-_PACKAGES = {"nacl": "pynacl"}
+_PACKAGES = {"nacl": "pynacl", "pkcs11": "python-pkcs11"}
 
 
 class ExplainMissing(HostUnable):
@@ -24,7 +24,7 @@ class ExplainMissing(HostUnable):
 
 
 class TrustMissing(HostUnable):
-    """The extra `trust` or `keyless` is not installed."""
+    """The extra `trust`, `keyless` or `pkcs11` is not installed."""
 
     def __init__(self, what: str, module: str) -> None:
         package, extra = _PACKAGES.get(module, module), _EXTRAS[module]

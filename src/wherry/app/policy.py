@@ -149,32 +149,34 @@ def _pinned(name: str, digest: str) -> str:
 def _signatures(
     session: Session, name: str, digest: "Digest", conditions: Sequence[PolicyCondition], folder: Path
 ) -> Iterator[SignatureEvidence]:
-    from wherry.app.signing_keys import public_key_of
+    from wherry.app.extras import trusting
+    from wherry.app.signers import wanted_signer
     from wherry.app.verifying import verify, verify_attestation
-    from wherry.trust.signature import WantedSigner
 
     asked = dict.fromkeys(
-        (one.words, one.type) for one in conditions if one.kind in {ConditionKind.SIGNED_BY, ConditionKind.ATTESTED}
+        (one.signers, one.type) for one in conditions if one.kind in {ConditionKind.SIGNED_BY, ConditionKind.ATTESTED}
     )
-    for keys, kind in asked:
-        wanted = WantedSigner(keys=tuple(public_key_of(session, _key(folder, key)) for key in keys))
-        (found,) = verify_attestation(session, name, wanted, kind=kind) if kind else verify(session, name, wanted)
-        if found.digest != digest and found.answer.value != "could-not-ask":
-            yield SignatureEvidence(keys=keys, type=kind, answer="could-not-ask", detail=_MOVED)
-            continue
-        signer = found.good[0].signer if found.good else ""
-        problems = [one.problem for one in found.signatures if one.problem] + [one.message for one in found.failures]
+    for names, kind in asked:
+        with trusting("a signature that the policy asks for"):
+            wanted = wanted_signer(session, names, folder)
+            (found,) = verify_attestation(session, name, wanted, kind=kind) if kind else verify(session, name, wanted)
+        answer, detail, signer = found.answer.value, "", found.good[0].signer if found.good else ""
+        if found.digest != digest and answer != "could-not-ask":
+            answer, detail, signer = "could-not-ask", _MOVED, ""
+        elif not signer:
+            problems = [one.message for one in found.failures] + [one.problem for one in found.signatures]
+            detail = next(filter(None, problems), "")
         yield SignatureEvidence(
-            keys=keys,
+            keys=names.keys,
+            identity=names.identity,
+            identity_regexp=names.pattern,
+            issuer=names.issuer,
+            trusted_root=names.trusted_root,
             type=kind,
-            answer=found.answer.value,
+            answer=answer,
             signer=signer,
-            detail=problems[0] if problems and not signer else "",
+            detail=detail,
         )
-
-
-def _key(folder: Path, key: str) -> str:
-    return key if "://" in key else str(folder / key)
 
 
 def _platform(session: Session, source: "BlobSource", image: "Image", *, files: bool) -> PlatformEvidence:

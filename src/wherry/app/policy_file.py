@@ -21,12 +21,14 @@ import msgspec
 
 from wherry.errors import InvalidSettings, InvalidUsage, NotFound
 from wherry.settings.lines import line_at, lines_of
-from wherry.settings.readers import FilePosition, UnsuitableValue, read_platforms, read_texts
+from wherry.settings.readers import FilePosition, UnsuitableValue, read_platforms, read_text, read_texts
 from wherry.settings.sizes import parse_bytes
 from wherry.settings.wherry_toml import parse_toml
 from wherry.store.files import read_regular
 from wherry.trust.evidence import ImageEvidence
 from wherry.trust.policy import ConditionKind, ImagePolicy, PolicyCondition, PolicyRule
+from wherry.trust.signature import SignerNames
+from wherry.trust.statement import predicate_types
 from wherry.typed import from_plain
 
 _LARGEST = 1 << 18
@@ -35,6 +37,7 @@ _MOST_RULES = 1000
 _AGE = re.compile(r"([0-9]{1,6})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _LIMITS = ("none", "module", "package", "low", "medium", "high")
+_SIGNER_KEYS = ("keys", "identity", "identity-regexp", "issuer", "trusted-root")
 _FLAGS = frozenset({ConditionKind.NON_ROOT, ConditionKind.NO_SHELL, ConditionKind.REPRODUCED})
 
 
@@ -132,8 +135,8 @@ def _one(place: FilePosition, key: str, value: object, depth: int) -> PolicyCond
                 return PolicyCondition(kind, line, parts=tuple(_several(place, value, depth)))
             case ConditionKind.NOT:
                 return PolicyCondition(kind, line, parts=(_condition(place, value, depth + 1),))
-            case ConditionKind.ATTESTED:
-                return _attested(place, value, line)
+            case ConditionKind.SIGNED_BY | ConditionKind.ATTESTED:
+                return _attested(place, value, line) if kind is ConditionKind.ATTESTED else _signed(place, value, line)
             case ConditionKind.HOLES:
                 return _hole_limit(place, value, line)
             case _ if kind in _FLAGS:
@@ -182,11 +185,53 @@ def _valued(place: FilePosition, kind: ConditionKind, value: object, line: int) 
 
 
 def _attested(place: FilePosition, value: object, line: int) -> PolicyCondition:
-    if not isinstance(value, dict) or set(value) != {"type", "keys"} or not isinstance(value["type"], str):
-        raise place.wrong("must be a table with type and keys", 'write { type = "slsaprovenance1", keys = ["a.pub"] }')
-    return PolicyCondition(
-        ConditionKind.ATTESTED, line, words=read_texts(place.below("keys"), value["keys"]), type=value["type"]
+    example = '{ type = "slsaprovenance1", keys = ["a.pub"] }'
+    if not isinstance(value, dict):
+        raise place.wrong("must be a table with type and signers", f"write {example}")
+    kind = value.get("type")
+    if not isinstance(kind, str) or not kind:
+        raise place.wrong("does not say which type of statement", f"write {example}")
+    try:
+        predicate_types(kind)
+    except InvalidUsage as error:
+        raise place.wrong(f"is invalid: {error.message}", error.hint) from error
+    signers = _signers(place, {key: said for key, said in value.items() if key != "type"})
+    return PolicyCondition(ConditionKind.ATTESTED, line, signers=signers, type=kind)
+
+
+def _signed(place: FilePosition, value: object, line: int) -> PolicyCondition:
+    return PolicyCondition(ConditionKind.SIGNED_BY, line, signers=_signers(place, value))
+
+
+def _signers(place: FilePosition, value: object) -> SignerNames:
+    """Read who must have signed: a key, a list of keys, or a table with keys, an identity, or both."""
+    if isinstance(value, str | list):
+        value = {"keys": value}
+    if not isinstance(value, dict):
+        raise UnsuitableValue(place, "a list of keys, or a table with an identity", value)
+    for key in value:
+        if key not in _SIGNER_KEYS:
+            raise place.wrong(f"has an unknown key {key!r}", f"use {', '.join(_SIGNER_KEYS)}")
+    keys = value.get("keys", [])
+    said = {key: read_text(place, value[key]) for key in _SIGNER_KEYS[1:] if key in value}
+    names = SignerNames(
+        keys=read_texts(place, [keys] if isinstance(keys, str) else keys),
+        identity=said.get("identity", ""),
+        pattern=said.get("identity-regexp", ""),
+        issuer=said.get("issuer", ""),
+        trusted_root=said.get("trusted-root", ""),
     )
+    whole = names.issuer and names.trusted_root and bool(names.identity) != bool(names.pattern)
+    if (names.by_identity and not whole) or not (names.by_identity or names.keys):
+        raise place.wrong(
+            "must name keys, or one identity with its issuer and trusted root",
+            'write ["a.pub"], or { identity = "ci@example.com", issuer = "https://…", trusted-root = "root.json" }',
+        )
+    try:
+        re.compile(names.pattern)
+    except re.error as error:
+        raise place.wrong(f"has an invalid identity-regexp: {error}", "fix the expression") from error
+    return names
 
 
 def _hole_limit(place: FilePosition, value: object, line: int) -> PolicyCondition:

@@ -102,16 +102,14 @@ def _rule(folder: Path, name: str, shown: str) -> "SignatureRule | None":
 
 
 def _wanted(session: Session, folder: Path, rule: "SignatureRule") -> "WantedSigner":
-    from wherry.app.signing_keys import public_key_of
-    from wherry.trust.keyless import KeylessJudge
-    from wherry.trust.signature import WantedSigner
+    from wherry.app.signers import wanted_signer
+    from wherry.trust.signature import SignerNames
 
-    keys = tuple(public_key_of(session, _from(folder, key)) for key in rule.keys)
-    judge = None
-    if rule.trusted_root:
-        judge = KeylessJudge(folder / rule.trusted_root, rule.issuer, rule.identity, rule.identity_pattern)
-    return WantedSigner(keys=keys, identity=judge, annotations=rule.annotations)
-
-
-def _from(folder: Path, key: str) -> str:
-    return key if "://" in key else str(folder / key)
+    names = SignerNames(
+        keys=rule.keys,
+        identity=rule.identity,
+        pattern=rule.identity_pattern,
+        issuer=rule.issuer,
+        trusted_root=rule.trusted_root,
+    )
+    return wanted_signer(session, names, folder, rule.annotations)

@@ -1,7 +1,7 @@
-"""Keys by the references that users write: a file, `env://NAME`, or `NAME://KEY` through a plug-in.
+"""Keys by the references that users write: a file, `env://NAME`, `pkcs11:…`, or `NAME://KEY` through a plug-in.
 
 A plug-in is one of cosign's: the program `sigstore-kms-NAME` gets the protocol version and its arguments as JSON, the
-message on stdin, and answers in JSON; a key service or a PKCS#11 token is behind it.
+message on stdin, and answers in JSON; a key service is behind it.
 Source: sigstore v1.10.8, pkg/signature/kms/cliplugin (README.md, common/interface.go).
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from wherry.app.extras import trusting
+from wherry.app.pkcs11_keys import is_token, token_key
 from wherry.app.session import Session
 from wherry.errors import CannotWrite, HostUnable, InvalidUsage, NotFound
 from wherry.host.process import Command
@@ -51,7 +52,7 @@ def signer_of(session: Session, reference: str, password: Password) -> Signer:
 
     Args:
         session: where relative paths start; its environment is that of `env://NAME` and of plug-ins.
-        reference: a path, `env://NAME`, or `NAME://KEY`.
+        reference: a path, `env://NAME`, a PKCS #11 URI, or `NAME://KEY`.
         password: gives the password of an encrypted key.
 
     Raises:
@@ -60,6 +61,8 @@ def signer_of(session: Session, reference: str, password: Password) -> Signer:
         HostUnable: the plug-in is not installed, or says no.
     """
     with trusting("signing"):
+        if is_token(reference):
+            return token_key(session, reference, password)
         plugin = _plugin(session, reference)
         if plugin is not None:
             return plugin
@@ -73,6 +76,13 @@ def public_key_of(session: Session, reference: str, password: Password | None = 
         NotFound, InvalidKey, WrongPassword, HostUnable: as `signer_of`.
     """
     with trusting("verifying"):
+        if is_token(reference):
+            if password is None:
+                raise InvalidUsage(
+                    "pkcs11: verifying loads no module",
+                    hint=f"print the public key once, and verify by that: wherry keys public '{reference}' > KEY.pub",
+                )
+            return token_key(session, reference, password).public
         plugin = _plugin(session, reference)
         if plugin is not None:
             return plugin.public
@@ -89,7 +99,7 @@ def new_key(
 
     Args:
         session: where relative paths start.
-        prefix: path without the endings.
+        prefix: path; an ending `.key` or `.pub` of it is taken off first.
         kind: ECDSA P-256, which every verifier takes, or Ed25519.
         password: encrypts the private key; None: it is written in plain PEM.
         force: whether files that are there are replaced.
@@ -117,7 +127,10 @@ def import_key(
 def _stored(
     session: Session, prefix: str, key: PrivateKey, password: bytes | None, *, force: bool
 ) -> tuple[Path, Path, PublicKey]:
-    private, public = session.cwd / f"{prefix}.key", session.cwd / f"{prefix}.pub"
+    if not prefix.isprintable():
+        raise InvalidUsage(f"-o {prefix!r}: control characters in a file name", hint="use letters, digits, - and _")
+    name = re.sub(r"(?<=[^/])\.(key|pub)$", "", prefix)
+    private, public = session.cwd / f"{name}.key", session.cwd / f"{name}.pub"
     for file in (private, public):
         if not force and os.path.lexists(file):
             raise CannotWrite(f"{file}: is there already", hint="choose another name with -o, or replace it by --force")
@@ -224,7 +237,7 @@ def _plugin(session: Session, reference: str) -> PluginKey | None:
     found = _PLUGIN.fullmatch(reference)
     if not found or found[1] == "env":
         return None
-    if found[1] in {"pkcs11", "awskms", "gcpkms", "azurekms", "hashivault", "k8s", "gitlab"}:
+    if found[1] in {"awskms", "gcpkms", "azurekms", "hashivault", "k8s", "gitlab"}:
         hint = f"cosign has this key service built in; for wherry, put a program sigstore-kms-{found[1]} on PATH"
     else:
         hint = f"put the plug-in on PATH: sigstore-kms-{found[1]}"

@@ -31,6 +31,7 @@ from wherry.trust.signature import (
     judge_bundle,
     judge_envelope,
     judge_layer,
+    other_statement,
 )
 from wherry.trust.simple_signing import SIMPLE_SIGNING
 from wherry.trust.statement import SIGNED, predicate_types
@@ -56,7 +57,7 @@ class NotVerified(WherryError):
     def __init__(self, verified: "VerifiedImage", *, statements: bool = False) -> None:
         unsigned = statements and verified.answer is SignatureAnswer.NOT_SIGNED
         hint = _NO_STATEMENT if unsigned else _HINTS[verified.answer]
-        super().__init__(f"{verified.name}: {verified.answer}{_because(verified)}", hint=hint)
+        super().__init__(f"{verified.name}: {verified.answer}{_because(verified, statements=statements)}", hint=hint)
         self.verified = verified
         self.exit_code = EXIT_CODES[verified.answer]
 
@@ -198,7 +199,14 @@ def _attestations(place: Attachments, root: Descriptor, wanted: WantedSigner, ty
         if isinstance(payload, WherryError):
             yield _unread(SignatureForm.OLD, layer, payload)
         else:
-            yield judge_envelope(payload, wanted, image=root.digest, layer=str(layer.digest), predicate_types=types)
+            yield judge_envelope(
+                payload,
+                wanted,
+                image=root.digest,
+                layer=str(layer.digest),
+                predicate_types=types,
+                annotations=layer.annotations,
+            )
 
 
 def _bundles(place: Attachments, root: Descriptor, wanted: WantedSigner, types: Sequence[str]) -> _Found:
@@ -241,7 +249,7 @@ def _unfit(root: Descriptor, entry: Descriptor, manifest: Manifest, types: Seque
         return JudgedSignature(form, digest, Reason.ANOTHER_IMAGE, f"it is attached to {subject}, not to this image")
     states = manifest.annotations.get(PREDICATE_TYPE, "")
     if states and states not in types:
-        return JudgedSignature(form, digest, Reason.ATTESTATION, f"it states {states[:100]}, which is something else")
+        return other_statement(form, digest, states)
     return None
 
 
@@ -278,10 +286,16 @@ def _unread(form: SignatureForm, blob: Descriptor, error: WherryError) -> Judged
     return error
 
 
-def _because(verified: VerifiedImage) -> str:
-    """Name up to three reasons."""
+def _because(verified: VerifiedImage, *, statements: bool) -> str:
+    """Name up to three reasons; statements of other types are counted among them only where there is nothing else."""
     said = [error.message for error in verified.failures] or [
-        f"{one.form} signature {Digest(one.digest).short}: {one.problem}" for one in verified.signatures
+        f"{one.form} signature {Digest(one.digest).short}: {one.problem}"
+        for one in verified.signatures
+        if one.reason is not Reason.ATTESTATION
     ]
     more = f"; and {len(said) - 3} more" if len(said) > 3 else ""  # noqa: PLR2004 - as the docstring says
-    return f": {'; '.join(said[:3])}{more}" if said else ": no signature is there"
+    if said:
+        return f": {'; '.join(said[:3])}{more}"
+    nothing = "no statement of this type is there" if statements else "no signature is there"
+    others = sorted({one.states for one in verified.signatures if one.states})
+    return f": {nothing}, only statements of other types: {', '.join(others)[:300]}" if others else f": {nothing}"

@@ -40,8 +40,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     private key in PEM, in cosign's encrypted format. `trusted-root` prints the file that cosign 2.6 needs to verify by
     a key, offline.
 
-    KEY is a file, env://NAME, or NAME://RESOURCE for the plug-in sigstore-kms-NAME. Passwords come from COSIGN_PASSWORD
-    or the terminal.
+    KEY is a file, env://NAME, NAME://RESOURCE for the plug-in sigstore-kms-NAME, or for `public` a key in a token:
+    pkcs11:token=NAME;object=LABEL. Passwords come from COSIGN_PASSWORD or the terminal, PINs from COSIGN_PKCS11_PIN.
     """
     from wherry.app.signing_keys import public_key_of
     from wherry.cli.passwords import password_for

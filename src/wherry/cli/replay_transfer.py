@@ -26,7 +26,7 @@ from wherry.typed import from_msgpack
 
 _NEVER = (
     "outputs", "metadata_file", "iidfile", "no_cache", "no_cache_filter", "load", "check", "debug_shell", "pull",
-    "cache_to", "cache_from", "add", "prove",
+    "cache_to", "cache_from", "add", "prove", "sbom", "provenance",
 )  # fmt: skip
 """Options that ask for more than the store, a registry and a line: such a call is never answered from before."""
 
@@ -105,6 +105,8 @@ def _memo_of(world: World, voice: Voice, done: FinishedBuild, began: int, own: S
     special |= any(release.query != release.version for release in releases if release)
     if special or counted is None or None in observed or (isinstance(vcs, Vcs) and vcs.linked):
         return None
+    if call.modules:  # verified for each build: vendor/ has files that nothing compiles, and a tree head grows old
+        return None
     read = [entry for blob in observed if blob for entry in from_msgpack(blob, Observed).inputs]
     paths = [*our_own_inputs(), *ref_inputs(vcs), *_settings_files(world, requests), *counted.files]
     if isinstance(vcs, Vcs):
@@ -181,7 +183,7 @@ def remember_dockerfile(world: World, wanted: DockerfileBuild, voice: Voice, don
     report, source, result = done.built.trace, done.source, done.result
     if not isinstance(report, Trace) or source is None or not world.call or done.gate.counts_growth:
         return
-    if requires_any(world.cwd, source.folder):
+    if requires_any(world.cwd, source.folder) or done.call.modules:
         return
     if any(getattr(wanted, name) for name in _NEVER) or voice.explain or voice.progress == "json":
         return

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -25,7 +24,9 @@ REACH = (
     click.option("--json", "as_json", is_flag=True, help="Print the same values as JSON."),
 )
 SIGNING = (
-    click.option("--key", metavar="KEY", required=True, help="Private key: a file, env://NAME, or PLUGIN://RESOURCE."),
+    click.option(
+        "--key", metavar="KEY", required=True, help="Private key: a file, env://NAME, PLUGIN://RESOURCE or pkcs11:URI."
+    ),
     click.option(
         "--format",
         "form",
@@ -86,24 +87,19 @@ def wanted_signer(  # noqa: PLR0913 - one an option
 
     Raises:
         InvalidUsage: nobody is named, or an identity without its trusted root.
+        NotFound: a key or the trusted root is not there.
     """
-    from wherry.app.signing_keys import public_key_of
-    from wherry.trust.keyless import KeylessJudge
-    from wherry.trust.signature import WantedSigner
+    from wherry.app.signers import wanted_signer as wanted
+    from wherry.trust.signature import SignerNames
 
-    by_identity = bool(identity or identity_regexp or issuer or trusted_root)
-    if not keys and not by_identity:
-        raise InvalidUsage("no signer is named", hint="give --key FILE, or --identity, --issuer and --trusted-root")
-    if by_identity and not trusted_root:
-        raise InvalidUsage(
-            "signatures by identity need a trusted root", hint="give --trusted-root FILE; nothing is asked online"
-        )
-    judge = None
-    if trusted_root:
-        judge = KeylessJudge(world.cwd / Path(trusted_root), issuer or "", identity or "", identity_regexp or "")
-    return WantedSigner(
-        keys=tuple(public_key_of(world, key) for key in keys), identity=judge, annotations=pairs(annotations)
+    names = SignerNames(
+        keys=tuple(keys),
+        identity=identity or "",
+        pattern=identity_regexp or "",
+        issuer=issuer or "",
+        trusted_root=trusted_root or "",
     )
+    return wanted(world, names, world.cwd, pairs(annotations))
 
 
 def allow_insecure(world: World, image: str, *, insecure: bool) -> None:

@@ -4,10 +4,14 @@ import msgspec
 
 
 class SignatureEvidence(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The answer to one question: is it signed, or attested, by one of these keys?"""
+    """The answer to one question: is it signed, or attested, by one of these keys, or by this identity?"""
 
-    keys: tuple[str, ...]
+    keys: tuple[str, ...] = ()
     """As the policy names them."""
+    identity: str = ""
+    identity_regexp: str = ""
+    issuer: str = ""
+    trusted_root: str = ""
     type: str = ""
     """The kind of statement; empty: a signature of the image itself."""
     answer: str

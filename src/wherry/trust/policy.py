@@ -5,11 +5,12 @@ known never counts as fulfilled, and its opposite does not either.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from wherry.trust.evidence import HoleEvidence, ImageEvidence, PlatformEvidence
+from wherry.trust.evidence import HoleEvidence, ImageEvidence, PlatformEvidence, SignatureEvidence
+from wherry.trust.signature import SignerNames
 
 _DAY = 86400
 _LEVELS = ("none", "module", "package", "symbol")
@@ -45,7 +46,9 @@ class PolicyCondition:
     line: int
     """In the policy's file."""
     words: tuple[str, ...] = ()
-    """Keys, patterns, platforms or a level, by kind."""
+    """Patterns, platforms or a level, by kind."""
+    signers: SignerNames = field(default_factory=SignerNames)
+    """Who must have signed, or attested."""
     limit: float = 0
     """Bytes or seconds."""
     type: str = ""
@@ -160,14 +163,24 @@ _Answer = tuple[bool | None, str, Sequence[str]]
 def _signed(condition: PolicyCondition, evidence: ImageEvidence) -> _Answer:
     what = f"attested ({condition.type})" if condition.type else "signed"
     for one in evidence.signatures:
-        if set(one.keys) == set(condition.words) and one.type == condition.type:
+        if one.type == condition.type and _same_signers(one, condition.signers):
             lines = [f"{one.answer}{f' by {one.signer}' if one.signer else ''}", *filter(None, [one.detail])]
             if one.answer == "could-not-ask":
                 return None, f"not known whether it is {what}", lines
             holds = one.answer == "signed"
-            keys = ", ".join(condition.words)
-            return holds, f"{what} by {one.signer or keys}" if holds else f"not {what} by {keys}", lines
+            return (
+                holds,
+                f"{what} by {one.signer or condition.signers}" if holds else (f"not {what} by {condition.signers}"),
+                lines,
+            )
     return None, f"not known whether it is {what}", ()
+
+
+def _same_signers(one: SignatureEvidence, names: SignerNames) -> bool:
+    identity = names.identity, names.pattern, names.issuer, names.trusted_root
+    return set(one.keys) == set(names.keys) and identity == (
+        one.identity, one.identity_regexp, one.issuer, one.trusted_root
+    )  # fmt: skip
 
 
 def _each(

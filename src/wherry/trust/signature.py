@@ -16,6 +16,7 @@ from wherry.errors import InvalidDocument
 from wherry.trust.bundle import SignatureBundle
 from wherry.trust.dsse import Envelope
 from wherry.trust.keys import PublicKey
+from wherry.trust.layer_certificate import CertifiedLayer
 from wherry.trust.simple_signing import CERTIFICATE, SIGNATURE, SimpleSigning
 from wherry.trust.statement import SIGNED, Statement
 
@@ -51,14 +52,43 @@ class SignatureForm(StrEnum):
 
 
 class IdentityJudge(Protocol):
-    """Verifies bundles that were signed with a certificate."""
+    """Verifies what was signed with a certificate."""
 
     def check(self, bundle: bytes, name: str) -> str:
-        """Verify; give the identity that signed.
+        """Verify a bundle; give the identity that signed.
 
         Raises:
             InvalidDocument: it is not by the identity that is wanted, or its proofs do not hold.
         """
+
+    def check_layer(self, layer: CertifiedLayer, name: str) -> str:
+        """Verify a signature or an attestation in the old format; as `check`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerNames:
+    """Who must have signed, as a user writes it."""
+
+    keys: tuple[str, ...] = ()
+    """Public keys: a file, `env://NAME`, or `PLUGIN://RESOURCE`; any one of them is enough."""
+    identity: str = ""
+    """An email address or a URI, exactly."""
+    pattern: str = ""
+    """A regular expression that the whole identity has to match; instead of `identity`."""
+    issuer: str = ""
+    """URL of the OpenID provider."""
+    trusted_root: str = ""
+    """The file of the authorities and logs that are trusted."""
+
+    @property
+    def by_identity(self) -> bool:
+        """Whether anything of an identity is named."""
+        return bool(self.identity or self.pattern or self.issuer or self.trusted_root)
+
+    def __str__(self) -> str:
+        """Name them all."""
+        by = f"{self.identity or self.pattern} ({self.issuer})" if self.by_identity else ""
+        return ", ".join(filter(None, (*self.keys, by)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +118,8 @@ class JudgedSignature:
     """What it says besides, where it is good."""
     statement: Statement | None = field(default=None, repr=False)
     """Of an attestation that is good."""
+    states: str = ""
+    """The type of a statement that was not asked for."""
 
 
 def answer_of(judged: Sequence[JudgedSignature], failures: Sequence[Exception]) -> SignatureAnswer:
@@ -126,15 +158,10 @@ def judge_layer(
             SignatureForm.OLD, layer, Reason.ANOTHER_IMAGE, f"it signs {signed.digest[:90]}, not this image"
         )
     key = next((key for key in wanted.keys if key.verifies(signature, payload)), None)
-    if key is None:
-        by_identity = CERTIFICATE in annotations and not wanted.keys
-        problem = (
-            "it was made with a certificate in the old format, which is not verified; sign again with cosign 3"
-            if by_identity
-            else _not_by(wanted)
-        )
-        return JudgedSignature(SignatureForm.OLD, layer, Reason.ANOTHER_SIGNER, problem)
-    return _judged(SignatureForm.OLD, layer, key.name, signed.optional or {}, wanted)
+    signer = key.name if key else _layer_identity(wanted, payload, annotations, layer, envelope=False)
+    if isinstance(signer, InvalidDocument):
+        return JudgedSignature(SignatureForm.OLD, layer, Reason.ANOTHER_SIGNER, signer.problem)
+    return _judged(SignatureForm.OLD, layer, signer, signed.optional or {}, wanted)
 
 
 def judge_bundle(
@@ -172,7 +199,13 @@ def judge_bundle(
 
 
 def judge_envelope(
-    document: bytes, wanted: WantedSigner, *, image: Digest, layer: str, predicate_types: Sequence[str]
+    document: bytes,
+    wanted: WantedSigner,
+    *,
+    image: Digest,
+    layer: str,
+    predicate_types: Sequence[str],
+    annotations: Mapping[str, str] | None = None,
 ) -> JudgedSignature:
     """Judge an attestation of the old form: a DSSE envelope as a layer below the tag `.att`; arguments as above."""
     form = SignatureForm.OLD
@@ -185,6 +218,8 @@ def judge_envelope(
         return refused
     signer = _key_name(wanted, envelope)
     if isinstance(signer, InvalidDocument):
+        signer = _layer_identity(wanted, document, annotations or {}, layer, envelope=True)
+    if isinstance(signer, InvalidDocument):
         return JudgedSignature(form, layer, Reason.ANOTHER_SIGNER, signer.problem)
     return _judged(form, layer, signer, _said(statement, image), wanted, statement)
 
@@ -196,10 +231,20 @@ def _refused(
         about = ", ".join(f"{key}:{text}" for key, text in statement.subject[0].digest.items())[:90]
         return JudgedSignature(form, place, Reason.ANOTHER_IMAGE, f"it is about {about or 'nothing'}, not this image")
     if statement.predicate_type not in predicate_types:
-        return JudgedSignature(
-            form, place, Reason.ATTESTATION, f"it states {statement.predicate_type[:100]}, which is something else"
-        )
+        return other_statement(form, place, statement.predicate_type)
     return None
+
+
+def other_statement(form: SignatureForm, place: str, states: str) -> JudgedSignature:
+    """Judge a statement of another type than is asked for."""
+    what = "a signature" if states == SIGNED else f"a statement of type {states[:100]}"
+    return JudgedSignature(
+        form,
+        place,
+        Reason.ATTESTATION,
+        f"it is {what}, which was not asked for",
+        states="" if states == SIGNED else states[:100],
+    )
 
 
 def _key_name(wanted: WantedSigner, envelope: Envelope) -> str | InvalidDocument:
@@ -216,6 +261,18 @@ def _identity(wanted: WantedSigner, check: Callable[[IdentityJudge], str]) -> st
         return check(wanted.identity)
     except InvalidDocument as error:
         return error
+
+
+def _layer_identity(
+    wanted: WantedSigner, content: bytes, annotations: Mapping[str, str], layer: str, *, envelope: bool
+) -> str | InvalidDocument:
+    if CERTIFICATE not in annotations:
+        return InvalidDocument("", _not_by(wanted))
+
+    def check(judge: IdentityJudge) -> str:
+        return judge.check_layer(CertifiedLayer.parse(content, annotations, layer, envelope=envelope), layer)
+
+    return _identity(wanted, check)
 
 
 def _not_by(wanted: WantedSigner) -> str:

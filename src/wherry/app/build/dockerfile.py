@@ -107,6 +107,7 @@ def dockerfile_call(
             strict_encoder=wanted.strict_encoder,
             budgeted=_budgeted(session, wanted, settings, source, names[0]),
             proofs=proofs,
+            modules=((source.folder, modules),) if (modules := _modules(source)) else (),
             attached=attached_of(wanted),
         )
         yield DockerfileCall(call, source, images)
@@ -150,6 +151,13 @@ def _settings(session: Session, source: Source) -> Settings:
     name = os.path.relpath(source.settings, session.cwd)
     settings = Settings.parse(source.settings.read_text(errors="replace"), name, FrontEnd.DOCKERFILE)
     return settings if settings.build.front_door != FrontEnd.GO else Settings(BuildOptions(), {})
+
+
+def _modules(source: Source) -> str:
+    """Say how the modules of a context that is a folder here are verified: as its wherry.toml says for any build."""
+    if source.settings is None or not source.settings.is_file():
+        return ""
+    return Settings.parse(source.settings.read_text(errors="replace"), str(source.settings)).trust.modules
 
 
 def _budgeted(

@@ -11,7 +11,8 @@ from peers.published_programs import PROGRAMS, published
 from wherry.analysis.mapped import map_file
 from wherry.layer.decompress import decompress
 from wherry.layer.tar import read_tar
-from wherry.trust.holes import EvidenceLevel, ScanResult, program_holes
+from wherry.trust.holes import program_holes
+from wherry.trust.known_holes import EvidenceLevel, ScanResult
 from wherry.trust.osv_files import DatabaseFiles
 from wherry.trust.programs import read_program
 

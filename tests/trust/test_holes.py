@@ -7,7 +7,8 @@ import pytest
 from vulnerable import MODULE, entry, program, write_database
 from wherry.analysis.mapped import map_file
 from wherry.golang.modfile import parse_go_mod
-from wherry.trust.holes import EvidenceLevel, HoleStatus, go_mod_holes, program_holes
+from wherry.trust.holes import go_mod_holes, program_holes
+from wherry.trust.known_holes import EvidenceLevel, HoleStatus
 from wherry.trust.osv_files import DatabaseFiles
 from wherry.trust.programs import CannotScan, read_program
 

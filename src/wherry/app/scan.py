@@ -1,26 +1,30 @@
 """Known holes of images, programs and go.mod files, with the evidence for each."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from wherry.app.scan_result import IgnoredHole, Scan, ScannedSubject, Unscanned
 from wherry.app.session import Session
 from wherry.app.subjects import images_named, is_program
 from wherry.app.vulnerability_data import OpenDatabase, open_database
 from wherry.errors import InvalidUsage, NotFound
-from wherry.trust.holes import Hole, debian_holes, go_mod_holes, program_holes
+from wherry.trust.known_holes import Hole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wherry.app.scan_ignore import IgnoreFile
+    from wherry.oci.image import Image
+    from wherry.store.contract import BlobSource
     from wherry.trust.dpkg import DebianPackages
     from wherry.trust.programs import Program
 
 GO_MOD = "go.mod"
 NO_SOURCE = "call paths need the source: give its directory with --source DIR"
+_Scanning = Callable[[OpenDatabase], Scan]
 _TARGET = ("GOOS", "GOARCH", "CGO_ENABLED", "-tags")
 
 
@@ -56,32 +60,40 @@ def scan(  # noqa: PLR0913 - what a scan is, each by its name
         from wherry.app.scan_ignore import read_ignore_file
 
         rules = read_ignore_file(session.cwd / ignore, ignore)
-    database = open_database(session, databases, offline=offline)
-    path = session.cwd / name
-    if path.name == GO_MOD and path.is_file():
-        found = Scan(name, database, (_go_mod(session, path, name, database, source),))
-    elif (path / GO_MOD).is_file() and not (path / "oci-layout").exists():
-        shown = GO_MOD if name in {".", "./"} else f"{name.rstrip('/')}/{GO_MOD}"
-        found = Scan(name, database, (_go_mod(session, path / GO_MOD, shown, database, source),))
-    elif is_program(path):
-        found = Scan(name, database, (_file(path, name, database),))
-    else:
-        found = _image(session, name, platform, database)
+    scanned = _target(session, name, platform, source)
+    found = scanned(open_database(session, databases, offline=offline))
     found = _with_routes(session, found, source)
     return _without_ignored(session, found, rules) if rules else found
 
 
-def _file(path: Path, name: str, database: OpenDatabase) -> ScannedSubject:
+def _target(session: Session, name: str, platform: str | None, source: str | None) -> _Scanning:
+    """Find what is scanned, so that a name of nothing is reported before a database is opened or fetched."""
+    path = session.cwd / name
+    if path.name == GO_MOD and path.is_file():
+        return lambda database: Scan(name, database, (_go_mod(session, path, name, database, source),))
+    if (path / GO_MOD).is_file() and not (path / "oci-layout").exists():
+        shown = GO_MOD if name in {".", "./"} else f"{name.rstrip('/')}/{GO_MOD}"
+        return lambda database: Scan(name, database, (_go_mod(session, path / GO_MOD, shown, database, source),))
+    if is_program(path):
+        program = _program(path, name)
+        return lambda database: Scan(name, database, (_subject(program, name, name, database),))
+    located, images = images_named(session, name, platform)
+    return lambda database: _images(session, name, located.source, images, database)
+
+
+def _program(path: Path, name: str) -> "Program":
     from wherry.analysis.mapped import map_file
     from wherry.trust.programs import read_program
 
     program = read_program(memoryview(map_file(path, name)).toreadonly(), name)
     if program is None:
         raise NotFound(f"{name}: not built by Go, so its modules are not known", hint="give a program built by Go")
-    return _subject(program, name, name, database)
+    return program
 
 
 def _subject(program: "Program", name: str, path: str, database: OpenDatabase) -> ScannedSubject:
+    from wherry.trust.holes import program_holes
+
     main = program.info.main
     version = main.version if main else ""
     return ScannedSubject(
@@ -100,6 +112,7 @@ def _subject(program: "Program", name: str, path: str, database: OpenDatabase) -
 def _go_mod(session: Session, path: Path, name: str, database: OpenDatabase, source: str | None) -> ScannedSubject:
     from wherry.app.scan_source import go_mod_lines
     from wherry.golang.modfile import parse_go_mod
+    from wherry.trust.holes import go_mod_holes
 
     text = path.read_text(errors="replace")
     go_mod = parse_go_mod(text, name)
@@ -133,25 +146,35 @@ def _release(session: Session, folder: Path) -> str:
         return ""
 
 
-def _image(session: Session, name: str, platform: str | None, database: OpenDatabase) -> Scan:
+def _images(
+    session: Session, name: str, source: "BlobSource", images: "Sequence[Image]", database: OpenDatabase
+) -> Scan:
+    from wherry.app.scan_answers import KeptAnswers
     from wherry.app.scan_images import contents_of
 
-    located, images = images_named(session, name, platform)
+    answers = KeptAnswers(session, database)
     subjects: list[ScannedSubject] = []
     unscanned: list[Unscanned] = []
     others = 0
     for image in images:
         session.checkpoint()
-        contents = contents_of(session, located.source, image)
+        contents = contents_of(session, source, image, answers)
         shown, reference = str(image.platform), f"{name.partition('@')[0]}@{image.descriptor.digest}"
         for one in contents.programs:
             label = f"{name} {shown} {one.path}"
-            subject = _subject(one.program(label), label, one.path, database)
-            subjects.append(replace(subject, platform=shown, image=reference, digest=str(one.digest)))
+            subject = answers.of(one.digest)
+            if subject is None:
+                subject = _subject(one.program(label), label, one.path, database)
+                answers.keep(one.digest, subject)
+            subjects.append(replace(
+                subject, name=label, path=one.path, platform=shown, image=reference, digest=str(one.digest)
+            ))  # fmt: skip
         for path, reason, remedy in contents.unscanned:
             unscanned.append(Unscanned(f"{name} {shown} {path}", path, shown, reason, remedy))
         packages = _packages(contents.files)
         if packages is not None:
+            from wherry.trust.holes import debian_holes
+
             result = debian_holes(packages, database.index)
             label = f"{name} {shown} Debian packages"
             subjects.append(ScannedSubject(label, "packages", result, platform=shown, image=reference))
@@ -222,7 +245,7 @@ def failing(found: Scan, words: Sequence[str], *, reviewed_only: bool = False) -
 
 
 def _fails(hole: Hole, word: str) -> bool:
-    from wherry.trust.holes import EvidenceLevel
+    from wherry.trust.known_holes import EvidenceLevel
     from wherry.trust.severity import LEVELS
 
     evidence = list(EvidenceLevel)
@@ -239,7 +262,7 @@ def check_words(words: Sequence[str]) -> None:
     Raises:
         InvalidUsage: one is neither a level, nor a severity, nor an id.
     """
-    from wherry.trust.holes import EvidenceLevel
+    from wherry.trust.known_holes import EvidenceLevel
     from wherry.trust.severity import LEVELS
 
     for word in words:

@@ -17,7 +17,7 @@ from wherry.settings.lines import lines_of
 from wherry.settings.readers import FilePosition
 from wherry.settings.wherry_toml import parse_toml
 from wherry.store.files import read_regular
-from wherry.trust.holes import Hole
+from wherry.trust.known_holes import Hole
 
 _LARGEST = 1 << 20
 _KEYS = frozenset({"id", "module", "reason", "until"})

@@ -1,14 +1,14 @@
 """What a scan gives: the things that were scanned, each with its known holes, and what could not be."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from wherry.app.vulnerability_data import OpenDatabase
-from wherry.trust.holes import Hole, ScanResult
+from wherry.trust.known_holes import Hole, ScanResult
 
 
-@dataclass(frozen=True, slots=True)
-class ScannedSubject:
+class ScannedSubject(msgspec.Struct, frozen=True):
     """One thing that was scanned."""
 
     name: str
@@ -28,20 +28,19 @@ class ScannedSubject:
     """The main module, with its version where it is known."""
     package: str = ""
     """The main package's import path."""
-    target: dict[str, str] = field(default_factory=dict)
+    target: dict[str, str] = {}
     """GOOS, GOARCH and the like, and the build tags, as build info has them."""
-    routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    routes: dict[str, tuple[str, ...]] = {}
     """By package with a hole: the imports that lead to it, from the main package on; where the source is at hand."""
-    calls: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    calls: dict[str, tuple[str, ...]] = {}
     """By vulnerable function: how the program reaches it, function by function; where the source is at hand."""
-    lines: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, int] = {}
     """By module: the line of go.mod that decides its version, where go.mod is at hand."""
     routes_note: str = ""
     """Why there are none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unscanned:
+class Unscanned(msgspec.Struct, frozen=True):
     """A program that nothing can be said of."""
 
     name: str
@@ -51,8 +50,7 @@ class Unscanned:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class IgnoredHole:
+class IgnoredHole(msgspec.Struct, frozen=True):
     """A hole that somebody decided to live with, for a time."""
 
     subject: str
@@ -61,8 +59,7 @@ class IgnoredHole:
     until: str
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True):
     """What a scan found."""
 
     name: str

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from wherry.analysis.imports import ImportGraph
 from wherry.app.scan_upgrades import Upgrade
 from wherry.errors import InvalidUsage, NotFound
-from wherry.trust.database import STDLIB, TOOLCHAIN
-from wherry.trust.holes import Hole
+from wherry.trust.known_holes import STDLIB, TOOLCHAIN, Hole
 
 if TYPE_CHECKING:
     from wherry.app.scan_result import ScannedSubject

@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wherry.trust.database import STDLIB, TOOLCHAIN
-from wherry.trust.holes import EvidenceLevel, Hole
-from wherry.trust.matching import semver_less
+from wherry.trust.known_holes import STDLIB, TOOLCHAIN, EvidenceLevel, Hole
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +18,12 @@ class Upgrade:
     @property
     def command(self) -> str:
         """What changes go.mod so."""
-        if self.module in {STDLIB, TOOLCHAIN}:
-            return f"go get toolchain@{self.to}"
-        return f"go get {self.module}@{self.to}"
+        return command_for(self.module, self.to)
+
+
+def command_for(module: str, version: str) -> str:
+    """Give the command that raises a module, or Go itself, to a version."""
+    return f"go get {'toolchain' if module in {STDLIB, TOOLCHAIN} else module}@{version}"
 
 
 def upgrades(holes: Iterable[Hole], least: EvidenceLevel = EvidenceLevel.MODULE) -> tuple[Upgrade, ...]:
@@ -32,6 +33,8 @@ def upgrades(holes: Iterable[Hole], least: EvidenceLevel = EvidenceLevel.MODULE)
         holes: what was found.
         least: the weakest evidence that counts.
     """
+    from wherry.trust.matching import semver_less
+
     order = list(EvidenceLevel)
     found: dict[str, Upgrade] = {}
     for hole in holes:

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -115,6 +114,8 @@ class Session:
 
     def derived(self, *, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None) -> Self:
         """Give a session of the same places and registries that reports elsewhere, or can be cancelled."""
+        from copy import copy  # looks for Jython when it is loaded, at a price
+
         made = copy(self)
         if progress is not None:
             made.progress = progress

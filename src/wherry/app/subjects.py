@@ -4,16 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from wherry.analysis.subjects import Subject, file_subject, image_subjects, starts_as_program
 from wherry.app.session import Session
 from wherry.errors import NotFound, NotPermitted
-from wherry.finding import Severity
 
 if TYPE_CHECKING:
     from wherry.analysis.leaks import Leaks
+    from wherry.analysis.subjects import Subject
     from wherry.oci.image import Image
     from wherry.store.find import Located
 
@@ -27,9 +25,12 @@ def is_program(path: Path) -> bool:
     """Report whether a path is a file that starts as programs do."""
     try:
         with path.open("rb") as file:
-            return path.is_file() and starts_as_program(file.read(4))
+            start = file.read(4) if path.is_file() else b""
     except OSError:
         return False
+    from wherry.analysis.subjects import starts_as_program
+
+    return starts_as_program(start)
 
 
 class NoProgram(NotFound):
@@ -51,6 +52,8 @@ def documents_of(session: Session, name: str, platform: str | None) -> "Iterator
         return
     from wherry.analysis.leak_image import published, published_elsewhere
     from wherry.analysis.leaks import Leaks
+    from wherry.analysis.subjects import Subject
+    from wherry.finding import Severity
 
     located, images = images_named(session, name, platform)
     seen = set()
@@ -72,7 +75,7 @@ def documents_of(session: Session, name: str, platform: str | None) -> "Iterator
 @contextmanager
 def subjects(
     session: Session, name: str, *, platform: str | None = None, hashed: bool = True
-) -> Iterator[Sequence[Subject]]:
+) -> "Iterator[Sequence[Subject]]":
     """Give the programs of a file or an image; their files are there until the block ends.
 
     Args:
@@ -85,6 +88,10 @@ def subjects(
         NotFound: there is no such thing.
         NoProgram: there is no program in it.
     """
+    from tempfile import TemporaryDirectory
+
+    from wherry.analysis.subjects import file_subject, image_subjects
+
     path = session.cwd / name
     if is_program(path):
         yield (file_subject(path, name, hashed=hashed),)

@@ -1,7 +1,8 @@
 """The same call once more: where nothing changed, it is answered before anything heavy is loaded.
 
-Calls of `wherry build` and `resolve`, of `lint` without findings, of `images`, of `inspect` and `size` for images of
-the local store, and of `push`, `pull` and `copy` between the local store and registries on this machine.
+Calls of `wherry build` and `resolve`, of `lint` without findings, of `images`, of `inspect`, `size` and `scan` for
+images of the local store, of `scan` for programs, and of `push`, `pull` and `copy` between the local store and
+registries on this machine.
 
 Loads nothing but what the interpreter has loaded: a whole answer takes less time than loading the rest of wherry. A
 call is known by its words, its folder and the environment that counts; its file in the cache has what it printed, and
@@ -14,6 +15,7 @@ digest. After a start of the machine nothing is replayed until blobs were hashed
 import marshal
 import os
 import sys
+import time
 
 try:
     from _blake2 import blake2b  # the module around it loads OpenSSL
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 
 FOLDER = "calls"
 """Below the cache."""
-FORMAT = 5
-COMMANDS = frozenset({"build", "push", "pull", "copy", "resolve", "images", "inspect", "size", "lint"})
+FORMAT = 6
+COMMANDS = frozenset({"build", "push", "pull", "copy", "resolve", "images", "inspect", "size", "lint", "scan"})
 LINKS = 0
 """Stamps of the paths themselves (`stamps.stamp_of`)."""
 FILES = 1
@@ -50,6 +52,8 @@ _NAMES = frozenset(
 )  # fmt: skip
 _PREFIXES = ("WHERRY_", "XDG_", "LD_", "PYTHON", "GO", "CGO_", "KO", "GIT_", "PKG_CONFIG")
 _BOOT = "/proc/sys/kernel/random/boot_id"
+AGE = "\0age\0"
+"""In what was printed: seconds since the moment that a record names."""
 CHECK = 16
 """Bytes of the checksum that a record starts with."""
 _TIMEOUT = 10.0
@@ -211,7 +215,10 @@ def _answer(file: "BinaryIO", key: str) -> "tuple[str, str]":
         raise LookupError
     if not all(RegistryTag(*words).leads() for words in head["asked"]):
         raise LookupError
-    return head["printed"], head["noted"]
+    now = time.time()
+    if head["due"] and not head["made"] <= now < head["due"]:
+        raise LookupError
+    return head["printed"].replace(AGE, str(int(now - head["since"]))), head["noted"]
 
 
 def _links_hold(entries: "Iterable[Stamped]") -> bool:
@@ -241,8 +248,21 @@ def write(  # noqa: PLR0913 - each is a part of the record
     noted: str,
     asked: "Sequence[tuple[str, int, str, str, str]]",
     checkout: "Checkout | None" = None,
+    due: float = 0,
+    since: float = 0,
 ) -> None:
     """Keep what a call gave.
+
+    Args:
+        cache: its folder.
+        key: of the call.
+        chunks: the stamps that have to hold.
+        printed: to stdout; `AGE` in it is replaced by the seconds since `since`.
+        noted: to stderr.
+        asked: tags of registries, and what they have to resolve to.
+        checkout: what git has to say.
+        due: when it holds no more, in seconds since the epoch; 0: never by itself.
+        since: in seconds since the epoch.
 
     Raises:
         OSError: the disk refuses.
@@ -257,7 +277,7 @@ def write(  # noqa: PLR0913 - each is a part of the record
             counted += 1
     head = {
         "format": FORMAT, "key": key, "chunks": counted, "printed": printed, "noted": noted, "asked": list(asked),
-        "checkout": checkout, "boot": boot(),
+        "checkout": checkout, "boot": boot(), "made": time.time(), "due": due, "since": since,
     }  # fmt: skip
     try:
         made = os.open(f"{parts}.whole", _WRITTEN, 0o600)

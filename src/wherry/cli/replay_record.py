@@ -51,7 +51,7 @@ class RecordedCall:
 
 def remember(world: World, given: RecordedCall) -> None:
     """Keep it, unless something may change unseen: a file so young that a later write could leave the same stamp."""
-    key = _key_of(world)
+    key = key_of(world)
     if not key:
         return
     read = [(path, stamp_of(path)) for path in given.paths]
@@ -99,7 +99,7 @@ def remember_module(
     """
     from wherry.source.vcs import Vcs, VcsAbsent, outside
 
-    key = _key_of(world)
+    key = key_of(world)
     files = _stamps(memo.inputs)
     if not key or files is None or (memo.status and isinstance(vcs, VcsAbsent) and not outside(vcs)):
         return
@@ -113,7 +113,7 @@ def remember_module(
             checkout = str(vcs.root), vcs.revision, vcs.branch, vcs.modified
     files += [*_programs("go", world.environment), *read]
     if memo.pushed:
-        files += [(path, file_stamp(path)) for path in _settings(world, "")]
+        files += [(path, file_stamp(path)) for path in deciding_settings(world, "")]
     blobs = [decode(blob, Descriptor, "a remembered blob") for blob in memo.blobs]
     kept = [(path, stamp_of(path)) for path in _kept(world, blobs)]
     with suppress(OSError):  # as above
@@ -140,7 +140,7 @@ def remember_transfer(world: World, moved: "Sequence[NamedImage]", *, began: flo
     """
     from wherry.app.required import requires_any
 
-    key = "" if requires_any(world.cwd) else _key_of(world)
+    key = "" if requires_any(world.cwd) else key_of(world)
     bases = [one.basis for one in moved if one.basis]
     named = {pair for basis in bases for pair in basis.asked.items()}
     names = dict(named)
@@ -150,13 +150,13 @@ def remember_transfer(world: World, moved: "Sequence[NamedImage]", *, began: flo
     if None in asked:
         return
     quiet = "-q" in world.call or "--quiet" in world.call
-    seen = _Seen(
+    seen = SeenStore(
         roots=[root for basis in bases for root in basis.local],
-        files=[(path, file_stamp(path)) for path in _settings(world, source)],
+        files=[(path, file_stamp(path)) for path in deciding_settings(world, source)],
         asked=[one for one in asked if one is not None],
     )
     noted = "" if quiet else "  nothing to move: all of it is there\n"
-    _remember_seen(world, key, seen, began=began, printed=printed, noted=noted)
+    remember_seen(world, key, seen, began=began, printed=printed, noted=noted)
 
 
 def remember_listing(world: World, roots: Sequence[Descriptor], *, began: float, printed: str) -> None:
@@ -168,8 +168,8 @@ def remember_listing(world: World, roots: Sequence[Descriptor], *, began: float,
         began: seconds since the epoch, before anything was checked.
         printed: what went to stdout.
     """
-    if key := _key_of(world):
-        _remember_seen(world, key, _Seen(roots), began=began, printed=printed, noted="")
+    if key := key_of(world):
+        remember_seen(world, key, SeenStore(roots), began=began, printed=printed)
 
 
 def remember_reading(world: World, name: str, *, began: float, absent: Sequence[str] = ()) -> None:
@@ -183,29 +183,44 @@ def remember_reading(world: World, name: str, *, began: float, absent: Sequence[
     """
     from wherry.app.places import find
 
-    key, kept = _key_of(world), world.kept
+    key, kept = key_of(world), world.kept
     # On a terminal, lines are as long as that is wide; a later call may have another width.
     if not key or kept is None or world.columns is not None or any(map(os.path.lexists, absent)):
         return
     at = find(world, name)
     if at.source is not world.store:
         return
-    files = [(path, file_stamp(path)) for path in (*_settings(world, name), *absent)]
+    files = [(path, file_stamp(path)) for path in (*deciding_settings(world, name), *absent)]
     printed = "".join(f"{line}\n" for line in kept)
-    _remember_seen(world, key, _Seen([at.root], files), began=began, printed=printed, noted="")
+    remember_seen(world, key, SeenStore([at.root], files), began=began, printed=printed)
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class SeenStore:
     """What a call on the local store depends on, apart from the store's index."""
 
     roots: Sequence[Descriptor]
     """In the local store."""
     files: "Sequence[Stamped]" = ()
     asked: Sequence[tuple[str, int, str, str, str]] = ()
+    listed: "Sequence[Stamped]" = ()
+    """Further paths, of which links are not followed."""
+    due: float = 0
+    since: float = 0
+    """As `replay.write` takes them."""
 
 
-def _remember_seen(world: World, key: str, seen: _Seen, *, began: float, printed: str, noted: str) -> None:
+def remember_seen(world: World, key: str, seen: SeenStore, *, began: float, printed: str, noted: str = "") -> None:
+    """Keep what a call gave that depends on the local store and on files, unless something may change unseen.
+
+    Args:
+        world: where.
+        key: of the call.
+        seen: what it depends on.
+        began: seconds since the epoch, before anything was checked.
+        printed: what went to stdout.
+        noted: what went to stderr.
+    """
     index = stamp_of(str(world.store_folder / INDEX))
     if index and settled(index) > began * 1e9:  # as after each pull that moved something
         return
@@ -216,7 +231,7 @@ def _remember_seen(world: World, key: str, seen: _Seen, *, began: float, printed
     kept = [(path, stamp_of(path)) for path in _kept(world, blobs)]
     if None in (stamp for _, stamp in kept[1:]):  # the first is the store's index
         return
-    if any(stamp and settled(stamp) > began * 1e9 for _, stamp in (*kept, *seen.files)):
+    if any(stamp and settled(stamp) > began * 1e9 for _, stamp in (*kept, *seen.files, *seen.listed)):
         return
     if world.clock() < began:  # as in `remember`
         return
@@ -225,14 +240,16 @@ def _remember_seen(world: World, key: str, seen: _Seen, *, began: float, printed
         replay.write(
             str(world.cache_folder),
             key,
-            [(replay.LINKS, kept), (replay.LINKS, ours), (replay.FILES, seen.files)],
+            [(replay.LINKS, kept), (replay.LINKS, ours), (replay.FILES, seen.files), (replay.LINKS, seen.listed)],
             printed=printed,
             noted=noted,
             asked=seen.asked,
+            due=seen.due,
+            since=seen.since,
         )
 
 
-def _settings(world: World, source: str) -> Iterator[str]:
+def deciding_settings(world: World, source: str) -> Iterator[str]:
     """Name the files that say how registries are reached, and those that a source's name may mean."""
     from wherry.app.network import settings_files
     from wherry.app.required import deciding_files
@@ -252,7 +269,7 @@ def file_stamp(path: str) -> tuple[int, ...] | None:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
-def _key_of(world: World) -> str:
+def key_of(world: World) -> str:
     """Name the call; empty where it is not replayed."""
     if replay.command_of(world.call) not in replay.COMMANDS:
         return ""

@@ -9,6 +9,8 @@ from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 
 _FORMATS = ("text", "json", "sarif", "cyclonedx", "openvex", "markdown")
+_DATED = ("cyclonedx", "openvex")
+"""Forms that name the moment at which they were made."""
 _UNSCANNED = 5
 
 
@@ -72,6 +74,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     from wherry.app.scan import check_words, failing, scan
     from wherry.errors import InvalidUsage
 
+    began = world.clock()
+    world.kept = []
     check_words(fail_on)
     if update:
         from wherry.app.vulnerability_mirror import update as updated
@@ -85,13 +89,20 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
             return 0
     if target is None:
         raise InvalidUsage("scan: no target", hint="give an image, a binary, a go.mod or `.`")
+    form = "json" if as_json else form
     found = scan(world, target, databases=databases, platform=platform, offline=offline, ignore=ignore, source=source)
-    _show(world, found, "json" if as_json else form, everything=everything)
+    _show(world, found, form, everything=everything)
     if fix:
         _fix(world, found, source)
     if failing(found, fail_on, reviewed_only=reviewed_only):
         return 1
-    return _UNSCANNED if found.unscanned else 0
+    if found.unscanned:
+        return _UNSCANNED
+    if not fix and source is None and (form not in _DATED or world.environment.get("SOURCE_DATE_EPOCH")):
+        from wherry.cli.replay_scan import remember_scan
+
+        remember_scan(world, found, began=began, ignore=ignore, as_json=form == "json")
+    return 0
 
 
 def _show(world: World, found: "object", form: str, *, everything: bool) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from wherry.app.scan_result import Scan, ScannedSubject
-from wherry.app.scan_upgrades import upgrades
+from wherry.app.scan_upgrades import command_for, upgrades
 from wherry.app.vulnerability_data import OpenDatabase
 from wherry.report.terminal import printable
-from wherry.trust.holes import EvidenceLevel, Hole
+from wherry.trust.known_holes import EvidenceLevel, Hole
 
 SCHEMA = "wherry.scan/1"
 _DAY = 86400
@@ -53,7 +53,7 @@ def database_words(database: OpenDatabase) -> str:
         by = " (by the time of its files)" if database.dated_by == "file" else ""
         age = f"changed {database.modified[:10]}, {days} {'day' if days == 1 else 'days'} ago{by}"
     late = "; update it with `wherry scan --update`" if database.is_old and "://" in database.name else ""
-    return f"{database.name}: {database.index.entries} entries, {age}{late}"
+    return f"{database.name}: {database.entries} entries, {age}{late}"
 
 
 def _subject(subject: ScannedSubject, *, everything: bool) -> Iterator[str]:
@@ -125,12 +125,12 @@ def remedy(hole: Hole) -> str:
         return "no version without it is known; replace the module, or leave out what uses it"
     if hole.ecosystem != "Go":
         return f"upgrade to {hole.fixed}, by a newer base"
-    one = upgrades([hole])[0]
+    command = command_for(hole.module, hole.fixed)
     if hole.module in {"stdlib", "toolchain"}:
-        return f"build with {hole.fixed} or newer (`{one.command}`)"
+        return f"build with {hole.fixed} or newer (`{command}`)"
     if hole.required_as:
         return f"point the replace of {hole.required_as} to {hole.module} {hole.fixed}"
-    return f"`{one.command}`"
+    return f"`{command}`"
 
 
 def summary(found: Scan) -> str:
@@ -154,7 +154,7 @@ def document(found: Scan) -> Mapping[str, object]:
         "database": {
             "name": database.name,
             "digest": database.digest,
-            "entries": database.index.entries,
+            "entries": database.entries,
             "modified": database.modified or None,
             "datedBy": database.dated_by or None,
             "ageSeconds": None if database.age is None else int(database.age),

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from wherry.app.scan_result import Scan, ScannedSubject
 from wherry.report.scan import remedy
-from wherry.trust.holes import EvidenceLevel, Hole, HoleStatus
+from wherry.trust.known_holes import EvidenceLevel, Hole, HoleStatus
 
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _OPENVEX = "https://openvex.dev/ns/v0.2.0"

@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from wherry.errors import InvalidDocument
+from wherry.trust.osv_stamps import FORMAT
 from wherry.trust.severity import RatedSeverity, severity_of
 from wherry.typed import from_msgpack
 
 if TYPE_CHECKING:
     from wherry.trust.osv import OsvAffected, OsvEntry
 
-FORMAT: Final = 1
-"""Raised whenever an index is written in another way."""
 GO: Final = "Go"
 DEBIAN: Final = "Debian"
-STDLIB: Final = "stdlib"
-TOOLCHAIN: Final = "toolchain"
 _UNSET = "0001-"
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _MOST_ALIASES = 64

@@ -1,86 +1,22 @@
 """Known holes of a program, a go.mod or Debian packages, each with the strongest evidence that holds."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from wherry.golang.buildinfo import BuildInfo
-from wherry.trust.database import DEBIAN, GO, STDLIB, TOOLCHAIN, Advisory, VulnerabilityIndex, Vulnerable
+from wherry.trust.database import DEBIAN, GO, Advisory, VulnerabilityIndex, Vulnerable
+from wherry.trust.known_holes import NOT_PRESENT, STDLIB, TOOLCHAIN, EvidenceLevel, Hole, HoleStatus, ScanResult
 from wherry.trust.linked import linked_modules, linked_symbols
 from wherry.trust.matching import debian_affected, debian_fixed, go_affected, go_fixed
-from wherry.trust.severity import RatedSeverity
 from wherry.trust.versions import DEVEL, go_name, go_release, semver
 
 if TYPE_CHECKING:
     from wherry.golang.modfile import GoMod
     from wherry.trust.dpkg import DebianPackages
     from wherry.trust.programs import Program
-
-NOT_PRESENT: Final = "vulnerable_code_not_present"
-
-
-class EvidenceLevel(StrEnum):
-    """How near a hole is to what runs, from the weakest evidence on."""
-
-    MODULE = "module"
-    """The module is required, in a version that has the hole."""
-    PACKAGE = "package"
-    """The package that has it is linked."""
-    SYMBOL = "symbol"
-    """A function that has it is linked."""
-
-
-class HoleStatus(StrEnum):
-    """What a VEX document says of it. Source: OpenVEX 0.2.0, "Status Labels"."""
-
-    AFFECTED = "affected"
-    NOT_AFFECTED = "not_affected"
-    INVESTIGATED = "under_investigation"
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """A known hole of something that was scanned."""
-
-    id: str
-    module: str
-    """Or a Debian source package; `stdlib` is Go's own."""
-    version: str
-    level: EvidenceLevel
-    symbols: tuple[str, ...]
-    """Those that have the hole and are linked, with their package."""
-    packages: tuple[str, ...]
-    """The packages that have the hole and are linked."""
-    fixed: str
-    """The first version without it, as go.mod writes it; empty where there is none."""
-    aliases: tuple[str, ...] = ()
-    summary: str = ""
-    url: str = ""
-    severity: RatedSeverity = field(default_factory=RatedSeverity)
-    reviewed: bool | None = None
-    withdrawn: str = ""
-    status: HoleStatus = HoleStatus.AFFECTED
-    justification: str = ""
-    evidence: str = ""
-    """What the level rests on, as a sentence."""
-    ecosystem: str = GO
-    required_as: str = ""
-    """The module that go.mod names, where another one replaces it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScanResult:
-    """What is known of one thing."""
-
-    holes: tuple[Hole, ...]
-    """The strongest evidence first."""
-    withdrawn: tuple[Hole, ...] = ()
-    """Those that their database took back."""
-    unknown: tuple[str, ...] = ()
-    """What could not be checked, and why."""
-    modules: int = 0
-    """How many modules or packages were checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +37,7 @@ class LinkedCode:
     """What of the vulnerable code is there."""
 
     symbols: Mapping[str, frozenset[str]]
-    """Functions by package, of those packages that were asked about and are there."""
+    """Functions that were asked about and are there, by package; a package that is there without them has none."""
     modules: frozenset[str]
     """Modules with any package that is there, of those that were asked about."""
     imported: bool = False
@@ -121,13 +57,14 @@ def program_holes(program: "Program", index: VulnerabilityIndex) -> ScanResult:
 
 def _linked(program: "Program", found: Sequence["_Found"]) -> LinkedCode:
     info = program.info
-    packages = {
-        _import_path(one, package.path) for one, _, parts in found for part in parts for package in part.packages
-    }
+    wanted: dict[str, set[str]] = {}
+    for one, _, parts in found:
+        for package in (package for part in parts for package in part.packages):
+            wanted.setdefault(_import_path(one, package.path), set()).update(package.symbols)
     whole = {one.original or one.path for one, _, parts in found if any(not part.packages for part in parts)}
     known = {one.path for one in (*info.modules, *((info.main,) if info.main else ()))}
     return LinkedCode(
-        linked_symbols(program.functions, packages, info.path),
+        linked_symbols(program.functions, wanted, info.path),
         linked_modules(program.functions, whole, known),
     )
 
@@ -283,9 +220,8 @@ def _linked_evidence(wanted: Sequence[tuple[str, tuple[str, ...]]], linked: Link
         return _Evidence(EvidenceLevel.MODULE, HoleStatus.NOT_AFFECTED, "no vulnerable package is linked")
     symbols: set[str] = set()
     for path, names in wanted:
-        there = linked.symbols.get(path, frozenset())
-        symbols |= {f"{path}.{name}" for name in there.intersection(names)}
-        if there and not names:
+        symbols |= {f"{path}.{name}" for name in linked.symbols.get(path, frozenset()).intersection(names)}
+        if path in linked.symbols and not names:
             symbols.add(f"{path}.*")
     if not symbols:
         words = "a vulnerable package is linked, and none of its vulnerable functions"

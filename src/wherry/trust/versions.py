@@ -81,13 +81,14 @@ def debian_less(one: str, other: str) -> bool:
     left, right = debian(one), debian(other)
     if left is None or right is None:
         return False
-    return _debian_key(left) < _debian_key(right)
+    return debian_key(left) < debian_key(right)
 
 
 _PART = re.compile(r"([^0-9]*)([0-9]*)")
 
 
-def _debian_key(version: tuple[int, str, str]) -> tuple[int, tuple[object, ...], tuple[object, ...]]:
+def debian_key(version: tuple[int, str, str]) -> tuple[int, tuple[object, ...], tuple[object, ...]]:
+    """Give what sorts as Debian versions do."""
     return version[0], _debian_parts(version[1]), _debian_parts(version[2])
 
 

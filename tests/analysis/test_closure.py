@@ -1,8 +1,11 @@
 """Whether a program can start in a root, and whether it reads its own build info."""
 
 import os
+import posixpath
 import shutil
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ from gobuild import HELLO, PRINT, USER, go_binary
 from made_elf import Shape, made_elf
 from needs import need
 from wherry.analysis.closure import Needs, needs_of, reads_build_info, start_findings
+from wherry.analysis.deps.facts import ElfFacts, Facts
+from wherry.elf.reader import Elf
 from wherry.errors import InvalidDocument, NotFound
 from wherry.finding import Severity
 from wherry.platform import Platform
@@ -74,9 +79,37 @@ func main() { _, err := plugin.Open("x"); println(err != nil) }
 """
 
 
-def has(*paths: str):
-    """Tell of a root with these paths."""
-    return frozenset(paths).__contains__
+@dataclass(frozen=True)
+class Root:
+    """A root with libraries at some paths, each of one architecture, and texts at others."""
+
+    libraries: frozenset[str] = frozenset()
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+    machine: int = 62
+
+    def find(self, path: str) -> str | None:
+        """Give a path without dots, if something is there."""
+        path = posixpath.normpath(path)
+        return path if path in self.libraries or path in self.texts else None
+
+    def facts(self, path: str) -> Facts | None:
+        """Read a library: it needs nothing."""
+        if path not in self.libraries:
+            return None
+        return ElfFacts.of(Elf.parse(made_elf(entry=0, shape=Shape(machine=self.machine)), path))
+
+    def text(self, path: str) -> bytes | None:
+        """Read a text."""
+        return self.texts.get(path)
+
+    def environment(self) -> Mapping[str, str]:
+        """Give no variables."""
+        return {}
+
+
+def root(*paths: str, **more: object) -> Root:
+    """Make a root with libraries at these paths."""
+    return Root(frozenset(paths), **more)
 
 
 @pytest.fixture
@@ -96,7 +129,7 @@ def test_a_static_program_starts_anywhere():
     binary = go_binary(HELLO, "-trimpath", "-ldflags=-s")
 
     assert needs_of(binary).static
-    assert start_findings(binary, has=has(), platform=AMD64) == ()
+    assert start_findings(binary, root=root(), platform=AMD64) == ()
 
 
 @pytest.mark.slow
@@ -104,7 +137,7 @@ def test_a_cgo_program_names_what_it_asks_for():
     """The finding has the interpreter, the libraries and the package that brought cgo in."""
     binary = go_binary(USER, "-ldflags=-s", cgo=True)
 
-    (finding,) = start_findings(binary, has=has(), platform=AMD64, place="/app/api")
+    (finding,) = start_findings(binary, root=root(), platform=AMD64, place="/app/api")
 
     assert (finding.rule, finding.severity, finding.place) == ("missing-interpreter", Severity.ERROR, "/app/api")
     assert LOADER in finding.message
@@ -119,25 +152,25 @@ def test_a_cgo_program_starts_where_all_is_there():
     """Interpreter and library in one of the folders that ld.so searches."""
     binary = go_binary(USER, "-ldflags=-s", cgo=True)
 
-    assert start_findings(binary, has=has(LOADER, "/lib/x86_64-linux-gnu/libc.so.6"), platform=AMD64) == ()
-    assert start_findings(binary, has=has(LOADER, "/usr/lib64/libc.so.6"), platform=AMD64) == ()
+    assert start_findings(binary, root=root(LOADER, "/lib/x86_64-linux-gnu/libc.so.6"), platform=AMD64) == ()
+    assert start_findings(binary, root=root(LOADER, "/usr/lib64/libc.so.6"), platform=AMD64) == ()
 
 
 def test_the_pie_trap():
     """A PIE without cgo needs no library, but an interpreter all the same; the remedy names the flag."""
     binary = go_binary(HELLO, "-buildmode=pie")
 
-    (finding,) = start_findings(binary, has=has("/etc/passwd"), platform=AMD64)
+    (finding,) = start_findings(binary, root=root("/etc/passwd"), platform=AMD64)
 
     assert finding.rule == "pie-on-static-base"
     assert "-buildmode=pie" in finding.remedy
-    assert start_findings(binary, has=has(LOADER), platform=AMD64) == ()
+    assert start_findings(binary, root=root(LOADER), platform=AMD64) == ()
 
 
 def test_another_architecture():
     """A program for another machine is named with both."""
     (finding,) = start_findings(
-        go_binary(HELLO, "-trimpath", "-ldflags=-s"), has=has(), platform=Platform("linux", "arm64")
+        go_binary(HELLO, "-trimpath", "-ldflags=-s"), root=root(), platform=Platform("linux", "arm64")
     )
 
     assert finding.rule == "wrong-architecture"
@@ -150,7 +183,7 @@ def test_a_variant_is_no_other_architecture(made, variant):
     """The level of an arm is not written into the header."""
     binary = made(shape=Shape(wide=False, machine=40))
 
-    assert start_findings(binary, has=has(), platform=Platform("linux", "arm", variant)) == ()
+    assert start_findings(binary, root=root(), platform=Platform("linux", "arm", variant)) == ()
 
 
 @pytest.mark.parametrize(
@@ -160,7 +193,7 @@ def test_what_is_no_executable(tmp_path, content, said):
     """A script, a file of nothing and one that was cut short are findings, not errors."""
     (tmp_path / "run").write_bytes(content)
 
-    (finding,) = start_findings(tmp_path / "run", has=has())
+    (finding,) = start_findings(tmp_path / "run", root=root())
 
     assert finding.rule == "not-an-executable"
     assert said in finding.evidence[0]
@@ -168,7 +201,7 @@ def test_what_is_no_executable(tmp_path, content, said):
 
 def test_a_library_is_no_executable(made):
     """A file without an entry point can't start."""
-    (finding,) = start_findings(made(entry=0), has=has())
+    (finding,) = start_findings(made(entry=0), root=root())
 
     assert finding.rule == "not-an-executable"
     assert "shared library" in finding.message
@@ -177,7 +210,7 @@ def test_a_library_is_no_executable(made):
 def test_a_file_that_is_not_there(tmp_path):
     """That is an error of the caller."""
     with pytest.raises(NotFound):
-        start_findings(tmp_path / "none", has=has())
+        start_findings(tmp_path / "none", root=root())
 
 
 @pytest.mark.parametrize(
@@ -192,42 +225,51 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_where_libraries_are_looked_for(made, there, missing):
     """RUNPATH with $ORIGIN first, then the default folders of the machine, multi-arch among them."""
     binary = made((1, 1), (1, 9), (29, 17), texts=b"\0liba.so\0libb.so\0$ORIGIN/../lib:/opt/\0", interpreter=LOADER)
-    normal = [path.replace("/srv/api/lib", "/srv/api/bin/../lib") for path in there]
 
-    findings = start_findings(binary, has=has(LOADER, *normal), place="/srv/api/bin/api")
+    findings = start_findings(binary, root=root(LOADER, *there), place="/srv/api/bin/api")
 
-    assert needs_of(binary).missing(has(LOADER, *normal), "/srv/api/bin/api") == missing
     assert [finding.rule for finding in findings] == (["missing-library"] if missing else [])
-    assert all(f"no {library}" in findings[0].evidence[-1] for library in missing)
+    assert [text for finding in findings for text in finding.evidence] == [
+        f"/srv/api/bin/api needs {library}, which the root does not have" for library in missing
+    ]
 
 
 def test_default_folders_may_be_switched_off(made):
     """DF_1_NODEFLIB leaves the file's own folders only."""
     binary = made((1, 1), (29, 9), (0x6FFFFFFB, 0x800), texts=b"\0liba.so\0/opt\0", interpreter=LOADER)
 
-    assert start_findings(binary, has=has(LOADER, "/lib/liba.so"))
-    assert not start_findings(binary, has=has(LOADER, "/opt/liba.so"))
+    assert start_findings(binary, root=root(LOADER, "/lib/liba.so"))
+    assert not start_findings(binary, root=root(LOADER, "/opt/liba.so"))
 
 
-def test_a_cache_we_do_not_read_makes_it_a_warning(made):
-    """Where the root has an ld.so.cache the library may be somewhere else."""
+def test_a_broken_cache_of_the_loader_makes_it_a_warning(made):
+    """The library may be where only /etc/ld.so.cache says."""
     binary = made((1, 1), texts=b"\0liba.so\0", interpreter=LOADER)
 
-    (sure,) = start_findings(binary, has=has(LOADER))
-    (unsure,) = start_findings(binary, has=has(LOADER, "/etc/ld.so.cache"))
+    (sure,) = start_findings(binary, root=root(LOADER))
+    (unsure,) = start_findings(binary, root=root(LOADER, texts={"/etc/ld.so.cache": b"no cache"}))
 
     assert (sure.severity, unsure.severity) == (Severity.ERROR, Severity.WARNING)
 
 
+def test_a_library_of_another_machine_is_none(made):
+    """It is named with what it is built for."""
+    binary = made((1, 1), texts=b"\0liba.so\0", interpreter=LOADER)
+
+    (finding,) = start_findings(binary, root=root(LOADER, "/lib/liba.so", machine=183))
+
+    assert finding.evidence == ("/made needs liba.so, which the root does not have; /lib/liba.so is built for arm64",)
+
+
 def test_musl_is_its_own_library(made):
     """Musl's dynamic linker is libc, libm and the like itself."""
-    binary = made(
-        (1, 1), (1, 9), (1, 31), texts=b"\0libc.so\0libc.musl-x86_64.so.1\0libz.so\0",
-        interpreter="/lib/ld-musl-x86_64.so.1",
-    )  # fmt: skip
+    musl = "/lib/ld-musl-x86_64.so.1"
+    texts = b"\0libc.so\0libc.musl-x86_64.so.1\0libz.so\0"
+    binary = made((1, 1), (1, 9), (1, 31), texts=texts, interpreter=musl)
 
-    assert needs_of(binary).missing(has("/lib/ld-musl-x86_64.so.1"), "/api") == ("libz.so",)
-    (finding,) = start_findings(binary, has=has())
+    (finding,) = start_findings(binary, root=root(musl))
+    assert finding.evidence == ("/made needs libz.so, which the root does not have",)
+    (finding,) = start_findings(binary, root=root())
     assert "musl" in finding.remedy
 
 
@@ -235,16 +277,17 @@ def test_the_interpreter_may_be_a_library_too(made):
     """Programs linked against ld.so itself find it where it is."""
     binary = made((1, 1), texts=b"\0ld-linux-x86-64.so.2\0", interpreter=LOADER)
 
-    assert start_findings(binary, has=has(LOADER)) == ()
-    assert start_findings(binary, has=has())[0].evidence == (f"the root file system has no {LOADER}",)
+    assert start_findings(binary, root=root(LOADER)) == ()
+    assert start_findings(binary, root=root())[0].evidence == (f"the root file system has no {LOADER}",)
 
 
 def test_a_path_as_a_library(made):
     """A name with a slash is looked for nowhere else."""
     binary = made((1, 1), texts=b"\0/opt/liba.so\0", interpreter=LOADER)
 
-    assert needs_of(binary).missing(has("/opt/liba.so"), "/api") == ()
-    assert needs_of(binary).missing(has("/lib/liba.so"), "/api") == ("/opt/liba.so",)
+    assert start_findings(binary, root=root(LOADER, "/opt/liba.so")) == ()
+    (finding,) = start_findings(binary, root=root(LOADER, "/lib/liba.so"))
+    assert "/opt/liba.so" in finding.remedy
 
 
 @pytest.mark.slow
@@ -261,7 +304,7 @@ def test_the_kernel_agrees(kind, tmp_path):
 
     done = subprocess.run([*enter, str(tmp_path), "/hello"], capture_output=True, check=False)
 
-    assert (done.returncode == 0) == (not start_findings(binary, has=has(), platform=AMD64))
+    assert (done.returncode == 0) == (not start_findings(binary, root=root(), platform=AMD64))
 
 
 @pytest.mark.slow
@@ -313,5 +356,5 @@ def test_needs_of_something_else(tmp_path):
 def test_needs_are_values(made):
     """All that is asked for, at one look."""
     assert needs_of(made((1, 1), texts=b"\0liba.so\0", interpreter="/lib/ld.so", shape=Shape(machine=183))) == Needs(
-        "arm64", "/lib/ld.so", ("liba.so",), (), only_search=False
+        "/lib/ld.so", ("liba.so",)
     )

@@ -123,7 +123,7 @@ def test_safe_lines_are_written(shell):
 
     shell("context", ".", "--fix")
     assert (shell.root / ".dockerignore").read_bytes() == b"# ours\r\nx\r\ndocs\r\n"
-    assert "1 lines added, 1 left to decide on" in shell.err
+    assert "1 line added, 1 left to decide on" in shell.err
     assert json.loads("\n".join(shell("context", ".", "--fix", "--dry-run", "--json")))["fix"]["lines"] == []
 
 

@@ -127,7 +127,7 @@ def test_text(shell):
     """A line for each instruction, and how many commits there were."""
     lines = shell("lint", "--history", "100")
 
-    assert lines[0] == "rebuilds of 1 commits; 0 change nothing that Dockerfile takes"
+    assert lines[0] == "rebuilds of 1 commit; no file that Dockerfile takes is changed by 0"
     assert lines[2].split() == ["1", "100", "%", "build", "3", "COPY", "go.*", "./"]
     assert "1 of 100 commits" in shell.err
 

@@ -96,7 +96,7 @@ holes = []
 
     wherry.write("wrong.toml", '[[case]]\nexpect = "pass"\n')
     lines = wherry("policy", "test", "policies/policy.toml", "wrong.toml", code=1)
-    assert lines[-1].strip() == "1 cases, 1 wrong"
+    assert lines[-1].strip() == "1 case, 1 wrong"
     assert document["evidence"]["holes"]
 
 

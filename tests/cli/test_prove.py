@@ -53,7 +53,7 @@ def test_a_good_start(wherry, settings, started):
 
     assert f"prove actor:dev (linux/amd64)  {started}" in said
     if "child" in settings:
-        assert "1 files that it asked for are not there, and it started without: /etc/of-child" in said
+        assert "1 file that it asked for not there, and it started without: /etc/of-child" in said
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_push_and_pull(wherry, registry, tmp_path):
     assert " fetched" in other.err
     assert other("pull", name) == [f"{name}@{digest}"]
     assert "nothing to fetch" in other.err
-    assert other("verify-store") == ["7 blobs of 1 names: all complete"]
+    assert other("verify-store") == ["7 blobs of 1 name: all complete"]
     assert other("pull", "-q", f"{name.rpartition(':')[0]}@{digest}", "-t", "mine:1") == [digest]
 
 
@@ -386,7 +386,7 @@ class TestKills:
         other("verify-store")
         other("pull", name)
 
-        assert other("verify-store") == ["14 blobs of 1 names: all complete"]
+        assert other("verify-store") == ["14 blobs of 1 name: all complete"]
 
     @staticmethod
     def tags(registry: Running) -> list[str]:

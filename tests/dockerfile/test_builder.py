@@ -297,7 +297,7 @@ RUN dd if=/dev/zero of=/second bs=1M count=3
     assert "would free" in planned.stdout
     assert planned.stdout.replace("would free", "freed") == swept.stdout
     assert left < before
-    assert "RUN cache mounts" in aged.stdout
+    assert "of RUN mounts" in aged.stdout
     assert not list(place.iterdir())
     assert not list(person.home.glob(".cache/wherry/mounts/*"))
     assert refused.returncode == 64

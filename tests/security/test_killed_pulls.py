@@ -66,7 +66,7 @@ def test_any_moment(tmp_path: Path):
         for place in range(3):
             shell = Shell(tmp_path / f"home{place}")
             shell("pull", f"{registry.host}/big:v1")
-            assert shell("verify-store") == [f"{LAYERS + 2} blobs of 1 names: all complete"]
+            assert shell("verify-store") == [f"{LAYERS + 2} blobs of 1 name: all complete"]
             shell("gc", "--older", "0s")
             assert not list((shell.root / "store").rglob("tmp-*"))
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wherry.analysis.secrets import masked
+from wherry.counted import counted
 from wherry.finding import Finding, Severity
 from wherry.golang.buildinfo import BuildInfo, Module
 
@@ -122,7 +123,7 @@ def _all_paths(folders: Mapping[str, str], grouped: Mapping[str, Mapping[str, li
         "untrimmed-paths",
         Severity.WARNING,
         ", ".join(dict.fromkeys(place for places in grouped.values() for place in places)),
-        f"{len(unique)} paths of the build machine: compiled without -trimpath",
+        f"{counted(len(unique), 'path')} of the build machine: compiled without -trimpath",
         tuple(evidence),
         "build with -trimpath (wherry build does); -s -w alone keeps the file table, which panics need",
     )

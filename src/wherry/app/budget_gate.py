@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from wherry.app.progress import Progress
 from wherry.app.session import Session
+from wherry.counted import counted
 from wherry.errors import InvalidUsage, WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.settings.budgets import Budgets
@@ -115,4 +116,4 @@ def counted_from(budgeted: Iterable[Budgeted], against: str | None, cwd: Path) -
 def _held(checks: "Sequence[BudgetCheck]") -> str:
     tightest = max(checks, key=lambda one: one.actual / one.limit if one.limit else 1)
     used = f"{tightest.actual / tightest.limit:.0%}" if tightest.limit else "all"
-    return f"{len(checks)} budgets met; the tightest is {tightest.what}, {used} used ({tightest.platform})"
+    return f"{counted(len(checks), 'budget')} met; the tightest is {tightest.what}, {used} used ({tightest.platform})"

@@ -81,7 +81,7 @@ def _shown(session: Session, file: Path) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    from wherry.store.files import editing
+    from wherry.store.edits import editing
 
     try:
         with editing(file) as sink:

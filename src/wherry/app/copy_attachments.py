@@ -13,6 +13,7 @@ from wherry.app.progress import Progress, Silent
 from wherry.app.session import Session
 from wherry.app.signing import roots_of, signature_config
 from wherry.app.transfer import NamedImage, copy
+from wherry.counted import counted
 from wherry.errors import InvalidDocument
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
@@ -52,7 +53,7 @@ def copy_with_referrers(
     blobs, root = narrowed(located.source, located.root, platforms, source)
     with progress.step(f"copy attachments to {target}") as step:
         count = sum(_attached(origin, goal, sink, one, 0) for one in roots_of(blobs, root, recursive=True))
-        step.done(f"{count} attachments")
+        step.done(counted(count, "attachment"))
     return replace(copied, basis=None)
 
 

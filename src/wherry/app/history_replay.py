@@ -13,6 +13,7 @@ from wherry.app.lint import around_of
 from wherry.app.lint_fix import context_file, unified_diff
 from wherry.app.session import Session
 from wherry.app.step_records import RecordedTimes, recorded_times
+from wherry.counted import counted
 from wherry.dockerfile.advice.replay import CacheModel
 from wherry.dockerfile.advice.stages import Advised
 from wherry.dockerfile.checks import Checks
@@ -172,14 +173,13 @@ def _findings(name: str, now: OrderReplay, proposals: Iterable[ProposedOrder], c
             continue
         per = "seconds of its builds" if now.seconds is not None else "runs of its RUN steps"
         place = f"{name}:{one.line}"
+        since = counted(commits, "commit")
         if one.name == "order":
-            message = (
-                f"{saved:.0%} of the {per} over the last {commits} commits come from the order of its instructions"
-            )
+            message = f"{saved:.0%} of the {per} over the last {since} come from the order of its instructions"
             remedy = "move the lines as the diff of `wherry lint --history 200` shows"
             yield Finding("order-against-history", Severity.WARNING, place, message, (), remedy)
         else:
-            message = f"{saved:.0%} of the {per} over the last {commits} commits come from files that steps rarely read"
+            message = f"{saved:.0%} of the {per} over the last {since} come from files that steps rarely read"
             remedy = "add lines to .dockerignore, if no step reads what they leave out"
             yield Finding("unread-context-files", Severity.NOTE, place, message, one.ignore, remedy)
 

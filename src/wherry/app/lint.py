@@ -1,7 +1,6 @@
 """A Dockerfile's build checks: for `wherry lint`, `wherry build --check`, and for builds that ask for them."""
 
 import os
-import posixpath
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,9 +11,10 @@ from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import Source, arguments_of, ignored_by, named_contexts
 from wherry.app.hadolint_program import program_of
 from wherry.app.session import Session
+from wherry.counted import counted
 from wherry.dockerfile.checks import CHECK, CHECK_ARGUMENT, Checks
 from wherry.dockerfile.errors import DockerfileError, Lines, nearest
-from wherry.dockerfile.instructions import Add, Arg, Copy, Instruction
+from wherry.dockerfile.instructions import Arg, Instruction
 from wherry.dockerfile.lint import Linted, lint
 from wherry.dockerfile.notes import Around, Base
 from wherry.dockerfile.parser import parse
@@ -121,7 +121,7 @@ def warn_at_the_end(
     unused = _unused_arguments(session, source, wanted)
     shown = [f"warning: {words}" for words in unused]
     found = [
-        (one.lines.first, f"CopyMatchesNothing: {one.word.upper()} copies nothing: no file matches{_refused(one)}")
+        (one.lines.first, f"CopyMatchesNothing: {one.word.upper()} copies nothing: no file matches")
         for one in copied_nothing
     ]
     linted = lint_source(session, source, replace(wanted, target=wanted.target or _last_stage(source.text)))
@@ -131,21 +131,12 @@ def warn_at_the_end(
         if finding.severity is not Severity.NOTE
     ]
     if found:
-        count = f"{len(found)} warning{'s' if len(found) > 1 else ''} found"
+        count = f"{counted(len(found), 'warning')} found"
         shown.append(f"{count} (`wherry lint` says what to do)")
         shown += [f"  {source.name}:{line}: {words}" for line, words in sorted(found)]
     for line in shown:
         session.progress.line(line)
     return tuple(shown)
-
-
-def _refused(one: Instruction) -> str:
-    """Say where docker build would have failed: it sends no folder of the context of which nothing is copied."""
-    if not isinstance(one, Add | Copy) or (isinstance(one, Copy) and one.from_):
-        return ""
-    folders = {posixpath.dirname(posixpath.normpath(source)).lstrip("/") for source in one.sources} - {""}
-    folders = {folder for folder in folders if not any(letter in folder for letter in "*?[")}
-    return f"; docker build fails here unless another instruction copies a file of {min(folders)}/" if folders else ""
 
 
 def _unused_arguments(session: Session, source: Source, wanted: DockerfileBuild) -> Iterator[str]:

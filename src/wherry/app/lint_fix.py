@@ -96,7 +96,7 @@ def unified_diff(name: str, before: str, after: str) -> str:
 
 
 def _write(file: Path, source: Source, text: str) -> None:
-    from wherry.store.files import editing
+    from wherry.store.edits import editing
 
     encoded = text.encode("utf-8", "surrogateescape")
     try:

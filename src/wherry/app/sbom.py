@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wherry.app.images import open_image
 from wherry.app.layer_indexes import LayerIndexes
 from wherry.app.session import Session
+from wherry.counted import counted
 from wherry.errors import CannotWrite, HostUnable, InvalidDocument, NotPermitted
 from wherry.platform import Platform
 from wherry.store.files import read_regular, replacing
@@ -87,7 +88,7 @@ def bills_of(session: Session, found: "OpenImage", options: SbomOptions) -> "tup
             bills.append(image_bill(found.source, image, layers, _options(found, Path(folder), options, licences)))
     if licences and licences.missing:
         session.note(
-            f"{len(licences.missing)} modules without a licence, because their zips are not in the module cache: "
+            f"{counted(len(licences.missing), 'module')} without a licence, because zips are not in the module cache: "
             f"{', '.join(sorted(licences.missing)[:3])}…; --fetch downloads them"
         )
     if found.root.media_type in media.INDEXES and not options.platform and images:

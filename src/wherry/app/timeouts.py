@@ -14,7 +14,7 @@ from wherry.app.manifest_files import manifest_texts
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage
 from wherry.finding import Finding, Severity
-from wherry.store.files import editing
+from wherry.store.edits import editing
 
 if TYPE_CHECKING:
     from wherry.lab.pools import PoolTrial

@@ -11,6 +11,7 @@ from wherry.app.places import Place, Transport, find, pushable, target_of
 from wherry.app.progress import Progress, ProgressStep, Silent, TransferCounts
 from wherry.app.session import Session
 from wherry.app.shipping import known_place, remembered, ship, streaming
+from wherry.counted import counted
 from wherry.digest import Digest
 from wherry.errors import InvalidUsage, NotFound
 from wherry.oci.descriptor import Descriptor
@@ -281,7 +282,7 @@ def _encoded(
         left: list[Descriptor] = []
         new = recompress(root, blobs, session.store, encoding, threads=4, left_out=left.append)
         if left:
-            progress.line(f"{len(left)} attestations refer to the old digest and are not copied")
+            progress.line(f"not copied, because of the old digest that they name: {counted(len(left), 'attestation')}")
         step.done(f"the digest changes: {root.digest.short} → {new.digest.short}")
     return new
 

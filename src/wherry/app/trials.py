@@ -260,7 +260,7 @@ def _apply(bench: VariantCompiler, tags: tuple[str, ...]) -> tuple[Path, str, tu
     """Write tags into wherry.toml, where the program's other tags stand; give the file, the table and all tags."""
     from wherry.settings.rewrite import with_list
     from wherry.settings.wherry_toml import Settings
-    from wherry.store.files import editing
+    from wherry.store.edits import editing
 
     chosen = bench.chosen
     file = chosen.folder / TOML

@@ -8,6 +8,8 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from wherry.counted import counted
+
 _PACKAGE = re.compile(r"[\w.~+/-]+")
 _DOWNLOADING = "go: downloading "
 
@@ -62,7 +64,7 @@ class CompileProgress:
             self._finish(imports.get(started, ()), imports)
         self._counted = len(self._started)
         then = ", then linking" if package in {self._main, "command-line-arguments"} else ""
-        return f"{len(self._done)} of {len(imports)} packages, {package}{then}"
+        return f"{len(self._done)} of {counted(len(imports), 'package')}, {package}{then}"
 
     def _finish(self, packages: Sequence[str], imports: Imports) -> None:
         """Count packages as done, and all they import: one that is being compiled has everything it needs."""

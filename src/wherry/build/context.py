@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from wherry.build.file_hashes import FileHashes, PathLog
 from wherry.dockerfile.ignore import Patterns
-from wherry.sandbox.launcher.select_files import Choice, SourceRoot, check_required, join, walk
+from wherry.sandbox.launcher.select_files import Choice, SourceRoot, check_required, join, split_wildcards, walk
 from wherry.sandbox.launcher.select_files import NotCopyable as NotThere
 from wherry.sandbox.spec import CopySpec, SourceTree
 from wherry.sandbox.start import CopyFailed
@@ -69,6 +69,8 @@ class LocalContext:
     """Of the ignore file."""
     memory: Path | None = None
     """The file that remembers hashes between builds; None: nothing is remembered."""
+    named: tuple[str, ...] | None = None
+    """What all steps of a build name of it, wildcards among them; None: that is not known."""
     threads: int = 2
     looked_at: int = 0
     """Files checked so far."""
@@ -130,6 +132,29 @@ class LocalContext:
                 f'"{path}": not found in the context' if error.errno == errno.ENOENT else f"{path}: {error.strerror}",
                 hint=hint or "check the path; it is relative to the build context",
             ) from error
+
+    def check_sent(self, tops: SourceRoot, copy: CopySpec) -> None:
+        """Refuse a wildcard that matches nothing, in a folder of which no step names anything that is there.
+
+        docker build sends only what steps name, so that it does not find the folder: a wildcard at the top may match
+        nothing, one in a folder only where another step takes something of that folder.
+
+        Raises:
+            CannotCopy: there is no such folder, or docker build would not have it.
+
+        Source: BuildKit 0.34, dockerfile2llb (`filterPaths`); fsutil, followlinks.go and filter.go.
+        """
+        plain, patterns = split_wildcards(copy["path"])
+        if self.named is None or not copy["wildcards"] or not plain or not (patterns or copy["only"]):
+            return
+        folder = tops.real("/".join(plain), last=True)
+        if any(_sends(tops, name, folder) for name in self.named):
+            return
+        raise CopyFailed(
+            f'"/{"/".join([*plain, *patterns, *copy["only"]])}": no file of the context matches, and no step copies '
+            f"another of /{'/'.join(plain)}",
+            hint="correct the pattern, or remove the source; docker build fails for it too",
+        )
 
     def remember(self) -> None:
         """Write down what was hashed, for the next build."""
@@ -217,7 +242,9 @@ class _Looking:
         tops = self._tops
         check_required(tops, copy)
         choice = Choice(copy["only"], copy["but"])
-        for path in tops.matching(copy):
+        paths = tops.matching(copy)
+        before = self.count + len(paths)
+        for path in paths:
             mark = f"{copy['destination']} {path.rpartition('/')[2]}"
             self._marks.append(mark)
             begun = f"\0\0{mark}\0"
@@ -226,6 +253,8 @@ class _Looking:
                 for one, content in zip(found, self._context.contents(found), strict=True):
                     self._take(one, begun, content)
                     begun = ""
+        if not paths or (copy["only"] and not copy["required"] and self.count <= before):
+            self._context.check_sent(tops, copy)
 
     def taken(self) -> ContextSelection:
         """Give the whole of it."""
@@ -244,6 +273,21 @@ class _Looking:
             self._files[_shown(path)] = _shown(words)
         if path.rpartition("/")[2] in _LISTS and stat.S_ISREG(status.st_mode) and status.st_size <= _LONGEST_LIST:
             self._texts[_shown(path)] = zlib.compress(self._context.read(path, _LONGEST_LIST))
+
+
+def _sends(tops: SourceRoot, name: str, folder: str) -> bool:
+    """Report whether a step that names a path has a folder sent: the folder, what it is in, or something in it."""
+    from wherry.dockerfile.ignore import fits
+
+    plain, patterns = split_wildcards(name)
+    parts, parents = [*plain, *patterns], folder.split("/")
+    if len(parts) <= len(parents) and all(map(fits, parts, parents)):
+        return True
+    try:
+        found = tops.expand("/".join(plain), patterns) if patterns else [tops.real("/".join(plain), last=True)]
+    except NotThere:
+        return False
+    return any(path == folder or (path.startswith(f"{folder}/") and tops.status(path) is not None) for path in found)
 
 
 def _shown(name: str) -> str:

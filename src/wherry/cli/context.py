@@ -7,6 +7,7 @@ import click
 
 from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
+from wherry.counted import counted
 from wherry.errors import InvalidUsage
 
 
@@ -50,5 +51,5 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
             world.say(line)
     if fixed and not as_json:
         done = "added" if fixed.written else "to add"
-        world.note(f"{fixed.file}: {len(fixed.lines)} lines {done}, {len(fixed.left)} left to decide on")
+        world.note(f"{fixed.file}: {counted(len(fixed.lines), 'line')} {done}, {len(fixed.left)} left to decide on")
     return 1 if fixed and fixed.lines and dry_run else 0

@@ -8,6 +8,7 @@ import click
 
 from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
+from wherry.counted import counted
 from wherry.errors import InvalidUsage
 from wherry.store.disk import FOREIGN_GRACE
 
@@ -66,14 +67,18 @@ def command(
         world.say(json.dumps(_document(freed, dry_run=dry_run), indent=2))
         return
     verb, swept = "would free" if dry_run else "freed", freed.store
-    world.say(f"{verb} {size(swept.bytes)} in {len(swept.blobs)} blobs")
+    world.say(f"{verb} {size(swept.bytes)} in {counted(len(swept.blobs), 'blob')}")
     if freed.trees:
-        world.say(f"{verb} {size(freed.tree_bytes)} in {freed.trees} unpacked layers and steps")
+        world.say(
+            f"{verb} {size(freed.tree_bytes)} in {counted(freed.trees, 'directory')} of unpacked layers and steps"
+        )
     if freed.caches:
-        world.say(f"{verb} {freed.caches} RUN cache mounts")
+        world.say(f"{verb} {counted(freed.caches, 'cache')} of RUN mounts")
     if swept.spared:
         spared = sum(blob.size for blob in swept.spared)
-        world.note(f"{len(swept.spared)} blobs ({size(spared)}) are younger than {older}; --older 0s deletes them too")
+        world.note(
+            f"younger than {older}: {counted(len(swept.spared), 'blob')} ({size(spared)}); --older 0s deletes them too"
+        )
 
 
 def _document(freed: "Freed", *, dry_run: bool) -> dict[str, object]:

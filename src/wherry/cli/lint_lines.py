@@ -9,6 +9,7 @@ from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import open_source
 from wherry.app.lint import advise_source, lint_source
 from wherry.cli.world import World
+from wherry.counted import counted
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.lint import Linted
 from wherry.errors import InvalidUsage
@@ -81,7 +82,7 @@ def replay(world: World, wanted: DockerfileBuild, form: str, commits: int) -> in
         return _code(found.findings)
     if found.commits < found.asked:
         why = "the clone is shallow" if found.shallow else "the history has no more"
-        world.note(f"{found.commits} of {found.asked} commits: {why}")
+        world.note(f"{found.commits} of {counted(found.asked, 'commit')}: {why}")
     for line in history_lines(found, name):
         world.say(line)
     say_findings(world, found.findings)

@@ -17,6 +17,7 @@ import msgspec
 from wherry.app.build.options import GoBuild
 from wherry.cli.words import Voice
 from wherry.cli.world import World
+from wherry.counted import counted
 from wherry.host.toolchain import locate
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.document import decode, encode
@@ -138,7 +139,7 @@ def noted_of(memo: CallMemo) -> str:
 
 def unchanged(count: int) -> str:
     """Say that nothing changed."""
-    return f"nothing changed ({count} file{'s' if count != 1 else ''} checked)"
+    return f"nothing changed ({counted(count, 'file')} checked)"
 
 
 def status_of(vcs: Vcs | VcsAbsent) -> str:

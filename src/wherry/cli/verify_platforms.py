@@ -47,5 +47,6 @@ def command(world: World, /, *, image: str, run: bool, as_json: bool) -> int:
         if finding.remedy:
             world.say(printable(f"  {finding.remedy}"))
     if not document.findings:
-        world.say(f"{len(document.platforms)} platforms agree")
+        count = len(document.platforms)
+        world.say(f"{count} platforms agree" if count > 1 else "1 platform: there is no other to compare it with")
     return 1 if document.findings else 0

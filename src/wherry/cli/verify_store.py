@@ -7,6 +7,7 @@ import click
 
 from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
+from wherry.counted import counted
 from wherry.finding import Severity
 
 
@@ -33,5 +34,5 @@ def command(world: World, /, *, as_json: bool) -> int:
             world.say(f"  remedy: {plain(finding.remedy)}")
     if not broken:
         usage = world.store.usage()
-        world.say(f"{usage.blobs} blobs of {len(usage.names)} names: all complete")
+        world.say(f"{counted(usage.blobs, 'blob')} of {counted(len(usage.names), 'name')}: all complete")
     return 1 if broken else 0

@@ -5,6 +5,7 @@ Source: Go modules reference (go1.26), "go.sum files"; Go 1.26, cmd/go/internal/
 
 from dataclasses import dataclass
 
+from wherry.counted import counted
 from wherry.errors import InvalidDocument
 from wherry.golang.modsyntax import LARGEST
 
@@ -51,7 +52,9 @@ def parse_go_sum(text: str, name: str) -> tuple[SumLine, ...]:
             continue
         if len(fields) != _FIELDS:
             raise InvalidDocument(
-                f"{name}:{number}", f"{len(fields)} fields, expected module, version and hash", hint="run go mod tidy"
+                f"{name}:{number}",
+                f"{counted(len(fields), 'field')}, expected module, version and hash",
+                hint="run go mod tidy",
             )
         path, version, digest = fields
         if digest != _BROKEN:

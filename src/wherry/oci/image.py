@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from wherry.counted import counted
 from wherry.errors import InvalidDocument
 from wherry.oci.config import ImageConfig
 from wherry.oci.descriptor import Descriptor
@@ -28,7 +29,7 @@ class Image:
         if len(manifest.stack) != len(config.diff_ids):
             raise InvalidDocument(
                 str(descriptor.digest),
-                f"the manifest has {len(manifest.stack)} layers, its config {len(config.diff_ids)} diff ids",
+                f"the manifest has {counted(len(manifest.stack), 'layer')}, its config {len(config.diff_ids)} diff ids",
             )
         return cls(descriptor, manifest, config)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from wherry.counted import counted
 from wherry.lab.flags import FlagTrials, MeasuredVariant
 from wherry.lab.start import Start
 from wherry.report.terminal import printable, size, table
@@ -22,7 +23,7 @@ def flags_lines(found: FlagTrials) -> list[str]:
             if starts[0].listened
             else "exit: the program exited by itself, so its memory was not measured"
         )
-        lines += ["", f"startup: from exec until {until}; median of {len(starts)} starts"]
+        lines += ["", f"startup: from exec until {until}; median of {counted(len(starts), 'start')}"]
     if found.beliefs:
         lines += ["", "common claims, tested on this program:"]
         for belief in found.beliefs:

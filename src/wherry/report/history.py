@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from wherry.app.history_replay import HistoryReplay, OrderReplay, ProposedOrder
+from wherry.counted import counted
 from wherry.report.patch import patch_lines
 from wherry.report.views import plain
 
@@ -11,7 +12,8 @@ _LEAST = 0.001
 
 def history_lines(found: HistoryReplay, name: str) -> Iterator[str]:
     """Give the rebuilds of each instruction, and what other orders save."""
-    yield f"rebuilds of {found.commits} commits; {found.now.without} change nothing that {plain(name)} takes"
+    without = found.now.without
+    yield f"rebuilds of {counted(found.commits, 'commit')}; no file that {plain(name)} takes is changed by {without}"
     yield from _rows(found.now, found.commits)
     if found.now.seconds is None:
         yield "no recorded times: build it once with wherry build, and each step has its seconds here"
@@ -52,7 +54,7 @@ def _title(proposal: ProposedOrder) -> str:
 def _saving(replay: OrderReplay, found: HistoryReplay) -> str:
     if replay.seconds is not None and found.now.seconds is not None:
         return f"{seconds(found.now.seconds)} a build on average now, {seconds(replay.seconds)} so"
-    return f"{_runs(found.now)} runs of RUN steps now, {_runs(replay)} so"
+    return f"{counted(_runs(found.now), 'run')} of RUN steps now, {_runs(replay)} so"
 
 
 def _runs(replay: OrderReplay) -> int:

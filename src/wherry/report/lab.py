@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from wherry.counted import counted
 from wherry.lab.deadcode import Cause, DeadCode
 from wherry.lab.slim import SlimFindings, TriedRemedy, tags_of
 from wherry.report.terminal import printable, size, table
@@ -51,7 +52,7 @@ def _percent(saved: int, found: SlimFindings) -> str:
 
 def _dead_code(found: DeadCode) -> Iterator[str]:
     if found.eliminated:
-        linked = f"{found.symbols} symbols linked"
+        linked = f"{counted(found.symbols, 'symbol')} linked"
         yield f"dead-code elimination works: no method is looked up by a name computed at run time ({linked})"
         return
     if not found.told:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from wherry.counted import counted
 from wherry.report.terminal import printable
 from wherry.trust.verify_modules import FindingRow, ModulesDocument
 
@@ -15,7 +16,7 @@ def lines_of(document: ModulesDocument) -> Iterator[str]:
     modules = document.modules
     built = [row for row in modules if row.h1]
     rest = len(modules) - len(built)
-    yield f"{len(built)} modules" + (f", and {rest} of which only go.mod is read" if rest else "")
+    yield counted(len(built), "module") + (f", and {rest} of which only go.mod is read" if rest else "")
     yield f"  module cache  {_states([row.cache for row in built])}"
     if any(row.vendor for row in modules):
         yield f"  vendor/       {_states([row.vendor for row in modules if row.vendor])}"

@@ -12,6 +12,7 @@ from wherry.analysis.image.document import (
     UnneededKind,
     WasteGroup,
 )
+from wherry.counted import counted
 from wherry.report.page_tables import Cell, Markup, table, text
 from wherry.report.terminal import size
 
@@ -47,10 +48,11 @@ def waste_advice(analyzed: AnalyzeDocument) -> Iterator[Markup]:
 def _platform(one: AnalyzedPlatform) -> Iterator[str]:
     waste = one.waste
     yield (
-        f"<p>{size(one.stored)} pulled, {size(one.unpacked)} unpacked, {size(one.visible)} in {one.files} files that "
-        f"a container sees. Wasted: {size(waste.bytes)} ({size(waste.pulled)} pulled). Further copies of visible "
-        f"content: {size(waste.duplicate_bytes)}. Efficiency {one.efficiency:.4f}; dive's {one.dive.efficiency:.4f}, "
-        f"with {size(one.dive.wasted_bytes)} wasted by its formula.</p>"
+        f"<p>{size(one.stored)} pulled, {size(one.unpacked)} unpacked, {size(one.visible)} in "
+        f"{counted(one.files, 'file')} that a container sees. Wasted: {size(waste.bytes)} ({size(waste.pulled)} "
+        f"pulled). Further copies of visible content: {size(waste.duplicate_bytes)}. Efficiency "
+        f"{one.efficiency:.4f}; dive's {one.dive.efficiency:.4f}, with {size(one.dive.wasted_bytes)} wasted by its "
+        f"formula.</p>"
     )
     head: tuple[str, ...] = ("Layer", "", "Instruction", "Pulled", "Unpacked", "Wasted", "Files")
     yield table("Layers", head, [_layer(row) for row in one.layers], bar=4)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from wherry.app.policy import JudgedCase, JudgedImage
+from wherry.counted import counted
 from wherry.report.terminal import painted, printable
 from wherry.trust.policy import ConditionVerdict, PolicyVerdict, RuleVerdict
 
@@ -28,8 +29,8 @@ def summary(verdict: PolicyVerdict) -> str:
     """Say in one line what follows."""
     failed = [rule.rule.name for rule in verdict.rules if not rule.holds]
     if not failed:
-        return f"allowed: {len(verdict.rules)} rules hold"
-    return printable(f"refused: {len(failed)} of {len(verdict.rules)} rules do not hold")
+        return f"allowed: {counted(len(verdict.rules), 'rule')} held"
+    return printable(f"refused: {len(failed)} of {counted(len(verdict.rules), 'rule')} not held")
 
 
 def _evidence(verdict: ConditionVerdict, indent: int, *, failed: bool) -> Iterator[str]:
@@ -82,4 +83,8 @@ def case_lines(judged: Sequence[JudgedCase]) -> Iterator[str]:
             for rule in one.verdict.rules:
                 yield printable(f"      {'pass' if rule.holds else 'fail'}  {rule.rule.name}: {rule.verdict.reason}")
     wrong = sum(not one.ok for one in judged)
-    yield f"  {len(judged)} cases, {wrong} wrong" if wrong else f"  {len(judged)} cases, all as expected"
+    yield (
+        f"  {counted(len(judged), 'case')}, {wrong} wrong"
+        if wrong
+        else f"  {counted(len(judged), 'case')}, all as expected"
+    )

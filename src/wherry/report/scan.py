@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from wherry.app.scan_result import Scan, ScannedSubject
 from wherry.app.scan_upgrades import command_for, upgrades
 from wherry.app.vulnerability_data import OpenDatabase
+from wherry.counted import counted
 from wherry.report.terminal import printable
 from wherry.trust.known_holes import EvidenceLevel, Hole
 
@@ -40,7 +41,7 @@ def lines_of(found: Scan, *, everything: bool = False) -> Iterator[str]:
         yield from (printable(f"    {one.hole.id}  {one.reason} (until {one.until})") for one in found.ignored)
     yield from (printable(f"  {line}") for line in found.expired)
     if found.others:
-        yield f"  {found.others} programs not built by Go: not examined"
+        yield f"  {counted(found.others, 'program')} not built by Go: not examined"
     yield f"  {summary(found)}"
 
 
@@ -53,7 +54,7 @@ def database_words(database: OpenDatabase) -> str:
         by = " (by the time of its files)" if database.dated_by == "file" else ""
         age = f"changed {database.modified[:10]}, {days} {'day' if days == 1 else 'days'} ago{by}"
     late = "; update it with `wherry scan --update`" if database.is_old and "://" in database.name else ""
-    return f"{database.name}: {database.entries} entries, {age}{late}"
+    return f"{database.name}: {counted(database.entries, 'entry')}, {age}{late}"
 
 
 def _subject(subject: ScannedSubject, *, everything: bool) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from wherry.app.stage_bench import BenchedVariant, Spread, StageBench
+from wherry.counted import counted
 from wherry.report.history import seconds
 from wherry.report.terminal import printable, size, table
 
@@ -22,7 +23,7 @@ def bench_lines(found: StageBench) -> Iterator[str]:
     if one.unpacked and other.unpacked:
         rows.append(("unpacked", size(one.unpacked), size(other.unpacked), ""))
     rows += _starts(found)
-    yield f"{found.rounds} rounds, interleaved; changed: {', '.join(map(printable, found.changed))}"
+    yield f"{counted(found.rounds, 'round')}, interleaved; changed: {', '.join(map(printable, found.changed))}"
     yield from (f"  {line.rstrip()}" for line in table(rows, right=(1, 2)))
     yield ""
     yield from verdicts(found)

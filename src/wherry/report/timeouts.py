@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import unified_diff
 
 from wherry.app.timeouts import EditedManifest, TimeoutsDocument
+from wherry.counted import counted
 from wherry.lab.pools import PoolTrial
 from wherry.report.terminal import printable, table
 
@@ -30,7 +31,7 @@ def timeout_lines(document: TimeoutsDocument) -> Iterator[str]:
         yield f"not judged, because nothing states them: {', '.join(sorted(unknown))}; use --values FILE"
     count = len(document.findings)
     if count:
-        yield f"{count} finding{'s' if count != 1 else ''}"
+        yield counted(count, "finding")
     else:
         yield "the timeouts agree" if stated else "no timeout is stated there: nothing was judged"
 

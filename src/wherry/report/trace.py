@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from wherry.analysis.deps.document import BaseAdvice
 from wherry.analysis.deps.trace_document import TracedFile, TraceDocument, UnusedFiles
+from wherry.counted import counted
 from wherry.report.terminal import size, table
 
 _MOST = 12
@@ -89,9 +90,9 @@ def _unused(unused: UnusedFiles, *, every: bool) -> Iterator[str]:
     if not unused.files:
         return
     yield (
-        f"not used in this run: {unused.files} of {unused.of_files} files, "
+        f"not used in this run: {unused.files} of {counted(unused.of_files, 'file')}, "
         f"{size(unused.bytes)} of {size(unused.of_bytes)}"
     )
     groups = unused.groups if every else unused.groups[:_MOST]
-    rows = [(size(one.bytes), f"{one.files} files", one.name) for one in groups]
+    rows = [(size(one.bytes), counted(one.files, "file"), one.name) for one in groups]
     yield from (f"  {line}" for line in table(rows, right=(0, 1)))

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import IO
 
 from wherry.app.progress import Event, EventKind
+from wherry.counted import counted
 from wherry.report.terminal import size as size_of
 
 _TICK = 0.1
@@ -277,7 +278,7 @@ def text_of(event: Event) -> str:
     if moved is None:
         return event.text
     if event.kind is EventKind.DETAIL:
-        return f"{size_of(moved.sent)}, {moved.there + moved.mounted} blobs there"
+        return f"{size_of(moved.sent)}, {counted(moved.there + moved.mounted, 'blob')} there"
     verb, done = ("fetch", "fetched") if event.name.startswith("pull ") else ("send", "sent")
     words = [f"{size_of(moved.sent)} {done}" if moved.blobs else f"nothing to {verb}"]
     words += [f"{moved.mounted} mounted"] if moved.mounted else []

@@ -183,6 +183,27 @@ class Incoming:
         except OSError as error:
             raise cannot_write(self._shown, error) from error
 
+    @property
+    def owner(self) -> tuple[int, int]:
+        """Its user and group."""
+        status = os.fstat(self._file)
+        return status.st_uid, status.st_gid
+
+    def pour(self, target: Path) -> None:
+        """Write the content into a file that is there, which stays the file that it is.
+
+        Raises:
+            CannotWrite: no space, or not allowed; without space the file may be cut short.
+        """
+        try:
+            self._close()
+            with self._path.open("rb") as whole, target.open("r+b") as out:
+                while chunk := whole.read(_FLUSHED):
+                    out.write(chunk)
+                out.truncate()
+        except OSError as error:
+            raise cannot_write(self._shown, error) from error
+
     def discard(self) -> None:
         """Forget the file, unless it has moved."""
         with suppress(OSError):
@@ -288,20 +309,6 @@ def replacing(path: Path) -> Iterator[ByteSink]:
     with incoming(path.parent, path) as replacement:
         yield replacement
         replacement.move(path, durable=False)
-
-
-@contextmanager
-def editing(path: Path) -> Iterator[ByteSink]:
-    """Write a user's own file as `replacing` does; a link to it stays a link, and its mode what it was.
-
-    Raises:
-        CannotWrite: no space, no folder, or not allowed.
-    """
-    real = Path(os.path.realpath(path))
-    with incoming(real.parent, path) as replacement:
-        replacement.keep_mode(real)
-        yield replacement
-        replacement.move(real, durable=False)
 
 
 class _Device:

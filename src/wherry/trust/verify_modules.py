@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from wherry.counted import counted
 from wherry.finding import Finding, Severity
 from wherry.golang.gosum import SumLine
 from wherry.trust.checksum_database import ChecksumDatabase, DatabaseReport, SumState, findings_of
@@ -220,7 +221,7 @@ def _rows(
 def _unverified(rows: Sequence[ModuleRow]) -> Iterator[str]:
     unasked = [row for row in rows if row.database == SumState.UNASKED]
     if unasked:
-        yield f"{len(unasked)} modules not proved in the checksum database: {unasked[0].why}"
+        yield f"{counted(len(unasked), 'module')} not proved in the checksum database: {unasked[0].why}"
     for row in rows:
         if row.vendor == CopyState.UNKNOWN:
             yield f"vendor/{row.path}: its zip is not in the module cache, so there is nothing to compare it with"

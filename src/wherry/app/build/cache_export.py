@@ -7,6 +7,7 @@ from pathlib import Path
 from wherry.app.progress import Progress
 from wherry.app.session import Session
 from wherry.build.cache_export import CacheExport, MountedCache, fields, import_records, read_export, write_export
+from wherry.counted import counted
 from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.reference import Reference
@@ -37,7 +38,7 @@ def bring(session: Session, texts: Sequence[str], results: Results, progress: Pr
                 session.store.elsewhere.note(layer.blob.digest, place)
             else:
                 session.store.write(layer.blob, source.read(layer.blob))
-        progress.line(f"cache from {text}: {new} of {len(exported.records)} steps imported")
+        progress.line(f"cache from {text}: {new} of {counted(len(exported.records), 'step')} imported")
 
 
 def import_mounts(session: Session, texts: Sequence[str], client: SandboxClient, progress: Progress) -> None:
@@ -84,7 +85,7 @@ def carrier(session: Session, texts: Sequence[str], progress: Progress) -> Calla
 
                 folder = session.cwd / place
                 export("oci", {_NAME: root}, session.store, folder, tar=False)
-                progress.line(f"cache with {len(exported.records)} steps written to {place}")
+                progress.line(f"cache with {counted(len(exported.records), 'step')} written to {place}")
 
     return carry
 

@@ -1,5 +1,6 @@
 """A Dockerfile to images: the front end's half of the line that `pipeline.py` shows."""
 
+import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from wherry.oci.manifest import Index
 from wherry.plan.dockerfile import plan_dockerfile
 from wherry.plan.dockerfile_target import DockerfileTarget, PlannedImages
 from wherry.plan.graph import Plan
-from wherry.plan.ops import LayerOp
+from wherry.plan.ops import CopyOp, LayerOp, RunOp
 from wherry.platform import Platform
 from wherry.sandbox.accounts import id_number
 from wherry.sandbox.client import SandboxClient
@@ -252,6 +253,7 @@ class DockerfileImages:
                     hint="give a context directory too, with -f - for the Dockerfile",
                 )
             self._opened[name] = self._request.contexts[name]()
+            self._opened[name].named = named_of_context(self.planned.plan, name)
         return self._opened[name]
 
     def _perform(self, hold: object) -> StagePerformer:
@@ -313,6 +315,19 @@ class DockerfileImages:
             self.setup.listener.warn(f"{error.message}; the steps that need it run again")
             return False
         return True
+
+
+def named_of_context(plan: Plan, context: str) -> tuple[str, ...]:
+    """Give what the steps of a plan name of a context; `/` is all of it."""
+    found: list[str] = []
+    for step in plan.steps:
+        match step.action:
+            case CopyOp(takings=takings):
+                mine = (one for one in takings if one.origin.kind == "context" and one.origin.name == context)
+                found += (posixpath.join(one.path, *one.only) for one in mine)
+            case RunOp(mounts=mounts):
+                found += (one.source or "/" for one in mounts if one.kind == "context" and one.name == context)
+    return tuple(dict.fromkeys(found))
 
 
 def _named(machine: Machine, layers: Sequence[str], name: str, warned: Callable[[str], None]) -> tuple[int, int]:

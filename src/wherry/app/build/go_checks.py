@@ -3,12 +3,17 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wherry.bases import Bases
 from wherry.build.values import Compiled, Facts
 from wherry.errors import InvalidUsage, WherryError
 from wherry.finding import Finding, Severity
 from wherry.oci.image import Image
+from wherry.store.disk import DiskStore
+
+if TYPE_CHECKING:
+    from wherry.analysis.deps.image_root import ImageRoot
 
 
 class CannotStart(WherryError):
@@ -44,8 +49,17 @@ def judge(program: Path) -> Facts:
     return Facts(needs.interpreter, tuple(needs.libraries), reads_build_info(program), build_id(program))
 
 
-def refuse_if_it_cannot_start(compiled: Compiled, program: Callable[[], Path], base: Image, bases: Bases) -> None:
+def refuse_if_it_cannot_start(
+    compiled: Compiled, program: Callable[[], Path], base: Image, store: DiskStore, cache: Path
+) -> None:
     """Stop where the program asks for what its base has not.
+
+    Args:
+        compiled: what is known of the program.
+        program: gives its file.
+        base: what it is to start on.
+        store: where the base is.
+        cache: keeps the indexes of the base's layers.
 
     Raises:
         CannotStart: with what it asks for.
@@ -54,10 +68,21 @@ def refuse_if_it_cannot_start(compiled: Compiled, program: Callable[[], Path], b
         return
     from wherry.analysis.closure import start_findings
 
-    findings = start_findings(program(), has=bases.root(base).has, platform=base.platform)
+    findings = start_findings(program(), root=_root(base, store, cache), platform=base.platform)
     fatal = [finding for finding in findings if finding.severity is Severity.ERROR]
     if fatal:
         raise CannotStart(_why(compiled, fatal), hint=fatal[0].remedy)
+
+
+def _root(base: Image, store: DiskStore, cache: Path) -> "ImageRoot":
+    from tempfile import TemporaryDirectory
+
+    from wherry.analysis.deps.image_root import read_root
+    from wherry.app.layer_indexes import LayerIndexes
+
+    layers = LayerIndexes(cache).of_image(store, base)
+    with TemporaryDirectory(prefix="wherry-") as folder:
+        return read_root(store, base, layers, Path(folder))
 
 
 def refuse_unknown_user(user: str, base: Image, files: Mapping[str, str], bases: Bases) -> None:

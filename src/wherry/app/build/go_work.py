@@ -109,7 +109,9 @@ class GoRequests:
             base=bases.take,
             folders=lambda name, image, parents: bases.folders(name, image, parents, results),
             holds_layer=bases.holds,
-            refuse=lambda compiled, program, image: refuse_if_it_cannot_start(compiled, program, image, bases),
+            refuse=lambda compiled, program, image: refuse_if_it_cannot_start(
+                compiled, program, image, setup.store, setup.cache
+            ),
             check_user=lambda user, base, files: refuse_unknown_user(user, base, files, bases),
             threads=setup.threads,
         )

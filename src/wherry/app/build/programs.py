@@ -10,6 +10,7 @@ from wherry.app.build.ko import options_for
 from wherry.app.places import TOML, toml_folder
 from wherry.app.published import OFFLINE, find_published, names_published
 from wherry.app.session import Session
+from wherry.counted import counted
 from wherry.errors import InvalidUsage, NotFound
 from wherry.settings.budgets import Budgets
 from wherry.settings.ko_yaml import FILE as KO_YAML
@@ -104,7 +105,8 @@ def _here(folder: Path) -> tuple[str, ...]:
     found = [main for module in modules for main in main_packages(module)]
     if not found:
         raise NotFound(
-            f"go.work: no main package in its {len(modules)} modules", hint="a main package starts with `package main`"
+            f"go.work: no main package in its {counted(len(modules), 'module')}",
+            hint="a main package starts with `package main`",
         )
     raise NoMainPackage(
         f"go.work: {len(found)} main packages in its modules, and none in this directory",

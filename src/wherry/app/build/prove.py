@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wherry.app.build.result import BuiltImage
 from wherry.app.progress import Progress
 from wherry.app.session import Session
+from wherry.counted import counted
 from wherry.errors import HostUnable, WherryError
 from wherry.settings.prove import TIMEOUT, ProveSettings
 
@@ -197,19 +198,24 @@ def _started(run: "TracedRun", options: "TraceOptions") -> str:
     outcome = run.outcome
     if outcome.ended_by == "exit":
         return f"exited with 0 after {outcome.seconds:.2f} s"
-    what = f"answered {len(options.probes)} probes" if options.probes else f"listens on {run.observation.listening[0]}"
-    return f"{what.replace('1 probes', '1 probe')} after {outcome.seconds:.2f} s"
+    what = (
+        f"answered {counted(len(options.probes), 'probe')}"
+        if options.probes
+        else f"listens on {run.observation.listening[0]}"
+    )
+    return f"{what} after {outcome.seconds:.2f} s"
 
 
 def _notes(name: str, run: "TracedRun") -> Iterator[str]:
     missing = [file.path for file in run.observation.failed() if not file.path.startswith(_GIVEN)]
     if missing:
         shown = ", ".join(missing[:_LISTED])
-        yield f"{name}: {len(missing)} files that it asked for are not there, and it started without: {shown}" + (
-            ", …" if len(missing) > _LISTED else ""
+        yield (
+            f"{name}: {counted(len(missing), 'file')} that it asked for not there, and it started without: {shown}"
+            + (", …" if len(missing) > _LISTED else "")
         )
     if run.outcome.ended_by == "exit" and run.observation.left:
-        yield f"{name}: {run.observation.left} processes ended with the first one, as in any container"
+        yield f"{name}: {counted(run.observation.left, 'process')} ended with the first one, as in any container"
     if run.outcome.killed:
         yield f"{name}: it did not end within 3 s of its stop signal, and was killed"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wherry.app.build.result import BuiltImage
 from wherry.app.progress import Progress
 from wherry.app.session import Session
+from wherry.counted import counted
 from wherry.digest import Digest
 from wherry.errors import WherryError
 
@@ -80,7 +81,7 @@ def require_modules(
             options = ModulesOptions(folder=str(folder), offline=offline, vendor="vendor" in words)
             document = verify_modules(session, options)
             _refuse(document, words)
-            step.done(f"verified {len(document.modules)} modules")
+            step.done(f"verified {counted(len(document.modules), 'module')}")
         for row in document.modules:
             sums[row.path, row.version] = row.h1
             if row.record is not None and document.database:

@@ -77,13 +77,18 @@ class SourceRoot:
 
     def matching(self, action: "CopySpec") -> "list[str]":
         """Give the paths that a copy's path means, wildcards replaced; none is not an error where there are any."""
-        parts = [part for part in action["path"].split("/") if part not in ("", ".")]
-        plain = 0
-        while plain < len(parts) and not has_wildcard(parts[plain]):
-            plain += 1
-        if not action["wildcards"] or plain == len(parts):
-            return ["/".join(parts)]
-        return self._expand(self.real("/".join(parts[:plain]), last=action["follow"]), parts[plain:])
+        plain, patterns = split_wildcards(action["path"])
+        if not action["wildcards"] or not patterns:
+            return ["/".join([*plain, *patterns])]
+        return self.expand("/".join(plain), patterns, follow=action["follow"])
+
+    def expand(self, above: str, patterns: "list[str]", *, follow: bool = True) -> "list[str]":
+        """Give the paths below a folder that patterns match, one a level.
+
+        Raises:
+            NotCopyable: the folder does not exist.
+        """
+        return self._expand(self.real(above, last=follow), patterns)
 
     def _expand(self, above: str, patterns: "list[str]") -> "list[str]":
         status = self.status(above)
@@ -120,6 +125,15 @@ def _ends(path: str) -> "Iterator[int]":
 def join(above: str, name: str) -> str:
     """Put a name below a relative path."""
     return f"{above}/{name}" if above else name
+
+
+def split_wildcards(path: str) -> "tuple[list[str], list[str]]":
+    """Split a path into the names before its first wildcard, and the rest."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    plain = 0
+    while plain < len(parts) and not has_wildcard(parts[plain]):
+        plain += 1
+    return parts[:plain], parts[plain:]
 
 
 def has_wildcard(text: str) -> bool:

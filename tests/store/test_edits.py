@@ -64,9 +64,8 @@ def test_one_that_is_not_there_is_made(tmp_path):
     """Whole, or not at all."""
     file = tmp_path / "file"
 
-    with pytest.raises(RuntimeError), editing(file) as out:
-        out.write(b"half")
-        raise RuntimeError
+    with pytest.raises(TypeError):
+        write(file, "a text is no bytes")
     assert not file.exists()
     write(file, b"whole")
 

@@ -34,14 +34,27 @@ def tar_of(files: Mapping[str, bytes | str], form: str = "xz") -> bytes:
     return lzma.compress(out.getvalue()) if form == "xz" else out.getvalue()
 
 
-def deb(name: str, version: str, files: Mapping[str, bytes | str], architecture: str = "amd64", **fields: str) -> bytes:
+def deb(
+    name: str,
+    version: str,
+    files: Mapping[str, bytes | str],
+    architecture: str = "amd64",
+    postinst: str = "",
+    triggers: str = "",
+    **fields: str,
+) -> bytes:
     """Make a package."""
     control = f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n"
     control += "".join(f"{key}: {value}\n" for key, value in fields.items())
     members = {
         "debian-binary": b"2.0\n",
         "control.tar.xz": tar_of(
-            {"control": control.encode(), "md5sums": b"0  x\n", "postinst": b"#!/bin/sh\nfalse\n"}
+            {
+                "control": control.encode(),
+                "md5sums": b"0  x\n",
+                "postinst": (postinst or "#!/bin/sh\nfalse\n").encode(),
+                **({"triggers": triggers.encode()} if triggers else {}),
+            }
         ),
         "data.tar.xz": tar_of(files),
     }

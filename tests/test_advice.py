@@ -132,7 +132,9 @@ PARSED_ONLY = {
     "a terminal or an archive on stdin is needed": re.compile(
         r"load$|explore|.* -it? |completion|login|.*--debug-shell|.*--ssh"
     ),
-    "the network is needed": re.compile(r".*(github\.com|golang\.org|docker\.io|alpine|golang:|@v\d)|scan --update"),
+    "the network is needed": re.compile(
+        r".*(github\.com|golang\.org|docker\.io|alpine|golang:|@v\d|:443)|scan --update"
+    ),
     "it serves until it is stopped": re.compile(r"run |flags .*--run|.*--ready"),
     "it belongs to an example or a chapter with files of its own": re.compile(
         r"rebuild|init|rm$|build \.$|report$|why |push api:dev$|.*(\./api\b|\.Version|videometa|greeter|hello|data:dev|"
@@ -181,6 +183,8 @@ def place(tmp_path_factory, host):
     key = Ed25519PrivateKey.from_private_bytes(bytes(32))
     shell.write("plain.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
     shell.write("sbom.json", "{}")
+    shell("certs", "ISRG Root X2", "-o", "company.pem")
+    shell("certs", "ISRG Root X2", "-o", "ca.pem")
     shell("build", "-t", "api:dev", "./cmd/api")
     for name in ("extra:dev", "app:dev", "app:1", "app:2", "api:1.4"):
         shell("tag", "api:dev", name)
@@ -190,7 +194,8 @@ def place(tmp_path_factory, host):
     shell("build", "-f", "Dockerfile", "-t", "web:dev", ".")
     shell.write(
         "wherry.toml",
-        "[build]\nfront-door = 'go'\n[services.api]\npackage = './cmd/api'\ntags = ['HOST/team/api:dev']\n".replace(
+        "[build]\nfront-door = 'go'\nbase = 'static'\n"
+        "[base]\npackages = ['tzdata']\n[services.api]\npackage = './cmd/api'\ntags = ['HOST/team/api:dev']\n".replace(
             "HOST", host
         ),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from wherry.base.deb.releases import is_deb_name
+from wherry.base.settings import DEFAULTS, BaseSettings
 from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.oci.descriptor import Descriptor
@@ -40,6 +41,7 @@ class Bases:
     EMBEDDED: ClassVar[Mapping[str, str]] = {
         "static": "certificates, zones, accounts",
         "static-notz": "certificates, accounts",
+        "ultra-minimal": "mount points, accounts; certificates where --ca or --ca-for names some",
         "scratch": "nothing",
     }
 
@@ -69,20 +71,24 @@ class Bases:
         """Report whether a base is wherry's own, by its name: embedded, or made of Debian packages."""
         return name in cls.EMBEDDED or is_deb_name(name)
 
-    def content(self, name: str) -> Mapping[str, str]:
+    def content(self, name: str, settings: BaseSettings = DEFAULTS) -> Mapping[str, str]:
         """Name what decides the bytes of a base.
+
+        Args:
+            name: the base's.
+            settings: what it has in place of its defaults; only a base of wherry's own can have any.
 
         Raises:
             NotFound: it is not a base we know, no file or folder, and no image of the local store.
         """
-        if name == "scratch":
+        if name == "scratch" and not settings.certificates:
             return {}
         if name in self.EMBEDDED:
             from wherry.base.static import static_base_key
 
-            return static_base_key()
+            return {**static_base_key(), **settings.content()}
         if is_deb_name(name):
-            return self._packages().content(name)
+            return {**self._packages().content(name), **settings.content()}
         if self._remote and self.is_remote(name):
             return {"digest": self._remote.root(name).digest}
         return {"digest": self._open(name).root.digest}
@@ -121,14 +127,17 @@ class Bases:
 
     def take(self, action: BaseOp) -> Image:
         """Have the base of one platform in the store."""
+        settings = BaseSettings.of(action.content) if self.is_named(action.base) else DEFAULTS
         if action.base in self.EMBEDDED:
-            from wherry.base.static import scratch_base, static_base
+            from wherry.base.static import MINIMAL, minimal_base, scratch_base, static_base
 
             if action.base == "scratch":
-                return scratch_base(self._store, action.platform)
-            return static_base(self._store, action.platform, zones=action.base == "static")
+                return scratch_base(self._store, action.platform, settings)
+            if action.base == MINIMAL:
+                return minimal_base(self._store, action.platform, settings)
+            return static_base(self._store, action.platform, zones=action.base == "static", settings=settings)
         if is_deb_name(action.base):
-            return self._packages().image(action.base, action.platform, self._store)
+            return self._packages().image(action.base, action.platform, self._store, settings)
         if self._remote and self.is_remote(action.base):
             return self._remote.image(action.base, action.platform)
         found = self._open(action.base)

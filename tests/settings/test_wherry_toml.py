@@ -23,6 +23,10 @@ front-door = "go"
 platforms = ["linux/arm64", "linux/amd64"]
 base = "static"
 debian = "13"
+keep = ["docs"]
+ca = ["ca.pem"]
+ca-for = ["ISRG Root X1"]
+ca-only = false
 tags = ["api:dev", "api:1"]
 labels = { team = "media", "org.opencontainers.image.vendor" = "Example" }
 annotations = { team = "media" }
@@ -60,6 +64,10 @@ def test_every_key_is_read():
 
     assert options == BuildOptions(
         package="./cmd/api",
+        keep=("docs",),
+        ca=("ca.pem",),
+        ca_for=("ISRG Root X1",),
+        ca_only=False,
         front_door="go",
         platforms=(Platform("linux", "amd64"), Platform("linux", "arm64")),
         base="static",
@@ -261,6 +269,24 @@ def test_any_text_is_read_or_refused(text):
     else:
         return
     assert said.hint
+
+
+def test_a_base_that_is_declared():
+    """All of its keys; what is wrong is named with its line; a value of [build] outside a table is told as before."""
+    text = '[base]\npackages = ["libsqlite3-0"]\nfiles = ["a:/b:0644"]\nusers = ["app:1"]\nenv = { TZ = "UTC" }\n'
+    found = Settings.parse(text).declared
+    assert found is not None
+    assert (found.packages, found.env, found.files[0].path) == (("libsqlite3-0",), (("TZ", "UTC"),), "/b")
+    for line, said in (
+        ("[base]", 'key "base" has no packages'),
+        ('[base]\npackages = "x"', "must be a list of strings"),
+        ('[base]\npackage = ["x"]', "is unknown"),
+        ('base = "static"', "outside any table"),
+    ):
+        with pytest.raises(InvalidSettings, match=said):
+            Settings.parse(line)
+    with pytest.raises(InvalidSettings, match="for Go modules"):
+        Settings.parse(text, front_end="dockerfile")
 
 
 def test_the_reference_lists_every_key():

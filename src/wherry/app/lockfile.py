@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wherry.app.build.base_choice import DECLARED, declared_base, with_release
 from wherry.app.build.go_work import AUTO
 from wherry.app.session import Session
 from wherry.base.deb.releases import is_deb_name
@@ -14,6 +15,7 @@ from wherry.digest import Digest, InvalidDigest
 from wherry.errors import InvalidSettings
 from wherry.oci.reference import InvalidReference, Reference
 from wherry.remote import Policy, RemoteBases, reference_of
+from wherry.settings.base_table import BaseTable
 from wherry.settings.wherry_toml import FILE, Settings
 from wherry.store.files import read_regular, replacing
 
@@ -174,13 +176,27 @@ def newest_debs(session: Session, names: Collection[str], before: "DebPins") -> 
 
 def bases_named(session: Session) -> Iterator[str]:
     """Name the bases of the wherry.toml that counts here."""
+    settings = _settings(session)
+    if settings is None:
+        return
+    for options in (settings.build, *map(settings.resolve, settings.services)):
+        if options.base == DECLARED or (settings.declared and not options.base):
+            yield declared_base(settings.declared, options.debian).name
+        elif options.base and options.base != AUTO:
+            yield with_release(options.base, options.debian)
+
+
+def declared_table(session: Session) -> BaseTable | None:
+    """Give the table `[base]` of the wherry.toml that counts here; None where there is none."""
+    settings = _settings(session)
+    return settings.declared if settings else None
+
+
+def _settings(session: Session) -> Settings | None:
     for folder in (session.cwd, *session.cwd.parents):
         if (folder / FILE).is_file():
-            settings = Settings.parse((folder / FILE).read_text(errors="replace"), FILE)
-            for options in (settings.build, *map(settings.resolve, settings.services)):
-                if options.base and options.base != AUTO:
-                    yield options.base
-            return
+            return Settings.parse((folder / FILE).read_text(errors="replace"), FILE)
+    return None
 
 
 def looked_up(session: Session, names: Collection[str]) -> dict[str, str]:

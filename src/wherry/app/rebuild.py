@@ -17,6 +17,7 @@ import msgspec
 from wherry.analysis.difference import Compared
 from wherry.app.images import open_image, recipe_in
 from wherry.app.progress import Progress, Silent
+from wherry.app.rebuild_base import recorded_base
 from wherry.app.rebuild_provenance import StatedBuild, stated_build
 from wherry.app.rebuild_settings import goflags_of, without_harm
 from wherry.app.rebuild_source import CannotRebuild, fetched_source, source_at
@@ -119,7 +120,7 @@ def rebuild(
     with TemporaryDirectory(prefix="wherry-rebuild-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         module = _source(session, recipe, options, folder / "source" / "checkout", progress)
-        built = _Rebuild(session, recipe, module, folder, progress).build(options)
+        built = _Rebuild(session, found, recipe, module, folder, progress).build(options)
         if recipe.program:
             return _compared_programs(found, built, options.platform, recipe)
         return _compared(found, built, options.platform, recipe.notes)
@@ -245,7 +246,10 @@ def _holds(folder: Path, module: str) -> bool:
 class _Rebuild:
     """One build with nothing kept."""
 
-    def __init__(self, session: Session, recipe: _Recipe, module: Path, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self, session: Session, found: "OpenImage", recipe: _Recipe, module: Path, folder: Path, progress: Progress
+    ) -> None:
+        self._found = found
         self._recipe, self._module, self._folder, self._progress = recipe, module, folder, progress
         self._outer = session
         self._session = Session(
@@ -367,6 +371,7 @@ class _Rebuild:
             tags=(_NAME,),
             platforms=recipe.platforms,
             base=recipe.text("base", "name"),
+            **recorded_base(recipe.document["base"], self._found, self._folder),
             trimpath="trimpath" in flags,
             strip="-s" in linker and not recipe.program,
             strip_buildid="-buildid=" in linker and not recipe.program,

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from wherry.app.build.base_choice import BaseChooser
 from wherry.app.build.go_request import request_of
 from wherry.app.build.go_work import GO_VARIABLES, GoRequest, expanded_flags
 from wherry.app.build.programs import ChosenProgram, chosen_of
@@ -96,9 +97,8 @@ def bench_of(session: Session, program: str, platform: str | None) -> Iterator[V
         raise InvalidUsage(f"several programs found: {names}", hint="choose one")
     chosen = found[0]
     asked = parse_platforms([platform]) if platform else parse_platforms(["linux/amd64"])
-    request = request_of(
-        session, BuildOptions(platforms=asked if platform else None), asked, chosen, stamp=False, outputs=()
-    )
+    above = BuildOptions(platforms=asked if platform else None, ca=(), ca_for=(), ca_only=False)  # no endpoint is asked
+    request = request_of(BaseChooser(session), above, asked, chosen, stamp=False, outputs=())
     toolchain = find_toolchain(session.runner, session.environment, chosen.package.folder, version=request.go_version)
     goflags = go.words_of(toolchain.settings.get("GOFLAGS", ""))
     first = request.platforms[0]

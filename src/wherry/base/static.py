@@ -15,11 +15,13 @@ RFC 9636 (TZif), RFC 7468 (PEM).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
 
+from wherry.base.certificates import BUNDLE, own_certificates
+from wherry.base.settings import DEFAULTS, Account, BaseSettings
 from wherry.digest import Digest
 from wherry.layer.compress import Encoding, pack
 from wherry.layer.entry import BytesContent, Entry, EntryKind, sort_entries, with_parents
@@ -33,13 +35,14 @@ from wherry.store.contract import BlobSink, write_document
 ENCODING = Encoding("gzip", 9)
 """Fixed, so that the layers are the same blobs under every image, however its own layers are compressed."""
 NONROOT = 65532
+MINIMAL = "ultra-minimal"
 
 _LOCK = Lock()
-_PACKED: dict[tuple[str, Encoding], Layer] = {}
+_PACKED: dict[tuple[str, Encoding, str], Layer] = {}
 _CREATED = "1970-01-01T00:00:00Z"
 _FORM = "1"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+_CERTIFICATES = BUNDLE
 _RELEASE = "etc/os-release"
 _ZONES = "usr/share/zoneinfo"
 _DATA = Path(__file__).parent / "data"
@@ -59,7 +62,14 @@ _FILES = {
 }
 
 
-def static_base(sink: BlobSink, platform: Platform, *, zones: bool = True, encoding: Encoding = ENCODING) -> Image:
+def static_base(
+    sink: BlobSink,
+    platform: Platform,
+    *,
+    zones: bool = True,
+    encoding: Encoding = ENCODING,
+    settings: BaseSettings = DEFAULTS,
+) -> Image:
     """Store the embedded base of one platform.
 
     Args:
@@ -67,19 +77,39 @@ def static_base(sink: BlobSink, platform: Platform, *, zones: bool = True, encod
         platform: what its config names; the layers are the same for all.
         zones: with time zones (`static`) or without (`static-notz`).
         encoding: how its layers are compressed.
+        settings: what it has in place of its defaults.
 
     Cost: 0.1 s for the first of a process, since the zones are many files.
     """
     parts = ("accounts, certificates", "time zones") if zones else ("accounts, certificates",)
-    layers = [(_layer(part, encoding, sink), _step(part)) for part in parts]
+    layers = [(_layer(part, encoding, sink, settings), _step("static", part)) for part in parts]
     environment = (f"PATH={_PATH}", f"SSL_CERT_FILE=/{_CERTIFICATES}")
     runtime = RuntimeConfig(user=str(NONROOT), env=environment, working_dir="/home/nonroot")
     return base_image(sink, platform, layers, runtime)
 
 
-def scratch_base(sink: BlobSink, platform: Platform) -> Image:
-    """Store a base of nothing: no layer, no setting."""
-    return base_image(sink, platform, [], RuntimeConfig())
+def minimal_base(sink: BlobSink, platform: Platform, settings: BaseSettings = DEFAULTS) -> Image:
+    """Store the smallest root that a runtime can start: mount points, accounts, and the certificates that are named.
+
+    A runtime mounts /proc, /dev and /sys; on a root that can't be written it can't make their folders.
+    """
+    part = "mount points, accounts" + (", certificates" if settings.certificates else "")
+    environment = (f"PATH={_PATH}", *([f"SSL_CERT_FILE=/{_CERTIFICATES}"] if settings.certificates else []))
+    layer = _layer(part, ENCODING, sink, settings)
+    return base_image(
+        sink,
+        platform,
+        [(layer, _step(MINIMAL, part))],
+        RuntimeConfig(user=str(NONROOT), env=environment, working_dir="/"),
+    )
+
+
+def scratch_base(sink: BlobSink, platform: Platform, settings: BaseSettings = DEFAULTS) -> Image:
+    """Store a base of nothing: no layer, no setting; of the certificates that are named, and no more."""
+    if not settings.certificates:
+        return base_image(sink, platform, [], RuntimeConfig())
+    layer = _layer("certificates", ENCODING, sink, settings)
+    return base_image(sink, platform, [(layer, _step("scratch", "certificates"))], RuntimeConfig())
 
 
 @cache
@@ -128,33 +158,58 @@ def base_image(
     return Image.of(write_document(sink, media.OCI_MANIFEST, manifest.encoded()), manifest, config)
 
 
-def _layer(part: str, encoding: Encoding, sink: BlobSink) -> Layer:
+def _layer(part: str, encoding: Encoding, sink: BlobSink, settings: BaseSettings) -> Layer:
     """Pack a layer, or find that this process did and the sink still has it: all platforms share it."""
+    said = "" if part == "time zones" else repr(sorted(settings.content().items()))
     with _LOCK:
-        layer = _PACKED.get((part, encoding))
+        layer = _PACKED.get((part, encoding, said))
         if layer is None or not sink.has(layer.blob):
-            entries = _zones() if part == "time zones" else _accounts_and_certificates()
-            layer = _PACKED[part, encoding] = pack(entries, encoding, sink, threads=1)
+            layer = _PACKED[part, encoding, said] = pack(_entries(part, settings), encoding, sink, threads=1)
         return layer
 
 
-def _step(what: str) -> History:
-    return History(created=_CREATED, created_by=f"wherry base static: {what}")
+def _entries(part: str, settings: BaseSettings) -> Iterable[Entry]:
+    if part == "time zones":
+        return _zones()
+    certificates = () if part == "mount points, accounts" else (_file(_CERTIFICATES, _own_bundle(part, settings)),)
+    if part == "certificates":
+        return sort_entries(with_parents(certificates))
+    if part.startswith("mount points"):
+        folders = (Entry(path=name, kind=EntryKind.FOLDER) for name in ("dev", "proc", "sys"))
+        files = (_file(path, _FILES[path].encode()) for path in ("etc/group", "etc/nsswitch.conf", "etc/passwd"))
+        return sort_entries(with_parents([*folders, *files, *certificates]))
+    own = (_file(_RELEASE, _FILES[_RELEASE].encode()), *certificates)
+    return sort_entries(with_parents([*account_entries(), *own]))
 
 
-def account_entries() -> Iterator[Entry]:
-    """Give accounts, nsswitch and home directories, as every base of ours has them."""
+def _own_bundle(part: str, settings: BaseSettings) -> bytes:
+    """Make the file of certificates: of `scratch` and `ultra-minimal`, which have none, those that are named."""
+    if not settings.certificates:
+        return _NOTICE + _bundle()
+    full = part == "accounts, certificates"
+    return (_NOTICE if full or settings.roots else b"") + settings.bundle(own_certificates() if full else ())
+
+
+def _step(base: str, what: str) -> History:
+    return History(created=_CREATED, created_by=f"wherry base {base}: {what}")
+
+
+def account_entries(users: Sequence[Account] = ()) -> Iterator[Entry]:
+    """Give accounts, nsswitch and home directories, as every base of ours has them, and some more users."""
+    groups = {(one.name, one.gid) for one in users if one.gid not in {0, NONROOT, 65534}}
+    more = {
+        "etc/passwd": "".join(f"{one.name}:x:{one.uid}:{one.gid}::{one.home}:/sbin/nologin\n" for one in users),
+        "etc/group": "".join(f"{name}:x:{gid}:\n" for name, gid in sorted(groups)),
+    }
     for path, text in _FILES.items():
         if path != _RELEASE:
-            yield _file(path, text.encode())
+            yield _file(path, (text + more.get(path, "")).encode())
+    for one in users:
+        if one.home not in {"/", "/nonexistent", "/home/nonroot", "/root", "/tmp"}:  # noqa: S108 - of the image
+            yield Entry(path=one.home.strip("/"), kind=EntryKind.FOLDER, mode=0o700, uid=one.uid, gid=one.gid)
     yield Entry(path="home/nonroot", kind=EntryKind.FOLDER, mode=0o700, uid=NONROOT, gid=NONROOT)
     yield Entry(path="root", kind=EntryKind.FOLDER, mode=0o700)
     yield Entry(path="tmp", kind=EntryKind.FOLDER, mode=0o1777)
-
-
-def _accounts_and_certificates() -> Iterable[Entry]:
-    own = (_file(_RELEASE, _FILES[_RELEASE].encode()), _file(_CERTIFICATES, _NOTICE + _bundle()))
-    return sort_entries(with_parents([*account_entries(), *own]))
 
 
 def _zones() -> Iterable[Entry]:

@@ -1,6 +1,7 @@
 """`wherry base list|build|update`: bases of Debian packages."""
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,9 @@ from wherry.cli.complete import platforms as offered
 from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
+
+if TYPE_CHECKING:
+    from wherry.app.deb_bases import WantedBase
 
 
 @click.command("base", cls=GroupedCommand)
@@ -22,6 +26,10 @@ from wherry.errors import InvalidUsage
     shell_complete=offered,
     help="build: target platforms. [default: this machine's]",
 )
+@click.option("--debian", metavar="RELEASE", help="build: the Debian of a deb: base: 13 or 12. [default: 13]")
+@click.option(
+    "--keep", multiple=True, metavar="GROUP", help="build: keep files that are left out otherwise: docs or locales."
+)
 @click.option("--pull", is_flag=True, help="build: take the newest packages, whatever wherry.lock pins.")
 @click.option("--offline", is_flag=True, help="build: ask no mirror.")
 @click.option("--dry-run", is_flag=True, help="update: only show what would change; exit 1 if anything would.")
@@ -35,6 +43,8 @@ def command(  # noqa: PLR0913 - one for each option
     name: str,
     tag: str | None,
     platforms: tuple[str, ...],
+    debian: str | None,
+    keep: tuple[str, ...],
     pull: bool,
     offline: bool,
     dry_run: bool,
@@ -43,7 +53,10 @@ def command(  # noqa: PLR0913 - one for each option
     """Work with bases that are made of signed Debian packages.
 
     `list` shows the bases that need no registry. `build` stores one as an image, with the packages that wherry.lock
-    pins, else the newest. `update` pins the newest packages in wherry.lock, and shows what changes.
+    pins, else the newest; BASE is deb:static and its like, deb:with:PACKAGE,… (these and all that they need), or
+    declared: the [base] of wherry.toml. It shows the packages, the bytes that were left out, and what maintainer
+    scripts, which are never run, would have done. `update` pins the newest packages in wherry.lock, and shows what
+    changes.
     """
     if name and action != "build":
         raise InvalidUsage(f"base {action} {name}: takes no BASE", hint="remove it; `wherry base list` shows all")
@@ -53,18 +66,39 @@ def command(  # noqa: PLR0913 - one for each option
         return _update(world, write=not dry_run, as_json=as_json)
     if not name:
         raise InvalidUsage("base build: which base?", hint="name one, such as deb:static; `wherry base list` shows all")
-    from wherry.app.deb_bases import build_base
+    from wherry.app.deb_bases import WantedBase
     from wherry.platform import Platform
     from wherry.settings.values import parse_platforms
 
-    wanted = parse_platforms(platforms) or (Platform.of("linux", os.uname().machine),)
-    built = build_base(world, name, tag=tag or name.replace(":", "-"), platforms=wanted, offline=offline, pull=pull)
+    here = (Platform.of("linux", os.uname().machine),)
+    wanted = WantedBase(
+        name=name,
+        platforms=parse_platforms(platforms) or here,
+        tag=tag or "",
+        debian=debian,
+        keep=keep,
+        offline=offline,
+        pull=pull,
+    )
+    return _build(world, wanted, as_json=as_json)
+
+
+def _build(world: World, wanted: "WantedBase", *, as_json: bool) -> int:
+    from wherry.app.deb_bases import build_base
+    from wherry.report.base import contents_lines
+    from wherry.report.progress import progress_for
+
+    mode = "quiet" if as_json else "auto"
+    with progress_for(mode, world.stderr, world.environment, world.clock) as world.progress:
+        built = build_base(world, wanted)
     if as_json:
         import msgspec
 
-        world.say(msgspec.json.encode({"version": 1, "name": built.name, "digest": built.digest}).decode())
-    else:
-        world.say(f"{built.name}@{built.digest}")
+        world.say(msgspec.json.encode(built).decode())
+        return 0
+    for line in contents_lines(built):
+        world.note(line)
+    world.say(f"{built.name}@{built.digest}")
     return 0
 
 

@@ -15,7 +15,7 @@ _PLATFORMS = (
     "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le", "linux/s390x",
     "linux/riscv64", "linux/loong64", "all",
 )  # fmt: skip
-_BASES = "static", "static-notz", "scratch", "auto"
+_BASES = "static", "static-notz", "ultra-minimal", "scratch", "declared", "auto"
 
 
 def images(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

@@ -54,6 +54,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "create": ("wherry create -f deploy/", "wherry create -f job.yaml -- --namespace dev"),
     "timeouts": ("wherry timeouts deploy.yaml", "wherry timeouts --values timeouts.yaml --write deploy.yaml"),
     "base": ("wherry base list", "wherry base update --dry-run"),
+    "certs": ("wherry certs api.example.com:443", "wherry certs --ca company.pem --ca-only -o ca.pem"),
     "tags": ("wherry tags registry.example/api", "wherry tags --digests registry.example/api"),
     "login": ("wherry login registry.example", "wherry login -u ann --password-stdin registry.example"),
     "logout": ("wherry logout registry.example", "wherry logout localhost:5000"),

@@ -7,7 +7,7 @@ import click
 from wherry.cli.examples import EXAMPLES
 
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Build": ("build", "base", "lint", "context", "why", "lock", "init", "ci"),
+    "Build": ("build", "base", "certs", "lint", "context", "why", "lock", "init", "ci"),
     "Run": ("run", "trace"),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "scan", "bench", "report"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
@@ -19,7 +19,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
 _OTHER = "Other commands"
 _WITH_TABLES = frozenset({
     "size", "diff", "check", "slim", "flags", "leaks", "scan", "inspect", "analyze", "deps", "images", "du", "lock",
-    "tags", "doctor", "bench",
+    "tags", "doctor", "bench", "base", "certs",
 })  # fmt: skip
 """Commands that print tables for people; those take `--no-trunc`."""
 _FEW = 16
@@ -32,7 +32,8 @@ OPTION_GROUPS: Mapping[str, str] = {
     "--debug-shell",
     "Image": "--label --annotation --env --user --workdir --expose --entrypoint --cmd --add --compression "
     "--compression-level --release --strict-encoder",
-    "Go": "--base --debian --ldflags --allow-secret-ldflags --build-tags --tags --disable-optimizations "
+    "Go": "--base --debian --keep --ca --ca-for --ca-only --ldflags --allow-secret-ldflags --build-tags --tags "
+    "--disable-optimizations "
     "--gcflags --asmflags --go-env --go-version --strip "
     "--trimpath --strip-buildid --no-vcs",
     "Dockerfile": "--target --build-arg --build-context --secret --ssh --no-cache-filter --add-host --ulimit "

@@ -60,6 +60,7 @@ COMMANDS = {
     "logout": "Log out of a registry.",
     "lock": "Pin the digests of all bases in wherry.lock.",
     "base": "List, build and update bases of signed Debian packages.",
+    "certs": "Find the root certificates that an image needs.",
     "tag": "Add a name to an image.",
     "rm": "Remove image names.",
     "completion": "Print a completion script for bash, zsh or fish.",

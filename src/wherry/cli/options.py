@@ -70,14 +70,30 @@ HOW = (
         "--base",
         metavar="BASE",
         shell_complete=bases,
-        help="Go: base image: static, static-notz, scratch, deb:static…, auto (the smallest that has what linked "
-        "packages ask for), an image name, a layout or an archive.",
+        help="Go: base image: static, static-notz, ultra-minimal, scratch, deb:static…, declared ([base] of "
+        "wherry.toml), auto (the smallest that has what linked packages ask for), an image name, a layout or an "
+        "archive.",
     ),
     click.option(
         "--debian",
         metavar="RELEASE",
         help="Go: the Debian that deb: bases are made of: 13 or 12. [default: 13]",
     ),
+    click.option(
+        "--keep",
+        multiple=True,
+        metavar="GROUP",
+        help="Go: keep files of Debian packages that deb: bases leave out: docs or locales.",
+    ),
+    click.option("--ca", multiple=True, metavar="FILE", help="Go: add the certificates of this file to the base."),
+    click.option(
+        "--ca-for",
+        multiple=True,
+        metavar="HOST:PORT|ROOT",
+        help="Go: keep only the public roots that these endpoints are verified by (asked now), or roots by name or "
+        "sha256:FINGERPRINT.",
+    ),
+    click.option("--ca-only", is_flag=True, default=None, help="Go: keep no public root, only those of --ca."),
     click.option(
         "--ldflags",
         multiple=True,

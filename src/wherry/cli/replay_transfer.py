@@ -12,6 +12,7 @@ from wherry.app.build.go_work import GoRequests
 from wherry.app.build.options import DockerfileBuild
 from wherry.app.lockfile import LOCK
 from wherry.app.places import TOML
+from wherry.base.settings import DEFAULTS
 from wherry.bases import Bases
 from wherry.build.values import Observed
 from wherry.cli.replay_build import CallMemo, encoded, noted_of, our_own_inputs, remember, status_of, unchanged
@@ -96,7 +97,10 @@ def _memo_of(world: World, voice: Voice, done: FinishedBuild, began: int, own: S
         return None
     observed = [outcome.observed for outcome in done.built.outcomes.values()]
     special = any(
-        "{{" in request.flags.ldflags or request.base not in Bases.EMBEDDED or request.added
+        "{{" in request.flags.ldflags
+        or request.base not in Bases.EMBEDDED
+        or request.added
+        or request.settings != DEFAULTS
         for request in requests.images
     )
     releases = [request.package.release for request in requests.images]

@@ -81,6 +81,38 @@ def find_packages(index: ByteStream, wanted: Collection[str], name: str) -> Iter
             yield parse_paragraph(paragraph.decode(errors="replace"), name)
 
 
+def find_providers(index: ByteStream, wanted: Collection[str], name: str) -> Iterator[Paragraph]:
+    """Read an index of packages as a stream, and yield those that provide some virtual packages.
+
+    Args:
+        index: a decompressed `Packages` file.
+        wanted: names of virtual packages.
+        name: what the reader knows it by.
+
+    Raises:
+        InvalidDocument: a paragraph is too long, or damaged.
+    """
+    texts = [one.encode() for one in wanted]
+    for paragraph in _paragraphs(index, name):
+        at = paragraph.find(b"\nProvides:")
+        if at < 0:
+            continue
+        line = paragraph[at : paragraph.find(b"\n", at + 1) % (len(paragraph) + 1)]
+        if any(one in line for one in texts):
+            fields = parse_paragraph(paragraph.decode(errors="replace"), name)
+            if provided(fields, name) & set(wanted):
+                yield fields
+
+
+def provided(fields: Paragraph, name: str) -> frozenset[str]:
+    """Give the names that a package provides.
+
+    Raises:
+        InvalidDocument: they can't be read.
+    """
+    return frozenset(one.name for group in parse_depends(fields.get("Provides", ""), name) for one in group)
+
+
 def _paragraphs(index: ByteStream, name: str) -> Iterator[bytes]:
     left = b""
     while chunk := index.read(_CHUNK):

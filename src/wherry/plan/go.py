@@ -4,10 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from wherry.oci.config import RuntimeConfig
-from wherry.plan.graph import AddedFile, BaseOp, CompileOp, FilesLayerOp, Plan, ProgramImageOp, Step
+from wherry.plan.graph import AddedFile, BaseOp, CompileOp, FilesLayerOp, Plan, ProgramImageOp, Step, key_of
 from wherry.platform import Platform
 from wherry.source.dependency import words_of
 from wherry.source.module import MainPackage
+
+SETTINGS = frozenset({"roots", "added", "keep", "users", "env"})
+"""Parts of a base's content that a request sets (`base/settings.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,9 @@ def plan_images(targets: Iterable[ProgramTarget], cache_scope: str) -> Plan:
 
 def base_step(target: ProgramTarget, platform: Platform) -> str:
     """Name the step that has the base in the store; images of one base share it."""
-    return f"base {target.base} {platform}"
+    own = {name: text for name, text in target.base_content.items() if name in SETTINGS}
+    mark = f" with {key_of(own)[:8]}" if own else ""  # two images may have one base with other certificates
+    return f"base {target.base}{mark} {platform}"
 
 
 def _steps(target: ProgramTarget, platform: Platform) -> Iterator[Step]:

@@ -43,6 +43,14 @@ class GoSettings:
     base: str | None = None
     debian: str | None = None
     """The Debian that `deb:` bases are made of, such as `12`."""
+    ca: tuple[str, ...] | None = None
+    """Files of certificates (PEM) that go into the base; relative paths as for `add`."""
+    ca_for: tuple[str, ...] | None = None
+    """Which public roots stay in the base: HOST:PORT, asked now, or a root by name or fingerprint; None: all."""
+    ca_only: bool | None = None
+    """Whether no public root stays: those of `ca` alone."""
+    keep: tuple[str, ...] | None = None
+    """Files of Debian packages that stay in a `deb:` base: `docs`, `locales`."""
     ldflags: str | None = None
     gcflags: str | None = None
     asmflags: str | None = None

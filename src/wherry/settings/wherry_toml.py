@@ -12,6 +12,9 @@
     [budgets]                    # for every service; [services.api.budgets] for one
     pulled = "5.5MB"
 
+    [base]                       # a base of Debian packages, with all that they need
+    packages = ["libsqlite3-0"]
+
     [prove]                      # how `wherry build --prove` starts images; [services.api.prove] for one
     probe = "http://localhost:8080/healthz"
 
@@ -31,6 +34,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from wherry.errors import InvalidSettings, InvalidUsage, NotFound
+from wherry.settings.base_table import BaseTable, read_base
 from wherry.settings.budgets import Budgets, read_budgets
 from wherry.settings.lines import lines_of
 from wherry.settings.options import BuildOptions
@@ -65,7 +69,7 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 """A dotted key (or similar text) that costs tomllib quadratic time in its parts."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
-_TABLES = ("build", "services", "budgets", "budget", "prove", "slim", "trust")
+_TABLES = ("build", "services", "budgets", "budget", "prove", "slim", "trust", "base")
 """`[budget]` is another name of `[budgets]`."""
 _WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -101,6 +105,8 @@ class Settings:
     """Ways to a smaller program that the user knows (`lab/remedies.py`): tables by name."""
     trust: TrustSettings = field(default_factory=TrustSettings)
     """What has to hold of images before they are used."""
+    declared: BaseTable | None = None
+    """The base that the file declares."""
 
     @classmethod
     def parse(cls, text: str, name: str = FILE, front_end: str = "go") -> Self:
@@ -119,7 +125,7 @@ class Settings:
         document = parse_toml(text, name)
         place = FilePosition(name, lines_of(text), ())
         for key in document:
-            if key not in _TABLES:
+            if key not in _TABLES or (key == "base" and not isinstance(document[key], dict)):
                 raise _top_level(place.below(key))
         build = _options(place.below("build"), document.get("build", {}), _BUILD_KEYS)
         if front_end == DOCKERFILE and build.front_door != "go":
@@ -138,6 +144,7 @@ class Settings:
             proofs,
             dict(_ways(place.below("slim"), document.get("slim", {}))),
             read_trust(place.below("trust"), document.get("trust", {})),
+            read_base(place.below("base"), document["base"]) if "base" in document else None,
         )
         _check_collisions(settings, place.below("services"))
         return settings
@@ -212,7 +219,7 @@ def _top_level(place: FilePosition) -> WrongKey:
     if key in _BUILD_KEYS:
         return place.wrong("is outside any table", "move it below a line [build], or below [services.NAME]")
     near = difflib.get_close_matches(key, _TABLES, n=1)
-    tables = "the tables are [build], [services.NAME], [budgets], [prove], [slim.NAME] and [trust]"
+    tables = "the tables are [build], [services.NAME], [base], [budgets], [prove], [slim.NAME] and [trust]"
     return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
 
 
@@ -300,7 +307,10 @@ def _options(place: FilePosition, value: object, keys: Mapping[str, _Key]) -> Bu
 
 
 def _check_suitable(place: FilePosition, document: Mapping[str, object]) -> None:
-    """Refuse keys of `[build]` that a Dockerfile has no use for."""
+    """Refuse keys that a Dockerfile has no use for."""
+    if "base" in document:
+        table = FilePosition(place.name, place.lines, ("base",))
+        raise table.wrong("is for Go modules; this folder is built from its Dockerfile", "use FROM in the Dockerfile")
     for key in read_table(place, document.get("build", {}), "[build]"):
         if key in GO_KEYS:
             raise place.below(key).wrong(
@@ -312,8 +322,8 @@ def _check_suitable(place: FilePosition, document: Mapping[str, object]) -> None
 DOCKERFILE = "dockerfile"
 GO_KEYS = frozenset(
     {
-        "base", "debian", "ldflags", "gcflags", "asmflags", "go-tags", "go-env", "go-version", "trimpath", "strip",
-        "strip-buildid", "debug-info",
+        "base", "debian", "ca", "ca-for", "ca-only", "keep", "ldflags", "gcflags", "asmflags", "go-tags", "go-env",
+        "go-version", "trimpath", "strip", "strip-buildid", "debug-info",
     }
 )  # fmt: skip
 """Keys of `[build]` that images of Go modules alone have a use for."""
@@ -322,6 +332,10 @@ _BUILD_KEYS: Mapping[str, _Key] = {
     "platforms": _Key("platforms", read_platforms, 'platforms = ["linux/amd64", "linux/arm64"]'),
     "base": _Key("base", read_text, 'base = "static"'),
     "debian": _Key("debian", read_text, 'debian = "13"'),
+    "ca": _Key("ca", read_texts, 'ca = ["company.pem"]'),
+    "ca-for": _Key("ca_for", read_texts, 'ca-for = ["api.example.com:443"]'),
+    "ca-only": _Key("ca_only", read_boolean, "ca-only = true"),
+    "keep": _Key("keep", read_texts, 'keep = ["docs"]'),
     "tags": _Key("tags", read_texts, 'tags = ["api:dev"]'),
     "labels": _Key("labels", read_pairs, 'labels = { team = "media" }'),
     "annotations": _Key("annotations", read_pairs, 'annotations = { team = "media" }'),

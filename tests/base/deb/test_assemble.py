@@ -3,10 +3,12 @@
 import pytest
 
 from debian_archive import Archive, deb
+from wherry.base.certificates import own_certificates
 from wherry.base.deb import bases as deb_bases_module
 from wherry.base.deb.assemble import assemble
 from wherry.base.deb.bases import DebBases
 from wherry.base.deb.releases import DebianRelease
+from wherry.base.settings import DEFAULTS, Account, BaseSettings
 from wherry.errors import InvalidDocument, WherryError
 from wherry.layer.changes import flatten, layers_of
 from wherry.platform import Platform
@@ -36,12 +38,12 @@ def archive(monkeypatch) -> Archive:
     return made
 
 
-def image(archive: Archive, folder, name: str = "deb99:static"):
+def image(archive: Archive, folder, name: str = "deb99:static", settings: BaseSettings = DEFAULTS):
     """Make a base; give its image and its files with their bytes."""
     store = MemoryStore()
     said: list[str] = []
     made = DebBases(lambda: archive.mirror(folder / "cache"), {}, folder / "scratch", said=said.append)
-    found = made.image(name, AMD64, store)
+    found = made.image(name, AMD64, store, settings)
     files = {entry.path: (entry, body.read(1 << 20)) for entry, body in flatten(layers_of(store, found))}
     assert not list((folder / "scratch").iterdir())
     return found, files, said
@@ -58,7 +60,8 @@ def test_what_a_base_has(archive, tmp_path):
     assert not any("man8" in path or "NEWS" in path or "postinst" in path for path in files)
     assert {entry.mtime for entry, _ in files.values()} == {0}
     assert found.config.runtime.user == "65532"
-    assert said == ["base deb99:static linux/amd64: left out certificates 0.0 MB, docs 0.0 MB"]
+    assert said[-1] == "base deb99:static linux/amd64: left out certificates 0.0 MB, docs 0.0 MB"
+    assert "base deb99:static linux/amd64: base-files 1 (1 of 2)" in said
 
 
 def test_the_same_bytes(archive, tmp_path):
@@ -66,6 +69,22 @@ def test_the_same_bytes(archive, tmp_path):
     first, again = (image(archive, tmp_path / name)[0] for name in ("a", "b"))
 
     assert first.descriptor == again.descriptor
+
+
+def test_docs_that_stay_and_certificates_that_are_chosen(archive, tmp_path):
+    """Both are asked for; what is set is in the content that keys are made of, and read back from there."""
+    roots = own_certificates()
+    settings = BaseSettings(
+        keep=("docs",), roots=(roots[3].fingerprint,), users=(Account.parse("app:10001:10002:/srv/app"),)
+    )
+    _, files, _ = image(archive, tmp_path, settings=settings)
+
+    assert files["usr/share/doc/ca-certificates/NEWS"][1] == b"12345"
+    assert files["etc/ssl/certs/ca-certificates.crt"][1] == roots[3].pem
+    assert b"app:x:10001:10002::/srv/app:/sbin/nologin\n" in files["etc/passwd"][1]
+    assert files["etc/group"][1].endswith(b"app:x:10002:\n")
+    assert (files["srv/app"][0].uid, files["srv/app"][0].mode) == (10001, 0o700)
+    assert BaseSettings.of({"form": "1", **settings.content()}) == settings
 
 
 def test_debug_has_a_shell(archive, tmp_path):

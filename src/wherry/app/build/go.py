@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from wherry.app.budget_gate import Budgeted, counted_from
+from wherry.app.build.base_choice import BaseChooser
 from wherry.app.build.call import Call
 from wherry.app.build.deliver import Delivery, check_names, check_platforms
 from wherry.app.build.encoding import EVERYWHERE, encoding_of_level, policy_of
@@ -53,7 +54,8 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
             hint="build them one by one, or set them in wherry.toml",
         )
     platforms = _here() if above.platforms is None else above.platforms
-    make = partial(request_of, session, above, platforms, stamp=not wanted.no_vcs, outputs=wanted.outputs)
+    bases = BaseChooser(session, offline=wanted.offline)
+    make = partial(request_of, bases, above, platforms, stamp=not wanted.no_vcs, outputs=wanted.outputs)
     requests = tuple(make(one) for one in chosen)
     if wanted.allow_secret_ldflags:
         requests = tuple(replace(one, flags=replace(one.flags, secrets_allowed=True)) for one in requests)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from wherry.app.build.base_choice import BaseChooser
 from wherry.app.build.config import config_of
 from wherry.app.build.encoding import encoding_for
-from wherry.app.build.go_work import AUTO, GoRequest
+from wherry.app.build.go_work import GoRequest
 from wherry.app.build.ko import DATA, data_of
 from wherry.app.build.programs import ChosenProgram
 from wherry.app.build.published_values import public_variables
@@ -23,7 +24,7 @@ from wherry.settings.values import Added
 
 
 def request_of(
-    session: Session,
+    bases: BaseChooser,
     above: BuildOptions,
     platforms: tuple[Platform, ...],
     chosen: ChosenProgram,
@@ -32,6 +33,7 @@ def request_of(
     outputs: Sequence[Output],
 ) -> GoRequest:
     """Put the command line over what files say of one image."""
+    session = bases.session
     below = chosen.options
     options = below.under(above)
     if above.platforms is None and below.platforms:
@@ -40,17 +42,21 @@ def request_of(
         _check_platform(platform, {**kept_settings(session.environment, LEVELS), **session.environment})
     algorithm, level = encoding_for(options, outputs)
     data = tuple(data_of(chosen.package))
+    base = bases.of(options, above, chosen.folder, chosen.declared)
     return GoRequest(
         package=chosen.package,
         names=tuple(str(Reference.parse(name)) for name in options.tags or (default_name(chosen.package),)),
         platforms=platforms,
-        base=_base(_of_release(options.base or "static", options.debian), session.cwd if above.base else chosen.folder),
+        base=base.name,
+        base_said=base.said,
+        settings=base.settings,
         flags=_flags(options, above, chosen.file),
         go_version=options.go_version or "",
         go_environment=dict(options.go_env or ()),
         stamp=stamp,
         config=config_of(options, {"KO_DATA_PATH": DATA} if data else {}),
         added=(
+            *(_added(file, chosen.folder) for file in base.files),
             *(_added(file, chosen.folder) for file in below.add or () if above.add is None),
             *(_added(file, session.cwd) for file in above.add or ()),
             *data,
@@ -101,30 +107,6 @@ def _flags(options: BuildOptions, above: BuildOptions, file: str) -> GoFlags:
         strip_buildid=options.strip_buildid is True,
         trimpath=options.trimpath is not False,
     )
-
-
-def _of_release(base: str, debian: str | None) -> str:
-    """Put the number of a Debian into the name of a base of its packages.
-
-    Raises:
-        InvalidUsage: the base is another, or names its Debian already.
-    """
-    if debian is None:
-        return base
-    if not base.startswith("deb:"):
-        raise InvalidUsage(
-            f"--debian {debian}: base {base} is not made of Debian packages", hint="add --base deb:static"
-        )
-    return f"deb{debian}:{base.removeprefix('deb:')}"
-
-
-def _base(name: str, folder: Path) -> str:
-    from wherry.bases import Bases
-
-    if Bases.is_named(name) or name == AUTO:
-        return name
-    path = folder / name
-    return str(path) if path.exists() or (folder / name.partition(":")[0]).exists() else name
 
 
 def _added(file: Added, folder: Path) -> AddedFile:

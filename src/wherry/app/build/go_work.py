@@ -14,6 +14,7 @@ from wherry.app.build.config import judge_config
 from wherry.app.build.go_checks import build_id, judge, refuse_if_it_cannot_start, refuse_unknown_user, warm
 from wherry.app.build.options import FrontEnd
 from wherry.app.build.result import BuiltImage, BuiltPlatform, GoProgram
+from wherry.base.settings import DEFAULTS, BaseSettings
 from wherry.bases import Bases
 from wherry.build.compile import GoFlags
 from wherry.build.origins import note_origins
@@ -61,6 +62,10 @@ class GoRequest:
     """Tags in the local store."""
     platforms: tuple[Platform, ...]
     base: str
+    base_said: str = ""
+    """How the base was asked for, where that is another name; a rebuild asks the same way."""
+    settings: BaseSettings = DEFAULTS
+    """What the base has in place of its defaults."""
     flags: GoFlags = field(default_factory=GoFlags)
     go_version: str = ""
     go_environment: Mapping[str, str] = field(default_factory=dict)
@@ -214,7 +219,7 @@ class GoImages:
             go=self._go(request),
             stamp=request.stamp and not release and not request.package.dependency,
             base=request.base,
-            base_content=bases.content(request.base),
+            base_content=bases.content(request.base, request.settings),
             path=request.path or f"/app/{request.package.name}",
             added=request.added,
             changes=_configured(request, facts),
@@ -352,10 +357,11 @@ def _recipe(request: GoRequest, facts: VcsFacts, epoch: int | None, encoder: str
 
     recipe = {
         "wherry": __version__,
-        "base.name": request.base if Bases.is_named(request.base) or remote else "external",
+        "base.name": request.base_said or request.base if Bases.is_named(request.base) or remote else "external",
         "layers.encoder": encoder,
         "layers.mtime": str(epoch or 0),
         "module.revision": facts.revision,
+        **request.settings.recipe(),
     }
     if epoch is not None:
         recipe["sourceDateEpoch"] = str(epoch)

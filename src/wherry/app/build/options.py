@@ -151,6 +151,9 @@ _OWN: Mapping[FrontEnd, frozenset[str]] = {
 _WHOSE = {FrontEnd.GO: "Go modules", FrontEnd.DOCKERFILE: "Dockerfiles"}
 _REMEDIES = {
     "base": "change FROM in the Dockerfile, or build the Go module with --go",
+    "ca": "write a file by `wherry certs -o ca.pem`, and use --add ca.pem:/etc/ssl/certs/ca-certificates.crt",
+    "ca_for": "write a file by `wherry certs -o ca.pem`, and use --add ca.pem:/etc/ssl/certs/ca-certificates.crt",
+    "ca_only": "write a file by `wherry certs -o ca.pem`, and use --add ca.pem:/etc/ssl/certs/ca-certificates.crt",
     "allow_secret_ldflags": "use --allow published.secret",
     "repo": "name the image with -t REGISTRY/NAME --push",
     "local": "use --load",

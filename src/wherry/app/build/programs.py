@@ -20,6 +20,7 @@ from wherry.source.import_paths import is_import_path
 from wherry.source.module import MainPackage, NoMainPackage, find_main, main_packages, package_names
 
 if TYPE_CHECKING:
+    from wherry.settings.base_table import BaseTable
     from wherry.settings.wherry_toml import Settings
 
 SCHEME = "ko://"
@@ -42,6 +43,8 @@ class ChosenProgram:
     """What `[trust] modules` asks for."""
     file: str = ""
     """The file that the options are from, as the user knows it; empty where there is none."""
+    declared: "BaseTable | None" = None
+    """The base that the file declares."""
 
 
 def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Iterator[ChosenProgram]:
@@ -80,14 +83,14 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
         yield from (replace(_of_service(settings, package, folder, one), file=name) for one in names)
         if not names:
             whole = ChosenProgram(package, settings.build, folder, budgets=settings.budgets, prove=settings.prove)
-            whole = replace(whole, modules=settings.trust.modules)
+            whole = replace(whole, modules=settings.trust.modules, declared=settings.declared)
             yield replace(whole, file=name)
 
 
 def _of_service(settings: "Settings", package: MainPackage, folder: Path, name: str) -> ChosenProgram:
     return ChosenProgram(
         package, settings.resolve(name), folder, name, settings.budgets_of(name), settings.prove_of(name),
-        settings.trust.modules,
+        settings.trust.modules, declared=settings.declared,
     )  # fmt: skip
 
 

@@ -18,8 +18,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from wherry.debian.ar import ar_members
+from wherry.base.certificates import BUNDLE, read_certificates
+from wherry.base.settings import DEFAULTS, BaseSettings
+from wherry.debian.ar import ArMember, ar_members
 from wherry.debian.control import parse_paragraph
+from wherry.debian.scripts import SCRIPTS, script_effects
 from wherry.errors import InvalidDocument
 from wherry.layer.entry import BytesContent, Entry, EntryKind, Readable, sort_entries, with_parents
 from wherry.layer.tar import read_tar
@@ -37,8 +40,6 @@ DROPPED: Mapping[str, str] = {
     "usr/share/ca-certificates/": "certificates",
 }
 """What is left out, by the start of its path; copyright files stay. `certificates` are in one file instead."""
-KEEPABLE = ("docs", "locales")
-_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _CERTIFICATES = "usr/share/ca-certificates/mozilla/"
 _STATUS = "var/lib/dpkg/status.d"
 _LARGEST_CONTROL = 8 << 20
@@ -79,6 +80,10 @@ class Assembled:
     entries: list[Entry]
     dropped: Counter[str] = field(default_factory=Counter)
     """Bytes by group."""
+    sizes: Counter[str] = field(default_factory=Counter)
+    """Bytes of files that are there, by package."""
+    scripts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What maintainer scripts, which are not run, would have done; by package."""
 
 
 def assemble(
@@ -86,8 +91,9 @@ def assemble(
     own: Iterable[Entry],
     spool: Path,
     *,
-    keep: frozenset[str] = frozenset(),
+    settings: BaseSettings = DEFAULTS,
     debug: bool = False,
+    links: bool = False,
 ) -> Assembled:
     """Unpack packages side by side, as values.
 
@@ -95,8 +101,9 @@ def assemble(
         packages: each one's name and its archive, verified.
         own: entries that go before a package's: accounts and settings.
         spool: a file that is written, and has to stay until the entries are packed.
-        keep: groups of `DROPPED` that stay.
+        settings: what differs from the defaults: certificates, and groups of `DROPPED` that stay.
         debug: put busybox into /busybox, with a link for each applet.
+        links: make /bin, /lib and their like links into /usr, where no package does.
 
     Raises:
         InvalidDocument: an archive is damaged; it is named.
@@ -111,16 +118,22 @@ def assemble(
                 members = {one.name.partition(".tar")[0]: one for one in ar_members(file, name)}
                 if "control" not in members or "data" not in members:
                     raise InvalidDocument(name, "has no control.tar or data.tar", hint="fetch the package again")
-                for entry in _status(
-                    file, members["control"].offset, members["control"].size, members["control"].name, name
-                ):
+                for entry in _status(file, members["control"], name, found):
                     entries[entry.path] = entry
-                for entry, body in _tar(file, members["data"].offset, members["data"].size, members["data"].name, name):
-                    _take(entry, body, bodies, entries, certificates, found, keep)
-    if certificates:
-        entries[_BUNDLE] = _file(_BUNDLE, b"".join(sorted(certificates)))
+                before = bodies.tell()
+                for entry, body in _tar(file, members["data"], name):
+                    _take(entry, body, bodies, entries, certificates, found, frozenset(settings.keep))
+                found.sizes[name] = bodies.tell() - before
+    if settings.certificates:
+        own_ones = b"".join(certificates)
+        every = read_certificates(own_ones, "ca-certificates") if certificates and settings.roots is None else ()
+        entries[BUNDLE] = _file(BUNDLE, settings.bundle(every))
+    elif certificates:
+        entries[BUNDLE] = _file(BUNDLE, b"".join(sorted(certificates)))
     if debug:
         _move_busybox(entries)
+    if links:
+        entries |= {one.path: one for one in _usr_links(entries)}
     for entry in own:
         entries[entry.path] = entry
     found.entries = sort_entries(with_parents(_through_links(entries)))
@@ -158,28 +171,33 @@ def _whole(body: Readable) -> bytes:
     return b"".join(iter(lambda: body.read(1 << 16), b""))
 
 
-def _status(file: BinaryIO, offset: int, size: int, member: str, name: str) -> Iterator[Entry]:
-    """Give what scanners read of a package: its paragraph, and its files' checksums."""
-    for entry, body in _tar(file, offset, size, member, name):
-        if entry.kind is not EntryKind.FILE or entry.path not in {"control", "md5sums"}:
+def _status(file: BinaryIO, control: ArMember, name: str, found: Assembled) -> Iterator[Entry]:
+    """Give what scanners read of a package: its paragraph, and its files' checksums; note what its scripts would do."""
+    scripts: dict[str, str] = {}
+    for entry, body in _tar(file, control, name):
+        if entry.kind is not EntryKind.FILE or entry.path not in {"control", "md5sums", *SCRIPTS}:
             continue
         if entry.size > _LARGEST_CONTROL:
             raise InvalidDocument(name, f"{entry.path}: {entry.size} bytes", hint="fetch the package again")
         content = _whole(body)
-        if entry.path == "control":
+        if entry.path in SCRIPTS:
+            scripts[entry.path] = content.decode(errors="replace")
+        elif entry.path == "control":
             parse_paragraph(content.decode(errors="replace"), f"{name}: control")
             yield _file(f"{_STATUS}/{name}", content.rstrip(b"\n") + b"\nStatus: install ok installed\n")
         else:
             yield _file(f"{_STATUS}/{name}.md5sums", content)
+    if effects := script_effects(scripts):
+        found.scripts[name] = effects
 
 
-def _tar(file: BinaryIO, offset: int, size: int, member: str, name: str) -> Iterator[tuple[Entry, Readable]]:
-    file.seek(offset)
-    with _decompressed(_Part(file, size), member, name) as stream:
+def _tar(file: BinaryIO, member: ArMember, name: str) -> Iterator[tuple[Entry, Readable]]:
+    file.seek(member.offset)
+    with _decompressed(_Part(file, member.size), member.name, name) as stream:
         try:
-            yield from read_tar(stream, f"{name}: {member}")
+            yield from read_tar(stream, f"{name}: {member.name}")
         except (lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-            raise InvalidDocument(name, f"{member}: {error}", hint="fetch the package again") from error
+            raise InvalidDocument(name, f"{member.name}: {error}", hint="fetch the package again") from error
 
 
 def _decompressed(part: _Part, member: str, name: str) -> AbstractContextManager[BinaryIO]:
@@ -239,6 +257,13 @@ def _applets(program: SpooledContent) -> Iterator[str]:
             return
         if name != b"busybox":
             yield name.decode()
+
+
+def _usr_links(entries: Mapping[str, Entry]) -> Iterator[Entry]:
+    """Give the links of a merged /usr: Debian's programs name their loader by /lib64, and base-files may be absent."""
+    for top in ("bin", "lib", "lib32", "lib64", "libx32", "sbin"):
+        if top not in entries and any(path.startswith((f"{top}/", f"usr/{top}/")) for path in entries):
+            yield Entry(path=top, kind=EntryKind.SYMLINK, mode=0o777, target=f"usr/{top}")
 
 
 def _through_links(entries: Mapping[str, Entry]) -> list[Entry]:

@@ -16,7 +16,7 @@ import msgspec
 
 from wherry.base.deb.releases import DebianRelease, Suite
 from wherry.base.deb.signature import BadRelease, signed_text
-from wherry.debian.control import Paragraph, find_packages
+from wherry.debian.control import Paragraph, find_packages, find_providers
 from wherry.debian.release import ReleaseFile
 from wherry.debian.versions import compare_versions
 from wherry.errors import InvalidDocument, NotFound
@@ -88,18 +88,37 @@ class Mirror:
             NotFound: no suite has one for the architecture.
             BadRelease: the archive is not what Debian signed.
         """
-        found: dict[str, list[PinnedDeb]] = {name: [] for name in names}
-        for suite in release.suites:
-            for one in self._packages(suite, names, architecture):
-                found[one.name].append(one)
-        absent = [name for name, versions in found.items() if not versions]
+        found = {fields["Package"]: one for fields, one in self.paragraphs(release, names, architecture)}
+        absent = sorted(set(names) - set(found))
         if absent:
             raise NotFound(
                 f"Debian {release.number} has no {', '.join(absent)} for {architecture}",
                 hint="use another base, or leave that platform out",
             )
+        return tuple(found[name] for name in sorted(found))
+
+    def paragraphs(
+        self, release: DebianRelease, names: Collection[str], architecture: str, *, providing: bool = False
+    ) -> list[tuple[Paragraph, PinnedDeb]]:
+        """Find the newest versions of packages, with all that the index says of each; what is not there is left out.
+
+        Args:
+            release: the release; all its suites are read.
+            names: of packages, or of what they provide.
+            architecture: Debian's name of it.
+            providing: whether packages that provide one of the names are meant, not those that are called so.
+
+        Raises:
+            BadRelease: the archive is not what Debian signed.
+        """
         newest = cmp_to_key(compare_versions)
-        return tuple(max(every, key=lambda one: newest(one.version)) for _, every in sorted(found.items()))
+        found: dict[str, tuple[Paragraph, PinnedDeb]] = {}
+        for suite in release.suites:
+            for fields, one in self._packages(suite, names, architecture, providing=providing):
+                before = found.get(one.name)
+                if before is None or newest(one.version) > newest(before[1].version):
+                    found[one.name] = fields, one
+        return [found[name] for name in sorted(found)]
 
     def package(self, wanted: PinnedDeb) -> Path:
         """Have a package in the cache.
@@ -113,6 +132,11 @@ class Mirror:
         try:
             return self._kept(place, url, wanted.sha256, wanted.size)
         except NotFound as error:
+            if self._source.offline:
+                raise NotFound(
+                    f"{wanted.name} {wanted.version}: not in the cache, and --offline asks no mirror",
+                    hint="build once online",
+                ) from error
             raise NotFound(
                 f"{wanted.name} {wanted.version}: the mirror has no {wanted.path}",
                 hint="run `wherry base update`, or set WHERRY_DEBIAN_MIRROR to a snapshot that has it",
@@ -165,7 +189,9 @@ class Mirror:
                     hint="the mirror replays an old release: use another one",
                 )
 
-    def _packages(self, suite: Suite, names: Collection[str], architecture: str) -> Iterator[PinnedDeb]:
+    def _packages(
+        self, suite: Suite, names: Collection[str], architecture: str, *, providing: bool
+    ) -> Iterator[tuple[Paragraph, PinnedDeb]]:
         path = f"main/binary-{architecture}/Packages.xz"
         release, _ = self._release(suite)
         if path not in release.files:
@@ -183,8 +209,8 @@ class Mirror:
             index = self._kept(place, plain, sha256, size)
         with lzma.open(index) as stream:
             try:
-                for fields in find_packages(stream, names, name):
-                    yield _pinned(fields, name, security=suite.security)
+                for fields in (find_providers if providing else find_packages)(stream, names, name):
+                    yield fields, _pinned(fields, name, security=suite.security)
             except (lzma.LZMAError, EOFError) as error:
                 raise InvalidDocument(name, f"damaged: {error}", hint=f"delete {index}") from error
 

@@ -5,13 +5,15 @@ Debian's and distroless' support policies, for ends of life.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from wherry.errors import InvalidUsage
 from wherry.platform import Platform
 
 DEFAULT_RELEASE = "13"
+WITH = "with"
+"""The kind of base that names its packages."""
 VARIANTS = ("", "nonroot", "debug", "debug-nonroot")
 ARCHITECTURES: Mapping[str, str] = {
     "linux/amd64": "amd64",
@@ -48,6 +50,8 @@ class DebianRelease:
     """What to say of one that is no longer supported."""
 
 
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,63}")
+_MOST = 100
 _STATIC = ("base-files", "ca-certificates", "media-types", "netbase", "tzdata")
 _AUTOMATIC_12 = "b8b80b5b623eab6ad8775c45b7c5d7d6350947f8"
 _AUTOMATIC_13 = "04b54c3cdca79751b16bc6b5225629df75b188bd"
@@ -98,12 +102,14 @@ class DebName:
     release: DebianRelease
     set: str
     debug: bool
-    root: bool
-    """Whether its user is root."""
+    named: tuple[str, ...] = ()
+    """Of `deb:with:…`: the packages it is made of, with all that these need."""
+    without: tuple[str, ...] = ()
+    """Packages that are left out of those."""
 
     @classmethod
     def parse(cls, name: str) -> "DebName":
-        """Read `deb:static`, `deb:base:debug`, `deb12:cc:nonroot`.
+        """Read `deb:static`, `deb:base:debug`, `deb12:cc:nonroot`, `deb:with:libsqlite3-0,tzdata,-libgcc-s1`.
 
         Raises:
             InvalidUsage: there is no such release, set or variant.
@@ -113,18 +119,51 @@ class DebName:
         release = RELEASES.get(scheme.removeprefix("deb") or DEFAULT_RELEASE)
         if release is None:
             raise InvalidUsage(f"base {name}: no such Debian", hint=f"use --debian {' or '.join(RELEASES)}")
-        if kind not in release.sets or variant not in VARIANTS:
+        named: tuple[str, ...] = ()
+        without: tuple[str, ...] = ()
+        if kind == WITH:
+            words, _, variant = variant.partition(":")
+            named, without = _packages(words, name)
+        if kind not in {*release.sets, WITH} or variant not in VARIANTS:
             names = ", ".join(f"deb:{one}" for one in release.sets)
             raise InvalidUsage(
                 f"base {name}: no such base of packages",
-                hint=f"use {names}, with :debug, :nonroot or :debug-nonroot if you like",
+                hint=f"use {names} or deb:with:PACKAGE,…, with :debug, :nonroot or :debug-nonroot if you like",
             )
-        return cls(release, kind, debug=variant.startswith("debug"), root=False)
+        return cls(release, kind, debug=variant.startswith("debug"), named=named, without=without)
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The packages it is made of."""
-        return (*self.release.sets[self.set], *(("busybox-static",) if self.debug else ()))
+        """The packages it is made of; of `deb:with:…`, those that are named."""
+        own = self.named if self.set == WITH else self.release.sets[self.set]
+        return (*own, *(("busybox-static",) if self.debug else ()))
+
+    @property
+    def closed(self) -> bool:
+        """Whether what the packages need belongs to the base too."""
+        return self.set == WITH
+
+
+def name_with(debian: str, packages: Iterable[str], without: Iterable[str] = ()) -> str:
+    """Name the base of some packages, in one form: `deb13:with:libsqlite3-0,tzdata,-libgcc-s1`.
+
+    Raises:
+        InvalidUsage: there is no such Debian, or one is no name of a package.
+    """
+    words = [*sorted(set(packages)), *(f"-{one}" for one in sorted(set(without)))]
+    name = f"deb{debian}:{WITH}:{','.join(words)}"
+    DebName.parse(name)
+    return name
+
+
+def _packages(text: str, base: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    words = [word.strip() for word in text.split(",")]
+    wrong = [word for word in words if not _PACKAGE.fullmatch(word.removeprefix("-"))]
+    named = tuple(word for word in words if not word.startswith("-"))
+    if wrong or not named or len(words) > _MOST:
+        problem = f"{wrong[0]!r} is no name of a package" if wrong else f"from 1 to {_MOST} packages are named"
+        raise InvalidUsage(f"base {base}: {problem}", hint="write it as deb:with:libsqlite3-0,ca-certificates")
+    return named, tuple(word[1:] for word in words if word.startswith("-"))
 
 
 def is_deb_name(name: str) -> bool:

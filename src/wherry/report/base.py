@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from wherry.app.deb_bases import BuiltBase, BuiltBasePlatform
-from wherry.base.settings import KEEPABLE
 from wherry.report.terminal import printable, size, table
 
 _MOST_EFFECTS = 6
@@ -21,7 +20,7 @@ def _platform(one: BuiltBasePlatform) -> Iterator[str]:
     yield from (f"  {line}" for line in table(rows, right=(2,)))
     yield f"  {size(one.unpacked)} unpacked  {size(one.pulled)} pulled"
     for group, count in sorted(one.left_out.items()):
-        how = f"; --keep {group} keeps them" if group in KEEPABLE else ": they are in one file instead"
+        how = ": they are in one file instead" if group == "certificates" else f"; --keep {group} keeps them"
         yield f"  left out: {group} {size(count)}{how}"
     for text in one.not_taken:
         yield f"  not taken: {text}: only maintainer scripts use it, or `without` names it"

@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 TOOLS := $(CURDIR)/.cache/tools/bin
 PYTHON := .venv/bin/python
-PYTHON_CODE := src tests bench scripts
+PYTHON_CODE := src tests bench scripts docs/conf.py
 # More words for pytest, such as ARGS="tests/store -k gc".
 ARGS ?=
 # Of `make fuzz`: which targets (all where none is named), and how long for each.
@@ -14,7 +14,7 @@ export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
 .PHONY: help demo test test-quick check format setup tools peers test-peers wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace load \
-  bench-parse fuzz docs base-data clean
+  bench-parse fuzz docs site release base-data clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -46,6 +46,13 @@ fuzz: setup ## Feed the readers with atheris, SECONDS (600) a target, all of the
 docs: setup ## Write the parts of docs/ that are made from the code.
 	$(PYTHON) scripts/reference.py --write
 	$(PYTHON) scripts/rooms.py --write
+
+site: setup ## Build the documentation as a site, which also opens from disk: .cache/site/index.html.
+	.venv/bin/sphinx-build -b html -W --keep-going -q docs .cache/site
+	@echo .cache/site/index.html
+
+release: setup ## Build what a release of VERSION publishes into dist/, twice, and compare; uploads nothing.
+	$(PYTHON) scripts/release.py $(VERSION)
 
 base-data: setup ## Write the certificates and zones of the embedded base from the versions that pyproject.toml pins.
 	$(PYTHON) scripts/base_data.py

@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md and the text of `wherry --help` from the commands, and api.md from the docstrings.
+"""Write docs/reference/cli.md, `wherry --help` and completions from the commands, and api.md from the docstrings.
 
 `make docs` calls it, and a test that both are current.
 """
@@ -14,11 +14,19 @@ import click
 
 import wherry as library
 from wherry.cli import ready
+from wherry.cli.completion import script
 from wherry.cli.main import COMMANDS, wherry
 
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "reference"
 TARGET = PAGES / "cli.md"
 API = PAGES / "api.md"
+_COMPLETIONS = Path(__file__).resolve().parents[1] / "completions"
+COMPLETIONS = {
+    "bash": _COMPLETIONS / "wherry.bash",
+    "zsh": _COMPLETIONS / "_wherry",
+    "fish": _COMPLETIONS / "wherry.fish",
+}
+"""What the wheel has for each shell."""
 _API_HEAD = """# The Python API
 
 Made from the docstrings by `make docs`. [How to use it](../how-to/python.md) has whole scripts. Sizes are bytes;
@@ -153,5 +161,7 @@ if __name__ == "__main__":
         API.write_text(api())
         for columns in ready.WIDTHS:
             Path(ready.file_of(columns)).write_text(ready_help(columns))
+        for shell, file in COMPLETIONS.items():
+            file.write_text(script(wherry, shell) + "\n")
     else:
         print(reference(), end="")

@@ -232,7 +232,7 @@ def test_what_speaks_http_is_imported_late(module):
 
 
 def test_command_reference_is_current():
-    """docs/reference/cli.md and api.md, and the text of `wherry --help`, are what `make docs` would write."""
+    """docs/reference/, the text of `wherry --help` and completions/ are what `make docs` would write."""
     spec = importlib.util.spec_from_file_location("reference", ROOT / "scripts" / "reference.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
@@ -241,6 +241,8 @@ def test_command_reference_is_current():
     assert script.API.read_text() == script.api()
     for columns in script.ready.WIDTHS:
         assert Path(script.ready.file_of(columns)).read_text() == script.ready_help(columns)
+    for shell, file in script.COMPLETIONS.items():
+        assert file.read_text() == script.script(script.wherry, shell) + "\n"
 
 
 def test_picture_of_the_rooms_is_current():

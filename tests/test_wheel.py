@@ -57,6 +57,18 @@ def test_every_command_has_a_manual_page(wheel):
     assert b"\\-\\-platform" in wheel.read(f"{manual}/man1/wherry-build.1")
 
 
+def test_it_has_completions(wheel):
+    """Where bash-completion, zsh and fish look, below the prefix."""
+    data = f"wherry-{__version__}.data/data/share"
+
+    for name in (
+        "bash-completion/completions/wherry",
+        "zsh/site-functions/_wherry",
+        "fish/vendor_completions.d/wherry.fish",
+    ):
+        assert b"wherry" in wheel.read(f"{data}/{name}")
+
+
 def test_the_extras(wheel):
     """The big things are asked for by an extra; `all` has every other."""
     asked = metadata(wheel).get_all("Requires-Dist")

@@ -41,14 +41,18 @@ def command(ctx: click.Context, /, *, shell: str) -> None:
     zsh   wherry completion zsh > "${fpath[1]}/_wherry"
     fish  wherry completion fish > ~/.config/fish/completions/wherry.fish
     """  # noqa: D301 - click's mark for a paragraph that keeps its lines
+    world: World = ctx.obj
+    world.say(script(ctx.find_root().command, shell))
+
+
+def script(program: click.Command, shell: str) -> str:
+    """Give the script of a shell; `make docs` writes those that the wheel has."""
     from click.shell_completion import get_completion_class
 
-    world: World = ctx.obj
     if shell == "bash":
-        world.say(_BASH.rstrip())
-        return
+        return _BASH.rstrip()
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - the choices are click's own
-    source = kind(ctx.find_root().command, {}, "wherry", "_WHERRY_COMPLETE").source().rstrip()
+    source = kind(program, {}, "wherry", "_WHERRY_COMPLETE").source().rstrip()
     # A list of platforms contains commas, where click's script for fish would split it.
-    world.say(source.replace('string split ","', 'string split --max 1 ","'))
+    return source.replace('string split ","', 'string split --max 1 ","')

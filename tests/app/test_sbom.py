@@ -197,8 +197,11 @@ def test_the_same_image_gives_the_same_bytes(session, tmp_path):
 
 
 def test_vendored_programs_have_no_sums(session, world):
-    """A program that was built from vendor/ does not tell hashes; they can be given."""
-    assert "go:h1" not in named(written(session, "vendored:dev"), "example.com/lib")
+    """A program that was built from vendor/ does not tell hashes, and none is made up; they can be given."""
+    lib = named(written(session, "vendored:dev"), "example.com/lib")
+    assert "go:h1" not in lib
+    assert lib["wherry:h1"].startswith("NOASSERTION")
+    assert "wherry:h1" not in named(written(session, "one:dev"), "example.com/lib")
 
     sums = {("example.com/lib", "v1.2.0"): "h1:given"}
     given = written(

@@ -69,6 +69,42 @@ def _blob(world: GoWorld, media_type: str) -> bytes:
     raise AssertionError(media_type)
 
 
+def test_hashes_of_vendored_modules(world, shell):
+    """Without a policy too, documents have go.sum's hash of what vendor/ has; of what differs they have none."""
+    toml, file = world.app / "wherry.toml", world.app / "vendor/example.com/lib/README.md"
+    policy, text = toml.read_text(), file.read_text()
+    toml.write_text('[build]\nbase = "scratch"\n')
+
+    def facts(name: str) -> dict[str, str]:
+        shell("build", ".", "--sbom", "cyclonedx", "-t", f"{name}:dev", "--no-vcs", "--label", f"name={name}")
+        shell("tree", "--json", f"{name}:dev")
+        for node in _all(json.loads(shell.out)["root"]):
+            if node["media_type"] == "application/vnd.cyclonedx+json" and node["role"] == "layer":
+                blob = world.root / "store" / "blobs" / "sha256" / node["digest"].removeprefix("sha256:")
+                document = json.loads(blob.read_bytes())
+                lib = next(one for one in document["components"] if one["name"] == "example.com/lib")
+                return {one["name"]: one["value"] for one in lib["properties"]}
+        raise AssertionError(name)
+
+    try:
+        same = facts("same")
+        file.write_text(f"{text}more\n")
+        changed = facts("changed")
+        file.write_text(text)
+        shell.environment["GOMODCACHE"] = str(world.root / "nothing")
+        alone = facts("alone")
+    finally:
+        toml.write_text(policy)
+        file.write_text(text)
+        shell.environment["GOMODCACHE"] = world.environment["GOMODCACHE"]
+
+    assert same["go:h1"] == alone["go:h1"]
+    assert same["wherry:h1-source"] == "go.sum; vendor/ was compared with the module's zip"
+    assert "go:h1" not in changed
+    assert changed["wherry:h1"] == "NOASSERTION: vendor/ differs from go.sum's module"
+    assert "was not compared" in alone["wherry:h1-source"]
+
+
 def test_a_tampered_module_stops_the_build(world, shell):
     """One changed file in vendor/ ends the build with its place, and nothing is named."""
     file = world.app / "vendor/example.com/lib/lib.go"

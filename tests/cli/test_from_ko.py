@@ -144,7 +144,7 @@ def _(ko: KoUser) -> None:
 
 @row("`ko delete`")
 def _(ko: KoUser) -> None:
-    ko("delete", "-f", "k8s", code=2)
+    ko("delete", "-f", "k8s", code=64)
 
 
 @row("`ko version`")
@@ -306,7 +306,7 @@ def _(ko: KoUser) -> None:
 @row("`--sbom=none`")
 def _(ko: KoUser) -> None:
     ko.build("--sbom=none")
-    ko.build("--sbom", "unheard-of", code=2)
+    ko.build("--sbom", "unheard-of", code=64)
 
 
 @row("`--sbom-dir`")

@@ -30,7 +30,7 @@ def wherry(tmp_path):
 )
 def test_the_replacement_is_named(wherry, words, use):
     """And no command or option that only looks alike."""
-    wherry(*words, code=2)
+    wherry(*words, code=64)
 
     assert "hint: " in wherry.err
     assert use in wherry.err
@@ -39,10 +39,10 @@ def test_the_replacement_is_named(wherry, words, use):
 
 def test_a_slip_still_gets_the_nearest(wherry):
     """The words of other tools change nothing for it."""
-    wherry("buid", code=2)
+    wherry("buid", code=64)
     assert "Did you mean 'build'?" in wherry.err
 
-    wherry("run", "--nam", "x", "api:dev", code=2)
+    wherry("run", "--nam", "x", "api:dev", code=64)
     assert "No such option '--nam'" in wherry.err
 
 

@@ -59,7 +59,7 @@ def test_what_is_refused(wherry):
     wherry("timeouts", "none.yaml", code=66)
     wherry("timeouts", "--service", "pod.yaml", code=64)
     wherry("timeouts", "pod.yaml", "--dry-run", code=64)
-    wherry("timeouts", code=2)
+    wherry("timeouts", code=64)
     wherry("timeouts", "", code=64)
     wherry("timeouts", "--write", "-", code=64, stdin=POD)
     wherry.write("empty.yaml", "")

@@ -1,7 +1,7 @@
 """What an image is made of: an SBOM of each platform, or of the index."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from wherry.trust.sbom import Attachment, SbomFormat
 
 _KEPT = "licences"
+_SHOWN = 3
+"""Modules that a warning names."""
 _LARGEST_KEPT = 1 << 20
 _FORM = 1
 """Raised when the same texts may give other licences."""
@@ -39,6 +41,8 @@ class SbomOptions:
     """Whether zips of modules that the module cache lacks are downloaded, for their licences."""
     sums: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """h1 of modules, where the program has none: it was built from vendor/."""
+    sum_notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Where such an h1 is from, or why there is none."""
     proofs: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """What the checksum database said of modules."""
 
@@ -87,13 +91,18 @@ def bills_of(session: Session, found: "OpenImage", options: SbomOptions) -> "tup
             layers = LayerIndexes.of(session).of_image(found.source, image)
             bills.append(image_bill(found.source, image, layers, _options(found, Path(folder), options, licences)))
     if licences and licences.missing:
-        session.note(
-            f"{counted(len(licences.missing), 'module')} without a licence, because zips are not in the module cache: "
-            f"{', '.join(sorted(licences.missing)[:3])}…; --fetch downloads them"
-        )
+        session.note(_without_licences(sorted(licences.missing)))
     if found.root.media_type in media.INDEXES and not options.platform and images:
         bills.append(index_bill(found.digest, name_of(images[0], found.name), bills))
     return tuple(bills)
+
+
+def _without_licences(modules: Sequence[str]) -> str:
+    shown = ", ".join(modules[:_SHOWN]) + (", …" if len(modules) > _SHOWN else "")
+    return (
+        f"{counted(len(modules), 'module')} without a licence, because zips are not in the module cache: {shown}; "
+        "--fetch downloads them"
+    )
 
 
 def _options(found: "OpenImage", folder: Path, options: SbomOptions, licences: "LicenceReader | None") -> "BillOptions":
@@ -105,7 +114,8 @@ def _options(found: "OpenImage", folder: Path, options: SbomOptions, licences: "
         name=found.name,
         folder=folder,
         go=GoFacts(
-            sums=options.sums, proofs=options.proofs, licence=licences.of if licences else lambda *_: Licence()
+            sums=options.sums, sum_notes=options.sum_notes, proofs=options.proofs,
+            licence=licences.of if licences else lambda *_: Licence(),
         ),
         known=embedded_data(),
         files=options.files,

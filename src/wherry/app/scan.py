@@ -74,6 +74,11 @@ def _target(session: Session, name: str, platform: str | None, source: str | Non
     if (path / GO_MOD).is_file() and not (path / "oci-layout").exists():
         shown = GO_MOD if name in {".", "./"} else f"{name.rstrip('/')}/{GO_MOD}"
         return lambda database: Scan(name, database, (_go_mod(session, path / GO_MOD, shown, database, source),))
+    if path.is_dir() and not (path / "oci-layout").exists():
+        raise NotFound(
+            f"{name}: neither a module (it has no go.mod) nor an image (it has no oci-layout)",
+            hint="give a directory with a go.mod, a program, or an image name from `wherry images`",
+        )
     if is_program(path):
         program = _program(path, name)
         return lambda database: Scan(name, database, (_subject(program, name, name, database),))

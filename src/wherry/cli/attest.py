@@ -7,12 +7,12 @@ from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import with_options
 from wherry.cli.signing_options import REACH, allow_insecure, say_signed
 from wherry.cli.world import World
-from wherry.errors import InvalidUsage, NotFound
+from wherry.errors import InvalidDocument, InvalidUsage, NotFound
 
 
 @click.command("attest", cls=GroupedCommand)
 @click.argument("image", metavar="IMAGE", shell_complete=images)
-@click.option("--predicate", metavar="FILE", required=True, help="The document to state, in JSON.")
+@click.option("--predicate", metavar="FILE", required=True, help="The document to state, in JSON; - is stdin.")
 @click.option(
     "--type",
     "kind",
@@ -58,14 +58,10 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     from wherry.app.signing import SignatureFormat, attest
     from wherry.app.signing_keys import signer_of
     from wherry.cli.passwords import password_for
-    from wherry.store.files import read_regular
-    from wherry.trust.statement import LARGEST_STATEMENT
 
     if not key and not attach:
         raise InvalidUsage("neither signed nor attached", hint="give --key KEY, --attach referrers, or both")
-    document = read_regular((world.cwd / predicate).resolve(), LARGEST_STATEMENT)
-    if document is None:
-        raise NotFound(f"{predicate}: no such file", hint="give the SBOM, the provenance or another document in JSON")
+    document = _predicate(world, predicate)
     allow_insecure(world, image, insecure=insecure)
     signer = signer_of(world, key, password_for(world)) if key else None
     if attach:
@@ -75,6 +71,22 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     if signer is not None:
         made = attest(world, image, signer, document, kind=kind, recursive=recursive, form=SignatureFormat(form))
         say_signed(world, made, as_json=as_json)
+
+
+def _predicate(world: World, name: str) -> bytes:
+    """Read the document that is stated; `-` is stdin."""
+    from wherry.store.files import read_regular
+    from wherry.trust.statement import LARGEST_STATEMENT
+
+    if name == "-":
+        document = world.binary_in.read(LARGEST_STATEMENT + 1)
+        if len(document) > LARGEST_STATEMENT:
+            raise InvalidDocument("stdin", f"more than {LARGEST_STATEMENT} bytes; a statement may have no more")
+        return document
+    found = read_regular((world.cwd / name).resolve(), LARGEST_STATEMENT)
+    if found is None:
+        raise NotFound(f"{name}: no such file", hint="give the SBOM, the provenance or another document in JSON")
+    return found
 
 
 def _say(world: World, name: str, digest: str, *, as_json: bool) -> None:

@@ -218,8 +218,9 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
         return 130
     except click.ClickException as error:
         error.show(world.stderr)
-        _say_usage(error, arguments, world)
-        return error.exit_code
+        code = InvalidUsage.exit_code if isinstance(error, click.UsageError) else error.exit_code
+        _say_usage(error, code, arguments, world)
+        return code
     except WherryError as error:
         _debug(error, world)
         world.fail(_with_figures(error))
@@ -242,13 +243,13 @@ def _note_json(context: click.Context, _: click.Parameter, value: bool) -> bool:
     return value
 
 
-def _say_usage(error: click.ClickException, arguments: list[str], world: World) -> None:
+def _say_usage(error: click.ClickException, code: int, arguments: list[str], world: World) -> None:
     """Print what is wrong with a command line as JSON, where it asks for JSON."""
     context = getattr(error, "ctx", None)
     known = context is not None and any(parameter.name == "as_json" for parameter in context.command.params)
     if (world.as_json or (known and "--json" in arguments)) and not world.said:
         refused = InvalidUsage(error.format_message(), hint=f"see {context.command_path} --help" if context else "")
-        refused.exit_code = error.exit_code
+        refused.exit_code = code
         world.as_json = True
         world.say_error(refused)
 

@@ -307,6 +307,15 @@ TRANSFER = (
 """Options for transferring images."""
 
 
+OUTPUT = (
+    click.option(
+        "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True),
+        help="Write to FILE; - is stdout. [default: stdout]",
+    ),
+)  # fmt: skip
+"""Where a document goes."""
+
+
 def with_options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
     """Give a command several groups of options, in their order."""
 

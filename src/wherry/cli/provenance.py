@@ -4,6 +4,7 @@ import click
 
 from wherry.cli.complete import images, platforms
 from wherry.cli.grouped import GroupedCommand
+from wherry.cli.options import OUTPUT, with_options
 from wherry.cli.world import World
 
 
@@ -11,8 +12,9 @@ from wherry.cli.world import World
 @click.argument("image", metavar="IMAGE", shell_complete=images)
 @click.option("--platform", metavar="PLATFORM", help="Describe only this platform.", shell_complete=platforms)
 @click.option("--predicate", is_flag=True, help="Print the predicate alone, for `wherry attest --predicate FILE`.")
+@with_options(OUTPUT)
 @click.pass_obj
-def command(world: World, /, *, image: str, platform: str | None, predicate: bool) -> None:
+def command(world: World, /, *, image: str, platform: str | None, predicate: bool, output: str | None) -> None:
     """Print how IMAGE was built: an in-toto statement with SLSA provenance v1. The same image gives the same bytes.
 
     It has the recipe that `wherry rebuild` builds from, source and commit, base, toolchain, and each module with its
@@ -23,6 +25,7 @@ def command(world: World, /, *, image: str, platform: str | None, predicate: boo
     from wherry.app.sbom import SbomOptions
 
     if predicate:
-        world.say(predicate_of(world, open_image(world, image), SbomOptions(platform=platform)).decode())
+        document = predicate_of(world, open_image(world, image), SbomOptions(platform=platform))
     else:
-        world.say(provenance(world, image, platform=platform).decode())
+        document = provenance(world, image, platform=platform)
+    world.put(document, output)

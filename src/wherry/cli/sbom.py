@@ -4,6 +4,7 @@ import click
 
 from wherry.cli.complete import images, platforms
 from wherry.cli.grouped import GroupedCommand
+from wherry.cli.options import OUTPUT, with_options
 from wherry.cli.world import World
 
 
@@ -14,7 +15,7 @@ from wherry.cli.world import World
     help="SPDX 2.3 or CycloneDX 1.6, both as JSON.",
 )  # fmt: skip
 @click.option("--platform", metavar="PLATFORM", help="Describe only this platform.", shell_complete=platforms)
-@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE, not to stdout.")
+@with_options(OUTPUT)
 @click.option("--no-files", is_flag=True, help="Leave files out.")
 @click.option("--no-licenses", is_flag=True, help="Do not look for licenses in the module cache.")
 @click.option("--fetch", is_flag=True, help="Download module zips that the module cache lacks, for their licenses.")
@@ -34,10 +35,4 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
     options = SbomOptions(platform=platform, files=not no_files, licences=not no_licenses, fetch=fetch)
     document = sbom(world, image, SbomFormat(kind), options)
-    if output is None:
-        world.say(document.content.decode())
-        return
-    from wherry.store.files import replacing
-
-    with replacing(world.cwd / output) as file:
-        file.write(document.content + b"\n")
+    world.put(document.content, output)

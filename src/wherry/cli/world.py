@@ -150,6 +150,20 @@ class World(Session):
         if self.kept is not None:
             self.kept.append(line)
 
+    def put(self, document: bytes, output: str | None) -> None:
+        """Print a document, or write it to a file with a line end; `-` is stdout.
+
+        Raises:
+            CannotWrite: the file cannot be written; what was there before is still there.
+        """
+        if output is None or output == "-":
+            self.say(document.decode())
+            return
+        from wherry.store.files import replacing
+
+        with replacing(self.cwd / output) as file:
+            file.write(document + b"\n")
+
     @property
     def binary_out(self) -> IO[bytes]:
         """Stdout for bytes; what was said before goes first."""
@@ -164,7 +178,7 @@ class World(Session):
         """Stdin for bytes."""
         binary = getattr(self.stdin, "buffer", None)
         if binary is None or self.stdin.isatty():
-            raise InvalidUsage("stdin is a terminal, not an archive", hint="name a file, or pipe one in")
+            raise InvalidUsage("stdin is a terminal", hint="name a file, or pipe one in")
         return cast("IO[bytes]", binary)
 
     def note(self, line: str) -> None:

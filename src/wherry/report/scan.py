@@ -52,7 +52,7 @@ def database_words(database: OpenDatabase) -> str:
     else:
         days = int(database.age // _DAY)
         by = " (by the time of its files)" if database.dated_by == "file" else ""
-        age = f"changed {database.modified[:10]}, {days} {'day' if days == 1 else 'days'} ago{by}"
+        age = f"changed {database.modified[:10]}, {counted(days, 'day')} ago{by}"
     late = "; update it with `wherry scan --update`" if database.is_old and "://" in database.name else ""
     return f"{database.name}: {counted(database.entries, 'entry')}, {age}{late}"
 
@@ -74,14 +74,14 @@ def _subject(subject: ScannedSubject, *, everything: bool) -> Iterator[str]:
             yield from (f"    {line}" for line in _hole(subject, hole))
     unreviewed = [hole for hole in result.holes if hole.reviewed is False]
     if unreviewed:
-        yield f"  unreviewed entries, which name no packages ({len(unreviewed)})"
+        yield f"  unreviewed, without the names of packages ({len(unreviewed)})"
         for hole in unreviewed:
             yield f"    {_head(hole)}  {hole.level}: {hole.evidence}"
     if result.withdrawn:
         yield f"  withdrawn by the database: {', '.join(hole.id for hole in result.withdrawn)}"
     yield from (f"  not checked: {line}" for line in result.unknown)
     if not result.holes:
-        yield f"  no known holes in {result.modules} {'packages' if subject.kind == 'packages' else 'modules'}"
+        yield f"  no known holes in {counted(result.modules, 'package' if subject.kind == 'packages' else 'module')}"
     if subject.routes_note and any(hole.packages for hole in result.holes):
         yield f"  {subject.routes_note}"
 
@@ -142,7 +142,7 @@ def summary(found: Scan) -> str:
         (EvidenceLevel.MODULE, "in required modules only"),
     ) if counts[level]]  # fmt: skip
     if found.unscanned:
-        words.append(f"{len(found.unscanned)} {'program' if len(found.unscanned) == 1 else 'programs'} not scanned")
+        words.append(f"{counted(len(found.unscanned), 'program')} not scanned")
     return ", ".join(words) or "no known holes"
 
 

@@ -16,6 +16,7 @@ from wherry.golang.names import is_standard, package_of, without_promoted
 from wherry.trust.bill import Ingredient, IngredientKind, Licence, purl
 
 _DEVEL = "(devel)"
+_NO_SUM = "the program has none; one that is built from vendor/ has not"
 _GO_LICENCE = Licence("BSD-3-Clause")
 ModuleLicence = Callable[[str, str, str, tuple[str, ...]], Licence]
 """Finds a module's licence by path, version, h1 and the folders of its linked packages."""
@@ -27,6 +28,8 @@ class GoFacts:
 
     sums: Mapping[tuple[str, str], str]
     """h1 by path and version: a program that was built from vendor/ has none of its modules."""
+    sum_notes: Mapping[tuple[str, str], str]
+    """Where such an h1 is from, or why there is none, in words."""
     proofs: Mapping[tuple[str, str], str]
     """What the checksum database said, in words."""
     licence: ModuleLicence = lambda _path, _version, _h1, _folders: Licence()
@@ -104,6 +107,10 @@ def _module(module: Module, linked: Mapping[str, tuple[str, ...]], facts: GoFact
         notes.append(("replaces", f"{module.path} {module.version}"))
     if folder:
         notes.append(("source", "a directory, which no checksum covers"))
+    elif not used.sum and h1:
+        notes.append(("h1-source", facts.sum_notes.get(key, "go.sum")))
+    elif not used.sum:
+        notes.append(("h1", f"NOASSERTION: {facts.sum_notes.get(key, _NO_SUM)}"))
     if key in facts.proofs:
         notes.append(("checksum-database", facts.proofs[key]))
     return Ingredient(

@@ -147,10 +147,14 @@ def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening:
 
 
 def _verified(session: Session, call: Call, heard: BuildProgress) -> "VerifiedModules":
-    from wherry.app.build.trusted import VerifiedModules, require_modules
+    from wherry.app.build.go_work import GoRequests
+    from wherry.app.build.trusted import VerifiedModules, require_modules, vendored_sums
 
     if not call.modules:
-        return VerifiedModules()
+        if not call.attached or not isinstance(call.request, GoRequests):
+            return VerifiedModules()
+        folders = [one.package.module for one in call.request.images if not one.package.release]
+        return vendored_sums(session, folders, heard.progress)
     return require_modules(session, call.modules, heard.progress, offline=call.policy.offline)
 
 

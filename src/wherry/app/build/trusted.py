@@ -15,9 +15,13 @@ from wherry.errors import WherryError
 if TYPE_CHECKING:
     from wherry.app.attaching import AttachedDocument
     from wherry.app.build.options import CommonOptions
-    from wherry.trust.verify_modules import ModulesDocument
+    from wherry.trust.verify_modules import ModuleRow, ModulesDocument
 
 _SHOWN = 3
+_VENDOR = "vendor/modules.txt"
+_VERIFIED = "go.sum; the module was verified"
+_SAME, _OTHER = "unchanged", "changed"
+"""`ModuleRow.vendor` and `cache`."""
 
 
 class ModulesUnverified(WherryError):
@@ -54,6 +58,8 @@ class VerifiedModules:
     """What is known of modules that were verified, by path and version."""
 
     sums: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    sum_notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Where a hash is from, or why there is none."""
     proofs: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
@@ -86,7 +92,45 @@ def require_modules(
             sums[row.path, row.version] = row.h1
             if row.record is not None and document.database:
                 proofs[row.path, row.version] = f"record {row.record} of {document.database.name}"
-    return VerifiedModules(sums, proofs)
+    return VerifiedModules(sums, dict.fromkeys(sums, _VERIFIED), proofs)
+
+
+def vendored_sums(session: Session, folders: Sequence[Path], progress: Progress) -> VerifiedModules:
+    """Find the hashes of modules of which vendor/ is built, for documents: the program itself has none.
+
+    A module of which vendor/ has something else than its zip gets none. Nothing is fetched, and nothing that is wrong
+    stops the build: that is what `[trust] modules` is for.
+    """
+    from wherry.app.modules import ModulesOptions, verify_modules
+
+    sums: dict[tuple[str, str], str] = {}
+    notes: dict[tuple[str, str], str] = {}
+    for folder in dict.fromkeys(folders):
+        if not (folder / _VENDOR).is_file():
+            continue
+        with progress.step("compare vendor/ with go.sum") as step:
+            try:
+                document = verify_modules(session, ModulesOptions(folder=str(folder), offline=True, database=False))
+            except WherryError as error:
+                step.done(f"not compared: {error.message}; the documents have no hashes of modules")
+                continue
+            for row in document.modules:
+                sums[row.path, row.version], notes[row.path, row.version] = _vendored(row)
+            compared = sum(row.vendor == _SAME for row in document.modules)
+            step.done(f"compared {compared} modules with their zips")
+    return VerifiedModules({key: text for key, text in sums.items() if text}, notes)
+
+
+def _vendored(row: "ModuleRow") -> tuple[str, str]:
+    """Give a module's hash, or none, and why."""
+    if row.vendor == _SAME and row.cache == _SAME:
+        return row.h1, "go.sum; vendor/ was compared with the module's zip"
+    if _OTHER in {row.vendor, row.cache}:
+        return (
+            "",
+            f"{'vendor/' if row.vendor == _OTHER else 'the zip in the module cache'} differs from go.sum's module",
+        )
+    return row.h1, "go.sum; vendor/ was not compared, since the module's zip is not in the module cache"
 
 
 def _refuse(document: "ModulesDocument", words: str) -> None:
@@ -146,7 +190,7 @@ def _documents(
     subjects += [(str(one.platform), one.descriptor.digest) for one in image.images] if several else []
     documents = []
     for platform, digest in subjects:
-        options = SbomOptions(platform=platform, sums=known.sums, proofs=known.proofs)
+        options = SbomOptions(platform=platform, sums=known.sums, sum_notes=known.sum_notes, proofs=known.proofs)
         for kind in words.sbom:
             written = sbom(session, image.reference, SbomFormat(kind), options)
             documents.append(AttachedDocument(written.predicate_type, written.content, digest))

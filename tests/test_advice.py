@@ -137,6 +137,7 @@ PARSED_ONLY = {
     ),
     "it serves until it is stopped": re.compile(r"run |flags .*--run|.*--ready"),
     "it belongs to an example or a chapter with files of its own": re.compile(
+        r"history why |"
         r"rebuild|init|rm$|build \.$|report$|why |push api:dev$|.*(\./api\b|\.Version|videometa|greeter|hello|data:dev|"
         r"deploy/|deploy\.yaml|job\.yaml|"
         r"v1\b|v2\b|:scratch|:1\.0-zstd|before|after)"
@@ -185,6 +186,7 @@ def place(tmp_path_factory, host):
     shell.write("sbom.json", "{}")
     shell("certs", "ISRG Root X2", "-o", "company.pem")
     shell("certs", "ISRG Root X2", "-o", "ca.pem")
+    shell.write("pods.json", '{"kind": "List", "items": []}')
     shell("build", "-t", "api:dev", "./cmd/api")
     for name in ("extra:dev", "app:dev", "app:1", "app:2", "api:1.4"):
         shell("tag", "api:dev", name)

@@ -53,6 +53,8 @@ class NamedImage:
     """Of the manifest, or of the index where it has several platforms."""
     basis: Basis | None = field(default=None, compare=False, repr=False)
     """Of a transfer; None where it is not known, as for archives and mirrors."""
+    sent: int | None = field(default=None, compare=False, repr=False)
+    """Bytes that were moved for it and for others of its repository; None where that is not known."""
 
     @property
     def digest(self) -> str:
@@ -123,13 +125,14 @@ def push_roots(
         AccessDenied, RegistryError: a registry refused one; images before it are there.
     """
     references = {name: pushable(name) for name in images}
+    sent: dict[str, int] = {}
     for place, tags in _by_repository(references).items():
         roots = {images[name].digest: images[name] for name in tags}
         for digest, root in roots.items():
             wanted = [references[name] for name in tags if images[name].digest == digest]
-            _push_one(session, progress, source, root, wanted, place)
-    tagged = [(f"{reference.name}:{reference.tag}", images[name]) for name, reference in references.items()]
-    return tuple(NamedImage(name, root, Basis({name: root.digest})) for name, root in tagged)
+            sent[place] = sent.get(place, 0) + _push_one(session, progress, source, root, wanted, place)
+    tagged = [(f"{one.name}:{one.tag}", images[name], sent[one.name]) for name, one in references.items()]
+    return tuple(NamedImage(name, root, Basis({name: root.digest}), count) for name, root, count in tagged)
 
 
 def pull(
@@ -169,7 +172,7 @@ def pull(
         store.tag(own, root)
         step.moved(_amounts(tally), last=True)
     basis = _joined(_basis(session, Located(str(reference), remote, found)), Basis({}, (root,)))
-    return NamedImage(str(Reference.parse(own)), root, basis)
+    return NamedImage(str(Reference.parse(own)), root, basis, tally.sent)
 
 
 def copy(
@@ -295,8 +298,8 @@ def _put(
             return push_roots(session, blobs, {place.name: root}, progress)[0]
         case Transport.STORE:
             name = _local(str(Reference.parse(place.name)))
-            _into(session.store, "the store", progress, blobs, root, name)
-            return NamedImage(name, root, Basis({}, (root,)))
+            sent = _into(session.store, "the store", progress, blobs, root, name)
+            return NamedImage(name, root, Basis({}, (root,)), sent)
         case Transport.LAYOUT:
             name = _local(place.tag or own)
             store = DiskStore(session.cwd / place.name)
@@ -306,12 +309,13 @@ def _put(
     return NamedImage(name, root)
 
 
-def _into(store: DiskStore, shown: str, progress: Progress, blobs: BlobSource, root: Descriptor, name: str) -> None:
+def _into(store: DiskStore, shown: str, progress: Progress, blobs: BlobSource, root: Descriptor, name: str) -> int:
     with progress.step(f"copy to {shown}") as step, store.writing():
         tally = Tally(_told(step))
         Transfer(source=blobs, sink=store, tally=tally).move(root)
         store.tag(name, root)
         step.moved(_amounts(tally), last=True)
+    return tally.sent
 
 
 def _archive(session: Session, progress: Progress, blobs: BlobSource, root: Descriptor, place: Place, own: str) -> str:
@@ -347,7 +351,8 @@ def _push_one(
     root: Descriptor,
     references: Sequence[Reference],
     place: str,
-) -> None:
+) -> int:
+    """Push one image; give the bytes that were sent."""
     repository = session.registries.repository(references[0])
     with progress.step(f"push {place}") as step, remembered(session) as results:
         tally = Tally(_told(step))
@@ -363,6 +368,7 @@ def _push_one(
             results,
         )
         step.moved(_amounts(tally), last=True)
+    return tally.sent
 
 
 def leads_to(session: Session, name: str, digest: str) -> bool:

@@ -98,6 +98,7 @@ def command(context: click.Context, /, paths: tuple[str, ...], **words: object) 
         return build(world, wanted, voice)
     from wherry.cli.replay_build import key_of_call, may_remember, recall
 
+    began = world.clock()
     call = key_of_call(world, wanted, voice) if may_remember(wanted, voice) else ""
     # Where a compiler was started ahead, the call is one that can't be replayed.
     memo = recall(world, call) if call and world.compiler is None else None
@@ -115,4 +116,7 @@ def command(context: click.Context, /, paths: tuple[str, ...], **words: object) 
             world.note(f"  {line}")
     for line in memo.printed:
         world.say(line)
+    from wherry.app.history_record import record_again
+
+    record_again(world, memo.kept, began=began)
     return 0

@@ -7,11 +7,13 @@ from wherry.app.build.build import FinishedBuild, OverBudget, finish
 from wherry.app.build.go_work import GoRequests
 from wherry.app.build.options import DockerfileBuild, GoBuild
 from wherry.cli.ahead_runner import AheadRunner
+from wherry.cli.keep import keep_build, keep_failure
 from wherry.cli.progress_printer import ProgressPrinter
 from wherry.cli.replay_transfer import read_our_own, remember_dockerfile, remember_go
 from wherry.cli.streams import streams_of
 from wherry.cli.words import Voice, printed
 from wherry.cli.world import World
+from wherry.errors import WherryError
 from wherry.report.progress import progress_for
 from wherry.source.inputs import Input
 
@@ -38,6 +40,7 @@ def build(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, key: st
     if runner:
         world.use(runner)
     done = carry_out(world, wanted, voice)
+    keep_build(world, done, began)
     if not done.call.delivery.stdout:
         for line in printed(done.result, voice):
             world.say(line)
@@ -56,11 +59,16 @@ def carry_out(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice) -> 
     Raises:
         OverBudget: everything is stored and named, and nothing was delivered; `--json` has printed what was built.
     """
+    began = world.clock()
     with ExitStack() as stack:
         world.progress = stack.enter_context(progress_for(voice.mode, world.stderr, world.environment, world.clock))
         try:
             return finish(world, wanted, streams_of(world), lambda call: ProgressPrinter(world.progress, call, voice))
         except OverBudget as over:
+            keep_failure(world, over, began, over.result)
             if voice.as_json:
                 world.say(over.result.document().decode())
+            raise
+        except WherryError as error:
+            keep_failure(world, error, began)
             raise

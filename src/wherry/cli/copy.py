@@ -76,6 +76,9 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         lines = [one.digest if quiet else f"{one.name}@{one.digest}" for one in copied]
     for line in lines:
         world.say(line)
+    from wherry.cli.keep import keep_transfer
+
+    keep_transfer(world, "copy", copied, began)
     if not all_tags and not with_referrers and world.call:
         from wherry.cli.replay_record import remember_transfer
 

@@ -34,7 +34,7 @@ def resolved(world: World, names: Sequence[str], options: Mapping[str, Any], *, 
     options = from_ko(world, options, given)
     voice = voice_of(options)
     wanted = go_build((), options)
-    began = time.time_ns()
+    began, began_at = time.time_ns(), world.clock()
     finished: list[FinishedBuild] = []
     with world.reporter(voice.mode) as progress:
         world.progress = progress
@@ -48,6 +48,10 @@ def resolved(world: World, names: Sequence[str], options: Mapping[str, Any], *, 
             stdin=world.stdin.read,
             built=finished.append,
         )
+    if finished:
+        from wherry.cli.keep import keep_build
+
+        keep_build(world, finished[0], began_at, "resolve")
     if keep and finished and "-" not in names and may_remember(wanted, voice):
         from wherry.cli.replay_transfer import remember_resolved
 

@@ -48,6 +48,9 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         lines = [one.digest if quiet else f"{one.name}@{one.digest}" for one in pulled]
     for line in lines:
         world.say(line)
+    from wherry.cli.keep import keep_transfer
+
+    keep_transfer(world, "pull", pulled, began)
     if world.call:
         from wherry.cli.replay_record import remember_transfer
 

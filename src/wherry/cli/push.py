@@ -58,6 +58,9 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         lines = list(dict.fromkeys([root.digest] if quiet else map(str, pushed)))
     for line in lines:
         world.say(line)
+    from wherry.cli.keep import keep_transfer
+
+    keep_transfer(world, "push", pushed, began)
     if not digestfile and world.call:
         from wherry.cli.replay_record import remember_transfer
 

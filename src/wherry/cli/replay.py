@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 FOLDER = "calls"
 """Below the cache."""
-FORMAT = 6
+FORMAT = 7
 COMMANDS = frozenset({"build", "push", "pull", "copy", "resolve", "images", "inspect", "size", "lint", "scan"})
 LINKS = 0
 """Stamps of the paths themselves (`stamps.stamp_of`)."""
@@ -133,6 +133,7 @@ class Status:
 
 def main() -> int | None:
     """Replay the call that this process is, if that is possible; None: it must run."""
+    began = time.monotonic()
     try:
         words = sys.argv[1:]
         command = command_of(words)
@@ -145,12 +146,25 @@ def main() -> int | None:
             return None
         with open(f"{cache}/{file_of(key)}", "rb") as file:  # noqa: PTH123 - pathlib takes longer to load than all this
             check_owner(file)
-            printed, noted = _answer(file, key)
+            printed, noted, kept = _answer(file, key)
         os.utime(f"{cache}/{file_of(key)}")  # tells the collector that it is in use
     except (OSError, ValueError, EOFError, TypeError, LookupError):
         return None
     _note(noted.encode(errors="surrogateescape"))
-    return put(printed.encode(errors="surrogateescape"))
+    code = put(printed.encode(errors="surrogateescape"))
+    if kept[0]:
+        _record(*kept, time.monotonic() - began)
+    return code
+
+
+def _record(journal: str, rest: str, seconds: float) -> None:
+    """Leave a line in the history; where that can't be written, there is none."""
+    from wherry.history.append import append, line_of
+
+    try:
+        append(journal, line_of(rest, time.time(), seconds))
+    except OSError:
+        return
 
 
 def command_of(words: "Sequence[str]") -> str:
@@ -192,8 +206,8 @@ def _note(text: bytes) -> None:
         return
 
 
-def _answer(file: "BinaryIO", key: str) -> "tuple[str, str]":
-    """Give what was printed and noted.
+def _answer(file: "BinaryIO", key: str) -> "tuple[str, str, tuple[str, str]]":
+    """Give what was printed and noted, and what goes into the history.
 
     Raises:
         LookupError: it does not hold any more.
@@ -218,7 +232,7 @@ def _answer(file: "BinaryIO", key: str) -> "tuple[str, str]":
     now = time.time()
     if head["due"] and not head["made"] <= now < head["due"]:
         raise LookupError
-    return head["printed"].replace(AGE, str(int(now - head["since"]))), head["noted"]
+    return head["printed"].replace(AGE, str(int(now - head["since"]))), head["noted"], tuple(head["kept"])
 
 
 def _links_hold(entries: "Iterable[Stamped]") -> bool:
@@ -250,6 +264,7 @@ def write(  # noqa: PLR0913 - each is a part of the record
     checkout: "Checkout | None" = None,
     due: float = 0,
     since: float = 0,
+    kept: "tuple[str, str]" = ("", ""),
 ) -> None:
     """Keep what a call gave.
 
@@ -263,6 +278,7 @@ def write(  # noqa: PLR0913 - each is a part of the record
         checkout: what git has to say.
         due: when it holds no more, in seconds since the epoch; 0: never by itself.
         since: in seconds since the epoch.
+        kept: the journal of the history, and what a replay adds to it.
 
     Raises:
         OSError: the disk refuses.
@@ -278,6 +294,7 @@ def write(  # noqa: PLR0913 - each is a part of the record
     head = {
         "format": FORMAT, "key": key, "chunks": counted, "printed": printed, "noted": noted, "asked": list(asked),
         "checkout": checkout, "boot": boot(), "made": time.time(), "due": due, "since": since,
+        "kept": kept,
     }  # fmt: skip
     try:
         made = os.open(f"{parts}.whole", _WRITTEN, 0o600)

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from wherry.app.build.options import GoBuild
+from wherry.app.history_record import journal_of
 from wherry.cli.words import Voice
 from wherry.cli.world import World
 from wherry.counted import counted
@@ -54,6 +55,8 @@ class CallMemo(msgspec.Struct, frozen=True):
     noted: tuple[str, ...]
     quiet: bool = False
     """Whether notes are left out."""
+    kept: str = ""
+    """What its history line has behind the moment; empty where none is kept."""
 
 
 def may_remember(wanted: GoBuild, voice: Voice) -> bool:
@@ -95,6 +98,7 @@ def recall(world: World, key: str) -> CallMemo | None:
         moved = memo.status and status_of(vcs) != memo.status
         if found.changed or moved or not _in_store(world, memo):
             return None
+        world.replayed = journal_of(world, memo.kept), memo.kept
         remember(world, key, msgspec.structs.replace(memo, inputs=found.current), vcs, again=found.restamped)
         return msgspec.structs.replace(memo, noted=(*memo.noted, unchanged(found.looked_at)))
     finally:

@@ -75,6 +75,7 @@ def remember(world: World, given: RecordedCall) -> None:
             printed=given.printed,
             noted=given.noted,
             asked=places,
+            kept=world.replayed,
         )
 
 
@@ -125,6 +126,7 @@ def remember_module(
             noted=noted,
             asked=[one for one in asked if one is not None],
             checkout=checkout,
+            kept=world.replayed,
         )
 
 
@@ -246,6 +248,7 @@ def remember_seen(world: World, key: str, seen: SeenStore, *, began: float, prin
             asked=seen.asked,
             due=seen.due,
             since=seen.since,
+            kept=world.replayed,
         )
 
 

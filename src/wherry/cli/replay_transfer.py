@@ -128,6 +128,7 @@ def _memo_of(world: World, voice: Voice, done: FinishedBuild, began: int, own: S
         pushed=call.delivery.push,
         noted=result.notices,
         quiet=voice.mode == "quiet",
+        kept=world.replayed[1],
     )
 
 

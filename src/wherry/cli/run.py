@@ -147,7 +147,12 @@ def command(  # noqa: PLR0913 - docker's options, one each
             world.note(f"  {line}")
 
     world.stdout.flush()
-    return run(world, image, options, platform=Platform.parse(platform) if platform else None, notice=notice)
+    began = world.clock()
+    code = run(world, image, options, platform=Platform.parse(platform) if platform else None, notice=notice)
+    from wherry.app.history_record import record_run
+
+    record_run(world, image, code, began=began)
+    return code
 
 
 def _check_linux(image: str) -> None:

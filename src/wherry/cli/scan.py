@@ -91,6 +91,9 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         raise InvalidUsage("scan: no target", hint="give an image, a binary, a go.mod or `.`")
     form = "json" if as_json else form
     found = scan(world, target, databases=databases, platform=platform, offline=offline, ignore=ignore, source=source)
+    from wherry.app.history_record import record_scan
+
+    world.replayed = record_scan(world, found, began=began) or world.replayed
     _show(world, found, form, everything=everything)
     if fix:
         _fix(world, found, source)

@@ -79,6 +79,10 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         world, subject, platform=platform, sections=sections, origin=generics == "origin",
         functions=as_json or by == "function", source=source, routes_to=wanted,
     )  # fmt: skip
+    if document.layers:
+        from wherry.app.history_record import record_sizes
+
+        record_sizes(world, subject, document)
     if as_json:
         import msgspec
 

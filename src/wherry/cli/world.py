@@ -60,6 +60,8 @@ class World(Session):
         self.stdin: IO[str] = stdin or sys.stdin
         self.call = call
         self.compiler: EarlyCompiler | None = None
+        self.replayed: tuple[str, str] = "", ""
+        """The journal of the history, and what a replay of this call adds to it; empty where none is kept."""
         self.kept: list[str] | None = None
         """The results printed since it was set to none; gone where more than results was printed."""
         home = Path(environment.get("HOME") or Path.home())

@@ -1,4 +1,4 @@
 """Values to something read.
 
-May import: app, oci, analysis, lab, trust.
+May import: app, oci, analysis, lab, trust, history.
 """

@@ -69,7 +69,7 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 """A dotted key (or similar text) that costs tomllib quadratic time in its parts."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
-_TABLES = ("build", "services", "budgets", "budget", "prove", "slim", "trust", "base")
+_TABLES = ("build", "services", "budgets", "budget", "prove", "slim", "trust", "base", "history")
 """`[budget]` is another name of `[budgets]`."""
 _WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -107,6 +107,8 @@ class Settings:
     """What has to hold of images before they are used."""
     declared: BaseTable | None = None
     """The base that the file declares."""
+    history: bool = True
+    """Whether calls leave their figures in the history."""
 
     @classmethod
     def parse(cls, text: str, name: str = FILE, front_end: str = "go") -> Self:
@@ -145,6 +147,7 @@ class Settings:
             dict(_ways(place.below("slim"), document.get("slim", {}))),
             read_trust(place.below("trust"), document.get("trust", {})),
             read_base(place.below("base"), document["base"]) if "base" in document else None,
+            _history(place.below("history"), document.get("history", {})),
         )
         _check_collisions(settings, place.below("services"))
         return settings
@@ -219,7 +222,7 @@ def _top_level(place: FilePosition) -> WrongKey:
     if key in _BUILD_KEYS:
         return place.wrong("is outside any table", "move it below a line [build], or below [services.NAME]")
     near = difflib.get_close_matches(key, _TABLES, n=1)
-    tables = "the tables are [build], [services.NAME], [base], [budgets], [prove], [slim.NAME] and [trust]"
+    tables = "the tables are [build], [services.NAME], [base], [budgets], [prove], [slim.NAME], [trust] and [history]"
     return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
 
 
@@ -260,6 +263,17 @@ def _ways(place: FilePosition, value: object) -> Iterator[tuple[str, Mapping[str
         if not row.get("tags"):
             raise below.wrong("has no tags", 'add a line such as tags = ["notracing"]')
         yield name, row
+
+
+def _history(place: FilePosition, value: object) -> bool:
+    table = read_table(place, value, "[history]")
+    for key in table:
+        if key != "record":
+            raise place.below(key).wrong("is unknown", "the only key is record")
+    recorded = table.get("record", True)
+    if not isinstance(recorded, bool):
+        raise place.below("record").wrong("is neither true nor false", "write it as record = false")
+    return recorded
 
 
 def _check_collisions(settings: Settings, place: FilePosition) -> None:

@@ -40,6 +40,8 @@ class FinishedBuild:
     """Of a Dockerfile."""
     images: frozenset[str] = frozenset()
     """Images that named contexts of a Dockerfile are."""
+    started: float | None = None
+    """Seconds until the image listened or answered, where it was proven."""
     warned: tuple[str, ...] = ()
     """Lines that were shown after it: a replay shows them too."""
 
@@ -127,10 +129,11 @@ def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening:
         broken = [one for one in checks if not one.ok]
         if broken:
             raise OverBudget(broken, result)
+        started = None
         if call.proofs:
             from wherry.app.build.prove import prove
 
-            prove(session, call.proofs, result.images, heard.progress)
+            started = prove(session, call.proofs, result.images, heard.progress)
         try:
             deliver(session, call.delivery, result.images, heard.progress, streams.stdout)
         except NotTaken as error:
@@ -143,7 +146,7 @@ def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening:
 
             for line in attach_documents(session, result.images, call.attached, verified, call.delivery.push):
                 heard.progress.line(line)
-    return FinishedBuild(result=result, built=built, call=call, gate=gate)
+    return FinishedBuild(result=result, built=built, call=call, gate=gate, started=started)
 
 
 def _verified(session: Session, call: Call, heard: BuildProgress) -> "VerifiedModules":

@@ -70,7 +70,7 @@ def trace_options(proof: Proof) -> "TraceOptions":
     )
 
 
-def prove(session: Session, proofs: Sequence[Proof], images: Sequence[BuiltImage], progress: Progress) -> None:
+def prove(session: Session, proofs: Sequence[Proof], images: Sequence[BuiltImage], progress: Progress) -> float | None:
     """Start every image that this machine can run, on each of its platforms.
 
     Args:
@@ -79,12 +79,16 @@ def prove(session: Session, proofs: Sequence[Proof], images: Sequence[BuiltImage
         images: what was built.
         progress: where it is reported.
 
+    Returns:
+        Seconds until the slowest of them listened or answered; None where none was started.
+
     Raises:
         NotProven: one does not start or answer; the failed opens are named, the last first.
         HostUnable: this machine can run none of an image's platforms, or has no sandbox.
     """
     if not proofs:
-        return
+        return None
+    started: list[float] = []
     for image, proof in zip(images, proofs, strict=True):
         options = trace_options(proof)
         runnable = [one for one in image.images if _runs(session, one.platform)]
@@ -96,11 +100,11 @@ def prove(session: Session, proofs: Sequence[Proof], images: Sequence[BuiltImage
                 f"{image.names[0]}: cannot prove it: this machine runs none of its platforms",
                 hint="install qemu-user-static, or build without --prove",
             )
-        for one in runnable:
-            _prove_one(session, image, one, options, progress)
+        started += [_prove_one(session, image, one, options, progress) for one in runnable]
+    return max(started, default=None)
 
 
-def _prove_one(session: Session, image: BuiltImage, one: "Image", options: "TraceOptions", progress: Progress) -> None:
+def _prove_one(session: Session, image: BuiltImage, one: "Image", options: "TraceOptions", progress: Progress) -> float:
     from wherry.app.traces import trace_run
     from wherry.sandbox.start import NotStarted
     from wherry.store.find import Located
@@ -118,6 +122,7 @@ def _prove_one(session: Session, image: BuiltImage, one: "Image", options: "Trac
         step.done(_started(run, options))
     for line in _notes(name, run):
         progress.line(line)
+    return run.outcome.seconds
 
 
 def _problem(run: "TracedRun", options: "TraceOptions") -> str:

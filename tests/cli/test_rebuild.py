@@ -9,6 +9,9 @@ import pytest
 
 from cli_shell import Shell
 from git_server import serving
+from wherry.app.build.materials import folder_hash
+from wherry.app.rebuild_provenance import stated_build
+from wherry.cli.world import World
 
 pytestmark = pytest.mark.slow
 
@@ -157,6 +160,39 @@ def test_fetched_from_a_git_server(wherry):
 
     wherry("rebuild", "m:1", "--fetch", code=3)
     assert url in wherry.err
+
+
+def test_a_policy_by_real_evidence(wherry):
+    """Signed, attested and rebuilt for real: each rule holds; without the source it is not known."""
+    wherry("keys", "new", "--no-password", "-o", "k")
+    wherry("build", "m", "-t", "m:1", "--no-vcs")
+    wherry.write("p.toml", """[[rule]]
+name = "reproduced"
+reproduced = true
+
+[[rule]]
+name = "by us"
+all = [
+  { signed-by = ["k.pub"] },
+  { attested = { type = "slsaprovenance1", keys = ["k.pub"] } },
+  { any = [{ no-shell = true, non-root = true }, { base = ["registry.example/*"] }] },
+  { not = { attested = { type = "spdxjson", keys = ["k.pub"] } } },
+]
+""")  # fmt: skip
+    wherry("check", "m:1", "--policy", "p.toml", "--source", "nowhere", "--json", code=1)
+    unknown = json.loads(wherry.out)["rules"]
+    assert [one["holds"] for one in unknown] == [None, False]
+    assert "nowhere" in unknown[0]["reason"]
+    wherry("provenance", "m:1", "--predicate")
+    wherry.write("predicate.json", wherry.out)
+    wherry("sign", "--key", "k.key", "m:1")
+    wherry("attest", "--key", "k.key", "--type", "slsaprovenance1", "--predicate", "predicate.json", "m:1")
+
+    wherry("check", "m:1", "--policy", "p.toml", "--source", "m", "--json")
+    found = json.loads(wherry.out)
+    assert found["rules"][0]["reason"] == "a rebuild is identical"
+    assert found["rules"][0]["evidence"][0].startswith("compared with rebuilt:rebuilt@sha256:")
+    assert found["evidence"]["reproduced"] is True
 
 
 class TestBeforeAnythingIsBuilt:
@@ -413,3 +449,27 @@ def test_entries_of_layers(wherry):
     rows = found["platforms"][0]["differences"]
     assert ["layer 1 /a mode", "420", "384"] in [[row["place"], row["before"], row["after"]] for row in rows]
     assert found["platforms"][0]["cause"]["rule"] == "permissions"
+
+    def test_provenance_of_a_changed_tree(self, wherry):
+        """A Dockerfile's provenance names the commit, and that files differed from it."""
+        environment = {**wherry.environment, "CGO_ENABLED": "0"}
+        argv = ["go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", "../image/app", "."]
+        subprocess.run(argv, cwd=wherry.root / "m", env=environment, check=True)
+        wherry.write("image/Dockerfile", "FROM scratch\nCOPY app /app\n")
+        commit(wherry, "image")
+        wherry.write("image/more", "changed\n")
+        wherry("build", "image", "-t", "k:1", "--provenance", "--attach", "index")
+        blobs = list((wherry.root / "store/blobs/sha256").iterdir())
+        (statement,) = (text for text in (one.read_bytes() for one in blobs) if text.startswith(b'{"_type"'))
+        (wherry.root / "p.json").write_bytes(statement)
+        stated = stated_build(World(None, None, wherry.environment, wherry.root), "p.json", digests_of(statement))
+
+        assert stated.context == folder_hash(wherry.root / "image")
+        assert stated.revision.endswith("-dirty")
+        wherry("rebuild", "k:1", "--source", "m", "--provenance", "p.json", code=3)
+        assert "changed working tree" in wherry.err
+
+
+def digests_of(statement: bytes) -> frozenset[str]:
+    """Give what a statement is about."""
+    return frozenset(f"sha256:{one['digest']['sha256']}" for one in json.loads(statement)["subject"])

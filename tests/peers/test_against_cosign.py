@@ -10,6 +10,7 @@ from cli_shell import Shell
 from needs import need
 from registries import CNCF, DEBIAN, distribution, with_referrers
 from small_images import put_image
+from wherry.app.signing import signature_config
 from wherry.digest import Digest
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
@@ -200,3 +201,53 @@ def test_buildx_reads_attestations_in_the_index(shell, host):
 
     assert shown("SBOM") == {"SPDX": {"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT"}}
     assert shown("Provenance") == {"SLSA": {"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT"}}
+
+
+def test_buildx_reads_what_a_build_attaches(shell, host):
+    """SBOM and provenance of each platform, as `build --push --attach index` puts them there."""
+    shell.write("site/Dockerfile", "FROM scratch\nCOPY . /\n")
+    image = f"{host}/built:1"
+    words = ("--sbom", "spdx", "--provenance", "--attach", "index", "--platform", "linux/amd64,linux/arm64")
+    shell("build", "site", *words, "-t", image, "--push")
+
+    for part, kind in (("SBOM", "SPDX"), ("Provenance", "SLSA")):
+        form = f"{{{{json .{part}}}}}"
+        assert called(shell, "buildx", "imagetools", "inspect", image, "--format", form) == 0, shell.err
+        found = json.loads(shell.out)
+        assert set(found) == {"linux/amd64", "linux/arm64"}
+        assert all(kind in one for one in found.values())
+    assert found["linux/amd64"]["SLSA"]["buildDefinition"]["buildType"] == "urn:dev.wherry:build:dockerfile:v1"
+
+
+@GENERATIONS
+def test_a_bundle_by_another_hides_nothing(shell, host, cosign):
+    """Signed by cosign with our key in the old format, then a bundle by another key: both are found."""
+    image, by_digest = pushed(shell, host, f"hidden-{cosign}")
+    words = ("sign", "-y", "--allow-http-registry", *NO_LOG[cosign])
+    assert called(shell, cosign, *words, "--new-bundle-format=false", "--key", "ecdsa-p256.key", by_digest) == 0
+    assert called(shell, cosign, *words, "--new-bundle-format=true", "--key", "ed25519.key", by_digest) == 0, shell.err
+
+    for kind in ("ecdsa-p256", "ed25519"):
+        shell("verify", "--key", f"{kind}.pub", image)
+
+
+def test_cosign_takes_the_old_keyless_signatures_that_we_take(shell, host):
+    """The tests' own authority writes what cosign 2 verifies with its trusted root, so what we verify is the format."""
+    from keyless_authority import Authority
+    from wherry.trust.simple_signing import SIMPLE_SIGNING, SimpleSigning
+
+    image, by_digest = pushed(shell, host, "old-keyless")
+    place, digest, authority = there(image), shell.store.resolve("api:1").digest, Authority()
+    shell.write("authority.json", authority.trusted_root())
+    payload = SimpleSigning.of(digest, image.removesuffix(":1"), {}).encoded()
+    said = authority.annotations(payload, identity="ann@example.com", issuer="https://accounts.example")
+    blob = place.add_blob(SIMPLE_SIGNING, payload)
+    layer = Descriptor(media_type=blob.media_type, digest=blob.digest, size=blob.size, annotations=said)
+    config = place.add_blob(media.OCI_CONFIG, signature_config((layer,)))
+    document = Manifest.of(config, (layer,)).encoded()
+    place.tag(f"{fallback_tag(digest)}.sig", Descriptor.of(media.OCI_MANIFEST, document), document)
+    by = ("--certificate-identity", "ann@example.com", "--certificate-oidc-issuer", "https://accounts.example")
+    words = ("verify", "--allow-http-registry", "--offline", "--trusted-root", "authority.json", by_digest)
+
+    assert called(shell, "cosign2", *words, *by) == 0, shell.err
+    assert called(shell, "cosign2", *words, "--certificate-identity", "bob@example.com", *by[2:]) != 0

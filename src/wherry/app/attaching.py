@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from wherry.app.attachments import NO_CONFIG, Attachments, attachments_of
+from wherry.app.attachments import NO_CONFIG, Attachments, places_of
 from wherry.app.places import find
 from wherry.app.session import Session
 from wherry.app.signing import check_predicate, put_referrer, roots_of
@@ -67,7 +67,7 @@ def attach(
 
     Args:
         session: where the image is, and who the user is.
-        image: as `find` takes it; for `index` it needs a tag, which then points to the new index.
+        image: as `sign` takes it; for `index` it needs a tag, which then points to the new index.
         documents: what to attach.
         to: as referrers, in the index, or both.
 
@@ -83,16 +83,17 @@ def attach(
         predicate_types(one.kind)
         check_predicate(one.predicate)
     located = find(session, image)
-    place = attachments_of(session, located)
     root = located.root
-    if to is not AttachTo.REFERRERS:
-        tag = _tag_of(image)
-        root, index = _indexed(place, located.source, root, documents)
-        place.tag(tag, root, index)
-    if to is not AttachTo.INDEX:
-        for one in documents:
-            for subject in _subjects(place, root, one):
-                _refer(place, subject, one)
+    for place in places_of(session, located, image):
+        root = located.root
+        if to is not AttachTo.REFERRERS:
+            tag = _tag_of(image.removeprefix("store:"))
+            root, index = _indexed(place, located.source, root, documents)
+            place.tag(tag, root, index)
+        if to is not AttachTo.INDEX:
+            for one in documents:
+                for subject in _subjects(place, root, one):
+                    _refer(place, subject, one)
     return NamedImage(image.partition("@")[0], root)
 
 

@@ -11,11 +11,11 @@ from typing import Protocol
 from wherry.app.places import Place, Transport, pushable
 from wherry.app.session import Session
 from wherry.digest import Digest
-from wherry.errors import InvalidUsage
+from wherry.errors import InvalidUsage, NotFound
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.manifest import Index, Manifest
-from wherry.oci.reference import SCHEME, Reference
+from wherry.oci.reference import SCHEME, Reference, names_registry
 from wherry.registry.open import Mirrored
 from wherry.registry.referrers import Change, RegistryAttachments, entry_of, fallback_tag, with_entry
 from wherry.registry.repository import Repository
@@ -156,6 +156,43 @@ def attachments_of(session: Session, located: Located) -> Attachments:
         f"{located.name}: an archive has no place for signatures and attestations",
         hint="copy it to a registry or a layout directory first: wherry copy",
     )
+
+
+def places_of(session: Session, located: Located, image: str) -> tuple[Attachments, ...]:
+    """Give the places that attachments are written to: an image of the local store is signed where it was pushed, too.
+
+    Args:
+        session: where registries are.
+        located: the image.
+        image: as it was called; `store:NAME` is the local store alone.
+
+    Raises:
+        InvalidUsage: the image is in an archive.
+        RegistryError, AccessDenied: the registry that its name names would not say whether it has the image.
+    """
+    here = attachments_of(session, located)
+    there = registry_of(session, located, image)
+    if there is None:
+        return (here,)
+    try:
+        there.repository.resolve(str(located.root.digest))
+    except NotFound:
+        session.note(
+            f"{image}: in the local store only; its registry does not have this digest: push it, then do this again"
+        )
+        return (here,)
+    return here, there
+
+
+def registry_of(session: Session, located: Located, image: str) -> RegistryAttachments | None:
+    """Give the registry that the name of an image of the local store names; None: none, or another place is meant."""
+    if located.source is not session.store or image.startswith("store:") or not names_registry(located.name):
+        return None
+    try:
+        reference = Reference.parse(located.name, default_tag="")
+    except InvalidUsage:
+        return None
+    return RegistryAttachments(session.registries.repository(reference))
 
 
 def attachments_at(session: Session, place: Place, name: str) -> tuple[Attachments, BlobSink]:

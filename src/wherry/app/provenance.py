@@ -9,7 +9,7 @@ from wherry.platform import Platform
 
 if TYPE_CHECKING:
     from wherry.oci.image import Image
-    from wherry.trust.provenance import BuildRecord
+    from wherry.trust.provenance import BuildMaterial, BuildRecord
 
 
 def provenance(session: Session, name: str, *, platform: str | None = None) -> bytes:
@@ -37,15 +37,17 @@ def provenance(session: Session, name: str, *, platform: str | None = None) -> b
     return Statement.about(subject, PREDICATE, predicate).encoded()
 
 
-def predicate_of(session: Session, found: OpenImage, options: SbomOptions) -> bytes:
-    """Write the predicate alone."""
+def predicate_of(
+    session: Session, found: OpenImage, options: SbomOptions, materials: "tuple[BuildMaterial, ...]" = ()
+) -> bytes:
+    """Write the predicate alone; with what only the build of a Dockerfile knows, where it is at hand."""
     from dataclasses import replace
 
     from wherry.trust.provenance import provenance_predicate
 
     images = found.images(Platform.parse(options.platform) if options.platform else None)
     bills = bills_of(session, found, replace(options, files=False, licences=False))
-    return provenance_predicate(bills[-1], tuple(map(_record, images)), tool())
+    return provenance_predicate(bills[-1], tuple(map(_record, images)), tool(), materials)
 
 
 def _record(image: "Image") -> "BuildRecord":

@@ -7,7 +7,7 @@ another directory.
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -120,6 +120,7 @@ def rebuild(
     with TemporaryDirectory(prefix="wherry-rebuild-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         module = _source(session, recipe, options, folder / "source" / "checkout", progress)
+        recipe = replace(recipe, notes=(*recipe.notes, *_other_context(session, recipe, options)))
         built = _Rebuild(session, found, recipe, module, folder, progress).build(options)
         if recipe.program:
             return _compared_programs(found, built, options.platform, recipe)
@@ -140,6 +141,8 @@ class _Recipe:
     notes: tuple[str, ...]
     program: str = ""
     """The path of the only thing to compare: the program of an image without a recipe."""
+    context: str = ""
+    """The directory hash of the context of a Dockerfile, as its provenance says it."""
 
     @classmethod
     def of(cls, found: "OpenImage", platform: str | None, stated: StatedBuild) -> "_Recipe":
@@ -156,7 +159,7 @@ class _Recipe:
         built = _checked(lambda: built_by_recipe(labels["dev.wherry.recipe"]))
         sections = {key: value for key, value in document.items() if isinstance(value, dict)}
         if built is None or not {"module", "go", "base", "layers"} <= sections.keys():
-            return _by_program(found, images, labels, stated.revision)
+            return _by_program(found, images, labels, stated)
         notes = []
         if str(sections["module"].get("revision", "")).endswith("-dirty"):
             raise CannotRebuild(
@@ -196,7 +199,9 @@ def _stated(session: Session, found: "OpenImage", options: RebuildOptions) -> St
     return stated_build(session, options.provenance, frozenset(digests))
 
 
-def _by_program(found: "OpenImage", images: "Sequence[Image]", labels: Mapping[str, str], revision: str) -> _Recipe:
+def _by_program(
+    found: "OpenImage", images: "Sequence[Image]", labels: Mapping[str, str], stated: StatedBuild
+) -> _Recipe:
     """Take what Go records of the program in an image that another tool built."""
     from wherry.app.rebuild_program import NOTE, program_recipe
     from wherry.lab.relink import NotTheSame
@@ -205,11 +210,37 @@ def _by_program(found: "OpenImage", images: "Sequence[Image]", labels: Mapping[s
         path, built, sections = program_recipe(found, images[0])
     except NotTheSame as error:
         raise CannotRebuild(error.message, hint="build it from source yourself, and compare with --against") from error
-    sections["module"]["revision"] = sections["module"]["revision"] or revision
+    revision = sections["module"]["revision"] or stated.revision
+    if revision.endswith("-dirty"):
+        raise CannotRebuild(
+            f"{found.name} was built from a changed working tree at {revision[:12]}: its source is in no commit",
+            hint="build it again from a commit",
+        )
+    sections["module"]["revision"] = revision
     source = {name: value for name, value in labels.items() if name == _SOURCE}
     return _Recipe(
-        found.name, built, sections, tuple(image.platform for image in images), source, {}, "", (NOTE,), program=path
+        found.name,
+        built,
+        sections,
+        tuple(image.platform for image in images),
+        source,
+        {},
+        "",
+        (NOTE,),
+        program=path,
+        context=stated.context,
     )
+
+
+def _other_context(session: Session, recipe: _Recipe, options: RebuildOptions) -> "Iterator[str]":
+    """Note that a folder is not the context that provenance names; a commit names its files itself."""
+    if not recipe.context or options.fetch or recipe.text("module", "revision"):
+        return
+    from wherry.app.build.materials import folder_hash
+
+    found = folder_hash(session.cwd / (options.source or "."))
+    if found != recipe.context:
+        yield f"the source is not the context of the build: its directory hash is {found}, not {recipe.context}"
 
 
 def _checked(read: "Callable[[], Built | None]") -> "Built | None":

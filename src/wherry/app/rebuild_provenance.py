@@ -15,6 +15,7 @@ from wherry.typed import from_json
 
 _LARGEST = 16 << 20
 _GIT = "git+"
+_CONTEXT = "urn:dev.wherry:context"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,15 @@ class StatedBuild:
     source: str = ""
     """The repository's URL."""
     revision: str = ""
-    """The commit."""
+    """The commit; with `-dirty` where files differed from it."""
+    context: str = ""
+    """Of a Dockerfile: the directory hash of its context, as `app/build/materials.py` has it."""
 
 
 class _Dependency(msgspec.Struct):
     uri: str = ""
     digest: dict[str, str] = {}
+    annotations: dict[str, object] = {}
 
 
 class _Definition(msgspec.Struct, rename="camel"):
@@ -72,14 +76,16 @@ def stated_build(session: Session, name: str, digests: frozenset[str]) -> Stated
         raise CannotRebuild(f"{name} is about another image: {min(about)}", hint="give the provenance of this one")
     definition = predicate.build_definition
     recipes = definition.internal_parameters.get("recipes")
-    sources = [one for one in definition.resolved_dependencies if one.uri.startswith(_GIT)]
-    source = sources[0] if sources else _Dependency()
+    found = definition.resolved_dependencies
+    source = next((one for one in found if one.uri.startswith(_GIT)), _Dependency())
+    commit = source.digest.get("gitCommit", "") or source.digest.get("sha1", "")
     return StatedBuild(
         {str(key): msgspec.json.encode(value).decode() for key, value in recipes.items()}
         if isinstance(recipes, dict)
         else {},
         source.uri.removeprefix(_GIT).rpartition("@")[0],
-        source.digest.get("gitCommit", "") or source.digest.get("sha1", ""),
+        f"{commit}-dirty" if commit and source.annotations.get("dirty") else commit,
+        next((one.digest.get("dirHash1", "") for one in found if one.uri == _CONTEXT), ""),
     )
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
-from wherry.app.attachments import NO_CONFIG, Attachments, attachments_of, repository_of
+from wherry.app.attachments import NO_CONFIG, Attachments, places_of, repository_of
 from wherry.app.places import find
 from wherry.app.session import Session
 from wherry.digest import Digest
@@ -80,7 +80,8 @@ def sign(
 
     Args:
         session: where the image is, and who the user is.
-        image: as `find` takes it; a tag is resolved once.
+        image: as `find` takes it; a tag is resolved once. One of the local store is signed there, and in the registry
+            that its name names, if that has it; `store:NAME` is the local store alone.
         key: signs.
         annotations: what the signature says besides; verifiers can ask for it.
         recursive: whether the manifests of an index are signed too.
@@ -91,14 +92,16 @@ def sign(
         InvalidUsage: it is in an archive.
     """
     located = find(session, image)
-    place = attachments_of(session, located)
+    places = places_of(session, located, image)
     said, repository = dict(annotations or {}), repository_of(located)
 
     def old(root: Descriptor) -> None:
-        _sign_old(place, root, SimpleSigning.of(root.digest, repository, said), key)
+        for place in places:
+            _sign_old(place, root, SimpleSigning.of(root.digest, repository, said), key)
 
     def new(root: Descriptor) -> None:
-        _put_bundle(place, root, Statement.about(root.digest, SIGNED, annotations=said), key)
+        for place in places:
+            _put_bundle(place, root, Statement.about(root.digest, SIGNED, annotations=said), key)
 
     roots = tuple(roots_of(located.source, located.root, recursive=recursive))
     return _carried_out(session, image, roots, key, _Writers(form, old, new))
@@ -133,13 +136,15 @@ def attest(  # noqa: PLR0913 - each is named
     uri = predicate_types(kind)[0]
     check_predicate(predicate)
     located = find(session, image)
-    place = attachments_of(session, located)
+    places = places_of(session, located, image)
 
     def old(root: Descriptor) -> None:
-        _attest_old(place, root, Statement.about(root.digest, uri, predicate), key)
+        for place in places:
+            _attest_old(place, root, Statement.about(root.digest, uri, predicate), key)
 
     def new(root: Descriptor) -> None:
-        _put_bundle(place, root, Statement.about(root.digest, uri, predicate), key)
+        for place in places:
+            _put_bundle(place, root, Statement.about(root.digest, uri, predicate), key)
 
     roots = tuple(roots_of(located.source, located.root, recursive=recursive))
     return _carried_out(session, image, roots, key, _Writers(form, old, new))

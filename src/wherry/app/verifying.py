@@ -6,8 +6,9 @@ image is there; there are signatures, and none is by whom it should be; the plac
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
-from wherry.app.attachments import Attachments, attachments_of
+from wherry.app.attachments import Attachments, attachments_of, registry_of
 from wherry.app.places import find
 from wherry.app.session import Session
 from wherry.app.signing import DSSE_LAYER, PREDICATE_TYPE, roots_of
@@ -100,7 +101,8 @@ def verify(session: Session, image: str, wanted: WantedSigner, *, recursive: boo
 
     Args:
         session: where the image is, and who the user is.
-        image: as `find` takes it; a tag is resolved once, and the answer is about that digest.
+        image: as `find` takes it; a tag is resolved once, and the answer is about that digest. Signatures of an image
+            of the local store are looked for there, then in the registry that its name names.
         wanted: who must have signed.
         recursive: whether each manifest of an index must be signed as well.
 
@@ -159,7 +161,7 @@ def _each(
     nothing = Descriptor(media_type=media.OCI_MANIFEST, digest=Digest.of(b""), size=0)
     try:
         located = find(session, image)
-        place = attachments_of(session, located)
+        place, elsewhere = attachments_of(session, located), registry_of(session, located, image)
         roots = tuple(roots_of(located.source, located.root, recursive=recursive))
     except NotFound:
         raise
@@ -170,7 +172,11 @@ def _each(
     verified = []
     for root in roots:
         session.checkpoint()
-        verified.append(_answered(f"{image.partition('@')[0]}@{root.digest}", root, judged(place, root)))
+        name = f"{image.partition('@')[0]}@{root.digest}"
+        answer = _answered(name, root, judged(place, root))
+        if elsewhere is not None and answer.answer is not SignatureAnswer.SIGNED:
+            answer = _answered(name, root, chain(answer.signatures, answer.failures, judged(elsewhere, root)))
+        verified.append(answer)
     return tuple(verified)
 
 

@@ -58,7 +58,7 @@ def check_trusted_root(file: Path, name: str) -> None:
     if not root.media_type.startswith("application/vnd.dev.sigstore.trustedroot"):
         raise InvalidUsage(f"{name}: not a trusted root: its media type is {root.media_type[:100]!r}", hint=_HINT)
     if not root.tlogs:
-        raise InvalidUsage(f"{name}: this trusted root has no transparency log, so nobody is trusted", hint=_HINT)
+        raise InvalidUsage(f"{name}: this trusted root has no transparency log, so it trusts no identity", hint=_HINT)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Self
 
 import msgspec
 
@@ -37,12 +38,44 @@ class BuildRecord:
     """Whether its history is one of a Dockerfile."""
 
 
-def provenance_predicate(bill: Bill, records: tuple[BuildRecord, ...], tool: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class BuildMaterial:
+    """Something that a build of a Dockerfile was made of."""
+
+    uri: str
+    name: str
+    digest: Mapping[str, str]
+    annotations: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of_commit(cls, url: str, revision: str, context: str) -> Self:
+        """Name a commit that a context is of.
+
+        Args:
+            url: of the repository, without credentials; empty where it has none.
+            revision: the commit, with `-dirty` where files differ from it.
+            context: its name; empty for the build's own.
+        """
+        commit = revision.removesuffix("-dirty")
+        notes = {"context": context, "dirty": commit != revision}
+        uri = f"git+{url}@{commit}" if url else "git+local"
+        return cls(uri, "", {"gitCommit": commit}, {key: value for key, value in notes.items() if value})
+
+    def document(self) -> dict[str, object]:
+        """Write it as a resource descriptor of in-toto's; what is empty is left out."""
+        row = {"uri": self.uri, "name": self.name, "digest": dict(self.digest), "annotations": dict(self.annotations)}
+        return {key: value for key, value in row.items() if value}
+
+
+def provenance_predicate(
+    bill: Bill, records: tuple[BuildRecord, ...], tool: str, materials: tuple[BuildMaterial, ...] = ()
+) -> bytes:
     """Write the predicate of an image, or of an index.
 
     Args:
         bill: of the image or the index.
         records: of the image, or of each platform of the index.
+        materials: what only the build of a Dockerfile knows; none where the image alone is read.
         tool: name and version of what writes; where the recipe names the wherry that built, that one counts.
     """
     first = records[0]
@@ -56,7 +89,12 @@ def provenance_predicate(bill: Bill, records: tuple[BuildRecord, ...], tool: str
             "buildType": kind,
             "externalParameters": _external(first, [one.platform for one in records]),
             "internalParameters": internal,
-            "resolvedDependencies": [*_source(first), *_base(first), *_modules(bill)],
+            "resolvedDependencies": [
+                *_source(first),
+                *_base(first),
+                *(one.document() for one in materials),
+                *_modules(bill),
+            ],
         },
         "runDetails": {"builder": {"id": BUILDER, "version": {"wherry": builder}}},
     }

@@ -20,6 +20,7 @@ from wherry.registry.errors import NotTaken
 
 if TYPE_CHECKING:
     from wherry.analysis.size import BudgetCheck
+    from wherry.app.build.attached import ImageDocuments
     from wherry.app.build.sources import Source
     from wherry.app.build.trusted import VerifiedModules
     from wherry.base.deb.bases import DebBases
@@ -89,29 +90,40 @@ def finish(
     with open_source(session, wanted.context, wanted.file, streams.stdin) as source, ExitStack() as stack:
         refuse(session, source, wanted)
         found = stack.enter_context(dockerfile_call(session, wanted, source, streams, session.progress))
-        done = carry_out(session, found.call, streams, listening)
+        done = carry_out(session, found.call, streams, listening, source)
         warned = warn_at_the_end(session, source, wanted, getattr(done.built.trace, "copied_nothing", ()))
         return replace(done, source=source, images=frozenset(found.images.values()), warned=warned)
 
 
-def carry_out(session: Session, call: Call, streams: Streams, listening: Listening) -> FinishedBuild:
+def carry_out(
+    session: Session, call: Call, streams: Streams, listening: Listening, source: "Source | None" = None
+) -> FinishedBuild:
     """Build what a call asks for; once more in another encoding, where a registry refuses the first.
+
+    Args:
+        session: where.
+        call: what.
+        streams: what `-` stands for.
+        listening: makes what hears of it.
+        source: of a Dockerfile, which its provenance names.
 
     Raises:
         OverBudget: everything is stored and named, and nothing was delivered.
     """
     gate = Gate.of(session, call.budgeted)
-    done = _once(session, call, streams, gate, listening)
+    done = _once(session, call, streams, gate, listening, source)
     if done is None:
         assert call.fallback is not None  # noqa: S101 - only then it is given up
         gzip = frozenset([Encoding(*EVERYWHERE)])
         again = replace(call, request=call.fallback, fallback=None, encodings=gzip)
-        done = _once(session, again, streams, gate, listening)
+        done = _once(session, again, streams, gate, listening, source)
         assert done is not None  # noqa: S101 - as above
     return done
 
 
-def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening: Listening) -> FinishedBuild | None:
+def _once(
+    session: Session, call: Call, streams: Streams, gate: Gate, listening: Listening, source: "Source | None"
+) -> FinishedBuild | None:
     """Build, check and deliver; None where a registry refuses the encoding and there is another to try."""
     with _heard(listening(call)) as heard:
         call = _with_bases(session, call, heard)
@@ -134,6 +146,9 @@ def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening:
             from wherry.app.build.prove import prove
 
             started = prove(session, call.proofs, result.images, heard.progress)
+        documents = _documents(session, call, verified, built.trace, source) if call.attached else None
+        if documents:
+            result = replace(result, images=tuple(map(documents.in_index, result.images)))
         try:
             deliver(session, call.delivery, result.images, heard.progress, streams.stdout)
         except NotTaken as error:
@@ -141,12 +156,25 @@ def _once(session: Session, call: Call, streams: Streams, gate: Gate, listening:
                 raise
             heard.warn(f"{error.message}; encoded with {' '.join(map(str, EVERYWHERE))} instead of zstd")
             return None
-        if call.attached:
-            from wherry.app.build.trusted import attach_documents
-
-            for line in attach_documents(session, result.images, call.attached, verified, call.delivery.push):
-                heard.progress.line(line)
+        if documents:
+            for image in result.images:
+                heard.progress.line(documents.refer(image, call.delivery))
     return FinishedBuild(result=result, built=built, call=call, gate=gate, started=started)
+
+
+def _documents(
+    session: Session, call: Call, verified: "VerifiedModules", trace: object, source: "Source | None"
+) -> "ImageDocuments":
+    from wherry.app.build.attached import AttachedWords, ImageDocuments
+
+    words = call.attached or AttachedWords()
+    if source is None or not words.provenance:
+        return ImageDocuments(session, words, verified)
+    from wherry.app.build.dockerfile_work import Trace
+    from wherry.app.build.materials import materials_of
+
+    assert isinstance(trace, Trace)  # noqa: S101 - a Dockerfile's build has no other
+    return ImageDocuments(session, words, verified, materials_of(session, trace, source))
 
 
 def _verified(session: Session, call: Call, heard: BuildProgress) -> "VerifiedModules":

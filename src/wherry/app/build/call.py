@@ -13,8 +13,8 @@ from wherry.pipeline import ImageRequest
 from wherry.remote import Policy
 
 if TYPE_CHECKING:
+    from wherry.app.build.attached import AttachedWords
     from wherry.app.build.prove import Proof
-    from wherry.app.build.trusted import AttachedWords
     from wherry.sandbox.ids import Mapping as Ids
     from wherry.sandbox.spec import Container
 

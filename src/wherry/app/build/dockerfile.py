@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from wherry.app.budget_gate import Budgeted, counted_from
+from wherry.app.build.attached import attached_of
 from wherry.app.build.cache_export import bring, carrier, import_mounts, packer
 from wherry.app.build.call import Call, Streams
 from wherry.app.build.config import config_of
@@ -21,7 +22,6 @@ from wherry.app.build.prove import Proof, trace_options
 from wherry.app.build.published_values import ALLOWED
 from wherry.app.build.secrets import agents_of, secrets_of
 from wherry.app.build.sources import Source, arguments_of, named_contexts
-from wherry.app.build.trusted import attached_of
 from wherry.app.progress import Progress
 from wherry.app.session import Session
 from wherry.build.context import LocalContext

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from wherry.app.budget_gate import Budgeted, counted_from
+from wherry.app.build.attached import attached_of
 from wherry.app.build.base_choice import BaseChooser
 from wherry.app.build.call import Call
 from wherry.app.build.deliver import Delivery, check_names, check_platforms
@@ -16,7 +17,6 @@ from wherry.app.build.ko import DATA, KoNaming, naming_of
 from wherry.app.build.options import GoBuild
 from wherry.app.build.programs import ChosenProgram, chosen_of, door_of
 from wherry.app.build.prove import Proof, trace_options
-from wherry.app.build.trusted import attached_of
 from wherry.app.extras import need_explain
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage

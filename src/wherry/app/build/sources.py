@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from wherry.source.git_address import without_credentials
 
 if TYPE_CHECKING:
     from wherry.build.context import LocalContext
+    from wherry.trust.provenance import BuildMaterial
 
 _LARGEST = 64 << 20
 
@@ -41,6 +42,8 @@ class Source:
     """Whether it is a folder of this machine, so that what changes has another stamp."""
     folder: Path = Path()
     """The context, where it is a folder."""
+    commit: "BuildMaterial | None" = None
+    """What the context is, where it was fetched from a repository."""
 
 
 @contextmanager
@@ -64,15 +67,17 @@ def source_of(session: Session, place: str, file: str, stdin: "Callable[[], IO[b
                 )
             yield _from_input(session, file, stack, stdin)
             return
+        commit = None
         if place.startswith(REMOTE):
-            folder = _remote(session, place, stack)
+            folder, commit = _remote(session, place, stack)
             title = place.rstrip("/").rpartition("/")[2].partition("#")[0].removesuffix(".git")
         else:
             folder = session.cwd / place
             title = Path(os.path.realpath(folder)).name
         if not folder.is_dir():
             raise NotFound(f"{place}: no such directory", hint="give the build context directory")
-        yield _in_folder(session, folder, file, title, stdin, local=not place.startswith(REMOTE))
+        found = _in_folder(session, folder, file, title, stdin, local=not place.startswith(REMOTE))
+        yield replace(found, commit=commit)
 
 
 @contextmanager
@@ -157,7 +162,8 @@ def _from_input(session: Session, file: str, stack: ExitStack, stdin: "Callable[
     return _in_folder(session, inner, file, "image", stdin, local=False)
 
 
-def _remote(session: Session, address: str, stack: ExitStack) -> Path:
+def _remote(session: Session, address: str, stack: ExitStack) -> "tuple[Path, BuildMaterial | None]":
+    """Fetch a context; give its folder, and the commit that it is, if it is one."""
     from wherry.app.build.machine import outside_of
     from wherry.build.git import Credentials
     from wherry.plan.stage_sources import is_git
@@ -168,7 +174,10 @@ def _remote(session: Session, address: str, stack: ExitStack) -> Path:
         used = "those in the URL" if shown != address else "your git credentials (configuration, helpers, keys)"
         session.note(f"context {shown}: fetched with {used} if needed; submodules without credentials")
         fetched = outside.git(address, "", keep_git_dir=False)
-        return fetched.folder / fetched.name
+        from wherry.trust.provenance import BuildMaterial
+
+        url = shown.partition("#")[0]
+        return fetched.folder / fetched.name, BuildMaterial.of_commit(url, fetched.digest.split()[1], "")
     fetched = outside.http(address, "")
     from wherry.build.archives import is_archive
 
@@ -181,7 +190,7 @@ def _remote(session: Session, address: str, stack: ExitStack) -> Path:
 
         folder.mkdir()
         copyfile(file, folder / "Dockerfile")
-    return folder
+    return folder, None
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -241,7 +250,7 @@ def named_contexts(
 
 def _opener(session: Session, value: str, stack: ExitStack) -> "Callable[[], LocalContext]":
     if value.startswith(REMOTE):
-        return lambda: _context(_remote(session, value, stack))
+        return lambda: _context(_remote(session, value, stack)[0])
     folder = session.cwd / value
     if not folder.is_dir():
         raise NotFound(

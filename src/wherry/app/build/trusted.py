@@ -1,20 +1,16 @@
-"""What a build does for those who have to rely on it: modules are verified first, documents are attached last."""
+"""What a build does before anything is compiled, for those who have to rely on it: modules are verified."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherry.app.build.result import BuiltImage
 from wherry.app.progress import Progress
 from wherry.app.session import Session
 from wherry.counted import counted
-from wherry.digest import Digest
 from wherry.errors import WherryError
 
 if TYPE_CHECKING:
-    from wherry.app.attaching import AttachedDocument
-    from wherry.app.build.options import CommonOptions
     from wherry.trust.verify_modules import ModuleRow, ModulesDocument
 
 _SHOWN = 3
@@ -28,29 +24,6 @@ class ModulesUnverified(WherryError):
     """The modules of a build are not what `[trust] modules` of wherry.toml asks for; nothing was built."""
 
     exit_code = 1
-
-
-@dataclass(frozen=True, slots=True)
-class AttachedWords:
-    """What is attached to images once they are delivered."""
-
-    sbom: tuple[str, ...] = ()
-    """`spdx`, `cyclonedx`."""
-    provenance: bool = False
-    to: str = "referrers"
-    """`referrers`, `index` or `both`."""
-
-    def __bool__(self) -> bool:
-        """Report whether there is anything to attach."""
-        return bool(self.sbom) or self.provenance
-
-
-def attached_of(wanted: "CommonOptions") -> AttachedWords | None:
-    """Read what options ask to attach."""
-    words = AttachedWords(
-        tuple(dict.fromkeys(word for word in wanted.sbom if word != "none")), wanted.provenance, wanted.attach
-    )
-    return words or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,55 +118,3 @@ def _refuse(document: "ModulesDocument", words: str) -> None:
             + more,
             hint="see all with `wherry modules verify`; nothing was built",
         )
-
-
-def attach_documents(
-    session: Session,
-    images: Sequence[BuiltImage],
-    words: AttachedWords,
-    known: VerifiedModules,
-    pushed: bool,  # noqa: FBT001 - of the delivery
-) -> tuple[str, ...]:
-    """Attach SBOMs and provenance to images, in the local store and where they were pushed.
-
-    Returns:
-        A line for each image.
-
-    Raises:
-        WherryError: a registry refuses; the image was delivered.
-    """
-    from wherry.app.attaching import AttachTo, attach
-
-    lines = []
-    for image in images:
-        documents = _documents(session, image, words, known)
-        for name in image.names:
-            for place in (name, *([f"docker://{name}"] if pushed else [])):
-                attach(session, place, documents, AttachTo(words.to))
-        lines.append(f"{image.names[0]}: attached {', '.join(one.kind for one in documents)} ({words.to})")
-    return tuple(lines)
-
-
-def _documents(
-    session: Session, image: BuiltImage, words: AttachedWords, known: VerifiedModules
-) -> "list[AttachedDocument]":
-    """Write the documents of an image, and of each platform of an index."""
-    from wherry.app.attaching import AttachedDocument
-    from wherry.app.images import open_image
-    from wherry.app.provenance import predicate_of
-    from wherry.app.sbom import SbomOptions, sbom
-    from wherry.trust.sbom import SbomFormat
-
-    found = open_image(session, image.reference)
-    subjects: list[tuple[str | None, Digest]] = [(None, found.root.digest)]
-    several = len(image.images) > 1
-    subjects += [(str(one.platform), one.descriptor.digest) for one in image.images] if several else []
-    documents = []
-    for platform, digest in subjects:
-        options = SbomOptions(platform=platform, sums=known.sums, sum_notes=known.sum_notes, proofs=known.proofs)
-        for kind in words.sbom:
-            written = sbom(session, image.reference, SbomFormat(kind), options)
-            documents.append(AttachedDocument(written.predicate_type, written.content, digest))
-        if words.provenance:
-            documents.append(AttachedDocument("slsaprovenance1", predicate_of(session, found, options), digest))
-    return documents

@@ -14,7 +14,7 @@ export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
 .PHONY: help demo test test-quick check format setup tools peers test-peers wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace load \
-  bench-parse fuzz docs site release base-data clean
+  bench-parse fuzz docs site cast release base-data clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -50,6 +50,10 @@ docs: setup ## Write the parts of docs/ that are made from the code.
 site: setup ## Build the documentation as a site, which also opens from disk: .cache/site/index.html.
 	.venv/bin/sphinx-build -b html -W --keep-going -q docs .cache/site
 	@echo .cache/site/index.html
+
+cast: setup ## Record wherry at work in a terminal: docs/cast.svg, and .cache/cast/wherry.cast for asciinema.
+	$(PYTHON) -m pip install --quiet pyte==0.8.2 || uv pip install --quiet --python $(PYTHON) pyte==0.8.2
+	$(PYTHON) scripts/cast.py
 
 release: setup ## Build what a release of VERSION publishes into dist/, twice, and compare; uploads nothing.
 	$(PYTHON) scripts/release.py $(VERSION)

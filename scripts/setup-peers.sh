@@ -1,7 +1,7 @@
 #!/bin/sh
-# Install the second ring, which takes long or is heavy: ko by `go install`, BuildKit, kaniko, dive and cosign each from its own
-# go.mod, and Debian's Docker, buildah, runc, mmdebstrap, SoftHSM and promtool (as root). What serves ko its base image on loopback is
-# crane, of the first ring.
+# Install the second ring, which takes long or is heavy: ko, govulncheck, oras, syft and trivy by `go install`, BuildKit,
+# kaniko, dive and cosign each from its own go.mod, and Debian's Docker, buildah, runc, mmdebstrap, SoftHSM and promtool (as
+# root). What serves ko its base image on loopback is crane, of the first ring.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -16,28 +16,24 @@ cosign3=v3.1.3
 buildx=v0.38.2
 sigstore=4.5.1
 pkcs11=0.10.1
+oras=v1.3.6
+syft=v1.57.1
+trivy=v0.74.0
 tools=$PWD/.cache/tools/bin
 
 say() { printf '%s\n' "$*" >&2; }
 
-install_ko() {
-    [ -x "$tools/ko" ] && [ "$(cat "$tools/.ko" 2>/dev/null)" = "$ko" ] && return 0
-    say "installing ko $ko with $(go env GOVERSION)"
-    if ! GOBIN=$tools GOFLAGS="$(go env GOFLAGS) -modcacherw" CGO_ENABLED=0 go install "github.com/google/ko@$ko"; then
-        say "notice: ko $ko could not be installed; the benchmark leaves it out"
+# install_go NAME VERSION PACKAGE [VARIABLE=VALUE…]: a program whose module `go install` takes.
+install_go() {
+    name=$1 version=$2 package=$3
+    shift 3
+    [ -x "$tools/$name" ] && [ "$(cat "$tools/.$name" 2>/dev/null)" = "$version" ] && return 0
+    say "installing $name $version with $(go env GOVERSION)"
+    if ! env "$@" GOBIN="$tools" GOFLAGS="$(go env GOFLAGS) -modcacherw" CGO_ENABLED=0 go install "$package@$version"; then
+        say "notice: $name $version could not be installed; tests and benchmarks leave it out"
         return 0
     fi
-    printf '%s\n' "$ko" >"$tools/.ko"
-}
-
-install_govulncheck() {
-    [ -x "$tools/govulncheck" ] && [ "$(cat "$tools/.govulncheck" 2>/dev/null)" = "$govulncheck" ] && return 0
-    say "installing govulncheck $govulncheck with $(go env GOVERSION)"
-    if ! GOBIN=$tools GOFLAGS="$(go env GOFLAGS) -modcacherw" CGO_ENABLED=0 go install "golang.org/x/vuln/cmd/govulncheck@$govulncheck"; then
-        say "notice: govulncheck $govulncheck could not be installed; its test is skipped"
-        return 0
-    fi
-    printf '%s\n' "$govulncheck" >"$tools/.govulncheck"
+    printf '%s\n' "$version" >"$tools/.$name"
 }
 
 install_hadolint() {
@@ -135,8 +131,9 @@ install_docker() {
 
 PATH=$tools:/usr/sbin:/sbin:$PATH
 mkdir -p "$tools"
-install_ko
-install_govulncheck
+install_go ko "$ko" github.com/google/ko
+install_go govulncheck "$govulncheck" golang.org/x/vuln/cmd/govulncheck
+install_go oras "$oras" oras.land/oras/cmd/oras
 build buildkit "$buildkit" github.com/moby/buildkit ./cmd/buildkitd ./cmd/buildctl
 build kaniko "$kaniko" github.com/GoogleContainerTools/kaniko ./cmd/executor
 build dive "$dive" github.com/wagoodman/dive .
@@ -144,6 +141,9 @@ install_hadolint
 build buildx "$buildx" github.com/docker/buildx ./cmd/buildx
 build_cosign cosign3 "$cosign3" github.com/sigstore/cosign/v3
 build_cosign cosign2 "$cosign2" github.com/sigstore/cosign/v2
+# These two are large: each takes minutes and some GB of modules.
+install_go syft "$syft" github.com/anchore/syft/cmd/syft
+install_go trivy "$trivy" github.com/aquasecurity/trivy/cmd/trivy GOEXPERIMENT=jsonv2
 install_sigstore
 install_pkcs11
 install_builders

@@ -11,6 +11,7 @@ from built_images import file, put_layers, put_platforms
 from cli_shell import Shell
 from gobuild import go_binary
 from module_proxy import ModuleProxy
+from official_schemas import check_cyclonedx, check_sarif
 from vulnerable import MODULE, entries, entry, program, write_archive, write_database
 from wherry.platform import Platform
 
@@ -219,7 +220,7 @@ def test_a_mirror_of_entries(wherry, mirror):
 
 
 def test_documents_for_others(wherry):
-    """SARIF, CycloneDX and OpenVEX have each finding, say what is not affected, and are the same again."""
+    """Valid SARIF, CycloneDX and OpenVEX with each finding and what is not affected; the same again."""
     wherry.environment["SOURCE_DATE_EPOCH"] = "1790000000"
     made = {}
     for form in ("sarif", "cyclonedx", "openvex", "markdown"):
@@ -227,6 +228,8 @@ def test_documents_for_others(wherry):
         made[form] = wherry.out
         wherry("scan", "app", "--db", "osv", "--format", form)
         assert wherry.out == made[form]
+    check_sarif(made["sarif"])
+    check_cyclonedx(made["cyclonedx"])
     sarif, bom, vex = (json.loads(made[form]) for form in ("sarif", "cyclonedx", "openvex"))
 
     assert {one["ruleId"] for one in sarif["runs"][0]["results"] if one["level"] == "error"} == LINKED

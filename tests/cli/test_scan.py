@@ -259,6 +259,41 @@ def test_fix(wherry):
     assert found(wherry, "go.mod", "--db", "own")["findings"] == []
 
 
+@pytest.mark.parametrize("at", ["", " v1.0.0"])
+def test_fix_of_a_replaced_module(wherry, at):
+    """The line that replaces is raised, since `go get` of the module in it would be refused; vendor/ is named."""
+    proxy = ModuleProxy(wherry.root / "proxy")
+    for version in ("v1.5.0", "v1.6.0"):
+        content = {"go.mod": "module example.com/second\n\ngo 1.20\n", "a.go": "package second\n"}
+        proxy.publish("example.com/fork", version, content)
+    wherry.environment |= proxy.environment(wherry.root / "cache-of-modules")
+    text = (
+        f"module example.com/app\n\ngo 1.20\n\nrequire example.com/second v1.0.0\n\nreplace example.com/second{at} => "
+    )
+    wherry.write("go.mod", f"{text}example.com/fork v1.5.0\n")
+    wherry.write("main.go", 'package main\n\nimport _ "example.com/second"\n\nfunc main() {}\n')
+    wherry.write("vendor/modules.txt", "")
+    events = (("introduced", "0"), ("fixed", "1.6.0"))
+    write_database(wherry.root / "own", [entry("GO-6", "example.com/fork", events=events)])
+    wherry("scan", ".", "--db", "own", "--fix")
+
+    assert (wherry.root / "go.mod").read_text() == f"{text}example.com/fork v1.6.0\n"
+    assert "example.com/fork v1.6.0 h1:" in (wherry.root / "go.sum").read_text()
+    assert "run `go mod vendor`" in wherry.err
+    assert found(wherry, "go.mod", "--db", "own")["findings"] == []
+
+
+def test_a_fix_that_fails(wherry):
+    """What cannot be upgraded is named with Go's reason, and is no success; a path that is an option is not tried."""
+    wherry.environment |= {"GOPROXY": "off", "GOFLAGS": "-mod=mod", "GONOSUMDB": "*"}
+    wherry.write("go.mod", "module example.com/app\n\ngo 1.20\n\nrequire (\n\t-x/y v1.0.0\n\texample.com/a v1.0.0\n)\n")
+    write_database(wherry.root / "own", [entry("GO-1", "-x/y"), entry("GO-2", "example.com/a")])
+    wherry("scan", "go.mod", "--db", "own", "--fix", code=1)
+
+    assert "go get example.com/a@v1.3.0 failed: " in wherry.err
+    assert "go get -x/y@v1.3.0 failed: a path like this is not given to Go" in wherry.err
+
+
 def test_the_source(wherry):
     """With the source of another module there are no call paths, and that is an error; without it, it is said."""
     document = found(wherry, "app", "--db", "osv")

@@ -156,7 +156,7 @@ def holes(blob: bytes) -> None:
     go_release(text)
     debian_less(text, "1.0~rc1")
     symbol_of(text)
-    linked_symbols(blob, ("a/b.c", "main"), "main")
+    linked_symbols(blob, {"a/b.c": ("T.M", "f"), "main": ()}, "main")
     read_packages({STATUS: blob, OS_RELEASE[0]: blob})
     with suppress(WherryError):
         parse_policy(text, "it")

@@ -9,6 +9,7 @@ from wherry.analysis.mapped import map_file
 from wherry.golang.modfile import parse_go_mod
 from wherry.trust.holes import go_mod_holes, program_holes
 from wherry.trust.known_holes import EvidenceLevel, HoleStatus
+from wherry.trust.linked import linked_symbols
 from wherry.trust.osv_files import DatabaseFiles
 from wherry.trust.programs import CannotScan, read_program
 
@@ -132,3 +133,19 @@ def test_a_module_in_another(tmp_path):
 
     assert hole.level is EvidenceLevel.MODULE
     assert hole.status is HoleStatus.NOT_AFFECTED
+
+
+def test_names_of_the_linker():
+    """Closures, wrappers, generics, promoted methods and dots in paths; as many questions as an entry may ask."""
+    names = [
+        "a/b.F.func1", "a/b.(*T).M-fm", "a/b.T.c.io/d.m", "a/b.(*G[go.shape.struct { x/y.z int }]).N", "a/bc.Other",
+        "gopkg.in/yaml%2ev3.Parse", "main.run", "a/b.Long" + "x" * 2000,
+    ]  # fmt: skip
+    many = [f"S{number}" for number in range(3000)]
+    wanted = {"a/b": ["F", "T.M", "G.N", "T", "None", *many], "gopkg.in/yaml.v3": ["Parse"], "cmd/it": ["run"],
+              "a": ["b"], "a/bc": [], **{f"a/{name}": many[:2] for name in many}}  # fmt: skip
+    found = linked_symbols("\0".join([*names * 200, ""]).encode(), wanted, "cmd/it")
+
+    assert found == {
+        "a/b": {"F", "T.M", "G.N"}, "a/bc": set(), "gopkg.in/yaml.v3": {"Parse"}, "cmd/it": {"run"},
+    }  # fmt: skip

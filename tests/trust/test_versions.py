@@ -84,3 +84,42 @@ def test_fixes_of_debian():
     """The version behind the range."""
     part = Vulnerable((VersionRange("ECOSYSTEM", (("introduced", "0"), ("fixed", "3.0.11-1~deb12u2"))),))
     assert debian_fixed("3.0.9-1", (part,)) == "3.0.11-1~deb12u2"
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=12, unique=True), st.integers(0, 45), st.randoms())
+def test_events_in_any_order(numbers, at, random):
+    """An entry may list events as it likes: what is affected, and the fix, are the same."""
+    sorted_numbers = sorted(numbers)
+    part = ranged(*(f"1.{number}.0" for number in sorted_numbers))
+    events = list(part.ranges[0].events)
+    random.shuffle(events)
+    shuffled = Vulnerable((VersionRange("SEMVER", tuple(events)),))
+    version = f"v1.{at}.0"
+    below = sum(number <= at for number in sorted_numbers)
+
+    assert go_affected(version, part) == go_affected(version, shuffled) == bool(below % 2)
+    expected = f"1.{sorted_numbers[below]}.0" if below % 2 and below < len(numbers) else ""
+    assert go_fixed(version, (part,)) == go_fixed(version, (shuffled,)) == expected
+
+
+def test_very_many_ranges():
+    """Ranges that follow one another, the last first, take one pass: it was the square of their number."""
+    ranges = tuple(
+        VersionRange("SEMVER", (("fixed", f"1.{number + 1}.0"), ("introduced", f"1.{number}.0")))
+        for number in range(20_000, 0, -1)
+    )
+
+    assert go_fixed("v1.1.5", (Vulnerable(ranges),)) == "1.20001.0"
+    assert not go_affected("v1.20001.0", Vulnerable(ranges))
+
+
+def test_last_affected():
+    """The last affected version is affected; the next fixed one of the range is the fix."""
+    events = (("last_affected", "1.5.0"), ("introduced", "1.2.0"), ("fixed", "1.6.0"))
+    part = Vulnerable((VersionRange("SEMVER", events),))
+
+    assert [go_affected(f"v1.{minor}.0", part) for minor in (1, 2, 5)] == [False, True, True]
+    assert not go_affected("v1.5.1", part)
+    assert go_fixed("v1.5.0", (part,)) == "1.6.0"
+    assert go_fixed("v1.5.0", (Vulnerable((VersionRange("SEMVER", events[:2]),)),)) == ""

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from wherry.analysis.imports import ImportGraph
-from wherry.app.scan_upgrades import Upgrade
+from wherry.app.scan_upgrades import Upgrade, argument_for
 from wherry.errors import InvalidUsage, NotFound
 from wherry.trust.known_holes import STDLIB, TOOLCHAIN, Hole
 
 if TYPE_CHECKING:
     from wherry.app.scan_result import ScannedSubject
     from wherry.app.session import Session
+    from wherry.golang.modfile import Replacement
+
+_PATH = re.compile(r"[A-Za-z0-9][!-<>-?A-~]*")
+"""Paths of modules that are words of a command: neither an option nor two words."""
 
 
 def with_routes(session: "Session", subject: "ScannedSubject", source: str) -> "ScannedSubject":
@@ -128,8 +132,22 @@ class Fixed:
     """The lines of a unified diff of go.mod."""
 
 
+def _commands(one: Upgrade, replaced: "Iterable[Replacement]") -> tuple[tuple[str, ...], ...]:
+    """Give the calls of Go that raise a module, and put its checksum into go.sum."""
+    if not one.required_as:
+        return (("get", argument_for(one.module, one.to)),)
+    lines = (line for line in replaced if (line.old_path, line.new_path) == (one.required_as, one.module))
+    at = next((f"@{line.old_version}" for line in lines if line.old_version), "")
+    return (
+        ("mod", "edit", f"-replace={one.required_as}{at}={one.module}@{one.to}"),
+        ("mod", "download", one.required_as),
+    )
+
+
 def fix(session: "Session", folder: Path, wanted: Iterable[Upgrade]) -> Fixed:
-    """Raise modules in go.mod by `go get`, one after the other; one that fails leaves the others.
+    """Raise modules in go.mod, one after the other; one that fails leaves the others.
+
+    By `go get`; where another module replaces the one that is required, in the line that says so.
 
     Raises:
         NotFound: there is no go.mod.
@@ -137,6 +155,7 @@ def fix(session: "Session", folder: Path, wanted: Iterable[Upgrade]) -> Fixed:
     """
     import difflib
 
+    from wherry.golang.modfile import parse_go_mod
     from wherry.host.toolchain import find_toolchain
 
     file = folder / "go.mod"
@@ -144,11 +163,17 @@ def fix(session: "Session", folder: Path, wanted: Iterable[Upgrade]) -> Fixed:
         raise NotFound(f"{folder}: no go.mod to change", hint="give the module's directory with --source DIR")
     before = file.read_text(errors="replace")
     toolchain = find_toolchain(session.runner, session.environment, folder)
+    replaced = parse_go_mod(before, str(file)).replace
     done, failed = [], []
     for one in wanted:
-        outcome = session.runner.run(toolchain.command(folder, "get", *one.command.split()[2:], extra={}))
-        if outcome.returncode:
-            failed.append((one, outcome.words))
+        if not all(_PATH.fullmatch(path) for path in (one.module, one.required_as or one.module)):
+            failed.append((one, "a path like this is not given to Go"))
+            continue
+        for words in _commands(one, replaced):
+            outcome = session.runner.run(toolchain.command(folder, *words, extra={}))
+            if outcome.returncode:
+                failed.append((one, outcome.words))
+                break
         else:
             done.append(one)
     after = file.read_text(errors="replace")

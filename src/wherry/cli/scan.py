@@ -95,8 +95,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
     world.replayed = record_scan(world, found, began=began) or world.replayed
     _show(world, found, form, everything=everything)
-    if fix:
-        _fix(world, found, source)
+    if fix and not _fix(world, found, source):
+        return 1
     if failing(found, fail_on, reviewed_only=reviewed_only):
         return 1
     if found.unscanned:
@@ -131,7 +131,8 @@ def _show(world: World, found: "object", form: str, *, everything: bool) -> None
             world.say(json.dumps(made, indent=2))
 
 
-def _fix(world: World, found: "object", source: str | None) -> None:
+def _fix(world: World, found: "object", source: str | None) -> bool:
+    """Upgrade what can be; report whether nothing failed."""
     from wherry.app.scan_result import Scan
     from wherry.app.scan_source import fix
     from wherry.app.scan_upgrades import upgrades
@@ -148,3 +149,6 @@ def _fix(world: World, found: "object", source: str | None) -> None:
         world.note(f"{one.command} failed: {words}")
     if not done.upgrades and not done.failed:
         world.note("nothing to upgrade: no finding has a fixed version")
+    if done.upgrades and (folder / "vendor" / "modules.txt").is_file():
+        world.note("vendor/ has the old versions: run `go mod vendor`")
+    return not done.failed

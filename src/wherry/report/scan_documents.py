@@ -62,7 +62,7 @@ def sarif(found: Scan, version: str, _epoch: int) -> dict[str, object]:
 
 
 def _sarif_rule(hole: Hole) -> dict[str, object]:
-    properties: dict[str, object] = {"tags": ["security", *hole.aliases]}
+    properties: dict[str, object] = {"tags": list(dict.fromkeys(["security", *hole.aliases]))}
     if hole.severity.score is not None:
         properties["security-severity"] = f"{hole.severity.score:.1f}"
     return {

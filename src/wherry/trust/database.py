@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -22,6 +23,7 @@ GO: Final = "Go"
 DEBIAN: Final = "Debian"
 _UNSET = "0001-"
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_WEB = re.compile(r"https://[!-~]{1,2000}")
 _MOST_ALIASES = 64
 
 
@@ -238,7 +240,7 @@ def _advisory(
         id=entry.id,
         aliases=aliases,
         summary=entry.summary,
-        url=(database.url if database else "") or f"https://osv.dev/vulnerability/{entry.id}",
+        url=_url(database.url if database else "", entry.id),
         published="" if entry.published.startswith(_UNSET) else entry.published,
         modified="" if entry.modified.startswith(_UNSET) else entry.modified,
         withdrawn=entry.withdrawn or "",
@@ -246,6 +248,11 @@ def _advisory(
         severity=severity,
         affected=tuple(affected),
     )
+
+
+def _url(given: str, name: str) -> str:
+    """Give a page about an entry; a database may write anything for one, and readers show it as a link."""
+    return given if _WEB.fullmatch(given) else f"https://osv.dev/vulnerability/{quote(name, safe='')}"
 
 
 def _severity(entry: "OsvEntry") -> RatedSeverity | None:

@@ -134,7 +134,7 @@ def _modules_of(info: BuildInfo) -> tuple[list[Required], tuple[str, ...]]:
 
 
 def _replaced(path: str, version: str, go_mod: "GoMod") -> Required:
-    for one in go_mod.replace:
+    for one in sorted(go_mod.replace, key=lambda line: not line.old_version):  # a line about one version counts first
         if one.old_path == path and one.old_version in {"", version}:
             return Required(one.new_path, one.new_version, path)
     return Required(path, version)

@@ -20,10 +20,9 @@ def wherry(tmp_path):
     ("words", "use"),
     [
         (("publish", "./cmd/api"), "wherry build --push"),
-        (("ps",), "wherry run IMAGE &"),
+        (("attach", "api"), "wherry logs -f"),
         (("rmi", "api:dev"), "wherry rm"),
-        (("run", "-d", "api:dev"), "wherry run IMAGE &"),
-        (("run", "--name", "api", "api:dev"), "--hostname"),
+        (("run", "--memory-swap", "1g", "api:dev"), "leave it out"),
         (("run", "--mount=type=bind,src=/a,dst=/b", "api:dev"), "use -v SRC:DST[:ro]"),
         (("build", "--rm", "."), "leave it out"),
     ],

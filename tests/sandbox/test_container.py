@@ -66,7 +66,7 @@ def job(layers: list[str], *argv: str, **values: object) -> Container:
         groups=[], hostname="", volumes=[], emulator=None, terminal=False,
         writable="", own_tmp=True, mounts=[], privileges="usual", capabilities=list(DOCKERS),
         no_new_privileges=False, seccomp="usual", socketcall=False, network="host", uplink=None,
-        shared="", processes=None, shm=0, limits=[],
+        shared="", control=[], shm=0, limits=[],
     )  # fmt: skip
     return {**usual, **values}
 

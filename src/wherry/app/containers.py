@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherry.app.places import find
 from wherry.app.session import Session
 from wherry.errors import HostUnable, NotFound
 from wherry.platform import Platform
@@ -17,39 +16,8 @@ from wherry.store.images import image_for, images_of
 if TYPE_CHECKING:
     from wherry.oci.image import Image
     from wherry.runtime.run import RunHost, RunOptions, RunSpec
+    from wherry.sandbox.accounts import AccountFiles
     from wherry.sandbox.spec import Emulator
-
-
-def run(
-    session: Session,
-    name: str,
-    options: "RunOptions",
-    *,
-    platform: Platform | None = None,
-    notice: Callable[[str], None] = lambda _: None,
-) -> int:
-    """Run a container and give its exit code; its standard streams are this process's.
-
-    Args:
-        session: where the image and the unpacked layers are.
-        name: an image as `find` takes it.
-        options: what is to be other than the image says.
-        platform: of an image with several, the one to run; None: this machine's.
-        notice: called with each limit of this machine that counts here.
-
-    Raises:
-        NotFound: there is no such image.
-        HostUnable: this machine can't run it.
-        NotVerified: wherry.toml requires a signature that it has not.
-    """
-    from wherry.app.required import require_signed
-
-    located = find(session, name)
-    require_signed(session, located)
-    with prepared(session, located, options, platform=platform, notice=notice) as made:
-        from wherry.runtime.run import run as start
-
-        return start(made.spec, made.place, notice=notice, why=made.why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +27,8 @@ class PreparedContainer:
     image: "Image"
     spec: "RunSpec"
     place: "RunHost"
+    accounts: "AccountFiles"
+    """Of the image."""
     why: Callable[[], str]
     """Says why this machine may refuse a sandbox."""
 
@@ -86,12 +56,13 @@ def prepared(
         HostUnable: this machine can't run it.
     """
     from wherry.app.sandboxes import mapping_of, trees_of, why_refused
-    from wherry.host.cgroups import pids_folders
+    from wherry.host.cgroups import control_folders
     from wherry.host.kernel import Kernel
     from wherry.host.usernet import user_network
     from wherry.runtime.run import RunHost, prepare
     from wherry.runtime.volumes import unwritable
     from wherry.sandbox.accounts import read_accounts
+    from wherry.sandbox.control_groups import ControlFolders
     from wherry.sandbox.networks import Networks
 
     kernel = Kernel.of_host()
@@ -101,7 +72,8 @@ def prepared(
     overlay = kernel.overlay(root=mapping.kind == "all")
     trees = trees_of(session, mapping, located.source)
     with trees.hold(image) as layers:
-        spec = prepare(image.config.runtime, options, read_accounts(layers), located.name)
+        accounts = read_accounts(layers)
+        spec = prepare(image.config.runtime, options, accounts, located.name)
         if mapping.kind == "one":
             notice(
                 f"no subordinate IDs (/etc/subuid): the container has only user {spec.account.uid}, who owns all files"
@@ -117,11 +89,11 @@ def prepared(
             emulator,
             overlay.works,
             Networks.of(user_network(session.environment.get("PATH", os.defpath))),
-            pids_folders(),
+            ControlFolders(*control_folders()),
             image.platform.architecture,
         )
         _say_network(place.network.mode(options.security.network), spec.environment, notice)
-        yield PreparedContainer(image, spec, place, why_refused(mapping))
+        yield PreparedContainer(image, spec, place, accounts, why_refused(mapping))
 
 
 def _say_network(mode: str, environment: Mapping[str, str], notice: Callable[[str], None]) -> None:

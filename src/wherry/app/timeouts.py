@@ -152,22 +152,25 @@ def _kernel() -> Iterator[Timeout]:
 
 
 def _edited(session: Session, texts: Mapping[str, str], edits: Sequence[TimeoutEdit]) -> Iterator[EditedManifest]:
+    by_file: dict[str, list[TimeoutEdit]] = {}
+    for edit in edits:
+        if edit.timeout.spot is not None:
+            by_file.setdefault(edit.timeout.spot.file, []).append(edit)
     for name, text in texts.items():
-        own = [edit for edit in edits if edit.timeout.spot is not None and edit.timeout.spot.file == name]
-        if not own or name == "stdin":
-            continue
-        yield EditedManifest(name, session.cwd / name, text, _with(text, own))
+        if (own := by_file.get(name)) and name != "stdin":
+            yield EditedManifest(name, session.cwd / name, text, _with(text, own))
 
 
 def _with(text: str, edits: Sequence[TimeoutEdit]) -> str:
-    """Write new values from the end on, so that places before them stay right."""
-    for edit in sorted(edits, key=lambda one: one.timeout.spot.start if one.timeout.spot else 0, reverse=True):
-        spot = edit.timeout.spot
-        assert spot is not None  # noqa: S101 - those without were left out
-        end = "\r\n" if "\r\n" in text else "\n"
-        words = spot.form.replace("{}", str(edit.value)).replace("\n", end)
-        text = text[: spot.start] + words + text[spot.end :]
-    return text
+    """Write new values."""
+    spots = sorted(
+        ((edit.timeout.spot, edit.value) for edit in edits if edit.timeout.spot), key=lambda one: one[0].start
+    )
+    end, done, parts = "\r\n" if "\r\n" in text else "\n", 0, []
+    for spot, value in spots:
+        parts += [text[done : spot.start], spot.form.replace("{}", str(value)).replace("\n", end)]
+        done = spot.end
+    return "".join((*parts, text[done:]))
 
 
 def try_pool_timeouts(session: Session) -> "tuple[PoolTrial, ...]":

@@ -113,7 +113,7 @@ def trace_run(
             seconds=options.seconds,
             until=TraceUntil(options.until),
             probes=probes,
-            stop_signal=_stop_signal(made.image),
+            stop_signal=stop_signal(made.image),
             interruptible=options.interruptible,
         )
         outcome = trace_container(job, limits, both, notice=notice, why=made.why)
@@ -170,7 +170,7 @@ def last_lines(output: bytes, most: int = 10) -> tuple[str, ...]:
     return tuple(output.decode(errors="replace").rstrip().splitlines()[-most:])
 
 
-def _stop_signal(image: "Image") -> int:
+def stop_signal(image: "Image") -> int:
     """Give the signal that asks an image's program to end, as its config says (STOPSIGNAL); else SIGTERM."""
     import signal
 

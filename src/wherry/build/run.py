@@ -24,6 +24,7 @@ from wherry.platform import Platform
 from wherry.sandbox.accounts import ContainerUser
 from wherry.sandbox.capabilities import DOCKERS
 from wherry.sandbox.client import SandboxClient
+from wherry.sandbox.control_groups import processes_group
 from wherry.sandbox.networks import Networks
 from wherry.sandbox.spec import Container, Emulator, Group, Mount
 from wherry.sandbox.start import NotStarted
@@ -215,18 +216,18 @@ class StepRunner:
             network=network,
             uplink=self.network.uplink if network == "own" else None,
             shared=self.network.reason,
-            processes=self._processes(limits, asked="nproc" in [name for name, _, _ in action.limits]),
+            control=self._processes(limits, asked="nproc" in [name for name, _, _ in action.limits]),
             shm=action.shm or 64 << 20,
             limits=limits,
             owners=self.owners,
         )
 
-    def _processes(self, limits: Sequence[tuple[int, int, int]], *, asked: bool) -> Group | None:
+    def _processes(self, limits: Sequence[tuple[int, int, int]], *, asked: bool) -> list[Group]:
         """Limit processes by a control group too where root runs steps: no other limit holds for root."""
         if self.client.mapping.kind != "all":
-            return None
+            return []
         most = [hard for number, _, hard in limits if number == _NPROC][-1]
-        return Group(parents=list(self.groups), most=most, required=asked) if most >= 0 else None
+        return [processes_group(self.groups, most, required=asked)] if most >= 0 else []
 
     def _provided(self, action: RunOp) -> Iterator[Mount]:
         hosts = f"127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n"

@@ -3,7 +3,15 @@
 EXAMPLES: dict[str, tuple[str, str]] = {
     "build": ("wherry build ./cmd/api -t api:dev", "wherry build -f Dockerfile . -t registry.example/web:v1 --push"),
     "why": ("wherry why", 'wherry why "COPY go.mod"'),
-    "run": ("wherry run api:dev", "wherry run -it --entrypoint sh web:dev"),
+    "run": (
+        "wherry run -it --entrypoint sh web:dev",
+        "wherry run -d --name api -p 8080:8080 --memory 256m --cpus 0.5 api:dev",
+    ),
+    "ps": ("wherry ps", "wherry ps -a --json"),
+    "logs": ("wherry logs -f api", "wherry logs --tail 20 --timestamps api"),
+    "exec": ("wherry exec api /app/api -version", "wherry exec -it -u 0 web sh"),
+    "stop": ("wherry stop api", "wherry stop --rm --time 30s api web"),
+    "kill": ("wherry kill api", "wherry kill -s HUP api"),
     "trace": ("wherry trace --for 10s api:dev", "wherry trace -- ls -l"),
     "images": ("wherry images", "wherry images --digests"),
     "inspect": ("wherry inspect api:dev", "wherry inspect --raw config api:dev"),

@@ -8,7 +8,7 @@ from wherry.cli.examples import EXAMPLES
 
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Build": ("build", "base", "certs", "lint", "context", "why", "lock", "init", "ci"),
-    "Run": ("run", "trace"),
+    "Run": ("run", "ps", "logs", "exec", "stop", "kill", "trace"),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "scan", "bench", "report", "history"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
@@ -19,7 +19,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
 _OTHER = "Other commands"
 _WITH_TABLES = frozenset({
     "size", "diff", "check", "slim", "flags", "leaks", "scan", "inspect", "analyze", "deps", "images", "du", "lock",
-    "tags", "doctor", "bench", "base", "certs", "history",
+    "ps", "tags", "doctor", "bench", "base", "certs", "history",
 })  # fmt: skip
 """Commands that print tables for people; those take `--no-trunc`."""
 _FEW = 16
@@ -43,8 +43,10 @@ OPTION_GROUPS: Mapping[str, str] = {
 """Options of pages with many, by long name; the first group that names one is its."""
 _RUN_GROUPS: Mapping[str, str] = {
     "Container": "--env --env-file --volume --workdir --user --entrypoint --platform --hostname --network --publish "
-    "--interactive --tty --rm --quiet",
-    "Limits": "--read-only --cap-add --cap-drop --security-opt --pids-limit",
+    "--interactive --tty --detach --name --rm --quiet",
+    "Limits": "--memory --cpus --pids-limit --read-only --cap-add --cap-drop --security-opt",
+    "Health": "--health --health-cmd --health-interval --health-timeout --health-start-period --health-retries "
+    "--no-healthcheck",
 }
 _MISPLACED = "Other options"
 _GENERAL = "General"

@@ -6,9 +6,7 @@ Sources: the pages of `docker run`, `docker buildx build` and `ko`.
 
 from collections.abc import Mapping
 
-_BACKGROUND = "containers run in the foreground; start one in the background with `wherry run IMAGE &`"
 _MEMORY = "limit it from outside: systemd-run --user --scope -p MemoryMax=1G wherry …"
-_CPUS = "limit it from outside: systemd-run --user --scope -p CPUQuota=200% wherry …"
 _REMOVED = "leave it out: wherry leaves no build containers behind"
 _NO_ATTESTATION = "use --sbom spdx and --provenance"
 
@@ -16,11 +14,11 @@ COMMANDS: Mapping[str, str] = {
     "buildx": "use `wherry build`",
     "publish": "use `wherry build --push`",
     "delete": "use `kubectl delete -f`",
-    "ps": _BACKGROUND,
-    "logs": _BACKGROUND,
-    "stop": _BACKGROUND,
-    "start": _BACKGROUND,
-    "exec": "run another container of the image: `wherry run --entrypoint PROGRAM IMAGE`",
+    "start": "a container that ended is not started again; use `wherry run`",
+    "restart": "use `wherry stop --rm NAME`, then `wherry run`",
+    "attach": "use `wherry logs -f NAME`, or `wherry exec -it NAME PROGRAM`",
+    "wait": "use `wherry run` without -d, or `wherry ps -a`, which shows exit codes",
+    "container": "use `wherry ps`, `logs`, `exec`, `stop` or `kill`",
     "rmi": "use `wherry rm`",
     "ls": "use `wherry images`",
     "history": "use `wherry inspect IMAGE`; it lists the layers and what made them",
@@ -43,13 +41,8 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "-m": _MEMORY,
     },
     "run": {
-        "--detach": _BACKGROUND,
-        "-d": _BACKGROUND,
-        "--name": "leave it out: containers have no names; --hostname sets the host name",
         "--restart": "let systemd restart it",
-        "--memory": _MEMORY,
-        "-m": _MEMORY,
-        "--cpus": _CPUS,
+        "--memory-swap": "leave it out: as much swap as --memory may be used",
         "--mount": "use -v SRC:DST[:ro]",
         "--tmpfs": "use -v DIR:PATH; /tmp is there in any case",
         "--privileged": "not supported; --cap-add adds a capability",

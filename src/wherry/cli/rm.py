@@ -1,11 +1,13 @@
 """`wherry rm NAME…`: remove image names."""
 
+import sys
+
 import click
 
 from wherry.cli.complete import images
 from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
-from wherry.errors import InvalidUsage, WherryError
+from wherry.errors import InvalidUsage, NotFound, WherryError
 
 
 @click.command("rm", cls=GroupedCommand)
@@ -27,7 +29,7 @@ def command(world: World, /, *, names: tuple[str, ...], everything: bool) -> int
         try:
             root = world.store.untag(name)
         except WherryError as error:
-            world.fail(error)
+            world.fail(_container(world, name) or error)
             failed = failed or error.exit_code
         else:
             taken += 1
@@ -35,3 +37,16 @@ def command(world: World, /, *, names: tuple[str, ...], everything: bool) -> int
     if taken:
         world.note("run `wherry gc` to free blobs that no name references")
     return failed
+
+
+def _container(world: World, name: str) -> WherryError | None:
+    """Say what a name is that is a container's: people know `docker rm`."""
+    if not sys.platform.startswith("linux"):
+        return None
+    from wherry.app.running import find_container
+
+    try:
+        known = find_container(world, name)
+    except WherryError:
+        return None
+    return NotFound(f"{name}: a container, not an image", hint=f"wherry stop --rm {known.record.name}")

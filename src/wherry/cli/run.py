@@ -1,9 +1,10 @@
 """`wherry run IMAGE [ARG…]`: run a container."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,10 @@ from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import HostUnable, InvalidUsage, NotFound
 from wherry.platform import Platform
+
+if TYPE_CHECKING:
+    from wherry.runtime.health import HealthOptions
+    from wherry.sandbox.control_groups import Limits
 
 _LARGEST_LIST = 1 << 20
 
@@ -79,9 +84,26 @@ _LARGEST_LIST = 1 << 20
 @click.option(
     "--pids-limit", type=click.IntRange(min=-1), default=-1, help="Maximum number of processes. [default: no limit]"
 )
+@click.option("-m", "--memory", default="", metavar="SIZE", help="Most memory, such as 512m or 2g. [default: no limit]")
+@click.option("--cpus", default="", metavar="NUMBER", help="Most processors, such as 1.5. [default: no limit]")
+@click.option("-d", "--detach", is_flag=True, help="Run in the background, and print the container's ID.")
+@click.option("--name", default="", metavar="NAME", help="Name of the container. [default: made of the image's]")
+@click.option(
+    "--health",
+    is_flag=True,
+    help="Fail without a health check; with -d, wait until it says healthy, and stop the container if it does not.",
+)
+@click.option("--health-cmd", metavar="COMMAND", help="Check health by this in a shell, or by a JSON list of words.")
+@click.option("--health-interval", default="", metavar="TIME", help="Time between two checks, such as 30s.")
+@click.option("--health-timeout", default="", metavar="TIME", help="Most time that a check may take.")
+@click.option("--health-start-period", default="", metavar="TIME", help="Time in which failed checks do not count.")
+@click.option("--health-retries", type=click.IntRange(min=1), help="Failed checks in a row that make it unhealthy.")
+@click.option("--no-healthcheck", is_flag=True, help="Do not run the image's HEALTHCHECK.")
 @click.option("-i", "--interactive", is_flag=True, help="Keep stdin open.")
 @click.option("-t", "--tty", is_flag=True, help="Allocate a terminal.")
-@click.option("--rm", is_flag=True, help="Accepted for docker compatibility; containers are always removed.")
+@click.option(
+    "--rm", is_flag=True, help="With -d, keep nothing once it ended; in the foreground nothing is kept anyway."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print no notes.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - docker's options, one each
@@ -105,10 +127,15 @@ def command(  # noqa: PLR0913 - docker's options, one each
     cap_drop: tuple[str, ...],
     security_opt: tuple[str, ...],
     pids_limit: int,
+    memory: str,
+    cpus: str,
+    detach: bool,
+    name: str,
     interactive: bool,
     tty: bool,
-    rm: bool,  # noqa: ARG001 - accepted because people are used to it
+    rm: bool,
     quiet: bool,
+    **health: object,
 ) -> int:
     """Run IMAGE on this machine, rootless, and exit with its exit code.
 
@@ -116,9 +143,13 @@ def command(  # noqa: PLR0913 - docker's options, one each
     the local store is read from the registry. The container has a network of its own where pasta or slirp4netns is
     installed: publish ports with -p. What it writes outside volumes is discarded when it exits. Put options before
     IMAGE: everything after it is passed to the program.
+
+    With -d it runs in the background, and its ID is printed: `wherry ps`, `logs`, `exec` and `stop` take the ID or the
+    name. Its log and its exit code are kept until `wherry stop --rm`.
     """
     _check_linux(image)
-    from wherry.app.containers import run
+    from wherry.app.supervised import DetachOptions, KeepOptions, run, run_detached
+    from wherry.runtime.records import check_name
     from wherry.runtime.run import RunOptions, parse_volume
     from wherry.runtime.security import parse_security
 
@@ -126,33 +157,73 @@ def command(  # noqa: PLR0913 - docker's options, one each
         parse_security(security_opt, cap_add, cap_drop, world.cwd),
         network=network,
         ports=_ports(publish, network),
-        processes=max(pids_limit, 0),
     )
     options = RunOptions(
         arguments=arguments,
         entrypoint=entrypoint,
-        environment=dict(_variables(world, env, env_file)),
+        environment=dict(variables(world, env, env_file)),
         folder=workdir,
         user=user,
         volumes=tuple(parse_volume(text, world.cwd) for text in volume),
         hostname=hostname,
         read_only=read_only,
-        stdin=interactive,
+        stdin=interactive and not detach,
         security=security,
-        terminal=tty and _has_terminal(world, quiet=quiet),
+        limits=_limits(pids_limit, memory, cpus),
+        terminal=tty and not detach and has_terminal(world, quiet=quiet),
     )
+    keep = KeepOptions(name=check_name(name) if name else "", removes=rm, health=_health(health))
+    chosen = Platform.parse(platform) if platform else None
 
     def notice(line: str) -> None:
         if not quiet:
             world.note(f"  {line}")
 
     world.stdout.flush()
-    began = world.clock()
-    code = run(world, image, options, platform=Platform.parse(platform) if platform else None, notice=notice)
-    from wherry.app.history_record import record_run
+    if not detach:
+        from wherry.app.history_record import record_run
 
-    record_run(world, image, code, began=began)
-    return code
+        began = world.clock()
+        code = run(world, image, options, platform=chosen, notice=notice, keep=keep)
+        record_run(world, image, code, began=began)
+        return code
+    if interactive or tty:
+        notice("-i and -t are ignored with -d: `wherry exec -it` gives a terminal in the container")
+    how = DetachOptions(platform=chosen, keep=keep, healthy=bool(health["health"]))
+    world.stderr.flush()
+    started = run_detached(world, image, options, how, notice=notice)
+    notice(
+        f"{started.record.name}: see `wherry logs {started.record.name}`; end it by `wherry stop {started.record.name}`"
+    )
+    world.say(started.record.id)
+    return 0
+
+
+def _limits(pids_limit: int, memory: str, cpus: str) -> "Limits":
+    from wherry.sandbox.control_groups import Limits, parse_memory, parse_processors
+
+    return Limits(max(pids_limit, 0), parse_memory(memory) if memory else 0, parse_processors(cpus) if cpus else 0.0)
+
+
+def _health(given: "Mapping[str, object]") -> "HealthOptions":
+    from wherry.runtime.health import HealthOptions
+    from wherry.settings.sizes import parse_duration
+
+    def seconds(key: str) -> float | None:
+        text = str(given[key] or "")
+        return parse_duration(text, "--" + key.replace("_", "-")) if text else None
+
+    command, retries = given["health_cmd"], given["health_retries"]
+    if given["no_healthcheck"] and (command or given["health"]):
+        raise InvalidUsage("--no-healthcheck with --health or --health-cmd: only one of them", hint="remove one")
+    return HealthOptions(
+        command="" if given["no_healthcheck"] else str(command) if command else None,
+        interval=seconds("health_interval"),
+        timeout=seconds("health_timeout"),
+        start_period=seconds("health_start_period"),
+        retries=retries if isinstance(retries, int) else None,
+        required=bool(given["health"]),
+    )
 
 
 def _check_linux(image: str) -> None:
@@ -173,7 +244,8 @@ def _ports(publish: Sequence[str], network: str) -> tuple[str, ...]:
     return tuple(parse_port(text) for text in publish)
 
 
-def _has_terminal(world: World, *, quiet: bool) -> bool:
+def has_terminal(world: World, *, quiet: bool) -> bool:
+    """Report whether stdout is a terminal, and say it where `-t` does nothing."""
     if world.stdout.isatty():
         return True
     if not quiet:
@@ -181,7 +253,7 @@ def _has_terminal(world: World, *, quiet: bool) -> bool:
     return False
 
 
-def _variables(world: World, given: Sequence[str], files: Sequence[Path]) -> Iterator[tuple[str, str]]:
+def variables(world: World, given: Sequence[str], files: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """Give the variables of files, then those of the command line, which win; one without a value is ours, if set."""
     lines = [line.strip() for file in files for line in _lines(world.cwd / file)]
     for line in (*(line for line in lines if line and not line.startswith("#")), *given):

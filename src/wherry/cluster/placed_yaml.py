@@ -3,7 +3,9 @@
 Source: YAML 1.2.2, chapters 3 and 7; merge keys as in YAML 1.1 (`<<`).
 """
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +114,26 @@ class PlacedNode:
             inner += [((*where, str(number)), value) for number, value in enumerate(found.each())]
             todo += reversed(inner)
 
+    def named(self, keys: Collection[str]) -> Iterator[tuple[str, "PlacedNode"]]:
+        """Yield the values below this node that have one of these keys, each once, in the order of the file.
+
+        It makes no `PlacedNode` of the others: a file may have a million.
+        """
+        seen: set[int] = set()
+        todo = [self.node]
+        while todo:
+            node = todo.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if node.id == "mapping":
+                for key, value in node.value:
+                    if key.id == "scalar" and key.value in keys:
+                        yield key.value, self._at(value)
+                todo += [value for _, value in reversed(node.value) if value.id != "scalar"]
+            elif node.id == "sequence":
+                todo += [one for one in reversed(node.value) if one.id != "scalar"]
+
     def _at(self, node: Any) -> "PlacedNode":
         return PlacedNode(self.file, node, self.shift)
 
@@ -130,7 +152,8 @@ def placed_documents(text: str, file: str) -> tuple[PlacedNode, ...]:
 
     shift = len(_BOM) if text.startswith(_BOM) else 0
     try:
-        nodes = list(yaml.compose_all(text[shift:], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        with _no_collection():
+            nodes = list(yaml.compose_all(text[shift:], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         if isinstance(error, yaml.reader.ReaderError):
@@ -147,6 +170,18 @@ def placed_documents(text: str, file: str) -> tuple[PlacedNode, ...]:
     if "{{" in text:
         _refuse_template(documents)
     return documents
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Look for no garbage meanwhile: nothing of it is, and looking at ten nodes a line takes as long as reading them."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _refuse_template(documents: tuple[PlacedNode, ...]) -> None:

@@ -90,6 +90,7 @@ def manifest_timeouts(documents: Iterable[PlacedNode]) -> ManifestTimeouts:
     them, it holds for all.
     """
     read = [_document(one) for root in documents for one in _unlisted(root)]
+    reach = _Reach(read)
     timeouts: list[Timeout] = []
     findings: list[Finding] = []
     for one in read:
@@ -101,7 +102,7 @@ def manifest_timeouts(documents: Iterable[PlacedNode]) -> ManifestTimeouts:
         elif one.kind in {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}:
             timeouts += _webhooks(one)
         elif one.kind in {"Ingress", "Service"}:
-            for scope in _reached(one, read) or ("",):
+            for scope in reach.workloads(one) or ("",):
                 timeouts += _annotations(one.root.get("metadata", "annotations"), scope)
         elif not one.kind:
             timeouts += _values(one.root)
@@ -112,11 +113,9 @@ def manifest_timeouts(documents: Iterable[PlacedNode]) -> ManifestTimeouts:
 
 def _wrong_numbers(document: _Document) -> Iterator[Finding]:
     """Name numbers that are none to the API server, or not what they look like: a default would count in silence."""
-    for _, found in document.root.mappings():
-        for key, value in found.pairs():
-            text = value.text
-            if key not in _NUMBERS or text is None or not text or text in {"null", "~"}:
-                continue
+    for key, value in document.root.named(_NUMBERS):
+        text = value.text
+        if text and text not in {"null", "~"}:
             if not _INTEGER.fullmatch(text) or value.node.style:
                 yield Finding(
                     "no-number",
@@ -278,20 +277,37 @@ def _annotations(annotations: PlacedNode | None, scope: str) -> Iterator[Timeout
             yield Timeout(name, number, value.place, scope, spot=spot)
 
 
-def _reached(document: _Document, every: Iterable[_Document]) -> tuple[str, ...]:
-    """Name the workloads that a Service selects, or an Ingress leads to through Services."""
-    every = list(every)
-    if document.kind == "Service":
-        wanted = _texts(document.root.get("spec", "selector"))
-        workloads = [one for one in every if one.kind in _TEMPLATES]
-        return tuple(one.scope for one in workloads if wanted and wanted.items() <= one.labels.items())
-    names = {
-        name.text
-        for path, node in document.root.mappings()
-        if path[-1:] == ("service",) and (name := node.get("name")) is not None
-    }
-    services = [one for one in every if one.kind == "Service" and one.name in names]
-    return tuple(dict.fromkeys(scope for one in services for scope in _reached(one, every)))
+class _Reach:
+    """Which workloads a Service selects, or an Ingress leads to through Services."""
+
+    def __init__(self, every: Iterable[_Document]) -> None:
+        self._by_label: dict[tuple[str, str], list[_Document]] = {}
+        self._services: dict[str, list[_Document]] = {}
+        for one in every:
+            if one.kind == "Service":
+                self._services.setdefault(one.name, []).append(one)
+            elif one.kind in _TEMPLATES:
+                for label in one.labels.items():
+                    self._by_label.setdefault(label, []).append(one)
+
+    def workloads(self, document: _Document) -> tuple[str, ...]:
+        """Name them."""
+        if document.kind == "Service":
+            return self._selected(document)
+        names = {
+            name.text or "": None
+            for path, node in document.root.mappings()
+            if path[-1:] == ("service",) and (name := node.get("name")) is not None
+        }
+        services = [one for name in names for one in self._services.get(name, ())]
+        return tuple(dict.fromkeys(scope for one in services for scope in self._selected(one)))
+
+    def _selected(self, service: _Document) -> tuple[str, ...]:
+        wanted = _texts(service.root.get("spec", "selector"))
+        if not wanted:
+            return ()
+        fewest = min((self._by_label.get(label, []) for label in wanted.items()), key=len)
+        return tuple(one.scope for one in fewest if wanted.items() <= one.labels.items())
 
 
 def _values(root: PlacedNode) -> Iterator[Timeout]:

@@ -62,3 +62,36 @@ def beside(work: Callable[[Callable[[], bool]], object]) -> Beside | None:
         code = 0
     finally:
         os._exit(code)  # nothing of ours is flushed or closed twice
+
+
+def detached(work: Callable[[int], object]) -> int:
+    """Have work done by a copy of this process that outlives it, in a session of its own, without standard streams.
+
+    No signal of our terminal reaches it, and nobody has to wait for it: its parent is the machine's first process.
+
+    Args:
+        work: is given the writing end of a pipe. What it raises is lost.
+
+    Returns:
+        The reading end of that pipe, which ends when the other process closes its end, or is gone.
+
+    Raises:
+        OSError: no process can be made.
+    """
+    read, write = os.pipe()
+    first = os.fork()
+    if first:
+        os.close(write)
+        os.waitpid(first, 0)
+        return read
+    try:
+        os.close(read)
+        os.setsid()
+        if os.fork() == 0:
+            null = os.open(os.devnull, os.O_RDWR)
+            for stream in range(3):
+                os.dup2(null, stream)
+            os.close(null)
+            work(write)
+    finally:
+        os._exit(0)  # nothing of ours is flushed or closed twice

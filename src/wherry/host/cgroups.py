@@ -77,6 +77,19 @@ def pids_folders(root: Path = Path("/")) -> tuple[str, ...]:
     return tuple(str(folder) for folder in place.folders() if place.version and folder.is_dir())
 
 
+def control_folders(root: Path = Path("/")) -> tuple[bool, dict[str, tuple[str, ...]]]:
+    """Name the folders in which control groups may be made, by controller; and whether they are of version 2.
+
+    In version 2 every controller has the same folders.
+    """
+    places = {name: _place(root, name) for name in ("pids", "memory", "cpu")}
+    found = {
+        name: tuple(str(folder) for folder in place.folders() if place.version and folder.is_dir())
+        for name, place in places.items()
+    }
+    return all(place.version == 2 for place in places.values()), found  # noqa: PLR2004 - version 2
+
+
 def _share(place: Path) -> float | None:
     quota, _, period = _text(place / "cpu.max").partition(" ")
     if not quota:

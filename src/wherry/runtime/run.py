@@ -7,7 +7,7 @@ meaning of the options, and for PATH, HOME and TERM where an image says nothing.
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wherry.errors import InvalidDocument, InvalidUsage, NotFound
@@ -16,8 +16,9 @@ from wherry.runtime.security import Security
 from wherry.sandbox import ids
 from wherry.sandbox.accounts import AccountFiles, ContainerUser
 from wherry.sandbox.attach import run_container
+from wherry.sandbox.control_groups import ControlFolders, Limits, control_groups
 from wherry.sandbox.networks import Networks
-from wherry.sandbox.spec import Container, Emulator, Group
+from wherry.sandbox.spec import Container, Emulator
 from wherry.sandbox.spec import HostMount as VolumeDocument
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -52,6 +53,7 @@ class RunOptions:
     stdin: bool = False
     terminal: bool = False
     security: Security = field(default_factory=Security)
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class RunSpec:
     stdin: bool
     terminal: bool
     security: Security
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,8 @@ class RunHost:
     emulator: Emulator | None = None
     overlay: bool = True
     network: Networks = field(default_factory=Networks)
-    groups: tuple[str, ...] = ()
-    """Folders in which control groups that limit processes may be made, best first."""
+    control: ControlFolders = field(default_factory=ControlFolders)
+    """Where control groups may be made."""
     architecture: str = ""
     """Of the image."""
 
@@ -124,6 +127,7 @@ def prepare(config: RuntimeConfig, options: RunOptions, accounts: AccountFiles, 
         stdin=options.stdin,
         terminal=options.terminal,
         security=options.security,
+        limits=options.limits,
     )
 
 
@@ -183,16 +187,15 @@ def document(spec: RunSpec, place: RunHost) -> Container:
         network=mode,
         uplink=network.uplink if mode == "own" else None,
         shared=network.reason,
-        processes=_processes(security.processes, place),
+        control=control_groups(_grouped(spec.limits, place), place.control),
         shm=0,
-        limits=[(_NPROC, security.processes, security.processes)] if security.processes else [],
+        limits=[(_NPROC, spec.limits.processes, spec.limits.processes)] if spec.limits.processes else [],
     )
 
 
-def _processes(most: int, place: RunHost) -> Group | None:
-    if not most or place.mapping.kind != "all":
-        return None
-    return Group(parents=list(place.groups), most=most, required=True)
+def _grouped(limits: Limits, place: RunHost) -> Limits:
+    """Give the limits that need a control group: setrlimit(2) holds for the processes of a plain user."""
+    return limits if place.mapping.kind == "all" else replace(limits, processes=0)
 
 
 def _environment(config: RuntimeConfig, options: RunOptions, account: ContainerUser) -> dict[str, str]:

@@ -29,8 +29,6 @@ class Security:
     """`default`, `host` or `none`."""
     ports: tuple[str, ...] = ()
     """Published ones, as ADDRESS/PORT:PORT."""
-    processes: int = 0
-    """The most processes; 0: not limited."""
 
 
 def parse_security(options: Sequence[str], add: Sequence[str], drop: Sequence[str], folder: Path) -> Security:

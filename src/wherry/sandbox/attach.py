@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from wherry.errors import CannotWrite
 from wherry.sandbox.channel import FAILED
+from wherry.sandbox.enter_spec import Enter
 from wherry.sandbox.relay import Relay
 from wherry.sandbox.spec import Container, LauncherEvent
 from wherry.sandbox.start import Launcher, SandboxRefused, raised
@@ -28,14 +30,58 @@ _SIGNALLED = 128
 """Exit codes above it name the signal that ended the launcher."""
 
 
-def run_container(job: Container, *, stdin: bool, notice: Callable[[str], None], why: Callable[[], str]) -> int:
-    """Run a container to its end.
+class StreamMover(Protocol):
+    """What has the other ends of a container's standard streams."""
+
+    handed: dict[int, int]
+    """For each stream that is not ours, the end that the container gets."""
+    failure: OSError | None
+    """Why output could not be written, if it couldn't."""
+
+    def let_go(self) -> None:
+        """Close the container's ends, which it has by now."""
+
+    def watch(self, poll: "select.poll") -> None:
+        """Have our ends watched."""
+
+    def has(self, end: int) -> bool:
+        """Report whether a descriptor is one of our ends."""
+
+    def move(self, end: int, poll: "select.poll | None") -> None:
+        """Move what there is at one of our ends."""
+
+    def finish(self) -> None:
+        """Move what is left once the container has ended."""
+
+
+class Watcher(Protocol):
+    """Is told what becomes of a container."""
+
+    def begun(self, launcher: Launcher) -> None:
+        """Take the launcher, which was just started; it may be sent signals from any thread."""
+
+    def hear(self, event: LauncherEvent, descriptor: int | None) -> bool:
+        """Hear an event; report whether the descriptor that came with it was taken."""
+
+
+def run_container(
+    job: Container | Enter,
+    *,
+    stdin: bool,
+    notice: Callable[[str], None],
+    why: Callable[[], str],
+    streams: StreamMover | None = None,
+    watcher: Watcher | None = None,
+) -> int:
+    """Run a container to its end, or one more program in a container.
 
     Args:
         job: what to run.
         stdin: whether the program reads our standard input; else it reads nothing.
         notice: called with messages for the user, a line at a time.
         why: asked why this machine may refuse a sandbox.
+        streams: where its output goes; None: to our standard streams.
+        watcher: told what becomes of it.
 
     Returns:
         The program's exit code; 128 and the signal where one killed it.
@@ -46,13 +92,15 @@ def run_container(job: Container, *, stdin: bool, notice: Callable[[str], None],
         SandboxRefused: this machine refuses what a sandbox needs.
     """
     with _signals() as caught:
-        relay = Relay(stdin=stdin)
+        relay = streams or Relay(stdin=stdin)
         try:
             launcher = Launcher(job, stdin=stdin, streams=relay.handed)
         finally:
             relay.let_go()
-        attendant = _Attendant(launcher, relay, caught, notice, reads=stdin)
+        attendant = _Attendant(launcher, relay, caught, notice, reads=stdin, watcher=watcher)
         try:
+            if watcher is not None:
+                watcher.begun(launcher)
             attendant.attend()
         except BaseException:
             launcher.kill()
@@ -75,8 +123,16 @@ class _Attendant:
     """Watches a running container."""
 
     def __init__(
-        self, launcher: Launcher, relay: Relay, caught: int, notice: Callable[[str], None], *, reads: bool
+        self,
+        launcher: Launcher,
+        relay: StreamMover,
+        caught: int,
+        notice: Callable[[str], None],
+        *,
+        reads: bool,
+        watcher: Watcher | None,
     ) -> None:
+        self._watcher = watcher
         self._launcher = launcher
         self._relay = relay
         self._caught = caught
@@ -123,6 +179,8 @@ class _Attendant:
         if "notice" in event:
             self._notice(event["notice"])
         self.started = self.started or event.get("started", False)
+        if self._watcher is not None and self._watcher.hear(event, descriptor):
+            return True
         if descriptor is not None:
             self._lent = BorrowedTerminal(descriptor, reads=self._reads)
             self._lent.lend(poll)

@@ -82,11 +82,20 @@ class Uplink(TypedDict):
 
 
 class Group(TypedDict):
-    """A control group to be made, which limits the number of processes."""
+    """A control group to be made, which limits what a container takes."""
 
+    what: str
+    """What it limits, for people: `the number of processes`."""
     parents: list[str]
     """Folders in which one may be made, best first."""
-    most: int
+    controllers: list[str]
+    """Such as `memory`."""
+    unified: bool
+    """Whether it is one of version 2."""
+    files: list[tuple[str, bytes]]
+    """Limits: names of files in it, and what is written to them."""
+    optional: list[tuple[str, bytes]]
+    """The same of files that some kernels lack."""
     required: bool
     """Fail where none can be made."""
 
@@ -136,8 +145,8 @@ class Container(TypedDict):
     uplink: Uplink | None
     shared: str
     """Why the host's network is shared; for people."""
-    processes: Group | None
-    """What limits their number where setrlimit(2) does not: of root."""
+    control: list[Group]
+    """What setrlimit(2) does not limit: the number of root's processes, memory, processors."""
     shm: int
     """Most bytes of /dev/shm; 0: half of the memory."""
     owners: NotRequired[str]
@@ -148,6 +157,8 @@ class Container(TypedDict):
     """What a tracer reports of the program and all that it starts: `files` (and sockets), or `calls` (every system call
     once, too); `probes`: nothing, but sockets for probes are handed out, as they are with the others; missing: nothing.
     What it says comes through a pipe that is handed over with the event `traced`."""
+    handles: NotRequired[bool]
+    """Whether descriptors of the program and its namespaces are handed over, by which `Enter` finds them."""
 
 
 class Attach(TypedDict):
@@ -357,7 +368,7 @@ class LauncherEvent(TypedDict):
     code: NotRequired[int]
     """The exit code that goes with the error."""
     stage: NotRequired[str]
-    """Where the error was: namespace, mount, image, exec, layer or disk."""
+    """Where the error was: namespace, mount, image, exec, layer, limit or disk."""
     notice: NotRequired[str]
     started: NotRequired[bool]
     """The program itself was started."""
@@ -372,5 +383,13 @@ class LauncherEvent(TypedDict):
     """A descriptor comes with this event: the pipe through which a tracer reports."""
     socket: NotRequired[bool]
     """A descriptor comes with this event: a socket in the container's network, as was asked for."""
+    handle: NotRequired[str]
+    """A descriptor comes with this event: `process`, or a namespace: `user`, `mnt`, `pid`, `net`, `uts`, `ipc`."""
+    executed: NotRequired[bool]
+    """The program runs, of a container with handles."""
+    groups: NotRequired[list[str]]
+    """Folders of the container's control groups."""
+    killed: NotRequired[int]
+    """Processes that were killed at the limit of memory, once the container ended."""
     ended: NotRequired[int]
     """A job of the forkserver ended with this code."""

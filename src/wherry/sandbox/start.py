@@ -12,6 +12,7 @@ from pathlib import Path
 
 from wherry.errors import CannotWrite, HostUnable, WherryError
 from wherry.sandbox.channel import FAILED, FRAMES, JOB, LINE
+from wherry.sandbox.enter_spec import Enter
 from wherry.sandbox.private import private_copy
 from wherry.sandbox.spec import Attach, Container, Delete, LauncherEvent, Serve, Unpack, Weigh
 
@@ -49,7 +50,7 @@ class Launcher:
 
     def __init__(
         self,
-        job: Container | Attach | Unpack | Delete | Weigh | Serve,
+        job: Container | Attach | Enter | Unpack | Delete | Weigh | Serve,
         *,
         stdin: bool = False,
         streams: Mapping[int, int] | None = None,
@@ -119,6 +120,14 @@ def raised(event: LauncherEvent, why: Callable[[], str]) -> WherryError:  # noqa
             return NotStarted(message, hint=hint, code=event.get("code", FAILED))
         case "attach":
             return SandboxRefused(message, hint=why())
+        case "limit":
+            return HostUnable(
+                message,
+                hint="run it as root, or in a group that systemd delegates: "
+                "systemd-run --user --scope -p Delegate=yes wherry run …; or leave the limit out",
+            )
+        case "enter":
+            return SandboxRefused(f"cannot enter the container: {message}", hint=why())
         case "image":
             return BadLayer(
                 message, hint="the image has a symbolic link at a path the container needs; build it without the link"

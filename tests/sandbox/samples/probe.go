@@ -61,6 +61,13 @@ func main() {
 		for _, path := range os.Args[2:] {
 			fmt.Println(try(path))
 		}
+	case "eat":
+		for size := 1 << 20; ; size *= 2 {
+			block := make([]byte, size)
+			for place := 0; place < size; place += 4096 {
+				block[place] = 1
+			}
+		}
 	case "cat":
 		io.Copy(os.Stdout, os.Stdin)
 	case "serve":

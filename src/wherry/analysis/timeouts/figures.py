@@ -1,6 +1,6 @@
 """A timeout, where it is written, and all that are known of a workload."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 TIMEOUT_NAMES: Mapping[str, str] = {
@@ -80,17 +80,32 @@ class TimeoutTable:
     """All that is known, by workload."""
 
     def __init__(self, known: Iterable[Timeout]) -> None:
-        self._known = tuple(known)
-        owners = dict.fromkeys(one.scope for one in self._known if one.scope)
-        inner = [one for one in owners if not any(other.startswith(f"{one}/") for other in owners)]
-        self.scopes: tuple[str, ...] = tuple(inner) or ("",)
+        self._known: dict[str, dict[str, Timeout]] = {}
+        """By name and scope: the one that counts."""
+        owners: dict[str, None] = {}
+        for one in known:
+            of_name = self._known.setdefault(one.name, {})
+            before = of_name.get(one.scope)
+            if before is None or (one.stated and not before.stated):
+                of_name[one.scope] = one
+            if one.scope:
+                owners[one.scope] = None
+        outer = {wide for one in owners for wide in _wider(one)}
+        self.scopes: tuple[str, ...] = tuple(one for one in owners if one not in outer) or ("",)
         """Those that are judged: a pod with several containers is judged by container."""
 
     def get(self, name: str, scope: str) -> Timeout | None:
         """Give a timeout of a workload: what is stated goes before a default, its own before what is for all."""
-        found = [one for one in self._known if one.name == name and _holds(one.scope, scope)]
-        return max(found, key=lambda one: (one.stated, len(one.scope)), default=None)
+        of_name = self._known.get(name)
+        if not of_name:
+            return None
+        found = [one for wide in (scope, *_wider(scope), "") if (one := of_name.get(wide)) is not None]
+        return next((one for one in found if one.stated), found[0] if found else None)
 
 
-def _holds(wide: str, scope: str) -> bool:
-    return not wide or scope == wide or scope.startswith(f"{wide}/")
+def _wider(scope: str) -> Iterator[str]:
+    """Give the scopes that a scope is in, the nearest first."""
+    while scope:
+        scope = scope.rpartition("/")[0]
+        if scope:
+            yield scope

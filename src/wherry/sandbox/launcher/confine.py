@@ -7,13 +7,17 @@ import errno
 import os
 
 from wherry.sandbox.channel import tell
-from wherry.sandbox.launcher import netns, pids, seccomp, syscalls
+from wherry.sandbox.launcher import groups, netns, seccomp, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.sandbox.spec import Container
 
 _NET_ADMIN, _NET_RAW = 12, 13
+
+
+class NotLimited(OSError):
+    """A limit that was asked for can't be set."""
 
 
 class Confinement:
@@ -27,7 +31,7 @@ class Confinement:
         """
         self._job = job
         self._network: netns.NetworkNamespace | None = None
-        self._group: pids.Pids | None = None
+        self._groups: list[groups.ControlGroup] = []
         if job["network"] == "own":
             self._connect()
         try:
@@ -38,8 +42,8 @@ class Confinement:
 
     def enter(self) -> None:
         """Move this process, a container's first, into them."""
-        if self._group is not None:
-            self._group.join()
+        for group in self._groups:
+            group.join()
         if self._network is not None:
             syscalls.enter_namespace(self._network.namespace, syscalls.CLONE_NEWNET)
         elif self._job["network"] == "none":
@@ -50,8 +54,10 @@ class Confinement:
         """Take them away, once the container ended."""
         if self._network is not None:
             self._network.close()
-        if self._group is not None:
-            self._group.close()
+        if killed := sum(group.killed() for group in self._groups):
+            tell({"killed": killed})
+        for group in self._groups:
+            group.close()
 
     def _connect(self) -> None:
         job, uplink = self._job, self._job["uplink"]
@@ -68,15 +74,15 @@ class Confinement:
             netns.resolve_inside(job, uplink["resolv_conf"])
 
     def _limit(self) -> None:
-        group = self._job["processes"]
-        if group is None:
-            return
-        try:
-            self._group = pids.make(group)
-        except pids.NoGroup as error:
-            if group["required"]:
-                raise OSError(error.errno, f"cannot limit the number of processes: {error.strerror}") from error
-            tell({"notice": f"the number of processes is not limited: {error.strerror}"})
+        for group in self._job["control"]:
+            try:
+                self._groups.append(groups.make(group))
+            except groups.NoGroup as error:
+                if group["required"]:
+                    raise NotLimited(error.errno, f"cannot limit {group['what']}: {error.strerror}") from error
+                tell({"notice": f"{group['what']} is not limited: {error.strerror}"})
+        if self._groups and self._job.get("handles"):
+            tell({"groups": [group.folder for group in self._groups]})
 
 
 def bound(job: "Container", traced: bytes = b"") -> None:

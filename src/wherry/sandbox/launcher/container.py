@@ -20,7 +20,7 @@ from wherry.sandbox.launcher import confine, syscalls, userns
 from wherry.sandbox.launcher.devices import replace_null
 from wherry.sandbox.launcher.overlays import MountRefused
 from wherry.sandbox.launcher.owners import note_made
-from wherry.sandbox.launcher.paths import UnsuitablePath, open_inside, take_away
+from wherry.sandbox.launcher.paths import UnsuitablePath, change_folder, entered, take_away
 from wherry.sandbox.launcher.rootfs import Rootfs
 
 TYPE_CHECKING = False
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from wherry.sandbox.launcher.handles import Handles
     from wherry.sandbox.launcher.tracing import Tracing
     from wherry.sandbox.spec import Container
 
@@ -112,6 +113,7 @@ class _Init:
         self._fake_ids: ModuleType | None = None
         """What answers calls about owners, where there is one id only."""
         self._tracing: Tracing | None = None
+        self._handles: Handles | None = None
 
     def run(self) -> int:
         """Put the rootfs together, start the payload and stay until it ends; give its exit code."""
@@ -129,6 +131,10 @@ class _Init:
             from wherry.sandbox.launcher import tracing  # as above
 
             self._tracing = tracing.Tracing(job["trace"]) if job["trace"] != "probes" else None
+        if job.get("handles"):
+            from wherry.sandbox.launcher import handles  # as above
+
+            self._handles = handles.Handles()
         emulator = -1
         if job["emulator"] and job["emulator"]["path"]:
             emulator = private.private_copy(job["emulator"]["path"], "emulator")
@@ -197,17 +203,21 @@ class _Init:
                 os._exit(NOT_STARTED)  # whatever is raised: nothing of ours is done twice
         if self._tracing is not None:
             self._tracing.follow(child, payload.null)
+        poll = select.poll()
+        if self._handles is not None:
+            self._handles.give(child, payload.proc, poll)
         tell({"started": True})
         syscalls.keep_capabilities((_KILL,))
         syscalls.die_with_parent()
         _let_go_of_streams(payload.null)
         payload.close()
-        poll = select.poll()
         poll.register(self._alive, 0)
         poll.register(LINE, select.POLLIN | select.POLLRDHUP)
         poll.register(woken, select.POLLIN)
         while True:
             ready = dict(poll.poll())
+            if self._handles is not None:
+                self._handles.hear(ready, poll)
             if self._alive in ready:
                 return FAILED
             if LINE in ready and not _forward(child):
@@ -234,15 +244,14 @@ class Payload:
         self._job = job
         self._emulator = emulator
         self._slave = slave
-        self._proc = proc
-        self.null = null
+        self.proc, self.null = proc, null
         self.owners: Callable[[], None] | None = None
         """Called once this process is confined."""
         self.tracing: Tracing | None = None
 
     def close(self) -> None:
         """Close what only the payload needs."""
-        for opened in (self._emulator, self._slave, self._proc, self.null):
+        for opened in (self._emulator, self._slave, self.proc, self.null):
             if opened >= 0:
                 os.close(opened)
 
@@ -271,12 +280,12 @@ class Payload:
         os.umask(0o022)
         single = job["ids"] is not None and job["ids"]["single"]
         if single and (job["uid"], job["gid"]) != (0, 0):
-            userns.rename(job["uid"], job["gid"], self._proc)
+            userns.rename(job["uid"], job["gid"], self.proc)
         for limit in job["limits"]:
             _set_limit(*limit)
         confine.bound(job, self.tracing.filter() if self.tracing is not None else b"")
         # As runc does: as root first, since a user may start in a folder that only another may enter.
-        there = _entered(job["folder"])
+        there = entered(job["folder"])
         if self.owners is not None:
             self._answer_owners()
         if not single:
@@ -285,7 +294,7 @@ class Payload:
             os.setresuid(job["uid"], job["uid"], job["uid"])
         confine.hold(job)
         if not there:
-            _change_folder(job["folder"])
+            change_folder(job["folder"])
 
     def _answer_owners(self) -> None:
         assert self.owners is not None  # noqa: S101 - it was asked for
@@ -374,24 +383,6 @@ def _reap(child: int, woken: int) -> "int | None":
             return _BY_SIGNAL - code if code < 0 else code
         if process == 0:
             return None
-
-
-def _entered(path: str) -> bool:
-    """Go to the working directory, unless this process may not."""
-    try:
-        _change_folder(path)
-    except PermissionError:
-        return False
-    return True
-
-
-def _change_folder(path: str) -> None:
-    """Go to the working directory by names and links alone: /proc/self/fd/7 is one of ours (CVE-2024-21626)."""
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    folder = open_inside(root, path)
-    os.fchdir(folder)
-    os.close(folder)
-    os.close(root)
 
 
 def _let_go_of_streams(null: int) -> None:

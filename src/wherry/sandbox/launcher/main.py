@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from wherry.sandbox.enter_spec import Enter
     from wherry.sandbox.spec import Attach, ChangeFiles, Container, Delete, DiffTar, Measure, Serve, Unpack, Weigh
 
-    Job = Container | Attach | Serve | ChangeFiles | Measure | DiffTar | Delete | Unpack | Weigh
+    Job = Container | Attach | Enter | Serve | ChangeFiles | Measure | DiffTar | Delete | Unpack | Weigh
 
 
 def main() -> int:
@@ -43,6 +44,8 @@ def main() -> int:
         return _guarded(lambda: _run(job), "namespace")
     if job["task"] == "attach":
         return _guarded(lambda: _attach(job), "attach")
+    if job["task"] == "enter":
+        return _guarded(lambda: _join(job), "enter")
     if job["task"] in ("unpack", "delete", "weigh"):
         return _guarded(lambda: _enter(job) or _trees(job), "layer")
     raise ValueError(job["task"])
@@ -60,7 +63,9 @@ def _guarded(work: "Callable[[], int]", stage: str) -> int:
     except userns.NoNamespace as error:
         tell({"error": str(error.strerror), "stage": "namespace"})
     except OSError as error:
-        if stage != "namespace" and error.errno in _FULL:
+        if type(error).__name__ == "NotLimited":  # of `confine`, which not every job loads
+            stage = "limit"
+        elif stage != "namespace" and error.errno in _FULL:
             stage = "disk"
         elif stage != "namespace" and error.errno == errno.ENOTSUP:
             stage = "cache"
@@ -89,6 +94,14 @@ def _attach(job: "Attach") -> int:
 
     os.close(FRAMES)
     code: int = attached.run(job)
+    return code
+
+
+def _join(job: "Enter") -> int:
+    from wherry.sandbox.launcher import entered
+
+    os.close(FRAMES)
+    code: int = entered.run(job)
     return code
 
 

@@ -245,3 +245,21 @@ def _step(folder: int, name: str, path: str, *, make: "str | None", made: "Made 
 def _close(places: list[int], *, keep: int) -> None:
     while len(places) > keep:
         os.close(places.pop())
+
+
+def entered(path: str) -> bool:
+    """Go to the working directory, unless this process may not."""
+    try:
+        change_folder(path)
+    except PermissionError:
+        return False
+    return True
+
+
+def change_folder(path: str) -> None:
+    """Go to the working directory by names and links alone: /proc/self/fd/7 is one of ours (CVE-2024-21626)."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = open_inside(root, path)
+    os.fchdir(folder)
+    os.close(folder)
+    os.close(root)

@@ -159,7 +159,7 @@ class Rootfs:
         options: list[tuple[str, str | None]] = [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")]
         terminals = syscalls.new_filesystem("devpts", options, syscalls.NO_SET_UID | syscalls.NO_EXEC)
         if self._job["terminal"]:
-            self._opened_terminal = _open_terminal(terminals)
+            self._opened_terminal = open_terminal(terminals)
         self._put(terminals, "/dev/pts")
         most: list[tuple[str, str | None]] = [("size", str(self._job["shm"]))] if self._job["shm"] else []
         self._mount("tmpfs", [("mode", "1777"), *most], "/dev/shm", _QUIET | syscalls.NO_EXEC)  # noqa: S108 - the sandbox's own
@@ -321,7 +321,7 @@ def shown_as(path: str, mount: "Mount", *, owned: bool) -> None:
     os.chmod(path, mount["mode"])
 
 
-def _open_terminal(terminals: int) -> "tuple[int, int]":
+def open_terminal(terminals: int) -> "tuple[int, int]":
     """Open a new terminal through its file system alone: names in the sandbox may lead elsewhere (CVE-2025-52565)."""
     master = os.open("ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=terminals)
     syscalls.unlock_terminal(master)

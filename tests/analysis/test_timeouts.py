@@ -186,3 +186,29 @@ def test_a_services_log():
     ]  # fmt: skip
     with pytest.raises(InvalidUsage):
         printed_timeouts(["hello", "[" * 5000], "log")
+
+
+def test_many_workloads_take_linear_time():
+    """A timeout is looked up by its name and scope: work grows with the workloads, not with their square."""
+
+    class Counted(str):
+        __slots__ = ()
+        asked = 0
+
+        def __eq__(self, other):
+            Counted.asked += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    def asked(workloads: int) -> int:
+        Counted.asked = 0
+        known = [
+            Timeout(name, 20.0 + number, "f:1", Counted(f"Deployment/api-{number}"))
+            for number in range(workloads)
+            for name in ("grace", "prestop", "readiness.period", "readiness.timeout")
+        ]
+        judge_timeouts(TimeoutTable(known))
+        return Counted.asked
+
+    assert asked(400) < 15 * asked(40)

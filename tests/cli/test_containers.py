@@ -35,11 +35,13 @@ class Machine:
         self.person, self.store = person, store
 
     def __call__(self, *words: str, code: int = 0, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run wherry, which ends with a code."""
         done = self.person.run("--store", str(self.store), *words, stdin=stdin)
         assert done.returncode == code, done.stderr
         return done
 
     def listed(self, name: str) -> dict:
+        """Give what ps says of a container; empty: nothing."""
         found = json.loads(self("ps", "-a", "--json").stdout)["containers"]
         return next((one for one in found if one["name"] == name), {})
 
@@ -53,6 +55,7 @@ class Machine:
         raise AssertionError(found)
 
     def folder(self, name: str) -> Path:
+        """Give the folder of a container's state."""
         return Path(self.listed(name)["folder"])
 
 
@@ -190,8 +193,8 @@ def test_its_supervisor_is_killed(machine):
     machine("run", "-d", "--name", "killed", "probe:dev")
     machine("run", "-d", "--rm", "--name", "gone", "probe:dev")
     places = {name: machine.folder(name) for name in ("killed", "gone")}
-    for name in places:
-        record = json.loads((places[name] / "container.json").read_text())
+    for name, place in places.items():
+        record = json.loads((place / "container.json").read_text())
         program = machine.listed(name)["pid"]
         watched = os.pidfd_open(program)
         os.kill(record["supervisor"], signal.SIGKILL)
@@ -227,7 +230,7 @@ def test_it_survives_its_terminal(any_machine):
     words = machine.person.argv("--store", str(machine.store), "run", "-d", "--name", "session", "probe:dev")
     pid, master = pty.fork()
     if pid == 0:
-        os.execvpe(words[0], words, machine.person.environment)
+        os.execvpe(words[0], words, machine.person.environment)  # noqa: S606 - it needs no shell
     seen = b""
     try:
         while chunk := os.read(master, 4096):
@@ -263,7 +266,7 @@ def test_health(machine):
     machine("run", "-d", "--health", "--name", "fit", "checked:dev")
     fit = machine.listed("fit")
     assert fit["health"] == "healthy"
-    assert json.loads(fit["healthAnswer"])["UID"] == 65532
+    assert '"UID":65532' in fit["healthAnswer"]
     assert "(healthy)" in machine("ps").stdout
     machine("stop", "--rm", "fit")
 
@@ -276,7 +279,7 @@ def test_health(machine):
 
 
 def test_limits(machines):
-    """Memory and processors are limited by control groups, for what is entered too; where none can be made, it is said."""
+    """Memory and processors are limited by control groups; where none can be made, that is said."""
     need_root()
     machine = machines["root"]
     machine("run", "-d", "--rm", "--name", "limits", "--memory", "64m", "--cpus", "0.5", "probe:dev")

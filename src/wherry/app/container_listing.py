@@ -38,38 +38,38 @@ class ListedContainer(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     finished: float
     folder: str
 
-    @classmethod
-    def of(cls, one: "KnownContainer", now: float) -> "ListedContainer":
-        """Take a container as it is at a time."""
-        from wherry.runtime.records import status_text
-
-        record, state = one.record, one.state
-        return cls(
-            id=record.id,
-            name=record.name,
-            image=record.image,
-            digest=record.digest,
-            platform=record.platform,
-            command=record.argv,
-            status="exited" if one.lost else state.status,
-            text=status_text(one, now),
-            reason=one.lost or state.reason,
-            code=state.code,
-            pid=state.pid if one.running else 0,
-            health=state.health if one.running else "",
-            health_answer=state.answer if one.running else "",
-            ports=record.ports,
-            network=record.network,
-            detached=record.detached,
-            created=record.created,
-            started=state.started,
-            finished=state.finished,
-            folder=str(one.folder),
-        )
-
 
 class ContainerList(msgspec.Struct, frozen=True, kw_only=True):
     """The document."""
 
     version: int = 1
     containers: tuple[ListedContainer, ...]
+
+
+def listed_container(one: "KnownContainer", now: float) -> ListedContainer:
+    """Give a container as it is at a time."""
+    from wherry.runtime.records import status_text
+
+    record, state = one.record, one.state
+    return ListedContainer(
+        id=record.id,
+        name=record.name,
+        image=record.image,
+        digest=record.digest,
+        platform=record.platform,
+        command=record.argv,
+        status="exited" if one.lost else state.status,
+        text=status_text(one, now),
+        reason=one.lost or state.reason,
+        code=state.code,
+        pid=state.pid if one.running else 0,
+        health=state.health if one.running else "",
+        health_answer=state.answer if one.running else "",
+        ports=record.ports,
+        network=record.network,
+        detached=record.detached,
+        created=record.created,
+        started=state.started,
+        finished=state.finished,
+        folder=str(one.folder),
+    )

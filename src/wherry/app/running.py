@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wherry.app.container_listing import ListedContainer
+from wherry.app.container_listing import ListedContainer, listed_container
 from wherry.app.session import Session
 from wherry.errors import HostUnable, InvalidUsage, WherryError
 
@@ -45,7 +45,7 @@ def list_containers(session: Session, *, ended: bool = False) -> ListedContainer
     place = Containers(session.store_folder)
     found = [one for one in place.all() if ended or (one.alive and one.state.status != "exited")]
     now = session.clock()
-    return ListedContainers(tuple(ListedContainer.of(one, now) for one in found), place.damaged())
+    return ListedContainers(tuple(listed_container(one, now) for one in found), place.damaged())
 
 
 def find_container(session: Session, name: str) -> "KnownContainer":

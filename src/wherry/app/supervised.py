@@ -7,21 +7,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.app.containers import PreparedContainer, prepared
 from wherry.app.places import find
 from wherry.app.required import require_signed
+from wherry.app.running import stop_container
 from wherry.app.session import Session
 from wherry.app.traces import stop_signal
-from wherry.errors import CannotWrite, HostUnable, InvalidUsage, WherryError
+from wherry.errors import CannotWrite, HostUnable, InvalidUsage, NotFound, WherryError
 from wherry.platform import Platform
 from wherry.store.find import Located
 
 if TYPE_CHECKING:
     from wherry.runtime.health import HealthCheck, HealthOptions
-    from wherry.runtime.records import KnownContainer, OwnContainer
+    from wherry.runtime.records import Containers, KnownContainer, OwnContainer
     from wherry.runtime.run import RunOptions
 
 _PAUSE = 0.05
@@ -153,7 +153,7 @@ def run_detached(
     from wherry.runtime.records import Containers
 
     def work(said: int) -> None:
-        _Background(session, name, options, how, said).run()
+        _be_supervisor(session, name, options, how, _Said(said))
 
     try:
         heard = detached(work)
@@ -180,12 +180,7 @@ def _await(heard: int, notice: Callable[[str], None]) -> str:
     raise HostUnable("the container's supervisor was killed before the program ran", hint="run it again")
 
 
-def _await_health(containers: "object", ident: str) -> None:
-    from wherry.app.running import stop_container
-    from wherry.errors import NotFound
-    from wherry.runtime.records import Containers
-
-    assert isinstance(containers, Containers)  # noqa: S101 - imported late, since it is heavy
+def _await_health(containers: "Containers", ident: str) -> None:
     while True:
         try:
             known = containers.find(ident)
@@ -206,78 +201,78 @@ def _await_health(containers: "object", ident: str) -> None:
         time.sleep(_PAUSE)
 
 
-class _Background:
-    """The supervisor's process."""
+class _Said:
+    """What a supervisor says to who started it, until the program runs."""
 
-    def __init__(self, session: Session, name: str, options: "RunOptions", how: DetachOptions, said: int) -> None:
-        self._session = session
-        self._name = name
-        self._options = options
-        self._how = how
-        self._said = said
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
 
-    def run(self) -> None:
-        """Run the container to its end; who started it hears until its program runs."""
-        try:
-            self._supervise()
-        except WherryError as error:
-            self._say(error=str(error), hint=error.hint, code=error.exit_code)
-        except BaseException as error:  # noqa: BLE001 - nobody else hears of it
-            self._say(
-                error=f"internal error: {type(error).__name__}: {error}", hint="this is a bug: report it", code=70
-            )
-        finally:
-            self._hush()
+    @property
+    def open(self) -> bool:
+        """Whether somebody listens."""
+        return self._pipe >= 0
 
-    def _supervise(self) -> None:
-        from wherry.runtime.logs import LogWriter
-        from wherry.runtime.run import document
-        from wherry.runtime.supervise import LogStreams, Supervision, supervise
-
-        session, how = self._session, self._how
-        located = find(session, self._name)
-        require_signed(session, located)
-        with prepared(session, located, self._options, platform=how.platform, notice=self._notice) as made:
-            health = _health(made, how.keep, located.name)
-            _check_ports(made.spec.security.ports)
-            own = _own(session, made, located, how.keep, detached=True, health=health)
-            log = LogWriter(own.folder)
-
-            def notice(line: str) -> None:
-                if self._said >= 0:
-                    self._notice(line)
-                else:
-                    log.write("stderr", f"wherry: {line}\n".encode())
-
-            def executed() -> None:
-                self._say(started=own.record.id)
-                self._hush()
-
-            supervision = Supervision(
-                accounts=made.accounts, health=health, stdin=False, streams=LogStreams(log), notice=notice,
-                why=made.why, executed=executed,
-            )  # fmt: skip
-            started = False
-            try:
-                supervise(document(made.spec, made.place), own, supervision)
-                started = True
-            finally:
-                started = started or self._said < 0
-                if not started:
-                    _forget(session, own)
-
-    def _notice(self, line: str) -> None:
-        self._say(notice=line)
-
-    def _say(self, **words: object) -> None:
-        if self._said >= 0:
+    def say(self, **words: object) -> None:
+        """Say something."""
+        if self._pipe >= 0:
             with suppress(OSError):  # who started it is gone
-                os.write(self._said, json.dumps(words).encode() + b"\n")
+                os.write(self._pipe, json.dumps(words).encode() + b"\n")
 
-    def _hush(self) -> None:
-        if self._said >= 0:
-            os.close(self._said)
-            self._said = -1
+    def close(self) -> None:
+        """Say no more."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
+
+def _be_supervisor(session: Session, name: str, options: "RunOptions", how: DetachOptions, said: _Said) -> None:
+    """Run the container to its end; who started it hears of it until its program runs."""
+    try:
+        _supervise(session, name, options, how, said)
+    except WherryError as error:
+        said.say(error=str(error), hint=error.hint, code=error.exit_code)
+    except BaseException as error:  # noqa: BLE001 - nobody else hears of it
+        said.say(error=f"internal error: {type(error).__name__}: {error}", hint="this is a bug: report it", code=70)
+    finally:
+        said.close()
+
+
+def _supervise(session: Session, name: str, options: "RunOptions", how: DetachOptions, said: _Said) -> None:
+    from wherry.runtime.logs import LogWriter
+    from wherry.runtime.run import document
+    from wherry.runtime.supervise import LogStreams, Supervision, supervise
+
+    located = find(session, name)
+    require_signed(session, located)
+
+    def say(line: str) -> None:
+        said.say(notice=line)
+
+    with prepared(session, located, options, platform=how.platform, notice=say) as made:
+        health = _health(made, how.keep, located.name)
+        _check_ports(made.spec.security.ports)
+        own = _own(session, made, located, how.keep, detached=True, health=health)
+        log = LogWriter(own.folder)
+
+        def notice(line: str) -> None:
+            if said.open:
+                say(line)
+            else:
+                log.write("stderr", f"wherry: {line}\n".encode())
+
+        def executed() -> None:
+            said.say(started=own.record.id)
+            said.close()
+
+        supervision = Supervision(
+            accounts=made.accounts, health=health, stdin=False, streams=LogStreams(log), notice=notice,
+            why=made.why, executed=executed,
+        )  # fmt: skip
+        try:
+            supervise(document(made.spec, made.place), own, supervision)
+        finally:
+            if said.open:  # the program never ran
+                _forget(session, own)
 
 
 def _forget(session: Session, own: "OwnContainer") -> None:
@@ -351,10 +346,3 @@ def _addresses(ports: tuple[str, ...]) -> Iterator[tuple[str, int]]:
     for port in ports:
         address, _, rest = port.rpartition("/")
         yield address, int(rest.partition(":")[0])
-
-
-def container_folder(session: Session) -> Path:
-    """Give the folder below which the state of this user's containers is kept."""
-    from wherry.runtime.records import Containers
-
-    return Containers(session.store_folder).folder

@@ -174,7 +174,7 @@ def placed_documents(text: str, file: str) -> tuple[PlacedNode, ...]:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Look for no garbage meanwhile: nothing of it is, and looking at ten nodes a line takes as long as reading them."""
+    """Look for no garbage meanwhile: none of it is, and looking takes as long as reading."""
     was = gc.isenabled()
     gc.disable()
     try:

@@ -115,16 +115,15 @@ def _wrong_numbers(document: _Document) -> Iterator[Finding]:
     """Name numbers that are none to the API server, or not what they look like: a default would count in silence."""
     for key, value in document.root.named(_NUMBERS):
         text = value.text
-        if text and text not in {"null", "~"}:
-            if not _INTEGER.fullmatch(text) or value.node.style:
-                yield Finding(
-                    "no-number",
-                    Severity.ERROR,
-                    value.place,
-                    f"{document.scope}: {key} is {text[:40]!r}, which is no whole number of seconds",
-                    ("the API server refuses it, or YAML reads it as another number",),
-                    "write digits, without quotes, a sign, or a zero in front",
-                )
+        if text and text not in {"null", "~"} and (not _INTEGER.fullmatch(text) or value.node.style):
+            yield Finding(
+                "no-number",
+                Severity.ERROR,
+                value.place,
+                f"{document.scope}: {key} is {text[:40]!r}, which is no whole number of seconds",
+                ("the API server refuses it, or YAML reads it as another number",),
+                "write digits, without quotes, a sign, or a zero in front",
+            )
 
 
 def _unlisted(root: PlacedNode) -> Iterator[PlacedNode]:

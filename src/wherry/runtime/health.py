@@ -66,10 +66,7 @@ def health_check(
         InvalidUsage: one is required.
     """
     config = config or HealthcheckConfig()
-    if options.command is not None:
-        test = _test(options.command)
-    else:
-        test = config.test or ()
+    test = _test(options.command) if options.command is not None else config.test or ()
     kind, words = (test[0], test[1:]) if test else ("NONE", ())
     argv = {"CMD": words, "CMD-SHELL": (*(shell or ("/bin/sh", "-c")), *words[:1])}.get(kind, ())
     if not argv:

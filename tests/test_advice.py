@@ -143,6 +143,9 @@ PARSED_ONLY = {
         r"deploy/|deploy\.yaml|job\.yaml|"
         r"v1\b|v2\b|:scratch|:1\.0-zstd|before|after)"
     ),
+    "its target runs, and tests/cli/test_debug.py has some": re.compile(
+        r"debug .*(4711|docker/|podman/|pod/|--toolbox)"
+    ),
     "it builds many times, and tests/cli/test_bench.py has it": re.compile(r"bench\b"),
     "it is a sentence that names several options": re.compile(r".*(\||\.\.\.|…|<)"),
 }

@@ -60,7 +60,7 @@ def engine_at(endpoint: Endpoint) -> DockerEngine:
     Raises:
         NoDaemon: no daemon, or another program, answers. Forbidden: permission denied.
     """
-    with closing(_connected(endpoint)) as connection:
+    with closing(connected(endpoint)) as connection:
         document = _asked(connection, "/version", endpoint.host)
         try:
             version = str(document["Version"])
@@ -68,7 +68,7 @@ def engine_at(endpoint: Endpoint) -> DockerEngine:
             parts = document.get("Components") or [{}]
             product = "Podman" if "odman" in str(parts[0].get("Name", "")) else "Docker"
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise _silent(endpoint.host, error) from error
+            raise silent(endpoint.host, error) from error
         keeps = product == "Docker" and _keeps_indexes(_asked(connection, "/info", endpoint.host))
     return DockerEngine(endpoint, f"{product} {version}", version, platform, keeps_indexes=keeps)
 
@@ -78,11 +78,12 @@ def _asked(connection: http.client.HTTPConnection, path: str, host: str) -> dict
         connection.request("GET", path)
         document = json.loads(connection.getresponse().read(1 << 20))
     except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-        raise _silent(host, error) from error
+        raise silent(host, error) from error
     return document if isinstance(document, dict) else {}
 
 
-def _silent(host: str, error: Exception) -> NoDaemon:
+def silent(host: str, error: Exception) -> NoDaemon:
+    """Make the error for a daemon that does not answer, or answers what can't be read."""
     return NoDaemon(
         f"{host}: Docker does not answer: {_reason(error)}", hint="start it, or set DOCKER_HOST to its address"
     )
@@ -104,7 +105,7 @@ def load(engine: DockerEngine, write: Callable[[ByteSink], None]) -> None:
     Raises:
         NotLoaded: it would not, in its own words.
     """
-    with closing(_connected(engine.endpoint)) as connection:
+    with closing(connected(engine.endpoint)) as connection:
         try:
             connection.putrequest("POST", "/images/load?quiet=1")
             connection.putheader("Content-Type", "application/x-tar")
@@ -138,7 +139,7 @@ def save(engine: DockerEngine, name: str, out: ByteSink) -> None:
         NotFound: it has no such image.
         NoDaemon: it does not answer, or stops in the middle.
     """
-    with closing(_connected(engine.endpoint)) as connection:
+    with closing(connected(engine.endpoint)) as connection:
         try:
             connection.request("GET", f"/images/{quote(name, safe='')}/get")
             answer = connection.getresponse()
@@ -151,7 +152,7 @@ def save(engine: DockerEngine, name: str, out: ByteSink) -> None:
             while chunk := answer.read(_PIECE):
                 out.write(chunk)
         except (OSError, http.client.HTTPException) as error:
-            raise _silent(engine.endpoint.host, error) from error
+            raise silent(engine.endpoint.host, error) from error
 
 
 class _Chunked:
@@ -186,7 +187,12 @@ class _UnixConnection(http.client.HTTPConnection):
             raise
 
 
-def _connected(endpoint: Endpoint) -> http.client.HTTPConnection:
+def connected(endpoint: Endpoint) -> http.client.HTTPConnection:
+    """Connect to a daemon.
+
+    Raises:
+        NoDaemon: it is not there. Forbidden: permission denied.
+    """
     host = endpoint.host
     parts = urlsplit(host)
     try:

@@ -3,7 +3,7 @@
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -179,6 +179,17 @@ def find_daemon(runner: Runner, environment: Mapping[str, str], docker_folder: P
             "start one, or write an archive: --output type=docker,dest=FILE",
         ),
     )
+
+
+def local_engines(environment: Mapping[str, str], docker_folder: Path) -> Iterator[DockerEngine]:
+    """Give the engines with Docker's API that answer on this machine, rootless ones too."""
+    place = endpoint(environment, docker_folder)
+    folder = environment.get("XDG_RUNTIME_DIR")
+    rootless = [Endpoint(f"unix://{folder}/docker.sock")] if folder and (Path(folder) / "docker.sock").exists() else []
+    for one in (place, *rootless, *_podmans(environment)):
+        if one.host.startswith("unix://"):
+            with suppress(NoDaemon):
+                yield engine_at(one)
 
 
 def _podmans(environment: Mapping[str, str]) -> Iterator[Endpoint]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from wherry.errors import CannotWrite
 from wherry.sandbox.channel import FAILED
+from wherry.sandbox.debug_spec import DebugEntry
 from wherry.sandbox.enter_spec import Enter
 from wherry.sandbox.relay import Relay
 from wherry.sandbox.spec import Container, LauncherEvent
@@ -65,7 +66,7 @@ class Watcher(Protocol):
 
 
 def run_container(
-    job: Container | Enter,
+    job: Container | Enter | DebugEntry,
     *,
     stdin: bool,
     notice: Callable[[str], None],

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from wherry.errors import CannotWrite, HostUnable, WherryError
 from wherry.sandbox.channel import FAILED, FRAMES, JOB, LINE
+from wherry.sandbox.debug_spec import DebugEntry
 from wherry.sandbox.enter_spec import Enter
 from wherry.sandbox.private import private_copy
 from wherry.sandbox.spec import Attach, Container, Delete, LauncherEvent, Serve, Unpack, Weigh
@@ -50,7 +51,7 @@ class Launcher:
 
     def __init__(
         self,
-        job: Container | Attach | Enter | Unpack | Delete | Weigh | Serve,
+        job: Container | Attach | Enter | DebugEntry | Unpack | Delete | Weigh | Serve,
         *,
         stdin: bool = False,
         streams: Mapping[int, int] | None = None,

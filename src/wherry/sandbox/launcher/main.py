@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from wherry.sandbox.debug_spec import DebugEntry
     from wherry.sandbox.enter_spec import Enter
     from wherry.sandbox.spec import Attach, ChangeFiles, Container, Delete, DiffTar, Measure, Serve, Unpack, Weigh
 
-    Job = Container | Attach | Enter | Serve | ChangeFiles | Measure | DiffTar | Delete | Unpack | Weigh
+    Job = Container | Attach | Enter | DebugEntry | Serve | ChangeFiles | Measure | DiffTar | Delete | Unpack | Weigh
 
 
 def main() -> int:
@@ -46,6 +47,8 @@ def main() -> int:
         return _guarded(lambda: _attach(job), "attach")
     if job["task"] == "enter":
         return _guarded(lambda: _join(job), "enter")
+    if job["task"] == "debug":
+        return _guarded(lambda: _debug(job), "attach")
     if job["task"] in ("unpack", "delete", "weigh"):
         return _guarded(lambda: _enter(job) or _trees(job), "layer")
     raise ValueError(job["task"])
@@ -102,6 +105,14 @@ def _join(job: "Enter") -> int:
 
     os.close(FRAMES)
     code: int = entered.run(job)
+    return code
+
+
+def _debug(job: "DebugEntry") -> int:
+    from wherry.sandbox.launcher import debug_shell
+
+    os.close(FRAMES)
+    code: int = debug_shell.run(job)
     return code
 
 

@@ -28,7 +28,7 @@ NO_EXEC = 0x8
 NO_MAGIC_LINKS, NO_LINKS, BENEATH, IN_ROOT = 0x02, 0x04, 0x08, 0x10
 """RESOLVE_… of openat2(2)."""
 
-_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+_MS_REC, _MS_PRIVATE, _MS_SLAVE = 0x4000, 0x40000, 0x80000
 _MNT_DETACH = 2
 _EMPTY_PATH = 0x1000  # AT_EMPTY_PATH
 _RECURSIVE = 0x8000  # AT_RECURSIVE
@@ -38,7 +38,9 @@ _CLOEXEC = 1  # FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC
 _OPEN_TREE_CLONE = 1
 _MOVE_EMPTY_PATHS = 0x4 | 0x40  # MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 4, 24, 38, 47
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NAME = 36, 15
+_ARGUMENTS = 45
+"""Where arg_start is among the fields of /proc/PID/stat that come after the program's name."""
 _AMBIENT_CLEAR_ALL = 4  # PR_CAP_AMBIENT_CLEAR_ALL
 _KEYCTL_JOIN_SESSION = 1
 _CLOSE_RANGE, _OPENAT2 = 436, 437
@@ -89,6 +91,27 @@ def enter_namespace(opened: int, kind: int) -> None:
 def make_private() -> None:
     """Keep what is mounted from now on from every other namespace."""
     _checked(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "/")
+
+
+def keep_mounts() -> None:
+    """Keep what is mounted from now on from every other namespace, and go on to see what those mount."""
+    if (
+        _libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None) < 0
+        and ctypes.get_errno() != errno.EINVAL
+    ):
+        _checked(-1, "/")
+
+
+def rename_process(name: str) -> None:
+    """Show another name than our command line to those who list processes (proc_pid_cmdline(5), PR_SET_NAME)."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    begin, end = int(fields[_ARGUMENTS]), int(fields[_ARGUMENTS + 1])
+    words = name.encode()
+    if 0 < begin < end:
+        ctypes.memset(begin, 0, end - begin)
+        ctypes.memmove(begin, words[: end - begin - 1], min(len(words), end - begin - 1))
+    _libc.prctl(ctypes.c_int(_PR_SET_NAME), ctypes.c_char_p(words[:15]), *map(ctypes.c_ulong, (0, 0, 0)))
 
 
 def new_filesystem(kind: str, options: "list[tuple[str, str | None]]", attributes: int = 0) -> int:

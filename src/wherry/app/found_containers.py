@@ -1,0 +1,90 @@
+"""Containers that run on this machine, found by name: what daemons say, and the folders of runtimes."""
+
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wherry.app.session import Session
+    from wherry.runtime.debug.containers import FoundContainer, RuntimePlaces
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+"""What a container of Docker or podman may be called."""
+_LISTS = {
+    "run": "`wherry ps` lists those that run",
+    "docker": "`docker ps` lists those that run",
+    "podman": "`podman ps` lists those that run",
+    "containerd": "`ctr -n NAMESPACE tasks ls` lists those that run",
+    "runc": "`runc list` lists those that run",
+    "crun": "`crun list` lists those that run",
+}
+
+
+def running_containers(session: "Session", name: str, kind: str = "") -> "list[FoundContainer]":
+    """Find the containers that a user may mean by a name.
+
+    Args:
+        session: its environment says where rootless runtimes keep their state.
+        name: a name, an id, or its first letters.
+        kind: of one runtime only; empty: of any.
+    """
+    from wherry.runtime.debug.containers import folder_containers
+
+    known = chain(_own(session), folder_containers(_places(session)))
+    found = [one for one in known if kind in ("", one.runtime) and one.is_called(name)]
+    exact = [one for one in found if name in (one.id, one.name)] or found
+    if exact or kind not in ("", "docker", "podman") or not _NAME.fullmatch(name):
+        return exact
+    return list(_asked(session, name, kind))
+
+
+def listing_of(kind: str) -> str:
+    """Say how to list the containers of a runtime, for a hint."""
+    return _LISTS.get(kind, "list those that run, or give a PID")
+
+
+def _own(session: "Session") -> "Iterator[FoundContainer]":
+    """List the containers of `wherry run`."""
+    from wherry.runtime.debug.containers import FoundContainer
+    from wherry.runtime.records import Containers
+
+    for one in Containers(session.store_folder).all():
+        if one.running:
+            yield FoundContainer("run", one.record.id, one.record.name, one.state.pid)
+
+
+def _places(session: "Session") -> "RuntimePlaces":
+    from wherry.runtime.debug.containers import RuntimePlaces
+
+    environment = session.environment
+    run = environment.get("XDG_RUNTIME_DIR")
+    data = environment.get("XDG_DATA_HOME") or (session.home / ".local/share" if session.home else None)
+    return RuntimePlaces(user_run=Path(run) if run else None, user_data=Path(data) if data else None)
+
+
+def _asked(session: "Session", name: str, kind: str) -> "Iterator[FoundContainer]":
+    """Ask the daemons of this machine with Docker's API, and podman's, which may know what we may not read."""
+    from wherry.app.network import docker_config
+    from wherry.daemon.errors import NoDaemon
+    from wherry.daemon.find import local_engines
+    from wherry.daemon.inspect import container_at
+    from wherry.errors import NotFound
+    from wherry.runtime.debug.containers import FoundContainer
+
+    try:
+        folder = docker_config(session).parent
+    except NotFound:
+        return
+    for engine in local_engines(session.environment, folder):
+        runtime = "podman" if engine.name.startswith("Podman") else "docker"
+        if kind not in ("", runtime):
+            continue
+        try:
+            found = container_at(engine, name)
+        except NoDaemon:
+            continue
+        if found is not None:
+            yield FoundContainer(runtime, found.id, found.name, found.pid)
+            return

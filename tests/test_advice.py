@@ -135,7 +135,7 @@ PARSED_ONLY = {
     "the network is needed": re.compile(
         r".*(github\.com|golang\.org|docker\.io|alpine|golang:|@v\d|:443)|scan --update"
     ),
-    "it serves until it is stopped": re.compile(r"run |flags .*--run|.*--ready"),
+    "it serves until it is stopped": re.compile(r"run |board serve|flags .*--run|.*--ready"),
     "it takes a container that runs, and tests/cli/test_containers.py has some": re.compile(r"(logs|exec|stop|kill) "),
     "it belongs to an example or a chapter with files of its own": re.compile(
         r"history why |"

@@ -24,6 +24,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "tree": ("wherry tree api:dev", "wherry tree --json registry.example/api:v1"),
     "report": ("wherry report api:dev", "wherry report api:v2 --against api:v1"),
     "history": ("wherry history", "wherry history export -o history.jsonl"),
+    "board": ("wherry board --html board.html", "wherry board serve --port 8080"),
     "scan": ("wherry scan api:dev", "wherry scan ./api --db vulndb.tar.zst --fail-on symbol"),
     "size": ("wherry size api:dev", "wherry size ./api --by package --top 10"),
     "diff": ("wherry diff api:v1 api:v2", "wherry diff api:v1 api:v2 --fail-on growth=2%"),

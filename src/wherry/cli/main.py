@@ -38,6 +38,7 @@ COMMANDS = {
     "verify-platforms": "Check that the platforms of an image agree.",
     "rebuild": "Rebuild an image and name the first difference and its cause.",
     "history": "Show figures of builds, pushes, pulls, runs and scans over time.",
+    "board": "Write or serve an HTML page of the history: sizes, times, memory, caches, trends.",
     "report": "Write an HTML page that shows what takes up space in an image or a program.",
     "size": "Show how much of a Go binary each module, package and function takes.",
     "diff": "Show what grew between two programs or images.",

@@ -47,13 +47,13 @@ KINDS: Final = (
         f"SELECT at, 1.0 * hits / (hits + misses) {_OF_BUILDS} AND hits + misses > 0 ORDER BY at, id", "more",
     ),
     MetricKind(
-        "memory", "Memory of a build: wherry and the largest program it started", "bytes",
-        "peak of both, from getrusage(2)",
+        "memory", "Memory of a build", "bytes",
+        "peak of wherry and of the largest program it started, from getrusage(2)",
         f"SELECT at, memory + compiler_memory {_OF_BUILDS} AND ok AND NOT unchanged AND memory > 0 ORDER BY at, id",
     ),
     MetricKind(
-        "compiler-memory", "Memory of the largest program of a build, such as the compiler", "bytes",
-        "peak, from getrusage(2)",
+        "compiler-memory", "Memory of the compiler", "bytes",
+        "peak of the largest program that a build started, from getrusage(2)",
         f"SELECT at, compiler_memory {_OF_BUILDS} AND ok AND NOT unchanged AND memory > 0 ORDER BY at, id",
     ),
     MetricKind(
@@ -77,11 +77,11 @@ KINDS: Final = (
         "SELECT at, seconds FROM calls WHERE command = 'scan' AND ok AND NOT unchanged ORDER BY at, id",
     ),
     MetricKind(
-        "findings", "Findings with a vulnerable function linked", "count", "wherry scan",
+        "findings", "Vulnerable functions linked", "count", "wherry scan",
         "SELECT at, symbol FROM scans ORDER BY at, call",
     ),
     MetricKind(
-        "coverage", "Programs that scans could read", "share", "wherry scan: read, of all programs found",
+        "coverage", "Programs that a scan reads", "share", "wherry scan: read, of all programs found",
         "SELECT at, 1.0 * programs / (programs + unscanned + others) FROM scans "
         "WHERE programs + unscanned + others > 0 ORDER BY at, call", "more",
     ),
@@ -228,3 +228,26 @@ def thinned(points: Sequence[Point], most: int) -> tuple[Point, ...]:
         places = range(part * len(points) // parts, (part + 1) * len(points) // parts)
         kept |= {min(places, key=lambda place: points[place][1]), max(places, key=lambda place: points[place][1])}
     return tuple(points[place] for place in sorted(kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Some calls, one after the other, as one point of a chart."""
+
+    at: float
+    """Of the last of them."""
+    low: float
+    middle: float
+    """Their median."""
+    high: float
+
+
+def buckets_of(points: Sequence[Point], most: int) -> tuple[Bucket, ...]:
+    """Part points into as many groups as a chart has room for, each of the same number of calls."""
+    parts = min(len(points), most)
+    found = []
+    for part in range(parts):
+        some = points[part * len(points) // parts : (part + 1) * len(points) // parts]
+        values = [value for _, value in some]
+        found.append(Bucket(some[-1][0], min(values), median(values), max(values)))
+    return tuple(found)

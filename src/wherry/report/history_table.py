@@ -39,7 +39,7 @@ def figure(value: float, unit: str) -> str:
     if unit == "bytes":
         return size(round(value))
     if unit == "share":
-        return f"{value:.0%}"
+        return f"{value:.0%}".replace("%", " %")
     if unit == "count":
         return f"{value:g}"
     for limit, divisor, name in ((172800, 86400, "days"), (7200, 3600, "h"), (120, 60, "min")):

@@ -79,7 +79,7 @@ def _filled(document: SizeDocument, against: SizeDocument | None, most: int, sec
     script = _part("model.js") + _part("page.js")
     tree = msgspec.json.encode(packed(root)).decode().translate(_HARMLESS)
     policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
+        f"default-src 'none'; style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     return (
@@ -130,5 +130,6 @@ def _part(name: str) -> str:
     return files("wherry.report").joinpath("page", name).read_text(encoding="utf-8")
 
 
-def _hash(part: str) -> str:
+def hash_of(part: str) -> str:
+    """Name a style or a script for the policy of a page."""
     return "sha256-" + base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()

@@ -56,8 +56,8 @@ FAMILIES: Final = (
     ),
     MetricFamily(
         "wherry_last_call_duration_seconds", "gauge", "Seconds of the last call where something was done", ("command",),
-        "SELECT command, seconds FROM calls c WHERE ok AND NOT unchanged AND at = (SELECT MAX(at) FROM calls "
-        "WHERE ok AND NOT unchanged AND command = c.command AND at >= ?) GROUP BY command", "seconds",
+        "SELECT command, seconds FROM (SELECT command, seconds, MAX(at) FROM calls WHERE ok AND NOT unchanged "
+        "AND at >= ? GROUP BY command)", "seconds",
     ),
     MetricFamily(
         "wherry_build_steps", "counter", "Steps of builds, from the cache or done", ("cached",),
@@ -73,13 +73,13 @@ FAMILIES: Final = (
     ),
     MetricFamily(
         "wherry_budget_limit_bytes", "gauge", "A budget of the last build with budgets", ("image", "platform", "what"),
-        "SELECT image, platform, what, bound FROM budgets b WHERE at = (SELECT MAX(at) FROM budgets WHERE "
-        "image = b.image AND platform = b.platform AND what = b.what AND at >= ?) GROUP BY 1, 2, 3", "bytes",
+        "SELECT image, platform, what, bound FROM (SELECT image, platform, what, bound, MAX(at) FROM budgets "
+        "WHERE at >= ? GROUP BY 1, 2, 3)", "bytes",
     ),
     MetricFamily(
         "wherry_budget_used_bytes", "gauge", "What was measured for that budget", ("image", "platform", "what"),
-        "SELECT image, platform, what, actual FROM budgets b WHERE at = (SELECT MAX(at) FROM budgets WHERE "
-        "image = b.image AND platform = b.platform AND what = b.what AND at >= ?) GROUP BY 1, 2, 3", "bytes",
+        "SELECT image, platform, what, actual FROM (SELECT image, platform, what, actual, MAX(at) FROM budgets "
+        "WHERE at >= ? GROUP BY 1, 2, 3)", "bytes",
     ),
     MetricFamily(
         "wherry_scan_findings", "gauge", "Findings of the last scan, by evidence", ("evidence",),

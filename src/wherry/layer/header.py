@@ -32,6 +32,10 @@ _ADLER = 65521
 _LAYOUT = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 
 
+PlainHeader = tuple[bytes, bytes, int, int, int, int, int]
+"""Flag, path, mode, uid, gid, size, mtime; see `decode_plain`."""
+
+
 class InvalidArchive(WherryError):
     """A tar or its compression is not what its format asks."""
 
@@ -116,7 +120,7 @@ def decode(block: bytes, name: str) -> Header | None:
     )
 
 
-def decode_plain(block: bytes) -> tuple[bytes, bytes, int, int, int, int, int] | None:
+def decode_plain(block: bytes) -> PlainHeader | None:
     """Read a header that is all there is of its entry, as most are: of a file or folder, numbers octal, path clean.
 
     Returns:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from wherry.errors import WherryError
 from wherry.layer import header
 from wherry.layer.entry import ArchiveLimits, Entry, EntryKind, Readable, decode_path, encode_path
-from wherry.layer.header import BLOCK, LONGEST_PATH, Header, InvalidArchive
+from wherry.layer.header import BLOCK, LONGEST_PATH, Header, InvalidArchive, PlainHeader
 
 CHUNK = 1 << 20
 """Bytes read or written at a time."""
@@ -29,6 +29,7 @@ _DIGITS = 20
 _XATTR = "SCHILY.xattr."
 _SPARSE = "GNU.sparse"
 _SPARSE_NAME = "GNU.sparse.name"
+_FILE = EntryKind.FILE.value
 _KINDS = {kind.value: kind for kind in EntryKind}
 _EXTENSIONS = frozenset({b"x", b"g", b"L", b"K"})
 _OLD_FLAGS = frozenset({b"\0", b"7"})
@@ -107,12 +108,32 @@ def read_tar(
     Raises:
         InvalidArchive: it is not a tar, is cut short, names `..`, holds a sparse file, or breaks a limit.
     """
+    for found, body in read_headers(stream, name, limits, nameless=nameless, sparse=sparse):
+        yield found if isinstance(found, Entry) else plain_entry(found), body
+
+
+def read_headers(
+    stream: Readable,
+    name: str,
+    limits: ArchiveLimits | None = None,
+    *,
+    nameless: bool = False,
+    sparse: bool = False,
+) -> Iterator[tuple[PlainHeader | Entry, TarBody]]:
+    """Read a tar as `read_tar`, but leave headers that are all there is of their entries as they are: that is faster.
+
+    Raises:
+        InvalidArchive: as `read_tar`.
+    """
     limits = limits or ArchiveLimits()
     shared: dict[str, bytes] = {}
     count = total = pad = 0
     while block := _block_at(stream, name, pad):
-        entry = None if shared else _plain_entry(block)
-        if entry is None:
+        entry: PlainHeader | Entry
+        plain = None if shared else header.decode_plain(block)
+        if plain is not None:
+            entry, size = plain, plain[5] if plain[0] == _FILE else 0
+        else:
             found = _next_header(block, stream, name, shared)
             if found is None:
                 break
@@ -121,7 +142,7 @@ def read_tar(
                 pad = -found[0].size % BLOCK
                 continue
             entry = _entry(*found, name, sparse=sparse)
-        size = entry.size if entry.held < 0 else entry.held
+            size = entry.size if entry.held < 0 else entry.held
         count, total = count + 1, total + size
         if count > limits.entries or total > limits.size:
             raise InvalidArchive(name, f"more than {limits.entries} entries or {limits.size} bytes")
@@ -170,13 +191,10 @@ def _write_body(entry: Entry, write: Callable[[bytes], object]) -> None:
             )
 
 
-def _plain_entry(block: bytes) -> Entry | None:
-    """Read an entry whose one header says all; None where there is more to read, or something to refuse."""
-    found = header.decode_plain(block)
-    if found is None:
-        return None
+def plain_entry(found: PlainHeader) -> Entry:
+    """Make the entry of a header that is all there is of it."""
     flag, path, mode, uid, gid, size, mtime = found
-    file = flag == b"0"
+    file = flag == _FILE
     kind = EntryKind.FILE if file else EntryKind.FOLDER
     return Entry(decode_path(path), kind, mode, uid, gid, mtime, size if file else 0)
 

@@ -53,11 +53,16 @@ def dive_figures(layers: Sequence[LayerIndex]) -> DiveFigures:
 
     Cost: two passes over the rows; memory for the paths that are in several layers, and for what whiteouts remove.
     """
-    once = [_is_plain(layer) for layer in layers]
-    repeated = _repeated(path for path, _ in _leaves(layers, once))
+    parents = [_parents(layer) for layer in layers]
+    hashes = [array("q", (hash(path) for path, _ in _of_layer(*pair))) for pair in zip(layers, parents, strict=True)]
+    once = [WHITEOUT not in layer.kinds and not _repeated(own) for layer, own in zip(layers, hashes, strict=True)]
+    if not all(once):
+        hashes = [array("q", (hash(path) for path, _ in _leaves(layers, parents, once)))]
+    repeated = _repeated(one for own in hashes for one in own)
+    del hashes
     seen: dict[bytes, _Seen] = {}
     least = total = 0
-    for path, size in _leaves(layers, once):
+    for path, size in _leaves(layers, parents, once):
         if hash(path) in repeated:
             one = seen.setdefault(path, _Seen())
             if size is not None:
@@ -85,14 +90,8 @@ def dive_figures(layers: Sequence[LayerIndex]) -> DiveFigures:
     )
 
 
-def _is_plain(layer: LayerIndex) -> bool:
-    """Report whether a layer has no whiteout and no path twice, so that its leaves are as they come."""
-    return WHITEOUT not in layer.kinds and not _repeated(path for path, _ in _of_layer(layer))
-
-
-def _repeated(paths: Iterable[bytes]) -> set[int]:
-    """Give the hashes of paths that come more than once; two paths with one hash do no harm."""
-    hashes = array("q", map(hash, paths))
+def _repeated(hashes: Iterable[int]) -> set[int]:
+    """Give the hashes that come more than once; two paths with one hash do no harm."""
     found: set[int] = set()
     before: int | None = None
     for one in sorted(hashes):
@@ -102,18 +101,26 @@ def _repeated(paths: Iterable[bytes]) -> set[int]:
     return found
 
 
-def _leaves(layers: Sequence[LayerIndex], plain: Sequence[bool]) -> Iterator[tuple[bytes, int | None]]:
-    """Give the leaves of each layer's tree as dive visits them; a size of None ends a layer, as an error does there."""
+def _leaves(
+    layers: Sequence[LayerIndex], parents: Sequence[set[bytes]], plain: Sequence[bool]
+) -> Iterator[tuple[bytes, int | None]]:
+    """Give the leaves of each layer's tree as dive visits them; a size of None ends a layer, as an error does there.
+
+    Args:
+        layers: base first.
+        parents: `_parents` of each.
+        plain: of each, whether it has no whiteout and no path twice, so that its leaves are as they come.
+    """
     stack = _Stack.of(layers)
     for number, layer in enumerate(layers):
         if number == 0:
             stack.add(layer)
         if plain[number]:
-            yield from _of_layer(layer)
+            yield from _of_layer(layer, parents[number])
             if number:
                 stack.add(layer)
             continue
-        leaves = dict(_of_layer(layer))
+        leaves = dict(_of_layer(layer, parents[number]))
         whiteouts = [path for path, size in leaves.items() if size is None]
         missing = [path for path in whiteouts if stack.find(path[1:]) is None]
         stop = min(map(_order, missing), default=None)
@@ -129,8 +136,8 @@ def _leaves(layers: Sequence[LayerIndex], plain: Sequence[bool]) -> Iterator[tup
             stack.add(layer)
 
 
-def _of_layer(layer: LayerIndex) -> Iterator[tuple[bytes, int | None]]:
-    """Give the leaves of a layer; whiteouts have a zero byte before their path and no size."""
+def _parents(layer: LayerIndex) -> set[bytes]:
+    """Give the paths of a layer that have others below them."""
     parents: set[bytes] = set()
     last = b""
     for path in layer.each_path():
@@ -141,6 +148,11 @@ def _of_layer(layer: LayerIndex) -> Iterator[tuple[bytes, int | None]]:
         while above and above not in parents:
             parents.add(above)
             above = above.rpartition(b"/")[0]
+    return parents
+
+
+def _of_layer(layer: LayerIndex, parents: set[bytes]) -> Iterator[tuple[bytes, int | None]]:
+    """Give the leaves of a layer; whiteouts have a zero byte before their path and no size."""
     for kind, path, size in zip(layer.kinds, layer.each_path(), layer.column(0), strict=True):
         if kind == WHITEOUT:
             yield b"\0" + path, None

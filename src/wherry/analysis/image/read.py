@@ -12,9 +12,9 @@ from wherry.analysis.image.index import FILE, OPAQUE, WHITEOUT, IndexBuilder, La
 from wherry.digest import Digest
 from wherry.layer.changes import hidden_by, is_bookkeeping
 from wherry.layer.decompress import MeteredLayer
-from wherry.layer.entry import Entry, EntryKind, encode_path
-from wherry.layer.header import BLOCK, InvalidArchive
-from wherry.layer.tar import CHUNK, TarBody, read_tar
+from wherry.layer.entry import Entry, encode_path
+from wherry.layer.header import BLOCK, InvalidArchive, PlainHeader
+from wherry.layer.tar import CHUNK, TarBody, plain_entry, read_headers
 from wherry.oci.descriptor import Descriptor
 from wherry.store.contract import BlobSource
 
@@ -46,12 +46,13 @@ def _read(stream: MeteredLayer, blob: Descriptor, diff_id: Digest) -> LayerIndex
     name = f"layer {blob.digest}"
     made = IndexBuilder()
     bodies = end = pulled = 0
-    for entry, body in read_tar(stream, name, sparse=True):
-        held = 0 if entry.kind is not EntryKind.FILE else body.left
+    for found, body in read_headers(stream, name, sparse=True):
+        held = body.left
         start, end = end, stream.given + held + -held % BLOCK
-        digest, debug = _read_body(entry, body) if held or entry.held >= 0 else (_NONE, 0)
+        real = found.size if isinstance(found, Entry) and found.held >= 0 else -1
+        digest, debug = _read_body(body, real) if held or real >= 0 else (_NONE, 0)
         before, pulled = pulled, stream.pulled
-        row = _row(entry, name, digest, end - start, pulled - before)
+        row = _row(found, name, digest, end - start, pulled - before)
         if row is not None:
             made.add(row, debug)
             bodies += held
@@ -60,9 +61,15 @@ def _read(stream: MeteredLayer, blob: Descriptor, diff_id: Digest) -> LayerIndex
     return made.built(blob, str(diff_id), stream.given, bodies)
 
 
-def _row(entry: Entry, name: str, digest: bytes, stored: int, pulled: int) -> Row | None:
-    """Make a row of an entry; None of what means nothing."""
-    kind, path = entry.kind.value[0], entry.path
+def _row(found: PlainHeader | Entry, name: str, digest: bytes, stored: int, pulled: int) -> Row | None:
+    """Make a row of a header or an entry; None of what means nothing."""
+    if not isinstance(found, Entry):
+        flag, path_, mode, uid, gid, size, mtime = found
+        if b".wh." not in path_:
+            kind = flag[0]
+            return Row(path_, kind, size if kind == FILE else 0, stored, pulled, mode, uid, gid, mtime, digest)
+        found = plain_entry(found)
+    kind, path, entry = found.kind.value[0], found.path, found
     if ".wh." in path:
         if is_bookkeeping(entry):
             return None
@@ -83,13 +90,18 @@ def _row(entry: Entry, name: str, digest: bytes, stored: int, pulled: int) -> Ro
     )
 
 
-def _read_body(entry: Entry, body: TarBody) -> tuple[bytes, int]:
-    """Hash a file's content; of an ELF file, count the bytes that are for debuggers."""
+def _read_body(body: TarBody, real: int) -> tuple[bytes, int]:
+    """Hash a file's content; of an ELF file, count the bytes that are for debuggers.
+
+    Args:
+        body: what the tar has of it.
+        real: bytes of a file stored sparse; -1 of all others.
+    """
     chunk = body.read(CHUNK)
-    if not body.left and entry.held < 0 and chunk[: len(_ELF)] != _ELF:
+    if not body.left and real < 0 and chunk[: len(_ELF)] != _ELF:
         return hashlib.sha256(chunk).digest(), 0
-    state = hashlib.sha256(f"sparse {entry.size} ".encode() if entry.held >= 0 else b"")
-    sections = _SectionTable() if chunk[: len(_ELF)] == _ELF and entry.held < 0 else None
+    state = hashlib.sha256(f"sparse {real} ".encode() if real >= 0 else b"")
+    sections = _SectionTable() if chunk[: len(_ELF)] == _ELF and real < 0 else None
     while chunk:
         state.update(chunk)
         if sections:

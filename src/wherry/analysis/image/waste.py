@@ -199,25 +199,27 @@ def visible_files(sizes: Sizes, most: int) -> Visible:
     files = total = 0
     judged = _Judged(sizes)
     linked: dict[int, bytes] = {}
+    columns = [(layer.kinds, layer.column(0)) for layer in union.layers]
     for path, _, number in union.walk():
         layer, row = union.place(number)
-        if union.layers[layer].kinds[row] != kinds.FILE:
+        of_layer, sizes_of_layer = columns[layer]
+        if of_layer[row] != kinds.FILE:
             continue
         if number in union.linked:
             # One with several names is needed where any of them is.
             if number not in linked or unneeded(path) is None:
                 linked[number] = path
+            if seen[number >> 3] & 1 << (number & 7):
+                continue
         else:
-            judged.add(path, number)
-        if seen[number >> 3] & 1 << (number & 7):
-            continue
+            judged.add(path, number, layer, row)
         seen[number >> 3] |= 1 << (number & 7)
-        files, size = files + 1, sizes.size(number)
+        files, size = files + 1, sizes_of_layer[row]
         total += size
         if size:
             counts[size] += 1
     for number, path in linked.items():
-        judged.add(path, number)
+        judged.add(path, number, *union.place(number))
     several = {size for size, count in counts.items() if count > 1}
     return Visible(
         files,
@@ -237,14 +239,14 @@ class _Judged:
     folders: dict[tuple[Unneeded, int], "Counter[bytes]"] = field(default_factory=dict)
     _roots: dict[tuple[bytes, Unneeded], bytes] = field(default_factory=dict)
 
-    def add(self, path: bytes, number: int) -> None:
+    def add(self, path: bytes, number: int, layer: int, row: int) -> None:
         """Count a file under its kind, if it has one, or what of it is for debuggers."""
-        layer, row = self.sizes.union.place(number)
-        kind, size, pulled = unneeded(path), self.sizes.size(number), self.sizes.pulled(number)
+        kind = unneeded(path)
+        debug = 0 if kind else self.sizes.union.layers[layer].debug.get(row, 0)
+        if kind is None and not debug:
+            return
+        size, pulled = self.sizes.size(number), self.sizes.pulled(number)
         if kind is None:
-            debug = self.sizes.union.layers[layer].debug.get(row, 0)
-            if not debug:
-                return
             kind, size, pulled = Unneeded.DEBUG, debug, pulled * debug // max(size, 1)
         key = (kind, layer)
         self.groups.setdefault(key, FileGroup()).add(number, size, pulled)

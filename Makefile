@@ -91,7 +91,7 @@ bench-size: setup wheel ## Measure `wherry size`: time, memory, and how right ow
 bench-analyze: setup ## Measure `wherry analyze` beside dive on images of 250 MB and 2 GB; writes docs/benchmarks-analyze.md.
 	$(PYTHON) bench/analyze.py $(ARGS)
 
-bench-bytes: peers wheel ## Compare the bytes pulled of five modules with images of ko and BuildKit; writes docs/benchmarks-bytes.md.
+bench-bytes: peers wheel ## Compare the bytes pulled of five modules with images of ko, BuildKit and apko; writes docs/benchmarks-bytes.md.
 	$(PYTHON) bench/wire.py $(ARGS)
 
 bench-trace: setup ## Measure what a traced start of the example service costs; writes docs/benchmarks-trace.md.

@@ -20,6 +20,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from wherry.base.static import static_base
+from wherry.layer.changes import layers_of
+from wherry.layer.tar import read_tar
+from wherry.platform import Platform
+from wherry.store.memory import MemoryStore
+
 ARCHITECTURE = "x86_64"
 KEY = "bench.rsa.pub"
 _VERSION = "1.0.0-r0"
@@ -32,6 +38,27 @@ class Package:
 
     name: str
     files: Sequence[tuple[tarfile.TarInfo, bytes]]
+
+
+def static_package() -> Package:
+    """Give wherry's own static base as a package."""
+    store = MemoryStore()
+    files = []
+    for opened in layers_of(store, static_base(store, Platform("linux", "amd64"))):
+        for entry, body in read_tar(opened()):
+            info = tarfile.TarInfo(entry.path)
+            info.type, info.mode, info.uid, info.gid = entry.kind.value, entry.mode, entry.uid, entry.gid
+            info.linkname, info.size = entry.target, entry.size
+            files.append((info, body.read()))
+    return Package("static-base", files)
+
+
+def program_package(program: Path) -> Package:
+    """Give a program as a package that has it at /app."""
+    content = program.read_bytes()
+    info = tarfile.TarInfo("app")
+    info.mode, info.size = 0o755, len(content)
+    return Package("app", [(info, content)])
 
 
 def write_repository(folder: Path, packages: Iterable[Package]) -> Path:

@@ -1,4 +1,4 @@
-"""`make bench-bytes`: the bytes that are pulled of five modules, as wherry, ko and BuildKit make their images.
+"""`make bench-bytes`: the bytes that are pulled of five modules, as wherry, ko, BuildKit and apko make their images.
 
 All stand on the same base, wherry's own, so that what differs is the program and how layers are encoded. Time is not
 measured: all share the compiler's cache.
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from apk import ARCHITECTURE, program_package, static_package, write_repository
 from base import served_base
 from modules import MODULES, ROOT, Module, fetch, lay, module_cache
 from report import machine
@@ -42,8 +43,8 @@ with the flags of its row; its zstd is forced on the base's layer too. "more" is
 `wherry --release`. videometa is not a fair row: its wherry.toml names build tags, a base without zones, that encoding,
 which ko and docker do not know. Compare wherry's default with "docker, -s -w": the same bytes but for the encoder.
 
-apko is not in the table: it takes programs as signed Alpine packages from a package server only, and no such
-package of these modules, nor a server, is at hand without the network."""
+apko makes images of signed Alpine packages: one with the files of that base and one with the program of its row, packed
+and signed by bench/apk.py. It puts all into one layer, with the records of apk, so that its base is not shared."""
 _PLAIN, _STRIPPED = ("-trimpath",), ("-trimpath", "-ldflags=-s -w")
 
 
@@ -108,6 +109,8 @@ def _images(space: Workspace, registry: str, environment: Mapping[str, str]) -> 
             yield ko.name, _pulled(space.folder / "out")
     if shutil.which("buildkitd"):
         yield from _docker(space, registry, environment)
+    if shutil.which("apko"):
+        yield from _apko(space, environment)
 
 
 def _docker(space: Workspace, registry: str, environment: Mapping[str, str]) -> Iterator[tuple[str, Pulled]]:
@@ -124,8 +127,7 @@ def _docker(space: Workspace, registry: str, environment: Mapping[str, str]) -> 
     }
     with buildkitd(space.folder / "buildkit") as daemon:
         for name, (flags, form) in forms.items():
-            words = ["go", "build", *flags, "-o", str(context / "app"), space.package]
-            _run(words, space, environment | {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64"})
+            _compile(space, environment, flags, context / "app")
             into = space.folder / "docker"
             shutil.rmtree(into, ignore_errors=True)
             ask = [daemon.client, "--addr", f"unix://{daemon.folder / 'socket'}", "build", "--progress=plain"]
@@ -133,6 +135,31 @@ def _docker(space: Workspace, registry: str, environment: Mapping[str, str]) -> 
             ask += [f"--output=type=oci,dest={into},tar=false{form}"]
             _run(ask, space, environment)
             yield name, _pulled(into)
+
+
+def _apko(space: Workspace, environment: Mapping[str, str]) -> Iterator[tuple[str, Pulled]]:
+    for name, flags in {"apko": _PLAIN, "apko, -s -w": _STRIPPED}.items():
+        folder = space.folder / "apko"
+        shutil.rmtree(folder, ignore_errors=True)
+        into = folder / "out"
+        into.mkdir(parents=True)
+        _compile(space, environment, flags, folder / "app")
+        key = write_repository(folder / "repository", [static_package(), program_package(folder / "app")])
+        contents = {
+            "repositories": [str(key.parent)],
+            "keyring": [str(key)],
+            "packages": ["static-base", "app"],
+        }
+        document = {"contents": contents, "entrypoint": {"command": "/app"}, "archs": [ARCHITECTURE]}
+        (folder / "apko.yaml").write_text(json.dumps(document))
+        words = ["apko", "build", "--sbom=false", "--vcs=false", "--offline", "apko.yaml", "bench:1", str(into)]
+        _run(["env", "-C", str(folder), *words], space, environment)
+        yield name, _pulled(into)
+
+
+def _compile(space: Workspace, environment: Mapping[str, str], flags: tuple[str, ...], program: Path) -> None:
+    words = ["go", "build", *flags, "-o", str(program), space.package]
+    _run(words, space, environment | {"CGO_ENABLED": "0", "GOOS": "linux", "GOARCH": "amd64"})
 
 
 def _pulled(layout: Path) -> Pulled:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the second ring, which takes long or is heavy: ko, govulncheck, oras, syft and trivy by `go install`, BuildKit,
-# kaniko, dive and cosign each from its own go.mod, and Debian's Docker, buildah, runc, mmdebstrap, SoftHSM and promtool (as
-# root). What serves ko its base image on loopback is crane, of the first ring.
+# kaniko, dive, apko and cosign each from its own go.mod, and Debian's Docker, buildah, runc, mmdebstrap, SoftHSM and
+# promtool (as root). What serves ko its base image on loopback is crane, of the first ring.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,6 +9,7 @@ ko=v0.19.1
 buildkit=v0.34.2
 kaniko=v1.24.0
 dive=v0.13.1
+apko=v0.30.0
 hadolint=2.15.1
 govulncheck=v1.9.0
 cosign2=v2.6.5
@@ -137,6 +138,7 @@ install_go oras "$oras" oras.land/oras/cmd/oras
 build buildkit "$buildkit" github.com/moby/buildkit ./cmd/buildkitd ./cmd/buildctl
 build kaniko "$kaniko" github.com/GoogleContainerTools/kaniko ./cmd/executor
 build dive "$dive" github.com/wagoodman/dive .
+build apko "$apko" chainguard.dev/apko .
 install_hadolint
 build buildx "$buildx" github.com/docker/buildx ./cmd/buildx
 build_cosign cosign3 "$cosign3" github.com/sigstore/cosign/v3

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from wherry.app.progress import Event, EventKind, Reporter
 from wherry.errors import InvalidUsage
+from wherry.report.plain import plain
 from wherry.report.progress import progress_for
-from wherry.report.views import LiveView, MemoryView, PlainView, cut, duration, lasting, plain
+from wherry.report.views import LiveView, MemoryView, PlainView, cut, duration, lasting
 
 BUILD = """
 import os, sys, time

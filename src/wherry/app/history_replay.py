@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import Source
 from wherry.app.lint import around_of
 from wherry.app.lint_fix import context_file, unified_diff
+from wherry.app.lint_options import LintWanted
 from wherry.app.session import Session
 from wherry.app.step_records import RecordedTimes, recorded_times
 from wherry.counted import counted
@@ -88,7 +88,7 @@ class HistoryReplay:
     """What of it a Dockerfile's author should change."""
 
 
-def replay_history(session: Session, source: Source, wanted: DockerfileBuild, count: int) -> HistoryReplay:
+def replay_history(session: Session, source: Source, wanted: LintWanted, count: int) -> HistoryReplay:
     """Replay the last commits of a context's checkout against today's Dockerfile, and against a better order.
 
     Each commit counts by the files that differ from its first parent, as far as the ignore file of that commit lets

@@ -5,11 +5,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING
 
-from wherry.app.build.frontend import DOCKER
-from wherry.app.build.options import DockerfileBuild
+from wherry.app.build.addresses import DOCKER, LAYOUT
 from wherry.app.build.sources import Source, arguments_of, ignored_by, named_contexts
 from wherry.app.hadolint_program import program_of
+from wherry.app.lint_options import LintWanted
 from wherry.app.session import Session
 from wherry.counted import counted
 from wherry.dockerfile.checks import CHECK, CHECK_ARGUMENT, Checks
@@ -23,6 +24,11 @@ from wherry.finding import Severity
 from wherry.oci.reference import Reference, familiar
 from wherry.platform import Platform
 
+if TYPE_CHECKING:
+    from wherry.app.build.options import DockerfileBuild
+
+_INDEX = "index.json"
+"""Of the store, an OCI layout."""
 _KNOWN = frozenset({
     "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY", "SOURCE_DATE_EPOCH", "TARGETPLATFORM",
     "TARGETOS", "TARGETARCH", "TARGETVARIANT", "TARGETSTAGE", "BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT",
@@ -30,13 +36,13 @@ _KNOWN = frozenset({
 """Build arguments that count without an ARG. Source: Dockerfile reference, "Predefined ARGs"."""
 
 
-def lint_source(session: Session, source: Source, wanted: DockerfileBuild) -> Linted:
+def lint_source(session: Session, source: Source, wanted: LintWanted) -> Linted:
     """Check a Dockerfile; an error that ends the check is in the result, after what was found before it."""
     with ExitStack() as stack:
         return lint(source.name, source.text, around_of(session, source, wanted, stack))
 
 
-def advise_source(session: Session, source: Source, wanted: DockerfileBuild) -> Linted:
+def advise_source(session: Session, source: Source, wanted: LintWanted) -> Linted:
     """Check a Dockerfile by BuildKit's rules, by wherry's own, and by hadolint's where it is installed; by line."""
     with ExitStack() as stack:
         around = advised_around(session, source, wanted, stack)
@@ -49,7 +55,7 @@ def advise_source(session: Session, source: Source, wanted: DockerfileBuild) -> 
     return Linted(tuple(sorted(found, key=lambda finding: int(finding.place.rpartition(":")[2]))), None)
 
 
-def advised_around(session: Session, source: Source, wanted: DockerfileBuild, stack: ExitStack) -> Around:
+def advised_around(session: Session, source: Source, wanted: LintWanted, stack: ExitStack) -> Around:
     """Describe what a Dockerfile would be built with, and which of its images are pinned."""
     around = around_of(session, source, wanted, stack)
     return replace(around, pinned=_pinned(source, around.contexts))
@@ -80,7 +86,7 @@ def _pinned(source: Source, contexts: Collection[str]) -> Callable[[str], bool]:
     return pinned
 
 
-def refuse(session: Session, source: Source, wanted: DockerfileBuild) -> None:
+def refuse(session: Session, source: Source, wanted: LintWanted) -> None:
     """Stop a build if its file says `# check=error=true`, and something was found.
 
     Raises:
@@ -105,7 +111,7 @@ def refuse(session: Session, source: Source, wanted: DockerfileBuild) -> None:
 
 
 def warn_at_the_end(
-    session: Session, source: Source, wanted: DockerfileBuild, copied_nothing: Sequence[Instruction]
+    session: Session, source: Source, wanted: "DockerfileBuild", copied_nothing: Sequence[Instruction]
 ) -> tuple[str, ...]:
     """Show, after a build, what the build checks find in what was built, as `docker buildx build` does.
 
@@ -139,7 +145,7 @@ def warn_at_the_end(
     return tuple(shown)
 
 
-def _unused_arguments(session: Session, source: Source, wanted: DockerfileBuild) -> Iterator[str]:
+def _unused_arguments(session: Session, source: Source, wanted: LintWanted) -> Iterator[str]:
     """Find build arguments that no ARG of the file declares, and that no build knows by itself."""
     given = dict(arguments_of(session, wanted.build_args))
     if not given:
@@ -158,7 +164,7 @@ def _last_stage(text: str) -> str:
     return str(len(parse(text).stages) - 1)
 
 
-def around_of(session: Session, source: Source, wanted: DockerfileBuild, stack: ExitStack) -> Around:
+def around_of(session: Session, source: Source, wanted: LintWanted, stack: ExitStack) -> Around:
     """Describe what a Dockerfile would be built with; bases are looked up in the local store."""
     here = Platform.of("linux", os.uname().machine)
     kinds, names, _ = named_contexts(session, wanted.build_contexts, stack)
@@ -167,6 +173,8 @@ def around_of(session: Session, source: Source, wanted: DockerfileBuild, stack: 
         name = familiar(name)
         if kinds.get(name) == "files" or names.get(name) == f"{DOCKER}scratch":
             return Base(platform=platform, env={}, own_shell=False)
+        if not _may_be_stored(session, names.get(name, name)):
+            return None
         from wherry.app.build.named_images import NamedImages
 
         image = NamedImages(session.store, None).at_hand(names.get(name, name), platform)
@@ -191,6 +199,17 @@ def around_of(session: Session, source: Source, wanted: DockerfileBuild, stack: 
         base=base,
         valid=_valid,
     )
+
+
+def _may_be_stored(session: Session, name: str) -> bool:
+    """Report whether an image can be in a layout or the local store, without loading what reads a store."""
+    if name.startswith(LAYOUT):
+        return True
+    try:
+        names = (session.store_folder / _INDEX).read_bytes()
+    except OSError:
+        return False
+    return name.rpartition("/")[2].partition("@")[0].partition(":")[0].encode() in names
 
 
 def _valid(name: str) -> bool:

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import Source
 from wherry.app.lint import advise_text, advised_around
+from wherry.app.lint_options import LintWanted
 from wherry.app.session import Session
 from wherry.dockerfile.fixes.written import split_lines
 from wherry.errors import CannotWrite, InvalidUsage
@@ -32,7 +32,7 @@ class LintFixes:
     """Those that are left, by their places in the fixed file."""
 
 
-def fix_source(session: Session, source: Source, wanted: DockerfileBuild, *, write: bool) -> LintFixes:
+def fix_source(session: Session, source: Source, wanted: LintWanted, *, write: bool) -> LintFixes:
     """Fix what can be fixed without changing what a Dockerfile builds.
 
     Args:

@@ -36,8 +36,8 @@ def command(world: World, /, *, as_json: bool) -> int:
 
 def _lines(check: "Check", *, coloured: bool) -> "Iterator[str]":
     """Say what is so: the name, the state where it isn't fine, what was found, and below it what to do."""
+    from wherry.report.plain import plain
     from wherry.report.terminal import BAD, CAUTION, GOOD, painted
-    from wherry.report.views import plain
 
     colours = {"ok": GOOD, "limited": CAUTION, "missing": BAD}
     state = "" if check.state in {"ok", "absent"} else f": {check.state}"

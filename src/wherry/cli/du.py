@@ -22,8 +22,8 @@ def command(world: World, /, *, as_json: bool) -> None:
     if as_json:
         world.say(json.dumps({"folder": str(world.store.folder), **asdict(usage)}, indent=2))
         return
+    from wherry.report.plain import plain
     from wherry.report.terminal import size, table
-    from wherry.report.views import plain
 
     rows = [("NAME", "BYTES", "ALONE", "BLOBS")]
     rows += [

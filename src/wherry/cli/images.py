@@ -41,8 +41,8 @@ def command(world: World, /, *, quiet: bool, digests: bool, as_json: bool) -> No
 
 def _table(found: tuple[ListedImage, ...], *, digests: bool) -> list[str]:
     from wherry.report.content import created_text
+    from wherry.report.plain import plain
     from wherry.report.terminal import table
-    from wherry.report.views import plain
 
     rows = [("NAME", "DIGEST", "PLATFORMS", "PULLED", "CREATED")]
     for listing in found:
@@ -60,7 +60,7 @@ def _table(found: tuple[ListedImage, ...], *, digests: bool) -> list[str]:
 
 
 def _note_problems(world: World, found: tuple[ListedImage, ...]) -> None:
-    from wherry.report.views import plain
+    from wherry.report.plain import plain
 
     if not found:
         world.note("no images yet; run `wherry build` or `wherry load`")

@@ -1,12 +1,16 @@
 """`wherry lint [FILE]`: check a Dockerfile."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wherry.cli.grouped import GroupedCommand
 from wherry.cli.options import FINDINGS_FORMAT
 from wherry.cli.world import World
+
+if TYPE_CHECKING:
+    from wherry.platform import Platform
 
 
 @click.command("lint", cls=GroupedCommand)
@@ -66,20 +70,19 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
     Exits 1 on any finding except notes; with --fix on any that is left, and with --dry-run if there is a diff.
     """
-    from wherry.app.build.options import DockerfileBuild
+    from wherry.app.lint_options import LintOptions
     from wherry.cli.lint_lines import check, check_together, replay
-    from wherry.settings.values import parse_platforms
 
     if named is not None:
         file, context = named, context or file
     folder = file != "-" and (world.cwd / file).is_dir()
     place = context or (file if folder else "." if file == "-" else str(Path(file).parent))
-    wanted = DockerfileBuild(
+    wanted = LintOptions(
         context=place,
         file="" if folder else file,
         build_args=build_args,
         build_contexts=build_contexts,
-        platforms=parse_platforms(platforms) or None,
+        platforms=_platforms(platforms),
         target=target,
     )
     form = "json" if as_json else form
@@ -91,3 +94,11 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     if commits is not None:
         return replay(world, wanted, form, commits)
     return check(world, wanted, form, own=True)
+
+
+def _platforms(texts: tuple[str, ...]) -> "tuple[Platform, ...] | None":
+    if not texts:
+        return None
+    from wherry.settings.values import parse_platforms
+
+    return parse_platforms(texts) or None

@@ -3,9 +3,9 @@
 import json
 from dataclasses import asdict
 
-from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import open_source
 from wherry.app.lint_fix import fix_source
+from wherry.app.lint_options import LintWanted
 from wherry.cli.lint_lines import say_findings
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
@@ -13,7 +13,7 @@ from wherry.finding import Severity
 from wherry.report.patch import patch_lines
 
 
-def fix_file(world: World, wanted: DockerfileBuild, form: str, *, write: bool) -> int:
+def fix_file(world: World, wanted: LintWanted, form: str, *, write: bool) -> int:
     """Fix a Dockerfile and print the diff and the findings that are left; return the exit code.
 
     Raises:

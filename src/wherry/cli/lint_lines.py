@@ -5,19 +5,19 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from wherry import __version__
-from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import open_source
 from wherry.app.lint import advise_source, lint_source
+from wherry.app.lint_options import LintWanted
 from wherry.cli.world import World
 from wherry.counted import counted
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.lint import Linted
 from wherry.errors import InvalidUsage
 from wherry.finding import Finding, Severity
-from wherry.report.views import plain
+from wherry.report.plain import plain
 
 
-def check(world: World, wanted: DockerfileBuild, form: str, *, own: bool) -> int:
+def check(world: World, wanted: LintWanted, form: str, *, own: bool) -> int:
     """Check a Dockerfile and print the findings; return the exit code.
 
     Args:
@@ -59,7 +59,7 @@ def check_together(*, fix: bool, dry_run: bool, commits: int | None) -> None:
         raise InvalidUsage("--fix and --history: cannot be combined", hint="run wherry lint once with each of them")
 
 
-def replay(world: World, wanted: DockerfileBuild, form: str, commits: int) -> int:
+def replay(world: World, wanted: LintWanted, form: str, commits: int) -> int:
     """Replay a git history against a Dockerfile's cache and print what it costs; return the exit code.
 
     Formats of findings get those of the file too.

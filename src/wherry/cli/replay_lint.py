@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import Source
+from wherry.app.lint_options import LintWanted
 from wherry.cli import replay
 from wherry.cli.world import World
 from wherry.source.stamps import settled, stamp_of
@@ -16,9 +16,7 @@ _INDEX = "index.json"
 """Of the store, an OCI layout: bases are looked up in it."""
 
 
-def remember_lint(
-    world: World, wanted: DockerfileBuild, source: Source, *, began: float, printed: str, noted: str
-) -> None:
+def remember_lint(world: World, wanted: LintWanted, source: Source, *, began: float, printed: str, noted: str) -> None:
     """Keep that nothing was found, so that the same call prints it at once while no file that it read changes.
 
     Args:
@@ -50,7 +48,7 @@ def remember_lint(
         )
 
 
-def _read(world: World, wanted: DockerfileBuild, source: Source) -> Iterator[str]:
+def _read(world: World, wanted: LintWanted, source: Source) -> Iterator[str]:
     """Name what the lint read, or would have read if it were there."""
     from wherry.app.hadolint_program import CONFIGS, program_of
 

@@ -18,7 +18,7 @@ from wherry.build.values import Observed
 from wherry.cli.replay_build import CallMemo, encoded, noted_of, our_own_inputs, remember, status_of, unchanged
 from wherry.cli.words import Voice, printed
 from wherry.cli.world import World
-from wherry.report.views import plain
+from wherry.report.plain import plain
 from wherry.settings.ko_yaml import FILE as KO_YAML
 from wherry.source.inputs import Input, InputKind, record
 from wherry.source.refs import ref_inputs
@@ -179,8 +179,8 @@ def remember_dockerfile(world: World, wanted: DockerfileBuild, voice: Voice, don
         done: what it gave.
         began: seconds since the epoch, before anything was read.
     """
+    from wherry.app.build.addresses import LAYOUT
     from wherry.app.build.dockerfile_work import Trace
-    from wherry.app.build.frontend import LAYOUT
     from wherry.app.required import deciding_files, requires_any
     from wherry.cli.replay_record import RecordedCall, remember
     from wherry.plan.ops import CopyOp

@@ -22,7 +22,7 @@ def command(world: World, /, *, names: tuple[str, ...], everything: bool) -> int
     """
     if everything == bool(names):
         raise InvalidUsage("give either names or --all", hint="`wherry images` lists the names")
-    from wherry.report.views import plain
+    from wherry.report.plain import plain
 
     taken = failed = 0
     for name in tuple(world.store.tags()) if everything else names:

@@ -19,7 +19,7 @@ def command(world: World, /, *, as_json: bool) -> int:
 
     Exits 1 if a blob is damaged or missing.
     """
-    from wherry.report.views import plain
+    from wherry.report.plain import plain
 
     findings = list(world.store.verify())
     broken = any(finding.severity is not Severity.NOTE for finding in findings)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from wherry.app.history_replay import HistoryReplay, OrderReplay, ProposedOrder
 from wherry.counted import counted
 from wherry.report.patch import patch_lines
-from wherry.report.views import plain
+from wherry.report.plain import plain
 
 _LEAST = 0.001
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from wherry.report.views import plain
+from wherry.report.plain import plain
 
 
 def patch_lines(diff: str) -> Iterator[str]:

@@ -9,7 +9,6 @@ Sources: ECMA-48 (CPL, ED, SGR); no-color.org; UAX #11 (wide letters). The objec
 
 import json
 import os
-import re
 import threading
 import time
 import unicodedata
@@ -22,6 +21,7 @@ from typing import IO
 
 from wherry.app.progress import Event, EventKind
 from wherry.counted import counted
+from wherry.report.plain import plain
 from wherry.report.terminal import size as size_of
 
 _TICK = 0.1
@@ -31,7 +31,6 @@ _BEAT = 10
 _MINUTE = 60
 _MOST_PRINTED = 50
 """Lines of a failed step's programs that stay on a terminal."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass
@@ -297,11 +296,6 @@ def duration(seconds: float) -> str:
         return f"{max(seconds, 0):.1f} s"
     minutes, rest = divmod(round(seconds), _MINUTE)
     return f"{minutes} min {rest:02d} s"
-
-
-def plain(text: str) -> str:
-    """Take out what a terminal would obey: control characters become U+FFFD, tabs spaces."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", "    "))
 
 
 def cut(line: str, columns: int) -> str:

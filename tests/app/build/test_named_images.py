@@ -3,7 +3,7 @@
 import pytest
 
 from small_images import AMD64, ARM64, put_image, put_index
-from wherry.app.build.frontend import LAYOUT
+from wherry.app.build.addresses import LAYOUT
 from wherry.app.build.named_images import NamedImages
 from wherry.errors import NotFound
 from wherry.store.disk import DiskStore

@@ -5,12 +5,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wherry.app.build.addresses import REMOTE
 from wherry.app.build.options import FrontEnd
 from wherry.errors import InvalidUsage
 
-REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
-LAYOUT, DOCKER = "oci-layout://", "docker-image://"
-"""What values of --build-context that are images begin with."""
 _SAYS = frozenset(
     {
         "target",

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherry.app.build.frontend import DOCKER, LAYOUT
+from wherry.app.build.addresses import DOCKER, LAYOUT
 from wherry.errors import NotFound, WherryError
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from wherry.app.build.frontend import DOCKER, LAYOUT, REMOTE
+from wherry.app.build.addresses import DOCKER, LAYOUT, REMOTE
 from wherry.app.session import Session
 from wherry.dockerfile.errors import DockerfileError
 from wherry.dockerfile.ignore import read_ignore_file

@@ -153,8 +153,8 @@ class Tracer:
             self._programs.pop(process, None)
 
     def _appeared(self, task: int) -> None:
-        process = self._tasks[task] = _process_of(task)
         parent = self._parents.pop(task, 0)
+        process = self._tasks[task] = parent if parent and ptrace.is_thread(task, parent) else _process_of(task)
         if process == task and parent in self._programs:
             self._programs[process] = self._programs[parent]
 

@@ -110,7 +110,7 @@ def _connected(session: Session, host: str, port: int, patience: float) -> socke
     parts = urlsplit(proxy)
     if parts.scheme != "http" or not parts.hostname:
         raise EndpointFailed(
-            f"proxy {parts.hostname}: only http:// proxies are asked here", hint="name the root instead"
+            f"proxy {parts.hostname}: only http:// proxies are supported for this", hint="name the root instead"
         )
     found = socket.create_connection((parts.hostname, parts.port or 80), patience)
     try:

@@ -46,7 +46,7 @@ def _fingerprints(section: Mapping[str, object], key: str) -> Iterator[str]:
     words = [word for word in _words(section, key) if word != "none"]
     for word in words[:_MOST]:
         if not _FINGERPRINT.fullmatch(word):
-            raise CannotRebuild(f"the recipe's base.{key} has {word[:80]!r}, which is no fingerprint")
+            raise CannotRebuild(f"the recipe's base.{key} has {word[:80]!r}: not a fingerprint")
         yield word
 
 

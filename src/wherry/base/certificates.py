@@ -116,7 +116,7 @@ def _facts(one: Certificate, said: "object", name: str) -> RootFacts:
     if not isinstance(said, dict):
         raise InvalidDocument(
             name,
-            f"certificate {one.fingerprint[:16]} is no authority's",
+            f"certificate {one.fingerprint[:16]} does not belong to an authority",
             hint="give the root that signed it, not the server's own certificate",
         )
     subject = {key: str(value) for part in said["subject"] for key, value in part}

@@ -47,8 +47,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--emit",
-    type=click.Choice(["files", "seccomp", "apparmor", "selinux"]),
-    help="Print what the trace shows as a file list or a policy. seccomp: the image is then run under it, too.",
+    type=click.Choice(["files", "seccomp", "apparmor", "selinux", "base"]),
+    help="Print what the trace shows as a file list or a policy; seccomp: the image is then run under it, too. "
+    "base: print the [base] of wherry.toml that has what it needs; without --trace, from what is linked.",
 )
 @click.pass_context
 def command(context: click.Context, /, **words: object) -> int:
@@ -69,13 +70,19 @@ def command(context: click.Context, /, **words: object) -> int:
     world: World = context.obj
     call = _Call(**words)  # type: ignore[arg-type] # click's words, by the names of the options above
     traced = None
-    if call.trace or call.emit:
+    if call.trace or call.emit not in {None, "base"}:
         traced = _trace(world, call)
         document = traced.document
     else:
         _refuse_words(call)
         document = deps(world, call.name, platform=call.platform)
     broken = failures(document, call.fail_on)
+    if call.emit == "base":
+        from wherry.app.base_proposal import proposed_base
+
+        for line in proposed_base(world, call.name, document).splitlines():
+            world.say(line)
+        return 0
     if traced is not None and call.emit:
         _emit(world, call, traced)
     elif call.as_json:

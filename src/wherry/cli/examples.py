@@ -14,6 +14,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "kill": ("wherry kill api", "wherry kill -s HUP api"),
     "trace": ("wherry trace --for 10s api:dev", "wherry trace -- ls -l"),
     "debug": ("wherry debug api:dev", "wherry debug --check 4711"),
+    "confine": ("wherry confine --no-dev api:dev", "wherry confine --emit kubernetes api:dev"),
     "images": ("wherry images", "wherry images --digests"),
     "inspect": ("wherry inspect api:dev", "wherry inspect --raw config api:dev"),
     "verify-platforms": ("wherry verify-platforms api:dev", "wherry verify-platforms api:dev --json"),

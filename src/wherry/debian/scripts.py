@@ -56,7 +56,7 @@ _SILENT = frozenset(
 )  # fmt: skip
 """Words of the shell, what reads only, and what tidies up after an old version."""
 _WORD = re.compile(r"(?:^|[;&|(`]|\$\(|\bthen\b|\bdo\b|\belse\b|!)\s*(?:/[\w/]*/)?([A-Za-z_][\w.+-]*)(?=[\s;)]|$)")
-_ARGUMENT = re.compile(r"\s+([^;&|`$<>]*)")
+_ARGUMENT = re.compile(r"\s+([^;&|`<>]*)")
 _TRIGGER = re.compile(r"activate(?:-[a-z]+)?\s+(\S+)")
 _SHELL = re.compile(r"#!\s*/(?:usr/)?bin/(?:ba|da)?sh\b")
 _LONGEST = 100

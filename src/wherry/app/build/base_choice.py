@@ -117,7 +117,7 @@ def declared_base(table: BaseTable | None, debian: str | None = None) -> ChosenB
     if table is None:
         raise InvalidUsage(
             "base declared: wherry.toml has no [base]",
-            hint='add a table [base] with packages = ["libsqlite3-0"]',
+            hint='add a table [base] with packages = ["libsqlite3-0"]; `wherry deps IMAGE --emit base` proposes one',
         )
     name = name_with(debian or table.debian or DEFAULT_RELEASE, table.packages, table.without)
     environment: Mapping[str, str] = dict(table.env)

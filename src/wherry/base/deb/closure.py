@@ -46,7 +46,7 @@ class PackageIndex(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Closure:
+class PackageClosure:
     """Packages, and what was left out of what they need."""
 
     packages: tuple[PinnedDeb, ...]
@@ -106,7 +106,7 @@ class _Resolving:
         )
 
 
-def closure_of(index: PackageIndex, names: Collection[str], without: Collection[str], what: str) -> Closure:
+def closure_of(index: PackageIndex, names: Collection[str], without: Collection[str], what: str) -> PackageClosure:
     """Find packages and all that they need.
 
     Args:
@@ -144,7 +144,7 @@ def closure_of(index: PackageIndex, names: Collection[str], without: Collection[
         if len(work.chosen) > _MOST:
             raise InvalidDocument(what, f"more than {_MOST} packages are needed", hint="name fewer packages")
     packages = tuple(work.chosen[name].pinned for name in sorted(work.chosen))
-    return Closure(packages, tuple(work.left_out))
+    return PackageClosure(packages, tuple(work.left_out))
 
 
 def _groups(one: IndexedDeb) -> tuple[tuple[Relation, ...], ...]:

@@ -161,7 +161,7 @@ def _packages(text: str, base: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     wrong = [word for word in words if not _PACKAGE.fullmatch(word.removeprefix("-"))]
     named = tuple(word for word in words if not word.startswith("-"))
     if wrong or not named or len(words) > _MOST:
-        problem = f"{wrong[0]!r} is no name of a package" if wrong else f"from 1 to {_MOST} packages are named"
+        problem = f"{wrong[0]!r} is not a package name" if wrong else f"from 1 to {_MOST} packages are named"
         raise InvalidUsage(f"base {base}: {problem}", hint="write it as deb:with:libsqlite3-0,ca-certificates")
     return named, tuple(word[1:] for word in words if word.startswith("-"))
 

@@ -71,7 +71,7 @@ CASES = {
     "load": both(["--load"], lambda made: made.code == 69 or "load into" in made.err),
     "budgets": both(["--no-budgets"], builds),
     "prove": both(["--prove"], lambda made: made.code == 0 or "prove" in made.err or "no command" in made.err),
-    "sbom": both(["--sbom", "spdx"], lambda made: "attached spdx" in made.err),
+    "sbom": both(["--sbom", "spdx"], lambda made: "attached https://spdx.dev" in made.err),
     "provenance": both(["--provenance"], lambda made: "attached slsa" in made.err),
     "attach": both(["--attach", "both"], builds),
     "against": both(["--against", "x:1"], lambda made: made.code == REFUSED and "--against" in made.err),

@@ -1,5 +1,6 @@
 """What others' tools take from the repository: the GitHub Action and the pre-commit hook."""
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import yaml
 
 from needs import need
 from registries import distribution
+from vulnerable import write_database
 from wherry import __version__
 from wherry.cli.main import wherry
 
@@ -28,6 +30,8 @@ def perform(step: str, folder: Path, **values: str) -> dict[str, str]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("GO", "WHERRY"))},
         **dict.fromkeys(STEPS[step]["env"], ""),
+        "HOME": str(folder),
+        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
         **values,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "GOENV": "off",
@@ -86,9 +90,12 @@ def test_the_action_installs_nothing_without_a_hash():
 
 def test_every_input_is_used():
     """An input that no step reads would be a promise that nobody keeps."""
-    used = {value for step in STEPS.values() for value in step.get("env", {}).values()}
+    used = " ".join(value for step in STEPS.values() for value in step.get("env", {}).values())
+    asked = " ".join(step.get("if", "") for step in STEPS.values())
 
-    assert {f"${{{{ inputs.{name} }}}}" for name in ACTION["inputs"]} <= used
+    assert [
+        name for name in ACTION["inputs"] if f"inputs.{name} }}" not in used and f"inputs.{name} " not in asked
+    ] == []
 
 
 @pytest.mark.peers
@@ -133,6 +140,41 @@ def test_the_action_logs_in_builds_and_pushes(tmp_path):
             check=True,
         )
         assert crane.stdout.strip() == said["digest"]
+
+        made = perform(
+            "Sum up", tmp_path, IMAGES=f"{name}@{said['digest']}", RESTORED="0.8", AGAINST=f"{registry.host}/app:no",
+            SCAN="true", RUNNER_TEMP=str(tmp_path), GOVULNDB=write_database(tmp_path / "db").as_uri(),
+        )  # fmt: skip
+
+        summary = (tmp_path / "summary.md").read_text()
+        assert summary == Path(made["summary"]).read_text()
+        assert f"| `{registry.host}/app:v1` | linux/amd64 |" in summary
+        assert "restoring the caches took 0.8 s" in summary
+        assert "Growth: not known" in summary
+        assert "### wherry scan" in summary
+        runs = json.loads(Path(made["sarif"]).read_text())["runs"]
+        assert [run["tool"]["driver"]["name"] for run in runs] == ["wherry", "wherry scan"]
+
+
+def test_the_action_keeps_what_it_finds(tmp_path):
+    """What is saved is what is restored, with Go's own folders, and the look-up is measured."""
+    restore, save = STEPS["Restore caches"]["with"], STEPS["Save caches"]["with"]
+    assert restore["path"] == save["path"]
+
+    found = perform("Find caches", tmp_path)
+
+    kept = set(re.findall(r"steps\.caches\.outputs\.(\w+)", restore["path"]))
+    assert kept == set(found) - {"began"}
+    assert (
+        found["modules"]
+        == subprocess.check_output(
+            [need("go"), "env", "GOMODCACHE"],
+            text=True,
+            env={"HOME": str(tmp_path), "PATH": os.environ["PATH"], "GOENV": "off"},
+        ).strip()
+    )
+    seconds = perform("Measure the look-up", tmp_path, BEGAN=found["began"])["seconds"]
+    assert 0 <= float(seconds) < 600
 
 
 def test_the_hook_calls_what_is_there():

@@ -35,7 +35,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "modules": ("wherry modules verify", "wherry modules verify --offline --json ./service"),
     "sbom": ("wherry sbom api:dev", "wherry sbom api:dev --format cyclonedx -o api.cdx.json"),
     "provenance": ("wherry provenance api:dev", "wherry provenance registry.example/api:v1 --platform linux/arm64"),
-    "ci": ("wherry ci init", "wherry ci init --for gitlab --stdout"),
+    "ci": ("wherry ci init", "wherry ci summary api:dev --against api:main"),
     "leaks": ("wherry leaks api:dev", "wherry leaks --fail-on error ./api"),
     "push": (
         "wherry push api:dev registry.example/api:v1",

@@ -74,7 +74,7 @@ COMMANDS = {
     "rm": "Remove image names.",
     "completion": "Print a completion script for bash, zsh or fish.",
     "init": "Write a wherry.toml for the current module.",
-    "ci": "Write a step of CI that verifies modules.",
+    "ci": "Write a step of CI that verifies modules, and sum a run of CI up.",
     "lint": "Check a Dockerfile without building it.",
     "context": "Show what a build context ships, and what .dockerignore could leave out.",
     "bench": "Build an image in two ways, and compare size, time and start.",

@@ -6,7 +6,7 @@ from wherry.app.scan_result import Scan, ScannedSubject
 from wherry.app.scan_upgrades import command_for, upgrades
 from wherry.app.vulnerability_data import OpenDatabase
 from wherry.counted import counted
-from wherry.report.terminal import printable
+from wherry.report.terminal import cell, printable
 from wherry.trust.known_holes import EvidenceLevel, Hole
 
 SCHEMA = "wherry.scan/1"
@@ -234,9 +234,9 @@ def hole_document(subject: ScannedSubject, hole: Hole) -> dict[str, object]:
 
 def markdown(found: Scan) -> Iterator[str]:
     """Write a comment for a pull request: what is linked in a table, the rest counted."""
-    yield f"### wherry scan: {_cell(found.name)}"
+    yield f"### wherry scan: {cell(found.name)}"
     yield ""
-    yield f"{summary(found)}. Database {_cell(database_words(found.database))}."
+    yield f"{summary(found)}. Database {cell(database_words(found.database))}."
     rows = [(subject, hole) for subject, hole in found.holes() if hole.level is EvidenceLevel.SYMBOL]
     if rows:
         yield ""
@@ -244,27 +244,23 @@ def markdown(found: Scan) -> Iterator[str]:
         yield "|---|---|---|---|---|---|"
     for subject, hole in rows:
         names = [name.removeprefix(f"{hole.module}/") for name in hole.symbols]
-        linked = ", ".join(f"`{_cell(name)}`" for name in names[:_MOST_SYMBOLS])
+        linked = ", ".join(f"`{cell(name)}`" for name in names[:_MOST_SYMBOLS])
         yield (
-            f"| [{_cell(hole.id)}]({_url(hole.url)}){' (unreviewed)' if hole.reviewed is False else ''} "
-            f"| {_cell(hole.module)} {_cell(hole.version)} | {_cell(hole.fixed) or 'none'} "
-            f"| {_cell(hole.severity.level)} | {linked}{' …' if len(names) > _MOST_SYMBOLS else ''} "
-            f"| {_cell(subject.path or subject.name)} |"
+            f"| [{cell(hole.id)}]({_url(hole.url)}){' (unreviewed)' if hole.reviewed is False else ''} "
+            f"| {cell(hole.module)} {cell(hole.version)} | {cell(hole.fixed) or 'none'} "
+            f"| {cell(hole.severity.level)} | {linked}{' …' if len(names) > _MOST_SYMBOLS else ''} "
+            f"| {cell(subject.path or subject.name)} |"
         )
     commands = _commands(found.subjects)
     if commands:
         yield from ("", "```", *commands, "```")
-    yield from (f"\n- `{_cell(one.name)}` cannot be scanned: {_cell(one.reason)}" for one in found.unscanned)
-    yield from (f"\n- ignored until {one.until}: {_cell(one.hole.id)} ({_cell(one.reason)})" for one in found.ignored)
+    yield from (f"\n- `{cell(one.name)}` cannot be scanned: {cell(one.reason)}" for one in found.unscanned)
+    yield from (f"\n- ignored until {one.until}: {cell(one.hole.id)} ({cell(one.reason)})" for one in found.ignored)
 
 
 def _commands(subjects: Sequence[ScannedSubject]) -> list[str]:
     holes = [hole for subject in subjects for hole in subject.result.holes if hole.level is EvidenceLevel.SYMBOL]
     return [one.command for one in upgrades(holes)]
-
-
-def _cell(text: str) -> str:
-    return printable(text).replace("|", "\\|").replace("`", "'").replace("<", "&lt;").replace("\n", " ")
 
 
 def _url(text: str) -> str:

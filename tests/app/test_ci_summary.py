@@ -1,0 +1,93 @@
+"""What a run of CI tells: sizes, what the cache saved, budgets, findings; and names that Markdown would obey."""
+
+import io
+import json
+
+import pytest
+
+from cli_shell import Shell
+from wherry.analysis.image.document import AnalyzedFinding, AnalyzeDocument
+from wherry.app.ci_summary import CiSummary, _of_history, summarize
+from wherry.app.history import open_history
+from wherry.cli.world import World
+from wherry.errors import NotFound
+from wherry.history.entry import BudgetFigures, CallFigures, ImageFigures, StepFigures
+from wherry.report.ci_summary import markdown_of, sarif_of
+
+_ID = "0" * 15
+
+
+def world_of(folder):
+    """A call's surroundings, with a store in a folder."""
+    environment = {"WHERRY_STORE": str(folder / "store"), "WHERRY_CACHE": str(folder / "cache")}
+    return World(io.StringIO(), io.StringIO(), environment, folder)
+
+
+def entry(number, **more):
+    """A build of api:dev."""
+    images = (ImageFigures(name="api:dev", digest="sha256:" + "a" * 64),)
+    return CallFigures(id=f"{_ID}{number}", at=float(number), command="build", images=images, **more)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """A store with a small image, and a history of its own."""
+    wherry = Shell(tmp_path_factory.mktemp("summary"))
+    (wherry.root / "Dockerfile").write_text("FROM scratch\nCOPY a /a\n")
+    (wherry.root / "a").write_text("a")
+    wherry("build", "-f", "Dockerfile", "-t", "api:dev", ".")
+    return wherry
+
+
+@pytest.mark.slow
+def test_of_a_build(image):
+    """The image, its build, and all findings as SARIF."""
+    lines = image("ci", "summary", "api:dev", "--restored", "0.8", "--sarif", "all.sarif")
+
+    assert any(line.startswith("| `api:dev` | linux/") for line in lines)
+    assert any(line.startswith("**Build**: ") for line in lines)
+    assert any("restoring the caches took 0.8 s, and what came from it saved" in line for line in lines)
+    document = json.loads((image.root / "all.sarif").read_text())
+    assert document["version"] == "2.1.0"
+    image("ci", "summary", code=64)
+    image("ci", "init", "api:dev", code=64)
+    image("ci", "summary", "api:dev", "--force", code=64)
+
+
+def test_what_the_cache_saved(tmp_path):
+    """What cached steps took when they were done last, in any build of the same image; a replay saved all."""
+    world = world_of(tmp_path)
+    done = (StepFigures(name="a", seconds=2.0), StepFigures(name="b", seconds=30.0))
+    edited = (StepFigures(name="a", cached=True), StepFigures(name="b", seconds=3.5))
+    with open_history(world) as database:
+        database.add([entry(1, steps=done, misses=2), entry(2, steps=edited, hits=1, misses=1)])
+    builds, saved = _of_history(world, ["api:dev"])
+    assert [one.at for one in builds] == [2.0]
+    assert saved == 2.0
+    with open_history(world) as database:
+        database.add([entry(3, unchanged=True, hits=2)])
+    assert _of_history(world, [f"api:dev@sha256:{'a' * 64}"])[1] == 5.5
+    assert _of_history(world, ["other:dev"]) == ((), 0.0)
+
+
+def test_hostile_names_stay_in_their_cells(tmp_path):
+    """Nothing that an image says becomes a link, a row or HTML of the page."""
+    finding = AnalyzedFinding(rule="x", severity="error", place="/a|b`<img src=x>", message="one\ntwo|<b>")
+    document = AnalyzeDocument(name="x|y", digest="sha256:" + "b" * 64, platforms=(), findings=(finding,))
+    budget = BudgetFigures(what="pulled|<i>", limit=10, actual=20, ok=False, image="api|x")
+    summary = CiSummary(images=(document,), builds=(entry(1, budgets=(budget,)),), uncompared="no | such <image>")
+
+    text = "\n".join(markdown_of(summary))
+
+    assert "<" not in text
+    assert "\\|" in text
+    assert "0 of 1 hold" in text
+    assert "(devel)" not in text
+    (run,) = sarif_of(summary, tmp_path, None, "0")["runs"]
+    assert [one["ruleId"] for one in run["results"]] == ["x"]
+
+
+def test_no_such_image(tmp_path):
+    """An error, and not a summary of nothing."""
+    with pytest.raises(NotFound):
+        summarize(world_of(tmp_path), ["nosuch:dev"])

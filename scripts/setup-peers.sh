@@ -1,7 +1,7 @@
 #!/bin/sh
-# Install the second ring, which takes long or is heavy: ko, govulncheck, oras, syft and trivy by `go install`, BuildKit,
-# kaniko, dive, apko and cosign each from its own go.mod, and Debian's Docker, buildah, runc, mmdebstrap, SoftHSM and
-# promtool (as root). What serves ko its base image on loopback is crane, of the first ring.
+# Install the second ring, which takes long or is heavy: ko, govulncheck, oras, osv-scanner, syft and trivy by `go install`,
+# BuildKit, kaniko, dive, apko and cosign each from its own go.mod, and Debian's Docker, buildah, runc, mmdebstrap, SoftHSM
+# and promtool (as root). What serves ko its base image on loopback is crane, of the first ring.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,6 +20,8 @@ pkcs11=0.10.1
 oras=v1.3.6
 syft=v1.57.1
 trivy=v0.74.0
+osv_scanner=v2.6.0
+osv_scanner_go=go1.27.3
 tools=$PWD/.cache/tools/bin
 
 say() { printf '%s\n' "$*" >&2; }
@@ -143,7 +145,8 @@ install_hadolint
 build buildx "$buildx" github.com/docker/buildx ./cmd/buildx
 build_cosign cosign3 "$cosign3" github.com/sigstore/cosign/v3
 build_cosign cosign2 "$cosign2" github.com/sigstore/cosign/v2
-# These two are large: each takes minutes and some GB of modules.
+# These three are large: each takes minutes and some GB of modules. osv-scanner wants a newer Go, which Go downloads.
+install_go osv-scanner "$osv_scanner" github.com/google/osv-scanner/v2/cmd/osv-scanner GOTOOLCHAIN="$osv_scanner_go"
 install_go syft "$syft" github.com/anchore/syft/cmd/syft
 install_go trivy "$trivy" github.com/aquasecurity/trivy/cmd/trivy GOEXPERIMENT=jsonv2
 install_sigstore

@@ -26,6 +26,7 @@ from wherry.elf.reader import Elf, _notes
 from wherry.elf.space import AddressSpace
 from wherry.elf.symbols import Symbols
 from wherry.errors import WherryError
+from wherry.foreign.macho import architectures
 from wherry.golang.buildinfo import BuildInfo, parse_modinfo
 from wherry.golang.gosum import parse_go_sum
 from wherry.lab.relink import built_by_recipe
@@ -168,6 +169,8 @@ def scanned(blob: bytes) -> None:
     """Read bytes as a program to scan."""
     with suppress(WherryError):
         read_program(memoryview(blob), "it")
+    with suppress(WherryError):
+        architectures(memoryview(blob), "it")
 
 
 def signatures(blob: bytes) -> None:

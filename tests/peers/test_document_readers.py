@@ -13,7 +13,7 @@ from built_images import file, put_layers
 from cli_shell import Shell
 from needs import need
 from registries import distribution
-from vulnerable import program, write_database
+from vulnerable import program, write_archive, write_database
 from wherry.trust.sbom import SbomFormat
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
@@ -68,15 +68,23 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return made
 
 
-def output(shell: Shell, *words: str) -> str:
+def output(shell: Shell, *words: str, code: int = 0, **more: str) -> str:
     """Run a peer, which may ask nobody whether there is a newer one of it."""
     environment = {
         **os.environ, "HOME": str(shell.root), "SYFT_CHECK_FOR_APP_UPDATE": "false", "TRIVY_DISABLE_TELEMETRY": "true",
-        "TRIVY_SKIP_VERSION_CHECK": "true",
+        "TRIVY_SKIP_VERSION_CHECK": "true", **more,
     }  # fmt: skip
     done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=shell.root, env=environment)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     return done.stdout
+
+
+def _optional(program: str) -> str:
+    """Give the path of a peer that cannot be built everywhere."""
+    found = shutil.which(program, path=str(Path(need("oras")).parent))
+    if found is None:
+        pytest.skip(f"{program} could not be built here (scripts/setup-peers.sh)")
+    return found
 
 
 def modules_of(purls: Iterator[str]) -> set[str]:
@@ -98,13 +106,38 @@ def test_syft_reads_an_sbom(shell: Shell, form: SbomFormat):
 @pytest.mark.parametrize("form", SbomFormat)
 def test_trivy_reads_an_sbom(shell: Shell, form: SbomFormat):
     """Each module of ours with its version, without a database of trivy's own."""
-    if shutil.which("trivy", path=str(Path(need("oras")).parent)) is None:
-        pytest.skip("trivy could not be built here (scripts/setup-peers.sh)")
     words = "sbom", "--offline-scan", "--skip-db-update", "--scanners", "license", "--list-all-pkgs", "--format", "json"
-    read = json.loads(output(shell, need("trivy"), *words, f"{form.value}.json"))
+    read = json.loads(output(shell, _optional("trivy"), *words, f"{form.value}.json"))
 
     packages = [package for result in read["Results"] for package in result.get("Packages", [])]
     assert modules_of(one["Identifier"]["PURL"] for one in packages) == MODULES
+
+
+@pytest.mark.parametrize("form", SbomFormat)
+def test_osv_scanner_finds_the_same(shell: Shell, form: SbomFormat):
+    """In our SBOM, offline: each hole of a required module, and the one of Windows, since an SBOM has no system.
+
+    Of a module in SPDX osv-scanner 2.6 names the last element only.
+    """
+    place = shell.root / "local" / "osv-scalibr" / "Go" / "all.zip"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_archive(place)
+    words = "scan", "source", "--offline", "--all-vulns", "--no-call-analysis=go", "--format", "json", "-L"
+    local = {"OSV_SCANNER_LOCAL_DB_CACHE_DIRECTORY": str(shell.root / "local")}
+    name = {"spdx": "app.spdx.json", "cyclonedx": "app.cdx.json"}[form.value]
+    shutil.copy(shell.root / f"{form.value}.json", shell.root / name)
+    read = json.loads(output(shell, _optional("osv-scanner"), *words, name, code=1, **local))
+    theirs = {
+        (hole["id"], package["package"]["name"].rpartition("/")[2])
+        for result in read["results"]
+        for package in result["packages"]
+        for hole in package["vulnerabilities"]
+    }
+    shell("scan", "app:dev", "--db", "osv", "--json")
+    ours = {(one["id"], one["module"].rpartition("/")[2]) for one in json.loads(shell.out)["findings"]}
+
+    assert theirs - ours == {("GO-4-WINDOWS", "hole")}
+    assert ours - theirs == set()
 
 
 def test_oras_discovers_what_is_attached(shell: Shell, tmp_path: Path):

@@ -1,11 +1,14 @@
 """Evidence by level, on programs with and without a symbol table: both give the same."""
 
+import struct
 from pathlib import Path
 
 import pytest
 
 from vulnerable import MODULE, entry, program, write_database
 from wherry.analysis.mapped import map_file
+from wherry.errors import InvalidDocument
+from wherry.foreign.macho import architectures
 from wherry.golang.modfile import parse_go_mod
 from wherry.trust.holes import go_mod_holes, program_holes
 from wherry.trust.known_holes import EvidenceLevel, HoleStatus
@@ -87,6 +90,23 @@ def test_names_that_cannot_be_read(index, tmp_path):
     assert {hole.level for hole in found.holes} == {EvidenceLevel.MODULE}
     assert {hole.status for hole in found.holes} == {HoleStatus.INVESTIGATED}
     assert any("which functions are linked" in line for line in found.unknown)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_universal_binaries(wide):
+    """Programs of several architectures in one file are taken apart; what lies about them, or is of Java, is not."""
+    one = program(*STRIPPED, system="darwin", arch="arm64").read_bytes()
+    magic, row = (b"\xca\xfe\xba\xbf", ">2I2Q2I") if wide else (b"\xca\xfe\xba\xbe", ">5I")
+    more = (14, 0) if wide else (14,)
+    rows = b"".join(struct.pack(row, 0x0100000C, 0, 4096 + at * len(one), len(one), *more) for at in range(2))
+    header = magic + struct.pack(">I", 2) + rows
+    view = memoryview(header + bytes(4096 - len(header)) + one + one)
+
+    assert [bytes(found) == one for found in architectures(view, "it")] == [True, True]
+    assert read_program(architectures(view, "it")[1], "it").info.settings["GOARCH"] == "arm64"
+    with pytest.raises(InvalidDocument):
+        architectures(view[:-1], "it")
+    assert architectures(memoryview(magic + struct.pack(">I", 52) + bytes(500)), "Main.class") == ()
 
 
 def test_packed(tmp_path):

@@ -1,6 +1,7 @@
 """Known holes of images, programs and go.mod files, with the evidence for each."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace as renamed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,21 +80,44 @@ def _target(session: Session, name: str, platform: str | None, source: str | Non
             f"{name}: neither a module (it has no go.mod) nor an image (it has no oci-layout)",
             hint="give a directory with a go.mod, a program, or an image name from `wherry images`",
         )
-    if is_program(path):
-        program = _program(path, name)
-        return lambda database: Scan(name, database, (_subject(program, name, name, database),))
+    if is_program(path) or _is_universal(path):
+        programs, others = _programs(path, name)
+        return lambda database: Scan(
+            name,
+            database,
+            tuple(_subject(one, one.name, name, database) for one in programs),
+            others=others,
+        )
     located, images = images_named(session, name, platform)
     return lambda database: _images(session, name, located.source, images, database)
 
 
-def _program(path: Path, name: str) -> "Program":
+def _is_universal(path: Path) -> bool:
+    """Tell whether a file may have programs of several architectures, as macOS has them."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:
+        return False
+    from wherry.foreign.macho import UNIVERSAL
+
+    return start in UNIVERSAL
+
+
+def _programs(path: Path, name: str) -> "tuple[tuple[Program, ...], int]":
+    """Read a program, or those of a universal binary; give how many others Go did not build."""
     from wherry.analysis.mapped import map_file
+    from wherry.foreign.macho import architectures
     from wherry.trust.programs import read_program
 
-    program = read_program(memoryview(map_file(path, name)).toreadonly(), name)
-    if program is None:
+    view = memoryview(map_file(path, name)).toreadonly()
+    views = architectures(view, name) or (view,)
+    found = tuple(program for one in views if (program := read_program(one, name)) is not None)
+    if not found:
         raise NotFound(f"{name}: not built by Go, so its modules are not known", hint="give a program built by Go")
-    return program
+    if len(views) > 1:
+        found = tuple(renamed(one, name=f"{name} {one.info.settings.get('GOARCH', '')}".rstrip()) for one in found)
+    return found, len(views) - len(found)
 
 
 def _subject(program: "Program", name: str, path: str, database: OpenDatabase) -> ScannedSubject:

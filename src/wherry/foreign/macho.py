@@ -14,7 +14,10 @@ MAGICS: Final = (b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xce", 
 """32 and 64 bits, little and big end first."""
 
 _WIDE = (b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf")
-_UNIVERSAL = b"\xca\xfe\xba\xbe"
+UNIVERSAL: Final = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
+"""How a file with programs of several architectures starts, with places of 32 and of 64 bits."""
+_MOST_ARCHITECTURES = 40
+"""Classes of Java start in the same way, and have their version, from 45 on, where the number of programs is."""
 _ARCHITECTURES = {7: "386", 0x01000007: "amd64", 12: "arm", 0x0100000C: "arm64"}
 _SEGMENT, _SYMTAB, _DYSYMTAB, _SEGMENT_64, _DYLD_INFO, _REQUIRED = 0x1, 0x2, 0xB, 0x19, 0x22, 0x80000000
 _LINKEDIT = {
@@ -45,7 +48,7 @@ def parse(view: memoryview, name: str) -> Foreign:
         InvalidDocument: it is not a Mach-O file of one architecture, or a table is outside it.
     """
     magic = bytes(view[:4])
-    if magic == _UNIVERSAL:
+    if magic in UNIVERSAL:
         raise InvalidDocument(
             name, "a universal binary with several architectures", hint="extract one with `lipo -thin`"
         )
@@ -67,6 +70,29 @@ def parse(view: memoryview, name: str) -> Foreign:
             raise InvalidDocument(name, f"more than {_MOST_PARTS} sections")
     found = tuple(part for part in parts if part.size)
     return Foreign(_ARCHITECTURES.get(machine, f"machine {machine}"), found, symbols)
+
+
+def architectures(view: memoryview, name: str) -> tuple[memoryview, ...]:
+    """Give the programs of a universal binary, one an architecture; none of any other file.
+
+    Raises:
+        InvalidDocument: a program is outside the file.
+
+    Source: Apple's mach-o/fat.h (`fat_header`, `fat_arch`, `fat_arch_64`).
+    """
+    file, magic = Bytes(view, name), bytes(view[:4])
+    if magic not in UNIVERSAL:
+        return ()
+    (count,) = file.row(">I", 4, "the header")
+    if count >= _MOST_ARCHITECTURES:
+        return ()
+    row, size = (">8x2Q8x", 32) if magic == UNIVERSAL[1] else (">8x2I4x", 20)
+    found = []
+    for number in range(count):
+        start, length = file.row(row, 8 + number * size, f"architecture {number}")
+        file.check(f"architecture {number}", start, length)
+        found.append(view[start : start + length])
+    return tuple(found)
 
 
 def _commands(file: Bytes, order: str, at: int, count: int) -> Iterator[tuple[int, int]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli_shell import Shell
+from hostile_registry import hostile
 from registries import CNCF, distribution, free_port
 from small_images import put_image, put_index
 from wherry.digest import Digest
@@ -21,6 +22,7 @@ from wherry.registry.network import Network
 from wherry.registry.open import Registries
 from wherry.registry.referrers import RegistryAttachments, fallback_tag
 from wherry.store.contract import read_whole
+from wherry.store.images import images_of
 
 pytestmark = pytest.mark.slow
 SECRET = "planted-password-8f1c"  # noqa: S105 - what a test plants
@@ -300,6 +302,27 @@ def test_attached_where_others_look(shell, host):
     assert len(Manifest.parse(read_whole(place, again.manifests[2]), "it").stack) == 2
 
 
+def plug_in(shell: Shell) -> Path:
+    """Put a plug-in on PATH that signs with a key of the user's; give the file that it writes its arguments to."""
+    shell("keys", "new", "--no-password", "-o", "spied")
+    program = shell.root / "sigstore-kms-spy"
+    program.write_text(f"""#!{sys.executable}
+import base64, json, sys
+open("arguments", "a").write(repr(sys.argv))
+from wherry.trust.key_files import read_key
+from pathlib import Path
+key = read_key(Path("spied.key").read_bytes(), "it", bytes)
+if "publicKey" in json.loads(sys.argv[2]):
+    print(json.dumps({{"publicKey": {{"publicKeyPEM": base64.b64encode(key.public.pem.encode()).decode()}}}}))
+else:
+    print(json.dumps({{"signMessage": {{"signature": base64.b64encode(key.sign(sys.stdin.buffer.read())).decode()}}}}))
+""")
+    program.chmod(0o755)
+    shell.environment["PATH"] = f"{shell.root}:{shell.environment['PATH']}"
+    shell.store.tag("api:1", put_image(shell.store, "api"))
+    return shell.root / "arguments"
+
+
 def test_secrets_stay_secret(shell, host, image, tmp_path):
     """The password and the key are in no output, no argument, no traceback, and nothing that is stored."""
     home = Shell(tmp_path / "home")
@@ -324,6 +347,10 @@ def test_secrets_stay_secret(shell, host, image, tmp_path):
             cwd=home.root, env=home.environment, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         said += done.stdout + done.stderr
+    arguments = plug_in(home)
+    home("sign", "--key", "spy://slot", "api:1")
+    assert "slot" in arguments.read_text()
+    said += arguments.read_text()
     home.ended("verify", "--key", "plain.key", image)
     said += home.out + home.err
     stored = b"".join(
@@ -375,3 +402,59 @@ def test_required_signatures(shell, host, tmp_path):
     ):
         home.write("wherry.toml", f"[trust]\n{wrong}\n")
         home("pull", unsigned, code=78)
+
+
+class MovingTag(dict[str, tuple[str, bytes]]):
+    """Manifests of a registry in which a tag is another image from the second look on."""
+
+    def __init__(self, manifests: dict[str, tuple[str, bytes]], tag: str, other: tuple[str, bytes]) -> None:
+        super().__init__(manifests)
+        self.tag, self.other, self.looks = tag, other, 0
+
+    def __getitem__(self, reference: str) -> tuple[str, bytes]:
+        """Give a manifest."""
+        if reference != self.tag:
+            return super().__getitem__(reference)
+        self.looks += 1
+        return super().__getitem__(reference) if self.looks == 1 else self.other
+
+
+def test_a_tag_that_moves(shell, tmp_path):
+    """What was verified is what is used, pulled, built on, judged and signed, wherever the tag points meanwhile."""
+    home = Shell(tmp_path / "home")
+    for name in ("ann.pub", "ann.key"):
+        home.write(name, (shell.root / name).read_text())
+    home.write("wherry.toml", '[trust]\nrequire = "ann.pub"\n')
+    home.write("p.toml", "[[rule]]\nsigned-by = ['ann.pub']\n")
+    signed, unsigned = shell.store.resolve("api:1"), put_image(shell.store, "evil")
+    shell.store.tag("evil:1", unsigned)
+    with hostile() as registry:
+        image = f"{registry.host}/app:1"
+        shell("push", "-q", "evil:1", image)
+        evil = registry.manifests["1"]
+        shell("push", "-q", "api:1", image)
+        shell("sign", "--key", "ann.key", image)
+        there = dict(registry.manifests)
+
+        def moved() -> None:
+            registry.manifests = MovingTag(there, "1", evil)
+
+        for words in (("pull", "-t", "pulled:1", image), ("pull", "-t", "digest:1", f"{image}@{signed.digest}")):
+            moved()
+            assert home(*words)[0].endswith(str(signed.digest))
+        moved()
+        assert shell("verify", "--key", "ann.pub", image) == [f"{image}@{signed.digest}"]
+        moved()
+        assert home("sign", "--key", "ann.key", image) == [f"{image}@{signed.digest}"]
+        moved()
+        home("check", image, "--policy", "p.toml", "--json")
+        assert json.loads(home.out)["digest"] == signed.digest
+        home.write("app/Dockerfile", f"FROM {image}\nLABEL a=b\n")
+        moved()
+        home("build", "app", "-t", "on:1")
+        (made,) = images_of(home.store, home.store.resolve("on:1"))
+        (base,) = images_of(shell.store, signed)
+        assert [one.digest for one in made.manifest.stack] == [one.digest for one in base.manifest.stack]
+        registry.manifests = {**there, "1": evil}
+        home("pull", image, code=1)
+        home("build", "app", "-t", "on:1", "--pull", code=1)

@@ -47,18 +47,20 @@ from wherry.source.git_address import GitAddress
 from wherry.store.memory import MemoryStore
 from wherry.trust.constraint import could_build
 from wherry.trust.database import DatabaseBuilder, VulnerabilityIndex
-from wherry.trust.distribution import installed
-from wherry.trust.dpkg import OS_RELEASE, STATUS, read_packages
+from wherry.trust.distribution import DPKG, OS_RELEASE, debian_packages, installed
 from wherry.trust.key_files import WrongPassword, read_key
 from wherry.trust.keys import PublicKey
+from wherry.trust.layer_certificate import LOGGED, CertifiedLayer
 from wherry.trust.licences import known_licences
 from wherry.trust.linked import linked_symbols, symbol_of
 from wherry.trust.matching import debian_affected, debian_fixed, go_affected, go_fixed
 from wherry.trust.module_zip import ModuleZip
 from wherry.trust.note import NoteKey, open_note
 from wherry.trust.osv import parse_entry
+from wherry.trust.pkcs11_uri import Pkcs11Uri
 from wherry.trust.programs import read_program
 from wherry.trust.signature import WantedSigner, judge_bundle, judge_envelope, judge_layer
+from wherry.trust.simple_signing import CERTIFICATE, SIGNATURE
 from wherry.trust.statement import Statement
 from wherry.trust.tlog import parse_head, parse_record
 from wherry.trust.versions import debian_less, go_release, semver
@@ -66,6 +68,7 @@ from wherry.trust.versions import debian_less, go_release, semver
 _LIMITS = ArchiveLimits(entries=1000, size=1 << 20)
 _AMD64 = Platform("linux", "amd64")
 _ANYBODY = WantedSigner()
+_PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 _AROUND = Around(platform=_AMD64, build_platform=_AMD64)
 
 
@@ -158,7 +161,7 @@ def holes(blob: bytes) -> None:
     debian_less(text, "1.0~rc1")
     symbol_of(text)
     linked_symbols(blob, {"a/b.c": ("T.M", "f"), "main": ()}, "main")
-    read_packages({STATUS: blob, OS_RELEASE[0]: blob})
+    debian_packages({DPKG: blob, OS_RELEASE[0]: blob})
     with suppress(WherryError):
         parse_policy(text, "it")
     with suppress(WherryError):
@@ -174,11 +177,18 @@ def scanned(blob: bytes) -> None:
 
 
 def signatures(blob: bytes) -> None:
-    """Read bytes as a bundle, an envelope, the payload of a signature, a statement, and a key of either kind."""
+    """Read bytes as a bundle, an envelope, a signature and its annotations, a statement, a key, a name of one."""
     digest = Digest.of(b"")
     judge_bundle(blob, _ANYBODY, image=digest, manifest="it")
     judge_envelope(blob, _ANYBODY, image=digest, layer="it", predicate_types=())
     judge_layer(blob, {}, _ANYBODY, image=digest, layer="it")
+    text = blob.decode(errors="replace")
+    for said in ({CERTIFICATE: text, LOGGED: text}, {CERTIFICATE: _PEM, LOGGED: text, SIGNATURE: text}):
+        for envelope in (False, True):
+            with suppress(WherryError):
+                CertifiedLayer.parse(blob, said, "it", envelope=envelope)
+    with suppress(WherryError):
+        Pkcs11Uri.parse(f"pkcs11:object={text}")
     with suppress(WherryError):
         Statement.parse(blob, "it")
     with suppress(WherryError):

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cli_shell import Shell
 from keyless_authority import Authority
@@ -20,7 +22,9 @@ from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.manifest import Manifest
 from wherry.registry.referrers import fallback_tag
-from wherry.trust.bundle import BUNDLE
+from wherry.trust.bundle import BUNDLE, SignatureBundle
+from wherry.trust.keyless import KeylessJudge
+from wherry.trust.signature import Reason, WantedSigner, judge_bundle, judge_layer
 from wherry.trust.simple_signing import SIMPLE_SIGNING, SimpleSigning
 from wherry.trust.statement import SIGNED, Statement
 
@@ -222,6 +226,44 @@ def test_two_readers_of_one_document(shell, authority):
             put_referrer(place, Descriptor(media_type=root.media_type, digest=root.digest, size=root.size), layer)
 
     assert verify(shell) in {1, 4}, shell.err
+
+
+@pytest.fixture(scope="module")
+def by_ann(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> WantedSigner:
+    """What verifies Ann's signatures, without a command line around it."""
+    root = tmp_path_factory.mktemp("root") / "root.json"
+    root.write_text(authority.trusted_root())
+    return WantedSigner(identity=KeylessJudge(root, ISSUER, ANN))
+
+
+IMAGE = Digest.of(b"image")
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_no_changed_byte_counts(authority, by_ann, data):
+    """A bundle, a certificate or a log's entry with another byte is an answer, and good only if it says the same."""
+    document = json.dumps(authority.bundle(Statement.about(IMAGE, SIGNED).encoded(), identity=ANN, issuer=ISSUER))
+    payload = SimpleSigning.of(IMAGE, "api", {}).encoded()
+    said = authority.annotations(payload, identity=ANN, issuer=ISSUER)
+    assert judge_bundle(document.encode(), by_ann, image=IMAGE, manifest="m").reason is Reason.GOOD
+    assert judge_layer(payload, said, by_ann, image=IMAGE, layer="l").reason is Reason.GOOD
+
+    def changed(text: bytes) -> bytes:
+        place, other, cut = (data.draw(st.integers(low, 9999)) for low in (0, 1, 0))
+        if data.draw(st.booleans()):
+            return text[: cut % len(text)]
+        place %= len(text)
+        return text[:place] + bytes([text[place] ^ (other % 255 + 1)]) + text[place + 1 :]
+
+    new = changed(document.encode())
+    if judge_bundle(new, by_ann, image=IMAGE, manifest="m").reason is Reason.GOOD:
+        assert SignatureBundle.parse(new, "m").dsse_envelope.payload == Statement.about(IMAGE, SIGNED).encoded()
+    name = data.draw(st.sampled_from(sorted(said)))
+    other = {**said, name: changed(said[name].encode()).decode(errors="replace")}
+    judge_layer(payload, other, by_ann, image=IMAGE, layer="l")
+    new = changed(payload)
+    assert judge_layer(new, said, by_ann, image=IMAGE, layer="l").reason is not Reason.GOOD or new == payload
 
 
 def test_a_policy_by_identity(shell, authority):

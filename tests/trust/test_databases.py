@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vulnerable import MODULE, entries, entry, write_archive, write_database
 from wherry.errors import InvalidDocument, NotFound, WherryError
 from wherry.trust.database import DatabaseBuilder, VulnerabilityIndex, joined_index
-from wherry.trust.dpkg import read_packages
+from wherry.trust.distribution import debian_packages
 from wherry.trust.holes import debian_holes
 from wherry.trust.osv import LARGEST, parse_entry
 from wherry.trust.osv_files import DatabaseFiles
@@ -189,7 +189,7 @@ Status: install ok installed
 def test_debian_packages(tmp_path):
     """Packages are looked for by their source; without data for the release that is said."""
     files = {"var/lib/dpkg/status": STATUS, "etc/os-release": b'ID=debian\nVERSION_ID="12"\n'}
-    packages = read_packages(files)
+    packages = debian_packages(files)
     assert packages is not None
     assert [one.source for one in packages.installed] == ["openssl", "tzdata"]
 
@@ -210,8 +210,8 @@ def test_debian_packages(tmp_path):
 def test_distroless_packages():
     """One file a package, as distroless has it; sums next to them are none."""
     files = {"var/lib/dpkg/status.d/tzdata": b"Package: tzdata\nVersion: 1\n\n", "etc/os-release": b"ID=debian\n"}
-    packages = read_packages(files)
+    packages = debian_packages(files)
 
     assert packages is not None
     assert [one.name for one in packages.installed] == ["tzdata"]
-    assert read_packages({"etc/os-release": b"ID=alpine\n", "var/lib/dpkg/status": STATUS}) is None
+    assert debian_packages({"etc/os-release": b"ID=alpine\n", "var/lib/dpkg/status": STATUS}) is None

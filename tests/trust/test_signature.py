@@ -12,6 +12,7 @@ from wherry.errors import InvalidDocument, InvalidUsage
 from wherry.trust.bundle import SignatureBundle
 from wherry.trust.dsse import INTOTO, DsseSignature, Envelope, pae
 from wherry.trust.keys import KeyKind, PrivateKey
+from wherry.trust.layer_certificate import LOGGED, CertifiedLayer
 from wherry.trust.signature import (
     Reason,
     SignatureAnswer,
@@ -21,7 +22,7 @@ from wherry.trust.signature import (
     judge_envelope,
     judge_layer,
 )
-from wherry.trust.simple_signing import SIGNATURE, SimpleSigning
+from wherry.trust.simple_signing import CERTIFICATE, SIGNATURE, SimpleSigning
 from wherry.trust.statement import SIGNED, Statement, predicate_types
 
 IMAGE, OTHER = Digest.of(b"image"), Digest.of(b"other")
@@ -170,3 +171,83 @@ def test_types():
         predicate_types("sbom")
     with pytest.raises(InvalidDocument):
         Statement.parse(b'{"_type":"https://in-toto.io/Statement/v2","subject":[]}', "it")
+
+
+def certified(**changes: object) -> dict[str, str]:
+    """Give annotations as cosign 2 writes them for a signature with a certificate."""
+    body = base64.b64encode(b'{"kind":"hashedrekord","apiVersion":"0.0.1","spec":{}}').decode()
+    logged = {"body": body, "integratedTime": 1_700_000_000, "logIndex": 7, "logID": "c0d2"} | changes
+    pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    entry = json.dumps({"SignedEntryTimestamp": "AAAA", "Payload": logged})
+    return {CERTIFICATE: pem, LOGGED: entry, SIGNATURE: "AAAA"}
+
+
+class Recorder:
+    """Accepts all, and keeps what it was given."""
+
+    given: CertifiedLayer
+
+    def check(self, _bundle: bytes, name: str) -> str:
+        """Accept no bundle."""
+        raise InvalidDocument(name, "not asked for")
+
+    def check_layer(self, layer: CertifiedLayer, _name: str) -> str:
+        """Give a name."""
+        self.given = layer
+        return "ann@example.com"
+
+
+def test_a_certificate_in_annotations():
+    """The judge of identities gets it as a bundle; by a key it is another's; a good key needs no certificate."""
+    payload, signed = layer()
+    judge = Recorder()
+    wanted = WantedSigner(identity=judge)
+
+    assert judge_layer(payload, certified(), wanted, image=IMAGE, layer="l").reason is Reason.GOOD
+    document = json.loads(judge.given.bundle)
+    (entry,) = document["verificationMaterial"]["tlogEntries"]
+    assert entry["logIndex"] == "7"
+    assert entry["kindVersion"] == {"kind": "hashedrekord", "version": "0.0.1"}
+    assert base64.b64decode(entry["logId"]["keyId"]) == b"\xc0\xd2"
+    assert judge.given.content == payload
+    assert judge_layer(payload, certified(), BY_ANN, image=IMAGE, layer="l").reason is Reason.ANOTHER_SIGNER
+    assert judge_layer(payload, {**certified(), **signed}, BY_ANN, image=IMAGE, layer="l").reason is Reason.GOOD
+    assert judge_layer(payload, signed, wanted, image=IMAGE, layer="l").reason is Reason.ANOTHER_SIGNER
+    moved = layer(image=OTHER)[0]
+    assert judge_layer(moved, certified(), wanted, image=IMAGE, layer="l").reason is Reason.ANOTHER_IMAGE
+
+
+@pytest.mark.parametrize("said", [
+    {**certified(), LOGGED: ""}, {**certified(), LOGGED: "{}"}, {**certified(), LOGGED: "[" * 100_000},
+    {**certified(), LOGGED: " " * (1 << 17)}, certified(logID="x"), certified(body="e30="), certified(body="!"),
+    certified(integratedTime=0), certified(integratedTime=-1), certified(logIndex=-1), certified(logIndex="7"),
+    {**certified(), CERTIFICATE: ""}, {**certified(), CERTIFICATE: certified()[CERTIFICATE] * 2},
+    {**certified(), CERTIFICATE: "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----"},
+    {**certified(), CERTIFICATE: "-----BEGIN CERTIFICATE-----" + "A" * (1 << 17)},
+])  # fmt: skip
+def test_certificates_that_are_none(said):
+    """What is missing, malformed, twice there or huge is a reason, and no certificate is looked at."""
+    judge = Recorder()
+    found = judge_layer(layer()[0], said, WantedSigner(identity=judge), image=IMAGE, layer="l")
+
+    assert found.reason is Reason.ANOTHER_SIGNER
+    assert found.problem
+    assert not hasattr(judge, "given")
+
+
+def test_attestations_of_the_old_form():
+    """Two signatures, another payload type and a statement about another image are no attestation."""
+    payload = Statement.about(IMAGE, SPDX).encoded()
+    signature = ANN.sign(pae(INTOTO, payload))
+
+    def answer(envelope: Envelope) -> Reason:
+        document = envelope.encoded()
+        return judge_envelope(document, BY_ANN, image=IMAGE, layer="l", predicate_types=(SPDX,)).reason
+
+    assert answer(Envelope.of(payload, signature)) is Reason.GOOD
+    twice = (DsseSignature(BOB.sign(pae(INTOTO, payload))), DsseSignature(signature))
+    assert answer(Envelope(payload, INTOTO, twice)) is Reason.MALFORMED
+    assert answer(Envelope(payload, "application/json", (DsseSignature(signature),))) is Reason.MALFORMED
+    other = Statement.about(OTHER, SPDX).encoded()
+    assert answer(Envelope.of(other, ANN.sign(pae(INTOTO, other)))) is Reason.ANOTHER_IMAGE
+    assert answer(Envelope.of(other, signature)) is Reason.ANOTHER_IMAGE

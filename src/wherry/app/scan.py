@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wherry.app.scan_ignore import IgnoreFile
     from wherry.oci.image import Image
     from wherry.store.contract import BlobSource
-    from wherry.trust.dpkg import DebianPackages
+    from wherry.trust.distribution import DebianPackages
     from wherry.trust.programs import Program
 
 GO_MOD = "go.mod"
@@ -214,9 +214,9 @@ def _images(
 def _packages(files: "Mapping[str, bytes]") -> "DebianPackages | None":
     if not files:
         return None
-    from wherry.trust.dpkg import read_packages
+    from wherry.trust.distribution import debian_packages
 
-    return read_packages(files)
+    return debian_packages(files)
 
 
 def _with_routes(session: Session, found: Scan, source: str | None) -> Scan:

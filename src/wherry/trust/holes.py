@@ -15,7 +15,7 @@ from wherry.trust.versions import DEVEL, go_name, go_release, semver
 
 if TYPE_CHECKING:
     from wherry.golang.modfile import GoMod
-    from wherry.trust.dpkg import DebianPackages
+    from wherry.trust.distribution import DebianPackages
     from wherry.trust.programs import Program
 
 

@@ -134,11 +134,11 @@ class _Reader:
     def reading(self, entries: "Iterator[tuple[Entry, TarBody]]", layer: int) -> "Iterator[Entry]":
         from wherry.analysis.subjects import starts_as_program
         from wherry.layer.entry import EntryKind
-        from wherry.trust.dpkg import LARGEST, is_package_file
+        from wherry.trust.distribution import LARGEST_LIST, is_package_file
 
         for place, (entry, body) in enumerate(entries):
             if entry.kind is EntryKind.FILE:
-                if is_package_file(entry.path) and entry.size <= LARGEST:
+                if is_package_file(entry.path) and entry.size <= LARGEST_LIST:
                     self._keep(layer, place, body.read())
                 elif entry.size >= _SMALLEST:
                     start = _start(body)

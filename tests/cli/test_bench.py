@@ -1,6 +1,7 @@
 """`wherry bench`: an image built in two ways; and the merged and split forms of Dockerfiles."""
 
 import json
+import subprocess
 
 import pytest
 from tests.cli_shell import Shell
@@ -66,7 +67,7 @@ def test_a_module_against_its_dockerfile(shell):
 
     lines = shell("bench", "--rounds", "1", "--starts", "0")
 
-    assert lines[0] == "1 rounds, interleaved; changed: main.go, go.mod"
+    assert lines[0] == "1 round, interleaved; changed: main.go, go.mod"
     assert lines[1].split() == ["Dockerfile", "Go", "module"]
     assert any(line.startswith("  cold: ") and "%" in line for line in lines)
 
@@ -108,6 +109,33 @@ def test_merged_and_split():
     assert "FROM golang:1\n" in whole
     other = parts.replace('["/app", "/app"]', "/app /bin/")
     assert "RUN if [ -d /app ]" in merged(advised(other), other)
+
+
+def test_a_copy_of_one_path_within_one_stage(tmp_path):
+    """What two stages have at one path is there already; a file and a folder elsewhere are copied."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules/x").write_text("x")
+    text = f"FROM a AS b\nRUN true\nFROM a\nWORKDIR {tmp_path}\nCOPY --from=b {tmp_path}/modules modules\n"
+    text += f"COPY --from=b {tmp_path}/modules other\nCOPY --from=b {tmp_path}/modules/x y\n"
+
+    lines = merged(advised(text), text).splitlines()
+
+    for line in lines:
+        if line.startswith("RUN"):
+            subprocess.run(["sh", "-c", line.removeprefix("RUN ")], cwd=tmp_path, check=True)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        "modules", "modules/x", "other", "other/x", "y",
+    ]  # fmt: skip
+
+
+def test_a_folder_without_what_is_compared(shell):
+    """The hint names the other comparison, or what is missing."""
+    assert shell.ended("bench") == 66
+    assert "wherry bench stages" in shell.err
+    shell.module()
+    (shell.root / "Dockerfile").unlink()
+    assert shell.ended("bench") == 66
+    assert "no Dockerfile" in shell.err
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,21 @@ def _sources(context: Path) -> Iterator[tuple[str, int]]:
             file = Path(folder) / name
             if file.suffix in _MARKS and not name.endswith("_test.go") and not file.is_symlink():
                 yield str(file.relative_to(context)), file.stat().st_size
+
+
+def check_folder(place: Path, folder: str, file: str, *, stages: bool) -> None:
+    """Refuse a folder that has nothing to compare.
+
+    Raises:
+        NotFound: it has no Dockerfile, or, without `stages`, no Go module.
+    """
+    if not place.is_dir() or file == "-":
+        return
+    if not stages and not any((above / "go.mod").is_file() for above in (place, *place.resolve().parents)):
+        raise NotFound(
+            f"{folder}: no go.mod, so there is no Go module to compare with its Dockerfile",
+            hint="use `wherry bench stages` to compare a Dockerfile with its stages merged",
+        )
+    if not file and not any((place / name).is_file() for name in ("Dockerfile", "dockerfile")):
+        what = "the stages of a Dockerfile" if stages else "a Go module with its Dockerfile"
+        raise NotFound(f"{folder}: no Dockerfile", hint=f"this compares {what}: name it with -f FILE, or write one")

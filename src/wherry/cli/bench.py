@@ -69,6 +69,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     Dockerfile, is compared with its Dockerfile. Each round builds cold (no cache), with one line changed, with the
     list of dependencies changed, and unchanged. A copy of DIR is built; nothing in it is changed.
     """
+    from wherry.app.bench_project import check_folder
     from wherry.app.build.options import DockerfileBuild
     from wherry.app.build.sources import open_source
     from wherry.app.stage_bench import BenchOptions, bench_stages
@@ -91,6 +92,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         platforms=parse_platforms((platform,)) if platform else None,
     )
     options = BenchOptions(rounds=rounds, starts=starts, change=change, against=against, go=not stages)
+    check_folder(world.cwd / folder, folder, file, stages=stages)
     with open_source(world, folder, file, lambda: world.binary_in) as source, world.reporter() as progress:
         found = bench_stages(world, source, wanted, options, progress)
     if as_json:

@@ -87,10 +87,10 @@ def _copied_inside(one: of.Copy, root: str) -> Iterator[str]:
             raise CannotReshape(f"{root} has no shell to copy within the merged stage", one.lines, hint=_HINT)
         quoted, to = shlex.quote(path), shlex.quote(target)
         into = shlex.quote(one.destination)
-        yield (
-            f"RUN if [ -d {quoted} ]; then mkdir -p {into} && cp -a {quoted}/. {into}/; "
-            f'else mkdir -p "$(dirname {to})" && cp -a {quoted} {to}; fi\n'
-        )
+        # Both may be one path: in a stage of its own it was another file.
+        contents = f"[ {quoted} -ef {into} ] || {{ mkdir -p {into} && cp -a {quoted}/. {into}/; }}"
+        itself = f'[ {quoted} -ef {to} ] || {{ mkdir -p "$(dirname {to})" && cp -a {quoted} {to}; }}'
+        yield f"RUN if [ -d {quoted} ]; then {contents}; else {itself}; fi\n"
 
 
 def _source(lines: Sequence[str], one: of.Instruction) -> str:

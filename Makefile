@@ -13,7 +13,7 @@ SECONDS ?= 600
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test test-quick check format setup tools peers test-peers wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace load \
+.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace load \
   bench-parse fuzz docs site cast release base-data clean
 
 help: ## List these targets.
@@ -70,19 +70,22 @@ tools: setup ## Install what the tests compare with: apt packages (as root) and 
 peers: setup tools ## Install the second ring: what the benchmark and `make test-peers` compare with.
 	@scripts/setup-peers.sh
 
+bench-peers: setup tools ## Install what benchmarks compare with, and not the readers of documents, which take longest.
+	@scripts/setup-peers.sh bench
+
 test-peers: setup ## Run the second ring's tests; what is absent is skipped by name.
 	$(PYTHON) -m pytest -m peers -rs $(ARGS) || [ $$? -eq 5 ]
 
 wheel: setup ## Install wherry from its wheel below .cache: what the benchmarks measure.
 	@scripts/install-wheel.sh
 
-bench: peers wheel ## Measure wherry beside every peer installed; writes docs/benchmarks.md.
+bench: bench-peers wheel ## Measure wherry beside every peer installed; writes docs/benchmarks.md.
 	$(PYTHON) bench/run.py $(ARGS)
 
-bench-ship: peers wheel ## Measure pushes, pulls and copies beside crane, skopeo and ko; writes docs/benchmarks-shipping.md.
+bench-ship: bench-peers wheel ## Measure pushes, pulls and copies beside crane, skopeo and ko; writes docs/benchmarks-shipping.md.
 	$(PYTHON) bench/ship.py $(ARGS)
 
-bench-dockerfile: peers wheel ## Build Dockerfiles beside BuildKit, buildah and kaniko; writes docs/benchmarks-dockerfile.md.
+bench-dockerfile: bench-peers wheel ## Build Dockerfiles beside BuildKit, buildah and kaniko; writes docs/benchmarks-dockerfile.md.
 	$(PYTHON) bench/dockerfiles.py $(ARGS)
 
 bench-size: setup wheel ## Measure `wherry size`: time, memory, and how right owners are by Go; writes docs/benchmarks-size.md.
@@ -91,13 +94,13 @@ bench-size: setup wheel ## Measure `wherry size`: time, memory, and how right ow
 bench-analyze: setup ## Measure `wherry analyze` beside dive on images of 250 MB and 2 GB; writes docs/benchmarks-analyze.md.
 	$(PYTHON) bench/analyze.py $(ARGS)
 
-bench-bytes: peers wheel ## Compare the bytes pulled of five modules with images of ko, BuildKit and apko; writes docs/benchmarks-bytes.md.
+bench-bytes: bench-peers wheel ## Compare the bytes pulled of five modules with images of ko, BuildKit and apko; writes docs/benchmarks-bytes.md.
 	$(PYTHON) bench/wire.py $(ARGS)
 
 bench-trace: setup ## Measure what a traced start of the example service costs; writes docs/benchmarks-trace.md.
 	$(PYTHON) bench/tracing.py $(ARGS)
 
-bench-scan: peers wheel ## Measure `wherry scan` beside govulncheck on published programs; writes docs/benchmarks-scan.md.
+bench-scan: bench-peers wheel ## Measure `wherry scan` beside govulncheck on published programs; writes docs/benchmarks-scan.md.
 	$(PYTHON) bench/scan.py $(ARGS)
 
 load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.

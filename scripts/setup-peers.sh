@@ -136,7 +136,6 @@ PATH=$tools:/usr/sbin:/sbin:$PATH
 mkdir -p "$tools"
 install_go ko "$ko" github.com/google/ko
 install_go govulncheck "$govulncheck" golang.org/x/vuln/cmd/govulncheck
-install_go oras "$oras" oras.land/oras/cmd/oras
 build buildkit "$buildkit" github.com/moby/buildkit ./cmd/buildkitd ./cmd/buildctl
 build kaniko "$kaniko" github.com/GoogleContainerTools/kaniko ./cmd/executor
 build dive "$dive" github.com/wagoodman/dive .
@@ -145,10 +144,14 @@ install_hadolint
 build buildx "$buildx" github.com/docker/buildx ./cmd/buildx
 build_cosign cosign3 "$cosign3" github.com/sigstore/cosign/v3
 build_cosign cosign2 "$cosign2" github.com/sigstore/cosign/v2
-# These three are large: each takes minutes and some GB of modules. osv-scanner wants a newer Go, which Go downloads.
-install_go osv-scanner "$osv_scanner" github.com/google/osv-scanner/v2/cmd/osv-scanner GOTOOLCHAIN="$osv_scanner_go"
-install_go syft "$syft" github.com/anchore/syft/cmd/syft
-install_go trivy "$trivy" github.com/aquasecurity/trivy/cmd/trivy GOEXPERIMENT=jsonv2
+# Benchmarks need no readers of documents, of which these three are large: each takes minutes and some GB of modules.
+# osv-scanner wants a newer Go, which Go downloads.
+if [ "${1:-}" != bench ]; then
+    install_go oras "$oras" oras.land/oras/cmd/oras
+    install_go osv-scanner "$osv_scanner" github.com/google/osv-scanner/v2/cmd/osv-scanner GOTOOLCHAIN="$osv_scanner_go"
+    install_go syft "$syft" github.com/anchore/syft/cmd/syft
+    install_go trivy "$trivy" github.com/aquasecurity/trivy/cmd/trivy GOEXPERIMENT=jsonv2
+fi
 install_sigstore
 install_pkcs11
 install_builders

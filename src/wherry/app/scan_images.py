@@ -105,7 +105,7 @@ def _kept(folder: Path, place: Path, answered: Container[Digest]) -> "ImageConte
 
 
 def _program(one: "PackedProgram", place: Path) -> "PackedProgram | None":
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from wherry.golang.buildinfo import BuildInfo
 

@@ -259,6 +259,11 @@ def deciding_settings(world: World, source: str) -> Iterator[str]:
 
     yield from map(str, settings_files(world))
     yield from map(str, deciding_files(world.cwd))
+    yield from paths_meant(world, source)
+
+
+def paths_meant(world: World, source: str) -> Iterator[str]:
+    """Name the paths that an image's name may mean: it is looked for there before the local store."""
     words = source.split(":")
     yield from (str(world.cwd / ":".join(words[:count])) for count in range(1, len(words) + 1) if words[0])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherry.cli import replay
-from wherry.cli.replay_record import SeenStore, deciding_settings, file_stamp, key_of, remember_seen
+from wherry.cli.replay_record import SeenStore, file_stamp, key_of, paths_meant, remember_seen
 from wherry.cli.world import World
 from wherry.errors import WherryError
 from wherry.source.stamps import stamp_of
@@ -57,7 +57,7 @@ def remember_scan(world: World, found: "Scan", *, began: float, ignore: str | No
     if as_json and age is not None:
         printed = printed.replace(f'"ageSeconds": {int(age)}', f'"ageSeconds": {replay.AGE}', 1)
     paths: list[str | Path] = [
-        *deciding_settings(world, found.name),
+        *paths_meant(world, found.name),
         *_databases(world, found),
         *([ignore] if ignore else []),
     ]

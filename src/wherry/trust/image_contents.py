@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from wherry.digest import Digest
 from wherry.errors import InvalidDocument
 
@@ -29,8 +31,7 @@ _SMALLEST: Final = 1 << 12
 """Bytes of the smallest file that can be a program with build info."""
 
 
-@dataclass(frozen=True, slots=True)
-class PackedProgram:
+class PackedProgram(msgspec.Struct, frozen=True):
     """A Go program of an image; the names of its functions are compressed."""
 
     path: str
@@ -40,7 +41,7 @@ class PackedProgram:
     size: int = 0
     info: "BuildInfo | None" = None
     """None: it is known, and was not read again."""
-    names: bytes = field(default=b"", repr=False)
+    names: bytes = b""
     """zstd."""
     unreadable: str = ""
 
@@ -54,8 +55,7 @@ class PackedProgram:
         return Program(name, self.info, zstandard.decompress(self.names), self.unreadable)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageContents:
+class ImageContents(msgspec.Struct, frozen=True):
     """What a container of an image sees."""
 
     programs: tuple[PackedProgram, ...]
@@ -107,7 +107,7 @@ class _Contents:
     others: int = 0
 
     def take(self, path: str, found: "PackedProgram | CannotScan | object", layer: int) -> None:
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         from wherry.trust.programs import CannotScan
 

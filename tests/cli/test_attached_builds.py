@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cli_shell import Shell
-from registries import CNCF, distribution, with_referrers
+from registries import CNCF, distribution, free_port, with_referrers
 from wherry.app.attaching import ATTESTATION
 from wherry.digest import Digest
 from wherry.oci.manifest import Index, Manifest
@@ -124,7 +124,9 @@ def test_what_a_dockerfile_was_made_of(shell, host):
     base = f"{host}/base:1"
     (named,) = shell("build", "site", "-t", base, "--push")
     shell("rm", base)
-    shell.write("second/Dockerfile", f"FROM {base}\nCOPY --from=more pages /pages\n")
+    shell("build", "site", "-t", "here:1")
+    text = f"FROM here:1 AS other\nFROM {base}\nCOPY --from=more pages /pages\nCOPY --from=other /pages /other\n"
+    shell.write("second/Dockerfile", text)
     words = ("--build-context", "more=site", "--provenance", "-t", "second:1", "--attach", "index")
     shell("build", "second", *words)
     made = Index.parse(read_whole(shell.store, shell.store.resolve("second:1")), "it").manifests[1]
@@ -134,7 +136,7 @@ def test_what_a_dockerfile_was_made_of(shell, host):
     commit = subprocess.check_output(["git", "-C", str(shell.root / "site"), "rev-parse", "HEAD"], text=True).strip()
     files = [(".dockerignore", "secret.txt\n.git\n"), ("Dockerfile", "FROM scratch\nCOPY . /\n"),
              ("pages/index.html", "hello\n")]  # fmt: skip
-    listing = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in files)
+    listing = "".join(f"{hashlib.sha256(said.encode()).hexdigest()}  {name}\n" for name, said in files)
 
     assert rows["urn:dev.wherry:context:more"]["digest"] == {"dirHash1": hashlib.sha256(listing.encode()).hexdigest()}
     git = rows[f"git+https://git.example/team/site.git@{commit}"]
@@ -142,8 +144,10 @@ def test_what_a_dockerfile_was_made_of(shell, host):
     assert git["annotations"] == {"context": "more"}
     (oci,) = (row for uri, row in rows.items() if uri.startswith("pkg:oci/base"))
     assert oci["digest"] == {"sha256": named.rpartition("sha256:")[2]}
-    text = (shell.root / "second/Dockerfile").read_bytes()
-    assert rows["urn:dev.wherry:dockerfile"]["digest"] == {"sha256": hashlib.sha256(text).hexdigest()}
+    assert rows["urn:dev.wherry:dockerfile"]["digest"] == {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+    (here,) = (row for uri, row in rows.items() if uri.startswith("pkg:oci/here"))
+    assert here["name"] == "here:1"
+    assert here["digest"] == {"sha256": shell.store.resolve("here:1").digest.encoded}
     assert str(shell.root) not in json.dumps(predicate)
     assert "urn:dev.wherry:context" not in rows
 
@@ -173,6 +177,12 @@ def test_signed_where_it_was_pushed(shell, host):
     shell("verify", "--key", "k.pub", f"store:{image}")
     shell("attest", "--key", "k.key", "--type", "custom", "--predicate", "p.json", image)
     shell("verify-attestation", "--key", "k.pub", "--type", "custom", f"docker://{image}")
+
+    shell("build", "site", "-t", (away := f"127.0.0.1:{free_port()}/away:1"))
+    shell("sign", "--key", "k.key", away, code=69)
+    assert f"store:{away}" in shell.err
+    shell("sign", "--key", "k.key", f"store:{away}")
+    shell("verify", "--key", "k.pub", away)
 
     shell("build", "site", "-t", bare)
     shell("sign", "--key", "k.key", bare)

@@ -11,7 +11,7 @@ from typing import Protocol
 from wherry.app.places import Place, Transport, pushable
 from wherry.app.session import Session
 from wherry.digest import Digest
-from wherry.errors import InvalidUsage, NotFound
+from wherry.errors import InvalidUsage, NotFound, WherryError
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.manifest import Index, Manifest
@@ -181,6 +181,9 @@ def places_of(session: Session, located: Located, image: str) -> tuple[Attachmen
             f"{image}: in the local store only; its registry does not have this digest: push it, then do this again"
         )
         return (here,)
+    except WherryError as error:
+        error.hint = f"{error.hint}; store:{located.name} is the image of the local store alone"
+        raise
     return here, there
 
 

@@ -294,7 +294,7 @@ def _unread(form: SignatureForm, blob: Descriptor, error: WherryError) -> Judged
 
 def _because(verified: VerifiedImage, *, statements: bool) -> str:
     """Name up to three reasons; statements of other types are counted among them only where there is nothing else."""
-    said = [error.message for error in verified.failures] or [
+    said = list(dict.fromkeys(error.message for error in verified.failures)) or [
         f"{one.form} signature {Digest(one.digest).short}: {one.problem}"
         for one in verified.signatures
         if one.reason is not Reason.ATTESTATION

@@ -122,6 +122,8 @@ class Trace:
     """Those that were opened, by name."""
     asked: Mapping[str, Descriptor]
     """Names that a registry was asked for, and what they resolved to."""
+    used: Mapping[str, tuple[Descriptor, ...]] = field(default_factory=dict)
+    """Images that were built on or copied from, by name."""
     copied_nothing: tuple[Instruction, ...] = ()
     """COPY and ADD with wildcards that matched nothing."""
 
@@ -243,7 +245,7 @@ class DockerfileImages:
         """See `pipeline.Work`."""
         names = sorted(self.performer.copied_nothing)
         empty = [self.planned.texts[name] for name in names if name in self.planned.texts]
-        return Trace(self.planned, self._opened, self._named.asked, tuple(dict.fromkeys(empty)))
+        return Trace(self.planned, self._opened, self._named.asked, self._named.used, tuple(dict.fromkeys(empty)))
 
     def _context(self, name: str) -> LocalContext:
         if name not in self._opened:

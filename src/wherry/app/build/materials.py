@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wherry.app.build.addresses import DOCKER, LAYOUT
 from wherry.errors import InvalidDocument
 from wherry.trust.provenance import BuildMaterial
 
@@ -62,9 +63,13 @@ def _file(source: "Source") -> BuildMaterial:
 def _bases(trace: "Trace") -> Iterator[BuildMaterial]:
     from wherry.trust.bill import purl
 
-    for name, root in sorted(trace.asked.items()):
-        plain = name.partition("@")[0].rpartition("/")[2].partition(":")[0]
-        yield BuildMaterial(purl("oci", plain, str(root.digest)), name, {root.digest.algorithm: root.digest.encoded})
+    for name, roots in sorted(trace.used.items()):
+        # A layout is a folder of this machine, so its path is left out.
+        shown = Path(name.removeprefix(LAYOUT).partition("@")[0]).name if name.startswith(LAYOUT) else name
+        plain = shown.removeprefix(DOCKER).partition("@")[0].rpartition("/")[2].partition(":")[0]
+        for root in roots:
+            digest = {root.digest.algorithm: root.digest.encoded}
+            yield BuildMaterial(purl("oci", plain or "image", str(root.digest)), shown, digest)
 
 
 def _checked_out(session: "Session", name: str, context: "LocalContext") -> list[BuildMaterial]:

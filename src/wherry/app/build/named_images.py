@@ -45,6 +45,15 @@ class NamedImages:
         """Have an image's layers where this build wants them."""
         return self.image(action.base, action.platform)
 
+    @property
+    def used(self) -> dict[str, tuple[Descriptor, ...]]:
+        """Give what each name stood for: what a registry said, or of an image that is here each platform's manifest."""
+        found: dict[str, dict[str, Descriptor]] = {}
+        for (name, _), image in self._found.items():
+            root = self.asked.get(name.removeprefix(DOCKER), image.descriptor)
+            found.setdefault(name, {})[root.digest] = root
+        return {name: tuple(roots.values()) for name, roots in found.items()}
+
     def at_hand(self, name: str, platform: Platform) -> Image | None:
         """Read an image's documents where no registry has to be asked, also those of another platform's image."""
         try:

@@ -13,7 +13,7 @@ SECONDS ?= 600
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace load \
+.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace bench-edge load \
   bench-parse fuzz docs site cast release base-data clean
 
 help: ## List these targets.
@@ -101,6 +101,10 @@ bench-trace: setup ## Measure what a traced start of the example service costs; 
 	$(PYTHON) bench/tracing.py $(ARGS)
 
 bench-scan: bench-peers wheel ## Measure `wherry scan` beside govulncheck on published programs; writes docs/benchmarks-scan.md.
+bench-edge: setup ## Measure the example service built for a small device; writes docs/benchmarks-edge.md.
+	$(PYTHON) bench/edge.py $(ARGS)
+
+bench-scan: peers wheel ## Measure `wherry scan` beside govulncheck on published programs; writes docs/benchmarks-scan.md.
 	$(PYTHON) bench/scan.py $(ARGS)
 
 load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.

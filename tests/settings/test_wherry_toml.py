@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from wherry.errors import InvalidSettings, NotFound
 from wherry.platform import Platform
+from wherry.settings.build_keys import SERVICE_KEYS
 from wherry.settings.options import BuildOptions
 from wherry.settings.readers import WrongKey
 from wherry.settings.template import NAMES
 from wherry.settings.values import Added
-from wherry.settings.wherry_toml import _SERVICE_KEYS, Settings, WrongSyntax
+from wherry.settings.wherry_toml import Settings, WrongSyntax
 
 EVERYTHING = """
 [services.api]
@@ -45,6 +46,11 @@ trimpath = false
 strip = true
 strip-buildid = true
 debug-info = "api.debug"
+profile = ["edge", "small"]
+device-memory = "64MB"
+pie = true
+cgo = "musl"
+no-inline = ["google.golang.org/..."]
 compression = "zstd"
 compression-level = 19
 release = false
@@ -92,6 +98,11 @@ def test_every_key_is_read():
         strip=True,
         strip_buildid=True,
         debug_info="api.debug",
+        profile=("edge", "small"),
+        device_memory=64_000_000,
+        pie=True,
+        cgo="musl",
+        no_inline=("google.golang.org/...",),
         compression="zstd",
         compression_level=19,
         release=False,
@@ -103,18 +114,18 @@ def test_every_option_has_a_key():
     options = Settings.parse(EVERYTHING).services["api"]
     names = {field.name for field in fields(BuildOptions)} - {"mod"}
 
-    assert {key.field for key in _SERVICE_KEYS.values()} == names
+    assert {key.field for key in SERVICE_KEYS.values()} == names
     assert all(getattr(options, name) is not None for name in names)
 
 
-@pytest.mark.parametrize("key", _SERVICE_KEYS, ids=str)
+@pytest.mark.parametrize("key", SERVICE_KEYS, ids=str)
 def test_every_example_is_right(key):
     """What a hint tells to write can be written."""
-    text = f"[services.x]\n{_SERVICE_KEYS[key].example}\n" + ('package = "."\n' if key != "package" else "")
+    text = f"[services.x]\n{SERVICE_KEYS[key].example}\n" + ('package = "."\n' if key != "package" else "")
 
     options = Settings.parse(text).services["x"]
 
-    assert getattr(options, _SERVICE_KEYS[key].field) is not None
+    assert getattr(options, SERVICE_KEYS[key].field) is not None
 
 
 def test_a_service_stands_above_build():
@@ -295,7 +306,7 @@ def test_the_reference_lists_every_key():
 
     rows = re.findall(r"^\| `([a-z-]+)` \| .*\| .*\| .*\|$", page, re.MULTILINE)
 
-    assert sorted(rows) == sorted(_SERVICE_KEYS)
+    assert sorted(rows) == sorted(SERVICE_KEYS)
 
 
 def test_the_references_example_is_right():

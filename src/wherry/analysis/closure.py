@@ -147,7 +147,7 @@ def _missing_interpreter(elf: Elf, facts: ElfFacts, closure: Closure, place: str
             f"it needs the dynamic linker {facts.interpreter}, which its base does not have",
             "-buildmode=pie without cgo needs a dynamic linker for relocation, although it uses no library",
             lacks,
-            remedy="remove -buildmode=pie, or choose a base with a dynamic linker",
+            remedy="remove -buildmode=pie, or build it with --pie, which needs no dynamic linker (amd64, arm64)",
         )
     libc = "musl" if "/ld-musl-" in facts.interpreter else "glibc"
     return _error(

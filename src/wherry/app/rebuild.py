@@ -19,7 +19,7 @@ from wherry.app.images import open_image, recipe_in
 from wherry.app.progress import Progress, Silent
 from wherry.app.rebuild_base import recorded_base
 from wherry.app.rebuild_provenance import StatedBuild, stated_build
-from wherry.app.rebuild_settings import goflags_of, without_harm
+from wherry.app.rebuild_settings import goflags_of, recorded_linkage, without_harm
 from wherry.app.rebuild_source import CannotRebuild, fetched_source, source_at
 from wherry.app.session import Session
 from wherry.errors import NotFound, WherryError
@@ -411,6 +411,7 @@ class _Rebuild:
             asmflags=flags.get("asmflags") or None,
             go_tags=tuple(flags["tags"].split(",")) if flags.get("tags") else None,
             go_env=tuple(own),
+            **recorded_linkage(self._session, recipe.document["go"]),
             go_version=recipe.built.go.removeprefix("go") or None,
             no_vcs=not recipe.text("module", "revision"),
             user=_string(config.get("User")) or None,

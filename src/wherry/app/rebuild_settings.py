@@ -6,12 +6,15 @@ wherry.toml or .ko.yaml may start no program and write no file outside the rebui
 
 import shlex
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wherry.app.rebuild_source import CannotRebuild
 from wherry.build.compile import unknown_flags
+from wherry.elf.static_pie import VERSION as STATIC_PIE
+from wherry.settings.profile import EDGE, SMALL, is_pattern, parse_profile
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from wherry.app.build.options import GoBuild
@@ -49,6 +52,47 @@ def goflags_of(text: str) -> list[str]:
 def _reads(flag: str) -> bool:
     name, _, value = flag.lstrip("-").partition("=")
     return name in _READS or (name == "pgo" and "/" in value)
+
+
+def recorded_linkage(session: "Session", recipe: "Mapping[str, object]") -> "dict[str, Any]":
+    """Give the options of a build for what a recipe says of its profile and its linking.
+
+    Args:
+        session: of the rebuild.
+        recipe: the section `go`; anybody may have written it.
+
+    Raises:
+        CannotRebuild: it is not known to this wherry, or needs another zig.
+    """
+    go = {name: str(value) for name, value in recipe.items()}
+    patterns = tuple(go.get("noInline", "").split())
+    strange = [f"no-inline pattern {one!r}" for one in patterns if not is_pattern(one)]
+    strange += [f"cgo {go['cgo']!r}"] if go.get("cgo", "musl") != "musl" else []
+    strange += [f"staticPie {go['staticPie']!r}"] if go.get("staticPie", str(STATIC_PIE)) != str(STATIC_PIE) else []
+    strange += [f"profile {go['profile']!r}"] if go.get("profile", EDGE) not in {EDGE, f"{EDGE},{SMALL}"} else []
+    if strange:
+        raise CannotRebuild(
+            f"the recipe has a {strange[0]}, which this wherry does not know", hint="use a newer wherry"
+        )
+    if "cgo" in go:
+        _check_zig(session, go.get("zig", ""))
+    return {
+        "profile": parse_profile(go["profile"]) if "profile" in go else (),
+        "no_inline": patterns,
+        "pie": "staticPie" in go,
+        "cgo": go.get("cgo"),
+        "settled": True,
+    }
+
+
+def _check_zig(session: "Session", version: str) -> None:
+    from wherry.host.zig import find_zig
+
+    found = find_zig(session.runner, session.environment).version
+    if found != version:
+        raise CannotRebuild(
+            f"its C was compiled by zig {version}; this machine has {found}", hint=f"pip install ziglang=={version}"
+        )
 
 
 def without_harm(session: "Session", wanted: "GoBuild", folder: "Path") -> "GoBuild":

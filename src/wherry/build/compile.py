@@ -40,6 +40,7 @@ class GoFlags:
     strip: bool = True
     strip_buildid: bool = False
     trimpath: bool = True
+    pie: bool = False
     public: tuple[str, ...] = ()
     """Variables that `-X` in `ldflags` sets to what is public anyway; the image names values of no others."""
     secrets_allowed: bool = False
@@ -61,6 +62,7 @@ class GoFlags:
                 None,
                 (
                     "-trimpath" if self.trimpath else "",
+                    "-buildmode=pie" if self.pie else "",
                     f"-ldflags={linker}" if linker else "",
                     f"-gcflags={self.gcflags}" if self.gcflags else "",
                     f"-asmflags={self.asmflags}" if self.asmflags else "",

@@ -19,6 +19,7 @@ from wherry.build import cgo
 from wherry.build import compile as go
 from wherry.build.compile_progress import CompileProgress
 from wherry.build.link_folders import LinkFolder
+from wherry.build.linking import MuslCompiler, make_static
 from wherry.build.listing import FileList, unchanged_listing
 from wherry.build.recipe import recipe_of, refuse_secrets, values_of
 from wherry.build.solver import ObservedInputs, StepOutcome
@@ -72,6 +73,11 @@ class ProgramBuilder:
     _one_go: dict[str, Lock] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _folder: LinkFolder | None = None
+    _musl: MuslCompiler = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know who compiles C for musl, where that is asked for."""
+        self._musl = MuslCompiler(self.runner, self.environment, self.scratch.parent / "zig")
 
     def close(self) -> None:
         """Delete the programs."""
@@ -162,7 +168,10 @@ class ProgramBuilder:
             go=toolchain.version,
             origin=toolchain.origin,
             reads_stamp=facts.reads_stamp,
-            recipe=recipe_of(package, action, toolchain, flags, goflags, stamped=stamp),
+            recipe={
+                **recipe_of(package, action, toolchain, flags, goflags, stamped=stamp),
+                **({"go.zig": self._musl.version} if action.cgo else {}),
+            },
             interpreter=facts.interpreter,
             libraries=facts.libraries,
             build_id=facts.build_id,
@@ -198,6 +207,10 @@ class ProgramBuilder:
         """Compile and link; give the program, and when that began if it was before it was asked for here, else 0."""
         program = self._place(name) / package.name
         extra = dict(action.environment)
+        flags = (*(f"-gcflags={pattern}=-l" for pattern in action.no_inline), *flags)  # the last that matches counts
+        if action.cgo:
+            flags = self._musl.flags(flags)
+            extra |= self._musl.environment(action.platform)
         vcs = self.vcs() if "-buildvcs=true" in flags else None
         if isinstance(vcs, Vcs):
             extra = {**git_environment(self.environment, vcs.root), **extra}
@@ -207,6 +220,8 @@ class ProgramBuilder:
             command = toolchain.command(package.folder, *words, extra=extra)
             done = self.runner.run(replace(command, on_line=progress.line))
         printed = progress.others(done.words)
+        if action.static_pie and not done.returncode:
+            make_static(program)
         if done.returncode:
             remedy = "choose another version" if package.release else "fix it and build again"
             shown = self._seen(printed, package)
@@ -228,7 +243,11 @@ class ProgramBuilder:
         except go.CompileFailed as failed:
             cgo.explain(failed, files.get(again=True).without_cgo, partial(self._shown, package))
             environment = {**self.environment, **action.environment}
-            said = cgo.lacks_compiler(failed, package.import_path, action.platform, environment, self.runner)
+            said = (
+                None
+                if action.cgo
+                else cgo.lacks_compiler(failed, package.import_path, action.platform, environment, self.runner)
+            )
             if said is None:
                 raise
             raise said from failed

@@ -75,6 +75,9 @@ def recipe_of(
         "go.goflags": shlex.join(_pathless(flag) for flag in goflags if _name(flag) not in known),
         "go.experiment": toolchain.settings.get("GOEXPERIMENT", ""),
         "go.buildvcs": str(stamped).lower(),
+        **({"go.noInline": " ".join(action.no_inline)} if action.no_inline else {}),
+        **({"go.cgo": action.cgo} if action.cgo else {}),
+        **({"go.staticPie": str(action.static_pie)} if action.static_pie else {}),
         **{f"go.{name}": value for name, value in target.items()},
     }
 

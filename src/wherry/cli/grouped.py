@@ -35,7 +35,7 @@ OPTION_GROUPS: Mapping[str, str] = {
     "Go": "--base --debian --keep --ca --ca-for --ca-only --ldflags --allow-secret-ldflags --build-tags --tags "
     "--disable-optimizations "
     "--gcflags --asmflags --go-env --go-version --strip "
-    "--trimpath --strip-buildid --no-vcs",
+    "--trimpath --strip-buildid --no-vcs --profile --device-memory --pie --cgo",
     "Dockerfile": "--target --build-arg --build-context --secret --ssh --no-cache-filter --add-host --ulimit "
     "--shm-size --network --allow --isolation --ignore-chown-errors --check --cache-from --cache-to",
     "Names, as in ko": "--repo --preserve-import-paths --base-import-paths --bare --local --tag-only --image-refs",

@@ -15,6 +15,7 @@ from wherry.app.build.result import BuildResult
 from wherry.errors import InvalidUsage
 from wherry.platform import Platform
 from wherry.settings.outputs import parse_outputs
+from wherry.settings.profile import parse_device_memory, parse_profile
 from wherry.settings.template import words_of
 from wherry.settings.values import (
     Added,
@@ -101,6 +102,10 @@ def go_build(packages: Sequence[str], words: Mapping[str, Any]) -> GoBuild:
         trimpath=words["trimpath"],
         strip=words["strip"],
         strip_buildid=words["strip_buildid"],
+        profile=parse_profile(words["profile"]) if words.get("profile") else None,
+        device_memory=parse_device_memory(words["device_memory"]) if words.get("device_memory") else None,
+        pie=words.get("pie"),
+        cgo=words.get("cgo"),
         debug_info=words.get("debug_info"),
         no_vcs=words["no_vcs"],
         allow_secret_ldflags=words["allow_secret_ldflags"],

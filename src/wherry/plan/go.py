@@ -55,6 +55,10 @@ class ProgramTarget:
     annotations: Mapping[str, str]
     recipe: Mapping[str, str]
     packing: LayerOptions
+    static_pie: int = 0
+    """See `CompileOp`."""
+    cgo: str = ""
+    no_inline: tuple[str, ...] = ()
 
     def step(self, what: str, platform: Platform) -> str:
         """Name a step of this image."""
@@ -106,6 +110,9 @@ def _steps(target: ProgramTarget, platform: Platform) -> Iterator[Step]:
             secrets_allowed=target.secrets_allowed,
             published=target.package.release is not None,
             dependency=words_of(target.package),
+            static_pie=target.static_pie,
+            cgo=target.cgo,
+            no_inline=target.no_inline,
         ),
     )
     layers = []

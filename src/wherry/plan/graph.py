@@ -41,6 +41,12 @@ class CompileOp:
     """Whether the folder is one that `source/published.py` keeps, and the package another module's."""
     dependency: tuple[str, str, str, str] | None = None
     """Of a package of a module that the folder's requires: import path, module, version, folder of its sources."""
+    static_pie: int = 0
+    """Version of what makes a PIE start without a dynamic linker (`elf/static_pie.py`); 0: nothing does."""
+    cgo: str = ""
+    """`musl`: C is compiled by zig and linked with musl, statically; empty: as the environment says."""
+    no_inline: tuple[str, ...] = ()
+    """Patterns of packages that are compiled without inlining."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,16 @@ class GoSettings:
     strip_buildid: bool | None = None
     debug_info: str | None = None
     """File for the program with its symbols."""
+    profile: tuple[str, ...] | None = None
+    """Words of `settings/profile.py`: what is chosen for a kind of machine."""
+    device_memory: int | None = None
+    """Bytes of memory of the device that the profile `edge` is for."""
+    pie: bool | None = None
+    """Whether it is a static PIE."""
+    cgo: str | None = None
+    """`off`, or `musl`: C is compiled by zig and linked statically with musl."""
+    no_inline: tuple[str, ...] | None = None
+    """Patterns of packages that are compiled without inlining: smaller, and slower where they are called often."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,9 @@
     [base]                       # a base of Debian packages, with all that they need
     packages = ["libsqlite3-0"]
 
+    [edge]                       # what holds with --profile edge, above [build]
+    device-memory = "64MB"
+
     [prove]                      # how `wherry build --prove` starts images; [services.api.prove] for one
     probe = "http://localhost:8080/healthz"
 
@@ -29,37 +32,27 @@ import difflib
 import posixpath
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from wherry.errors import InvalidSettings, InvalidUsage, NotFound
 from wherry.settings.base_table import BaseTable, read_base
 from wherry.settings.budgets import Budgets, read_budgets
+from wherry.settings.build_keys import BUILD_KEYS, DOCKERFILE, EDGE_KEYS, GO_KEYS, SERVICE_KEYS, Key
 from wherry.settings.lines import lines_of
 from wherry.settings.options import BuildOptions
+from wherry.settings.profile import EDGE, ProfileSettings
 from wherry.settings.prove import ProveSettings, read_prove
 from wherry.settings.readers import (
     FilePosition,
     UnsuitableValue,
     WrongKey,
-    choice,
-    read_add,
-    read_boolean,
-    read_expose,
-    read_flags,
-    read_go_env,
-    read_level,
-    read_pairs,
-    read_platforms,
     read_table,
     read_text,
     read_texts,
-    read_user,
-    read_workdir,
 )
 from wherry.settings.trust import TrustSettings, read_trust
-from wherry.settings.values import COMPRESSIONS
 
 FILE = "wherry.toml"
 LARGEST = 1 << 18
@@ -69,10 +62,11 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 """A dotted key (or similar text) that costs tomllib quadratic time in its parts."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
-_TABLES = ("build", "services", "budgets", "budget", "prove", "slim", "trust", "base", "history")
+_TABLES = ("build", "services", "budgets", "budget", "prove", "slim", "trust", "base", "history", EDGE)
 """`[budget]` is another name of `[budgets]`."""
 _WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_NOTHING = BuildOptions()
 
 
 class WrongSyntax(InvalidSettings):
@@ -109,6 +103,8 @@ class Settings:
     """The base that the file declares."""
     history: bool = True
     """Whether calls leave their figures in the history."""
+    edge: ProfileSettings = field(default_factory=ProfileSettings)
+    """What holds with the profile `edge`: above `[build]`, and below what services say."""
 
     @classmethod
     def parse(cls, text: str, name: str = FILE, front_end: str = "go") -> Self:
@@ -129,7 +125,7 @@ class Settings:
         for key in document:
             if key not in _TABLES or (key == "base" and not isinstance(document[key], dict)):
                 raise _top_level(place.below(key))
-        build = _options(place.below("build"), document.get("build", {}), _BUILD_KEYS)
+        build = _options(place.below("build"), document.get("build", {}), BUILD_KEYS)
         if front_end == DOCKERFILE and build.front_door != "go":
             _check_suitable(place.below("build"), document)
         services: dict[str, BuildOptions] = {}
@@ -148,12 +144,17 @@ class Settings:
             read_trust(place.below("trust"), document.get("trust", {})),
             read_base(place.below("base"), document["base"]) if "base" in document else None,
             _history(place.below("history"), document.get("history", {})),
+            _edge(place.below(EDGE), document.get(EDGE, {})),
         )
         _check_collisions(settings, place.below("services"))
         return settings
 
-    def resolve(self, service: str) -> BuildOptions:
-        """Give all options of a service: what it says, and below that what `[build]` says.
+    def resolve(self, service: str, profile: tuple[str, ...] | None = None) -> BuildOptions:
+        """Give all options of a service: what it says, and below that what `[edge]` and `[build]` say.
+
+        Args:
+            service: its name.
+            profile: the one that is asked for; None: as the file says.
 
         Raises:
             NotFound: there is no such service; the hint has the nearest.
@@ -162,11 +163,19 @@ class Settings:
             near = difflib.get_close_matches(service, self.services, n=1) or list(self.services)
             hint = f"did you mean {near[0]}?" if near else "the file has no [services.NAME]"
             raise NotFound(f"no service {service!r} in {FILE}", hint=hint)
-        return self.build.under(self.services[service])
+        return self.options(self.services[service], profile)
 
-    def budgets_of(self, service: str) -> Budgets:
+    def options(self, own: BuildOptions = _NOTHING, profile: tuple[str, ...] | None = None) -> BuildOptions:
+        """Put what a service says above `[edge]`, where that profile holds, and `[build]`."""
+        whole = self.build.under(own)
+        if whole.profile if profile is None else profile:
+            return self.build.under(self.edge.options).under(own)
+        return whole
+
+    def budgets_of(self, service: str, profile: tuple[str, ...] | None = ()) -> Budgets:
         """Give all budgets of a service; of none, or an empty name, what holds for every one."""
-        return self.budgets.under(self.own_budgets.get(service, Budgets()))
+        own = self.own_budgets.get(service, Budgets())
+        return self.budgets.under(self.edge.budgets_of(profile or ())).under(own)
 
     def prove_of(self, service: str) -> ProveSettings:
         """Say how a service's image is proven; of none, or an empty name, what holds for every one."""
@@ -183,13 +192,6 @@ class Settings:
         return tuple(
             name for name, options in self.services.items() if posixpath.normpath(options.package or ".") in wanted
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    field: str
-    read: Callable[[FilePosition, object], object]
-    example: str
 
 
 def parse_toml(text: str, name: str) -> dict[str, object]:
@@ -219,10 +221,11 @@ def parse_toml(text: str, name: str) -> dict[str, object]:
 
 def _top_level(place: FilePosition) -> WrongKey:
     key = str(place.path[-1])
-    if key in _BUILD_KEYS:
+    if key in BUILD_KEYS:
         return place.wrong("is outside any table", "move it below a line [build], or below [services.NAME]")
     near = difflib.get_close_matches(key, _TABLES, n=1)
-    tables = "the tables are [build], [services.NAME], [base], [budgets], [prove], [slim.NAME], [trust] and [history]"
+    names = ("build", "services.NAME", EDGE, "base", "budgets", "prove", "slim.NAME", "trust")
+    tables = f"the tables are {', '.join(f'[{name}]' for name in names)} and [history]"
     return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
 
 
@@ -241,7 +244,7 @@ def _services(place: FilePosition, value: object) -> Iterator[tuple[str, BuildOp
         said = dict(read_table(below, table, f"[services.{name}]"))
         budgets = read_budgets(below.below("budgets"), said.pop("budgets", {}))
         prove = read_prove(below.below("prove"), said.pop("prove", {}))
-        options = _options(below, said, _SERVICE_KEYS)
+        options = _options(below, said, SERVICE_KEYS)
         if options.front_door == DOCKERFILE:
             hint = f'put front-door = "{DOCKERFILE}" below [build], in the directory of the Dockerfile'
             raise below.below("front-door").wrong(
@@ -250,6 +253,17 @@ def _services(place: FilePosition, value: object) -> Iterator[tuple[str, BuildOp
         if options.package is None:
             raise below.wrong("has no package", f'add a line package = "./cmd/{name}" below [services.{name}]')
         yield name, options, budgets, prove
+
+
+def _edge(place: FilePosition, value: object) -> ProfileSettings:
+    said = dict(read_table(place, value, "[edge]"))
+    budgets = read_budgets(place.below("budgets"), said.pop("budgets", {}))
+    small = read_table(place.below("small"), said.pop("small", {}), "[edge.small.budgets]")
+    for key in small:
+        if key != "budgets":
+            raise place.below("small").below(key).wrong("is unknown", "the table [edge.small] has only budgets")
+    of_small = read_budgets(place.below("small").below("budgets"), small.get("budgets", {}))
+    return ProfileSettings(_options(place, said, EDGE_KEYS), budgets, of_small)
 
 
 def _ways(place: FilePosition, value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -300,7 +314,7 @@ def _check_collisions(settings: Settings, place: FilePosition) -> None:
             )
 
 
-def _options(place: FilePosition, value: object, keys: Mapping[str, _Key]) -> BuildOptions:
+def _options(place: FilePosition, value: object, keys: Mapping[str, Key]) -> BuildOptions:
     said: dict[str, Any] = {}
     for name, entry in read_table(place, value, f"[{'.'.join(map(str, place.path))}]").items():
         key = keys.get(name)
@@ -331,47 +345,3 @@ def _check_suitable(place: FilePosition, document: Mapping[str, object]) -> None
                 "is for Go modules; this folder is built from its Dockerfile",
                 'remove it, or set front-door = "go" if the file is only for Go modules',
             )
-
-
-DOCKERFILE = "dockerfile"
-GO_KEYS = frozenset(
-    {
-        "base", "debian", "ca", "ca-for", "ca-only", "keep", "ldflags", "gcflags", "asmflags", "go-tags", "go-env",
-        "go-version", "trimpath", "strip", "strip-buildid", "debug-info",
-    }
-)  # fmt: skip
-"""Keys of `[build]` that images of Go modules alone have a use for."""
-_BUILD_KEYS: Mapping[str, _Key] = {
-    "front-door": _Key("front_door", choice(("go", "dockerfile")), 'front-door = "go"'),
-    "platforms": _Key("platforms", read_platforms, 'platforms = ["linux/amd64", "linux/arm64"]'),
-    "base": _Key("base", read_text, 'base = "static"'),
-    "debian": _Key("debian", read_text, 'debian = "13"'),
-    "ca": _Key("ca", read_texts, 'ca = ["company.pem"]'),
-    "ca-for": _Key("ca_for", read_texts, 'ca-for = ["api.example.com:443"]'),
-    "ca-only": _Key("ca_only", read_boolean, "ca-only = true"),
-    "keep": _Key("keep", read_texts, 'keep = ["docs"]'),
-    "tags": _Key("tags", read_texts, 'tags = ["api:dev"]'),
-    "labels": _Key("labels", read_pairs, 'labels = { team = "media" }'),
-    "annotations": _Key("annotations", read_pairs, 'annotations = { team = "media" }'),
-    "env": _Key("env", read_pairs, 'env = { PORT = "8080" }'),
-    "user": _Key("user", read_user, 'user = "65532:65532"'),
-    "workdir": _Key("workdir", read_workdir, 'workdir = "/srv"'),
-    "expose": _Key("expose", read_expose, 'expose = [8080, "53/udp"]'),
-    "entrypoint": _Key("entrypoint", read_texts, 'entrypoint = ["/app/api", "-v"]'),
-    "cmd": _Key("cmd", read_texts, 'cmd = ["serve"]'),
-    "add": _Key("add", read_add, 'add = ["config.yaml:/etc/app/config.yaml:0644"]'),
-    "ldflags": _Key("ldflags", read_flags, 'ldflags = "-X main.version={{.Version}}"'),
-    "gcflags": _Key("gcflags", read_flags, 'gcflags = "all=-l"'),
-    "asmflags": _Key("asmflags", read_flags, 'asmflags = "all=-D=X"'),
-    "go-tags": _Key("go_tags", read_texts, 'go-tags = ["grpcnotrace"]'),
-    "go-env": _Key("go_env", read_go_env, 'go-env = { GOEXPERIMENT = "jsonv2" }'),
-    "go-version": _Key("go_version", read_text, 'go-version = "1.26.8"'),
-    "trimpath": _Key("trimpath", read_boolean, "trimpath = false"),
-    "strip": _Key("strip", read_boolean, "strip = false"),
-    "strip-buildid": _Key("strip_buildid", read_boolean, "strip-buildid = true"),
-    "debug-info": _Key("debug_info", read_text, 'debug-info = "api.debug"'),
-    "compression": _Key("compression", choice(COMPRESSIONS), 'compression = "zstd"'),
-    "compression-level": _Key("compression_level", read_level, "compression-level = 19"),
-    "release": _Key("release", read_boolean, "release = true"),
-}
-_SERVICE_KEYS: Mapping[str, _Key] = {"package": _Key("package", read_text, 'package = "./cmd/api"'), **_BUILD_KEYS}

@@ -8,7 +8,8 @@ import pytest
 from build_calls import call, label, module, recipe
 from needs import need
 from wherry.oci import media
-from wherry.settings.wherry_toml import _BUILD_KEYS, GO_KEYS, Settings, WrongKey
+from wherry.settings.build_keys import BUILD_KEYS, GO_KEYS
+from wherry.settings.wherry_toml import Settings, WrongKey
 
 KEYS = {
     "front-door": ('front-door = "{front}"', lambda made: made.image),
@@ -43,6 +44,14 @@ KEYS = {
     "trimpath": ("trimpath = false", lambda made: "with paths" in made.err),
     "strip": ("strip = false", lambda made: "with symbols" in made.err),
     "strip-buildid": ("strip-buildid = true", lambda made: "buildid" in recipe(made)["go"]["flags"]),
+    "profile": ('profile = "edge"', lambda made: made.image.manifest.stack[-1].media_type == media.OCI_LAYER_ZSTD),
+    "device-memory": ('device-memory = "64MB"', lambda made: made.code == 64 and "add --profile edge" in made.err),
+    "pie": ('pie = true\nplatforms = ["linux/arm/v7"]', lambda made: made.code == 64 and "C compiler only" in made.err),
+    "cgo": ('cgo = "off"', lambda made: recipe(made)["go"]["CGO_ENABLED"] == "0"),
+    "no-inline": (
+        'no-inline = ["example.com/..."]\nprofile = "edge"',
+        lambda made: recipe(made)["go"]["noInline"] == "example.com/...",
+    ),
     "debug-info": ('debug-info = "d"', lambda made: (made.folder / "d").stat().st_size),
 }  # fmt: skip
 DOCKERFILE = "FROM scratch\nCOPY file /file\n"
@@ -59,7 +68,7 @@ def folder(tmp_path):
 
 def test_the_table_has_every_key():
     """A new key has to say what it is for."""
-    assert KEYS.keys() == _BUILD_KEYS.keys()
+    assert KEYS.keys() == BUILD_KEYS.keys()
 
 
 @pytest.mark.slow

@@ -57,6 +57,9 @@ func overTCP(name, address string, served *http.Server, secure *tls.Config) (lis
 		return listener{}, fmt.Errorf("%s: %w", name, err)
 	}
 	served.TLSConfig = secure
+	if err := configureHTTP2(served); err != nil {
+		return listener{}, errors.Join(fmt.Errorf("%s: %w", name, err), socket.Close())
+	}
 	l := listener{name: name, address: socket.Addr(), server: served, serve: func() error { return served.Serve(socket) }}
 	if secure != nil {
 		l.serve = func() error { return served.ServeTLS(socket, "", "") }

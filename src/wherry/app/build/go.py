@@ -47,7 +47,7 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
         above = replace(above, gcflags=gcflags, strip=bool(above.strip))
     compression, level = encoding_of(wanted.outputs, above.compression, above.compression_level)
     above = replace(above, compression=compression, compression_level=level)
-    chosen = tuple(chosen_of(session, wanted.packages, offline=wanted.offline))
+    chosen = tuple(chosen_of(session, wanted.packages, offline=wanted.offline, profile=wanted.profile))
     if len(chosen) > 1 and (above.tags or above.debug_info or wanted.iidfile):
         raise InvalidUsage(
             f"-t, --debug-info and --iidfile need a single image, but {len(chosen)} are built",
@@ -55,7 +55,10 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
         )
     platforms = _here() if above.platforms is None else above.platforms
     bases = BaseChooser(session, offline=wanted.offline)
-    make = partial(request_of, bases, above, platforms, stamp=not wanted.no_vcs, outputs=wanted.outputs)
+    make = partial(
+        request_of, bases, above, platforms,
+        stamp=not wanted.no_vcs, outputs=wanted.outputs, settled=wanted.settled,
+    )  # fmt: skip
     requests = tuple(make(one) for one in chosen)
     if wanted.allow_secret_ldflags:
         requests = tuple(replace(one, flags=replace(one.flags, secrets_allowed=True)) for one in requests)
@@ -70,13 +73,14 @@ def go_call(session: Session, wanted: GoBuild) -> Call:
         session.insecure |= {Reference.parse(base.removeprefix("docker://")).registry for base in remote}
     pushed = delivery.push or any(output.push for output in wanted.outputs)
     budgeted = (_budgeted(*pair, budgets=wanted.budgets) for pair in zip(chosen, requests, strict=True))
-    proofs = tuple(Proof(one.prove, one.folder) for one in chosen) if wanted.prove else ()
+    pairs = zip(chosen, requests, strict=True)
+    proofs = tuple(Proof(one.prove, one.folder, bool(made.profile)) for one, made in pairs) if wanted.prove else ()
     for proof in proofs:
         trace_options(proof)  # so that what is malformed is refused before anything is compiled
-    releases = [bool(one.options.under(above).release) for one in chosen]
+    releases = any(one.release for one in requests)
     return Call(
         request=GoRequests(requests),
-        fallback=GoRequests(tuple(map(_readable_everywhere, requests, releases))) if any(releases) else None,
+        fallback=GoRequests(tuple(map(_readable_everywhere, requests))) if releases else None,
         why=door_of(session, chosen[0], asked=wanted.go) + _ko_words(requests, naming, wanted),
         delivery=delivery,
         use_cache=not wanted.no_cache,
@@ -117,8 +121,8 @@ def _requests(request: ImageRequest) -> GoRequests:
     return request
 
 
-def _readable_everywhere(request: GoRequest, released: bool) -> GoRequest:  # noqa: FBT001 - one of a pair of lists
-    return replace(request, algorithm=EVERYWHERE[0], level=EVERYWHERE[1]) if released else request
+def _readable_everywhere(request: GoRequest) -> GoRequest:
+    return replace(request, algorithm=EVERYWHERE[0], level=EVERYWHERE[1]) if request.release else request
 
 
 def _budgeted(chosen: ChosenProgram, request: GoRequest, *, budgets: bool) -> Budgeted:

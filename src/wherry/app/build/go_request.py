@@ -8,6 +8,7 @@ from wherry.app.build.config import config_of
 from wherry.app.build.encoding import encoding_for
 from wherry.app.build.go_work import GoRequest
 from wherry.app.build.ko import DATA, data_of
+from wherry.app.build.profile import check_linkage, with_profile
 from wherry.app.build.programs import ChosenProgram
 from wherry.app.build.published_values import public_variables
 from wherry.app.published import default_name
@@ -23,7 +24,7 @@ from wherry.settings.outputs import Output
 from wherry.settings.values import Added
 
 
-def request_of(
+def request_of(  # noqa: PLR0913 - each is named
     bases: BaseChooser,
     above: BuildOptions,
     platforms: tuple[Platform, ...],
@@ -31,13 +32,17 @@ def request_of(
     *,
     stamp: bool,
     outputs: Sequence[Output],
+    settled: bool = False,
 ) -> GoRequest:
-    """Put the command line over what files say of one image."""
+    """Put the command line over what files say of one image, and a profile under both, unless all is settled."""
     session = bases.session
     below = chosen.options
     options = below.under(above)
+    if not settled:
+        options = with_profile(session, options, chosen)
     if above.platforms is None and below.platforms:
         platforms = below.platforms
+    check_linkage(options, platforms)
     for platform in platforms:
         _check_platform(platform, {**kept_settings(session.environment, LEVELS), **session.environment})
     algorithm, level = encoding_for(options, outputs)
@@ -64,6 +69,10 @@ def request_of(
         annotations=dict(options.annotations or ()),
         algorithm=algorithm,
         level=level,
+        release=bool(options.release),
+        profile=options.profile or (),
+        cgo=options.cgo or "",
+        no_inline=options.no_inline or (),
         debug_info=_debug_info(session, above, chosen),
     )
 
@@ -106,6 +115,7 @@ def _flags(options: BuildOptions, above: BuildOptions, file: str) -> GoFlags:
         strip=options.strip is not False,
         strip_buildid=options.strip_buildid is True,
         trimpath=options.trimpath is not False,
+        pie=options.pie is True,
     )
 
 

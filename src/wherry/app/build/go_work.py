@@ -13,6 +13,7 @@ from wherry.analysis.build_secrets import judge_x_values
 from wherry.app.build.config import judge_config
 from wherry.app.build.go_checks import build_id, judge, refuse_if_it_cannot_start, refuse_unknown_user, warm
 from wherry.app.build.options import FrontEnd
+from wherry.app.build.profile import profile_lines
 from wherry.app.build.result import BuiltImage, BuiltPlatform, GoProgram
 from wherry.base.settings import DEFAULTS, BaseSettings
 from wherry.bases import Bases
@@ -24,6 +25,7 @@ from wherry.build.recipe import refuse_secrets
 from wherry.build.solver import StepOutcome
 from wherry.build.values import compiled_of, descriptor_of, layer_of
 from wherry.checkout import Checkout, Released, VcsFacts, rfc3339
+from wherry.elf.static_pie import VERSION as STATIC_PIE
 from wherry.errors import NotFound, WherryError
 from wherry.host.toolchain import kept_settings, locate
 from wherry.oci import media
@@ -49,6 +51,7 @@ _NOT_GO = frozenset({"GOPATH_BACKUP", "GOOGLE_APPLICATION_CREDENTIALS", "GOTELEM
 """GOPROXY cannot change a build: go.sum fixes the content."""
 
 
+_CGO: Mapping[str, Mapping[str, str]] = {"musl": {"CGO_ENABLED": "1"}, "off": {"CGO_ENABLED": "0"}}
 AUTO = "auto"
 """The base that `auto_base` chooses; who does not ask it gets the default."""
 
@@ -78,6 +81,12 @@ class GoRequest:
     annotations: Mapping[str, str] = field(default_factory=dict)
     algorithm: str = "gzip"
     level: int | None = None
+    release: bool = False
+    """Whether that is the smallest encoding, for which there is another where a registry refuses it."""
+    profile: tuple[str, ...] = ()
+    cgo: str = ""
+    """`musl`, `off`, or empty: as the environment says."""
+    no_inline: tuple[str, ...] = ()
     debug_info: Path | None = None
     """Where the program with its symbols goes; with several platforms, one file each (`.linux-arm64`)."""
 
@@ -174,9 +183,15 @@ class GoImages:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What git and published modules have to say."""
+        """What profiles, git and published modules have to say."""
+        chosen = dict.fromkeys(line for request in self.requests for line in profile_lines(request))
         releases = [request.package.release for request in self.requests if request.package.release]
-        return (*self._left_out, *self.vcs.notices, *(warning for release in releases for warning in release.warnings))
+        return (
+            *chosen,
+            *self._left_out,
+            *self.vcs.notices,
+            *(warning for release in releases for warning in release.warnings),
+        )
 
     @property
     def looked_at(self) -> int:
@@ -215,7 +230,7 @@ class GoImages:
                 **self._go_environment(),
                 **(published.ENVIRONMENT if release else {}),
             },
-            overrides=request.go_environment,
+            overrides={**request.go_environment, **_CGO.get(request.cgo, {})},
             go=self._go(request),
             stamp=request.stamp and not release and not request.package.dependency,
             base=request.base,
@@ -229,6 +244,9 @@ class GoImages:
             packing=LayerOptions(
                 algorithm=encoding.algorithm, level=encoding.level, encoder=encoding.encoder, mtime=epoch or 0
             ),
+            static_pie=STATIC_PIE if request.flags.pie else 0,
+            cgo=request.cgo if request.cgo == "musl" else "",
+            no_inline=request.no_inline,
         )
 
     def _platforms(self, request: GoRequest) -> tuple[Platform, ...]:
@@ -363,6 +381,8 @@ def _recipe(request: GoRequest, facts: VcsFacts, epoch: int | None, encoder: str
         "module.revision": facts.revision,
         **request.settings.recipe(),
     }
+    if request.profile:
+        recipe["go.profile"] = ",".join(request.profile)
     if epoch is not None:
         recipe["sourceDateEpoch"] = str(epoch)
     return recipe

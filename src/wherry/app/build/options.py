@@ -87,6 +87,8 @@ class GoOptions(GoSettings, CommonOptions):
     """Whether images are loaded as `ko.local/NAME`."""
     go: bool = False
     """Whether the Go module is meant where there is a Dockerfile too."""
+    settled: bool = False
+    """Whether a profile adds nothing: the options are all of an image's recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,8 +47,16 @@ class ChosenProgram:
     """The base that the file declares."""
 
 
-def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Iterator[ChosenProgram]:
+def chosen_of(
+    session: Session, paths: Sequence[str], *, offline: bool, profile: tuple[str, ...] | None = None
+) -> Iterator[ChosenProgram]:
     """Find the programs that a command line names; without a name the services of wherry.toml, or the one here.
+
+    Args:
+        session: where.
+        paths: the names.
+        offline: whether nothing is asked of a network.
+        profile: the one that the command line asks for; None: as wherry.toml says.
 
     Raises:
         InvalidUsage, InvalidSettings, NotFound: with what to write instead.
@@ -71,26 +79,32 @@ def chosen_of(session: Session, paths: Sequence[str], *, offline: bool) -> Itera
     settings = Settings.parse(file.read_text(errors="replace"), name)
     for path in paths or tuple(settings.services) or _here(session.cwd):
         if path in settings.services and not (session.cwd / path / "go.mod").exists():
-            options = settings.resolve(path)
+            options = settings.resolve(path, profile)
             package = find_program(session, folder, options.package or ".", offline=offline)
-            yield replace(_of_service(settings, package, folder, path), file=name)
+            yield replace(_of_service(settings, package, folder, path, profile), file=name)
             continue
         package = find_program(session, session.cwd, path, offline=offline)
         names = settings.services_of(
             package.import_path if package.dependency else os.path.relpath(package.folder, os.path.realpath(folder)),
             package.import_path,
         )
-        yield from (replace(_of_service(settings, package, folder, one), file=name) for one in names)
+        yield from (replace(_of_service(settings, package, folder, one, profile), file=name) for one in names)
         if not names:
-            whole = ChosenProgram(package, settings.build, folder, budgets=settings.budgets, prove=settings.prove)
+            options = settings.options(profile=profile)
+            budgets = settings.budgets_of("", options.profile if profile is None else profile)
+            whole = ChosenProgram(package, options, folder, budgets=budgets, prove=settings.prove)
             whole = replace(whole, modules=settings.trust.modules, declared=settings.declared)
             yield replace(whole, file=name)
 
 
-def _of_service(settings: "Settings", package: MainPackage, folder: Path, name: str) -> ChosenProgram:
+def _of_service(
+    settings: "Settings", package: MainPackage, folder: Path, name: str, profile: tuple[str, ...] | None
+) -> ChosenProgram:
+    options = settings.resolve(name, profile)
+    budgets = settings.budgets_of(name, options.profile if profile is None else profile)
     return ChosenProgram(
-        package, settings.resolve(name), folder, name, settings.budgets_of(name), settings.prove_of(name),
-        settings.trust.modules, declared=settings.declared,
+        package, options, folder, name, budgets, settings.prove_of(name), settings.trust.modules,
+        declared=settings.declared,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wherry.app.traces import TracedRun, TraceOptions
     from wherry.oci.image import Image
     from wherry.platform import Platform
+    from wherry.runtime.trace.probes import ProbeAnswer
 
 _MOST = 8
 """Failed opens that are named."""
@@ -31,6 +32,8 @@ class Proof:
     settings: ProveSettings
     folder: Path
     """Where relative mounts start."""
+    tls_floor: bool = False
+    """Whether it has to refuse TLS 1.0 and 1.1 on every port that it listens on."""
 
 
 class NotProven(WherryError):
@@ -100,11 +103,37 @@ def prove(session: Session, proofs: Sequence[Proof], images: Sequence[BuiltImage
                 f"{image.names[0]}: cannot prove it: this machine runs none of its platforms",
                 hint="install qemu-user-static, or build without --prove",
             )
-        started += [_prove_one(session, image, one, options, progress) for one in runnable]
+        for one in runnable:
+            run = _prove_one(session, image, one, options, progress)
+            started.append(run.outcome.seconds)
+            if proof.tls_floor:
+                _prove_floor(session, image, one, options, run, progress)
     return max(started, default=None)
 
 
-def _prove_one(session: Session, image: BuiltImage, one: "Image", options: "TraceOptions", progress: Progress) -> float:
+def _prove_floor(
+    session: Session, image: BuiltImage, one: "Image", options: "TraceOptions", first: "TracedRun", progress: Progress
+) -> None:
+    from wherry.app.build.tls_proof import OldTls, prove_floor
+    from wherry.app.traces import trace_run
+    from wherry.store.find import Located
+
+    name = f"{image.names[0]} ({one.platform})"
+    located = Located(image.names[0], session.store, image.root)
+    with progress.step(f"prove TLS of {name}") as step:
+        try:
+            found = prove_floor(first, options, lambda more: trace_run(session, located, more, platform=one.platform))
+        except OldTls as error:
+            raise NotProven(
+                f"{name}: {error}",
+                hint=_stored("set MinVersion of tls.Config to tls.VersionTLS12, and no tls10server=1 in GODEBUG"),
+            ) from error
+        step.done("; ".join(found))
+
+
+def _prove_one(
+    session: Session, image: BuiltImage, one: "Image", options: "TraceOptions", progress: Progress
+) -> "TracedRun":
     from wherry.app.traces import trace_run
     from wherry.sandbox.start import NotStarted
     from wherry.store.find import Located
@@ -122,7 +151,7 @@ def _prove_one(session: Session, image: BuiltImage, one: "Image", options: "Trac
         step.done(_started(run, options))
     for line in _notes(name, run):
         progress.line(line)
-    return run.outcome.seconds
+    return run
 
 
 def _problem(run: "TracedRun", options: "TraceOptions") -> str:
@@ -136,14 +165,16 @@ def _problem(run: "TracedRun", options: "TraceOptions") -> str:
         if before and seen.left:
             return f"{before}: it went into the background, and a container ends when its first process does"
         return before
+    if outcome.ended_by == "probes" and waiting:
+        return f"{waiting[0].probe.text}: it {waiting[0].text}"
     if outcome.ended_by != "time":
         return ""
     limit = f"within {options.seconds:g} s"
-    if not options.probes:
-        return f"it neither listened nor exited {limit}"
-    answer = waiting[0]
-    listening = ", ".join(seen.listening) or "nothing"
-    heard = f"; it listens on {listening}" if not _listens(seen.listening, answer.probe.port) else ""
+    return _waited(waiting[0], seen.listening, limit) if options.probes else f"it neither listened nor exited {limit}"
+
+
+def _waited(answer: "ProbeAnswer", listening: Sequence[str], limit: str) -> str:
+    heard = f"; it listens on {', '.join(listening) or 'nothing'}" if not _listens(listening, answer.probe.port) else ""
     return f"{answer.probe.text} was not answered {limit}: {answer.text}{heard}"
 
 

@@ -242,7 +242,7 @@ class _TraceAttendant:
         until = self._limits.until
         if until is TraceUntil.LISTENING and self._listening:
             return TraceEndedBy.LISTENING
-        if until is TraceUntil.PROBES and self._asking and all(asking.answered for asking in self._asking):
+        if until is TraceUntil.PROBES and self._asking and all(asking.over for asking in self._asking):
             return TraceEndedBy.PROBES
         return TraceEndedBy.TIME if self._left() <= 0 else None
 

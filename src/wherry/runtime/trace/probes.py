@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from wherry.errors import InvalidUsage
 
-_PORTS = {"http": 80, "https": 443, "tcp": 0}
+_PORTS = {"http": 80, "https": 443, "tcp": 0, "tls": 443, "tls+plain": 0}
 _LOOPBACK = {"": 4, "localhost": 4, "127.0.0.1": 4, "0.0.0.0": 4, "::1": 6, "::": 6}  # noqa: S104 - a name, bound by nobody
 """Hosts that mean the container itself, and their version of IP."""
 _ADDRESSES = {4: "127.0.0.1", 6: "::1"}
@@ -42,12 +42,14 @@ class Probe:
 
     @classmethod
     def parse(cls, text: str) -> "Probe":
-        """Read `http://[HOST]:PORT/PATH`, `https://…` or `tcp://[HOST]:PORT`; HOST is the container's own.
+        """Read `http://[HOST]:PORT/PATH`, `https://…`, `tcp://…` or `tls://[HOST]:PORT`; HOST is the container's own.
+
+        `tls` asks for a server that refuses TLS 1.0 and 1.1; `tls+plain` lets it be one of something else too.
 
         Raises:
             InvalidUsage: it is none.
         """
-        hint = "write it as http://localhost:8080/healthz, https://… or tcp://localhost:5432"
+        hint = "write it as http://localhost:8080/healthz, https://…, tcp://localhost:5432 or tls://localhost:8443"
         try:
             parts = urlsplit(text)
             host, port = parts.hostname or "", parts.port
@@ -88,6 +90,7 @@ class Asking:
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _answered: bool = False
+    _final: bool = False
     _text: str = "not asked"
     _tries: int = 0
 
@@ -111,18 +114,48 @@ class Asking:
         """Whether there was a good answer."""
         return self._answered
 
+    @property
+    def over(self) -> bool:
+        """Whether no other answer will come: there was a good one, or one that asking again won't change."""
+        return self._answered or self._final
+
     def _ask(self) -> None:
         while not self._stop.is_set():
             self._tries += 1
             try:
-                with self.new_socket(self.probe.version) as opened:
-                    self._answered, self._text = _asked(self.probe, opened)
+                if self.probe.scheme.startswith("tls"):
+                    self._answered, self._text = self._floor()
+                else:
+                    with self.new_socket(self.probe.version) as opened:
+                        self._answered, self._text = _asked(self.probe, opened)
             except (OSError, http.client.HTTPException) as error:
                 self._text = _reason(error)
-            if self._answered:
+            if self.over:
                 self.done()
                 return
             self._stop.wait(PAUSE)
+
+    def _floor(self) -> tuple[bool, str]:
+        """Try handshakes of all versions of TLS."""
+        from wherry.runtime.trace.tls import tls_floor
+
+        floor = tls_floor(self._connected, self.probe.host)
+        if floor.old:
+            self._final = True
+            return False, f"accepts {' and '.join(floor.old)}"
+        if floor.speaks:
+            return True, f"accepts {' and '.join(floor.accepts)}; refuses {floor.refused}"
+        return self.probe.scheme != "tls", "speaks no TLS"
+
+    def _connected(self) -> socket.socket:
+        opened = self.new_socket(self.probe.version)
+        try:
+            opened.settimeout(_PATIENCE)
+            opened.connect((_ADDRESSES[self.probe.version], self.probe.port))
+        except OSError:
+            opened.close()
+            raise
+        return opened
 
 
 def _asked(probe: Probe, opened: socket.socket) -> tuple[bool, str]:

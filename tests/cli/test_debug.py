@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -495,5 +496,8 @@ def _typed(master: int, keys: bytes, wanted: bytes) -> bytes:
     os.write(master, keys)
     seen = b""
     while wanted not in seen:
-        seen += os.read(master, 4096)
+        if select.select([master], [], [], 1)[0]:
+            seen += os.read(master, 4096)
+        elif keys == b"\x03":
+            os.write(master, keys)  # it came between two programs, when there was none to be interrupted
     return seen

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import IO, TYPE_CHECKING
 
-from wherry.app.debugging import DebugOptions, ImageTarget, ProcessTarget, find_target, why_refused_to_enter
+from wherry.app.debug_options import DebugOptions
+from wherry.app.debugging import POD, ImageTarget, ProcessTarget, find_target, why_refused_to_enter
 from wherry.errors import CannotWrite, InvalidUsage, NotFound
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def copy_out(
         raise InvalidUsage(f"--copy-out {path}: not an absolute path", hint="start it with /, such as /etc/hosts")
     if destination.is_symlink() or destination.exists():
         raise CannotWrite(f"{destination}: it exists already", hint="move it away, or give another name with -o")
+    if target.startswith(POD):
+        return _of_pod(session, target, path, destination, options, notice)
     found = find_target(session, target)
     inner = posixpath.normpath("/" + path.lstrip("/"))
     folder, name = posixpath.split(inner)
@@ -75,6 +78,29 @@ def copy_out(
                 hint="check the path; --root reads what the target's user may not",
             )
         _moved(made, destination)
+    for line in skipped:
+        notice(f"left out: {line}")
+    return written
+
+
+def _of_pod(
+    session: "Session", target: str, path: str, destination: Path, options: DebugOptions, notice: Callable[[str], None]
+) -> int:
+    from wherry.app.debug_pod import debug_pod, pod_address
+
+    folder, name = posixpath.split(posixpath.normpath("/" + path.lstrip("/")))
+    if not name:
+        raise InvalidUsage("--copy-out /: not of a pod", hint="name a file or a folder")
+    address = pod_address(session, target.removeprefix(POD), namespace=options.namespace, context=options.context)
+    words = ("tar", "-cf", "-", "-C", f"/proc/1/root{folder}", "--", name)
+    wanted = replace(options, command=words, terminal=False)
+    with _draft(destination) as place:
+        code, written, skipped = _received(
+            lambda out: debug_pod(session, address, wanted, notice, out=out), place, target
+        )
+        if code or not ((place / name).is_symlink() or (place / name).exists()):
+            raise NotFound(f"{target}: cannot copy {path} (tar exited with {code})", hint="check the path")
+        _moved(place / name, destination)
     for line in skipped:
         notice(f"left out: {line}")
     return written

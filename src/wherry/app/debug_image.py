@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from wherry.errors import HostUnable
 
 if TYPE_CHECKING:
-    from wherry.app.debugging import DebugOptions
+    from wherry.app.debug_options import DebugOptions
     from wherry.app.session import Session
     from wherry.runtime.debug.access import AccessCheck
     from wherry.runtime.debug.shell import DebugTools

@@ -1,9 +1,10 @@
 """`wherry debug`: a shell next to a process, a container, an image or a pod; what is possible, asked before."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wherry.app.debug_options import DebugOptions, DebugReport
 from wherry.errors import InvalidUsage, NotFound, WherryError
 
 if TYPE_CHECKING:
@@ -16,41 +17,7 @@ if TYPE_CHECKING:
 Notice = Callable[[str], None]
 KINDS = ("pid", "image", "pod", "run", "docker", "podman", "containerd", "runc", "crun")
 """What may stand before a slash, to say what a name is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DebugOptions:
-    """How a debug shell is to be."""
-
-    command: tuple[str, ...] = ()
-    """What runs in place of a shell."""
-    toolbox: str = ""
-    """A static program, a folder or an image; empty: busybox, or one that wherry builds."""
-    root: bool = False
-    """Be user 0 of the target's user namespace, not the target's user."""
-    terminal: bool = False
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """More variables for the shell."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DebugReport:
-    """What may be done to a target."""
-
-    target: str
-    """As it was named."""
-    kind: str
-    """`process`, `image` or `pod`."""
-    found: str
-    """What was found by that name."""
-    pid: int
-    """0: nothing of it runs on this machine."""
-    checks: "tuple[AccessCheck, ...]"
-
-    @property
-    def possible(self) -> bool:
-        """Whether a shell can be opened."""
-        return not any(one.name == "shell" and one.state == "no" for one in self.checks)
+POD = "pod/"
 
 
 def debug(session: "Session", target: str, options: DebugOptions, *, notice: Notice = lambda _: None) -> int:
@@ -70,6 +37,12 @@ def debug(session: "Session", target: str, options: DebugOptions, *, notice: Not
     """
     from wherry.app.toolboxes import toolbox_of
 
+    if target.startswith(POD):
+        from wherry.app.debug_pod import debug_pod, pod_address
+
+        name = target.removeprefix(POD)
+        address = pod_address(session, name, namespace=options.namespace, context=options.context)
+        return debug_pod(session, address, options, notice)
     found = find_target(session, target)
     with toolbox_of(session, options.toolbox) as tools:
         if isinstance(found, ImageTarget):
@@ -128,12 +101,24 @@ def find_target(session: "Session", text: str) -> ProcessTarget | ImageTarget:
         ) from error
 
 
-def check_debug(session: "Session", target: str, *, toolbox: str = "") -> DebugReport:
+def check_debug(session: "Session", target: str, options: DebugOptions) -> DebugReport:
     """Say what may be done to a target, and do nothing.
+
+    Args:
+        session: where.
+        target: as `debug` takes it.
+        options: the toolbox; for a pod, its namespace and context.
 
     Raises:
         NotFound: there is no such target.
     """
+    toolbox = options.toolbox
+    if target.startswith(POD):
+        from wherry.app.debug_pod import check_pod, pod_address
+
+        name = target.removeprefix(POD)
+        address = pod_address(session, name, namespace=options.namespace, context=options.context)
+        return check_pod(session, address, shown=target, toolbox=toolbox)
     found = find_target(session, target)
     tools = _toolbox_check(session, toolbox)
     if isinstance(found, ImageTarget):

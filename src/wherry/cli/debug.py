@@ -14,7 +14,7 @@ from wherry.errors import HostUnable, InvalidUsage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wherry.app.debugging import DebugOptions, DebugReport
+    from wherry.app.debug_options import DebugOptions, DebugReport
 
 
 @click.command("debug", cls=GroupedCommand)
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", default="", metavar="PLACE", help="Where --copy-out writes. [default: PATH's last name]"
 )
+@click.option("-n", "--namespace", default="", metavar="NAME", help="Namespace of a pod. [default: the context's]")
+@click.option("--context", default="", metavar="NAME", help="kubectl's context for a pod. [default: the one in use]")
 @click.option("-q", "--quiet", is_flag=True, help="Print no notes.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - one each
@@ -47,6 +49,8 @@ def command(  # noqa: PLR0913 - one each
     root: bool,
     copy_out: str,
     output: str,
+    namespace: str,
+    context: str,
     quiet: bool,
 ) -> int:
     """Open a shell next to TARGET, as its own user, in its namespaces; nothing is written to it.
@@ -64,19 +68,22 @@ def command(  # noqa: PLR0913 - one each
         raise InvalidUsage("--json goes with --check", hint="add --check")
     if output and not copy_out:
         raise InvalidUsage("-o goes with --copy-out", hint="add --copy-out PATH")
-    from wherry.app.debugging import DebugOptions, check_debug, debug
+    from wherry.app.debug_options import DebugOptions
+    from wherry.app.debugging import check_debug, debug
 
-    if only_check:
-        report = check_debug(world, target, toolbox=toolbox)
-        _print(world, report, as_json=as_json)
-        return 0 if report.possible else 1
     options = DebugOptions(
         command=arguments,
         toolbox=toolbox,
         root=root,
         terminal=world.stdin.isatty() and world.stdout.isatty(),
         environment={name: world.environment[name] for name in ("TERM", "LANG") if name in world.environment},
+        namespace=namespace,
+        context=context,
     )
+    if only_check:
+        report = check_debug(world, target, options)
+        _print(world, report, as_json=as_json)
+        return 0 if report.possible else 1
 
     def notice(line: str) -> None:
         if not quiet:

@@ -1,4 +1,4 @@
-"""Where many containers run: Kubernetes' manifests.
+"""Where many containers run: Kubernetes' manifests, and its API server.
 
 May import: analysis.
 """

@@ -109,7 +109,7 @@ install_pkcs11() {
 
 install_builders() {
     missing=
-    for pair in buildah:buildah runc:runc crun:crun aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu mmdebstrap:mmdebstrap promtool:prometheus softhsm2-util:softhsm2; do
+    for pair in buildah:buildah runc:runc crun:crun aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu mmdebstrap:mmdebstrap promtool:prometheus softhsm2-util:softhsm2 bpftrace:bpftrace; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
     done
     [ -n "$missing" ] || return 0

@@ -136,7 +136,9 @@ PARSED_ONLY = {
         r".*(github\.com|golang\.org|docker\.io|alpine|golang:|@v\d|:443)|scan --update"
     ),
     "it serves until it is stopped": re.compile(r"run |board serve|flags .*--run|.*--ready"),
-    "it takes a container that runs, and tests/cli/test_containers.py has some": re.compile(r"(logs|exec|stop|kill) "),
+    "it takes a container that runs, and tests/cli/test_containers.py has some": re.compile(
+        r"(logs|exec|stop|kill|probe) "
+    ),
     "it belongs to an example or a chapter with files of its own": re.compile(
         r"history why |"
         r"rebuild|init|rm$|build \.$|report$|why |push api:dev$|.*(\./api\b|\.Version|videometa|greeter|hello|data:dev|"

@@ -15,6 +15,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "trace": ("wherry trace --for 10s api:dev", "wherry trace -- ls -l"),
     "debug": ("wherry debug api:dev", "wherry debug --check 4711"),
     "confine": ("wherry confine --no-dev api:dev", "wherry confine --emit kubernetes api:dev"),
+    "probe": (
+        "wherry probe sigpipe --for 60s api",
+        "wherry probe sigpipe --metrics /var/lib/node_exporter/sigpipe.prom 4711",
+    ),
     "images": ("wherry images", "wherry images --digests"),
     "inspect": ("wherry inspect api:dev", "wherry inspect --raw config api:dev"),
     "verify-platforms": ("wherry verify-platforms api:dev", "wherry verify-platforms api:dev --json"),

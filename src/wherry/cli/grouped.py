@@ -8,7 +8,7 @@ from wherry.cli.examples import EXAMPLES
 
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Build": ("build", "base", "certs", "lint", "context", "why", "lock", "init", "ci"),
-    "Run": ("run", "ps", "logs", "exec", "stop", "kill", "trace", "debug", "confine"),
+    "Run": ("run", "ps", "logs", "exec", "stop", "kill", "trace", "probe", "debug", "confine"),
     "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "scan", "bench", "report", "history", "board"),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),

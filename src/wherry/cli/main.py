@@ -30,6 +30,7 @@ COMMANDS = {
     "trace": "Print what a process, an image or a command does, as JSON lines.",
     "debug": "Open a shell next to a process, a container, an image or a pod.",
     "confine": "Write what a runtime has to be told, since an image can't say it.",
+    "probe": "Watch a program for writes to closed connections (SIGPIPE).",
     "images": "List the images of the local store.",
     "inspect": "Show an image's config, layers and largest files.",
     "analyze": "Show an image's layers, and which of its bytes are shipped in vain.",

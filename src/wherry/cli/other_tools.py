@@ -21,7 +21,6 @@ COMMANDS: Mapping[str, str] = {
     "container": "use `wherry ps`, `logs`, `exec`, `stop` or `kill`",
     "rmi": "use `wherry rm`",
     "ls": "use `wherry images`",
-    "history": "use `wherry inspect IMAGE`; it lists the layers and what made them",
     "prune": "use `wherry gc`",
     "system": "use `wherry du`, `wherry gc` or `wherry doctor`",
     "info": "use `wherry doctor`",

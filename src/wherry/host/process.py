@@ -23,6 +23,8 @@ class Command:
     """What it reads; it may be a secret."""
     on_line: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
     """Receives each line of its stderr while it runs, from a thread."""
+    keeps_lines: bool = field(default=True, compare=False)
+    """Whether those lines are in its outcome, too; not of a program that prints for days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Runner(Protocol):
         """
 
 
+_LAST_LINES = 1 << 14
+"""Bytes that are kept in any case, for an error."""
 _LOOK = 0.1
 """Seconds between two looks whether a program is to be ended."""
 
@@ -100,7 +104,7 @@ class SystemRunner:
                 f"{command.argv[0]}: {error.strerror or error}",
                 hint=f"install {Path(command.argv[0]).name}, or add it to PATH",
             ) from error
-        return RunningProcess(process, command.stdin, self._cancelled, command.on_line)
+        return RunningProcess(process, command.stdin, self._cancelled, command.on_line, keeps_lines=command.keeps_lines)
 
 
 class RunningProcess:
@@ -112,9 +116,11 @@ class RunningProcess:
         stdin: bytes = b"",
         cancelled: Callable[[], bool] | None = None,
         on_line: Callable[[str], None] | None = None,
+        *,
+        keeps_lines: bool = True,
     ) -> None:
         self._process = process
-        self._lines = _Lines(process, on_line) if on_line else None
+        self._lines = _Lines(process, on_line, keeps=keeps_lines) if on_line else None
         self._cancelled = cancelled
         self._stdin = stdin
         self._outcome: Outcome | None = None
@@ -163,7 +169,8 @@ class RunningProcess:
 class _Lines:
     """Reads a program's stderr in a thread, line by line, and keeps it; `communicate` no longer sees it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", on_line: Callable[[str], None]) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", on_line: Callable[[str], None], *, keeps: bool) -> None:
+        self._most = None if keeps else _LAST_LINES
         assert process.stderr is not None  # noqa: S101 - it was started with a pipe
         self._pipe, self._on_line = process.stderr, on_line
         process.stderr = None
@@ -180,6 +187,8 @@ class _Lines:
         with self._pipe:
             for line in self._pipe:
                 self._kept += line
+                if self._most is not None:
+                    del self._kept[: -self._most]
                 with suppress(OSError, ValueError):  # where it is shown may have gone away
                     self._on_line(line.decode(errors="replace").rstrip("\n"))
 

@@ -72,7 +72,7 @@ class ContainerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is asked how it is."""
 
 
-class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedState(msgspec.Struct, frozen=True, kw_only=True):
     """What changes of a container."""
 
     version: int = VERSION
@@ -93,7 +93,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     """What the last health check printed."""
 
 
-Document = TypeVar("Document", ContainerRecord, ContainerState)
+Document = TypeVar("Document", ContainerRecord, RecordedState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class KnownContainer:
 
     folder: Path
     record: ContainerRecord
-    state: ContainerState
+    state: RecordedState
     alive: bool
     """Whether its supervisor lives."""
 
@@ -130,7 +130,7 @@ class OwnContainer:
 
     folder: Path
     record: ContainerRecord
-    state: ContainerState
+    state: RecordedState
     _lock: Lock | None
 
     def change(self, **fields: object) -> None:
@@ -187,14 +187,14 @@ class Containers:
             raise NotFound(f"{_shown(name)}: no such container", hint=hint)
         return near[0]
 
-    def create(self, record: ContainerRecord, state: ContainerState | None = None) -> OwnContainer:
+    def create(self, record: ContainerRecord, state: RecordedState | None = None) -> OwnContainer:
         """Make the folder of a container of this process, and lock it.
 
         Raises:
             InvalidUsage: the name is in use.
             CannotWrite: the store can't be written.
         """
-        state = state or ContainerState()
+        state = state or RecordedState()
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if self.folder.stat().st_uid != self.user:
@@ -342,7 +342,7 @@ def _read(folder: Path) -> KnownContainer | None:
     known = KnownContainer(
         folder,
         _decoded(record, ContainerRecord, folder / RECORD),
-        _decoded(state, ContainerState, folder / STATE),
+        _decoded(state, RecordedState, folder / STATE),
         alive,
     )
     if known.record.id != folder.name or not _NAME.fullmatch(known.record.name):
@@ -360,7 +360,7 @@ def _decoded(text: bytes, kind: type[Document], path: Path) -> Document:
     return found
 
 
-def _write(path: Path, document: ContainerRecord | ContainerState) -> None:
+def _write(path: Path, document: ContainerRecord | RecordedState) -> None:
     with replacing(path) as file:
         file.write(msgspec.json.encode(document))
 

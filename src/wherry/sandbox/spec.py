@@ -174,6 +174,8 @@ class Attach(TypedDict):
     folder: str
     mask: int
     """Its umask."""
+    pipes: NotRequired[bool]
+    """Whether broken pipes are traced, in place of files and sockets."""
 
 
 class TraceEvent(TypedDict):
@@ -197,6 +199,8 @@ class TraceEvent(TypedDict):
     """Of a call about a socket."""
     address: NotRequired[bytes]
     """Of a call about a socket: `struct sockaddr`."""
+    idle: NotRequired[int]
+    """Nanoseconds since the descriptor last had bytes."""
     executed: NotRequired[str]
     """The file that runs now; for a script its interpreter."""
     signal: NotRequired[int]

@@ -17,22 +17,25 @@ _GRACE = 3.0
 """Seconds between what asks a command to end and what ends it."""
 
 
-def trace_process(process: int, hear: Callable[[TraceEvent], None], *, seconds: float = 0.0) -> None:
+def trace_process(
+    process: int, hear: Callable[[TraceEvent], None], *, seconds: float = 0.0, pipes: bool = False
+) -> None:
     """Trace a process that runs, all its threads and what it starts from now on; it goes on afterwards.
 
     Args:
         process: its id.
         hear: called with each event.
         seconds: how long; 0: until it ends, or a KeyboardInterrupt.
+        pipes: whether broken pipes are traced, in place of files and sockets.
 
     Raises:
         SandboxRefused: it can't be traced; the hint says why.
     """
-    job = Attach(task="attach", process=process, program="", argv=[], environment={}, folder="/", mask=0)
+    job = Attach(task="attach", process=process, program="", argv=[], environment={}, folder="/", mask=0, pipes=pipes)
     _Attached(Launcher(job), hear, seconds).attend(lambda: why_not(process))
 
 
-def trace_command(
+def trace_command(  # noqa: PLR0913 - a command, and how it is traced
     program: str,
     argv: Sequence[str],
     environment: Mapping[str, str],
@@ -40,6 +43,7 @@ def trace_command(
     hear: Callable[[TraceEvent], None],
     *,
     seconds: float = 0.0,
+    pipes: bool = False,
 ) -> int:
     """Run a command and trace it; its output goes to our standard error. Give its exit code.
 
@@ -50,6 +54,7 @@ def trace_command(
         folder: where it starts.
         hear: called with each event.
         seconds: when it is asked to end; 0: never.
+        pipes: as of `trace_process`.
 
     Raises:
         NotStarted: it can't be executed.
@@ -65,6 +70,7 @@ def trace_command(
         environment=dict(environment),
         folder=str(folder),
         mask=mask,
+        pipes=pipes,
     )
     return _Attached(Launcher(job, stdin=True, streams={1: 2}), hear, seconds).attend(lambda: "")
 

@@ -12,6 +12,7 @@ import socket
 
 from wherry.sandbox.channel import FAILED, LINE, tell
 from wherry.sandbox.launcher import seccomp, syscalls
+from wherry.sandbox.launcher.pipe_tracer import PipeTracer, pipe_numbers
 from wherry.sandbox.launcher.traced_calls import numbers
 from wherry.sandbox.launcher.tracer import Tracer
 
@@ -56,12 +57,13 @@ def run(job: "Attach") -> int:
 def _trace(job: "Attach", out: int) -> int:
     syscalls.die_with_parent()
     os.set_inheritable(out, False)  # noqa: FBT003 - it takes no keyword
-    return _command(job, out) if job["argv"] else _process(job["process"], out)
+    return _command(job, out) if job["argv"] else _process(job, out)
 
 
-def _process(process: int, out: int) -> int:
+def _process(job: "Attach", out: int) -> int:
     """Trace all threads of a process, those too that it makes while we look."""
-    tracer = Tracer(out, filtered=False)
+    process = job["process"]
+    tracer = (PipeTracer if job.get("pipes") else Tracer)(out, filtered=False)
     signal.signal(signal.SIGTERM, lambda *_: tracer.leave())
     signal.signal(signal.SIGINT, lambda *_: tracer.leave())
     known: set[int] = set()
@@ -89,18 +91,19 @@ def _take(tracer: Tracer, task: int, *, last: bool) -> None:
 
 def _command(job: "Attach", out: int) -> int:
     """Start a command under the filter that stops it for us, and trace it to its end."""
-    if not numbers():
+    wanted = pipe_numbers() if job.get("pipes") else numbers()
+    if not wanted:
         tell({"error": f"the tracer has no table of system calls for {os.uname().machine}", "stage": "attach"})
         return FAILED
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
         try:
-            os._exit(_start(job, theirs))
+            os._exit(_start(job, wanted, theirs))
         finally:
             os._exit(_NOT_STARTED)
     theirs.close()
-    tracer = Tracer(out, filtered=True, main=child)
+    tracer = (PipeTracer if job.get("pipes") else Tracer)(out, filtered=True, main=child)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, lambda given, _: os.kill(child, given))
     ours.recv(1)
@@ -116,7 +119,7 @@ def _command(job: "Attach", out: int) -> int:
     return _BY_SIGNAL - code if code < 0 else code
 
 
-def _start(job: "Attach", sync: socket.socket) -> int:
+def _start(job: "Attach", wanted: "dict[int, tuple[int, ...]]", sync: socket.socket) -> int:
     syscalls.allow_inspection()
     sync.send(b"?")
     if not sync.recv(1):
@@ -128,7 +131,7 @@ def _start(job: "Attach", sync: socket.socket) -> int:
     os.umask(job["mask"])
     syscalls.close_on_exec_from(3)
     syscalls.forbid_new_privileges()  # a filter of a user's own asks for it: set-user-ID programs run as the caller
-    seccomp.load(seccomp.traced(numbers(), everything=False))
+    seccomp.load(seccomp.traced(wanted, everything=False))
     try:
         os.execve(job["program"], job["argv"], job["environment"])  # noqa: S606 - this is what was asked for
     except OSError as error:

@@ -30,7 +30,8 @@ _NUMBERS = {
         "readlinkat": 332, "faccessat": 334, "execveat": 387, "statx": 397, "openat2": 437, "faccessat2": 439,
     },
 }  # fmt: skip
-_HERE = {"x86_64": (X86_64, I386), "aarch64": (AARCH64, ARM)}
+HERE = {"x86_64": (X86_64, I386), "aarch64": (AARCH64, ARM)}
+"""Architectures that processors run, by their name."""
 
 CALLS = {architecture: {number: name for name, number in table.items()} for architecture, table in _NUMBERS.items()}
 """Names by architecture and number."""
@@ -51,4 +52,4 @@ def numbers() -> "dict[int, tuple[int, ...]]":
     """Give the numbers to trace by architecture, for this processor; empty where there is no table."""
     import os
 
-    return {architecture: tuple(CALLS[architecture]) for architecture in _HERE.get(os.uname().machine, ())}
+    return {architecture: tuple(CALLS[architecture]) for architecture in HERE.get(os.uname().machine, ())}

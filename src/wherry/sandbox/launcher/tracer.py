@@ -30,8 +30,8 @@ _GROUP_STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 _STARTS = ("execve", "execveat")
 _MOST = 256
 """Events that are kept before they are written."""
-_LONGEST_ADDRESS = 128  # struct sockaddr_storage
-_FIRST = 0xFFFFFFFF
+LONGEST_ADDRESS = 128  # struct sockaddr_storage
+FIRST_WORD = 0xFFFFFFFF
 
 
 class Tracer:
@@ -184,9 +184,12 @@ class Tracer:
             event = self._pending.pop(task, None)
             if event is not None and self._began:
                 event["result"] = number
-                self._write(event)
+                self._finished(task, event)
         elif place == ptrace.ENTRY:
             self._entered(task, architecture, number, words)
+
+    def _finished(self, _task: int, event: "TraceEvent") -> None:
+        self._write(event)
 
     def _entered(self, task: int, architecture: int, number: int, words: "tuple[int, ...]") -> None:
         name = CALLS.get(architecture, {}).get(number)
@@ -202,17 +205,17 @@ class Tracer:
         event = self._event(task)
         event["call"] = name
         if name in SOCKETS:
-            event["descriptor"] = words[0] & _FIRST
+            event["descriptor"] = words[0] & FIRST_WORD
             if name != "listen":
-                event["address"] = _memory(task, words[1], min(words[2] & _FIRST, _LONGEST_ADDRESS))
+                event["address"] = memory(task, words[1], min(words[2] & FIRST_WORD, LONGEST_ADDRESS))
         else:
             folder, at = PATHS[name]
             path = _text(task, words[at])
             if not path and name not in _STARTS:
                 return  # an address that can't be read, or AT_EMPTY_PATH: what is asked about is open already
-            event["path"] = _absolute(task, _HERE if folder < 0 else words[folder] & _FIRST, path)
+            event["path"] = _absolute(task, _HERE if folder < 0 else words[folder] & FIRST_WORD, path)
             if name in FLAGS:
-                event["flags"] = words[FLAGS[name]] & _FIRST
+                event["flags"] = words[FLAGS[name]] & FIRST_WORD
         self._pending[task] = event
 
     def _executed(self, task: int) -> None:
@@ -272,7 +275,8 @@ def _text(task: int, address: int) -> str:
         return ""
 
 
-def _memory(task: int, address: int, size: int) -> bytes:
+def memory(task: int, address: int, size: int) -> bytes:
+    """Read some memory of a task; nothing where it can't be read."""
     try:
         return ptrace.read(task, address, size) if size else b""
     except OSError:

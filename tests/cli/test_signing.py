@@ -119,6 +119,7 @@ def test_names_of_keys(shell):
         assert shell("keys", "new", "--no-password", "--force", "-o", name) == made
     shell("keys", "new", "--no-password", "-o", "\x1b[31mred", code=64)
     shell("keys", "import", "release.key", "--no-password", "-o", "a\nb", code=64)
+    shell("keys", "trusted-root", "-o", "\x1b[31mred", code=64)
     assert "\x1b" not in shell.out + shell.err
     assert not list(shell.root.glob("*red*"))
 

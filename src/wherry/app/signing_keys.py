@@ -127,8 +127,7 @@ def import_key(
 def _stored(
     session: Session, prefix: str, key: PrivateKey, password: bytes | None, *, force: bool
 ) -> tuple[Path, Path, PublicKey]:
-    if not prefix.isprintable():
-        raise InvalidUsage(f"-o {prefix!r}: control characters in a file name", hint="use letters, digits, - and _")
+    check_file_name(prefix)
     name = re.sub(r"(?<=[^/])\.(key|pub)$", "", prefix)
     private, public = session.cwd / f"{name}.key", session.cwd / f"{name}.pub"
     for file in (private, public):
@@ -140,6 +139,16 @@ def _stored(
     _write(private, text, 0o600)
     _write(public, key.public.pem.encode(), 0o644)
     return private, public, key.public
+
+
+def check_file_name(name: str) -> None:
+    """Refuse a name that a terminal would obey when it is printed.
+
+    Raises:
+        InvalidUsage: it has control characters.
+    """
+    if not name.isprintable():
+        raise InvalidUsage(f"-o {name!r}: control characters in a file name", hint="use letters, digits, - and _")
 
 
 def _write(file: Path, text: bytes, mode: int) -> None:

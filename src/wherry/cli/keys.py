@@ -81,6 +81,7 @@ def _trusted_root(world: World, output: str | None, *, force: bool) -> None:
     import json
 
     from wherry.app.signing import EMPTY_ROOT
+    from wherry.app.signing_keys import check_file_name
     from wherry.errors import CannotWrite
     from wherry.store.files import replacing
 
@@ -88,6 +89,7 @@ def _trusted_root(world: World, output: str | None, *, force: bool) -> None:
     if output is None:
         world.say(text)
         return
+    check_file_name(output)
     target = world.cwd / output
     if target.exists() and not force:
         raise CannotWrite(f"{target}: is there already", hint="choose another name, or replace it by --force")

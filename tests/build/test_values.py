@@ -1,8 +1,18 @@
 """Results of steps as bytes and back, and what changed between two looks, in words."""
 
+import msgspec
 import pytest
 
-from wherry.build.values import Compiled, Observed, compiled_of, descriptor_of, differences, encode_image, image_of
+from wherry.build.values import (
+    Compiled,
+    Observed,
+    compiled_of,
+    descriptor_of,
+    differences,
+    differing,
+    encode_image,
+    image_of,
+)
 from wherry.errors import InvalidDocument
 from wherry.oci import media
 from wherry.oci.config import ImageConfig, RootFS, RuntimeConfig
@@ -26,8 +36,6 @@ def test_an_image_is_read_back():
 
 def test_a_program_is_read_back():
     """With what it is linked to."""
-    import msgspec
-
     compiled = Compiled("sha256:0", 5, "go1.26.1", "path", reads_stamp=True, recipe={"a": "b"}, libraries=("libc.so",))
 
     assert compiled_of(msgspec.msgpack.encode(compiled)) == compiled
@@ -74,8 +82,9 @@ A, B = ("/a.go", InputKind.FILE, b"1"), ("/b.go", InputKind.FILE, b"1")
     ],
 )
 def test_differences(before, after, words):
-    """Path by path, in order."""
+    """Path by path, in order; of encoded records too."""
     assert differences(before, after) == words
+    assert differing(msgspec.msgpack.encode(before), msgspec.msgpack.encode(after)) == words
 
 
 def test_a_stamp_is_no_difference():

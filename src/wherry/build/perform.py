@@ -15,7 +15,7 @@ from wherry.build.values import (
     Observed,
     compiled_of,
     descriptor_of,
-    differences,
+    differing,
     encode_image,
     image_of,
     layer_of,
@@ -114,8 +114,9 @@ class ImagePerformer:
             return ("its inputs changed",) if seen and seen.key != known.content else ()
         if seen is None:
             return ("it uses cgo or a flag whose inputs are unknown, so `go build` always runs",)
-        before, after = (from_msgpack(blob, Observed) for blob in (known.observed, seen.observed))
-        return differences(before, after) or (("the program changed",) if seen.key != known.content else ())
+        return differing(known.observed, seen.observed) or (
+            ("the program changed",) if seen.key != known.content else ()
+        )
 
     def _look_at_files(
         self, pack: FilesLayerOp, step: Step, needs: Mapping[str, StepOutcome], known: StepRecord | None

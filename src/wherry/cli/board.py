@@ -38,7 +38,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 ) -> None:
     """Write one HTML page of the history: what it was before and is now, sizes, times, memory, caches, scans, budgets.
 
-    The page works offline, in any browser, and asks for nothing. `serve` makes it anew for each visit, on this machine
+    The page works offline, in any browser, and asks for nothing. `serve` makes it again for each visit, on this machine
     only, until it is stopped.
     """
     from wherry.app.history import moment_of

@@ -89,6 +89,8 @@ class StepOutcome:
     """What it read, in the performer's form; None where that is not known, so that it is done each time."""
     seconds: float = 0.0
     reasons: Sequence[str] = ()
+    began: float = 0.0
+    """When it was begun, seconds since the epoch; 0 where it was cached."""
 
 
 class StepExecutor(Protocol):
@@ -194,6 +196,7 @@ class Solver:
             observed=seen.observed if seen else None,
             seconds=self.clock() - began,
             reasons=reasons,
+            began=began,
         )
 
     def _cached(self, plan: Plan, step: Step, outcomes: Mapping[str, StepOutcome]) -> StepOutcome | None:

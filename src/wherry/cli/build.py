@@ -96,10 +96,12 @@ def command(context: click.Context, /, paths: tuple[str, ...], **words: object) 
         from wherry.cli.building import build
 
         return build(world, wanted, voice)
+    from wherry.app.traced import is_traced
     from wherry.cli.replay_build import key_of_call, may_remember, recall
 
     began = world.clock()
-    call = key_of_call(world, wanted, voice) if may_remember(wanted, voice) else ""
+    remembered = may_remember(wanted, voice) and not is_traced(world.environment)
+    call = key_of_call(world, wanted, voice) if remembered else ""
     # Where a compiler was started ahead, the call is one that can't be replayed.
     memo = recall(world, call) if call and world.compiler is None else None
     if memo is not None and memo.pushed:

@@ -22,6 +22,7 @@ try:
 except ImportError:
     from hashlib import blake2b
 
+from wherry.app.traced import is_traced
 from wherry.source.stamps import stamp_of
 
 TYPE_CHECKING = False
@@ -40,6 +41,8 @@ FOLDER = "calls"
 """Below the cache."""
 FORMAT = 7
 COMMANDS = frozenset({"build", "push", "pull", "copy", "resolve", "images", "inspect", "size", "lint", "scan"})
+_TRACED = frozenset({"build", "resolve"})
+"""Those that give spans, where they are asked for: then they run, so that there are some."""
 LINKS = 0
 """Stamps of the paths themselves (`stamps.stamp_of`)."""
 FILES = 1
@@ -139,6 +142,8 @@ def main() -> int | None:
         command = command_of(words)
         # A table is as wide as the terminal, which may be another one now.
         if command not in COMMANDS or (command == "images" and os.isatty(1)):
+            return None
+        if command in _TRACED and is_traced(os.environ):
             return None
         key = key_of(words, os.environ)
         cache = cache_of(os.environ)

@@ -90,6 +90,9 @@ def test_scores(vector, score):
     (b'{"id": "", "aliases": []}', "not an OSV"),
     (b'{"id": "GO-1", "summary": "' + b"x" * 20_000 + b'"}', "not an OSV entry"), (b"\xff\xfe\x00", "not an OSV entry"),
     (b'{"id": "GO-1"' + b" " * LARGEST + b"}", "bytes; an OSV entry may have"),
+    (b'{"id": "GO-1", "affected": [{"ecosystem_specific": {"imports": [{"symbols": ["F"' + b',"G"' * 100_000
+     + b"]}]}}]}", "more than 100000"),
+    (b'{"id": "GO-1", "affected": [{}' + b",{}" * 100_000 + b"]}", "more than 100000"),
 ])  # fmt: skip
 def test_hostile_entries(content, words):
     """Each is an error that says what is wrong, soon."""
@@ -138,6 +141,16 @@ def test_a_bomb(tmp_path):
     (folder / "GO-9.json.gz").write_bytes(gzip.compress(bytes(LARGEST + 1)))
     with pytest.raises(InvalidDocument):
         DatabaseFiles(folder, "osv").index()
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "https://x y", "http://plain", "https://a\nb", ""])
+def test_links_of_entries(url):
+    """What is no plain https address becomes the entry's page of osv.dev: readers show it as a link."""
+    builder = DatabaseBuilder()
+    content = json.dumps(entry("GO-1 <x>", database_specific={"url": url})).encode()
+    builder.add(parse_entry(content, "it"))
+
+    assert builder.finish().of("Go", MODULE)[0].url == "https://osv.dev/vulnerability/GO-1%20%3Cx%3E"
 
 
 def test_links_are_not_followed(tmp_path):

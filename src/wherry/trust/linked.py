@@ -12,6 +12,8 @@ from dataclasses import dataclass
 _MADE = re.compile(r"(?:-fm|\.func\d+(?:\.\d+)*|\.gowrap\d+|\.deferwrap\d+|-range\d+|·f|-wrapper)+\Z")
 _POINTER = re.compile(r"\(\*([^()]*)\)")
 _OWNER = re.compile(rb"(?:\(\*)?([^.\[\])(-]*)")
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_.~+/-]*/)?[A-Za-z0-9_~+-]*")
+"""Paths that stand in symbols as they are; nearly all do."""
 _LONGEST = 1024
 _PART = 1 << 18
 """Bytes of names that are split at a time."""
@@ -144,6 +146,8 @@ def _closing(text: str, start: int) -> int:
 
 def escape(path: str) -> str:
     """Write an import path as symbols do: dots of the last element, and what is no plain character, as %xx."""
+    if _PLAIN.fullmatch(path):
+        return path
     slash = path.rfind("/") + 1
     head = "".join(_escaped(letter, b'%"') for letter in path[:slash])
     return head + "".join(_escaped(letter, b'%".') for letter in path[slash:])

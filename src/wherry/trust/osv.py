@@ -112,9 +112,13 @@ def parse_entry(content: bytes | memoryview, name: str) -> OsvEntry:
         raise InvalidDocument(
             name, f"not an OSV entry: {str(error)[:200]}", hint="give OSV files, such as GO-2023-1988.json"
         ) from error
-    if (
-        sum(len(one.versions) + sum(len(ranged.events) for ranged in one.ranges) for one in entry.affected or ())
-        > _MOST
-    ):
-        raise InvalidDocument(name, f"more than {_MOST} versions and events in one entry")
+    if sum(map(_length, entry.affected or ())) > _MOST:
+        raise InvalidDocument(name, f"more than {_MOST} versions, events and functions in one entry")
     return entry
+
+
+def _length(one: OsvAffected) -> int:
+    """Count what a part of an entry lists."""
+    imports = one.ecosystem_specific.imports if one.ecosystem_specific else ()
+    events = sum(1 + len(ranged.events) for ranged in one.ranges)
+    return 1 + len(one.versions) + events + sum(1 + len(each.symbols) for each in imports)

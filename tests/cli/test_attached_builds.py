@@ -194,3 +194,15 @@ def test_signed_where_it_was_pushed(shell, host):
     shell("rm", bare)
     shell("pull", bare)
     shell("verify", "--key", "k.pub", bare)
+
+
+def test_a_dockerfile_that_copies_nothing_is_one(shell):
+    """Its provenance says that a Dockerfile was built, though its history has neither RUN nor COPY."""
+    shell.write("bare/Dockerfile", "FROM scratch\nLABEL a=b\n")
+    shell("build", "bare", "--provenance", "-t", "bare:1", "--attach", "index")
+    made = Index.parse(read_whole(shell.store, shell.store.resolve("bare:1")), "it").manifests[1]
+    (layer,) = Manifest.parse(read_whole(shell.store, made), "it").stack
+    definition = json.loads(read_whole(shell.store, layer))["predicate"]["buildDefinition"]
+
+    assert definition["buildType"] == "urn:dev.wherry:build:dockerfile:v1"
+    assert definition["internalParameters"]["incomplete"]

@@ -79,7 +79,7 @@ def provenance_predicate(
         tool: name and version of what writes; where the recipe names the wherry that built, that one counts.
     """
     first = records[0]
-    kind = GO_BUILD if first.recipe else DOCKERFILE_BUILD if first.dockerfile else UNKNOWN_BUILD
+    kind = GO_BUILD if first.recipe else DOCKERFILE_BUILD if first.dockerfile or materials else UNKNOWN_BUILD
     builder = str(first.recipe.get("wherry", "")) or tool.rpartition("-")[2]
     internal: dict[str, object] = {"recipes": {one.platform: one.recipe for one in records if one.recipe}}
     if kind == DOCKERFILE_BUILD:

@@ -284,3 +284,47 @@ def test_sysctls_that_are_refused(sysctls, form, workload):
         sysctl_advice(sysctls, form=form, workload=workload)
 
     assert isinstance(caught.value, InvalidUsage)
+
+
+SIDECAR = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  terminationGracePeriodSeconds: 20
+  initContainers:
+  - {name: migrate, image: m}
+  - name: proxy
+    restartPolicy: Always
+    readinessProbe: {periodSeconds: 2, timeoutSeconds: 3}
+  - name: logs
+    restartPolicy: Always
+    lifecycle: {preStop: {sleep: {seconds: 25}}}
+  containers:
+  - name: api
+    lifecycle:
+      preStop:
+        httpGet: {path: /drain, port: 8080}
+"""
+
+
+def test_sidecars():
+    """Init containers that run on are judged; those that end are not; one without a hook has none that is too short."""
+    assert {one for one in stated(SIDECAR) if one[3] != "Pod/api"} == {
+        ("readiness.period", 2, "f:10", "Pod/api/proxy"), ("readiness.timeout", 3, "f:10", "Pod/api/proxy"),
+        ("prestop", 25, "f:13", "Pod/api/logs"),
+    }  # fmt: skip
+    names = {(one.name, one.scope) for one in read(SIDECAR).timeouts}
+    assert ("prestop", "Pod/api/proxy") not in names
+    assert not any("migrate" in scope for _, scope in names)
+
+
+def test_hooks_that_are_requests():
+    """An HTTP hook has no time of its own; TCP hooks never work; an init container that ends has neither."""
+    found = read(SIDECAR).findings
+    assert [(one.rule, one.place) for one in found] == [("hook-without-time", "f:18")]
+
+    wrong = SIDECAR.replace("httpGet: {path: /drain, port: 8080}", "tcpSocket: {port: 1}").replace(
+        "image: m}", "livenessProbe: {periodSeconds: 1}}"
+    )
+    assert {(one.rule, one.place) for one in read(wrong).findings} == {("tcp-hook", "f:18"), ("init-container", "f:7")}

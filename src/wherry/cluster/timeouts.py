@@ -20,6 +20,7 @@ _PROBE_FIELDS = {
     "timeoutSeconds": ("timeout", 1.0),
     "failureThreshold": ("failures", 3.0),
 }
+_HOOKS = "Kubernetes 1.34, Container Lifecycle Hooks, and Sidecar Containers"
 _GRACE = 30.0
 _WEBHOOK = 10.0
 _TEMPLATES = {
@@ -99,6 +100,7 @@ def manifest_timeouts(documents: Iterable[PlacedNode]) -> ManifestTimeouts:
             if spec is not None and spec.is_mapping:
                 timeouts += _pod(spec, one.scope)
                 findings += _pod_findings(spec, one)
+                findings += _hook_findings(spec, one)
         elif one.kind in {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"}:
             timeouts += _webhooks(one)
         elif one.kind in {"Ingress", "Service"}:
@@ -153,17 +155,34 @@ def _texts(node: PlacedNode | None) -> dict[str, str]:
 
 def _pod(spec: PlacedNode, scope: str) -> Iterator[Timeout]:
     yield _stated(spec, "terminationGracePeriodSeconds", "grace", scope, default=_GRACE)
-    containers = spec.get("containers")
-    every = [one for one in containers.each() if one.is_mapping] if containers is not None else []
-    for number, container in enumerate(every):
+    own, sidecars = _containers(spec, "containers"), _sidecars(spec)
+    for number, container in enumerate((*own, *sidecars)):
         name = container.get("name")
-        own = (name.text if name is not None else "") or str(number)
-        yield from _container(container, f"{scope}/{own}" if len(every) > 1 else scope)
+        inner = f"{scope}/{(name.text if name is not None else '') or number}"
+        wide = len(own) + len(sidecars) > 1
+        yield from _container(container, inner if wide else scope, sidecar=number >= len(own))
     yield from _sysctls(spec.get("securityContext", "sysctls"), scope)
 
 
-def _container(container: PlacedNode, scope: str) -> Iterator[Timeout]:
-    yield from _prestop(container, scope)
+def _containers(spec: PlacedNode, key: str) -> list[PlacedNode]:
+    listed = spec.get(key)
+    return [one for one in listed.each() if one.is_mapping] if listed is not None else []
+
+
+def _sidecars(spec: PlacedNode) -> list[PlacedNode]:
+    """Give the init containers that run on next to the others, which `restartPolicy: Always` says."""
+    return [one for one in _containers(spec, "initContainers") if _is_sidecar(one)]
+
+
+def _is_sidecar(container: PlacedNode) -> bool:
+    policy = container.get("restartPolicy")
+    return policy is not None and policy.text == "Always"
+
+
+def _container(container: PlacedNode, scope: str, *, sidecar: bool) -> Iterator[Timeout]:
+    """Read a container. A sidecar gets SIGTERM when the others have ended, so it needs no hook to stay till then."""
+    if not sidecar or container.get("lifecycle", "preStop") is not None:
+        yield from _prestop(container, scope)
     for key, probe in _PROBES.items():
         found = container.get(key)
         if found is not None and found.is_mapping:
@@ -212,7 +231,50 @@ def _prestop(container: PlacedNode, scope: str) -> Iterator[Timeout]:
     if match := _SLEEP.search(" ".join(word.text or "" for word in argv)):
         yield Timeout("prestop", float(match[1]), argv[0].place, scope)
         return
-    # A hook of another kind takes an unknown time: nothing is stated.
+    # A hook of another kind takes an unknown time: nothing is stated, see `_hook_findings`.
+
+
+def _hook_findings(spec: PlacedNode, document: _Document) -> Iterator[Finding]:
+    """Name hooks that take as long as an answer, hooks that never work, and what an init container may not have."""
+    for container in _containers(spec, "initContainers"):
+        if not _is_sidecar(container):
+            yield from _init_findings(container, document)
+    for container in (*_containers(spec, "containers"), *_sidecars(spec)):
+        for event in ("postStart", "preStop"):
+            if (tcp := container.get("lifecycle", event, "tcpSocket")) is not None:
+                yield Finding(
+                    "tcp-hook",
+                    Severity.ERROR,
+                    tcp.place,
+                    f"{document.scope}: {event} has tcpSocket, which Kubernetes accepts and does not carry out",
+                    ("the hook fails each time: nothing waits at a stop, and a failed postStart ends the container",),
+                    "use sleep, exec or httpGet",
+                )
+        if (request := container.get("lifecycle", "preStop", "httpGet")) is not None:
+            yield Finding(
+                "hook-without-time",
+                Severity.NOTE,
+                request.place,
+                f"{document.scope}: preStop is an HTTP request: it takes as long as its answer, and only grace ends it",
+                (
+                    "the kubelet sends SIGTERM when the answer has come; if none comes, the process is killed unasked",
+                    f"source: {_HOOKS}",
+                ),
+                "state how long it takes by --values (prestop: 5s), and see that the handler answers in that time",
+            )
+
+
+def _init_findings(container: PlacedNode, document: _Document) -> Iterator[Finding]:
+    for key in ("lifecycle", *_PROBES):
+        if (found := container.get(key)) is not None:
+            yield Finding(
+                "init-container",
+                Severity.ERROR,
+                found.place,
+                f"{document.scope}: an init container has {key}, which only a sidecar may have",
+                ("the API server refuses the pod", f"source: {_HOOKS}"),
+                "set restartPolicy: Always if it is to run next to the others, else remove it",
+            )
 
 
 def _sysctls(listed: PlacedNode | None, scope: str) -> Iterator[Timeout]:

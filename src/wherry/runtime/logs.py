@@ -6,7 +6,9 @@ or stderr) and `time`. A file of 10 MB becomes `log.1`, over the one before it: 
 Source: moby v28, daemon/logger/jsonfilelog and daemon/logger/copier.go (a line is cut after 16 KiB).
 """
 
+import errno
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -100,7 +102,7 @@ class LogWriter:
             written = os.write(self._file, encoded)
             if written < len(encoded):
                 os.ftruncate(self._file, self._size)  # half a line is none
-                raise OSError(28, "No space left on device")  # noqa: TRY301 - one place that counts what is lost
+                raise OSError(errno.ENOSPC, "No space left on device")  # noqa: TRY301 - one place that counts what is lost
         except OSError as error:
             self._problem = error.strerror or str(error)
             return False
@@ -164,7 +166,11 @@ class _Reader:
             yield from self._lines()
 
     def _open(self, name: str) -> int:
-        return os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        file = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise OSError(errno.EINVAL, "is not a regular file")
+        return file
 
     def _next(self) -> None:
         if self._file >= 0:

@@ -15,6 +15,11 @@ from wherry.analysis.program import AttributedProgram
 from wherry.app.policy_file import parse_policy
 from wherry.app.rebuild_settings import goflags_of
 from wherry.app.scan_ignore import parse_ignore_file
+from wherry.base.certificates import read_certificates, root_facts
+from wherry.debian.ar import ar_members
+from wherry.debian.control import find_packages, find_providers, parse_depends
+from wherry.debian.release import ReleaseFile
+from wherry.debian.scripts import script_effects
 from wherry.digest import Digest
 from wherry.dockerfile.ignore import Patterns, read_ignore_file
 from wherry.dockerfile.lint import lint
@@ -268,7 +273,24 @@ def recipes(blob: bytes) -> None:
         GitAddress.parse(text)
 
 
+def packages(blob: bytes) -> None:
+    """Read bytes as Debian's files: an archive, paragraphs, relations, a release, scripts; and as certificates."""
+    text = blob.decode(errors="replace")
+    with suppress(WherryError):
+        list(ar_members(io.BytesIO(blob), "it"))
+    for find in (find_packages, find_providers):
+        with suppress(WherryError):
+            list(find(io.BytesIO(blob), {"a", "b"}, "it"))
+    for read in (parse_depends, ReleaseFile.parse):
+        with suppress(WherryError):
+            read(text, "it")
+    script_effects({"postinst": "#!/bin/sh\n" + text, "triggers": text})
+    with suppress(WherryError):
+        root_facts(read_certificates(blob, "it"), "it")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "packages": packages,
     "documents": documents,
     "tars": tars,
     "waste": waste,

@@ -35,6 +35,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "diff": ("wherry diff api:v1 api:v2", "wherry diff api:v1 api:v2 --fail-on growth=2%"),
     "check": ("wherry check", "wherry check api:dev --against api:v1"),
     "slim": ("wherry slim ./cmd/api", "wherry slim --apply ./cmd/api"),
+    "pack": ("wherry pack ./api", "wherry pack ./api --with stub -o api.packed --start -- -addr :0"),
     "flags": ("wherry flags ./cmd/api", "wherry flags --run ./cmd/api -- -addr :8080"),
     "modules": ("wherry modules verify", "wherry modules verify --offline --json ./service"),
     "sbom": ("wherry sbom api:dev", "wherry sbom api:dev --format cyclonedx -o api.cdx.json"),

@@ -9,7 +9,10 @@ from wherry.cli.examples import EXAMPLES
 COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Build": ("build", "base", "certs", "lint", "context", "why", "lock", "init", "ci"),
     "Run": ("run", "ps", "logs", "exec", "stop", "kill", "trace", "probe", "debug", "confine"),
-    "Measure": ("size", "diff", "check", "slim", "flags", "leaks", "scan", "bench", "report", "history", "board"),
+    "Measure": (
+        *("size", "diff", "check", "slim", "flags", "pack", "leaks"),
+        *("scan", "bench", "report", "history", "board"),
+    ),
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
     "Trust": ("sign", "verify", "attest", "verify-attestation", "keys", "modules", "sbom", "provenance", "policy"),
@@ -19,7 +22,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
 _OTHER = "Other commands"
 _WITH_TABLES = frozenset({
     "size", "diff", "check", "slim", "flags", "leaks", "scan", "inspect", "analyze", "deps", "images", "du", "lock",
-    "ps", "tags", "doctor", "bench", "base", "certs", "history",
+    "ps", "tags", "doctor", "bench", "base", "certs", "pack", "history",
 })  # fmt: skip
 """Commands that print tables for people; those take `--no-trunc`."""
 _FEW = 16

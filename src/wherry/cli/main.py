@@ -47,6 +47,7 @@ COMMANDS = {
     "check": "Check images against the budgets of wherry.toml, or by a policy.",
     "policy": "Test a policy for images.",
     "slim": "Find what defeats dead-code elimination, and try known fixes.",
+    "pack": "Show what packing a program saves and costs.",
     "flags": "Measure what each compiler and linker flag changes.",
     "modules": "Verify modules against go.sum, vendor/ and the checksum database.",
     "scan": "Find known vulnerabilities in an image, a Go binary or a go.mod.",

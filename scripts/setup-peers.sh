@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the second ring, which takes long or is heavy: ko, govulncheck, oras, osv-scanner, syft and trivy by `go install`,
-# BuildKit, kaniko, dive, apko and cosign each from its own go.mod, and Debian's Docker, buildah, runc, mmdebstrap, SoftHSM
+# BuildKit, kaniko, dive, apko and cosign each from its own go.mod, and Debian's Docker, buildah, runc, crun, mmdebstrap, SoftHSM
 # and promtool (as root). What serves ko its base image on loopback is crane, of the first ring.
 set -eu
 cd "$(dirname "$0")/.."

@@ -107,6 +107,7 @@ def images(place) -> DiskStore:
         file("etc/own", b"own\n", mode=0o600, uid=65532, gid=65532), link("etc/shadow", "/etc/passwd"),
     ]  # fmt: skip
     store.tag("waits:dev", make_image(store, [layer], RuntimeConfig(user="65532:65532", entrypoint=("/app/waits",))))
+    store.folder.chmod(0o1777)  # so that others keep the state of their containers there
     return store
 
 
@@ -349,13 +350,16 @@ def test_an_image(images, person):
 
 
 def test_a_container_of_ours(images, person):
-    """A container of `wherry run`, with a seccomp filter, pivoted, in a user namespace: by its process id."""
-    started = person.start("--store", str(images.folder), "run", "waits:dev")
+    """A container of `wherry run`, with a seccomp filter, pivoted, in a user namespace: by its name and process id."""
+    place = ("--store", str(images.folder))
+    started = person.start(*place, "run", "--name", "waiting", "waits:dev")
     try:
         assert started.stderr.readline().strip() or True
         target = _named(started.pid, "waits")
         ran = person.run("debug", str(target), "--", "sh", "-c", "id -u; cat /etc/own; cat /proc/1/comm >&2; ps")
         shown = person.run("debug", "--check", str(target))
+        named = person.run(*place, "debug", "waiting", "--", "id", "-u")
+        checked = person.run(*place, "debug", "--check", "run/waiting")
     finally:
         started.terminate()
         started.communicate()
@@ -363,6 +367,8 @@ def test_a_container_of_ours(images, person):
     assert ran.stdout.split()[:2] == ["65532", "own"], ran.stderr
     assert "/app/waits" in ran.stdout
     assert "a seccomp filter" in shown.stdout
+    assert named.stdout == "65532\n", named.stderr
+    assert checked.stdout.startswith(f"run container waiting (process {target})")
 
 
 def test_toolboxes(targets, person, place):

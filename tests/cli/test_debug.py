@@ -397,6 +397,46 @@ def test_toolboxes(targets, person, place):
     assert "not an ELF program" in script.stderr
 
 
+def test_an_image_as_toolbox(targets, person, images):
+    """Its layers are joined, whatever their number, and come first on PATH."""
+    busybox = file("bin/busybox", Path(need("busybox")).read_bytes(), mode=0o755)
+    mine = file("bin/mine", b"#!/bin/sh\necho mine\n", mode=0o755)
+    images.tag("tools:dev", make_image(images, [[folder("bin"), busybox], [mine, link("bin/sh", "busybox")]]))
+    target = targets["chrooted"]
+    before = target.files, target.mounts
+
+    ran = person.run(
+        "--store",
+        str(images.folder),
+        "debug",
+        "--toolbox",
+        "tools:dev",
+        str(target.pid),
+        "--",
+        "sh",
+        "-c",
+        "mine; id -u; ls /bin/",
+    )
+
+    assert ran.stdout == "mine\n65532\nbusybox\nmine\nsh\n", ran.stderr
+    assert (target.files, target.mounts) == before
+
+
+def test_a_lying_proc(person, place):
+    """A target that puts its own files at /proc does not get its program executed for ours."""
+    lies = (
+        "mount -t tmpfs none /proc && mkdir /proc/self && cp /bin/false /proc/self/exe && echo up && exec sleep 71717"
+    )
+    own = ["setpriv", f"--reuid={person.name}", f"--regid={person.name}", "--init-groups"]
+    argv = [*own, "unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "sh", "-c", lies]
+    with started_program(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"up\n"
+        ran = person.run("debug", str(_below(process.pid)), "--", "sh", "-c", "cat /proc/1/comm; ls /proc | wc -l")
+        os.kill(_below(process.pid), signal.SIGKILL)
+
+    assert ran.stdout.startswith("sleep\n"), ran.stderr
+
+
 def test_toolbox_of_go(targets, person, place, tmp_path):
     """What is built where there is no busybox: a shell, its programs, and tar for --copy-out."""
     shell = Shell(tmp_path / "shell")

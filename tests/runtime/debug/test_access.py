@@ -94,6 +94,13 @@ def test_others():
     assert TargetAccess(replace(OWN, uid_map=((65532, 1000, 1),), uid=1000), USER).root.state is AccessState.NO
 
 
+def test_a_filter_on_ourselves():
+    """It is said, since what it refuses can't be asked."""
+    found = {one.name: one for one in TargetAccess(OWN, replace(USER, filtered=True)).context()}
+
+    assert "seccomp filter" in found["wherry itself"].found
+
+
 def test_the_job():
     """The target's user and groups, no capability, and a command that may be a tool's or the target's."""
     job = enter_job(TargetAccess(OWN, USER), TOOLS, ShellOptions(command=("ls", "-l")))

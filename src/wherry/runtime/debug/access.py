@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from wherry.runtime.debug.process import TargetProcess, own_capabilities
+from wherry.runtime.debug.process import TargetProcess, own_capabilities, own_filter
 
 _SYS_ADMIN, _SYS_PTRACE, _SYS_CHROOT = 1 << 21, 1 << 19, 1 << 18
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
@@ -44,11 +44,13 @@ class CallerRights:
 
     uid: int
     capabilities: int
+    filtered: bool = False
+    """Whether a seccomp filter is on us: in a container of Docker, for instance."""
 
     @classmethod
     def of_process(cls) -> Self:
         """Read those of this process."""
-        return cls(os.geteuid(), own_capabilities())
+        return cls(os.geteuid(), own_capabilities(), own_filter())
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,13 @@ class TargetAccess:
             *(["no_new_privs"] if process.no_new_privileges else []),
             *([f"the label {process.label}"] if process.label and process.label != "unconfined" else []),
         ]
+        if self.caller.filtered and process.differing:
+            yield AccessCheck(
+                "wherry itself",
+                AccessState.INFO,
+                "it runs under a seccomp filter, which may refuse to join namespaces and to mount",
+                "in a container: --security-opt seccomp=unconfined, or run wherry on the machine itself",
+            )
         if limits:
             kept = "; the shell has no_new_privs too, and not the rest" if process.no_new_privileges else ""
             yield AccessCheck("confinement", AccessState.INFO, f"the target has {', '.join(limits)}{kept}")

@@ -231,3 +231,8 @@ def printable(text: str) -> str:
 def own_capabilities() -> int:
     """Give the capabilities that this process has, as a bit mask."""
     return int(_fields(Path("/proc/self"))["CapEff"], 16)
+
+
+def own_filter() -> bool:
+    """Report whether a seccomp filter is on this process."""
+    return _fields(Path("/proc/self")).get("Seccomp", "0") == "2"

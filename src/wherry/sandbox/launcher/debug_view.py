@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from wherry.sandbox.debug_spec import DebugEntry
 
 TOOLS = "/.wherry"
+_MOST = 1000
+"""Names at the top of a target's root that are shown: each takes a mount."""
 _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _QUIET = syscalls.NO_SET_UID | syscalls.NO_DEVICES
 
@@ -136,7 +138,7 @@ class _Root:
 
     def build(self, fresh: int, tools: int, null: int) -> None:
         """Fill it and make it the working directory."""
-        for name in os.listdir(self._under):
+        for name in os.listdir(self._under)[:_MOST]:
             if name != "proc" or fresh < 0:
                 self._show(name, self._under)
         if fresh >= 0:

@@ -124,7 +124,7 @@ def test_it_is_a_command(text):
         pytest.fail(f"{NAMED[text]}: wherry {text}: {error.format_message()}")
 
 
-USAGE = 2
+USAGE = 64
 """Where a text names a command or an option, and no more: what it works on is missing."""
 PARSED_ONLY = {
     "kubectl is a program of its own, and tests/cli/test_resolve.py has one": re.compile(r"(apply|create) "),

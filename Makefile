@@ -100,11 +100,10 @@ bench-bytes: bench-peers wheel ## Compare the bytes pulled of five modules with 
 bench-trace: setup ## Measure what a traced start of the example service costs; writes docs/benchmarks-trace.md.
 	$(PYTHON) bench/tracing.py $(ARGS)
 
-bench-scan: bench-peers wheel ## Measure `wherry scan` beside govulncheck on published programs; writes docs/benchmarks-scan.md.
 bench-edge: setup ## Measure the example service built for a small device; writes docs/benchmarks-edge.md.
 	$(PYTHON) bench/edge.py $(ARGS)
 
-bench-scan: peers wheel ## Measure `wherry scan` beside govulncheck on published programs; writes docs/benchmarks-scan.md.
+bench-scan: bench-peers wheel ## Measure `wherry scan` beside govulncheck on published programs; writes docs/benchmarks-scan.md.
 	$(PYTHON) bench/scan.py $(ARGS)
 
 load: setup ## Put the example service under load, tuned beside its baseline; writes docs/benchmarks-videometa.md.

@@ -110,7 +110,7 @@ def helpers(place: Path) -> None:
 def built(place: Path, name: str) -> Measured:
     """Build the image, weigh it, and take its program out."""
     say(f"building {name}")
-    out = place / f"out {name}"
+    out = place / f"out-{list(WORDS).index(name)}"
     words = [WHERRY, "build", *WORDS[name], "--no-budgets", "--no-vcs", "--json", "-t", "videometa:edge-bench", "-o",
              f"type=local,dest={out}"]  # fmt: skip
     environment = {**os.environ, "WHERRY_STORE": str(place / "store")}

@@ -17,6 +17,7 @@ cosign3=v3.1.3
 buildx=v0.38.2
 sigstore=4.5.1
 pkcs11=0.10.1
+ziglang=0.17.0
 oras=v1.3.6
 syft=v1.57.1
 trivy=v0.74.0
@@ -107,6 +108,18 @@ install_pkcs11() {
     say "notice: python-pkcs11 could not be installed; tests of keys in tokens are skipped"
 }
 
+# ziglang, the extra `musl`, for `--cgo musl`: 411 MB.
+install_ziglang() {
+    .venv/bin/python -c 'import ziglang' 2>/dev/null && return 0
+    say "installing ziglang $ziglang into .venv"
+    if command -v uv >/dev/null 2>&1; then
+        uv pip install --quiet --python .venv/bin/python "ziglang==$ziglang" && return 0
+    else
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check "ziglang==$ziglang" && return 0
+    fi
+    say "notice: ziglang could not be installed; tests of cgo with musl are skipped"
+}
+
 install_builders() {
     missing=
     for pair in buildah:buildah runc:runc crun:crun aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu mmdebstrap:mmdebstrap promtool:prometheus softhsm2-util:softhsm2 bpftrace:bpftrace; do
@@ -154,5 +167,6 @@ if [ "${1:-}" != bench ]; then
 fi
 install_sigstore
 install_pkcs11
+install_ziglang
 install_builders
 install_docker

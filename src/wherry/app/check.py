@@ -103,7 +103,22 @@ def _asked(session: Session, settings: Settings, folder: Path, names: Sequence[s
         image = tags[name][0] if name in tags else name
         place = f"store:{image}" if service else image
         _there(session, place, service)
-        yield _Asked(image, place, Budgeted(service or image, settings.budgets_of(service), folder))
+        budgets = settings.budgets_of(service, _profile_of(session, place))
+        yield _Asked(image, place, Budgeted(service or image, budgets, folder))
+
+
+def _profile_of(session: Session, place: str) -> tuple[str, ...]:
+    """Give the profile that an image was built with, by its recipe; empty where there is none."""
+    from wherry.app.images import recipe_of
+    from wherry.app.places import find
+    from wherry.settings.profile import PROFILES
+    from wherry.store.images import images_of
+
+    found = find(session, place)
+    image = next(iter(images_of(found.source, found.root)), None)
+    go = recipe_of(image).get("go") if image else None
+    words = str(go.get("profile", "")).split(",") if isinstance(go, dict) else []
+    return tuple(word for word in PROFILES if word in words)
 
 
 def _tags(session: Session, settings: Settings, service: str, folder: Path) -> tuple[str, ...]:

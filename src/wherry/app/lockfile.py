@@ -16,6 +16,7 @@ from wherry.errors import InvalidSettings
 from wherry.oci.reference import InvalidReference, Reference
 from wherry.remote import Policy, RemoteBases, reference_of
 from wherry.settings.base_table import BaseTable
+from wherry.settings.profile import EDGE
 from wherry.settings.wherry_toml import FILE, Settings
 from wherry.store.files import read_regular, replacing
 
@@ -179,7 +180,10 @@ def bases_named(session: Session) -> Iterator[str]:
     settings = _settings(session)
     if settings is None:
         return
-    for options in (settings.build, *map(settings.resolve, settings.services)):
+    profiles = ((), (EDGE,)) if settings.edge.options.base else ((),)
+    asked = [settings.options(profile=profile) for profile in profiles]
+    asked += [settings.resolve(service, profile) for service in settings.services for profile in (None, *profiles)]
+    for options in asked:
         if options.base == DECLARED or (settings.declared and not options.base):
             yield declared_base(settings.declared, options.debian).name
         elif options.base and options.base != AUTO:

@@ -188,8 +188,9 @@ def test_the_foreground_is_listed(any_machine):
     assert machine.listed("front") == {}
 
 
-def test_its_supervisor_is_killed(machine):
+def test_its_supervisor_is_killed(any_machine):
     """The kernel ends the container; the log is kept, the code is unknown; --rm leaves nothing behind."""
+    machine = any_machine
     machine("run", "-d", "--name", "killed", "probe:dev")
     machine("run", "-d", "--rm", "--name", "gone", "probe:dev")
     places = {name: machine.folder(name) for name in ("killed", "gone")}
@@ -261,8 +262,9 @@ def test_what_cannot_start(any_machine):
     assert json.loads(machine("ps", "-a", "--json").stdout)["containers"] == []
 
 
-def test_health(machine):
+def test_health(any_machine):
     """A HEALTHCHECK is run inside; --health waits for it, or says why not and stops the container."""
+    machine = any_machine
     machine("run", "-d", "--health", "--name", "fit", "checked:dev")
     fit = machine.listed("fit")
     assert fit["health"] == "healthy"
@@ -300,6 +302,6 @@ def test_limits(machines):
 def test_too_much_memory(machines):
     """What is killed at the limit is named."""
     need_root()
-    ended = machines["root"]("run", "--memory", "8m", "--entrypoint", "/probe", "probe:dev", "eat", code=137)
+    ended = machines["root"]("run", "--memory", "32m", "--entrypoint", "/probe", "probe:dev", "eat", code=137)
 
     assert "killed at the memory limit" in ended.stderr

@@ -110,7 +110,7 @@ def _foreground(
     try:
         own = _own(session, made, located, keep, detached=False, health=health)
     except CannotWrite:
-        if keep.name or health:
+        if keep.name or (keep.health is not None and keep.health.required):
             raise
         return run(made.spec, made.place, notice=notice, why=made.why)
     how = Supervision(

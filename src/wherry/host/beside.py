@@ -87,6 +87,7 @@ def detached(work: Callable[[int], object]) -> int:
     try:
         os.close(read)
         os.setsid()
+        os.chdir("/")
         if os.fork() == 0:
             null = os.open(os.devnull, os.O_RDWR)
             for stream in range(3):

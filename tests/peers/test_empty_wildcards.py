@@ -41,6 +41,10 @@ CASES = (
     "RUN mkdir /q\nFROM scratch\nCOPY --from=0 /q/no* /x/",
     "RUN mkdir /q\nFROM scratch\nCOPY --from=0 /nq/no* /x/",
     "COPY d/a /x/\nFROM scratch\nCOPY d/no* /x/",
+    "COPY --from=named no* /x/",
+    "COPY --from=named d/no* /x/",
+    "COPY --from=named d/no* /x/\nCOPY --from=named d/a /y",
+    "COPY --from=named d/no* d/a /x/",
 )
 
 
@@ -68,7 +72,8 @@ def test_both_refuse_or_both_allow(text: str, context: Path, buildkit: BuildKit,
     """Whether a folder of the context is there for BuildKit depends on what else is copied."""
     file = tmp_path / "Dockerfile"
     file.write_text(f"FROM busybox\n{text}\n")
-    request = Request(context=context, dockerfile=file, contexts={"busybox": f"oci-layout://{bases.busybox()}"})
+    named = {"busybox": f"oci-layout://{bases.busybox()}", "named": str(context)}
+    request = Request(context=context, dockerfile=file, contexts=named)
 
     ours = Wherry(tmp_path / "wherry").build(request, tmp_path / "ours")
     theirs = buildkit.build(request, tmp_path / "theirs")

@@ -69,8 +69,6 @@ class LocalContext:
     """Of the ignore file."""
     memory: Path | None = None
     """The file that remembers hashes between builds; None: nothing is remembered."""
-    named: tuple[str, ...] | None = None
-    """What all steps of a build name of it, wildcards among them; None: that is not known."""
     threads: int = 2
     looked_at: int = 0
     """Files checked so far."""
@@ -92,17 +90,21 @@ class LocalContext:
         """Say where copies take files from."""
         return SourceTree(kind="folder", folder=str(self.folder), layers=[], left_out=self.left_out)
 
-    def take(self, copies: Sequence[CopySpec]) -> ContextSelection:
+    def take(self, copies: Sequence[CopySpec], named: tuple[str, ...] | None = None) -> ContextSelection:
         """Look at what copies would take.
 
+        Args:
+            copies: what they are.
+            named: what docker build would have sent of it, wildcards among the paths; None: that is not known.
+
         Raises:
-            CannotCopy: something is not there.
+            CannotCopy: something is not there, or would not have been sent.
         """
-        name = repr([{key: value for key, value in copy.items() if key != "origin"} for copy in copies])
+        name = repr([named, *({key: value for key, value in copy.items() if key != "origin"} for copy in copies)])
         with self._turn:
             if name not in self._taken:
                 with self._found():
-                    self._taken[name] = self._look(copies)
+                    self._taken[name] = self._look(copies, named)
             return self._taken[name]
 
     def matching(self, copy: CopySpec) -> Iterator[tuple[str, os.stat_result]]:
@@ -133,7 +135,7 @@ class LocalContext:
                 hint=hint or "check the path; it is relative to the build context",
             ) from error
 
-    def check_sent(self, tops: SourceRoot, copy: CopySpec) -> None:
+    def check_sent(self, tops: SourceRoot, copy: CopySpec, named: tuple[str, ...] | None) -> None:
         """Refuse a wildcard that matches nothing, in a folder of which no step names anything that is there.
 
         docker build sends only what steps name, so that it does not find the folder: a wildcard at the top may match
@@ -145,10 +147,10 @@ class LocalContext:
         Source: BuildKit 0.34, dockerfile2llb (`filterPaths`); fsutil, followlinks.go and filter.go.
         """
         plain, patterns = split_wildcards(copy["path"])
-        if self.named is None or not copy["wildcards"] or not plain or not (patterns or copy["only"]):
+        if named is None or not copy["wildcards"] or not plain or not (patterns or copy["only"]):
             return
         folder = tops.real("/".join(plain), last=True)
-        if any(_sends(tops, name, folder) for name in self.named):
+        if any(_sends(tops, name, folder) for name in named):
             return
         raise CopyFailed(
             f'"/{"/".join([*plain, *patterns, *copy["only"]])}": no file of the context matches, and no step copies '
@@ -172,8 +174,8 @@ class LocalContext:
     def _tops(self) -> SourceRoot:
         return SourceRoot(self._root.root, frozenset(self.left_out), self.looked.note)
 
-    def _look(self, copies: Sequence[CopySpec]) -> ContextSelection:
-        looking = _Looking(self, self._tops())
+    def _look(self, copies: Sequence[CopySpec], named: tuple[str, ...] | None) -> ContextSelection:
+        looking = _Looking(self, self._tops(), named)
         for copy in copies:
             looking.copy(copy)
         self.looked_at += looking.count
@@ -228,8 +230,9 @@ class LocalContext:
 class _Looking:
     """What copies would take, hashed when found."""
 
-    def __init__(self, context: LocalContext, tops: SourceRoot) -> None:
+    def __init__(self, context: LocalContext, tops: SourceRoot, named: tuple[str, ...] | None) -> None:
         self._context = context
+        self._named = named
         self._tops = tops
         self._state = hashlib.sha256()
         self._files: dict[str, str] = {}
@@ -254,7 +257,7 @@ class _Looking:
                     self._take(one, begun, content)
                     begun = ""
         if not paths or (copy["only"] and not copy["required"] and self.count <= before):
-            self._context.check_sent(tops, copy)
+            self._context.check_sent(tops, copy, self._named)
 
     def taken(self) -> ContextSelection:
         """Give the whole of it."""

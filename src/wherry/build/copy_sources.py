@@ -63,6 +63,8 @@ class SourceCollector:
     account: Callable[[Sequence[str], str], tuple[int, int]]
     ids: Ids | None
     stage: str
+    named: tuple[str, ...] = ()
+    """What all steps take of the build's own context, wildcards among the paths."""
 
     def parts(self) -> Iterator[ContextSelection | Measure | str]:
         """Say of each source what it is now: checked here, to be measured by the forkserver, or known by a hash."""
@@ -70,7 +72,7 @@ class SourceCollector:
             match taking.origin.kind:
                 case "context":
                     context = self.contexts(taking.origin.name)
-                    yield context.take([self._copy(taking, context.origin)])
+                    yield context.take([self._copy(taking, context.origin)], self._sent(taking.origin.name))
                 case "stack":
                     copy = self._copy(taking, _stack(self.others()))
                     yield Measure(task="measure", ids=self.ids, stage=self.stage, copies=[copy])
@@ -107,6 +109,10 @@ class SourceCollector:
                 actions=actions,
             )
             client.change(job, archives)
+
+    def _sent(self, context: str) -> tuple[str, ...]:
+        """Give what BuildKit has sent of a context: of a named one only what this instruction takes of it."""
+        return names_in(self.action, context) if context else self.named
 
     def _actions(self, taking: CopySource, owner: FileOwner | None, scratch: Path) -> Iterator[CopySpec | Path]:
         match taking.origin.kind:
@@ -165,6 +171,12 @@ class SourceCollector:
             return None
         uid, gid = self.account(layers, self.action.owner)
         return FileOwner(uid=uid, gid=gid)
+
+
+def names_in(action: CopyOp, context: str) -> tuple[str, ...]:
+    """Give the paths, wildcards among them, that an instruction takes of a context."""
+    mine = (one for one in action.takings if one.origin.kind == "context" and one.origin.name == context)
+    return tuple(posixpath.join(one.path, *one.only) for one in mine)
 
 
 def _stack(folders: Sequence[str]) -> OriginDocument:

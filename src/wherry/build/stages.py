@@ -68,6 +68,8 @@ class StagePerformer:
     """Reports whether a missing blob can be fetched, and fetches it."""
     measured: dict[str, str] = field(default_factory=dict)
     """Facts about what was taken of stages, for caches that are carried elsewhere."""
+    named: tuple[str, ...] = ()
+    """What the steps take of the build's own context, wildcards among the paths."""
     copied_nothing: set[str] = field(default_factory=set)
     """Steps that copy only what wildcards match, and nothing did."""
     _images: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -195,6 +197,7 @@ class StagePerformer:
             account=self.account,
             ids=self.client.mapping.for_trees,
             stage=str(self.stage),
+            named=self.named,
         )
 
     def _gather(self, step: Step, action: CopyOp, needs: Mapping[str, StepOutcome], making: ActiveSnapshot) -> None:

@@ -1,6 +1,5 @@
 """A Dockerfile to images: the front end's half of the line that `pipeline.py` shows."""
 
-import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from wherry.app.build.result import BuiltImage, BuiltPlatform
 from wherry.app.build.step_notes import note_steps
 from wherry.build.cache_export import CacheExport, MountedCache
 from wherry.build.context import LocalContext
+from wherry.build.copy_sources import names_in
 from wherry.build.run import AccountReader, Agent, StepRunner
 from wherry.build.solver import StepOutcome
 from wherry.build.stage_results import PackedLayer
@@ -255,7 +255,6 @@ class DockerfileImages:
                     hint="give a context directory too, with -f - for the Dockerfile",
                 )
             self._opened[name] = self._request.contexts[name]()
-            self._opened[name].named = named_of_context(self.planned.plan, name)
         return self._opened[name]
 
     def _perform(self, hold: object) -> StagePerformer:
@@ -304,6 +303,7 @@ class DockerfileImages:
             threads=setup.threads,
             clock=setup.clock,
             reachable=self._reachable,
+            named=_named_by(self.planned.plan),
         )
 
     def _reachable(self, blob: Descriptor) -> bool:
@@ -319,16 +319,15 @@ class DockerfileImages:
         return True
 
 
-def named_of_context(plan: Plan, context: str) -> tuple[str, ...]:
-    """Give what the steps of a plan name of a context; `/` is all of it."""
+def _named_by(plan: Plan) -> tuple[str, ...]:
+    """Give what the steps of a plan name of the build's own context; `/` is all of it."""
     found: list[str] = []
     for step in plan.steps:
         match step.action:
-            case CopyOp(takings=takings):
-                mine = (one for one in takings if one.origin.kind == "context" and one.origin.name == context)
-                found += (posixpath.join(one.path, *one.only) for one in mine)
+            case CopyOp() as action:
+                found += names_in(action, "")
             case RunOp(mounts=mounts):
-                found += (one.source or "/" for one in mounts if one.kind == "context" and one.name == context)
+                found += (one.source or "/" for one in mounts if one.kind == "context" and not one.name)
     return tuple(dict.fromkeys(found))
 
 

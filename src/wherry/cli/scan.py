@@ -88,7 +88,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
         if target is None:
             return 0
     if target is None:
-        raise InvalidUsage("scan: no target", hint="give an image, a binary, a go.mod or `.`")
+        raise click.UsageError("Missing argument 'IMAGE|BINARY|go.mod'; or give --update.")
     form = "json" if as_json else form
     found = scan(world, target, databases=databases, platform=platform, offline=offline, ignore=ignore, source=source)
     from wherry.app.history_record import record_scan

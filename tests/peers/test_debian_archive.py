@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,40 @@ def test_other_architectures(wherry, architecture):
     wherry("analyze", "b:1")
 
     assert "0 B wasted" in wherry.out
+
+
+CGO = """
+package main
+
+// #cgo LDFLAGS: -l:libsqlite3.so.0
+// extern const char *sqlite3_libversion(void);
+import "C"
+
+func main() { println(C.GoString(C.sqlite3_libversion())) }
+"""
+
+
+def test_a_cgo_service_gets_what_it_needs(wherry):
+    """`deps` proposes the base, `build` takes it, and the program runs on it with the library and nothing else."""
+    if not list(Path("/usr/lib").glob("*/libsqlite3.so.0")):
+        pytest.skip("libsqlite3-0 is not installed")
+    need("gcc")
+    wherry.write("main.go", CGO)
+    wherry.environment["CGO_ENABLED"] = "1"
+    subprocess.run(["go", "build", "-o", "c", "."], cwd=wherry.root, env=wherry.environment, check=True)
+    wherry("deps", "./c", "--emit", "base")
+    assert '"libsqlite3-0",' in wherry.out
+    wherry.write("wherry.toml", wherry.out)
+    wherry("build", "-q", "--no-vcs", "-t", "c:1")
+    done = subprocess.run(
+        [sys.executable, "-m", "wherry", "run", "c:1"],
+        env={**wherry.environment},
+        cwd=wherry.root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr.startswith("3.")
+    wherry("deps", "c:1", "--emit", "base")
+    assert '"libsqlite3-0",' in wherry.out

@@ -1,6 +1,7 @@
 """Debian's archive as this machine reaches it, and the packages that wherry.lock pins."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -174,7 +175,7 @@ class _Fetcher:
                 raise NotFound(f"{url}: not there", hint="use another mirror")
             if answer.status != _FINE:
                 raise RegistryError(f"{url}: the server answered {answer.status}", hint="use another mirror")
-            with translated(urlsplit(url).netloc):
+            with _of_mirror(url), translated(urlsplit(url).netloc):
                 while chunk := answer.read(_CHUNK):
                     most -= len(chunk)
                     if most < 0:
@@ -188,8 +189,21 @@ class _Fetcher:
 
         for left in reversed(range(_ATTEMPTS)):
             try:
-                return self._connections.send("GET", url, headers={}, body=None)
+                with _of_mirror(url):
+                    return self._connections.send("GET", url, headers={}, body=None)
             except CutOff:
                 if not left:
                     raise
         raise AssertionError
+
+
+@contextmanager
+def _of_mirror(url: str) -> Iterator[None]:
+    """Name the file that a broken connection was about."""
+    from wherry.registry.pools import CutOff
+
+    try:
+        yield
+    except CutOff as error:
+        said = error.message.partition(": ")[2]
+        raise CutOff(f"{url}: {said}", hint=f"run it again, or name another mirror by {ARCHIVE}") from error

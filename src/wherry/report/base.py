@@ -15,7 +15,7 @@ def contents_lines(built: BuiltBase) -> Iterator[str]:
 
 
 def _platform(one: BuiltBasePlatform) -> Iterator[str]:
-    yield f"{one.platform}  {len(one.packages)} packages"
+    yield f"{one.platform}  {len(one.packages)} package{'s' * (len(one.packages) != 1)}"
     rows = [(package.name, package.version, size(package.bytes)) for package in one.packages]
     yield from (f"  {line}" for line in table(rows, right=(2,)))
     yield f"  {size(one.unpacked)} unpacked  {size(one.pulled)} pulled"

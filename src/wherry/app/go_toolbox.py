@@ -49,7 +49,7 @@ def _build(session: "Session", place: Path) -> None:
     from wherry.errors import CannotWrite
 
     toolchain = _toolchain(session)
-    session.progress.line("busybox is not installed: building a small toolbox, once")
+    session.waits("busybox is not installed: building a small toolbox, once")
     draft = place.with_name(f"{place.name}.{os.getpid()}")
     try:
         session.cache_folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -343,21 +343,38 @@ func wc(c *call) error {
 	})
 }
 
+// wget asks by HTTP/1.0 and prints the body: net/http would be half of this program.
 func wget(c *call) error {
-	if len(c.args) == 0 {
-		return errors.New("usage: wget URL")
+	if len(c.args) == 0 || !strings.HasPrefix(c.args[len(c.args)-1], "http://") {
+		return errors.New("usage: wget http://HOST[:PORT]/PATH")
 	}
-	answer, err := http.Get(c.args[len(c.args)-1])
+	host, path, _ := strings.Cut(strings.TrimPrefix(c.args[len(c.args)-1], "http://"), "/")
+	address := host
+	if !strings.Contains(host, ":") || strings.HasSuffix(host, "]") {
+		address += ":80"
+	}
+	line, err := net.DialTimeout("tcp", address, time.Minute)
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	fmt.Fprintln(c.err, answer.Status)
-	_, err = io.Copy(c.out, answer.Body)
-	if err == nil && answer.StatusCode >= 400 {
+	defer line.Close()
+	fmt.Fprintf(line, "GET /%s HTTP/1.0\r\nHost: %s\r\nUser-Agent: wherry\r\n\r\n", path, host)
+	answer := bufio.NewReader(line)
+	status, err := answer.ReadString('\n')
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(c.err, status)
+	for head := status; strings.TrimSpace(head) != "" && err == nil; {
+		head, err = answer.ReadString('\n')
+	}
+	if _, err = io.Copy(c.out, answer); err != nil {
+		return err
+	}
+	if words := strings.Fields(status); len(words) < 2 || words[1] >= "400" {
 		return interp.ExitStatus(1)
 	}
-	return err
+	return nil
 }
 
 // own runs the programs above, in the shell.

@@ -17,7 +17,7 @@ def command(world: World, /, *, names: tuple[str, ...], length: str, named: str,
     """Ask containers to end, kill those that do not, and print their names.
 
     NAME is a name, an ID or the beginning of an ID. What a container printed, and its exit code, are kept unless --rm
-    is given here or to `wherry run`.
+    is given to this command or to `wherry run`.
     """
     from wherry.app.running import find_container, forget_container, stop_container
     from wherry.settings.sizes import parse_duration

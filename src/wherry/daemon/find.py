@@ -138,7 +138,7 @@ class ByProgram:
         if done.returncode:
             raise NotLoaded(
                 f"{self.name}: loading the image failed: {done.words[:500]}",
-                hint=f"try `{self.name} {' '.join(self.words)} ARCHIVE` on the output of `wherry save --format docker IMAGE`",
+                hint=f"try `{self.name} {' '.join(self.words)} ARCHIVE` on the output of `wherry save --format docker -o FILE IMAGE`",
             )
 
     def save(self, name: str, archive: Path) -> None:

@@ -30,7 +30,7 @@ class TerminatedState(_Part, frozen=True, kw_only=True):
     finished_at: datetime | None = None
 
 
-class ContainerState(_Part, frozen=True, kw_only=True):
+class PodContainerState(_Part, frozen=True, kw_only=True):
     """What a container is now, or was before."""
 
     terminated: TerminatedState | None = None
@@ -43,8 +43,8 @@ class ContainerStatus(_Part, frozen=True, kw_only=True):
     image: str = ""
     image_id: str = msgspec.field(default="", name="imageID")
     restart_count: Count = 0
-    state: ContainerState = ContainerState()
-    last_state: ContainerState = ContainerState()
+    state: PodContainerState = PodContainerState()
+    last_state: PodContainerState = PodContainerState()
 
 
 class PodStatus(_Part, frozen=True, kw_only=True):

@@ -138,7 +138,8 @@ class ByProgram:
         if done.returncode:
             raise NotLoaded(
                 f"{self.name}: loading the image failed: {done.words[:500]}",
-                hint=f"try `{self.name} {' '.join(self.words)} ARCHIVE` on the output of `wherry save --format docker -o FILE IMAGE`",
+                hint="write it with `wherry save --format docker -o FILE IMAGE`, then try "
+                f"`{self.name} {' '.join(self.words)} FILE`",
             )
 
     def save(self, name: str, archive: Path) -> None:

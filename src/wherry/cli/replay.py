@@ -298,7 +298,7 @@ def write(  # noqa: PLR0913 - each is a part of the record
             counted += 1
     head = {
         "format": FORMAT, "key": key, "chunks": counted, "printed": printed, "noted": noted, "asked": list(asked),
-        "checkout": checkout, "boot": boot(), "made": time.time(), "due": due, "since": since,
+        "checkout": checkout, "boot": boot(), "made": time.time() if due else 0, "due": due, "since": since,
         "kept": kept,
     }  # fmt: skip
     try:

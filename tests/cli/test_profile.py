@@ -119,8 +119,10 @@ def test_by_wherry_toml(wherry):
     finally:
         (wherry.root / "wherry.toml").unlink()
     over, recipe = wherry.err, recipe_of(wherry, "app:toml")  # it is stored all the same
+    sized = "\n".join(wherry("size", "app:toml"))
 
     assert "over its budget" in over
+    assert "attributed by symbols (relinked)" in sized
     assert (recipe["go"]["profile"], recipe["go"]["noInline"]) == ("edge", "example.com/...")
 
 

@@ -47,7 +47,9 @@ TAKING = CopySource(
 MOUNT = StepMount("secret", "/run/secrets/a", "a", variable="A", mode=0o400, uid=1, gid=2)
 
 ACTIONS: tuple[Action, ...] = (
-    CompileOp("/src", AMD64, ("-trimpath",), {"GOFLAGS": ""}, "go@1.26", stamp=True, public=("main.v",)),
+    CompileOp(
+        "/src", AMD64, ("-trimpath",), {"GOFLAGS": ""}, "go@1.26", stamp=True, public=("main.v",), no_inline=("a/...",)
+    ),
     FilesLayerOp((AddedFile("/a", "/b", 0o644),), 0, "gzip", 5, "isal 1", "wherry build"),
     BaseOp("static", AMD64, {"accounts": "1"}),
     ProgramImageOp(AMD64, RUNTIME, "2026-01-01T00:00:00Z", {"a": "b"}, {"go": "1.26"}),

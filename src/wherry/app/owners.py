@@ -166,7 +166,8 @@ def _relinked(session: Session, origin: "CompileOrigin", elf: "Elf") -> "NamedDa
         package = package_of(folder, origin.dependency)
     else:
         package = read_published(folder) if origin.published else find_main(folder)
-    built = Built(origin.flags, origin.environment, origin.stamped == "true", origin.version)
+    stamped = origin.stamped == "true"
+    built = Built(origin.flags, origin.environment, stamped, origin.version, origin.no_inline)
     with _compiler(session, package.module, origin.environment, origin.version) as compiler:
         return relinked(compiler, package, built, elf)
 

@@ -80,7 +80,7 @@ def recorded_linkage(session: "Session", recipe: "Mapping[str, object]") -> "dic
         "profile": parse_profile(go["profile"]) if "profile" in go else (),
         "no_inline": patterns,
         "pie": "staticPie" in go,
-        "cgo": go.get("cgo"),
+        "cgo": go.get("cgo") or ("off" if go.get("CGO_ENABLED") == "0" else None),
         "settled": True,
     }
 

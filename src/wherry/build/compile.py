@@ -12,7 +12,7 @@ Sources: Go 1.26, `go help build`, `go help buildconstraint`, `go tool link -hel
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +110,11 @@ _COMPILER = re.compile(
     r"-{1,2}(B|C|E|K|L|N|S|W|d|dwarf|dwarflocationlists|e|j|l|lang|m|race|shared|smallframes|spectre|std|v|w|wb)"
     r"(=|[0-9+-]|$)"
 )
+
+
+def no_inline_flags(patterns: Iterable[str]) -> tuple[str, ...]:
+    """Write the flags that compile packages without inlining; they go first, for the last that matches counts."""
+    return tuple(f"-gcflags={pattern}=-l" for pattern in patterns)
 
 
 def words_of(goflags: str) -> tuple[str, ...]:

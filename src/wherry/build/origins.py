@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from wherry.build.compile import no_inline_flags
 from wherry.build.solver import StepOutcome
 from wherry.build.values import Observed, compiled_of
 from wherry.plan.graph import CompileOp
@@ -36,6 +37,8 @@ class CompileOrigin(msgspec.Struct, frozen=True):
     """Of the step's result: definition and content; the content is empty where its inputs are not all known."""
     dependency: tuple[str, str, str, str] | None = None
     """As the compile step has it."""
+    no_inline: tuple[str, ...] = ()
+    """Flags for packages that were compiled without inlining."""
 
     @property
     def version(self) -> str:
@@ -60,6 +63,7 @@ def note_origins(results: Results, outcomes: Iterable[StepOutcome]) -> None:
             stamped=compiled.recipe["go.buildvcs"],
             key=outcome.key,
             dependency=action.dependency,
+            no_inline=no_inline_flags(action.no_inline),
         )
         name, value = _name(compiled.digest), msgspec.json.encode(origin).decode()
         if results.fact(name) != value:

@@ -207,7 +207,7 @@ class ProgramBuilder:
         """Compile and link; give the program, and when that began if it was before it was asked for here, else 0."""
         program = self._place(name) / package.name
         extra = dict(action.environment)
-        flags = (*(f"-gcflags={pattern}=-l" for pattern in action.no_inline), *flags)  # the last that matches counts
+        flags = (*go.no_inline_flags(action.no_inline), *flags)
         if action.cgo:
             flags = self._musl.flags(flags)
             extra |= self._musl.environment(action.platform)

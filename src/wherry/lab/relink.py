@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wherry.build.compile import merged, unknown_flags, with_symbols, words_of
+from wherry.build.compile import merged, no_inline_flags, unknown_flags, with_symbols, words_of
 from wherry.elf.reader import SHF_ALLOC, SHT_NOBITS, Elf
 from wherry.errors import WherryError
 from wherry.lab.compiling import Compiler, Recipe
@@ -49,6 +49,8 @@ class Built:
     """Whether it has the state of version control in it."""
     go: str
     """Such as go1.26.8."""
+    no_inline: tuple[str, ...] = ()
+    """Flags for packages that were compiled without inlining; the last that matches a package counts."""
 
 
 def built_by_recipe(text: str) -> Built | None:
@@ -68,7 +70,9 @@ def built_by_recipe(text: str) -> Built | None:
     flags = _flags_of(str(recipe.get("flags", "")), document.version)
     target = {name: str(recipe[name]) for name in _TARGET if name in recipe}
     kept = tuple(filter(None, flags))
-    return Built(_harmless(kept), target, recipe.get("buildvcs") == "true", _release(str(recipe.get("version", ""))))
+    patterns = no_inline_flags(str(recipe.get("noInline", "")).split())
+    stamped, go = recipe.get("buildvcs") == "true", _release(str(recipe.get("version", "")))
+    return Built(_harmless(kept), target, stamped, go, _harmless(patterns))
 
 
 class _Recipe(msgspec.Struct):
@@ -147,7 +151,7 @@ def relinked(compiler: Compiler, package: MainPackage, built: Built, program: El
 
     goflags = words_of(compiler.toolchain.settings.get("GOFLAGS", ""))
     flags = with_symbols(merged(built.flags, goflags), program.gnu_build_id)
-    recipe = Recipe(package, (*flags, f"-buildvcs={str(built.stamped).lower()}"), built.environment)
+    recipe = Recipe(package, (*built.no_inline, *flags, f"-buildvcs={str(built.stamped).lower()}"), built.environment)
     debug, _ = compiler.compile(recipe, "with-symbols")
     try:
         elf = map_elf(debug)

@@ -125,6 +125,14 @@ CASES = {
     "trimpath": go(["--no-trimpath"], lambda made: "with paths" in made.err),
     "strip_buildid": go(["--strip-buildid"], lambda made: "buildid" in recipe(made)["go"]["flags"]),
     "no_vcs": go(["--no-vcs"], builds),
+    "profile": go(["--profile", "edge"], lambda made: recipe(made)["go"]["profile"] == "edge"),
+    "device_memory": go(
+        ["--device-memory", "64MB"], lambda made: made.code == REFUSED and "--profile edge" in made.err
+    ),
+    "pie": go(
+        ["--pie", "--platform", "linux/arm"], lambda made: made.code == REFUSED and "C compiler only" in made.err
+    ),
+    "cgo": go(["--cgo", "off"], lambda made: recipe(made)["go"]["CGO_ENABLED"] == "0"),
     "go": go(["--go"], lambda made: "--go" in made.err),
     "debug_info": go(["--debug-info", "d"], lambda made: (made.folder / "d").stat().st_size),
     "repo": go(["--repo", "localhost:1/x"], lambda made: made.code == 69 and "localhost:1" in made.err),
@@ -168,7 +176,8 @@ def test_the_table_says_what_the_classes_say():
         assert [front for front in FrontEnd if checks[front]] == list(serves(name.replace("ambiguous", "go"))), name
     own = {*GoOptions.__dataclass_fields__, *DockerfileOptions.__dataclass_fields__}
     words = {"quiet", "as_json", "progress", "explain", "style", "ambiguous_tags", "format", "timeout"}
-    assert {*own, *words} - {"mod"} == CASES.keys()  # only .ko.yaml says mod
+    files = {"mod", "no_inline"}  # only .ko.yaml says mod, only wherry.toml no-inline
+    assert {*own, *words} - files - {"settled"} == CASES.keys()  # only a rebuild has all of it settled
     assert CommonOptions.__dataclass_fields__.keys() <= CASES.keys()
 
 

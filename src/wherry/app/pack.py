@@ -15,7 +15,7 @@ _FIRST = 0.02
 """Share of what is pulled below which packing saves nothing worth naming."""
 
 
-class PackedProgram(msgspec.Struct, frozen=True, kw_only=True):
+class PackingPrice(msgspec.Struct, frozen=True, kw_only=True):
     """What `wherry pack --json` prints."""
 
     version: int = 1
@@ -34,7 +34,7 @@ def pack_program(
     ways: tuple[str, ...] = WAYS,
     output: str = "",
     start: tuple[str, ...] | None = None,
-) -> PackedProgram:
+) -> PackingPrice:
     """Pack a program in one or several ways, and measure each.
 
     Args:
@@ -76,7 +76,7 @@ def pack_program(
         rows = (*variants(kinds, files, folder, trial), *failed)
         if output:
             shutil.copy(files[ways[0]], session.cwd / output)
-    return PackedProgram(name=name, variants=rows, written=output, notes=tuple(_notes(rows)))
+    return PackingPrice(name=name, variants=rows, written=output, notes=tuple(_notes(rows)))
 
 
 def _pack(session: Session, way: str, program: Path, target: Path, name: str) -> None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from wherry.app.pack import PackedProgram
+from wherry.app.pack import PackingPrice
 from wherry.report.terminal import printable, size, table
 
 
-def lines_of_packed(found: PackedProgram) -> Iterator[str]:
+def lines_of_packed(found: PackingPrice) -> Iterator[str]:
     """Write a row a variant, then what the figures mean."""
     rows: list[tuple[str, ...]] = [("", "on disk", "pulled, zstd -19", "gzip -9", "modules seen", "start", "private")]
     for one in found.variants:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the second ring, which takes long or is heavy: ko, govulncheck, oras, osv-scanner, syft and trivy by `go install`,
+# Install the second ring, which takes long or is heavy: ko, govulncheck, oras, osv-scanner and syft by `go install`,
 # BuildKit, kaniko, dive, apko and cosign each from its own go.mod, and Debian's Docker, buildah, runc, crun, mmdebstrap, SoftHSM
 # and promtool (as root). What serves ko its base image on loopback is crane, of the first ring.
 set -eu
@@ -20,7 +20,6 @@ pkcs11=0.10.1
 ziglang=0.17.0
 oras=v1.3.6
 syft=v1.57.1
-trivy=v0.74.0
 osv_scanner=v2.6.0
 osv_scanner_go=go1.27.3
 tools=$PWD/.cache/tools/bin
@@ -157,13 +156,12 @@ install_hadolint
 build buildx "$buildx" github.com/docker/buildx ./cmd/buildx
 build_cosign cosign3 "$cosign3" github.com/sigstore/cosign/v3
 build_cosign cosign2 "$cosign2" github.com/sigstore/cosign/v2
-# Benchmarks need no readers of documents, of which these three are large: each takes minutes and some GB of modules.
+# Benchmarks need no readers of documents, of which two are large: each takes minutes and some GB of modules.
 # osv-scanner wants a newer Go, which Go downloads.
 if [ "${1:-}" != bench ]; then
     install_go oras "$oras" oras.land/oras/cmd/oras
     install_go osv-scanner "$osv_scanner" github.com/google/osv-scanner/v2/cmd/osv-scanner GOTOOLCHAIN="$osv_scanner_go"
     install_go syft "$syft" github.com/anchore/syft/cmd/syft
-    install_go trivy "$trivy" github.com/aquasecurity/trivy/cmd/trivy GOEXPERIMENT=jsonv2
 fi
 install_sigstore
 install_pkcs11

@@ -1,4 +1,4 @@
-"""Others read our documents: syft and osv-scanner SBOMs, go-vex VEX, oras what is attached; and agree on what is in them."""
+"""Others read our documents, and agree: syft and osv-scanner SBOMs, go-vex VEX, oras what is attached."""
 
 import json
 import os

@@ -107,6 +107,7 @@ class Wherry:
             "WHERRY_STORE": str(self.root / "store"),
             "WHERRY_CACHE": str(self.root / "cache"),
             "WHERRY_DEBUG": "1",
+            "WHERRY_HADOLINT": "off",
         }
 
 

@@ -51,7 +51,7 @@ def command(  # noqa: PLR0913 - one for each option
     publish: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Count a program's writes to connections and pipes that nobody reads, and say who had closed them, and why.
+    """Count a program's writes to connections and pipes without a reader, and say who had closed them, and why.
 
     A number is the PID of a running process, a name one of `wherry ps`; an image of the local store is run in the
     background meanwhile; anything else is a command of this machine. Put `--` before a command with options. It is

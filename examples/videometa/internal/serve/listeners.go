@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 
+	"example.com/videometa/internal/h2"
 	"example.com/videometa/internal/limits"
 )
 
@@ -57,7 +58,7 @@ func overTCP(name, address string, served *http.Server, secure *tls.Config) (lis
 		return listener{}, fmt.Errorf("%s: %w", name, err)
 	}
 	served.TLSConfig = secure
-	if err := configureHTTP2(served); err != nil {
+	if err := h2.Configure(served); err != nil {
 		return listener{}, errors.Join(fmt.Errorf("%s: %w", name, err), socket.Close())
 	}
 	l := listener{name: name, address: socket.Addr(), server: served, serve: func() error { return served.Serve(socket) }}

@@ -52,7 +52,7 @@ def pack_program(
     """
     program = session.cwd / name
     if not program.is_file():
-        raise NotFound(f"{name}: no such file", hint="give a Linux program, such as one that `wherry build -o` wrote")
+        raise NotFound(f"{name}: no such file", hint="give the file of a program for Linux")
     if output and len(ways) != 1:
         raise InvalidUsage("-o: which way?", hint="add --with stub or --with upx")
     if output and (session.cwd / output).exists() and (session.cwd / output).samefile(program):

@@ -6,55 +6,35 @@ another directory.
 """
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from wherry.analysis.difference import Compared
-from wherry.app.images import open_image, recipe_in
+from wherry.app.images import open_image
 from wherry.app.progress import Progress, Silent
 from wherry.app.rebuild_base import recorded_base
+from wherry.app.rebuild_compare import Rebuilt, compared_images, compared_programs
 from wherry.app.rebuild_provenance import StatedBuild, stated_build
+from wherry.app.rebuild_recipe import SOURCE_LABEL, RebuildRecipe
 from wherry.app.rebuild_settings import goflags_of, recorded_linkage, without_harm
 from wherry.app.rebuild_source import CannotRebuild, fetched_source, source_at
 from wherry.app.session import Session
-from wherry.errors import NotFound, WherryError
-from wherry.platform import Platform
+from wherry.errors import WherryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from wherry.app.build.options import GoBuild
     from wherry.app.images import OpenImage
-    from wherry.lab.relink import Built
-    from wherry.oci.image import Image
 
 _NAME = "rebuilt:rebuilt"
-_SOURCE = "org.opencontainers.image.source"
 _ENCODER = r"\blevel (\d+)"
 _BY_PLATFORM = frozenset({"GOOS", "GOARCH", "GOARM", "GOAMD64", "GOARM64"})
 """What platforms, their variants and the environment set, and `go-env` may not."""
 _USUAL = {"GOAMD64": "v1", "GOARM64": "v8.0", "GOARM": "7", "CGO_ENABLED": "0"}
 """Values that a build has anyway; those of one architecture are in no recipe of another."""
 _GENERATED = ("dev.wherry.recipe", "org.opencontainers.image.")
-
-
-class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
-    """What `wherry rebuild --json` prints."""
-
-    version: int = 1
-    identical: bool
-    before: str
-    """The image that was asked about, with its digest; or a program's path."""
-    after: str
-    """What it was compared with."""
-    platforms: tuple[Compared, ...]
-    notes: tuple[str, ...] = ()
-    """What limits the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,29 +51,6 @@ class RebuildOptions:
     """The only one to build; None: all of the image."""
     provenance: str | None = None
     """A file of SLSA provenance, for an image without a recipe; None: what the image says counts."""
-
-
-def compare(session: Session, before: str, after: str, *, platform: str | None = None) -> Rebuilt:
-    """Compare two images, or two programs, without building.
-
-    Args:
-        session: where they are looked for.
-        before: an image, or a program's file.
-        after: the same.
-        platform: of images with several, the only one to compare; None: all.
-
-    Raises:
-        NotFound: one is not there.
-    """
-    from wherry.app.subjects import is_program
-
-    paths = session.cwd / before, session.cwd / after
-    if all(map(is_program, paths)):
-        from wherry.analysis.differing_programs import compare_files
-
-        compared = compare_files(*paths, before)
-        return Rebuilt(identical=not compared.differences, before=before, after=after, platforms=(compared,))
-    return _compared(open_image(session, before), open_image(session, after), platform, ())
 
 
 def rebuild(
@@ -116,80 +73,15 @@ def rebuild(
     """
     options, progress = options or RebuildOptions(), progress or Silent()
     found = open_image(session, name)
-    recipe = _Recipe.of(found, options.platform, _stated(session, found, options))
+    recipe = RebuildRecipe.of(found, options.platform, _stated(session, found, options))
     with TemporaryDirectory(prefix="wherry-rebuild-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         module = _source(session, recipe, options, folder / "source" / "checkout", progress)
         recipe = replace(recipe, notes=(*recipe.notes, *_other_context(session, recipe, options)))
         built = _Rebuild(session, found, recipe, module, folder, progress).build(options)
         if recipe.program:
-            return _compared_programs(found, built, options.platform, recipe)
-        return _compared(found, built, options.platform, recipe.notes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Recipe:
-    """What the recipe of an image says, checked."""
-
-    name: str
-    built: "Built"
-    document: Mapping[str, Mapping[str, str]]
-    platforms: tuple[Platform, ...]
-    labels: Mapping[str, str]
-    config: Mapping[str, object]
-    epoch: str
-    notes: tuple[str, ...]
-    program: str = ""
-    """The path of the only thing to compare: the program of an image without a recipe."""
-    context: str = ""
-    """The directory hash of the context of a Dockerfile, as its provenance says it."""
-
-    @classmethod
-    def of(cls, found: "OpenImage", platform: str | None, stated: StatedBuild) -> "_Recipe":
-        from wherry.lab.relink import built_by_recipe
-
-        images = found.images(Platform.parse(platform) if platform else None)
-        first = images[0]
-        labels = dict(first.config.runtime.labels or {})
-        if not recipe_in(labels):
-            labels["dev.wherry.recipe"] = stated.recipes.get(str(first.platform), "")
-        if stated.source:
-            labels.setdefault(_SOURCE, stated.source)
-        document = recipe_in(labels)
-        built = _checked(lambda: built_by_recipe(labels["dev.wherry.recipe"]))
-        sections = {key: value for key, value in document.items() if isinstance(value, dict)}
-        if built is None or not {"module", "go", "base", "layers"} <= sections.keys():
-            return _by_program(found, images, labels, stated)
-        notes = []
-        if str(sections["module"].get("revision", "")).endswith("-dirty"):
-            raise CannotRebuild(
-                f"{found.name} was built from a changed working tree at {sections['module']['revision'][:12]}: "
-                "its source is in no commit",
-                hint="build it again from a commit",
-            )
-        from wherry import __version__
-
-        if document.get("wherry") != __version__:
-            notes.append(f"built by wherry {document.get('wherry')}; this is {__version__}")
-        return cls(
-            found.name, built, sections, tuple(image.platform for image in images), labels,
-            msgspec.to_builtins(first.config.runtime), str(document.get("sourceDateEpoch", "")), tuple(notes),
-        )  # fmt: skip
-
-    def text(self, section: str, key: str) -> str:
-        """Give a value of the recipe; empty where there is none."""
-        value = self.document[section].get(key, "")
-        return value if isinstance(value, str) else ""
-
-    @property
-    def stamping(self) -> tuple[str, ...]:
-        """The flag for the state of version control; wherry's own builds decide by what the program reads."""
-        return (f"-buildvcs={str(self.built.stamped).lower()}",) if self.program else ()
-
-    @property
-    def withheld(self) -> tuple[str, ...]:
-        """Variables whose -X values are not published."""
-        return tuple(self.text("go", "withheld").split())
+            return compared_programs(found, built, options.platform, recipe)
+        return compared_images(found, built, options.platform, recipe.notes)
 
 
 def _stated(session: Session, found: "OpenImage", options: RebuildOptions) -> StatedBuild:
@@ -199,40 +91,7 @@ def _stated(session: Session, found: "OpenImage", options: RebuildOptions) -> St
     return stated_build(session, options.provenance, frozenset(digests))
 
 
-def _by_program(
-    found: "OpenImage", images: "Sequence[Image]", labels: Mapping[str, str], stated: StatedBuild
-) -> _Recipe:
-    """Take what Go records of the program in an image that another tool built."""
-    from wherry.app.rebuild_program import NOTE, program_recipe
-    from wherry.lab.relink import NotTheSame
-
-    try:
-        path, built, sections = program_recipe(found, images[0])
-    except NotTheSame as error:
-        raise CannotRebuild(error.message, hint="build it from source yourself, and compare with --against") from error
-    revision = sections["module"]["revision"] or stated.revision
-    if revision.endswith("-dirty"):
-        raise CannotRebuild(
-            f"{found.name} was built from a changed working tree at {revision[:12]}: its source is in no commit",
-            hint="build it again from a commit",
-        )
-    sections["module"]["revision"] = revision
-    source = {name: value for name, value in labels.items() if name == _SOURCE}
-    return _Recipe(
-        found.name,
-        built,
-        sections,
-        tuple(image.platform for image in images),
-        source,
-        {},
-        "",
-        (NOTE,),
-        program=path,
-        context=stated.context,
-    )
-
-
-def _other_context(session: Session, recipe: _Recipe, options: RebuildOptions) -> "Iterator[str]":
+def _other_context(session: Session, recipe: RebuildRecipe, options: RebuildOptions) -> "Iterator[str]":
     """Note that a folder is not the context that provenance names; a commit names its files itself."""
     if not recipe.context or options.fetch or recipe.text("module", "revision"):
         return
@@ -243,24 +102,17 @@ def _other_context(session: Session, recipe: _Recipe, options: RebuildOptions) -
         yield f"the source is not the context of the build: its directory hash is {found}, not {recipe.context}"
 
 
-def _checked(read: "Callable[[], Built | None]") -> "Built | None":
-    try:
-        return read()
-    except WherryError as error:
-        raise CannotRebuild(error.message, hint="build it from source yourself, and compare with --against") from error
-
-
-def _source(session: Session, recipe: _Recipe, options: RebuildOptions, folder: Path, progress: Progress) -> Path:
+def _source(session: Session, recipe: RebuildRecipe, options: RebuildOptions, folder: Path, progress: Progress) -> Path:
     folder.parent.mkdir(parents=True)
     revision, module = recipe.text("module", "revision"), recipe.text("module", "path")
     if options.source is None and options.fetch:
-        url = recipe.labels.get(_SOURCE, "")
+        url = recipe.labels.get(SOURCE_LABEL, "")
         if not url or not revision:
             raise CannotRebuild(f"{recipe.name} does not name a repository and a commit", hint="give --source DIR")
         progress.line(f"fetching {url} at {revision[:12]}")
         return fetched_source(session, url, revision, module, folder)
     if options.source is None:
-        url = recipe.labels.get(_SOURCE, "")
+        url = recipe.labels.get(SOURCE_LABEL, "")
         here = _holds(session.cwd, module)
         if not here:
             says = f"it names {url}: add --fetch to clone that" if url else "its recipe names no repository"
@@ -278,7 +130,13 @@ class _Rebuild:
     """One build with nothing kept."""
 
     def __init__(
-        self, session: Session, found: "OpenImage", recipe: _Recipe, module: Path, folder: Path, progress: Progress
+        self,
+        session: Session,
+        found: "OpenImage",
+        recipe: RebuildRecipe,
+        module: Path,
+        folder: Path,
+        progress: Progress,
     ) -> None:
         self._found = found
         self._recipe, self._module, self._folder, self._progress = recipe, module, folder, progress
@@ -460,43 +318,3 @@ def _asked(session: Session, folder: Path, name: str) -> str:
     except WherryError:
         return ""
     return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""
-
-
-def _compared_programs(before: "OpenImage", after: "OpenImage", platform: str | None, recipe: _Recipe) -> Rebuilt:
-    from wherry.app.rebuild_program import compare_only_programs
-
-    images = before.images(Platform.parse(platform) if platform else None)
-    compared = compare_only_programs(before, after, images)
-    return Rebuilt(
-        identical=all(not one.differences for one in compared),
-        before=f"{before.name}@{before.digest} {recipe.program}",
-        after="the same program, built again",
-        platforms=compared,
-        notes=recipe.notes,
-    )
-
-
-def _compared(before: "OpenImage", after: "OpenImage", platform: str | None, notes: tuple[str, ...]) -> Rebuilt:
-    from wherry.analysis.differing_images import compare_images
-
-    wanted = Platform.parse(platform) if platform else None
-    sides = [{str(image.platform): image for image in one.images(wanted)} for one in (before, after)]
-    shared = [name for name in sides[0] if name in sides[1]]
-    if not shared and len(sides[0]) == len(sides[1]) == 1:
-        pairs = [(next(iter(sides[0].values())), next(iter(sides[1].values())))]
-    elif not shared:
-        raise NotFound(
-            f"{before.name} and {after.name} have no platform in common",
-            hint=f"{before.name} has {', '.join(sides[0])}; {after.name} has {', '.join(sides[1])}",
-        )
-    else:
-        pairs = [(sides[0][name], sides[1][name]) for name in shared]
-    compared = tuple(compare_images((before.source, one), (after.source, other)) for one, other in pairs)
-    alone = [name for name in (*sides[0], *sides[1]) if (name in sides[0]) != (name in sides[1])] if shared else []
-    same = not alone and all(not one.differences for one in compared)
-    if alone:
-        notes = (*notes, f"only in one of them: {', '.join(alone)}")
-    return Rebuilt(
-        identical=same, before=f"{before.name}@{before.digest}", after=f"{after.name}@{after.digest}",
-        platforms=compared, notes=notes,
-    )  # fmt: skip

@@ -11,7 +11,7 @@ from wherry.cli.world import World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wherry.app.rebuild import Rebuilt
+    from wherry.app.rebuild_compare import Rebuilt
 
 _MOST = 12
 """Differences that are printed for a platform; `--json` has all."""
@@ -50,7 +50,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     If it differs, print the differences from the outside in (platform, config, layer, tar header, file, ELF section,
     function) and the likely cause. Exit codes: 0 identical, 1 different, 3 it cannot be rebuilt.
     """
-    from wherry.app.rebuild import RebuildOptions, compare, rebuild
+    from wherry.app.rebuild import RebuildOptions, rebuild
+    from wherry.app.rebuild_compare import compare
     from wherry.errors import InvalidUsage
 
     if against is not None:

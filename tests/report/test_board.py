@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -173,7 +174,8 @@ def test_opens_alone(chromium: Browser) -> None:
 
     assert chromium.log("browser") == []
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    assert chromium.run("return performance.getEntriesByName('first-contentful-paint').length") == 1
+    painted = "return performance.getEntriesByName('first-contentful-paint').length"
+    assert any(chromium.run(painted) or time.sleep(0.05) for _ in range(400))  # it is noted after the first frame
 
 
 @pytest.mark.slow

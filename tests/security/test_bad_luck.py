@@ -237,7 +237,7 @@ def other_version(place: Path) -> str:
     """Copy wherry's code, with the formats of a version to come; give its PYTHONPATH."""
     shutil.copytree(Path(wherry.__file__).parent, place / "wherry", ignore=shutil.ignore_patterns("__pycache__"))
     for name, before in {
-        "store/results.py": "_FORMAT = 3\n", "build/file_hashes.py": "_FORMAT = 2\n", "cli/replay.py": "\nFORMAT = 5\n",
+        "store/results.py": "_FORMAT = 3\n", "build/file_hashes.py": "_FORMAT = 2\n", "cli/replay.py": "\nFORMAT = 7\n",
         "snapshots/snapshots.py": "\nFORMAT = 2\n",
     }.items():  # fmt: skip
         path = place / "wherry" / name

@@ -79,7 +79,7 @@ def test_openssl(tmp_path):
 
     assert floor.accepts == ("TLS 1.2", "TLS 1.3")
     assert not floor.old
-    assert "TLS 1.0 (alert 70" in floor.refused
+    assert "TLS 1.0 (alert " in floor.refused  # which alert depends on the release of OpenSSL
 
 
 def test_one_that_accepts_all():

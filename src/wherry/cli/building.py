@@ -40,6 +40,12 @@ def build(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, key: st
     if runner:
         world.use(runner)
     done = carry_out(world, wanted, voice)
+    if not done.result.unchanged and _on_terminal(world, voice):
+        from wherry.app.last_build import pulled_before
+        from wherry.report.last_build import lines_of
+
+        for line in lines_of(pulled_before(world, done.result, began), began):
+            world.note(line)
     keep_build(world, done, began)
     if not done.call.delivery.stdout:
         for line in printed(done.result, voice):
@@ -51,6 +57,10 @@ def build(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, key: st
     if runner and isinstance(done.call.request, GoRequests):
         runner.keep(world, done.call.request.images)
     return 0
+
+
+def _on_terminal(world: World, voice: Voice) -> bool:
+    return voice.mode == "auto" and world.stderr.isatty()
 
 
 def carry_out(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice) -> FinishedBuild:

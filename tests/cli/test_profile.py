@@ -84,7 +84,7 @@ def test_what_it_chooses(small):
     recipe = recipe_of(small, "app:small")
 
     assert "profile edge,small: GOMEMLIMIT=30MiB, GOGC=100, GODEBUG=tls10server=0, zstd 19" in said
-    assert "about a fifth more CPU" in said
+    assert "10 to 20 % more CPU" in said
     assert recipe["go"]["profile"] == "edge,small"
     assert recipe["go"]["staticPie"] == "1"
     assert "-gcflags=all=-l" in recipe["go"]["flags"]

@@ -131,7 +131,7 @@ HOW = (
     click.option(
         "--profile",
         metavar="WORDS",
-        help="Go: choose what pays on a small device: edge, or edge,small (about a fifth more CPU under load).",
+        help="Go: choose what pays on a small device: edge, or edge,small (10 to 20 % more CPU under load).",
     ),
     click.option(
         "--device-memory",

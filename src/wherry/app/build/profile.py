@@ -165,7 +165,7 @@ def profile_lines(request: "GoRequest") -> Iterator[str]:
         yield f"warning: GODEBUG has {_OLDEST_TLS}=1, by which servers accept TLS 1.0 and 1.1"
     if SMALL in request.profile:
         yield (
-            "profile small: no inlining and packed functions, for about a fifth more CPU under load; "
+            "profile small: no inlining and packed functions, for 10 to 20 % more CPU under load; "
             "`wherry flags --deep --run` measures the start of this program"
         )
 

@@ -83,40 +83,16 @@ build_cosign() {
     printf '%s\n' "$2" >"$tools/.$1"
 }
 
-# sigstore-python, the extra `keyless`, for signatures by identity: 47 MB.
-install_sigstore() {
-    .venv/bin/python -c 'import sigstore' 2>/dev/null && return 0
-    say "installing sigstore $sigstore into .venv"
+# extra MODULE PACKAGE VERSION TESTS: a package of an extra, into .venv.
+extra() {
+    .venv/bin/python -c "import $1" 2>/dev/null && return 0
+    say "installing $2 $3 into .venv"
     if command -v uv >/dev/null 2>&1; then
-        uv pip install --quiet --python .venv/bin/python "sigstore==$sigstore" && return 0
+        uv pip install --quiet --python .venv/bin/python "$2==$3" && return 0
     else
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check "sigstore==$sigstore" && return 0
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check "$2==$3" && return 0
     fi
-    say "notice: sigstore could not be installed; tests of signatures by identity are skipped"
-}
-
-# python-pkcs11, the extra `pkcs11`, for keys in tokens: 9 MB.
-install_pkcs11() {
-    .venv/bin/python -c 'import pkcs11' 2>/dev/null && return 0
-    say "installing python-pkcs11 $pkcs11 into .venv"
-    if command -v uv >/dev/null 2>&1; then
-        uv pip install --quiet --python .venv/bin/python "python-pkcs11==$pkcs11" && return 0
-    else
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check "python-pkcs11==$pkcs11" && return 0
-    fi
-    say "notice: python-pkcs11 could not be installed; tests of keys in tokens are skipped"
-}
-
-# ziglang, the extra `musl`, for `--cgo musl`: 411 MB.
-install_ziglang() {
-    .venv/bin/python -c 'import ziglang' 2>/dev/null && return 0
-    say "installing ziglang $ziglang into .venv"
-    if command -v uv >/dev/null 2>&1; then
-        uv pip install --quiet --python .venv/bin/python "ziglang==$ziglang" && return 0
-    else
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check "ziglang==$ziglang" && return 0
-    fi
-    say "notice: ziglang could not be installed; tests of cgo with musl are skipped"
+    say "notice: $2 could not be installed; tests of $4 are skipped"
 }
 
 install_builders() {
@@ -163,8 +139,8 @@ if [ "${1:-}" != bench ]; then
     install_go osv-scanner "$osv_scanner" github.com/google/osv-scanner/v2/cmd/osv-scanner GOTOOLCHAIN="$osv_scanner_go"
     install_go syft "$syft" github.com/anchore/syft/cmd/syft
 fi
-install_sigstore
-install_pkcs11
-install_ziglang
+extra sigstore sigstore "$sigstore" "signatures by identity" # 47 MB
+extra pkcs11 python-pkcs11 "$pkcs11" "keys in tokens"
+extra ziglang ziglang "$ziglang" "cgo with musl" # 411 MB
 install_builders
 install_docker

@@ -255,3 +255,17 @@ def test_recording_is_quick(shell: Shell):
         history_record.record(session, lambda number=number: built(9000 + number))
 
     assert (time.process_time() - began) / 50 < 0.005
+
+
+def test_nothing_matches(tmp_path):
+    """A filter that leaves nothing is not an empty history."""
+    wherry = Shell(tmp_path)
+    wherry("history")
+    assert "no calls are recorded yet" in wherry.err
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    wherry("build", "-q", "-t", "api:dev", ".")
+
+    wherry("history", "--image", "nosuch")
+    assert "no call that is recorded matches" in wherry.err
+    wherry("history", "--since", "9999-12-31")
+    assert "no call that is recorded matches" in wherry.err

@@ -91,7 +91,12 @@ def _show(world: World, database: "HistoryDatabase", *, since: float, image: str
         world.say(csv_text(entries).rstrip("\n"))
         return
     if not entries:
-        world.note("no calls are recorded yet; build something, then look again")
+        chosen = since > 0 or image is not None
+        world.note(
+            "no call that is recorded matches --image and --since"
+            if chosen and database.ask("SELECT 1 FROM calls LIMIT 1")
+            else "no calls are recorded yet; build something, then look again"
+        )
         return
     from wherry.app.history import measure_layers
     from wherry.history.trends import metrics_of

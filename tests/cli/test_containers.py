@@ -225,6 +225,28 @@ def wait_for(watched: int) -> None:
     os.close(watched)
 
 
+@pytest.mark.parametrize("harm", ["truncated", "missing"])
+def test_a_damaged_one_is_ended(any_machine, harm):
+    """It is listed as left out with what to do, and `stop --rm ID` ends its supervisor and deletes it."""
+    machine = any_machine
+    machine("run", "-d", "--name", "hurt", "probe:dev")
+    watched = os.pidfd_open(machine.until("hurt", status="running")["pid"])
+    place = machine.folder("hurt")
+    if harm == "truncated":
+        (place / "container.json").write_bytes(b"")
+    else:
+        (place / "state.json").unlink()
+
+    said = machine("ps", "-a").stderr
+    assert f"wherry stop --rm {place.name}" in said
+    assert "damaged" in machine("stop", place.name, code=66).stderr
+    assert machine("stop", "--rm", place.name).stdout.strip() == place.name
+
+    wait_for(watched)
+    assert not place.exists()
+    assert "left out" not in machine("ps", "-a").stderr
+
+
 def test_it_survives_its_terminal(any_machine):
     """The end of the session that started it, and its hangup, do not reach it."""
     machine = any_machine

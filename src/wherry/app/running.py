@@ -179,6 +179,17 @@ def forget_container(session: Session, known: "KnownContainer") -> None:
     Containers(session.store_folder).remove(known)
 
 
+def discard_container(session: Session, ident: str) -> bool:
+    """End and delete a container whose documents are damaged; report whether there was one with this ID.
+
+    Raises:
+        HostUnable: it runs, and what runs it is not to be found.
+    """
+    from wherry.runtime.records import Containers
+
+    return Containers(session.store_folder).discard(ident)
+
+
 def _only_other(notice: Callable[[str], None]) -> Callable[[str], None]:
     """Leave out what was said when the container was started."""
 

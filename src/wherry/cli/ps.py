@@ -37,6 +37,6 @@ def command(world: World, /, *, every: bool, quiet: bool, as_json: bool) -> None
         for line in table(list(container_rows(found.containers))):
             world.say(line)
     for problem in found.damaged:
-        world.note(f"left out: {problem}")
+        world.note(f"left out: {problem.message}; {problem.hint}")
     if not (found.containers or as_json or quiet):
         world.note("no containers run; `wherry ps -a` lists those that ended" if not every else "no containers")

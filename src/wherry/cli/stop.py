@@ -4,7 +4,7 @@ import click
 
 from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
-from wherry.errors import InvalidUsage
+from wherry.errors import InvalidUsage, NotFound
 
 
 @click.command("stop", cls=GroupedCommand)
@@ -19,11 +19,18 @@ def command(world: World, /, *, names: tuple[str, ...], length: str, named: str,
     NAME is a name, an ID or the beginning of an ID. What a container printed, and its exit code, are kept unless --rm
     is given to this command or to `wherry run`.
     """
-    from wherry.app.running import find_container, forget_container, stop_container
+    from wherry.app.running import discard_container, find_container, forget_container, stop_container
     from wherry.settings.sizes import parse_duration
 
     seconds, number = parse_duration(length, "--time"), signal_number(named) if named else 0
-    found = [find_container(world, name) for name in names]
+    found = []
+    for name in names:
+        try:
+            found.append(find_container(world, name))
+        except NotFound:
+            if not (rm and discard_container(world, name)):
+                raise
+            world.say(name)
     for one in found:
         stop_container(one, signal=number, seconds=seconds)
         if rm and not one.record.removes:

@@ -184,8 +184,28 @@ class Containers:
         if len(near) > 1:
             raise NotFound(f"{name}: {len(near)} containers have an ID that starts like this", hint=hint)
         if not near:
+            if _ID.fullmatch(name) and (self.folder / name).is_dir():
+                raise NotFound(f"{name}: its documents are damaged", hint=_discard(name))
             raise NotFound(f"{_shown(name)}: no such container", hint=hint)
         return near[0]
+
+    def discard(self, ident: str) -> bool:
+        """End and delete a container whose documents are damaged; report whether there was one with this ID.
+
+        Raises:
+            HostUnable: its supervisor is not to be found.
+        """
+        from wherry.runtime.damaged import end_holders
+
+        folder = self.folder / ident
+        if not _ID.fullmatch(ident) or not folder.is_dir():
+            return False
+        with suppress(InvalidDocument):
+            if _read(folder) is not None:
+                return False
+        end_holders(folder / LOCK)
+        _delete(folder)
+        return True
 
     def create(self, record: ContainerRecord, state: RecordedState | None = None) -> OwnContainer:
         """Make the folder of a container of this process, and lock it.
@@ -267,6 +287,11 @@ class Containers:
                 else:
                     if found is not None:
                         yield found
+                    elif (self.folder / name).is_dir():  # deleted ones are renamed first
+                        missing = next(
+                            (one for one in (RECORD, STATE) if not (self.folder / name / one).exists()), STATE
+                        )
+                        yield InvalidDocument(str(self.folder / name / missing), "it is missing", hint=_discard(name))
 
 
 def new_id() -> str:
@@ -346,7 +371,7 @@ def _read(folder: Path) -> KnownContainer | None:
         alive,
     )
     if known.record.id != folder.name or not _NAME.fullmatch(known.record.name):
-        raise InvalidDocument(str(folder / RECORD), "this is not the container's record", hint="delete the folder")
+        raise InvalidDocument(str(folder / RECORD), "this is not the container's record", hint=_discard(folder.name))
     return known
 
 
@@ -354,10 +379,14 @@ def _decoded(text: bytes, kind: type[Document], path: Path) -> Document:
     try:
         found = from_json(text, kind)
     except msgspec.DecodeError as error:
-        raise InvalidDocument(str(path), str(error), hint="delete its folder") from error
+        raise InvalidDocument(str(path), str(error), hint=_discard(path.parent.name)) from error
     if found.version > VERSION:
         raise InvalidDocument(str(path), f"version {found.version} is of a newer wherry", hint="upgrade wherry")
     return found
+
+
+def _discard(ident: str) -> str:
+    return f"`wherry stop --rm {ident}` ends and deletes it"
 
 
 def _write(path: Path, document: ContainerRecord | RecordedState) -> None:

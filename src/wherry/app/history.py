@@ -67,10 +67,10 @@ def history_folder(session: Session) -> Path | None:
 
 def _recorded(session: Session) -> bool:
     """Report whether wherry.toml leaves the history on; one that cannot be read does."""
-    folder = toml_folder(session.cwd, ())
-    if folder is None:
-        return True
     with suppress(OSError, WherryError):
+        folder = toml_folder(session.cwd, ())
+        if folder is None:
+            return True
         text = (folder / TOML).read_text(errors="replace")
         if _FOLDER in text:
             from wherry.settings.wherry_toml import Settings

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from wherry.app.session import Session
-from wherry.errors import InvalidUsage, NotFound
+from wherry.errors import InvalidSettings, InvalidUsage, NotFound
 from wherry.oci.reference import DEFAULT_REGISTRY, SCHEME, Reference, names_registry
 from wherry.store.find import Located, locate
 
@@ -139,13 +139,19 @@ def pushable(text: str) -> Reference:
 
 
 def toml_folder(cwd: Path, paths: Sequence[str]) -> Path | None:
-    """Find the folder of the wherry.toml that counts, up to the one with go.mod; None: there is none."""
+    """Find the folder of the wherry.toml that counts, up to the one with go.mod; None: there is none.
+
+    Raises:
+        InvalidSettings: it is no file, so that it is unknown what it would have asked for.
+    """
     start = Path(os.path.realpath(cwd / (paths[0] if paths else ".")))
     if paths and not start.is_dir():
         start = Path(os.path.realpath(cwd))
     for folder in (start, *start.parents):
         if (folder / TOML).is_file():
             return folder
+        if (folder / TOML).is_dir():
+            raise InvalidSettings(f"{folder / TOML}: is a directory", hint="make it a file, or rename it")
         if (folder / "go.mod").is_file():
             return None
     return None

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from build_calls import call, label, module, recipe
+from cli_shell import Shell
 from needs import need
 from wherry.oci import media
 from wherry.settings.build_keys import BUILD_KEYS, GO_KEYS
@@ -192,3 +193,15 @@ def test_a_service_is_a_go_package():
         Settings.parse('[services.api]\npackage = "."\nfront-door = "dockerfile"\n')
 
     assert (caught.value.line, caught.value.key) == (3, "front-door")
+
+
+def test_a_folder_in_its_place(tmp_path):
+    """What it would have asked for is unknown, so nothing is built."""
+    wherry = Shell(tmp_path)
+    wherry.module()
+    (tmp_path / "wherry.toml").mkdir()
+
+    wherry("build", code=78)
+
+    assert "wherry.toml: is a directory" in wherry.err
+    wherry("images")

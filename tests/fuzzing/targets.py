@@ -16,6 +16,7 @@ from wherry.app.policy_file import parse_policy
 from wherry.app.rebuild_settings import goflags_of
 from wherry.app.scan_ignore import parse_ignore_file
 from wherry.base.certificates import read_certificates, root_facts
+from wherry.cluster.build_documents import BuildRecipe, TaskResult
 from wherry.debian.ar import ar_members
 from wherry.debian.control import find_packages, find_providers, parse_depends
 from wherry.debian.release import ReleaseFile
@@ -273,6 +274,13 @@ def recipes(blob: bytes) -> None:
         GitAddress.parse(text)
 
 
+def builds(blob: bytes) -> None:
+    """Read bytes as the recipe of a build on Kubernetes, and as the result of one of its tasks."""
+    for reader in (BuildRecipe.parse, TaskResult.parse):
+        with suppress(WherryError):
+            reader(blob, "it").encoded()
+
+
 def packages(blob: bytes) -> None:
     """Read bytes as Debian's files: an archive, paragraphs, relations, a release, scripts; and as certificates."""
     text = blob.decode(errors="replace")
@@ -303,4 +311,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "modules": modules,
     "answers": answers,
     "recipes": recipes,
+    "builds": builds,
 }

@@ -13,7 +13,7 @@ SECONDS ?= 600
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace bench-edge load \
+.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers test-cluster wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace bench-edge load \
   bench-parse fuzz docs site cast release base-data clean
 
 help: ## List these targets.
@@ -24,7 +24,7 @@ demo: setup ## Set up, build the example, run it, ask it something, show where i
 	@$(PYTHON) scripts/demo.py
 
 test: setup tools check ## Set up and run everything CI runs.
-	$(PYTHON) -m pytest -n 2 -m "not peers" $(ARGS)
+	$(PYTHON) -m pytest -n 2 -m "not peers and not cluster" $(ARGS)
 
 test-quick: setup ## Run the tests of what changed since BASE (default: what is not pushed) and of its neighbours.
 	@$(PYTHON) scripts/test_quick.py $(ARGS)
@@ -72,6 +72,10 @@ peers: setup tools ## Install the second ring: what the benchmark and `make test
 
 bench-peers: setup tools ## Install what benchmarks compare with, and not the readers of documents, which take longest.
 	@scripts/setup-peers.sh bench
+
+test-cluster: setup tools ## Run the tests on a real Kubernetes: WHERRY_TEST_CLUSTER=KUBECONFIG, or one brought up by the recipe next to the corpus.
+	@scripts/setup-cluster.sh
+	$(PYTHON) -m pytest -m cluster -rs $(ARGS) || [ $$? -eq 5 ]
 
 test-peers: setup ## Run the second ring's tests; what is absent is skipped by name.
 	$(PYTHON) -m pytest -m peers -rs $(ARGS) || [ $$? -eq 5 ]

@@ -78,6 +78,7 @@ def distribution(
     tls: Certificates | None = None,
     basic: tuple[str, str] | None = None,
     token: "TokenServer | None" = None,
+    port: int = 0,
 ) -> Iterator[Running]:
     """Run a registry until the block ends.
 
@@ -87,9 +88,10 @@ def distribution(
         tls: what it shows; None: it speaks plain HTTP.
         basic: the one name and password that it takes.
         token: who gives the tokens that it takes.
+        port: where it listens; 0: where nothing else does.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     config = {
         "version": 0.1,
         "log": {"level": "info", "accesslog": {"disabled": True}},

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the second ring, which takes long or is heavy: ko, govulncheck, oras, osv-scanner and syft by `go install`,
-# BuildKit, kaniko, dive, apko and cosign each from its own go.mod, and Debian's Docker, buildah, runc, crun, mmdebstrap, SoftHSM
-# and promtool (as root). What serves ko its base image on loopback is crane, of the first ring.
+# BuildKit, kaniko, dive, apko and cosign each from its own go.mod, and Debian's Docker, buildah, runc, crun, mmdebstrap, SoftHSM,
+# promtool and podman (as root). What serves ko its base image on loopback is crane, of the first ring.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -97,7 +97,7 @@ extra() {
 
 install_builders() {
     missing=
-    for pair in buildah:buildah runc:runc crun:crun aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu mmdebstrap:mmdebstrap promtool:prometheus softhsm2-util:softhsm2 bpftrace:bpftrace; do
+    for pair in buildah:buildah runc:runc crun:crun aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu mmdebstrap:mmdebstrap promtool:prometheus softhsm2-util:softhsm2 bpftrace:bpftrace podman:podman newuidmap:uidmap; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
     done
     [ -n "$missing" ] || return 0

@@ -1,10 +1,13 @@
 """Containers that run on this machine, found by name: what daemons say, and the folders of runtimes."""
 
+import os
 import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wherry.errors import WherryError
 
 if TYPE_CHECKING:
     from wherry.app.session import Session
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 """What a container of Docker or podman may be called."""
+_LARGEST_SETTINGS = 1 << 20
 _LISTS = {
     "run": "`wherry ps` lists those that run",
     "docker": "`docker ps` lists those that run",
@@ -61,7 +65,33 @@ def _places(session: "Session") -> "RuntimePlaces":
     environment = session.environment
     run = environment.get("XDG_RUNTIME_DIR")
     data = environment.get("XDG_DATA_HOME") or (session.home / ".local/share" if session.home else None)
-    return RuntimePlaces(user_run=Path(run) if run else None, user_data=Path(data) if data else None)
+    return RuntimePlaces(
+        user_run=Path(run) if run else None,
+        user_data=Path(data) if data else None,
+        podman_roots=tuple(_podman_roots(session)),
+    )
+
+
+def _podman_roots(session: "Session") -> "Iterator[Path]":
+    """Read where podman keeps containers, if its settings say so; a file that is not TOML is podman's to report."""
+    from wherry.settings.storage_conf import graph_roots
+    from wherry.store.files import read_regular
+
+    for file in _storage_files(session):
+        try:
+            text = read_regular(file, _LARGEST_SETTINGS)
+        except WherryError:
+            continue
+        for root in graph_roots(text or b""):
+            yield Path(root.replace("$HOME", str(session.home or "")).replace("$UID", str(os.geteuid())))
+
+
+def _storage_files(session: "Session") -> list[Path]:
+    if named := session.environment.get("CONTAINERS_STORAGE_CONF"):
+        return [Path(named)]
+    config = session.environment.get("XDG_CONFIG_HOME") or (session.home / ".config" if session.home else None)
+    own = [Path(config) / "containers/storage.conf"] if config else []
+    return [*own, Path("/etc/containers/storage.conf"), Path("/usr/share/containers/storage.conf")]
 
 
 def _asked(session: "Session", name: str, kind: str) -> "Iterator[FoundContainer]":

@@ -70,6 +70,33 @@ def test_what_ended(tmp_path):
     assert found(places(tmp_path)) == []
 
 
+def test_podman_elsewhere(tmp_path):
+    """Podman's run root is where it was at first: a container's own mounts name it."""
+    storage = tmp_path / "lib/containers/storage"
+    put(storage / "vfs-containers/volatile-containers.json", [{"id": "p1", "names": ["db"]}, {"id": "..", "names": []}])
+    mounts = [{"destination": "/proc", "source": "proc"}, 7]
+    state = tmp_path / "elsewhere/p1/userdata"
+    mounts.append({"destination": "/etc/hosts", "source": str(state / "hosts")})
+    put(storage / "vfs-containers/p1/userdata/config.json", {"mounts": mounts})
+    put(state / "pidfile", str(OURS))
+
+    assert found(places(tmp_path)) == [("podman", "p1", "db")]
+
+
+def test_podmans_pid_of_old(tmp_path):
+    """Podman leaves the file of a pid when a container ends: a younger process of that number is not the container."""
+    put(tmp_path / "graph/vfs-containers/containers.json", [{"id": "p1", "names": ["db"]}])
+    state = tmp_path / "user/containers/vfs-containers/p1/userdata"
+    put(state / "pidfile", str(OURS))
+    os.utime(state / "pidfile", (1, 1))
+    where = RuntimePlaces(user_run=tmp_path / "user", podman_roots=(tmp_path / "graph",))
+    assert ("podman", "p1", "db") not in found(where)
+
+    put(state / "conmon.pid", str(PARENT))
+    os.utime(state / "pidfile", (1, 1))
+    assert ("podman", "p1", "db") in found(where)  # the clock was set; conmon is its parent
+
+
 def test_names():
     """A name, an id, or at least three letters of an id."""
     one = FoundContainer("runc", "abcdef", "web", 1)
@@ -94,7 +121,9 @@ def test_names():
             lambda inner: (
                 st.lists(inner, max_size=3)
                 | st.dictionaries(
-                    st.sampled_from(["id", "names", "pid", "init_process_pid", "State", "Pid", "Name", "annotations"]),
+                    st.sampled_from(
+                        ["id", "names", "pid", "init_process_pid", "State", "Pid", "Name", "annotations", "mounts"]
+                    ),
                     inner,
                     max_size=4,
                 )
@@ -108,6 +137,7 @@ def test_any_state(tmp_path_factory, document):
     for name in (
         "run/runc/a/state.json", "run/crun/a/status", "lib/docker/containers/a/config.v2.json",
         "lib/containers/storage/vfs-containers/containers.json",
+        "lib/containers/storage/vfs-containers/a/userdata/config.json",
         "run/containerd/io.containerd.runtime.v2.task/n/a/config.json",
         "run/containerd/io.containerd.runtime.v2.task/n/a/init.pid",
     ):  # fmt: skip

@@ -43,7 +43,7 @@ def image(tmp_path_factory, registry) -> str:
 def cluster(tmp_path, image) -> Iterator[KubeFake]:
     """A server with a pod."""
     with kube_server(tmp_path) as fake:
-        fake.pods["api"] = pod(image)
+        fake.put_pod(pod(image))
         yield fake
 
 
@@ -93,7 +93,8 @@ def test_a_command(wherry, cluster, registry, tmp_path):
 @pytest.mark.parametrize(("target", "user"), [("pod/api", 1000), ("pod/api/side", 7)])
 def test_whose_user(wherry, cluster, target, user):
     """The container's user counts, then the pod's, then its image's; `--root` is 0."""
-    cluster.pods["api"]["spec"]["securityContext"] = {"runAsUser": 1000, "runAsGroup": 2000}
+    user = {"runAsUser": 1000, "runAsGroup": 2000}
+    cluster.objects.change("pods", "shop", "api", {"spec": {"securityContext": user}})
 
     assert wherry(target, "--", "true").returncode == 0
     assert added(cluster)["securityContext"]["runAsUser"] == user
@@ -129,7 +130,7 @@ def test_what_goes_wrong(wherry, cluster, tmp_path, image):
     disabled = wherry("pod/api")
     cluster.refuses, cluster.waits = "", "ImagePullBackOff"
     stuck = wherry("pod/api")
-    cluster.pods["api"] = {**pod(image), "status": {"phase": "Succeeded"}}
+    cluster.put_pod({**pod(image), "status": {"phase": "Succeeded"}})
     ended = wherry("pod/api")
     cluster.config.write_text("current-context: [")
     broken = wherry("pod/api")

@@ -2,13 +2,11 @@
 
 import os
 import time
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wherry.errors import HostUnable, InvalidDocument, InvalidUsage, WherryError
+from wherry.errors import HostUnable, InvalidDocument, WherryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from wherry.cluster.kube_api import KubeServer
     from wherry.cluster.pod_debug import EphemeralState, PodTarget
     from wherry.runtime.debug.access import AccessCheck
-    from wherry.settings.kube_config import KubeContext, KubeProgram
 
 Notice = Callable[[str], None]
 _PATIENCE = 120.0
@@ -53,17 +50,11 @@ def pod_address(session: "Session", name: str, *, namespace: str = "", context: 
     Raises:
         NotFound, InvalidSettings: there is no usable configuration.
     """
-    from wherry.cluster.kube_api import KubeServer
-    from wherry.settings.kube_config import kube_context
+    from wherry.app.clusters import cluster
 
-    found = kube_context(_files(session), context)
-    certificate, key, authorization = _credentials(session, found)
+    found = cluster(session, context=context, namespace=namespace)
     pod, _, container = name.partition("/")
-    server = KubeServer(
-        url=found.server, authorities=found.authorities, server_name=found.server_name, insecure=found.insecure,
-        certificate=certificate, key=key, authorization=authorization,
-    )  # fmt: skip
-    return PodAddress(server=server, namespace=namespace or found.namespace, pod=pod, container=container)
+    return PodAddress(server=found.server, namespace=found.namespace, pod=pod, container=container)
 
 
 def debug_pod(
@@ -233,38 +224,3 @@ def _write(descriptor: int, chunk: bytes) -> None:
     rest = memoryview(chunk)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def _files(session: "Session") -> list[Path]:
-    named = [Path(name) for name in session.environment.get("KUBECONFIG", "").split(os.pathsep) if name]
-    return named or ([session.home / ".kube/config"] if session.home else [])
-
-
-def _credentials(session: "Session", context: "KubeContext") -> tuple[bytes, bytes, str]:
-    certificate, key, token = context.certificate, context.key, context.token
-    if context.program is not None and not (certificate or token):
-        certificate, key, token = _asked(session, context.program)
-    if token:
-        return certificate, key, f"Bearer {token}"
-    if context.user:
-        return certificate, key, "Basic " + b64encode(f"{context.user}:{context.password}".encode()).decode()
-    return certificate, key, ""
-
-
-def _asked(session: "Session", program: "KubeProgram") -> tuple[bytes, bytes, str]:
-    """Ask the program of a kubeconfig for credentials."""
-    import json
-
-    from wherry.host.process import Command
-
-    asked = {"apiVersion": program.version, "kind": "ExecCredential", "spec": {"interactive": False}}
-    environment = {**session.environment, **program.environment, "KUBERNETES_EXEC_INFO": json.dumps(asked)}
-    done = session.runner.run(Command(program.argv, session.cwd, environment))
-    try:
-        status = json.loads(done.stdout)["status"]
-        certificate, key = (str(status.get(name) or "").encode() for name in ("clientCertificateData", "clientKeyData"))
-        return certificate, key, str(status.get("token") or "")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InvalidUsage(
-            f"{program.argv[0]}: it gives no credentials for the cluster: {done.words[:300]}", hint="run it by hand"
-        ) from error

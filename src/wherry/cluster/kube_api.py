@@ -1,70 +1,285 @@
-"""A Kubernetes API server: requests with JSON, and the streams of an attached container.
+"""A Kubernetes API server: objects read, listed, written and watched, logs, rights, and streams of containers.
 
-Sources: Kubernetes 1.34 API reference, "Pod"; "Kubernetes API Concepts", dry run; client-go, tools/remotecommand
+Sources: Kubernetes 1.34 API reference; "Kubernetes API Concepts"; client-go, tools/remotecommand
 (`v5.channel.k8s.io`: the first byte of a message is its stream).
 """
 
-import http.client
-import json
-import ssl
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, Literal
+from urllib.parse import urlencode
 
+from wherry.cluster.kube_errors import KubeRefused
+from wherry.cluster.kube_http import KubeAddress, KubeHttp, KubeRequest, KubeStream
+from wherry.cluster.kube_resources import ACCESS_REVIEWS, PODS, KubeResource
+from wherry.cluster.kube_watch import PATIENCE, KubeWatch
 from wherry.cluster.websocket import WebSocket
-from wherry.errors import HostUnable
 
-_TIMEOUT = 30.0
-_LARGEST = 32 << 20
 _PROTOCOLS = "v5.channel.k8s.io, v4.channel.k8s.io"
-_BAD = 400
-
-
-class KubeRefused(HostUnable):
-    """The API server refuses a request, in its own words."""
-
-    def __init__(self, message: str, *, hint: str, status: int) -> None:
-        super().__init__(message, hint=hint)
-        self.status = status
+_PAGE = 500
+_WATCH_SECONDS = 290
+_SPARE = 30.0
+"""Seconds that a stream may be silent beyond what the server was asked for."""
+Document = dict[str, Any]
+Documents = list[Document]
+PatchKind = Literal["merge", "strategic", "json", "apply"]
+_PATCHES: Mapping[PatchKind, str] = {
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "json": "application/json-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KubeSelection:
+    """Which objects of a kind."""
+
+    namespace: str = ""
+    """Empty: of every namespace."""
+    labels: str = ""
+    """As `kubectl -l`: `a=b,!c`."""
+    fields: str = ""
+    """As `kubectl --field-selector`."""
+
+    def query(self) -> dict[str, str]:
+        """Give it as a request has it."""
+        return _filled(labelSelector=self.labels, fieldSelector=self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class KubeAnswer:
+    """Whether the user may do something."""
+
+    allowed: bool
+    reason: str = ""
+    """The server's, where it gives one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    server: "KubeServer"
+    resource: KubeResource
+    selection: KubeSelection
+
+    def listed(self) -> tuple[Documents, str]:
+        return self.server.listed(self.resource, self.selection)
+
+    def streamed(self, version: str) -> KubeStream:
+        query = {
+            **self.selection.query(), "watch": "1", "allowWatchBookmarks": "true", "resourceVersion": version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }  # fmt: skip
+        path = f"{self.resource.path(self.selection.namespace)}?{urlencode(query)}"
+        return self.server.http.stream(KubeRequest(method="GET", path=path, timeout=_WATCH_SECONDS + _SPARE))
+
+
+@dataclass(frozen=True, slots=True)
 class KubeServer:
-    """An API server, and what is shown to it."""
+    """An API server, and what is shown to it. Safe to share between threads."""
 
-    url: str
-    authorities: bytes = b""
-    """In PEM; empty: the system's."""
-    server_name: str = ""
-    insecure: bool = False
-    certificate: bytes = field(default=b"", repr=False)
-    key: bytes = field(default=b"", repr=False)
-    authorization: str = field(default="", repr=False)
+    http: KubeHttp = field(repr=False)
 
-    def pod(self, namespace: str, name: str) -> dict[str, Any]:
+    @classmethod
+    def of(cls, address: KubeAddress, *, patience: float = 0.0) -> "KubeServer":
+        """Make one of its address; requests are made again for so many seconds, while it is busy or away."""
+        return cls(KubeHttp(address, patience=patience))
+
+    def get(self, resource: KubeResource, namespace: str, name: str) -> Document:
+        """Read an object.
+
+        Raises:
+            KubeRefused: there is none (`missing`), or it may not be read.
+        """
+        return self._json("GET", resource.path(namespace, name))
+
+    def find(self, resource: KubeResource, namespace: str, name: str) -> Document | None:
+        """Read an object; None: there is none."""
+        try:
+            return self.get(resource, namespace, name)
+        except KubeRefused as error:
+            if error.missing:
+                return None
+            raise
+
+    def list(self, resource: KubeResource, selection: KubeSelection, *, page: int = _PAGE) -> Iterator[Document]:
+        """Yield objects, asked for a page at a time; a list that expires in between is begun again, without repeats."""
+        seen: set[str] = set()
+        for documents, _ in self._pages(resource, selection, page):
+            for document in documents or ():
+                said = document.get("metadata") or {}
+                name = f"{said.get('namespace')}/{said.get('name')}"
+                if name not in seen:
+                    seen.add(name)
+                    yield document
+
+    def listed(self, resource: KubeResource, selection: KubeSelection, *, page: int = _PAGE) -> tuple[Documents, str]:
+        """List all objects as of one version, and give that: a watch goes on from it."""
+        whole: Documents = []
+        version = ""
+        for documents, version in self._pages(resource, selection, page):  # noqa: B007 - the last one counts
+            if documents is None:
+                whole = []
+            else:
+                whole += documents
+        return whole, version
+
+    def _pages(
+        self, resource: KubeResource, selection: KubeSelection, page: int
+    ) -> Iterator[tuple[Documents | None, str]]:
+        """Yield pages, each with the list's version; None: it expired, and begins again."""
+        more = ""
+        while True:
+            query = {**selection.query(), "limit": str(page), **_filled(**{"continue": more})}
+            try:
+                answer = self._json("GET", f"{resource.path(selection.namespace)}?{urlencode(query)}")
+            except KubeRefused as error:
+                if not (error.gone and more):
+                    raise
+                more = ""
+                yield None, ""
+                continue
+            said = answer.get("metadata") or {}
+            more = str(said.get("continue") or "")
+            found = [one for one in answer.get("items") or () if isinstance(one, dict)]
+            yield found, str(said.get("resourceVersion") or "")
+            if not more:
+                return
+
+    def create(self, resource: KubeResource, namespace: str, document: Document, *, dry: bool = False) -> Document:
+        """Create an object; where the answer was lost, its name tells whether it was created.
+
+        Raises:
+            KubeRefused: one of this name is there (`conflict`), or admission or the user's rights are against it.
+        """
+        query = "?dryRun=All" if dry else ""
+        try:
+            return self._json("POST", f"{resource.path(namespace)}{query}", document)
+        except KubeRefused as error:
+            name = str((document.get("metadata") or {}).get("name") or "")
+            if error.status or dry or not (error.passing and name and self.http.patience):
+                raise
+            return self.find(resource, namespace, name) or self._json("POST", resource.path(namespace), document)
+
+    def patch(  # noqa: PLR0913 - all that a patch can be
+        self,
+        resource: KubeResource,
+        namespace: str,
+        name: str,
+        patch: object,
+        *,
+        kind: PatchKind = "merge",
+        sub: str = "",
+        manager: str = "",
+        force: bool = False,
+        dry: bool = False,
+    ) -> Document:
+        """Change an object.
+
+        Args:
+            resource: its kind.
+            namespace: where it is.
+            name: its own.
+            patch: an object, or for `json` a list of operations.
+            kind: how the patch is read; `apply` makes the object where there is none, and needs a manager.
+            sub: a part with a path of its own: `status`, `ephemeralcontainers`.
+            manager: who owns the fields, for `apply`.
+            force: take fields from other managers.
+            dry: only ask.
+
+        Raises:
+            KubeRefused: admission, a conflict, or the user's rights are against it.
+        """
+        query = _filled(
+            fieldManager=manager or ("wherry" if kind == "apply" else ""),
+            force="true" if force and kind == "apply" else "",
+            dryRun="All" if dry else "",
+        )
+        path = resource.path(namespace, name, sub) + (f"?{urlencode(query)}" if query else "")
+        return self._json("PATCH", path, patch, _PATCHES[kind])
+
+    def delete(
+        self,
+        resource: KubeResource,
+        namespace: str,
+        name: str,
+        *,
+        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+        grace: int | None = None,
+    ) -> bool:
+        """Delete an object; report whether there was one.
+
+        Raises:
+            KubeRefused: it may not be deleted.
+        """
+        options: Document = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        try:
+            self._json("DELETE", resource.path(namespace, name), options)
+        except KubeRefused as error:
+            if error.missing:
+                return False
+            raise
+        return True
+
+    def watch(
+        self,
+        resource: KubeResource,
+        selection: KubeSelection,
+        *,
+        patience: float = PATIENCE,
+        lost: Callable[[KubeRefused], None] | None = None,
+        found: Callable[[], None] | None = None,
+    ) -> KubeWatch:
+        """Watch objects: first those that are there, then each change, until it is stopped; see `KubeWatch`."""
+        return KubeWatch(_Watched(self, resource, selection), patience=patience, lost=lost, found=found)
+
+    def logs(
+        self, namespace: str, pod: str, container: str = "", *, follow: bool = True, since: str = ""
+    ) -> KubeStream:
+        """Open what a container prints; `since` is a time of RFC 3339.
+
+        Raises:
+            KubeRefused: it has not started, or its log may not be read.
+        """
+        query = _filled(container=container, follow="true" if follow else "", sinceTime=since)
+        path = PODS.path(namespace, pod, "log") + (f"?{urlencode(query)}" if query else "")
+        return self.http.stream(KubeRequest(method="GET", path=path, timeout=None))
+
+    def may(self, verb: str, resource: KubeResource, namespace: str, *, sub: str = "", name: str = "") -> KubeAnswer:
+        """Ask whether the user may do something; nothing is done.
+
+        Raises:
+            KubeRefused: even this can't be asked.
+        """
+        wanted = {
+            "verb": verb, "resource": resource.plural,
+            **_filled(group=resource.group, namespace=namespace, subresource=sub, name=name),
+        }  # fmt: skip
+        review = {
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": wanted},
+        }  # fmt: skip
+        status = self._json("POST", ACCESS_REVIEWS.path(), review).get("status") or {}
+        return KubeAnswer(status.get("allowed") is True, str(status.get("reason") or ""))
+
+    def pod(self, namespace: str, name: str) -> Document:
         """Read a pod.
 
         Raises:
             KubeRefused: there is none, or it may not be read.
         """
-        return self._json("GET", _path(namespace, name))
+        return self.get(PODS, namespace, name)
 
-    def add_ephemeral(
-        self, namespace: str, name: str, container: Mapping[str, Any], *, dry: bool = False
-    ) -> dict[str, Any]:
+    def add_ephemeral(self, namespace: str, name: str, container: Mapping[str, Any], *, dry: bool = False) -> Document:
         """Add an ephemeral container to a pod; with `dry`, only ask whether it would be taken.
 
         Raises:
             KubeRefused: admission, or the user's rights, are against it.
         """
-        query = "?dryRun=All" if dry else ""
         patch = {"spec": {"ephemeralContainers": [container]}}
-        kind = "application/strategic-merge-patch+json"
-        return self._json("PATCH", f"{_path(namespace, name)}/ephemeralcontainers{query}", patch, kind)
+        return self.patch(PODS, namespace, name, patch, kind="strategic", sub="ephemeralcontainers", dry=dry)
 
     def attach(self, namespace: str, name: str, container: str, *, tty: bool) -> WebSocket:
         """Attach to a container that runs: its standard streams, each with its number in front.
@@ -74,96 +289,14 @@ class KubeServer:
         """
         wanted = {"container": container, "stdin": "true", "stdout": "true"}
         query = urlencode({**wanted, **({"tty": "true"} if tty else {"stderr": "true"})})
-        parts = urlsplit(self.url)
-        connection = self._connection()
-        connection.connect()
+        connection, headers = self.http.connected()
         connection.sock.settimeout(None)
-        path = f"{parts.path}{_path(namespace, name)}/attach?{query}"
-        return WebSocket(connection.sock, parts.netloc, path, self._headers(), _PROTOCOLS)
+        path = f"{self.http.address.prefix()}{PODS.path(namespace, name, 'attach')}?{query}"
+        return WebSocket(connection.sock, self.http.address.host, path, headers, _PROTOCOLS)
 
-    def _json(self, method: str, path: str, body: object = None, kind: str = "application/json") -> dict[str, Any]:
-        host = urlsplit(self.url).netloc
-        text = None if body is None else json.dumps(body).encode()
-        headers = {"Accept": "application/json", **self._headers(), **({"Content-Type": kind} if text else {})}
-        with closing(self._connection()) as connection:
-            try:
-                connection.request(method, f"{urlsplit(self.url).path}{path}", text, headers)
-                answer = connection.getresponse()
-                document = json.loads(answer.read(_LARGEST) or b"{}")
-            except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-                raise KubeRefused(
-                    f"{host}: the API server does not answer: {error or type(error).__name__}",
-                    hint="`kubectl version` asks it too",
-                    status=0,
-                ) from error
-        if answer.status >= _BAD or not isinstance(document, dict):
-            said = document.get("message") if isinstance(document, dict) else ""
-            raise KubeRefused(
-                f"{host}: HTTP {answer.status}: {said or answer.reason}",
-                hint=_hint(answer.status),
-                status=answer.status,
-            )
-        return document
-
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": self.authorization} if self.authorization else {}
-
-    def _connection(self) -> http.client.HTTPConnection:
-        parts = urlsplit(self.url)
-        if parts.scheme == "http":
-            return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT)
-        context = self._context()
-        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT, context=context)
-        if self.server_name:
-            return _Named(connection, self.server_name, context)
-        return connection
-
-    def _context(self) -> ssl.SSLContext:
-        authorities = self.authorities.decode(errors="replace") or None
-        try:
-            context = ssl.create_default_context(cadata=authorities)
-            if self.insecure:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            if self.certificate:
-                with TemporaryDirectory(prefix="wherry-") as folder:  # the ssl module reads files only
-                    file = Path(folder, "client.pem")
-                    file.touch(0o600)
-                    file.write_bytes(self.certificate + b"\n" + self.key)
-                    context.load_cert_chain(file)
-        except (ssl.SSLError, ValueError, OSError) as error:
-            raise KubeRefused(
-                f"kubectl's configuration: its certificates can't be used: {error}",
-                hint="`kubectl version` shows whether kubectl can",
-                status=0,
-            ) from error
-        return context
+    def _json(self, method: str, path: str, body: object = None, kind: str = "application/json") -> Document:
+        return self.http.json(KubeRequest(method=method, path=path, body=body, kind=kind))
 
 
-class _Named(http.client.HTTPConnection):
-    """A connection to a server with another name in its certificate than in its address."""
-
-    def __init__(self, plain: http.client.HTTPConnection, name: str, context: ssl.SSLContext) -> None:
-        super().__init__(plain.host, plain.port, timeout=_TIMEOUT)
-        self._name, self._context = name, context
-
-    def connect(self) -> None:
-        """Connect, and ask for the name."""
-        super().connect()
-        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._name)
-
-
-def _path(namespace: str, name: str) -> str:
-    return f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}"
-
-
-def _hint(status: int) -> str:
-    match status:
-        case 401:
-            return "log in again, as for kubectl"
-        case 403:
-            return "ask for `patch` of pods/ephemeralcontainers and `create` of pods/attach, or read why above"
-        case 404:
-            return "`kubectl get pods` lists those of the namespace; --namespace NAME chooses another"
-        case _:
-            return "`kubectl describe pod NAME` may say more"
+def _filled(**words: str) -> dict[str, str]:
+    return {key: word for key, word in words.items() if word}

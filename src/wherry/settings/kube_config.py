@@ -39,6 +39,8 @@ class KubeContext:
     certificate: bytes = field(default=b"", repr=False)
     key: bytes = field(default=b"", repr=False)
     token: str = field(default="", repr=False)
+    token_file: Path | None = None
+    """Where the token is read from, where a file holds it: it may be replaced while we work."""
     user: str = ""
     password: str = field(default="", repr=False)
     program: KubeProgram | None = None
@@ -80,6 +82,7 @@ def kube_context(files: Sequence[Path], wanted: str = "") -> KubeContext:
         certificate=_data(user_path, user, "client-certificate"),
         key=_data(user_path, user, "client-key"),
         token=str(token or "").strip(),
+        token_file=None if user.get("token") else _beside(user_path, user.get("tokenFile")),
         user=str(user.get("username") or ""),
         password=str(user.get("password") or ""),
         program=_program(user_path, user.get("exec")),
@@ -136,6 +139,10 @@ def _file_text(path: Path, name: object) -> str:
             return file.read(_LARGEST).decode(errors="replace")
     except OSError as error:
         raise InvalidSettings(f"{place}: {error.strerror}", hint=f"{path} names it") from error
+
+
+def _beside(path: Path, name: object) -> Path | None:
+    return path.parent / name if isinstance(name, str) and name else None
 
 
 def _program(path: Path, row: object) -> KubeProgram | None:

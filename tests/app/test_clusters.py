@@ -1,0 +1,104 @@
+"""kubeconfigs that point nowhere, have expired, or are not what they should be: each is said in words."""
+
+import base64
+import json
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+from kube_server import KubeFake, kube_server
+from registries import certificates
+from wherry.app.clusters import Cluster, cluster
+from wherry.app.session import Session
+from wherry.cluster.certificate_dates import certificate_end, token_end
+from wherry.cluster.kube_api import KubeSelection
+from wherry.cluster.kube_errors import KubeRefused
+from wherry.cluster.kube_resources import PODS
+
+
+def found(folder: Path, config: Path) -> Cluster:
+    """Find the cluster of a configuration."""
+    return cluster(Session(store=folder / "s", cache=folder / "c", cwd=folder, environment={"KUBECONFIG": str(config)}))
+
+
+def refusal(folder: Path, fake: KubeFake, *, user: dict | None = None, **words: object) -> KubeRefused:
+    """Change the configuration, and give what comes of a request."""
+    document = json.loads(fake.config.read_text())
+    document["clusters"][0]["cluster"].update(words)
+    if user is not None:
+        document["users"][0]["user"] = user
+    other = folder / "other"
+    other.write_text(json.dumps(document))
+    with pytest.raises(KubeRefused) as caught:
+        list(found(folder, other).server.list(PODS, KubeSelection(namespace="shop")))
+    return caught.value
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory):
+    """An API server."""
+    with kube_server(tmp_path_factory.mktemp("kube")) as started:
+        yield started
+
+
+def unused() -> int:
+    """Give a port where nothing listens."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def test_points_nowhere(fake, tmp_path):
+    """Nothing listens, no such name, another authority, no API server: the file that names it is in the hint."""
+    nobody = refusal(tmp_path, fake, server=f"https://localhost:{unused()}")
+    stranger = certificates(tmp_path / "stranger").ca.read_bytes()
+    other = refusal(tmp_path, fake, **{"certificate-authority-data": base64.b64encode(stranger).decode()})
+    plain = refusal(tmp_path, fake, server=fake.url.replace("https://", "http://"))
+
+    assert "nothing listens there" in nobody.message
+    assert str(tmp_path / "other") in nobody.hint
+    assert nobody.passing
+    assert "certificate is not accepted" in other.message
+    assert not other.passing
+    assert plain.status == 0
+
+
+def test_expired_token(fake, tmp_path):
+    """The end of a token that is refused is read from it."""
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": 1_700_000_000}).encode()).decode().rstrip("=")
+    error = refusal(tmp_path, fake, user={"token": f"x.{claims}.y"})
+    plain = refusal(tmp_path, fake, user={"token": "another"})
+
+    assert (error.status, plain.status) == (401, 401)
+    assert "the token expired at 2023-11-14 22:13 UTC" in error.message
+    assert "expired" not in plain.message
+
+
+def test_expired_certificate(fake, tmp_path):
+    """So is that of a client certificate."""
+    authority = trustme.CA()
+    past = datetime.now(UTC) - timedelta(days=1)
+    issued = authority.issue_cert("user", not_after=past.replace(tzinfo=None))
+    user = {
+        "client-certificate-data": base64.b64encode(issued.cert_chain_pems[0].bytes()).decode(),
+        "client-key-data": base64.b64encode(issued.private_key_pem.bytes()).decode(),
+    }
+    error = refusal(tmp_path, fake, user=user)
+
+    assert f"the client certificate expired at {past:%Y-%m-%d}" in error.message
+
+
+@pytest.mark.parametrize("text", [b"", b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", b"\xff" * 99])
+def test_unreadable_dates(text):
+    """What can't be read has no end."""
+    assert certificate_end(text) is None
+    assert token_end(text.decode(errors="replace")) is None
+
+
+@pytest.mark.parametrize("token", ["a.b.c", "a.e30.c", "a.W10.c", "a.eyJleHAiOiAiMWU5OTkifQ.c", ".."])
+def test_tokens_without_an_end(token):
+    """Nor has a token without a sound `exp`."""
+    assert token_end(token) is None

@@ -12,6 +12,7 @@ from wherry.analysis.image.read import read_index
 from wherry.analysis.image.union import Union
 from wherry.analysis.image.waste import Sizes, hidden_files, visible_files
 from wherry.analysis.program import AttributedProgram
+from wherry.app.cluster_figures import entries_of
 from wherry.app.policy_file import parse_policy
 from wherry.app.rebuild_settings import goflags_of
 from wherry.app.scan_ignore import parse_ignore_file
@@ -88,6 +89,9 @@ def documents(blob: bytes) -> None:
         DockerConfig.parse(text, "it")
     with suppress(WherryError):
         Reference.parse(text)
+    with suppress(WherryError):
+        for one in entries_of(blob, "it", 0.0):  # a list of a cluster's pods and events
+            one.encoded()
     challenges([text])
 
 

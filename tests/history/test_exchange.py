@@ -10,7 +10,6 @@ from recorded import BEGAN, DAY, built
 from wherry.errors import InvalidDocument
 from wherry.history.database import HistoryDatabase
 from wherry.history.exchange import read, written
-from wherry.history.pods import entries_of
 
 NOW = BEGAN + 100 * DAY
 
@@ -72,31 +71,6 @@ def test_hostile_files_are_refused(harm: bytes) -> None:
     """Each with the line; nothing of them counts."""
     with pytest.raises(InvalidDocument):
         read(BytesIO(harm), "f", NOW)
-
-
-PODS = b"""{"kind": "List", "items": [{"kind": "Pod", "metadata": {"name": "api-1", "namespace": "prod", "uid": "u1"},
- "status": {"containerStatuses": [
-  {"name": "api", "image": "r.example/api:1", "imageID": "r.example/api@sha256:%s", "restartCount": 3,
-   "state": {"running": {}}, "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137,
-   "finishedAt": "2026-05-28T20:26:40Z"}}},
-  {"name": "calm", "restartCount": 0, "state": {"running": {}}, "lastState": {}}]}}]}""" % (b"a" * 64)
-
-
-def test_restarts_of_a_cluster(tmp_path: Path) -> None:
-    """A container that was killed for memory is an entry; reading the list again adds nothing."""
-    with HistoryDatabase(tmp_path) as found:
-        added = [found.add(entries_of(PODS, "pods.json", NOW)) for _ in range(2)]
-        rows = found.ask("SELECT at, pod, container, reason, restarts FROM containers")
-
-    assert added == [1, 0]
-    assert rows == [(1780000000.0, "prod/api-1", "api", "OOMKilled", 3)]
-
-
-@pytest.mark.parametrize("harm", [b"{}", b"[]", b'{"kind":"List","items":[{"kind":"Pod","metadata":{"name":1}}]}'])
-def test_other_lists_are_refused(harm: bytes) -> None:
-    """They are no lists of pods."""
-    with pytest.raises(InvalidDocument):
-        list(entries_of(harm, "pods.json", NOW))
 
 
 def test_a_text_of_bytes_that_are_no_utf8() -> None:

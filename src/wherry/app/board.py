@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from wherry.app.board_cluster import BoardCluster, cluster_of
 from wherry.history.database import HistoryDatabase
 from wherry.history.entry import CallFigures, ImageFigures
 from wherry.history.stories import FigureChange, changes_between
@@ -26,7 +27,7 @@ IMAGES: Final = 12
 JUMPS: Final = 20
 """Latest jumps of an image that are explained."""
 STEPS: Final = 12
-_FIRST: Final = ("pull-seconds", "memory", "oom", "build-seconds", "hits")
+_FIRST: Final = ("node-pull-seconds", "pull-seconds", "memory", "oom", "build-seconds", "hits")
 """Metrics that come first in the comparison of before and after; then the images, then the others."""
 
 
@@ -90,6 +91,8 @@ class Board:
     """All of it."""
 
     calls: int
+    of_clusters: int
+    """Of them, figures of clusters."""
     machines: int
     first: float
     last: float
@@ -104,6 +107,7 @@ class Board:
     """Images without charts: name, platform, builds."""
     steps: tuple[BoardStep, ...]
     budgets: tuple[BoardBudget, ...]
+    cluster: BoardCluster
     split: float | None = None
 
 
@@ -115,9 +119,10 @@ def board_of(database: HistoryDatabase, *, since: float = 0.0, split: float | No
         since: only calls after this moment.
         split: what is before this moment is compared with what is after; None: the first calls with the last.
     """
-    ((calls, machines, first, last, failed),) = database.ask(
-        "SELECT COUNT(*), COUNT(DISTINCT machine), COALESCE(MIN(at), 0), COALESCE(MAX(at), 0), "
-        "COALESCE(SUM(NOT ok), 0) FROM calls WHERE at >= ?",
+    ((calls, of_clusters, machines, first, last, failed),) = database.ask(
+        "SELECT COUNT(*), COALESCE(SUM(command = 'cluster'), 0), COUNT(DISTINCT machine), "
+        "COALESCE(MIN(at), 0), COALESCE(MAX(at), 0), "
+        "COALESCE(SUM(NOT ok AND command <> 'cluster'), 0) FROM calls WHERE at >= ?",
         (since,),
     )
     named = _named(database, since)
@@ -135,6 +140,7 @@ def board_of(database: HistoryDatabase, *, since: float = 0.0, split: float | No
     told = [(title, change) for title, change in compared if change is not None]
     return Board(
         calls=int(str(calls)),
+        of_clusters=int(str(of_clusters)),
         machines=int(str(machines)),
         first=float(str(first)),
         last=float(str(last)),
@@ -146,6 +152,7 @@ def board_of(database: HistoryDatabase, *, since: float = 0.0, split: float | No
         others=tuple(named[IMAGES:]),
         steps=tuple(_steps(database, since)),
         budgets=budgets,
+        cluster=cluster_of(database, since),
         split=split,
     )
 

@@ -1,22 +1,22 @@
-"""Histories of other machines: taken in from files, artifacts and lists of pods, and merged in both directions."""
+"""Histories of other machines: taken in from files, artifacts and lists of a cluster, and merged in both directions."""
 
 from collections.abc import Sequence
 from io import BytesIO
 
+from wherry.app.cluster_figures import entries_of, is_list
 from wherry.app.history import ImportedHistory, export_history
 from wherry.app.history_artifact import merge_artifact, pull_history
 from wherry.app.session import Session
 from wherry.errors import NotFound
 from wherry.history.database import HistoryDatabase
 from wherry.history.exchange import MOST_BYTES, read
-from wherry.history.pods import entries_of, is_list
 from wherry.oci.reference import SCHEME, names_registry
 from wherry.store.files import read_regular, replacing
 from wherry.store.locks import alone
 
 
 def import_history(session: Session, database: HistoryDatabase, names: Sequence[str]) -> list[ImportedHistory]:
-    """Take in histories of others: files, artifacts of registries, lists of pods; twice is no error.
+    """Take in histories of others: files, artifacts of registries, lists of pods and events; twice is no error.
 
     Args:
         session: who the user is.

@@ -47,8 +47,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
     `why DIGEST` says how an image came about, and what differs from the one before. `export` writes the history as JSON
     lines, as OpenMetrics, or a Grafana dashboard for those; with NAME, a reference, it is pushed as an artifact.
-    `import` reads such files and artifacts, and `kubectl get pods -o json` for restarts and OOM kills. `merge` does
-    both: NAME, a file or a reference, and this history then have all calls of both.
+    `import` reads such files and artifacts, and `kubectl get pods,events -o json` for pulls, starts and OOM kills of a
+    cluster. `merge` does both: NAME, a file or a reference, and this history then have all calls of both.
 
     WHERRY_HISTORY=off, or record = false below [history] of wherry.toml, keeps no history. It stays on this machine
     until you export it.
@@ -80,6 +80,7 @@ def _check_names(action: str | None, names: tuple[str, ...]) -> None:
 
 def _show(world: World, database: "HistoryDatabase", *, since: float, image: str | None, limit: int, form: str) -> None:
     entries = [one for one in database.entries(since) if image is None or _names(one, image)]
+    listed = entries if form or image else [one for one in entries if one.command != "cluster"]
     if form == "json":
         import msgspec
 
@@ -102,14 +103,10 @@ def _show(world: World, database: "HistoryDatabase", *, since: float, image: str
     from wherry.history.trends import metrics_of
 
     measure_layers(world, database)
-    world.show(
-        history_lines(
-            database,
-            entries[len(entries) - limit if limit < len(entries) else 0 :],
-            list(metrics_of(database, since)),
-            since,
-        )
-    )
+    lines = history_lines(database, listed[max(len(listed) - limit, 0) :], list(metrics_of(database, since)), since)
+    world.show(lines)
+    if len(listed) < len(entries):
+        world.note(f"{len(entries) - len(listed)} figures of clusters are in the trends; --json lists them")
 
 
 def _names(entry: object, image: str) -> bool:

@@ -21,10 +21,12 @@ from wherry.errors import CannotWrite
 from wherry.history.entry import CallFigures
 from wherry.history.journal import put_aside, unread
 from wherry.history.rows import insert, unpacked_of
-from wherry.history.schema import DATABASE, FORMAT, SCHEMA, TABLES
+from wherry.history.schema import DATABASE, FORMAT, MORE, SCHEMA, TABLES
 
 MOST: Final = 20_000
 """Calls that are kept; the oldest go first."""
+OF_CLUSTERS: Final = 10_000
+"""Of them, those about containers of clusters: many of them leave room for builds. Ends of containers stay longest."""
 MOST_BYTES: Final = 64 << 20
 """Bytes of their documents."""
 _PATIENCE: Final = 10.0
@@ -154,6 +156,14 @@ class HistoryDatabase:
                     self._database.execute("UPDATE images SET unpacked = ? WHERE digest = ?", values)
 
     def _trim(self) -> None:
+        ((many,),) = self.ask("SELECT COUNT(*) FROM calls WHERE command = 'cluster'")
+        assert isinstance(many, int)  # noqa: S101 - as SQL has it
+        if many > OF_CLUSTERS:
+            self._drop(
+                "SELECT id FROM calls LEFT JOIN containers ON call = id WHERE command = 'cluster' "
+                "ORDER BY call IS NOT NULL, calls.at, id LIMIT ?",
+                many - OF_CLUSTERS,
+            )
         ((count, size),) = self.ask("SELECT COUNT(*), COALESCE(SUM(LENGTH(document)), 0) FROM calls")
         assert isinstance(count, int)  # noqa: S101 - as SQL has it
         assert isinstance(size, int)  # noqa: S101 - as above
@@ -162,10 +172,14 @@ class HistoryDatabase:
             surplus = max(surplus, count - int(count * MOST_BYTES / size * 0.9))
         if surplus <= 0:
             return
-        gone = "SELECT id FROM calls ORDER BY at, id LIMIT ?"
+        self._drop("SELECT id FROM calls ORDER BY at, id LIMIT ?", surplus)
+
+    def _drop(self, gone: str, surplus: int) -> None:
+        """Delete calls, and all rows that go with them."""
+        names = self.ask(gone, (surplus,))
         for table in TABLES:
-            self._database.execute(f"DELETE FROM {table} WHERE call IN ({gone})", (surplus,))  # noqa: S608 - constants
-        self._database.execute(f"DELETE FROM calls WHERE id IN ({gone})", (surplus,))  # noqa: S608 - as above
+            self._database.executemany(f"DELETE FROM {table} WHERE call = ?", names)  # noqa: S608 - constants
+        self._database.executemany("DELETE FROM calls WHERE id = ?", names)
         self._database.execute("DELETE FROM packages WHERE digest NOT IN (SELECT digest FROM images)")
 
     def _writing(self) -> "_Transaction":
@@ -202,6 +216,8 @@ class HistoryDatabase:
                         _make(database)
             elif found != FORMAT:
                 raise _OtherFormat(f"its format is {found}")
+            else:
+                _complete(database)
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute("SELECT value FROM facts WHERE name = 'machine'").fetchone()
         except sqlite3.DatabaseError:
@@ -220,6 +236,8 @@ class HistoryDatabase:
             copy.close()
             copy = sqlite3.connect(":memory:", isolation_level=None)
             _make(copy)
+        else:
+            _complete(copy)
         return copy
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
@@ -254,6 +272,21 @@ def _make(database: sqlite3.Connection) -> None:
         if statement.strip():
             database.execute(statement)
     database.execute("INSERT INTO facts VALUES ('machine', ?)", (os.urandom(8).hex(),))
+
+
+def _complete(database: sqlite3.Connection) -> None:
+    """Give a database the tables that an older wherry did not make."""
+    if _tables(database).issuperset(TABLES):
+        return
+    with _Transaction(database):
+        known = _tables(database)  # another process may have been here first
+        for statement in filter(str.strip, MORE.split(";\n")):
+            if statement.split()[2] not in known:
+                database.execute(statement)
+
+
+def _tables(database: sqlite3.Connection) -> set[str]:
+    return {str(name) for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -113,6 +113,38 @@ class ContainerFigures(_Figures, frozen=True, kw_only=True):
     restarts: Count = 0
     reason: Word = ""
     """Why it ended last, such as `OOMKilled`; empty where it never did."""
+    node: Name = ""
+    code: Annotated[int, msgspec.Meta(ge=-(1 << 31), le=1 << 31)] | None = None
+    """The exit code."""
+    limit: Count | None = None
+    """Bytes of memory that it might use."""
+
+
+class NodePullFigures(_Figures, frozen=True, kw_only=True):
+    """An image that a node of a cluster pulled for a container, or had already."""
+
+    pod: Name
+    container: Name = ""
+    node: Name = ""
+    seconds: Span = 0.0
+    waiting: Span | None = None
+    """Seconds with those spent waiting for other pulls of the node."""
+    size: Count | None = None
+    """Bytes, by the container runtime's count."""
+    present: bool = False
+    """It was on the node: nothing was pulled."""
+
+
+class PodStartFigures(_Figures, frozen=True, kw_only=True):
+    """A pod of a cluster that got ready: seconds since it was created."""
+
+    pod: Name
+    node: Name = ""
+    scheduled: Span | None = None
+    initialized: Span | None = None
+    started: Span = 0.0
+    """Until its last container ran."""
+    ready: Span = 0.0
 
 
 class CallFigures(_Figures, frozen=True, kw_only=True):
@@ -157,6 +189,8 @@ class CallFigures(_Figures, frozen=True, kw_only=True):
     findings: Annotated[tuple[Name, ...], msgspec.Meta(max_length=32)] = ()
     scan: ScanFigures | None = None
     container: ContainerFigures | None = None
+    node_pull: NodePullFigures | None = None
+    pod_start: PodStartFigures | None = None
 
     @classmethod
     def parse(cls, line: bytes) -> "CallFigures":

@@ -34,6 +34,7 @@ def _insert(database: sqlite3.Connection, entry: CallFigures) -> bool:
         entry.revision, entry.go, entry.encoded().decode(),
     )  # fmt: skip
     if not database.execute(_CALL, values).rowcount:
+        _restarted(database, entry)
         return False
     _layers(database, entry.images)
     for place, image in enumerate(entry.images):
@@ -51,7 +52,23 @@ def _insert(database: sqlite3.Connection, entry: CallFigures) -> bool:
     if (one := entry.container) is not None:
         ended = (entry.id, entry.at, one.pod, one.container, one.reason, one.restarts)
         database.execute("INSERT INTO containers VALUES (?, ?, ?, ?, ?, ?)", ended)
+    if entry.node_pull is not None:
+        row = (entry.id, entry.at, *msgspec.structs.astuple(entry.node_pull))
+        database.execute("INSERT INTO node_pulls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    if entry.pod_start is not None:
+        row = (entry.id, entry.at, *msgspec.structs.astuple(entry.pod_start))
+        database.execute("INSERT INTO pod_starts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     return True
+
+
+def _restarted(database: sqlite3.Connection, entry: CallFigures) -> None:
+    """Keep the larger number of restarts where the end of a container is seen again, once it was started again."""
+    if (one := entry.container) is None or not one.restarts:
+        return
+    raised = "UPDATE containers SET restarts = ?1 WHERE call = ?2 AND restarts < ?1"
+    if database.execute(raised, (one.restarts, entry.id)).rowcount:
+        told = "UPDATE calls SET document = json_set(document, '$.container.restarts', ?) WHERE id = ?"
+        database.execute(told, (one.restarts, entry.id))
 
 
 def _layers(database: sqlite3.Connection, images: Sequence[ImageFigures]) -> None:

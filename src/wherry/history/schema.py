@@ -5,6 +5,17 @@ from typing import Final
 FORMAT: Final = 1
 """Each has a file of its own, so that two versions of wherry can share a folder."""
 DATABASE: Final = f"history-{FORMAT}.sqlite"
+MORE: Final = """
+CREATE TABLE node_pulls (
+    call TEXT PRIMARY KEY, at REAL NOT NULL, pod TEXT NOT NULL, container TEXT NOT NULL, node TEXT NOT NULL,
+    seconds REAL NOT NULL, waiting REAL, size INTEGER, present INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE pod_starts (
+    call TEXT PRIMARY KEY, at REAL NOT NULL, pod TEXT NOT NULL, node TEXT NOT NULL, scheduled REAL, initialized REAL,
+    started REAL NOT NULL, ready REAL NOT NULL
+) WITHOUT ROWID;
+"""
+"""Tables that a database of this format got later; one without them is given them when it is opened."""
 SCHEMA: Final = f"""
 CREATE TABLE calls (
     id TEXT PRIMARY KEY,
@@ -67,6 +78,6 @@ CREATE TABLE containers (
 CREATE TABLE journals (file TEXT PRIMARY KEY, done INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = {FORMAT};
-"""
-TABLES: Final = ("images", "steps", "budgets", "scans", "containers")
+{MORE}"""
+TABLES: Final = ("images", "steps", "budgets", "scans", "containers", "node_pulls", "pod_starts")
 """Those whose rows go with their call."""

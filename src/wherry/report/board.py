@@ -11,8 +11,9 @@ from string import Template
 from wherry import __version__
 from wherry.app.board import Board, BoardBudget, BoardImage, ExplainedJump
 from wherry.history.stories import FigureChange
-from wherry.history.trends import Change, Metric, change_of
+from wherry.history.trends import Change, Metric, MetricKind, change_of
 from wherry.report.board_charts import area_chart, day, line_chart, spark_chart
+from wherry.report.board_cluster import cluster_tables
 from wherry.report.history_table import day_of, figure, percent
 from wherry.report.html import hash_of
 from wherry.report.page_tables import Cell, Markup, table, text
@@ -22,8 +23,9 @@ _GROUPS = (
     ("builds", "Builds", ("build-seconds", "again-seconds", "hits", "memory", "compiler-memory", "cpu", "start")),
     ("transfers", "Pulls and pushes", ("pull-seconds", "push-seconds")),
     ("scans", "Scans", ("scan-seconds", "findings", "coverage", "database-age")),
-    ("cluster", "Cluster", ("oom", "restarts")),
+    ("cluster", "Cluster", ("node-pull-seconds", "node-images", "pod-ready", "oom", "restarts")),
 )
+_ARTICLE = "Article: another service before and after, as the article reports it that wherry starts from; not measured."
 _CALM = 0.01
 """A change below this share is none."""
 
@@ -63,7 +65,9 @@ def _part(name: str) -> str:
 def _lead(board: Board) -> Markup:
     if not board.calls:
         return text("nothing is recorded yet")
-    words = [f"{board.calls:,} calls", f"{day(board.first)} to {day(board.last)}"]
+    words = [f"{board.calls - board.of_clusters:,} calls"]
+    words += [f"{board.of_clusters:,} figures of clusters"] if board.of_clusters else []
+    words += [f"{day(board.first)} to {day(board.last)}"]
     words += [f"{board.machines} machines"] if board.machines > 1 else []
     words += [f"{board.failed:,} failed"] if board.failed else []
     return text(" · ".join(words))
@@ -80,7 +84,8 @@ def _sections(board: Board) -> Iterator[str]:
         shown = [by_key[key] for key in keys if key in by_key]
         if shown:
             cards = "\n".join(_card(one, board.split) for one in shown)
-            yield f'<section id="{name}"><h2>{title}</h2><div class="cards">{cards}</div></section>'
+            more = "".join(cluster_tables(board.cluster)) if name == "cluster" else ""
+            yield f'<section id="{name}"><h2>{title}</h2><div class="cards">{cards}</div>{more}</section>'
         if name == "builds" and board.steps:
             yield _steps(board)
     if board.budgets:
@@ -90,17 +95,18 @@ def _sections(board: Board) -> Iterator[str]:
 def _compared(board: Board) -> str:
     """Write the table of before and after: what the page is opened for."""
     rows = [_row(title, change) for title, change in zip(board.titles, board.changes, strict=True)]
-    head = ("", "Before", "After", "Change", "Target", "Calls compared", "Source")
+    head = ("", "Before", "After", "Change", "Target", "Article", "Calls compared", "Source")
     how = (
         f"Medians of the calls before and since {day(board.split)}."
         if board.split is not None
         else "Medians of the first and the last calls: a quarter of all at most, and 20 at most."
     )
-    heads = "".join(f'<th scope="col"{" class=n" * (0 < at < 5)}>{text(one)}</th>' for at, one in enumerate(head))  # noqa: PLR2004 - the columns of figures
-    body = "\n".join(rows) or '<tr><td colspan="7">One call of a kind is no trend yet.</td></tr>'
+    heads = "".join(f'<th scope="col"{" class=n" * (0 < at < 6)}>{text(one)}</th>' for at, one in enumerate(head))  # noqa: PLR2004 - the columns of figures
+    body = "\n".join(rows) or '<tr><td colspan="8">One call of a kind is no trend yet.</td></tr>'
     return (
         f'<section id="compared"><h2>Before and after</h2><p class="keys">{text(how)}</p><div class="scroll"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></section>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<p class="keys">{text(_ARTICLE)}</p></section>'
     )
 
 
@@ -112,10 +118,16 @@ def _row(title: str, change: Change) -> str:
         f'<td class="n" data-v="{change.after!r}">{text(figure(change.after, unit))}</td>',
         f'<td class="n {_mood(change)}">{text(percent(change.share))}</td>',
         f'<td class="n">{text("" if target is None else figure(target, unit))}</td>',
+        f'<td class="n">{text(_published(change.metric.kind))}</td>',
         f"<td>{change.count_before} and {change.count_after}</td>",
         f"<td>{text(change.metric.kind.source)}</td>",
     )
     return f'<tr data-key="{change.metric.kind.key}">{"".join(cells)}</tr>'
+
+
+def _published(kind: MetricKind) -> str:
+    """Write what the article reports of such a figure; empty where it has none."""
+    return " → ".join(figure(value, kind.unit) for value in kind.published) if kind.published else ""
 
 
 def _mood(change: Change | None) -> str:
@@ -139,7 +151,7 @@ def _images(board: Board) -> Iterator[str]:
     for one in board.images:
         yield _image(one, board.split)
     if board.others:
-        rows = [(name, platform, count) for name, platform, count in board.others[:200]]
+        rows = [(name, platform, f"{count:,}") for name, platform, count in board.others[:200]]
         yield table("Images built less often", ("Image", "Platform", "Builds"), rows)
     yield "</section>"
 
@@ -170,6 +182,7 @@ def _card(metric: Metric, split: float | None, parts: Sequence[object] = ()) -> 
         moved = f'<span class="{_mood(change)}">{text(percent(change.share))}</span>'
         trend = f"{moved} since {text(figure(change.before, kind.unit))}"
     target = "" if metric.target is None else f" · target {text(figure(metric.target, kind.unit))}"
+    target += f" · article {text(_published(kind))}" if kind.published else ""
     over = " bad" if metric.target is not None and metric.latest > metric.target else ""
     label = f"{kind.title}: {len(metric.points)} calls, the latest {shown}"
     named = [(getattr(one, "name", ""), getattr(one, "points", ())) for one in parts]

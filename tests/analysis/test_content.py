@@ -135,6 +135,7 @@ def test_hard_links_count_once(store):
     content = content_of(store, put(store, [file("a", b"12345"), link]))
 
     assert (content.files, content.size) == (2, 5)
+    assert [layer.files for layer in content.layers] == [2]
 
 
 def test_an_empty_image(store):

@@ -349,8 +349,13 @@ def test_an_image(images, person):
     assert "as user 65532:65532" in shown.stdout
 
 
-def test_a_container_of_ours(images, person):
-    """A container of `wherry run`, with a seccomp filter, pivoted, in a user namespace: by its name and process id."""
+@pytest.mark.parametrize("who", ["many", "root"])
+def test_a_container_of_ours(images, everybody, who):
+    """A container of `wherry run`, with a seccomp filter, pivoted, in a user namespace: by its name and process id.
+
+    Root's has its network in a user namespace next to that one.
+    """
+    person = everybody[who]
     place = ("--store", str(images.folder))
     started = person.start(*place, "run", "--name", "waiting", "waits:dev")
     try:
@@ -505,14 +510,19 @@ def _below(process: int) -> int:
     return process
 
 
+def _all_below(process: int) -> Iterator[int]:
+    for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+        yield from _all_below(int(child))
+        yield int(child)
+
+
 def _named(process: int, name: str) -> int:
     """Wait for a descendant of a name."""
     found: list[int] = []
 
     def look() -> bool:
-        last = _below(process)
-        found[:] = [last]
-        return Path(f"/proc/{last}/comm").read_text().strip() == name
+        found[:] = [one for one in _all_below(process) if Path(f"/proc/{one}/comm").read_text().strip() == name]
+        return bool(found)
 
     assert _within(look)
     return found[0]

@@ -436,6 +436,17 @@ def test_devices_and_kernel_files(person, run):
     assert device.stdout == "operation not permitted\nno such file or directory\n"
 
 
+def test_few_devices(person, run):
+    """--no-dev leaves null and zero, which work, and nothing can be added; it is refused with a terminal."""
+    wanted = ["list:/dev", "write:/dev/null", "write:/dev/more"]
+    done = run(person, "-q", "-u", "0", "--no-dev", "probe:dev", "try", *wanted)
+    terminal = run(person, "-t", "--no-dev", "probe:dev")
+
+    assert done.stdout.splitlines()[:2] == ["null zero", "ok"]
+    assert "read-only file system" in done.stdout.splitlines()[2]
+    assert (terminal.returncode, "-t with --no-dev" in terminal.stderr) == (64, True)
+
+
 @pytest.mark.parametrize("arch", ["arm64", "s390x"])
 def test_emulates_other_processors(person, images, run, arch):
     """Another platform's program runs through qemu-user, and what it starts too."""

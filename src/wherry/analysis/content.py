@@ -43,7 +43,7 @@ class LayerContent:
     unpacked: int
     """Bytes of its files, without the tar's own."""
     files: int
-    """How many of its entries are files, links not counted."""
+    """How many of its entries are files, each hard link among them."""
     made_by: str
     """What the history says of it; empty where it says nothing."""
 
@@ -147,7 +147,7 @@ def _read_layer(
             if entry.kind is EntryKind.FILE and _starts_as_elf(body):
                 elves.add((number, place))
             size += entry.size
-            files += entry.kind is EntryKind.FILE
+            files += entry.kind in (EntryKind.FILE, EntryKind.HARDLINK)
             yield entry
 
     tree.apply(entries())

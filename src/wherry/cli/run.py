@@ -59,6 +59,7 @@ _LARGEST_LIST = 1 << 20
 @click.option(
     "--read-only", is_flag=True, help="Make the root file system read-only, except /tmp, /dev/shm and volumes."
 )
+@click.option("--no-dev", is_flag=True, help="Give the container a /dev with null and zero, and nothing else.")
 @click.option("--hostname", default="", metavar="NAME", help="Host name in the container.")
 @click.option(
     "--network",
@@ -120,6 +121,7 @@ def command(  # noqa: PLR0913 - docker's options, one each
     entrypoint: str | None,
     platform: str | None,
     read_only: bool,
+    no_dev: bool,
     hostname: str,
     network: str,
     publish: tuple[str, ...],
@@ -153,10 +155,13 @@ def command(  # noqa: PLR0913 - docker's options, one each
     from wherry.runtime.run import RunOptions, parse_volume
     from wherry.runtime.security import parse_security
 
+    if no_dev and tty:
+        raise InvalidUsage("-t with --no-dev: a terminal needs /dev/ptmx and /dev/tty", hint="remove -t or --no-dev")
     security = replace(
         parse_security(security_opt, cap_add, cap_drop, world.cwd),
         network=network,
         ports=_ports(publish, network),
+        few_devices=no_dev,
     )
     options = RunOptions(
         arguments=arguments,

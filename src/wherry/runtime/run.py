@@ -189,6 +189,7 @@ def document(spec: RunSpec, place: RunHost) -> Container:
         shared=network.reason,
         control=control_groups(_grouped(spec.limits, place), place.control),
         shm=0,
+        few_devices=security.few_devices,
         limits=[(_NPROC, spec.limits.processes, spec.limits.processes)] if spec.limits.processes else [],
     )
 

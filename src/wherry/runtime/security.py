@@ -29,6 +29,8 @@ class Security:
     """`default`, `host` or `none`."""
     ports: tuple[str, ...] = ()
     """Published ones, as ADDRESS/PORT:PORT."""
+    few_devices: bool = False
+    """/dev has null and zero only."""
 
 
 def parse_security(options: Sequence[str], add: Sequence[str], drop: Sequence[str], folder: Path) -> Security:

@@ -157,6 +157,8 @@ class Container(TypedDict):
     """What a tracer reports of the program and all that it starts: `files` (and sockets), or `calls` (every system call
     once, too); `probes`: nothing, but sockets for probes are handed out, as they are with the others; missing: nothing.
     What it says comes through a pipe that is handed over with the event `traced`."""
+    few_devices: NotRequired[bool]
+    """/dev has null and zero, no terminals, no shared memory, and takes no more."""
     handles: NotRequired[bool]
     """Whether descriptors of the program and its namespaces are handed over, by which `Enter` finds them."""
 

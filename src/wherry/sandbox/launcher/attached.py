@@ -13,6 +13,7 @@ import socket
 from wherry.sandbox.channel import FAILED, LINE, tell
 from wherry.sandbox.launcher import seccomp, syscalls
 from wherry.sandbox.launcher.pipe_tracer import PipeTracer, pipe_numbers
+from wherry.sandbox.launcher.reaping import exit_code
 from wherry.sandbox.launcher.traced_calls import numbers
 from wherry.sandbox.launcher.tracer import Tracer
 
@@ -50,8 +51,7 @@ def run(job: "Attach") -> int:
         else:
             os.kill(tracer, signal.SIGTERM)
             poll.unregister(LINE)
-    code = os.waitstatus_to_exitcode(os.waitpid(tracer, 0)[1])
-    return _BY_SIGNAL - code if code < 0 else code
+    return exit_code(os.waitpid(tracer, 0)[1])
 
 
 def _trace(job: "Attach", out: int) -> int:

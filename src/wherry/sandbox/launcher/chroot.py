@@ -19,6 +19,7 @@ from wherry.sandbox.launcher.devices import NODES
 from wherry.sandbox.launcher.diff_copy import settle
 from wherry.sandbox.launcher.flatten import flatten
 from wherry.sandbox.launcher.paths import make_folder, open_inside, resolve, take_away
+from wherry.sandbox.launcher.reaping import exit_code
 from wherry.sandbox.launcher.rootfs import shown_as
 from wherry.sandbox.launcher.trash import delete_folder
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from wherry.sandbox.launcher.paths import Made
     from wherry.sandbox.spec import Container, Mount
 
-_BY_SIGNAL = 128
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SYS_CHROOT, _MKNOD = 18, 27
 _NOTICE = (
@@ -92,11 +92,9 @@ def _payload(job: "Container", outer: confine.Confinement, root: str, caller: in
     gone = os.getppid() != caller or any(descriptor != watched for descriptor, _ in poll.poll())
     if gone:
         os.kill(child, signal.SIGKILL)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = os.waitpid(child, 0)[1]
     _kill_orphans()
-    if gone:
-        return FAILED
-    return _BY_SIGNAL - code if code < 0 else code
+    return FAILED if gone else exit_code(status)
 
 
 def _enter(root: str) -> None:

@@ -21,6 +21,7 @@ from wherry.sandbox.launcher.devices import replace_null
 from wherry.sandbox.launcher.overlays import MountRefused
 from wherry.sandbox.launcher.owners import note_made
 from wherry.sandbox.launcher.paths import UnsuitablePath, change_folder, entered, take_away
+from wherry.sandbox.launcher.reaping import default_signals, exit_code, hear_children, reap
 from wherry.sandbox.launcher.rootfs import Rootfs
 
 TYPE_CHECKING = False
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from wherry.sandbox.spec import Container
 
 _KILL = 5
-_BY_SIGNAL = 128
 NOT_FOUND, NOT_STARTED = 127, 126
 """Exit codes for a program that is missing, and for one that can't be started, as shells have them."""
 
@@ -77,14 +77,14 @@ def _run(job: "Container", nodes: int, outer: "confine.Confinement") -> int:
     poll.register(LINE, select.POLLRDHUP)
     if any(descriptor == LINE for descriptor, _ in poll.poll()):
         os.kill(init, signal.SIGKILL)
-    code = os.waitstatus_to_exitcode(os.waitpid(init, 0)[1])
+    code = exit_code(os.waitpid(init, 0)[1])
     if job["writable"]:
         with os.fdopen(stubs, "rb") as stream:
             made = stream.read()
         take_away(f"{job['writable']}/{'tree' if job['overlay'] else 'full'}", marshal.loads(made) if made else [])  # noqa: S302 - our own process wrote it
         if job.get("owners") == "answered" and job["ids"] and job["ids"]["single"] and job["uid"] and job["overlay"]:
             note_made(f"{job['writable']}/tree", job["uid"], job["gid"])
-    return _BY_SIGNAL - code if code < 0 else code
+    return code
 
 
 def _guarded(job: "Container", nodes: int, outer: "confine.Confinement", alive: int, stubs: int) -> int:
@@ -187,11 +187,7 @@ class _Init:
         return lambda: found.catch(channel, users=job["uid"] == 0)
 
     def _watch(self, payload: "Payload") -> int:
-        woken, wake = os.pipe()
-        os.set_blocking(wake, False)
-        os.set_blocking(woken, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        woken = hear_children()
         payload.owners = self._owners(payload.null)
         payload.tracing = self._tracing
         child = os.fork()
@@ -222,7 +218,7 @@ class _Init:
                 return FAILED
             if LINE in ready and not _forward(child):
                 return FAILED
-            if woken in ready and (code := _reap(child, woken)) is not None:
+            if woken in ready and (code := reap(child, woken)) is not None:
                 if self._tracing is not None:
                     self._tracing.finish()
                 return code
@@ -269,7 +265,7 @@ class Payload:
         if self.tracing is not None:
             self.tracing.submit()
         syscalls.close_on_exec_from(len(STREAMS))
-        _default_signals()
+        default_signals()
         os.setsid()
         if self._slave >= 0:
             syscalls.control_terminal(self._slave)
@@ -333,13 +329,6 @@ class Payload:
         os.execve(self._emulator, ["qemu", "-0", argv[0], path, *argv[1:]], environment)  # noqa: S606 - as above
 
 
-def _default_signals() -> None:
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if signal.getsignal(number) not in (signal.SIG_DFL, None):  # nohup and shells ignore some for us
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
 def _set_limit(number: int, soft: int, hard: int) -> None:
     """Set a limit, as far as we may raise it."""
     resource = sys.modules["resource"]
@@ -368,21 +357,6 @@ def _forward(child: int) -> bool:
     elif message:
         os.kill(child, message[0])
     return bool(message)
-
-
-def _reap(child: int, woken: int) -> "int | None":
-    """Reap every process that ended; give the exit code once the payload is among them."""
-    try:
-        os.read(woken, 4096)
-    except BlockingIOError:
-        return None
-    while True:
-        process, status = os.waitpid(-1, os.WNOHANG)
-        if process == child:
-            code = os.waitstatus_to_exitcode(status)
-            return _BY_SIGNAL - code if code < 0 else code
-        if process == 0:
-            return None
 
 
 def _let_go_of_streams(null: int) -> None:

@@ -22,6 +22,7 @@ from wherry.sandbox.channel import FAILED, LINE, STREAMS, describe, tell
 from wherry.sandbox.launcher import seccomp, syscalls
 from wherry.sandbox.launcher.debug_view import DebugView
 from wherry.sandbox.launcher.namespaces import FLAGS, Way, started
+from wherry.sandbox.launcher.reaping import default_signals, hear_children, reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,11 +178,7 @@ class _Keeper:
         return self._watch(self._place.null)
 
     def _watch(self, null: int) -> int:
-        woken, wake = os.pipe()
-        for end in (woken, wake):
-            os.set_blocking(end, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        woken = hear_children()
         child = _fork()
         if child == 0:
             try:
@@ -203,7 +200,7 @@ class _Keeper:
         poll.register(woken, select.POLLIN)
         while True:
             ready = dict(poll.poll())
-            code = _reaped(child, woken) if woken in ready else None
+            code = reap(child, woken) if woken in ready else None
             if code is None and (self._alive in ready or (LINE in ready and not _forward(child))):
                 code = FAILED
             if code is not None:
@@ -214,7 +211,7 @@ class _Keeper:
         """Become the payload; what this gives is the exit code where that failed."""
         job, slave = self._job, self._place.slave
         syscalls.close_on_exec_from(len(STREAMS))
-        _default_signals()
+        default_signals()
         os.setsid()
         if slave >= 0:
             syscalls.control_terminal(slave)
@@ -310,21 +307,6 @@ def _forward(child: int) -> bool:
     return bool(message)
 
 
-def _reaped(child: int, woken: int) -> "int | None":
-    """Reap what ended; give the exit code once the payload is among it."""
-    try:
-        os.read(woken, 4096)
-    except BlockingIOError:
-        return None
-    while True:
-        process, status = os.waitpid(-1, os.WNOHANG)
-        if process == child:
-            code = os.waitstatus_to_exitcode(status)
-            return _BY_SIGNAL - code if code < 0 else code
-        if process == 0:
-            return None
-
-
 def _execute(argv: "list[str]", environment: "dict[str, str]") -> int:
     folders = [""] if "/" in argv[0] else [f"{folder}/" for folder in environment["PATH"].split(":")]
     for folder in folders:
@@ -333,10 +315,3 @@ def _execute(argv: "list[str]", environment: "dict[str, str]") -> int:
         except (FileNotFoundError, NotADirectoryError):
             continue
     raise FileNotFoundError(errno.ENOENT, "not found, or its interpreter is not in the target", argv[0])
-
-
-def _default_signals() -> None:
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if signal.getsignal(number) not in (signal.SIG_DFL, None):
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())

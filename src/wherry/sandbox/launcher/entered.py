@@ -22,6 +22,7 @@ from wherry.sandbox.channel import FAILED, LINE, tell
 from wherry.sandbox.launcher import syscalls
 from wherry.sandbox.launcher.container import NOT_STARTED, Payload
 from wherry.sandbox.launcher.handles import KINDS
+from wherry.sandbox.launcher.reaping import exit_code
 from wherry.sandbox.launcher.rootfs import open_terminal
 
 TYPE_CHECKING = False
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from wherry.sandbox.enter_spec import Enter
     from wherry.sandbox.spec import Container
 
-_BY_SIGNAL = 128
 _NULL = os.makedev(1, 3)
 
 
@@ -86,7 +86,10 @@ def _enter(opened: "dict[str, int]") -> None:
 
 def _terminal(container: "Container") -> int:
     """Make a terminal of the container's own, and hand its master to the caller."""
-    terminals = os.open("/dev/pts", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        terminals = os.open("/dev/pts", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise OSError(errno.ENOTTY, "it has no /dev/pts, which -t needs (was it started with --no-dev?)") from error
     master, slave = open_terminal(terminals)
     os.close(terminals)
     try:  # noqa: SIM105 - contextlib costs more than the rest of the launcher's imports
@@ -127,8 +130,7 @@ def _watch(payload: Payload) -> int:
     while True:
         ready = dict(poll.poll())
         if watched in ready:
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            return _BY_SIGNAL - code if code < 0 else code
+            return exit_code(os.waitpid(child, 0)[1])
         message = os.read(LINE, 16)
         signal.pidfd_send_signal(watched, message[0] if message else signal.SIGKILL)
         if not message:

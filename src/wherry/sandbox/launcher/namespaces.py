@@ -61,10 +61,7 @@ class Way:
         numbers = [_own("user"), *(_number(level.user) for level in self.levels[1:])]
         for kind in FLAGS:
             if kind != "user" and (opened := _differing(process, kind)) >= 0:
-                owner = _asked(opened, _OWNER)
-                place = numbers.index(_number(owner)) if owner >= 0 and _number(owner) in numbers else -1
-                if owner >= 0:
-                    os.close(owner)
+                place = _level(opened, numbers)
                 if place < 0:
                     self.beyond.append(kind)
                     os.close(opened)
@@ -99,6 +96,23 @@ def _levels(process: int) -> "list[Level]":
             raise OSError(errno.EPERM, "its user namespace is not below this one", f"/proc/{process}/ns/user")
     os.close(user)
     return [Level(-1, -1), *reversed(found)]
+
+
+def _level(opened: int, numbers: "list[tuple[int, int]]") -> int:
+    """Find the level whose rights count for a namespace: its owner's, or that of one above it; -1: there is none.
+
+    A container's network may belong to a user namespace next to its own: whoever rules what is above both may join it.
+    """
+    user = _asked(opened, _OWNER)
+    while user >= 0:
+        number, above = _number(user), -1
+        if number not in numbers:
+            above = _asked(user, _PARENT)
+        os.close(user)
+        if number in numbers:
+            return numbers.index(number)
+        user = above
+    return -1
 
 
 def _differing(process: int, kind: str) -> int:

@@ -34,6 +34,7 @@ _MASKED = (
 )  # fmt: skip
 _FIXED = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _QUIET = syscalls.NO_SET_UID | syscalls.NO_DEVICES
+_FEW = ("null", "zero")
 _BINFMT = "/proc/sys/fs/binfmt_misc"
 
 
@@ -60,6 +61,7 @@ class Rootfs:
         self._emulator = emulator
         self._say = say
         self._opened_terminal = (-1, -1)
+        self._few = job.get("few_devices", False)
         self.null = -1
         """The sandbox's null device, open."""
         self._root = -1
@@ -92,6 +94,8 @@ class Rootfs:
             self._bind(volume["destination"], mount, provided=volume["provided"])
         self._mounts(mounts)
         os.close(make_folder(self._root, self._job["folder"]))
+        if self._few:
+            self._fix("/dev")
         if self._job["read_only"] and self._job["privileges"] != "all":
             syscalls.restrict(self._root, syscalls.READ_ONLY, recursive=False)
 
@@ -147,13 +151,15 @@ class Rootfs:
     def _devices(self, devices: Devices) -> None:
         # The nodes are mounts of their own: of those that a program makes in /dev itself, none can be opened.
         self._mount("tmpfs", [("mode", "755"), ("size", "65536k")], "/dev", _QUIET | syscalls.NO_EXEC)
-        for name in NODES:
+        for name in _FEW if self._few else NODES:
             mount = devices.node(name)
             if name == "null":
                 self.null = opened(mount)
             place = make_file(self._root, f"/dev/{name}")
             syscalls.attach(mount, place)
             os.close(place)
+        if self._few:
+            return
         for name, target in _LINKS:
             os.symlink(target, f"dev/{name}", dir_fd=self._root)
         options: list[tuple[str, str | None]] = [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from wherry.app.build.options import FrontEnd
 from wherry.app.build.result import BuildResult, BuiltImage, BuiltStep
 from wherry.build.solver import Solver, StepExecutor, StepOutcome
+from wherry.counted import Moved, unheard
 from wherry.errors import WherryError
 from wherry.host.process import Runner, SystemRunner
 from wherry.plan.graph import Plan, Step
@@ -56,6 +57,10 @@ class Listener:
     def finished(self, outcome: StepOutcome) -> None:
         """Hear what came of a step."""
 
+    def moving(self, name: str) -> AbstractContextManager[Moved]:
+        """Hear of bytes that are pulled or packed while this lasts."""
+        return unheard(name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSetup:
@@ -82,7 +87,8 @@ class BuildSetup:
         """Give what finds images in registries."""
         if self.registries is None:
             return None
-        return RemoteBases(self.store, self.registries, results, self.policy, self.listener.warn)
+        listener = self.listener
+        return RemoteBases(self.store, self.registries, results, self.policy, listener.warn, listener.moving)
 
 
 class Work(Protocol):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from wherry.counted import Moving, unheard
 from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.oci import media
@@ -59,12 +60,14 @@ class RemoteBases:
         results: Results,
         policy: Policy,
         warn: Callable[[str], None] = lambda _: None,
+        moving: Moving = unheard,
     ) -> None:
         self._store = store
         self._registries = registries
         self._results = results
         self.policy = policy
         self._warn = warn
+        self._moving = moving
         self._resolved: dict[str, Descriptor] = {}
 
     def root(self, name: str) -> Descriptor:
@@ -162,11 +165,13 @@ class RemoteBases:
                 self._store.elsewhere.note(layer.digest, f"{reference.registry}/{reference.repository}")
 
     def _pull(self, image: Image, reference: Reference) -> None:
-        from wherry.store.copy import Transfer
+        from wherry.store.copy import Tally, Transfer
 
         if all(map(self._store.has, image.manifest.stack)):
             return
-        Transfer(source=self._source(reference), sink=self._store).move(image.descriptor)
+        with self._moving(f"pull {reference}") as moved:
+            tally = Tally(lambda tally: moved(tally.sent, tally.wanted))
+            Transfer(source=self._source(reference), sink=self._store, tally=tally).move(image.descriptor)
 
 
 def reference_of(name: str) -> Reference:

@@ -17,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherry.app.progress import Event, EventKind, Reporter
+from wherry.app.progress import Event, EventKind, Reporter, TransferCounts
 from wherry.errors import InvalidUsage
+from wherry.report.live import LiveView
 from wherry.report.plain import plain
 from wherry.report.progress import progress_for
-from wherry.report.views import LiveView, MemoryView, PlainView, cut, duration, lasting
+from wherry.report.views import JsonView, MemoryView, PlainView, cut, duration, lasting
 
 BUILD = """
 import os, sys, time
@@ -91,6 +92,8 @@ def screen(output: str) -> list[str]:
                     row, column = max(row - int(count or 1), 0), 0
                 elif part.endswith("J"):
                     rows = [*rows[:row], rows[row][:column]]
+                elif part.endswith("K"):
+                    rows[row] = rows[row][:column]
                 else:
                     assert part.endswith("m")
             case _:
@@ -138,9 +141,11 @@ def test_a_terminal_keeps_one_line_a_step():
     shown = screen(written)
     assert (code, same) == (0, True)
     assert shown[0] == "  base static"
-    assert sorted(shown[1:3]) == ["  linux/amd64  compiled", "  linux/arm64  compiled"]
+    done = [line.rsplit(maxsplit=2) for line in sorted(shown[1:3])]
+    assert [words[0] for words in done] == ["  linux/amd64  compiled", "  linux/arm64  compiled"]
+    assert len(set(map(len, shown[1:3]))) == 1  # their times stand one below the other
     assert shown[3:] == ["warning: go.sum: missing"]
-    assert re.search(r"compiling  0\.[12] s", written)
+    assert re.search(r"linux/a\w+  compiling +\x1b\[2m0\.[12] s", written)
     assert "\x1b[1;33m" in written
 
 
@@ -207,7 +212,8 @@ def test_what_programs_print():
         "  [b 1/1] RUN no  failed after 0.0 s",
         "  [a 1/2] RUN make  0.0 s",
     ]
-    assert screen(shown.getvalue()) == piped.getvalue().splitlines()[3:]
+    kept = [" ".join(line.split()) for line in screen(shown.getvalue())]
+    assert kept == [" ".join(line.split()) for line in piped.getvalue().splitlines()[3:]]
     assert "RUN make  cc main.c" in shown.getvalue()
 
 
@@ -355,7 +361,7 @@ def test_many_threads_write_whole_lines():
 
     shown = screen(stream.getvalue())
     assert len(shown) == 120
-    assert all(re.fullmatch(r"  step-\d  done", line) for line in shown)
+    assert all(re.fullmatch(r"  step-\d  done {60}0\.0 s", line) for line in shown)
 
 
 def test_a_terminal_that_goes_away_ends_only_the_show():
@@ -395,11 +401,11 @@ def test_durations(seconds, text):
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30), st.integers(0, 20))
 def test_a_cut_line_fits(line, columns):
     """Whatever letters it has, it takes no more columns than there are."""
-    from wherry.report.views import _columns
+    from wherry.report.views import columns_of
 
     short = cut(line, columns)
 
-    assert sum(map(_columns, short)) <= columns
+    assert sum(map(columns_of, short)) <= columns
     assert short == line or short.endswith("…") or short == ""
 
 
@@ -411,3 +417,80 @@ def test_importing_it_is_cheap():
     )  # fmt: skip
 
     assert done.stdout == "False\n"
+
+
+def tell_of_bytes(reporter: Reporter, clock: Clock) -> None:
+    """Pull with a known size, pack with none, and let others wait."""
+    with reporter.step("pull debian:12") as pull, reporter.step("compress layer", brief=True) as pack:
+        pull.moved(TransferCounts(sent=12_300_000, there=1, total=49_200_000))
+        pack.passed(5_000_000)
+        reporter.waiting("1 of 4 steps done, 2 wait for pull debian:12")
+        clock.now += 2
+        reporter.line("now")  # counted bytes are shown by the next line or tick
+        pull.moved(TransferCounts(sent=49_200_000, blobs=2, there=1, total=49_200_000), last=True)
+
+
+def test_bytes_have_a_bar_where_their_number_is_known():
+    """Steps stand side by side; one that is brief leaves no line; what others wait for stands below."""
+    clock = Clock()
+    reporter, stream = live(clock, rows=24, columns=80)
+
+    tell_of_bytes(reporter, clock)
+    during, _, after = stream.getvalue().partition("  now")
+    reporter.close()
+
+    shown = screen(during + "  now" + after.partition("\x1b[J")[0])
+    assert shown == [
+        "  now",
+        "  pull debian:12  ━━━───────── 12.3 of 49.2 MB                            2.0 s",
+        "  compress layer  5.0 MB                                                  2.0 s",
+        "  1 of 4 steps done, 2 wait for pull debian:12",
+    ]
+    assert screen(stream.getvalue()) == [
+        "  now",
+        "  pull debian:12  49.2 MB fetched, 1 already there                        2.0 s",
+    ]
+
+
+def test_bytes_elsewhere():
+    """A pipe has what came of it; a program has numbers, a few times a second, and no word of waiting."""
+    clock, piped, objects = Clock(), io.StringIO(), io.StringIO()
+
+    tell_of_bytes(Reporter(PlainView(piped, monotonic=clock), clock), clock)
+    reporter = Reporter(JsonView(objects, clock), clock)
+    tell_of_bytes(reporter, clock)
+    with reporter.step("unpack") as step:
+        for done in range(1000):
+            clock.now += 0.001
+            step.passed(done, 1000)
+
+    assert piped.getvalue() == "  now\n  pull debian:12  49.2 MB fetched, 1 already there\n"
+    told = [json.loads(line) for line in objects.getvalue().splitlines()]
+    assert told[2]["text"] == "12.3 of 49.2 MB, 1 blob there"
+    assert (told[2]["bytes"], told[2]["total"]) == (12_300_000, 49_200_000)
+    assert all(one["event"] != "waiting" for one in told)
+    assert 3 <= sum(one["event"] == "detail" and one["name"] == "unpack" for one in told) <= 5
+
+
+def test_a_narrower_terminal():
+    """Lines that a terminal wraps when it is made narrower are counted as the rows they take."""
+    clock, stream, columns = Clock(), Terminal(), [100]
+    view = LiveView(stream, colour=False, size=lambda: os.terminal_size((columns[0], 24)), monotonic=clock)
+    reporter = Reporter(view, clock)
+    with reporter, reporter.step("compile") as step:
+        columns[0] = 60
+        step.detail("net/http")
+
+    assert "\x1b[2F" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("ci", "is_live"), [("", True), ("false", True), ("true", False), ("1", False)])
+def test_ci_gets_lines_that_stay(ci, is_live):
+    """A terminal in CI is a log: nothing is redrawn."""
+    stream = Terminal()
+
+    with progress_for("auto", stream, {"CI": ci, "TERM": "xterm"}) as progress, progress.step("compile"):
+        pass
+
+    assert ("\x1b[J" in stream.getvalue()) == is_live
+    assert stream.getvalue().rstrip().endswith("s" if not is_live else "\x1b[0m\x1b[K\n\x1b[J")

@@ -5,12 +5,14 @@ Steps may run side by side, in threads. How events look on a terminal is in `whe
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self
+
+from wherry.counted import Moved, Moving
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class TransferCounts:
     """Blobs that the registry took from another of its repositories."""
     left: int = 0
     """Foreign layers, which their makers do not let others pass on."""
+    total: int = 0
+    """Bytes that are sent once it is done, as far as is known; 0 where it isn't."""
 
 
 class ProgressStep(AbstractContextManager["ProgressStep"], Protocol):
@@ -44,23 +48,41 @@ class ProgressStep(AbstractContextManager["ProgressStep"], Protocol):
     def moved(self, moved: TransferCounts, *, last: bool = False) -> None:
         """Report what was moved so far; the last one is what came of the step."""
 
+    def passed(self, done: int, total: int = 0) -> None:
+        """Report the bytes that went by so far, and how many there are; 0: that is not known."""
+
 
 class Progress(Protocol):
     """Where a use case reports what it does; safe to call from any thread."""
 
-    def step(self, name: str, *, label: str = "") -> ProgressStep:
+    def step(self, name: str, *, label: str = "", brief: bool = False) -> ProgressStep:
         """Begin something that takes a while.
 
         Args:
             name: what it is called.
             label: what stands before the lines that its programs print; with one, its start is also written to a pipe.
+            brief: whether it is shown only while it runs, and leaves no line.
         """
 
     def line(self, text: str) -> None:
         """Say something once."""
 
+    def waiting(self, text: str) -> None:
+        """Say what is waited for, in place of what was said before; empty: nothing is."""
+
     def warn(self, text: str) -> None:
         """Say something the reader should act on; no mode leaves it out."""
+
+
+def moving_of(progress: Progress) -> Moving:
+    """Give what shows bytes on their way while they are, and leaves no line."""
+
+    @contextmanager
+    def moving(name: str) -> Iterator[Moved]:
+        with progress.step(name, brief=True) as step:
+            yield step.passed
+
+    return moving
 
 
 class EventKind(StrEnum):
@@ -73,6 +95,7 @@ class EventKind(StrEnum):
     FAILED = "failed"
     LINE = "line"
     WARNING = "warning"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +114,10 @@ class Event:
     """What stands before the lines that its programs print; empty where it has none."""
     moved: TransferCounts | None = None
     """What was moved between two stores; None where the step moves nothing."""
+    passed: tuple[int, int] | None = None
+    """Bytes that went by, and all of them (0: not known); None where none are counted."""
+    brief: bool = False
+    """Whether the step leaves no line."""
 
 
 class ProgressView(Protocol):
@@ -113,13 +140,12 @@ class Reporter:
         self._lock = threading.Lock()
         self.closed = False
 
-    def step(self, name: str, *, label: str = "") -> "RunningStep":
+    def step(self, name: str, *, label: str = "", brief: bool = False) -> "RunningStep":
         """Begin a step when its block is entered."""
         with self._lock:
             self._count += 1
-            return RunningStep(
-                self._view, Event(EventKind.STEP, step=self._count, name=name, label=label), self._monotonic
-            )
+            first = Event(EventKind.STEP, step=self._count, name=name, label=label, brief=brief)
+        return RunningStep(self._view, first, self._monotonic)
 
     def line(self, text: str) -> None:
         """Show a line."""
@@ -128,6 +154,10 @@ class Reporter:
     def warn(self, text: str) -> None:
         """Show a warning."""
         self._view.show(Event(EventKind.WARNING, text))
+
+    def waiting(self, text: str) -> None:
+        """Show what is waited for."""
+        self._view.show(Event(EventKind.WAITING, text))
 
     def close(self) -> None:
         """End it; steps that still run are shown no more."""
@@ -169,6 +199,11 @@ class RunningStep:
         else:
             self._tell(EventKind.DETAIL, "", moved)
 
+    def passed(self, done: int, total: int = 0) -> None:
+        """Report the bytes that went by so far."""
+        seconds = self._monotonic() - self._began
+        self._view.show(replace(self._first, kind=EventKind.DETAIL, seconds=seconds, passed=(done, total)))
+
     def __enter__(self) -> Self:
         self._began = self._monotonic()
         self._tell(EventKind.STEP, "")
@@ -190,14 +225,18 @@ class RunningStep:
 class Silent:
     """The `Progress` of a caller that wants to know nothing."""
 
-    def step(self, name: str, *, label: str = "") -> "RunningStep":
+    def step(self, name: str, *, label: str = "", brief: bool = False) -> "RunningStep":
         """Begin a step that nothing shows."""
+        del brief
         return RunningStep(_NOWHERE, Event(EventKind.STEP, name=name, label=label), time.monotonic)
 
     def line(self, text: str) -> None:
         """Say nothing."""
 
     def warn(self, text: str) -> None:
+        """Say nothing."""
+
+    def waiting(self, text: str) -> None:
         """Say nothing."""
 
 

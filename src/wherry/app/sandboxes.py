@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wherry.app.progress import moving_of
 from wherry.app.session import Session
 from wherry.host.kernel import Kernel, id_map, sub_ids
 from wherry.sandbox.ids import Caller, Mapping
 from wherry.sandbox.snapshot_writer import SandboxSnapshotWriter
 from wherry.snapshots.snapshots import Snapshots
-from wherry.store.contract import BlobSource
+from wherry.store.contract import BlobSource, Watched
 
 if TYPE_CHECKING:
     from wherry.digest import Digest
@@ -63,7 +64,8 @@ def layer_reader(
         from wherry.layer.tar import read_tar
 
         limit = max(LARGEST, session.unpack_limit)
-        return read_tar(open_layer(source, blob, diff_id, limit=limit), f"layer {blob.digest}")
+        with moving_of(session.progress)(f"unpack layer {blob.digest.short}") as moved:
+            yield from read_tar(open_layer(Watched(source, moved), blob, diff_id, limit=limit), f"layer {blob.digest}")
 
     return read
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wherry.app.places import Place, Transport, find, pushable, target_of
-from wherry.app.progress import Progress, ProgressStep, Silent, TransferCounts
+from wherry.app.progress import Progress, ProgressStep, Silent, TransferCounts, moving_of
 from wherry.app.session import Session
 from wherry.app.shipping import known_place, remembered, ship, streaming
 from wherry.counted import counted
@@ -283,7 +283,9 @@ def _encoded(
 
     with progress.step(f"encode {encoding.algorithm}") as step:
         left: list[Descriptor] = []
-        new = recompress(root, blobs, session.store, encoding, threads=4, left_out=left.append)
+        new = recompress(
+            root, blobs, session.store, encoding, threads=4, left_out=left.append, moving=moving_of(progress)
+        )
         if left:
             progress.line(f"not copied, because of the old digest that they name: {counted(len(left), 'attestation')}")
         step.done(f"the digest changes: {root.digest.short} → {new.digest.short}")
@@ -386,4 +388,4 @@ def _told(step: ProgressStep) -> Callable[[Tally], None]:
 
 
 def _amounts(tally: Tally) -> TransferCounts:
-    return TransferCounts(sent=tally.sent, blobs=tally.blobs, there=tally.there, mounted=tally.mounted, left=tally.left)
+    return TransferCounts(tally.sent, tally.blobs, tally.there, tally.mounted, tally.left, total=tally.wanted)

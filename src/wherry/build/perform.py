@@ -20,6 +20,7 @@ from wherry.build.values import (
     image_of,
     layer_of,
 )
+from wherry.counted import Moving, unheard
 from wherry.errors import NotFound
 from wherry.layer.known_blocks import KnownBlocks
 from wherry.oci.config import History, RuntimeConfig
@@ -51,6 +52,8 @@ class ImagePerformer:
     check_user: Callable[[str, Image, Mapping[str, str]], None] = field(default=lambda _user, _base, _files: None)
     """Raises where an image names a user by a word that neither its base nor its own files (by path) know."""
     threads: int = 2
+    moving: Moving = unheard
+    """Hears of bytes that are packed."""
 
     @property
     def looked_at(self) -> int:
@@ -148,10 +151,19 @@ class ImagePerformer:
         seen = self._look_at_files(action, step, needs, known)
         programs = [self.programs.program(outcome) for outcome in _of(CompileOp, step, needs)]
         there = self._there(action, step, needs)
-        entries = entries_of(action.files, action.mtime, programs[0] if programs else None, there)
+        entries = tuple(entries_of(action.files, action.mtime, programs[0] if programs else None, there))
         blocks = self._known_blocks(known)
         encoding = Encoding(action.algorithm, action.level)
-        layer = pack(entries, encoding, self.store, threads=self.threads, known=blocks)
+        total = sum(entry.size for entry in entries)
+        with self.moving(f"compress {step.name}") as moved:
+            layer = pack(
+                entries,
+                encoding,
+                self.store,
+                threads=self.threads,
+                known=blocks,
+                packed=lambda done: moved(done, total),
+            )
         observed = msgspec.structs.replace(from_msgpack(seen.observed, Observed), blocks=blocks.record)
         return encode(layer), replace(seen, observed=msgspec.msgpack.encode(observed))
 

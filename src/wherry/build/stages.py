@@ -12,10 +12,12 @@ import msgspec
 from wherry.build.cache_export import CacheExport, carried, unique
 from wherry.build.context import ContextSelection, LocalContext
 from wherry.build.copy_sources import SourceCollector, UrlFetcher
+from wherry.build.packing_progress import packing
 from wherry.build.run import MountedStack, RunRoot, StepRunner
 from wherry.build.solver import ObservedInputs, StepOutcome
 from wherry.build.stage_results import ChangedFiles, PackedLayer, StepInputs, changed_of, history_of, packed_of
 from wherry.build.values import encode_image, image_of
+from wherry.counted import Moving, unheard
 from wherry.image.assemble import as_oci
 from wherry.layer.compress import Encoding, pack_tar
 from wherry.layer.decompress import open_layer
@@ -64,6 +66,8 @@ class StagePerformer:
     """The rootfs that resolves `user:group`."""
     threads: int = 2
     clock: Callable[[], float] = time.time
+    moving: Moving = unheard
+    """Hears of bytes that are packed."""
     reachable: Callable[[Descriptor], bool] = field(default=lambda _: False)
     """Reports whether a missing blob can be fetched, and fetches it."""
     measured: dict[str, str] = field(default_factory=dict)
@@ -322,8 +326,8 @@ class StagePerformer:
             latest=action.latest,
         )
         encoding = Encoding(action.algorithm, action.level)
-        with self.client.tar(job) as chunks:
-            layer = pack_tar(chunks, encoding, self.store, threads=self.threads)
+        with self.client.tar(job) as chunks, self.moving(f"compress {changed}") as moved:
+            layer = pack_tar(packing(chunks, moved, folder), encoding, self.store, threads=self.threads)
         return encode(PackedLayer(layer, changed_of(needs[changed].result).created))
 
     def _finish(self, step: Step, action: StageImageOp, needs: Mapping[str, StepOutcome]) -> bytes:

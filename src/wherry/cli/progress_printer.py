@@ -31,7 +31,7 @@ class ProgressPrinter(BuildProgress):
 
     def begins(self, plan: Plan) -> None:
         """Show which front end was chosen."""
-        del plan
+        super().begins(plan)
         if isinstance(self._call.request, GoRequests):
             for request in self._call.request.images:
                 self.progress.line(f"{request.package.import_path}  {self._call.why}")

@@ -189,6 +189,8 @@ def command(  # noqa: PLR0913 - docker's options, one each
         from wherry.app.history_record import record_run
 
         began = world.clock()
+        if not quiet:
+            world.show_preparing()
         code = run(world, image, options, platform=chosen, notice=notice, keep=keep)
         record_run(world, image, code, began=began)
         return code

@@ -138,6 +138,11 @@ class World(Session):
         self._reporter = progress_for(mode, self.stderr, self.environment, self.clock)
         return self._reporter
 
+    def show_preparing(self) -> None:
+        """Show on a terminal, from now on, what takes a while before a container starts, such as unpacking layers."""
+        if self.stderr.isatty():
+            self.progress = self.reporter()
+
     def waits(self, line: str) -> None:
         """See `Session.waits`: among the lines of progress while they are shown."""
         if self._reporter is not None and not self._reporter.closed:

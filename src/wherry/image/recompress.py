@@ -17,6 +17,7 @@ from functools import partial
 
 import msgspec
 
+from wherry.counted import Moving, unheard
 from wherry.digest import Digest
 from wherry.errors import NotFound
 from wherry.image.assemble import as_oci
@@ -27,7 +28,7 @@ from wherry.oci.config import ImageConfig
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.manifest import Index, Manifest
-from wherry.store.contract import CHUNK, BlobSink, BlobSource, read_whole, write_document
+from wherry.store.contract import CHUNK, BlobSink, BlobSource, Watched, read_whole, write_document
 from wherry.store.copy import copy
 
 _ATTESTED = "vnd.docker.reference.digest"
@@ -37,7 +38,7 @@ _OF_THE_ENCODING = ("containerd.io/snapshot/stargz/", "io.containers.estargz.", 
 _DOCKER_LAYER = {media.OCI_LAYER_GZIP: media.DOCKER_LAYER_GZIP}
 
 
-def recompress(
+def recompress(  # noqa: PLR0913 - each is one thing that callers vary
     root: Descriptor,
     source: BlobSource,
     sink: BlobSink,
@@ -45,6 +46,7 @@ def recompress(
     *,
     threads: int = 1,
     left_out: Callable[[Descriptor], None] = lambda _: None,
+    moving: Moving = unheard,
 ) -> Descriptor:
     """Compress the layers of an image again, and store it.
 
@@ -55,6 +57,7 @@ def recompress(
         encoding: of every layer; non-distributable layers stay unchanged.
         threads: how many compress at a time; no influence on the bytes.
         left_out: called for each manifest that refers to a changed one.
+        moving: hears how much of each layer is read.
 
     Returns:
         The new root; the old one's platform and annotations stand in it.
@@ -65,7 +68,7 @@ def recompress(
 
     Cost: each layer is read, decoded and encoded once, in bounded memory.
     """
-    return _Recompression(source, sink, encoding, threads, left_out).renewed(root)
+    return _Recompression(source, sink, encoding, threads, left_out, moving).renewed(root)
 
 
 @dataclass
@@ -75,6 +78,7 @@ class _Recompression:
     encoding: Encoding
     threads: int
     left_out: Callable[[Descriptor], None]
+    moving: Moving
     layers: dict[tuple[Digest, Digest], Descriptor] = field(default_factory=dict)
     """What layers became; platforms of an image often share some."""
 
@@ -131,9 +135,10 @@ class _Recompression:
             return layer
         key = layer.digest, diff_id
         if key not in self.layers:
-            stream = open_layer(self.source, layer, diff_id)
-            tar = iter(partial(stream.read, CHUNK), b"")
-            self.layers[key] = encode(tar, self.encoding, self.sink, threads=self.threads)
+            with self.moving(f"compress layer {layer.digest.short}") as moved:
+                stream = open_layer(Watched(self.source, moved), layer, diff_id)
+                tar = iter(partial(stream.read, CHUNK), b"")
+                self.layers[key] = encode(tar, self.encoding, self.sink, threads=self.threads)
         kept = {
             name: value for name, value in layer.annotations.items() if not name.startswith(_OF_THE_ENCODING)
         }  # what else is said of a layer is said of its files

@@ -127,6 +127,7 @@ def pack(
     *,
     threads: int = 1,
     known: "KnownBlocks | None" = None,
+    packed: Callable[[int], object] = lambda _: None,
 ) -> Layer:
     """Write entries as a layer into a store, in one pass.
 
@@ -136,6 +137,7 @@ def pack(
         sink: where the blob goes.
         threads: how many compress at a time, up to 8; no influence on the bytes.
         known: blocks of an earlier layer, taken with gzip where their input is the same; no influence on the bytes.
+        packed: hears how many bytes of the tar went by.
 
     Raises:
         FileChanged, NotFound: a file is not what its entry says; nothing was stored.
@@ -151,6 +153,7 @@ def pack(
             tar.update(chunk)
             size += len(chunk)
             encoder.write(chunk)
+            packed(size)
 
         write_tar(entries, write)
         encoder.finish()

@@ -1,6 +1,6 @@
 """How progress is shown: one live line a running step on a terminal, plain lines in a pipe, objects for a program.
 
-A step's last line stays; what it did in between does not. How events look is in `wherry.report.views`.
+A step's last line stays; what it did in between does not. How events look is in `views.py` and `live.py`.
 """
 
 import os
@@ -12,6 +12,8 @@ from wherry.app.progress import Reporter
 from wherry.errors import InvalidUsage
 
 MODES = ("auto", "plain", "json", "quiet")
+_NOT_CI = frozenset({"", "0", "false", "no"})
+"""Values of CI that mean a person watches; GitHub, GitLab and most others set it to `true`."""
 
 
 def progress_for(
@@ -20,20 +22,22 @@ def progress_for(
     """Choose how progress is shown; use it in a `with` statement, so that the terminal is left clean.
 
     Args:
-        mode: one of `MODES`; `auto` is live on a terminal and plain elsewhere.
+        mode: one of `MODES`; `auto` is live on a terminal and plain elsewhere, and in CI, where a log keeps every line.
         stream: where it is shown: stderr.
-        environment: NO_COLOR and TERM are read.
+        environment: NO_COLOR, TERM and CI are read.
         clock: seconds since the epoch, for `json`.
 
     Raises:
         InvalidUsage: there is no such mode.
     """
-    from wherry.report.views import JsonView, LiveView, PlainView, QuietView
+    from wherry.report.views import JsonView, PlainView, QuietView
 
     terminal = stream.isatty() and environment.get("TERM") != "dumb"
     colour = terminal and not environment.get("NO_COLOR")
     match mode:
-        case "auto" if terminal:
+        case "auto" if terminal and environment.get("CI", "").lower() in _NOT_CI:
+            from wherry.report.live import LiveView
+
             return Reporter(LiveView(stream, colour=colour, size=lambda: _size_of(stream)))
         case "auto" | "plain":
             return Reporter(PlainView(stream, colour=colour))

@@ -13,6 +13,10 @@ CAUTION: Final = 33
 """Yellow: it works less well, or the reader should look."""
 BAD: Final = 31
 """Red: it failed, or is over its limit."""
+BUSY: Final = 36
+"""Cyan: it is on its way."""
+PASSING: Final = 2
+"""Faint: what counts least, such as a time, or what will be gone in a moment."""
 _COLUMNS: ContextVar[int | None] = ContextVar("columns", default=None)
 """What tables have to fit; None: they are as wide as they are."""
 _INDENT = 2

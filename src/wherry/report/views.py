@@ -1,14 +1,11 @@
-"""How events look: lines that stay, live lines, objects.
+"""How events look: lines that stay, objects; `live.py` has the lines of a terminal that change.
 
-The cursor is never hidden and nothing waits for an answer, so a terminal is as it was even after SIGKILL. Text
-that comes from outside (a package's path, a compiler's words) loses its control characters on the way.
+Text that comes from outside (a package's path, a compiler's words) loses its control characters on the way.
 
-Sources: ECMA-48 (CPL, ED, SGR); no-color.org; UAX #11 (wide letters). The objects' schema is in
-`docs/reference/progress.md`.
+Sources: no-color.org; UAX #11 (wide letters). The objects' schema is in `docs/reference/progress.md`.
 """
 
 import json
-import os
 import threading
 import time
 import unicodedata
@@ -24,8 +21,8 @@ from wherry.counted import counted
 from wherry.report.plain import plain
 from wherry.report.terminal import size as size_of
 
-_TICK = 0.1
-"""Seconds between two looks of the live lines: one digit of the time shown."""
+_OFTEN = 0.25
+"""Seconds between two objects that say how many bytes of a step went by."""
 _BEAT = 10
 """Seconds after which a running step that had no line in a pipe gets one."""
 _MINUTE = 60
@@ -47,6 +44,24 @@ class MemoryView:
         """Do nothing."""
 
 
+@dataclass(slots=True)
+class RunningLine:
+    """What is known of a step that runs."""
+
+    name: str
+    began: float
+    event: Event | None = None
+    """What it said last of what it does."""
+    shown: float = 0.0
+    """When a line of it was written."""
+    printed: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_PRINTED))
+
+    @property
+    def detail(self) -> str:
+        """What it does at the moment."""
+        return text_of(self.event) if self.event else ""
+
+
 class PlainView:
     """Lines for a pipe: what was done, when it was done; of a step with a label its beginning, and what it prints.
 
@@ -60,7 +75,7 @@ class PlainView:
         self._colour = colour
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._running: dict[int, _Live] = {}
+        self._running: dict[int, RunningLine] = {}
         self._closed = threading.Event()
         self._ticker: threading.Thread | None = None
 
@@ -71,7 +86,7 @@ class PlainView:
             case EventKind.STEP if event.label:
                 lines = [f"  {plain(event.name)}"]
             case EventKind.PRINTED:
-                lines = [_printed(event)]
+                lines = [printed_line(event)]
             case _:
                 lines = lasting(event, colour=self._colour)
         if lines:
@@ -91,13 +106,13 @@ class PlainView:
         with self._lock:
             match event.kind:
                 case EventKind.STEP:
-                    self._running[event.step] = _Live(event.name, now - event.seconds, shown=now)
+                    self._running[event.step] = RunningLine(event.name, now - event.seconds, shown=now)
                 case EventKind.DETAIL | EventKind.PRINTED if event.step in self._running:
                     live = self._running[event.step]
                     if event.kind is EventKind.PRINTED:
                         live.shown = now
                     else:
-                        live.detail = text_of(event)
+                        live.event = event
                 case EventKind.DONE | EventKind.FAILED:
                     self._running.pop(event.step, None)
             if self._running and self._ticker is None and not self._closed.is_set():
@@ -117,7 +132,7 @@ class PlainView:
             for live in self._running.values():
                 if now - live.shown >= _BEAT:
                     live.shown = now
-                    lines.append(f"  {_fields(live.name, live.detail, duration(now - live.began))}\n")
+                    lines.append(f"  {fields(live.name, live.detail, duration(now - live.began))}\n")
             if lines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
@@ -145,10 +160,17 @@ class JsonView:
         self._stream = stream
         self._clock = clock
         self._lock = threading.Lock()
+        self._counted: dict[int, float] = {}
 
     def show(self, event: Event) -> None:
         """Write an object; keys that say nothing are left out."""
+        if event.kind is EventKind.WAITING:
+            return
         with self._lock:
+            if counts(event) and event.seconds - self._counted.get(event.step, -_OFTEN) < _OFTEN:
+                return
+            if counts(event):
+                self._counted[event.step] = event.seconds
             self._stream.write(json.dumps(self._document(event)) + "\n")
             self._stream.flush()
 
@@ -162,108 +184,23 @@ class JsonView:
             document |= {"step": event.step, "name": event.name}
         if event.kind in {EventKind.DONE, EventKind.FAILED, EventKind.PRINTED}:
             document["seconds"] = round(event.seconds, 3)
+        if bytes_of(event) != (0, 0):
+            document["bytes"], document["total"] = bytes_of(event)
         return document | ({"text": text} if (text := text_of(event)) else {})
-
-
-class LiveView:
-    """Lines for a terminal: those that stay, and below them one for each running step, redrawn as time goes on.
-
-    What a step's programs print is seen in its line, one after the other; the last lines of a step that fails stay.
-    """
-
-    def __init__(
-        self,
-        stream: IO[str],
-        *,
-        colour: bool,
-        size: Callable[[], os.terminal_size],
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._stream, self._colour, self._size, self._monotonic = stream, colour, size, monotonic
-        self._running: dict[int, _Live] = {}
-        self._drawn = 0
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._ticker: threading.Thread | None = None
-
-    def show(self, event: Event) -> None:
-        """Take an event in and draw."""
-        with self._lock:
-            if self._closed.is_set():
-                return
-            staying = lasting(event, colour=self._colour)
-            match event.kind:
-                case EventKind.STEP:
-                    self._running[event.step] = _Live(event.name, self._monotonic() - event.seconds)
-                case EventKind.DETAIL | EventKind.PRINTED if event.step in self._running:
-                    self._running[event.step].detail = text_of(event)
-                    if event.kind is EventKind.PRINTED:
-                        self._running[event.step].printed.append(_printed(event))
-                case EventKind.DONE | EventKind.FAILED:
-                    live = self._running.pop(event.step, None)
-                    if live is not None and event.kind is EventKind.FAILED:
-                        staying = [*live.printed, *staying]
-            self._draw(staying)
-            if self._running and self._ticker is None:
-                self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
-                self._ticker.start()
-
-    def close(self) -> None:
-        """Take the live lines away."""
-        with self._lock:
-            if self._closed.is_set():
-                return
-            self._closed.set()
-            self._running.clear()
-            self._draw([])
-        if self._ticker is not None:
-            self._ticker.join()
-
-    def _tick(self) -> None:
-        while not self._closed.wait(_TICK):
-            with self._lock, suppress(OSError, ValueError):  # a terminal that went away ends nothing but the show
-                if self._running and not self._closed.is_set():
-                    self._draw([])
-
-    def _draw(self, staying: list[str]) -> None:
-        size = self._size()
-        live = self._live_lines(max(size.lines - 1, 1))
-        back = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
-        drawn = [cut(line, size.columns - 1) for line in live]
-        text = back + "".join(line + "\n" for line in [*staying, *drawn])
-        self._drawn = len(drawn)
-        if text:
-            self._stream.write(text)
-            self._stream.flush()
-
-    def _live_lines(self, room: int) -> list[str]:
-        now = self._monotonic()
-        lines = [f"  {_fields(one.name, one.detail, duration(now - one.began))}" for one in self._running.values()]
-        if len(lines) > room:
-            lines = [*lines[: room - 1], f"  and {len(lines) - room + 1} more"]
-        return lines
-
-
-@dataclass(slots=True)
-class _Live:
-    name: str
-    began: float
-    detail: str = ""
-    shown: float = 0.0
-    """When a line of it was written."""
-    printed: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_PRINTED))
 
 
 def lasting(event: Event, *, colour: bool = False) -> list[str]:
     """Give the lines of an event that stay: none for a step that begins or goes on."""
     match event.kind:
+        case EventKind.DONE | EventKind.FAILED if event.brief:
+            return []
         case EventKind.LINE:
             return [f"  {plain(line)}" for line in event.text.splitlines()]
         case EventKind.WARNING:
             sign = "\x1b[1;33mwarning:\x1b[0m" if colour else "warning:"
             return [f"{sign} {plain(line)}" for line in event.text.splitlines()]
         case EventKind.DONE:
-            return [f"  {_fields(event.name, text_of(event) or duration(event.seconds))}"]
+            return [f"  {fields(event.name, text_of(event) or duration(event.seconds))}"]
         case EventKind.FAILED:
             sign = "\x1b[31mfailed\x1b[0m" if colour else "failed"
             return [f"  {plain(event.name)}  {sign} after {duration(event.seconds)}"]
@@ -271,13 +208,28 @@ def lasting(event: Event, *, colour: bool = False) -> list[str]:
             return []
 
 
+def counts(event: Event) -> bool:
+    """Report whether an event only says how many bytes of a step went by: there are many of them."""
+    return event.kind is EventKind.DETAIL and (event.moved is not None or event.passed is not None)
+
+
+def bytes_of(event: Event) -> tuple[int, int]:
+    """Give the bytes of a step that went by, and all of them (0: not known)."""
+    if event.moved is not None:
+        return event.moved.sent, event.moved.total
+    return event.passed or (0, 0)
+
+
 def text_of(event: Event) -> str:
     """Give an event's text; figures of what was moved are written as words."""
     moved = event.moved
+    if event.passed is not None:
+        return amount_of(*event.passed)
     if moved is None:
         return event.text
     if event.kind is EventKind.DETAIL:
-        return f"{size_of(moved.sent)}, {counted(moved.there + moved.mounted, 'blob')} there"
+        there = moved.there + moved.mounted
+        return amount_of(moved.sent, moved.total) + (f", {counted(there, 'blob')} there" if there else "")
     verb, done = ("fetch", "fetched") if event.name.startswith("pull ") else ("send", "sent")
     words = [f"{size_of(moved.sent)} {done}" if moved.blobs else f"nothing to {verb}"]
     words += [f"{moved.mounted} mounted"] if moved.mounted else []
@@ -286,7 +238,17 @@ def text_of(event: Event) -> str:
     return ", ".join(words)
 
 
-def _printed(event: Event) -> str:
+def amount_of(done: int, total: int) -> str:
+    """Write how many bytes went by: `1.2 of 4.7 MB`, or `1.2 MB` where it is not known of how many."""
+    if not total:
+        return size_of(done)
+    part, whole = size_of(min(done, total)), size_of(total)
+    number, _, unit = part.partition(" ")
+    return f"{number} of {whole}" if whole.endswith(f" {unit}") else f"{part} of {whole}"
+
+
+def printed_line(event: Event) -> str:
+    """Write a line that a program of a step printed."""
     return f"    {event.label} {event.seconds:.1f} | {plain(event.text)}"
 
 
@@ -305,7 +267,7 @@ def cut(line: str, columns: int) -> str:
     used = 0
     fitting = 0
     for place, letter in enumerate(line):
-        used += _columns(letter)
+        used += columns_of(letter)
         if used > columns:
             return line[:fitting] + "…" if columns > 0 else ""
         if used < columns:
@@ -313,11 +275,13 @@ def cut(line: str, columns: int) -> str:
     return line
 
 
-def _columns(letter: str) -> int:
+def columns_of(letter: str) -> int:
+    """Count the columns of a letter."""
     if unicodedata.combining(letter):
         return 0
     return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
-def _fields(*parts: str) -> str:
+def fields(*parts: str) -> str:
+    """Join what is said of a step."""
     return "  ".join(plain(part) for part in parts if part)

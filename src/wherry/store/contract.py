@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from wherry.counted import Moved, passing
 from wherry.digest import Digest
 from wherry.errors import BlobMissing, DigestMismatch, InvalidDocument
 from wherry.oci import media
@@ -29,6 +31,18 @@ class BlobSource(Protocol):
             BlobMissing: nothing is stored under this digest.
             DigestMismatch, SizeMismatch: something else is.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A source that reports how much of a blob was read."""
+
+    source: BlobSource
+    moved: Moved
+
+    def read(self, blob: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """See `BlobSource.read`."""
+        return passing(self.source.read(blob, offset), self.moved, blob.size)
 
 
 @runtime_checkable

@@ -116,6 +116,8 @@ class Tally:
     """Blobs that the registry took from another of its repositories."""
     left: int = 0
     """Foreign layers, which their makers do not let others pass on."""
+    wanted: int = 0
+    """Bytes that are sent once all is done: blobs leave it when they turn out to be there."""
     _turn: Lock = field(default_factory=Lock, repr=False)
 
     def add(self, **amounts: int) -> None:
@@ -155,6 +157,7 @@ class Transfer:
             tags: for a `Tagger`; the root comes last and under them, so no tag points to a missing blob.
         """
         leaves, documents = self._missing(root)
+        self.tally.add(wanted=sum(blob.size for blob in (*leaves, *documents)))
         self._side_by_side(self._leaf, leaves)
         below, top = [blob for blob in documents if blob != root], [blob for blob in documents if blob == root]
         for level in _levels(below, self.source):
@@ -204,15 +207,15 @@ class Transfer:
 
     def _leaf(self, blob: Descriptor) -> None:
         if blob.urls and any(word in blob.media_type for word in _FOREIGN):
-            self.tally.add(left=1)
+            self.tally.add(left=1, wanted=-blob.size)
             return
         match self._how(blob):
             case BlobMove.SENT:
                 self.tally.add(blobs=1)
             case BlobMove.MOUNTED:
-                self.tally.add(mounted=1)
+                self.tally.add(mounted=1, wanted=-blob.size)
             case BlobMove.THERE:
-                self.tally.add(there=1)
+                self.tally.add(there=1, wanted=-blob.size)
 
     def _how(self, blob: Descriptor) -> BlobMove:
         if isinstance(self.sink, Mounter):

@@ -301,6 +301,7 @@ class DockerfileImages:
             runs=runs,
             account=owner,
             threads=setup.threads,
+            moving=setup.listener.moving,
             clock=setup.clock,
             reachable=self._reachable,
             named=_named_by(self.planned.plan),

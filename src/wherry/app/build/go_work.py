@@ -128,6 +128,7 @@ class GoRequests:
             ),
             check_user=lambda user, base, files: refuse_unknown_user(user, base, files, bases),
             threads=setup.threads,
+            moving=setup.listener.moving,
         )
         try:
             yield GoImages(setup, self.images, vcs, bases, performer, results)

@@ -105,7 +105,7 @@ class Tagger(Protocol):
 class Tally:
     """What was moved; called for each change, from any thread."""
 
-    changed: Callable[["Tally"], None] = field(default=lambda _: None)
+    changed: Callable[["Tally"], object] = field(default=lambda _: None)
     sent: int = 0
     """Bytes."""
     blobs: int = 0

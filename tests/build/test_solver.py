@@ -127,6 +127,16 @@ def test_another_definition_names_the_field(engine, world):
     assert outcome.reasons == ("content.version changed: 1 → 2",)
 
 
+def test_what_another_step_made_is_no_reason(engine, world):
+    """Two platforms pack by one definition: that the first one's program differs says nothing of the second."""
+    first, second = take("a"), Step("b", take("a").action)
+    world.files |= {"a": "one", "b": "two"}
+
+    outcomes = engine.run(Plan((first, second), "here"))
+
+    assert {outcomes[name].reasons[0] for name in "ab"} == {"not built before"}
+
+
 def test_a_result_that_is_gone_is_made_again(engine, world):
     """Gc took the layer away."""
     engine.run(PLAN)

@@ -102,6 +102,46 @@ def test_off_in_one_line(shell: Shell, way: str):
     assert not (shell.root / "store" / ".wherry" / "history").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("--format", "grafana"), "history export --format"),
+        (("-o", "x"), "history export -o FILE"),
+        (("why", "--csv", "api"), "history --csv"),
+        (("export", "--json"), "JSON lines"),
+        (("import", "x", "--since", "1d"), "history export"),
+        (("export", "localhost:1/h:x", "--since", "1d"), "to a file"),
+    ],
+)
+def test_an_option_that_does_nothing_is_refused(shell: Shell, words, hint):
+    """Nothing is ignored in silence; the hint says which action has it."""
+    shell("history", *words, code=64)
+
+    assert hint in shell.err
+    assert not (shell.root / "x").exists()
+
+
+def test_limits_count_in_documents_too(shell: Shell):
+    """--limit leaves the last calls, in every form; without it, documents have all."""
+    filled(shell, *(built(number) for number in range(30)))
+
+    assert len(json.loads("".join(shell("history", "--json", "--limit", "2")))["calls"]) == 2
+    assert len(shell("history", "--csv")) == 31
+    assert len(shell("history", "--csv", "--limit", "0")) == 1
+
+
+@pytest.mark.parametrize("content", ["hello\n", "[1]", "{}", '{"a":', "\0\xff", "folder"])
+def test_what_can_be_imported_is_said(shell: Shell, content: str):
+    """Whatever is given in place of a history, the hint names what is one."""
+    if content == "folder":
+        (shell.root / "x").mkdir()
+    else:
+        shell.write("x", content)
+    shell("history", "import", "x", code=65)
+
+    assert "wherry history export" in shell.err
+
+
 def test_where_it_is(tmp_path: Path):
     """Next to the usual store, inside a named one, or where the variable says."""
     usual = Session.of({"HOME": str(tmp_path)}, cwd=tmp_path)

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from recorded import BEGAN, DAY, built, digest_of
 from wherry.errors import InvalidUsage, NotFound
 from wherry.history.database import HistoryDatabase
-from wherry.history.stories import stories_of
+from wherry.history.entry import StepFigures
+from wherry.history.stories import steps_of, stories_of
 from wherry.history.trends import KINDS, PULLED, Metric, change_of, jumps_of, metrics_of, points_of, thinned
 
 
@@ -66,11 +68,38 @@ def test_a_jump_has_its_causes(history) -> None:
 
 
 def test_what_is_no_digest(history) -> None:
-    """It is refused; a digest that nothing has is not found."""
-    with pytest.raises(InvalidUsage):
-        stories_of(history, "api:dev")
-    with pytest.raises(NotFound):
+    """It is refused where it is too short; a digest or a name that nothing has is not found."""
+    with pytest.raises(InvalidUsage, match="too short"):
+        stories_of(history, "SHA256:ab")
+    with pytest.raises(NotFound, match="has this digest"):
         stories_of(history, "sha256:" + "e" * 64)
+    with pytest.raises(NotFound, match="has this name"):
+        stories_of(history, "api:prod")
+
+
+def test_a_name_is_its_latest_digest(history) -> None:
+    """A digest may be copied from where it is in capitals."""
+    (named,) = stories_of(history, "api:dev")
+    (copied,) = stories_of(history, digest_of(5_500_000).upper())
+
+    assert named == copied
+    assert named.image.digest == digest_of(5_500_000)
+
+
+def test_steps_of_other_platforms_are_left_out() -> None:
+    """Of a module's build each step names its platform; of a Dockerfile's those that the first one does not have."""
+    entry = built(1)
+    (image,) = entry.images
+    other = msgspec.structs.replace(image, platform="linux/arm64")
+    names = (
+        "base static linux/amd64", "compile api linux/amd64", "compile api linux/arm64", "[a 1/2] COPY go.mod .",
+        "[a 2/2] RUN make", "[linux/arm64 a 2/2] RUN make",
+    )  # fmt: skip
+    both = msgspec.structs.replace(entry, images=(image, other), steps=tuple(StepFigures(name=one) for one in names))
+
+    assert [one.name for one in steps_of(both, image)] == [names[0], names[1], names[3], names[4]]
+    assert [one.name for one in steps_of(both, other)] == [names[2], names[3], names[5]]
+    assert len(list(steps_of(both, None))) == len(list(steps_of(entry, image))) + 5
 
 
 def test_thinned_keeps_the_extremes() -> None:

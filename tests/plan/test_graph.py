@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherry.build.solver import changes
 from wherry.oci.config import HealthcheckConfig, RuntimeConfig
 from wherry.plan.graph import (
     VALUES,
+    WHOLE,
     Action,
     AddedFile,
     BaseOp,
@@ -196,7 +198,23 @@ def test_values_of_x_are_hidden_but_count(flags, environment):
     before, after = definition(action), definition(other)
 
     assert "s3cret" not in repr(before)
-    assert {name for name in before if before[name] != after[name]} == {VALUES}
+    assert {name for name in before if before[name] != after[name]} == {VALUES, WHOLE}
+
+
+def test_another_flag_is_not_another_value():
+    """Where -X sets the same, only the flags are named; what only quotes tell apart are two definitions."""
+    assert isinstance(COMPILE, CompileOp)
+
+    def reasons(before: str, after: str) -> list[str]:
+        first, second = (definition(dataclasses.replace(COMPILE, flags=(flags,))) for flags in (before, after))
+        return list(changes(first, second))
+
+    assert reasons("-ldflags=-s -X main.v=1", "-ldflags=-w -X main.v=1") == [
+        "flags.0 changed: -ldflags=-s -X main.v=… → -ldflags=-w -X main.v=…"
+    ]
+    assert reasons("-ldflags=-X main.v=1", "-ldflags=-X main.v=2") == ["values of -X changed"]
+    assert reasons("-ldflags=-X main.v=1 -r 'a b'", "-ldflags=-X main.v=1 -r a b") == ["the quotes of flags changed"]
+    assert reasons("-ldflags=-X main.v=1", "-ldflags=-X main.v=1") == []
 
 
 def test_without_values_nothing_is_hidden():

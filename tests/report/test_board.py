@@ -244,22 +244,30 @@ def test_is_served_on_loopback_only(tmp_path: Path) -> None:
         try:
             address = running.stdout.readline().strip()
             good = _asked(address, "/")
-            others = [_asked(address, "/", "evil.example").status, _asked(address, "/x").status]
+            others = [_asked(address, "/", "evil.example"), _asked(address, "/x"), _asked(address, "/", how="POST")]
+            tunnels = [_asked(address, "/", host).status for host in ("localhost", "localhost:8000", "[::1]:80")]
         finally:
             running.terminate()
 
     assert address.startswith("http://127.0.0.1:")
     assert (good.status, good.headers["Cache-Control"]) == (200, "no-store")
-    assert others == [403, 404]
+    assert [answer.status for answer in others] == [403, 404, 501]
+    assert tunnels == [200, 200, 200]
+    assert {answer.headers["Content-Type"] for answer in others} == {"text/plain; charset=utf-8"}
+    assert [answer.text for answer in others] == [
+        "403: the board answers to 127.0.0.1 and localhost only\n",
+        "404: there is one page, the board: /\n",
+        "501: the board answers GET and HEAD\n",
+    ]
 
 
-def _asked(address: str, path: str, host: str = "") -> http.client.HTTPResponse:
+def _asked(address: str, path: str, host: str = "", how: str = "GET") -> http.client.HTTPResponse:
     """Ask the server that an address names, by another host's name where one is given."""
     place = urlsplit(address)
     connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
-    connection.request("GET", path, headers={"Host": host} if host else {})
+    connection.request(how, path, headers={"Host": host} if host else {})
     answer = connection.getresponse()
-    answer.read()
+    answer.text = answer.read().decode()
     connection.close()
     return answer
 
@@ -268,7 +276,12 @@ def test_the_command_writes_a_file(tmp_path: Path) -> None:
     """Its name and size are printed; a pair of options that exclude each other is refused."""
     shell = Shell(tmp_path / "here")
     (document,) = shell("board", "--json", "--since", "30d", "--split", "7d")
+    said = shell.err
     shell("board", "serve", "--html", "x.html", code=64)
+    shell("board", "--port", "9", code=64)
+    shell("board", "--html", ".", code=73)
 
     assert (shell.root / "board.html").stat().st_size == json.loads(document)["bytes"]
+    assert "the page is empty: no call is recorded since 30d" in said
+    assert "name a file in that directory" in shell.err
     assert not (shell.root / "x.html").exists()

@@ -8,7 +8,7 @@ from typing import Final
 from wherry.app.board_cluster import BoardCluster, cluster_of
 from wherry.history.database import HistoryDatabase
 from wherry.history.entry import CallFigures, ImageFigures
-from wherry.history.stories import FigureChange, changes_between
+from wherry.history.stories import FigureChange, changes_between, steps_of
 from wherry.history.trends import (
     PULLED,
     UNPACKED,
@@ -207,7 +207,7 @@ def _explained(database: HistoryDatabase, jump: Jump, name: str, platform: str) 
     if before is None or after is None:
         return ExplainedJump(jump, (), ())
     old, new = (_of(one, name, platform) for one in (before, after))
-    reasons = dict.fromkeys(reason for step in after.steps if not step.cached for reason in step.reasons)
+    reasons = dict.fromkeys(reason for step in steps_of(after, new) if not step.cached for reason in step.reasons)
     return ExplainedJump(jump, tuple(changes_between(database, before, after, old, new)), tuple(reasons)[:6])
 
 

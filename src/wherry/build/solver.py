@@ -16,7 +16,7 @@ from typing import Protocol, overload
 import msgspec
 
 from wherry.errors import WherryError
-from wherry.plan.graph import VALUES, Plan, Step, key_of
+from wherry.plan.graph import VALUES, WHOLE, Plan, Step, key_of
 from wherry.source.git_address import without_credentials
 from wherry.store.locks import alone
 from wherry.store.results import Results, StepRecord
@@ -182,12 +182,13 @@ class Solver:
         definition = key_of(defined)
         known = self.results.latest(definition) or self.results.previous(_slot(plan, step))
         began = self.clock()
+        before = known if known is None or known.slot == _slot(plan, step) else self.results.previous(_slot(plan, step))
         self.began(step)
         result, seen = self.performer.do(step, outcomes, known)
         content = seen.key if seen else ""
         if seen:
             self._keep(plan, step, defined, content, seen.observed, result)
-        reasons = Reasons(partial(self._reasons, step, defined, known, seen))
+        reasons = Reasons(partial(self._reasons, step, defined, before, seen))
         return StepOutcome(
             step,
             cached=False,
@@ -256,9 +257,16 @@ class Solver:
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     """Say field by field what differs between two definitions."""
     before, after = _named(before), _named(after)
+    found = tuple(_changes(before, after))
+    yield from found
+    if not found and before.get(WHOLE) != after.get(WHOLE):
+        yield "the quotes of flags changed"
+
+
+def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        if old == new or name.endswith(".count"):
+        if old == new or name == WHOLE or name.endswith(".count"):
             continue
         old, new = (None if text is None else without_credentials(text) for text in (old, new))
         if name == VALUES:

@@ -6,6 +6,8 @@ from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
 
+_DEFAULT = click.core.ParameterSource.DEFAULT
+
 
 @click.command("board", cls=GroupedCommand)
 @click.argument("action", metavar="[serve]", required=False, type=click.Choice(["serve"]))
@@ -53,8 +55,13 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
         with open_history(world) as database:
             measure_layers(world, database)
-            return board_page(board_of(database, since=after or 0.0, split=parted))
+            board = board_of(database, since=after or 0.0, split=parted)
+            if not board.calls:
+                world.note("the page is empty: no call is recorded" + (f" since {since}" if since else " yet"))
+            return board_page(board)
 
+    if action is None and click.get_current_context().get_parameter_source("port") is not _DEFAULT:
+        raise InvalidUsage(f"--port {port}: a file has no port", hint="write: wherry board serve --port PORT")
     if action == "serve":
         if html or as_json:
             raise InvalidUsage("board serve: --html and --json write no file", hint="remove serve, or these options")

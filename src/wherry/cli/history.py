@@ -13,21 +13,34 @@ if TYPE_CHECKING:
     from wherry.history.database import HistoryDatabase
 
 _ACTIONS = ("why", "export", "import", "merge")
+_CALLS = 20
+_OF_THE_TABLE = {"limit", "since", "image", "as_csv", "as_json"}
+_WHO = {
+    "limit": "remove it; `wherry history` without more has it",
+    "since": "remove it; `wherry history` and `wherry history export` to a file have it",
+    "image": "remove it; `wherry history` without more has it",
+    "form": "write: wherry history export --format FORMAT",
+    "output": "write: wherry history export -o FILE",
+    "as_csv": "remove it; `wherry history --csv` prints all calls",
+    "as_json": "remove it; `wherry history export` writes JSON lines",
+}
 _FORMATS = ("jsonl", "openmetrics", "grafana")
 
 
 @click.command("history", cls=GroupedCommand)
 @click.argument("action", metavar="[why|export|import|merge]", required=False, type=click.Choice(_ACTIONS))
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--limit", metavar="N", type=click.IntRange(min=0), default=20, help="Calls to list. [default: 20]")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(min=0), help="Calls to list. [default: 20; with --csv and --json, all]"
+)
 @click.option("--since", metavar="DAY|SPAN", help="Only calls since a day (2026-11-29) or for a span (30d, 12h).")
 @click.option("--image", metavar="NAME", help="Only calls about this image.")
 @click.option(
     "--format", "form", type=click.Choice(_FORMATS), default="jsonl", help="export: the format. [default: jsonl]"
 )
 @click.option("-o", "--output", metavar="FILE", help="export: write to this file. [default: stdout]")
-@click.option("--csv", "as_csv", is_flag=True, help="Print all calls as comma-separated values.")
-@click.option("--json", "as_json", is_flag=True, help="Print all calls as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print calls as comma-separated values.")
+@click.option("--json", "as_json", is_flag=True, help="Print calls as JSON.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
     world: World,
@@ -35,7 +48,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     *,
     action: str | None,
     names: tuple[str, ...],
-    limit: int,
+    limit: int | None,
     since: str | None,
     image: str | None,
     form: str,
@@ -45,10 +58,11 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 ) -> None:
     """Show figures of builds, pushes, pulls, runs and scans over time.
 
-    `why DIGEST` says how an image came about, and what differs from the one before. `export` writes the history as JSON
-    lines, as OpenMetrics, or a Grafana dashboard for those; with NAME, a reference, it is pushed as an artifact.
-    `import` reads such files and artifacts, and `kubectl get pods,events -o json` for pulls, starts and OOM kills of a
-    cluster. `merge` does both: NAME, a file or a reference, and this history then have all calls of both.
+    `why NAME` says how an image came about, by its name or digest, and what differs from the one before. `export`
+    writes the history as JSON lines, as OpenMetrics, or a Grafana dashboard for those; with NAME, a reference, it is
+    pushed as an artifact. `import` reads such files and artifacts, and `kubectl get pods,events -o json` for pulls,
+    starts and OOM kills of a cluster. `merge` does both: NAME, a file or a reference, and this history then have all
+    calls of both.
 
     WHERRY_HISTORY=off, or record = false below [history] of wherry.toml, keeps no history. It stays on this machine
     until you export it.
@@ -58,6 +72,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     if as_csv and as_json:
         raise InvalidUsage("--csv and --json: two formats", hint="choose one")
     _check_names(action, names)
+    _check_options(action, pushed=action == "export" and bool(names))
     after = moment_of(since, world.clock()) if since else 0.0
     with open_history(world) as database:
         if action == "why":
@@ -72,14 +87,35 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
 def _check_names(action: str | None, names: tuple[str, ...]) -> None:
     if action in {"why", "import", "merge"} and not names:
-        what = {"why": "DIGEST", "import": "FILE", "merge": "FILE"}[action]
+        what = {"why": "NAME", "import": "FILE", "merge": "FILE"}[action]
         raise InvalidUsage(f"history {action}: no {what}", hint=f"write: wherry history {action} {what}")
     if (action == "export" and len(names) > 1) or (action is None and names):
         raise InvalidUsage(f"history {action or ''}: too many names", hint="see `wherry history --help`")
 
 
-def _show(world: World, database: "HistoryDatabase", *, since: float, image: str | None, limit: int, form: str) -> None:
+def _check_options(action: str | None, *, pushed: bool) -> None:
+    """Refuse options that an action would ignore."""
+    context = click.get_current_context()
+    allowed = {"since", "form", "output"} if action == "export" else {"as_json"} if action else _OF_THE_TABLE
+    if pushed:
+        allowed = {"form", "output"}  # which are refused with their own words
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+        if isinstance(option, click.Option) and given and option.name not in allowed:
+            command = f"history {action}" if action else "history"
+            whole = " NAME" if pushed else ""
+            raise InvalidUsage(
+                f"{option.opts[-1]}: `wherry {command}{whole}` has no such option", hint=_WHO[option.name or ""]
+            )
+
+
+def _show(
+    world: World, database: "HistoryDatabase", *, since: float, image: str | None, limit: int | None, form: str
+) -> None:
     entries = [one for one in database.entries(since) if image is None or _names(one, image)]
+    if form and limit is not None:
+        entries = entries[max(len(entries) - limit, 0) :]
+    limit = _CALLS if limit is None else limit
     listed = entries if form or image else [one for one in entries if one.command != "cluster"]
     if form == "json":
         import msgspec

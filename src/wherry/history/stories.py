@@ -10,6 +10,7 @@ from wherry.history.database import HistoryDatabase
 from wherry.history.entry import CallFigures, ImageFigures, StepFigures
 
 _DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
+_SHORT: Final = re.compile(r"sha256:[0-9a-f]{0,5}|[0-9a-f]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +42,43 @@ class ImageStory:
     """Steps that were done, with the reasons."""
 
 
-def stories_of(database: HistoryDatabase, digest: str) -> tuple[ImageStory, ...]:
-    """Tell of every image whose digest, or index's digest, begins with some letters.
+def stories_of(database: HistoryDatabase, wanted: str) -> tuple[ImageStory, ...]:
+    """Tell of every image whose digest, or index's digest, begins with some letters; or of the latest with a name.
 
     Raises:
-        InvalidUsage: it is no part of a digest.
-        NotFound: no call of the history has it.
+        InvalidUsage: it is too short for a digest, and no name.
+        NotFound: no build of the history has it.
     """
-    found = _DIGEST.fullmatch(digest.rpartition("@")[2])
-    if found is None:
-        raise InvalidUsage(f"{digest[:100]}: not a digest", hint="give sha256: and six hex digits or more")
-    low, high = f"sha256:{found[1]}", f"sha256:{found[1]}g"
+    if stories := tuple(story for digest in _latest(database, wanted) for story in _of_digest(database, digest)):
+        return stories
+    found = _DIGEST.fullmatch(wanted.rpartition("@")[2].lower())
+    rows = _of_digest(database, found[1]) if found else ()
+    if rows:
+        return rows
+    hint = "`wherry history` lists the names of images, `wherry history --json` has all digests"
+    if found is None and _SHORT.fullmatch(wanted.lower()):
+        raise InvalidUsage(f"{wanted[:100]}: too short for a digest", hint="give six hex digits of it or more")
+    raise NotFound(f"{wanted[:200]}: no build of the history has this {'digest' if found else 'name'}", hint=hint)
+
+
+def _latest(database: HistoryDatabase, name: str) -> list[str]:
+    """Give the digests that a name was built to last, one a platform."""
+    rows = database.ask(
+        "SELECT substr(digest, 8), MAX(at) FROM images WHERE name IN (?, ?) AND pulled IS NOT NULL GROUP BY platform "
+        "ORDER BY platform",
+        (name, f"{name}:latest"),
+    )
+    return [str(digest) for digest, _ in rows]
+
+
+def _of_digest(database: HistoryDatabase, start: str) -> tuple[ImageStory, ...]:
+    low, high = f"sha256:{start}", f"sha256:{start}g"
     rows = database.ask(
         "SELECT i.digest, MIN(c.at), c.document, i.place FROM images i JOIN calls c ON c.id = i.call "
         "WHERE (i.digest >= ? AND i.digest < ? OR i.root >= ? AND i.root < ?) AND c.command IN ('build', 'resolve') "
         "GROUP BY i.digest, i.name ORDER BY 2",
         (low, high, low, high),
     )
-    if not rows:
-        raise NotFound(f"{digest}: no build of the history has it", hint="`wherry history --json` has all digests")
     return tuple(_story(database, CallFigures.parse(str(row[2]).encode()), int(str(row[3]))) for row in rows)
 
 
@@ -81,8 +100,27 @@ def _story(database: HistoryDatabase, entry: CallFigures, place: int) -> ImageSt
         before=old,
         before_at=older.at if older else 0.0,
         changes=tuple(changes_between(database, older, entry, old, image)) if older else (),
-        missed=tuple(one for one in entry.steps if not one.cached),
+        missed=tuple(one for one in steps_of(entry, image) if not one.cached),
     )
+
+
+def steps_of(entry: CallFigures, image: ImageFigures | None) -> Iterator[StepFigures]:
+    """Give the steps of a build that an image came about by, without those of the build's other platforms.
+
+    A step that two platforms share has the name of none; of the steps of a Dockerfile that they don't share, all but
+    the first platform's begin with theirs.
+    """
+    own = image.platform if image is not None else ""
+    others = {one.platform for one in entry.images if one.platform and one.platform != own}
+    if not own or not others:
+        yield from entry.steps
+        return
+    names = {one.name for one in entry.steps}
+    for one in entry.steps:
+        words = one.name.lstrip("[").split()
+        named = f"[{own} {one.name[1:]}" if one.name.startswith("[") else f"{own} {one.name}"
+        if own in words or (others.isdisjoint(words) and named not in names):
+            yield one
 
 
 def _same(one: ImageFigures, other: ImageFigures) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from wherry.golang.ldflags import with_values_hidden
+from wherry.golang.ldflags import with_values_hidden, x_values
 from wherry.oci.config import RuntimeConfig
 from wherry.plan.ops import CopyOp, LayerOp, MkdirOp, RunOp, StageImageOp
 from wherry.platform import Platform
@@ -161,13 +161,25 @@ def key_of(fields: Mapping[str, str]) -> str:
 
 VALUES = "values of -X"
 """The field of a definition that stands for values which may be secrets; it changes where one of them does."""
+WHOLE = "flags with -X"
+"""The field that stands for the text of flags that set such values: shown without them, two texts may look the same."""
 
 
 def _without_values(fields: dict[str, str]) -> dict[str, str]:
     """Hide what -X sets in the flags and GOFLAGS of a compile step."""
     texts = {name: text for name, text in fields.items() if name.startswith(("flags.", "environment.GOFLAGS"))}
     hidden = {name: _hidden(text) for name, text in texts.items() if "-X" in text}
-    return {**fields, **hidden, VALUES: key_of({name: texts[name] for name in hidden})} if hidden else fields
+    if not hidden:
+        return fields
+    whole = {name: texts[name] for name in hidden}
+    values = {name: _values(text) for name, text in whole.items()}
+    return {**fields, **hidden, VALUES: key_of(values), WHOLE: key_of(whole)}
+
+
+def _values(flags: str) -> str:
+    """Give what -X sets in a flag; all of GOFLAGS, which quotes in its own way."""
+    option, _, text = flags.partition("=")
+    return repr(x_values(text)) if option.lstrip("-") == "ldflags" else flags
 
 
 def _hidden(flags: str) -> str:

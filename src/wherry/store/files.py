@@ -83,6 +83,10 @@ def cannot_write(path: str | Path, error: OSError) -> CannotWrite:
         hint = "free disk space (`wherry gc` deletes unused blobs) and run it again; nothing was lost"
     elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         hint = "change the owner or mode of the directory, or use another one"
+    elif error.errno == errno.EISDIR:
+        hint = "name a file in that directory; nothing was changed"
+    elif error.errno == errno.ENOENT:
+        hint = "create the directory first (`mkdir -p`); nothing was changed"
     else:
         hint = "use another directory; nothing was changed"
     return CannotWrite(f"{path}: cannot write: {error.strerror or error}", hint=hint)

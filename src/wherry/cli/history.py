@@ -102,11 +102,8 @@ def _check_options(action: str | None, *, pushed: bool) -> None:
     for option in context.command.params:
         given = context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
         if isinstance(option, click.Option) and given and option.name not in allowed:
-            command = f"history {action}" if action else "history"
-            whole = " NAME" if pushed else ""
-            raise InvalidUsage(
-                f"{option.opts[-1]}: `wherry {command}{whole}` has no such option", hint=_WHO[option.name or ""]
-            )
+            of = f"history {action}{' NAME' * pushed}" if action else "history"
+            raise InvalidUsage(f"{option.opts[-1]}: {of} has no such option", hint=_WHO[option.name or ""])
 
 
 def _show(

@@ -66,3 +66,16 @@ def test_a_program_with_a_dynamic_linker(wherry):
     assert "--base auto chooses among scratch, static-notz, static" in wherry.err
     assert "deb:base" in wherry.err
     assert "app:cgo" not in wherry.store.tags()
+
+
+def test_a_declared_base_that_is_not_used(wherry):
+    """Its names are checked all the same, and a warning says that another base is taken."""
+    wherry.write("main.go", HELLO)
+    wherry.write("wherry.toml", '[build]\nbase = "scratch"\n[base]\npackages = ["no such"]\n')
+    wherry("build", "--platform", "linux/amd64", "-t", "app:dev", code=64)
+    wrong = wherry.err
+    wherry.write("wherry.toml", '[build]\nbase = "scratch"\n[base]\npackages = ["libsqlite3-0"]\n')
+    wherry("build", "--platform", "linux/amd64", "-t", "app:dev")
+
+    assert "'no such' is not a package name" in wrong
+    assert '[base] of wherry.toml is not used: the file says base = "scratch" too' in wherry.err

@@ -351,13 +351,46 @@ def test_volumes(person, run):
     assert (person.home / "shared" / "new").read_text() == "written"
 
 
-@pytest.mark.parametrize("text", ["data:/data", "/nowhere-at-all:/data", "./x", "/etc:/", "/etc:etc", "/etc:/etc:rx"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data:/data",
+        "/nowhere-at-all:/data",
+        "./x",
+        "/etc:/",
+        "/etc:etc",
+        "/etc:/etc:rx",
+        "/etc:/proc",
+        "/etc:/a/../proc/self",
+        "/etc:/dev",
+    ],
+)
 def test_refuses_volumes(anybody, run, text):
     """Named volumes, missing sources, the root as destination, unknown words."""
     done = run(anybody, "-v", text, "probe:dev")
 
     assert done.returncode in {64, 66}
     assert "hint:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("--pids-limit", "9999999999999999999"), "-1<=x<=4194304"),
+        (("--health-cmd", "[]"), "not a list of words"),
+        (("--health-timeout", "0", "--health-cmd", "x"), "no time at all"),
+        (("--health-timeout", "5s"), "has no HEALTHCHECK"),
+        (("--health-timeout", "5s", "--no-healthcheck"), "only one of them"),
+        (("--memory", ""), "--memory has an empty value"),
+        (("--name", "n" * 300), f"--name {'n' * 60}…: invalid name"),
+    ],
+)
+def test_refuses_options(anybody, run, words, wanted):
+    """What would limit or check nothing, and what no kernel takes."""
+    done = run(anybody, *words, "probe:dev", "facts")
+
+    assert done.returncode == 64
+    assert wanted in done.stderr
 
 
 def test_environment(anybody, run):

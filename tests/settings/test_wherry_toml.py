@@ -203,6 +203,9 @@ def test_an_empty_file_says_nothing():
             "debug-info",
             "its own file",
         ),
+        ("[services.a]\npackage = 'a'\nedge = 5", 3, "edge", "[edge] is a table of its own"),
+        ("[edge.budgets]\nunpacked = -1", 2, "unpacked", "5.5MB"),
+        ("[prove]\nprobe = ['http://localhost/',\n'tls://']", 3, "probe", "tls://localhost:8443"),
     ],
 )
 def test_what_does_not_fit_has_line_and_key(text, line, key, hint):
@@ -231,6 +234,12 @@ def test_what_is_no_toml_has_line_and_column(text, line, column):
         Settings.parse(text)
 
     assert (caught.value.line, caught.value.column) == (line, column)
+
+
+def test_what_is_not_utf8():
+    """Bytes of another encoding are named with their line, in comments and values too."""
+    with pytest.raises(InvalidSettings, match="line 2: not UTF-8"):
+        Settings.parse(b"[build]\nlabels = { a = '\xe9' }".decode(errors="replace"))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "ps": ("wherry ps", "wherry ps -a --json"),
     "logs": ("wherry logs -f api", "wherry logs --tail 20 --timestamps api"),
-    "exec": ("wherry exec api /app/api -version", "wherry exec -it -u 0 web sh"),
+    "exec": ("wherry exec api /app/api -h", "wherry exec -it -u 0 web sh"),
     "stop": ("wherry stop api", "wherry stop --rm --time 30s api web"),
     "kill": ("wherry kill api", "wherry kill -s HUP api"),
     "trace": ("wherry trace --for 10s api:dev", "wherry trace -- ls -l"),

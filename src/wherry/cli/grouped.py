@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 import click
+from click.core import ParameterSource
 
 from wherry.cli.examples import EXAMPLES
 
@@ -47,10 +48,15 @@ OPTION_GROUPS: Mapping[str, str] = {
 _RUN_GROUPS: Mapping[str, str] = {
     "Container": "--env --env-file --volume --workdir --user --entrypoint --platform --hostname --network --publish "
     "--interactive --tty --detach --name --rm --quiet",
-    "Limits": "--memory --cpus --pids-limit --read-only --cap-add --cap-drop --security-opt",
+    "Limits": "--memory --cpus --pids-limit --read-only --no-dev --cap-add --cap-drop --security-opt",
     "Health": "--health --health-cmd --health-interval --health-timeout --health-start-period --health-retries "
     "--no-healthcheck",
 }
+_NEVER_EMPTY = (
+    "cpus", "device_memory", "health_cmd", "health_interval", "health_start_period", "health_timeout", "memory", "name",
+    "platform", "profile",
+)  # fmt: skip
+"""Options for which an empty value, as of a variable that is not set, must not mean that they were left out."""
 _MISPLACED = "Other options"
 _GENERAL = "General"
 _EVERYWHERE = frozenset({"--help", "--verbose", "--no-trunc"})
@@ -91,13 +97,18 @@ class GroupedCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; for an option of docker that wherry does not have, say what to use in its place."""
         try:
-            return super().parse_args(ctx, args)
+            left = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             from wherry.cli.other_tools import OPTIONS
 
             if hint := OPTIONS.get(self.name or "", {}).get(error.option_name):
                 raise click.UsageError(f"No such option {error.option_name!r}.\nhint: {hint}", ctx) from error
             raise
+        for name in _NEVER_EMPTY:
+            if ctx.params.get(name) == "" and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                option = "--" + name.replace("_", "-")
+                raise click.UsageError(f"{option} has an empty value.\nhint: give one, or leave {option} out", ctx)
+        return left
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write options by group; a page with few has one."""

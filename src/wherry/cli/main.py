@@ -293,9 +293,7 @@ def _limited(error: Exception) -> WherryError | None:
     if number in (errno.EMFILE, errno.ENFILE):
         return HostUnable(f"{where}too many open files", hint="raise the limit: ulimit -n 1024, or do less at once")
     if number == errno.ENAMETOOLONG:
-        return NotFound(
-            f"{where[:80]}the name is too long for a file", hint="shorten it; most file systems take 255 bytes"
-        )
+        return NotFound(f"{where}the name is too long for a file", hint="shorten it; most file systems take 255 bytes")
     if number == errno.EFBIG:
         return CannotWrite(
             f"{where}a file would be larger than this shell allows", hint="raise the limit: ulimit -f unlimited"

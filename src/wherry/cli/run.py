@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from wherry.sandbox.control_groups import Limits
 
 _LARGEST_LIST = 1 << 20
+_MOST_PROCESSES = 1 << 22
+"""Linux has no more process ids (PID_MAX_LIMIT)."""
 
 
 @click.command(
@@ -83,7 +85,10 @@ _LARGEST_LIST = 1 << 20
     help="no-new-privileges, seccomp=FILE (a profile as Docker has it) or seccomp=unconfined.",
 )
 @click.option(
-    "--pids-limit", type=click.IntRange(min=-1), default=-1, help="Maximum number of processes. [default: no limit]"
+    "--pids-limit",
+    type=click.IntRange(-1, _MOST_PROCESSES),
+    default=-1,
+    help="Maximum number of processes; 0 and -1: no limit, as in Docker. [default: no limit]",
 )
 @click.option("-m", "--memory", default="", metavar="SIZE", help="Most memory, such as 512m or 2g. [default: no limit]")
 @click.option("--cpus", default="", metavar="NUMBER", help="Most processors, such as 1.5. [default: no limit]")
@@ -98,7 +103,9 @@ _LARGEST_LIST = 1 << 20
 @click.option("--health-interval", default="", metavar="TIME", help="Time between two checks, such as 30s.")
 @click.option("--health-timeout", default="", metavar="TIME", help="Most time that a check may take.")
 @click.option("--health-start-period", default="", metavar="TIME", help="Time in which failed checks do not count.")
-@click.option("--health-retries", type=click.IntRange(min=1), help="Failed checks in a row that make it unhealthy.")
+@click.option(
+    "--health-retries", type=click.IntRange(1, 1_000_000), help="Failed checks in a row that make it unhealthy."
+)
 @click.option("--no-healthcheck", is_flag=True, help="Do not run the image's HEALTHCHECK.")
 @click.option("-i", "--interactive", is_flag=True, help="Keep stdin open.")
 @click.option("-t", "--tty", is_flag=True, help="Allocate a terminal.")

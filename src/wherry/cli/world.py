@@ -1,6 +1,7 @@
 """The session of the command line, with its streams and its terminal. Tests build their own."""
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from wherry.cli.ahead import EarlyCompiler
     from wherry.host.process import Command, Runner
 
+_LONG_WORD = re.compile(r"""[^\s/:"']{160,}""")
+"""In a message; a digest of SHA-512 has 128 letters."""
+_SHOWN = 60
 _COLUMNS = 80
 """Of a terminal that does not tell its width."""
 
@@ -198,9 +202,9 @@ class World(Session):
         """Print an error and what to do about it."""
         self.failed = True
         red, bold, plain = ("\x1b[31m", "\x1b[1m", "\x1b[0m") if self.colour else ("", "", "")
-        self.note(f"{red}{bold}error:{plain} {_harmless(error.message)}")
+        self.note(f"{red}{bold}error:{plain} {_readable(error.message)}")
         if error.hint:
-            self.note(f"{bold}hint:{plain} {_harmless(error.hint)}")
+            self.note(f"{bold}hint:{plain} {_readable(error.hint)}")
         if self.annotates:
             from wherry.report.github import error_annotations
 
@@ -261,3 +265,8 @@ def _harmless(text: str) -> str:
         letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}"
         for letter in without_credentials(text)
     )
+
+
+def _readable(text: str) -> str:
+    """Make a message harmless, and cut words in it that fill lines."""
+    return _LONG_WORD.sub(lambda word: f"{word[0][:_SHOWN]}…", _harmless(text))

@@ -65,6 +65,7 @@ def health_check(
     Raises:
         InvalidUsage: one is required.
     """
+    _check_times(options)
     config = config or HealthcheckConfig()
     test = _test(options.command) if options.command is not None else config.test or ()
     kind, words = (test[0], test[1:]) if test else ("NONE", ())
@@ -73,6 +74,13 @@ def health_check(
         if options.required:
             raise InvalidUsage(
                 f"--health: {name} has no HEALTHCHECK", hint="add one to its Dockerfile, or give --health-cmd COMMAND"
+            )
+        if any(value is not None for value in (*_times(options).values(), options.retries)):
+            raise InvalidUsage(
+                f"{name} has no HEALTHCHECK, so there are no times to set"
+                if options.command is None
+                else "--no-healthcheck with another option of health checks: only one of them",
+                hint="give --health-cmd COMMAND too" if options.command is None else "remove one",
             )
         return None
     chosen = [
@@ -88,6 +96,22 @@ def health_check(
     return HealthCheck(argv, interval or _INTERVAL, timeout or _TIMEOUT, period, start_interval, retries)
 
 
+def _times(options: HealthOptions) -> dict[str, float | None]:
+    return {
+        "interval": options.interval,
+        "timeout": options.timeout,
+        "start-period": options.start_period,
+    }
+
+
+def _check_times(options: HealthOptions) -> None:
+    for key, seconds in _times(options).items():
+        if seconds == 0 and key != "start-period":
+            raise InvalidUsage(
+                f"--health-{key} 0: no time at all", hint=f"give 1s or more, or leave --health-{key} out"
+            )
+
+
 def _test(command: str) -> tuple[str, ...]:
     """Read a command: a JSON list is a program and its words, as in a Dockerfile; anything else is for the shell."""
     if not command:
@@ -95,11 +119,14 @@ def _test(command: str) -> tuple[str, ...]:
     if not command.lstrip().startswith("["):
         return ("CMD-SHELL", command)
     try:
-        return ("CMD", *from_json(command, tuple[str, ...]))
+        words = from_json(command, tuple[str, ...])
     except msgspec.DecodeError:
+        words = ()
+    if not words or not words[0] or any("\0" in word for word in words):
         raise InvalidUsage(
             f"--health-cmd {command}: not a list of words", hint='write it as ["/app/api", "-check"], or for the shell'
-        ) from None
+        )
+    return ("CMD", *words)
 
 
 class HealthWatch:

@@ -47,6 +47,13 @@ def test_tidy_paths_stay_absolute_or_relative(path):
     assert tidy(tidy(path)) == tidy(path)
 
 
+@pytest.mark.parametrize("text", ["tls://", "http:///x", "tcp://localhost:0", "tcp://localhost:80/x", "http:localhost"])
+def test_what_is_no_probe(text):
+    """A host or a port is named, a port is not 0, and only HTTP has paths."""
+    with pytest.raises(InvalidUsage):
+        Probe.parse(text)
+
+
 @given(st.text(max_size=40))
 def test_any_text_is_a_probe_or_refused(text):
     """A probe has a port and a host of the container, or it is an error of usage."""

@@ -40,6 +40,7 @@ class BaseChooser:
     def __init__(self, session: Session, *, offline: bool = False) -> None:
         self.session, self._offline = session, offline
         self._known: dict[object, BaseSettings] = {}
+        self._said_unused = False
 
     def of(self, options: BuildOptions, above: BuildOptions, folder: Path, declared: BaseTable | None) -> ChosenBase:
         """Choose for one image.
@@ -58,6 +59,8 @@ class BaseChooser:
         if asked == DECLARED:
             found = declared_base(declared, options.debian)
         else:
+            if declared is not None:
+                self._unused(declared, options, above)
             name = with_release(asked, options.debian)
             found = ChosenBase(_found(name, self.session.cwd if above.base else folder))
         settings = self._certificates(options, above, folder)
@@ -76,6 +79,15 @@ class BaseChooser:
                 environment=found.settings.environment,
             ),
         )
+
+    def _unused(self, declared: BaseTable, options: BuildOptions, above: BuildOptions) -> None:
+        """Check a table that is not used all the same, and say once that it is not."""
+        declared_base(declared)
+        if above.base is None and not self._said_unused:
+            self._said_unused = True
+            self.session.note(
+                f'warning: [base] of wherry.toml is not used: the file says base = "{options.base}" too; remove one'
+            )
 
     def _certificates(self, options: BuildOptions, above: BuildOptions, folder: Path) -> BaseSettings:
         if not options.ca and not options.ca_for and not options.ca_only:

@@ -55,7 +55,8 @@ class Probe:
             host, port = parts.hostname or "", parts.port
         except ValueError:
             raise InvalidUsage(f"{text}: invalid probe", hint=hint) from None
-        if parts.scheme not in _PORTS or parts.username or any(char <= " " for char in text):
+        odd = parts.username or not parts.netloc or port == 0 or any(char <= " " for char in text)
+        if parts.scheme not in _PORTS or odd:
             raise InvalidUsage(f"{text}: invalid probe", hint=hint)
         if host not in _LOOPBACK:
             raise InvalidUsage(
@@ -64,6 +65,8 @@ class Probe:
             )
         if not (port := port or _PORTS[parts.scheme]):
             raise InvalidUsage(f"{text}: a port is missing", hint=hint)
+        if not parts.scheme.startswith("http") and (parts.path not in ("", "/") or parts.query):
+            raise InvalidUsage(f"{text}: a {parts.scheme} probe has no path", hint=f"remove {parts.path}{parts.query}")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(text, parts.scheme, host or "localhost", _LOOPBACK[host], port, path)
 

@@ -146,7 +146,7 @@ PARSED_ONLY = {
         r"v1\b|v2\b|:scratch|:1\.0-zstd|before|after)"
     ),
     "its target runs, and tests/cli/test_debug.py has some": re.compile(
-        r"debug .*(4711|docker/|podman/|pod/|--toolbox)"
+        r"debug .*(4711|docker/|podman/|pod/|--toolbox)|trace .*pod/"
     ),
     "zig is not here, and tests/peers/test_musl.py has it": re.compile(r".*--cgo musl"),
     "it builds many times, and tests/cli/test_bench.py has it": re.compile(r"bench\b"),

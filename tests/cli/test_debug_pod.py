@@ -51,7 +51,7 @@ def cluster(tmp_path, image) -> Iterator[KubeFake]:
 def wherry(tmp_path, cluster):
     """Call wherry with the cluster's configuration."""
 
-    def call(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def call(*words: str, stdin: str = "", command: str = "debug") -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
             "HOME": str(tmp_path),
@@ -59,7 +59,7 @@ def wherry(tmp_path, cluster):
             "WHERRY_STORE": str(tmp_path / "store"),
         }
         return subprocess.run(
-            [sys.executable, "-m", "wherry", "debug", *words], env=environment, cwd=tmp_path, input=stdin,
+            [sys.executable, "-m", "wherry", command, *words], env=environment, cwd=tmp_path, input=stdin,
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
@@ -99,7 +99,38 @@ def test_whose_user(wherry, cluster, target, user):
     assert wherry(target, "--", "true").returncode == 0
     assert added(cluster)["securityContext"]["runAsUser"] == user
     wherry(target, "--root", "--", "true")
-    assert added(cluster)["securityContext"]["runAsUser"] == 0
+    asked = added(cluster)["securityContext"]
+    assert (asked["runAsUser"], asked["runAsNonRoot"], asked["capabilities"]) == (0, False, {"add": ["SYS_PTRACE"]})
+
+
+def test_whose_group(wherry, cluster, registry, tmp_path):
+    """Where the pod names none it is the one of the user's line in the image's topmost /etc/passwd, as at run time."""
+    shell = Shell(tmp_path / "accounts")
+    store = DiskStore(shell.root / "store")
+    below = [folder("etc"), file("etc/passwd", b"api:x:7:1::/:\nold:x:8:8::/:\n"), file("etc/group", b"")]
+    above = [folder("etc"), file("etc/passwd", b"api:x:7:4242::/:\n")]
+    name = f"{registry.host}/team/accounts:v1"
+    store.tag(name, make_image(store, [below, above], RuntimeConfig(user="api", entrypoint=("/app/api",))))
+    shell("push", name)
+    cluster.pods["api"] = pod(name)
+
+    for target, user in (("pod/api", 7), ("pod/api/side", 7)):
+        assert wherry(target, "--", "true").returncode == 0
+        asked = added(cluster)["securityContext"]
+        assert (asked["runAsUser"], asked["runAsGroup"]) == (user, 4242)
+
+
+def test_trace(wherry, cluster, image):
+    """A pod of another machine is not traced; who wants it from within names an image."""
+    cluster.pods["api"] = pod(image)
+    cluster.pods["api"]["spec"]["nodeName"] = "node9"
+    away = wherry("-n", "shop", "pod/api", command="trace")
+    root = wherry("--root", "pod/api", command="trace")
+
+    assert away.returncode == 69
+    assert "it runs on node node9, not on this machine" in away.stderr
+    assert "--toolbox" in away.stderr
+    assert (root.returncode, "--root goes with --toolbox" in root.stderr) == (64, True)
 
 
 def test_check(wherry, cluster):

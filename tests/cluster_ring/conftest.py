@@ -6,7 +6,7 @@ To write one: put it into this folder, begin the module with `pytestmark = pytes
 - `cluster_namespace`: a namespace of the test's own, deleted at its end;
 - `cluster_registry`: a registry by one name for us and for the node: `cluster_registry.host`;
 - `cluster_wherry`: wherry as a process that uses both: `cluster_wherry("push", name)`;
-- `busybox_image`: an image with a shell, in the registry.
+- `busybox_image`: an image with a shell, in the registry; `videometa_image`: the example service, without one.
 
 A server that the cluster calls (a webhook) listens on 127.0.0.1 at `real_cluster.port(1)`. What is cluster-wide (a
 webhook's configuration, a policy, a ClusterRole) is named after the namespace, chosen by a namespaceSelector, and
@@ -20,7 +20,7 @@ import pytest
 
 from built_images import file, folder, put_layers
 from needs import need
-from real_cluster import ClusterWherry, RealCluster, running_cluster
+from real_cluster import ROOT, ClusterWherry, RealCluster, running_cluster
 from registries import Running, distribution
 from wherry.layer.entry import Entry, EntryKind
 from wherry.oci.config import RuntimeConfig
@@ -68,3 +68,11 @@ def busybox_image(cluster_registry: Running, cluster_wherry: ClusterWherry) -> s
     store.tag(name, root)
     cluster_wherry("push", name)
     return f"{name.rpartition(':')[0]}@{root.digest}"
+
+
+@pytest.fixture(scope="session")
+def videometa_image(cluster_registry: Running, cluster_wherry: ClusterWherry) -> str:
+    """The example service, built and pushed by wherry: no shell, user 65532 by its image; by digest."""
+    name = f"{cluster_registry.host}/test/videometa:1"
+    done = cluster_wherry("build", "-t", name, "--push", cwd=ROOT / "examples" / "videometa")
+    return f"{name.rpartition(':')[0]}@{done.stdout.strip().rpartition('@')[2]}"

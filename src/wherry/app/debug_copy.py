@@ -86,7 +86,8 @@ def copy_out(
 def _of_pod(
     session: "Session", target: str, path: str, destination: Path, options: DebugOptions, notice: Callable[[str], None]
 ) -> int:
-    from wherry.app.debug_pod import debug_pod, pod_address
+    from wherry.app.debug_pod import debug_pod
+    from wherry.app.pod_run import pod_address
 
     folder, name = posixpath.split(posixpath.normpath("/" + path.lstrip("/")))
     if not name:

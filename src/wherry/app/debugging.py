@@ -38,7 +38,8 @@ def debug(session: "Session", target: str, options: DebugOptions, *, notice: Not
     from wherry.app.toolboxes import toolbox_of
 
     if target.startswith(POD):
-        from wherry.app.debug_pod import debug_pod, pod_address
+        from wherry.app.debug_pod import debug_pod
+        from wherry.app.pod_run import pod_address
 
         name = target.removeprefix(POD)
         address = pod_address(session, name, namespace=options.namespace, context=options.context)
@@ -114,7 +115,8 @@ def check_debug(session: "Session", target: str, options: DebugOptions) -> Debug
     """
     toolbox = options.toolbox
     if target.startswith(POD):
-        from wherry.app.debug_pod import check_pod, pod_address
+        from wherry.app.debug_pod import check_pod
+        from wherry.app.pod_run import pod_address
 
         name = target.removeprefix(POD)
         address = pod_address(session, name, namespace=options.namespace, context=options.context)

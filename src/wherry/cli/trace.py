@@ -1,4 +1,4 @@
-"""`wherry trace PID|IMAGE|COMMAND`: what a program does, as JSON lines."""
+"""`wherry trace PID|IMAGE|pod/NAME|COMMAND`: what a program does, as JSON lines."""
 
 import sys
 from collections.abc import Callable
@@ -9,16 +9,17 @@ import click
 from wherry.cli.complete import images
 from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
-from wherry.errors import HostUnable, NotFound
+from wherry.errors import HostUnable, InvalidUsage, NotFound
 
 if TYPE_CHECKING:
+    from wherry.app.debug_options import DebugOptions
     from wherry.sandbox.spec import TraceEvent
 
 
 @click.command(
     "trace", cls=GroupedCommand, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False}
 )
-@click.argument("target", metavar="PID|IMAGE|COMMAND", shell_complete=images)
+@click.argument("target", metavar="PID|IMAGE|pod/NAME|COMMAND", shell_complete=images)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--for", "length", default="", metavar="TIME", help="Trace for at most this long. [default: to its end]")
 @click.option(
@@ -27,13 +28,32 @@ if TYPE_CHECKING:
     default="none",
     help="Network of an image. none: loopback only; default, host: as for `wherry run`.",
 )
+@click.option("--toolbox", default="", metavar="IMAGE", help="Trace a pod from within it, by an image with wherry.")
+@click.option("--root", is_flag=True, help="With --toolbox: be user 0 with SYS_PTRACE, where the namespace allows it.")
+@click.option("-n", "--namespace", default="", metavar="NAME", help="Namespace of a pod. [default: the context's]")
+@click.option("--context", default="", metavar="NAME", help="kubectl's context for a pod. [default: the one in use]")
 @click.pass_obj
-def command(world: World, /, *, target: str, arguments: tuple[str, ...], length: str, network: str) -> int:
+def command(  # noqa: PLR0913 - one each
+    world: World,
+    /,
+    *,
+    target: str,
+    arguments: tuple[str, ...],
+    length: str,
+    network: str,
+    toolbox: str,
+    root: bool,
+    namespace: str,
+    context: str,
+) -> int:
     """Print the files, sockets, programs and signals of a program and its children as JSON lines.
 
     A number is the PID of a running process: it is traced until it ends or until Ctrl-C, and then runs on. A name of
     an image in the local store is run in the sandbox, with ARG in place of its command. Anything else is a command of
     this machine; what it prints goes to stderr, and its exit code is ours. Put options before the target.
+
+    pod/NAME[/CONTAINER] is traced where it runs: on its node, as root; or from any machine by an ephemeral container,
+    with an image that has wherry (--toolbox), as the pod's own user.
 
     No privilege is needed for your own processes. A running process stops at each of its system calls, twice, so one
     that makes many is slowed down a lot; an image or a command stops only at the calls that are reported.
@@ -44,6 +64,12 @@ def command(world: World, /, *, target: str, arguments: tuple[str, ...], length:
 
     seconds = parse_duration(length, "--for") if length else 0.0
     hear = _printer(world)
+    if target.startswith("pod/"):
+        return _trace_pod(world, target, arguments, _pod_options(toolbox, namespace, context, root=root), seconds, hear)
+    if toolbox or root or namespace or context:
+        raise InvalidUsage(
+            "--toolbox, --root, --namespace and --context go with a pod", hint="name it: wherry trace pod/NAME"
+        )
     if target.isdecimal() and not arguments:
         from wherry.runtime.trace.attached import trace_process
 
@@ -60,6 +86,33 @@ def command(world: World, /, *, target: str, arguments: tuple[str, ...], length:
             f"{target}: no image in the local store and no command on PATH", hint="give a PID, an image, or a command"
         )
     return trace_command(found, [target, *arguments], world.environment, world.cwd, hear, seconds=seconds)
+
+
+def _pod_options(toolbox: str, namespace: str, context: str, *, root: bool) -> "DebugOptions":
+    from wherry.app.debug_options import DebugOptions
+
+    return DebugOptions(toolbox=toolbox, root=root, namespace=namespace, context=context)
+
+
+def _trace_pod(
+    world: World,
+    target: str,
+    arguments: tuple[str, ...],
+    options: "DebugOptions",
+    seconds: float,
+    hear: "Callable[[TraceEvent], None]",
+) -> int:
+    from wherry.app.pod_run import pod_address
+    from wherry.app.pod_trace import trace_pod
+
+    if arguments:
+        raise InvalidUsage(f"{target}: a pod runs already, so it takes no command", hint=f"wherry trace {target}")
+    if options.root and not options.toolbox:
+        raise InvalidUsage("--root goes with --toolbox", hint="on the pod's node, run wherry as root")
+    name = target.removeprefix("pod/")
+    address = pod_address(world, name, namespace=options.namespace, context=options.context)
+    world.stdout.flush()
+    return trace_pod(world, address, options, hear, notice=lambda line: world.note(f"  {line}"), seconds=seconds)
 
 
 def _trace_image(

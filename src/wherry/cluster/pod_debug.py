@@ -1,15 +1,17 @@
 """An ephemeral container next to one of a pod: who it runs as, and what became of it.
 
 It passes Pod Security's "restricted" where its target does: no capability, no new privileges, the runtime's seccomp
-filter, and the target's own user, without whom it could not look into the target's /proc.
+filter, and the target's own user and group, without which it could not look into the target's /proc: the kernel asks
+for both, or for CAP_SYS_PTRACE.
 
 Sources: Kubernetes 1.34, "Ephemeral Containers", "Pod Security Standards"; API reference, EphemeralContainer and
-ContainerStatus.
+ContainerStatus; ptrace(2), "Ptrace access mode checking".
 """
 
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from wherry.errors import HostUnable, NotFound
@@ -35,6 +37,20 @@ class PodTarget:
     running: bool
     shares_processes: bool
     """Whether all containers of the pod see each other's processes."""
+    container_id: str = ""
+    """As its runtime has it; empty: none has been started."""
+    node: str = ""
+
+
+class PodRights(Enum):
+    """What an ephemeral container may do."""
+
+    TARGET = "as the target's user"
+    """Nothing beyond its user: it passes "restricted" where its target does."""
+    ROOT = "as user 0"
+    """With the runtime's usual capabilities, which "baseline" takes; other users' /proc stays closed to it."""
+    TRACER = "as user 0 with SYS_PTRACE"
+    """Which no level of Pod Security below "privileged" takes."""
 
 
 def pod_target(document: Mapping[str, Any], pod: str, container: str = "") -> PodTarget:
@@ -68,11 +84,20 @@ def pod_target(document: Mapping[str, Any], pod: str, container: str = "") -> Po
         group=_number(own.get("runAsGroup"), whole.get("runAsGroup")),
         running="running" in _mapping(state, "state"),
         shares_processes=spec.get("shareProcessNamespace") is True,
+        container_id=str(state.get("containerID") or "").rpartition("://")[2],
+        node=str(spec.get("nodeName") or ""),
     )
 
 
-def ephemeral_container(
-    target: PodTarget, image: str, argv: Sequence[str], *, user: int | None, group: int | None, tty: bool
+def ephemeral_container(  # noqa: PLR0913 - a container, and who it is
+    target: PodTarget,
+    image: str,
+    argv: Sequence[str],
+    *,
+    user: int | None,
+    group: int | None,
+    tty: bool,
+    rights: PodRights = PodRights.TARGET,
 ) -> dict[str, Any]:
     """Write the container.
 
@@ -83,8 +108,8 @@ def ephemeral_container(
         user: its user; None: the image's.
         group: its group; None: the image's.
         tty: whether it has a terminal.
+        rights: what it may do; with those of root, `user` and `group` don't count.
     """
-    ids = {**({} if user is None else {"runAsUser": user}), **({} if group is None else {"runAsGroup": group})}
     return {
         "name": f"wherry-debug-{secrets.token_hex(4)}",
         "image": image,
@@ -94,13 +119,30 @@ def ephemeral_container(
         "stdinOnce": True,  # nothing of it goes on once the caller is gone
         "tty": tty,
         "targetContainerName": target.container,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-            **ids,
-            **({"runAsNonRoot": True} if user else {}),
-        },
+        "securityContext": _confined(user, group) if rights is PodRights.TARGET else _root(rights),
+    }
+
+
+def _confined(user: int | None, group: int | None) -> dict[str, Any]:
+    ids = {**({} if user is None else {"runAsUser": user}), **({} if group is None else {"runAsGroup": group})}
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+        **ids,
+        **({"runAsNonRoot": True} if user else {}),
+        **({"runAsNonRoot": False} if user == 0 else {}),
+    }
+
+
+def _root(rights: PodRights) -> dict[str, Any]:
+    more = {"capabilities": {"add": ["SYS_PTRACE"]}} if rights is PodRights.TRACER else {}
+    return {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "runAsNonRoot": False,  # else the kubelet holds it to what the pod says
+        "seccompProfile": {"type": "RuntimeDefault"},
+        **more,
     }
 
 

@@ -112,7 +112,7 @@ def test_whose_group(wherry, cluster, registry, tmp_path):
     name = f"{registry.host}/team/accounts:v1"
     store.tag(name, make_image(store, [below, above], RuntimeConfig(user="api", entrypoint=("/app/api",))))
     shell("push", name)
-    cluster.pods["api"] = pod(name)
+    cluster.put_pod(pod(name))
 
     for target, user in (("pod/api", 7), ("pod/api/side", 7)):
         assert wherry(target, "--", "true").returncode == 0
@@ -120,10 +120,9 @@ def test_whose_group(wherry, cluster, registry, tmp_path):
         assert (asked["runAsUser"], asked["runAsGroup"]) == (user, 4242)
 
 
-def test_trace(wherry, cluster, image):
+def test_trace(wherry, cluster):
     """A pod of another machine is not traced; who wants it from within names an image."""
-    cluster.pods["api"] = pod(image)
-    cluster.pods["api"]["spec"]["nodeName"] = "node9"
+    cluster.objects.change("pods", "shop", "api", {"spec": {"nodeName": "node9"}})
     away = wherry("-n", "shop", "pod/api", command="trace")
     root = wherry("--root", "pod/api", command="trace")
 

@@ -19,6 +19,8 @@ Notice = Callable[[str], None]
 _PATIENCE = 120.0
 """Seconds for a node to pull the toolbox and start it."""
 _PAUSE = 0.25
+_AGAINST_IT = (403, 422)
+"""HTTP: admission, or the API server's own rules, are against a container."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ def root_rights(address: PodAddress, target: "PodTarget", image: str) -> "PodRig
         try:
             address.server.add_ephemeral(address.namespace, address.pod, container, dry=True)
         except KubeRefused as error:
+            if error.status not in _AGAINST_IT:
+                raise
             refusals.append(error)
             continue
         return rights

@@ -93,8 +93,8 @@ def test_a_command(wherry, cluster, registry, tmp_path):
 @pytest.mark.parametrize(("target", "user"), [("pod/api", 1000), ("pod/api/side", 7)])
 def test_whose_user(wherry, cluster, target, user):
     """The container's user counts, then the pod's, then its image's; `--root` is 0."""
-    user = {"runAsUser": 1000, "runAsGroup": 2000}
-    cluster.objects.change("pods", "shop", "api", {"spec": {"securityContext": user}})
+    whole = {"runAsUser": 1000, "runAsGroup": 2000}
+    cluster.objects.change("pods", "shop", "api", {"spec": {"securityContext": whole}})
 
     assert wherry(target, "--", "true").returncode == 0
     assert added(cluster)["securityContext"]["runAsUser"] == user

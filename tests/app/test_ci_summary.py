@@ -4,8 +4,10 @@ import io
 import json
 
 import pytest
+from markdown_it import MarkdownIt
 
 from cli_shell import Shell
+from recorded import HOSTILE
 from wherry.analysis.image.document import AnalyzedFinding, AnalyzeDocument
 from wherry.app.ci_summary import CiSummary, _of_history, summarize
 from wherry.app.history import open_history
@@ -13,6 +15,8 @@ from wherry.cli.world import World
 from wherry.errors import NotFound
 from wherry.history.entry import BudgetFigures, CallFigures, ImageFigures, StepFigures
 from wherry.report.ci_summary import markdown_of, sarif_of
+from wherry.report.comment import in_code, in_text
+from wherry.report.scan import _linked
 
 _ID = "0" * 15
 
@@ -81,10 +85,70 @@ def test_hostile_names_stay_in_their_cells(tmp_path):
 
     assert "<" not in text
     assert "\\|" in text
+    assert obeyed(text) == set()
     assert "0 of 1 hold" in text
     assert "(devel)" not in text
     (run,) = sarif_of(summary, tmp_path, None, "0")["runs"]
     assert [one["ruleId"] for one in run["results"]] == ["x"]
+
+
+def obeyed(text: str) -> set[str]:
+    """Give the kinds of what a code host would do with a text's links, pictures and HTML, by a parser of Markdown."""
+    tokens = MarkdownIt("gfm-like").enable("linkify").parse(text)
+    inside = {child.type for token in tokens for child in token.children or ()}
+    kinds = inside | {token.type for token in tokens}
+    return kinds & {
+        "link_open",
+        "image",
+        "html_inline",
+        "html_block",
+        "em_open",
+        "strong_open",
+        "s_open",
+        "heading_open",
+    }
+
+
+HOSTILE_TEXTS = [
+    "[x](https://evil.example)", "![x](https://evil.example/x.png)", "<img src=x onerror=alert(1)>", "https://evil.example",
+    "www.evil.example", "a\\|b\\\\|c", "`x` [y](z)", "*a* **b** _c_ ~~d~~", "one\n# two\n- three", "[x]: https://evil.example",
+    "&lt;b&gt;", "```\n::error::x", HOSTILE,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+def test_nothing_of_others_is_obeyed(text, tmp_path):
+    """Names of images, files, steps and rules, messages, and those of a database of vulnerabilities."""
+    finding = AnalyzedFinding(rule=text, severity="error", place=text, message=text)
+    document = AnalyzeDocument(name=text, digest="", platforms=(), findings=(finding,))
+    budget = BudgetFigures(what=text, limit=1, actual=2, ok=False, image=text, platform=text[:100])
+    build = entry(1, budgets=(budget,), steps=(StepFigures(name=text, seconds=1.0),), misses=1)
+    summary = CiSummary(images=(document,), builds=(build,), uncompared=text, unscanned=text)
+
+    lines = list(markdown_of(summary))
+    shown = "\n".join(lines).replace("### Images", "").replace("**", "")
+    ours = {"strong_open", "heading_open"}
+
+    assert obeyed(shown) - ours == set()
+    assert obeyed(f"{in_text(text)} x {in_code(text)} x {_linked(text, 'http:' + text)}") == set()
+    assert obeyed(f"| a | b |\n|---|---|\n| {in_code(text)} | {in_text(text)} |") == set()
+    assert not any(line.lstrip().startswith("::") for line in lines)  # a command of GitHub's runner
+    rows = MarkdownIt("gfm-like").parse(f"| a | b | c |\n|---|---|---|\n| {in_code(text)} | {in_text(text)} | end |")
+    assert [token.content for token in rows if token.type == "inline"][-1] == "end"
+    (run,) = sarif_of(summary, tmp_path, None, "0")["runs"]
+    assert all("](" not in one["message"]["text"] for one in run["results"])
+
+
+def test_no_one_is_called():
+    """A mention or a reference in a name notifies people and links issues; versions stay as they are."""
+    assert in_text("@octocat see #12 and !34, GH-5") == "@&#8203;octocat see #&#8203;12 and !&#8203;34, GH-&#8203;5"
+    assert in_text("example.com/a@v1.2.3 a/b#7") == "example.com/a@v1.2.3 a/b#7"
+
+
+def test_a_link_of_the_database_stays_one(tmp_path):
+    """Its address ends where it does."""
+    assert _linked("GO-1", "https://x.example/GO-1") == "[GO-1](https://x.example/GO-1)"
+    assert "](https://x.example/%29%5Bb%5D%0A%7C)" in _linked("a|b", "https://x.example/)[b]\n|")
 
 
 def test_no_such_image(tmp_path):

@@ -9,7 +9,8 @@ from wherry.app.ci_summary import CiSummary
 from wherry.counted import counted
 from wherry.history.entry import BudgetFigures, CallFigures, StepFigures
 from wherry.report import code_quality, diff, scan, scan_documents
-from wherry.report.terminal import cell, size
+from wherry.report.comment import in_code, in_text
+from wherry.report.terminal import size
 
 _MOST = 10
 """Rows of a list of findings; the rest is counted."""
@@ -31,21 +32,21 @@ def markdown_of(summary: CiSummary, *, restored: float | None = None) -> Iterato
     for growth in summary.growth:
         yield from ("", *diff.markdown_of(growth, by="module" if growth.binaries else "layer", most=_MOST))
     if summary.uncompared:
-        yield from ("", f"Growth: not known: {cell(summary.uncompared)}")
+        yield from ("", f"Growth: not known: {in_text(summary.uncompared)}")
     yield from _builds(summary, restored)
     yield from _budgets([one for build in summary.builds for one in build.budgets])
     yield from _findings(summary)
     for found in summary.scans:
         yield from ("", *scan.markdown(found))
     if summary.unscanned:
-        yield from ("", f"Known vulnerabilities: not looked for: {cell(summary.unscanned)}")
+        yield from ("", f"Known vulnerabilities: not looked for: {in_text(summary.unscanned)}")
 
 
 def _row(image: AnalyzeDocument, number: int) -> str:
     one = image.platforms[number]
     cells = (
-        f"`{cell(image.name.partition('@')[0])}`" if number == 0 else "",
-        cell(one.platform),
+        f"{in_code(image.name.partition('@')[0])}" if number == 0 else "",
+        in_text(one.platform),
         size(one.stored),
         size(one.unpacked),
         str(len(one.layers)),
@@ -71,7 +72,7 @@ def _steps(build: CallFigures) -> str:
     total = build.hits + build.misses
     if build.unchanged:
         return "nothing changed"
-    done = ", ".join(f"`{cell(step.name)}` {step.seconds:.1f} s" for step in _longest(build))
+    done = ", ".join(f"{in_code(step.name)} {step.seconds:.1f} s" for step in _longest(build))
     return f"{build.hits} of {counted(total, 'step')} from the cache" + (f"; longest: {done}" if done else "")
 
 
@@ -88,7 +89,8 @@ def _budgets(budgets: Sequence[BudgetFigures]) -> Iterator[str]:
     if broken:
         yield from ("", "| budget | image | limit | measured |", "|---|---|---:|---:|")
     for one in broken:
-        yield f"| {cell(one.what)} | {cell(one.image)} {cell(one.platform)} | {size(one.limit)} | {size(one.actual)} |"
+        image = f"{in_text(one.image)} {in_text(one.platform)}"
+        yield f"| {in_text(one.what)} | {image} | {size(one.limit)} | {size(one.actual)} |"
 
 
 def _findings(summary: CiSummary) -> Iterator[str]:
@@ -103,7 +105,7 @@ def _findings(summary: CiSummary) -> Iterator[str]:
         "|---|---|---|",
     )
     for _, one in found[:_MOST]:
-        yield f"| {cell(one.rule)} | `{cell(one.place)}` | {cell(one.message)} |"
+        yield f"| {in_text(one.rule)} | {in_code(one.place)} | {in_text(one.message)} |"
     if len(found) > _MOST:
         yield f"| | | {len(found) - _MOST} more |"
 

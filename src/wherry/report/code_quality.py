@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from wherry.finding import Finding, Severity
+from wherry.report.comment import in_message
 from wherry.report.github import from_workspace
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -32,7 +33,7 @@ def sarif(findings: Sequence[Finding], cwd: Path, workspace: Path | None, versio
             "ruleId": one.rule,
             "ruleIndex": names.index(one.rule),
             "level": one.severity.value,
-            "message": {"text": _text(one)},
+            "message": {"text": in_message(_text(one))},
             "locations": [{"physicalLocation": _location(file, line)}],
             "partialFingerprints": {"wherryFinding/v1": mark},
         }

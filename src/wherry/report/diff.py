@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from wherry.analysis.diff import BinaryDiff, ChangedBytes, DiffDocument, ModuleChange, PlatformChange, SettingChange
+from wherry.report.comment import in_code, in_text
 from wherry.report.terminal import printable, size, table
 
 WAYS: Final = ("module", "package", "function", "kind", "layer", "file")
@@ -13,8 +14,6 @@ _SHORT_LIST = 3
 """Words of a list before and after that are still shown whole."""
 _DIGEST = 19
 """Letters of a digest that are shown."""
-_IN_CODE: Final = str.maketrans("`\\", "'/")
-_MARKUP: Final = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_[]|"} | {"<": "&lt;", ">": "&gt;"})
 _HEAD: Final = ("change", "before", "after")
 _NUMBERS: Final = (0, 1, 2)
 """Columns that are set to the right."""
@@ -235,17 +234,17 @@ def _file_rows(image: PlatformChange, most: int) -> list[Row]:
 
 def markdown_of(document: DiffDocument, *, by: str, most: int) -> list[str]:
     """Write what grew as a comment on a pull request: a line, a table, and details to unfold."""
-    lines = [f"**{_plain(document.before)} → {_plain(document.after)}**"]
+    lines = [f"**{in_text(document.before)} → {in_text(document.after)}**"]
     images = [one for one in document.images if not _is_same(one)]
     binaries = [one for one in document.binaries if not _is_same(one)]
     for image in images:
         lines.append(f"- {image.platform}: {_grown(image, 'unpacked')}, {_pulled(image)}")
-        lines += [f"  - {_plain(line)}" for line in _files_told(image)]
+        lines += [f"  - {in_text(line)}" for line in _files_told(image)]
     for binary in binaries:
-        lines += [f"- {_code(_title(binary))}: {_grown(binary)}", *(f"  - {_plain(line)}" for line in _told(binary))]
-    lines += [f"- {_plain(note)}" for note in document.notes]
+        lines += [f"- {in_code(_title(binary))}: {_grown(binary)}", *(f"  - {in_text(line)}" for line in _told(binary))]
+    lines += [f"- {in_text(note)}" for note in document.notes]
     if same := _same(document):
-        lines.append(f"- the same in both: {', '.join(map(_plain, same))}")
+        lines.append(f"- the same in both: {', '.join(map(in_text, same))}")
     if by in _OF_IMAGES:
         for image in images:
             rows = _layer_rows(image, most) if by == "layer" else _file_rows(image, most)
@@ -253,7 +252,7 @@ def markdown_of(document: DiffDocument, *, by: str, most: int) -> list[str]:
         return lines
     for binary in binaries:
         lines += ["", *_grid(_rows(binary, by, most), 3)]
-        lines += ["", f"<details><summary>More of {_plain(_title(binary))}</summary>"]
+        lines += ["", f"<details><summary>More of {in_text(_title(binary))}</summary>"]
         for way in ("module", "package", "kind"):
             if way != by:
                 lines += ["", *_grid(_rows(binary, way, most), 3)]
@@ -266,24 +265,9 @@ def _grid(rows: Sequence[Row], numbers: int) -> list[str]:
     width = len(rows[0])
     rule = "|" + "".join("---:|" if column < numbers else "---|" for column in range(width))
     body = [[*row, *[""] * (width - len(row))] for row in rows[1:]]
-    cells = [
-        [*row[:numbers], _code(row[numbers]) if row[numbers] else "", *map(_plain, row[numbers + 1 :])] for row in body
-    ]
+    cells = [[*row[:numbers], in_code(row[numbers]), *map(in_text, row[numbers + 1 :])] for row in body]
     return [_line(rows[0]), rule, *map(_line, cells)]
 
 
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _code(text: str) -> str:
-    """Write a name so that Markdown leaves it unchanged; characters that no name has are replaced.
-
-    Source: GitHub Flavored Markdown 0.29, "Tables": a backslash before a pipe keeps it in its cell, in code too.
-    """
-    return f"`{printable(text).translate(_IN_CODE)}`".replace("|", "\\|")
-
-
-def _plain(text: str) -> str:
-    """Take from a text what Markdown and HTML would obey."""
-    return printable(text).translate(_MARKUP)

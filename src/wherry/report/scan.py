@@ -1,16 +1,20 @@
 """What a scan found, for a person at a prompt, for a pull request, and as the document of docs/reference/scan.md."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
 
 from wherry.app.scan_result import Scan, ScannedSubject
 from wherry.app.scan_upgrades import command_for, upgrades
 from wherry.app.vulnerability_data import OpenDatabase
 from wherry.counted import counted
-from wherry.report.terminal import cell, printable
+from wherry.report.comment import in_code, in_text
+from wherry.report.terminal import printable
 from wherry.trust.known_holes import EvidenceLevel, Hole
 
 SCHEMA = "wherry.scan/1"
 _DAY = 86400
+_IN_URLS = ":/?#@!$&'*+,;=%~"
+"""What a URL may have, without what ends one in Markdown."""
 _MEANING = {
     EvidenceLevel.SYMBOL: "vulnerable functions linked",
     EvidenceLevel.PACKAGE: "package linked, vulnerable functions not",
@@ -234,9 +238,9 @@ def hole_document(subject: ScannedSubject, hole: Hole) -> dict[str, object]:
 
 def markdown(found: Scan) -> Iterator[str]:
     """Write a comment for a pull request: what is linked in a table, the rest counted."""
-    yield f"### wherry scan: {cell(found.name)}"
+    yield f"### wherry scan: {in_text(found.name)}"
     yield ""
-    yield f"{summary(found)}. Database {cell(database_words(found.database))}."
+    yield f"{summary(found)}. Database {in_text(database_words(found.database))}."
     rows = [(subject, hole) for subject, hole in found.holes() if hole.level is EvidenceLevel.SYMBOL]
     if rows:
         yield ""
@@ -244,24 +248,26 @@ def markdown(found: Scan) -> Iterator[str]:
         yield "|---|---|---|---|---|---|"
     for subject, hole in rows:
         names = [name.removeprefix(f"{hole.module}/") for name in hole.symbols]
-        linked = ", ".join(f"`{cell(name)}`" for name in names[:_MOST_SYMBOLS])
+        linked = ", ".join(in_code(name) for name in names[:_MOST_SYMBOLS])
         yield (
-            f"| [{cell(hole.id)}]({_url(hole.url)}){' (unreviewed)' if hole.reviewed is False else ''} "
-            f"| {cell(hole.module)} {cell(hole.version)} | {cell(hole.fixed) or 'none'} "
-            f"| {cell(hole.severity.level)} | {linked}{' …' if len(names) > _MOST_SYMBOLS else ''} "
-            f"| {cell(subject.path or subject.name)} |"
+            f"| {_linked(hole.id, hole.url)}{' (unreviewed)' if hole.reviewed is False else ''} "
+            f"| {in_text(hole.module)} {in_text(hole.version)} | {in_text(hole.fixed) or 'none'} "
+            f"| {in_text(hole.severity.level)} | {linked}{' …' if len(names) > _MOST_SYMBOLS else ''} "
+            f"| {in_text(subject.path or subject.name)} |"
         )
     commands = _commands(found.subjects)
     if commands:
         yield from ("", "```", *commands, "```")
-    yield from (f"\n- `{cell(one.name)}` cannot be scanned: {cell(one.reason)}" for one in found.unscanned)
-    yield from (f"\n- ignored until {one.until}: {cell(one.hole.id)} ({cell(one.reason)})" for one in found.ignored)
+    yield from (f"\n- {in_code(one.name)} cannot be scanned: {in_text(one.reason)}" for one in found.unscanned)
+    yield from (
+        f"\n- ignored until {one.until}: {in_text(one.hole.id)} ({in_text(one.reason)})" for one in found.ignored
+    )
 
 
 def _commands(subjects: Sequence[ScannedSubject]) -> list[str]:
     holes = [hole for subject in subjects for hole in subject.result.holes if hole.level is EvidenceLevel.SYMBOL]
-    return [one.command for one in upgrades(holes)]
+    return [printable(one.command).replace("`", "'") for one in upgrades(holes)]
 
 
-def _url(text: str) -> str:
-    return text.replace(")", "%29").replace(" ", "%20") if text.startswith("https://") else ""
+def _linked(name: str, url: str) -> str:
+    return f"[{in_text(name)}]({quote(url, safe=_IN_URLS)})" if url.startswith("https://") else in_text(name)

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from wherry.app.scan_result import Scan, ScannedSubject
+from wherry.report.comment import in_message
 from wherry.report.scan import remedy
 from wherry.trust.known_holes import EvidenceLevel, Hole, HoleStatus
 
@@ -51,7 +52,10 @@ def sarif(found: Scan, version: str, _epoch: int) -> dict[str, object]:
                     {
                         "executionSuccessful": not found.unscanned,
                         "toolExecutionNotifications": [
-                            {"level": "error", "message": {"text": f"{one.name} cannot be scanned: {one.reason}"}}
+                            {
+                                "level": "error",
+                                "message": {"text": in_message(f"{one.name} cannot be scanned: {one.reason}")},
+                            }
                             for one in found.unscanned
                         ],
                     }
@@ -80,7 +84,7 @@ def _sarif_result(subject: ScannedSubject, hole: Hole, index: int) -> dict[str, 
         "ruleId": hole.id,
         "ruleIndex": index,
         "level": _LEVELS[hole.level],
-        "message": {"text": f"{hole.module} {hole.version} ({fixed}): {hole.evidence}. {remedy(hole)}"},
+        "message": {"text": in_message(f"{hole.module} {hole.version} ({fixed}): {hole.evidence}. {remedy(hole)}")},
         "locations": [
             {
                 "physicalLocation": {

@@ -131,8 +131,3 @@ def printable(text: str) -> str:
 def _escaped(char: str) -> str:
     """Write a byte that is not UTF-8, which Python keeps as a surrogate (PEP 383), as that byte."""
     return f"\\x{ord(char) - 0xDC00:02x}" if "\udc80" <= char <= "\udcff" else ascii(char)[1:-1]
-
-
-def cell(text: str) -> str:
-    """Write a text so that it stays in its cell of a Markdown table."""
-    return printable(text).replace("|", "\\|").replace("`", "'").replace("<", "&lt;").replace("\n", " ")

@@ -1,6 +1,7 @@
 """How registries are reached: the settings of a session, and the files of Docker's and podman's users."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,6 +10,7 @@ from wherry.registry.client import Patience
 from wherry.registry.keyring import FileKeyring
 from wherry.registry.network import Network
 from wherry.registry.open import Registries
+from wherry.registry.pools import Waits
 from wherry.settings.docker_config import DockerConfig
 from wherry.settings.proxies import Proxies
 from wherry.settings.registries_conf import RegistrySettings
@@ -30,6 +32,16 @@ def registries_of(session: "Session", insecure: frozenset[str]) -> Registries:
     settings = _joined_settings(session)
     patience = Patience(seconds=session.patience, notice=session.waits)
     return Registries(network_of(session, insecure), session.keyring or keyring_of(session), settings, patience)
+
+
+def hasty_registries(session: "Session", patience: Patience, waits: Waits) -> Registries:
+    """Make the registries of a session for what has to answer soon.
+
+    Raises:
+        InvalidSettings: a file says what it may not.
+    """
+    network = replace(network_of(session, frozenset(session.insecure)), waits=waits)
+    return Registries(network, session.keyring or keyring_of(session), _joined_settings(session), patience)
 
 
 def network_of(session: "Session", insecure: frozenset[str]) -> Network:

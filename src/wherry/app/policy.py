@@ -1,7 +1,7 @@
 """Images judged by a policy: the evidence that it asks for is gathered, and nothing else."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from wherry.digest import Digest
     from wherry.oci.image import Image
     from wherry.store.contract import BlobSource
+    from wherry.trust.signature import SignerNames, WantedSigner
 
 _SHELLS = re.compile(rb"(?:.*/)?(?:sh|bash|dash|ash|zsh|ksh|mksh|fish|csh|tcsh|busybox|toybox)")
 _MOVED = "the name resolved to another image in the meantime"
+_TOO_MANY = 429
 _PREFIX = "org.opencontainers.image."
 _FILES = frozenset({ConditionKind.NO_SHELL, ConditionKind.UNPACKED})
 
@@ -112,8 +114,20 @@ def gather(  # noqa: PLR0913 - what evidence is taken from, each by its name
     databases: Sequence[str] = (),
     offline: bool = False,
     source: str | None = None,
+    signers: "Mapping[SignerNames, WantedSigner] | None" = None,
 ) -> ImageEvidence:
-    """Gather what a policy asks of an image."""
+    """Gather what a policy asks of an image.
+
+    Args:
+        session: where.
+        name: the image.
+        policy: what is asked.
+        folder: where relative paths of keys start.
+        databases: OSV data, as for `scan`.
+        offline: whether no database may be fetched.
+        source: a directory with the source, for `reproduced`.
+        signers: the signers of the policy, where they are read already.
+    """
     from wherry.app.subjects import images_named
 
     conditions = policy.conditions()
@@ -126,13 +140,45 @@ def gather(  # noqa: PLR0913 - what evidence is taken from, each by its name
         digest=str(located.root.digest),
         now=session.clock(),
         platforms=tuple(_platform(session, located.source, image, files=files) for image in images),
-        signatures=tuple(_signatures(session, pinned, located.root.digest, conditions, folder)),
+        signatures=tuple(_signatures(session, pinned, located.root.digest, conditions, folder, signers or {})),
     )
     if ConditionKind.HOLES in kinds:
         evidence = _with_holes(session, pinned, evidence, databases, offline=offline)
     if ConditionKind.REPRODUCED in kinds:
         evidence = _with_rebuild(session, pinned, evidence, source)
     return evidence
+
+
+def gather_signatures(
+    session: Session, name: str, policy: ImagePolicy, folder: Path, signers: "Mapping[SignerNames, WantedSigner]"
+) -> ImageEvidence:
+    """Gather signatures and attestations alone, for a policy that asks nothing else: no image is read.
+
+    Args:
+        session: where.
+        name: the image, by its digest.
+        policy: what is asked.
+        folder: where relative paths of keys start.
+        signers: the signers of the policy.
+    """
+    from wherry.digest import Digest
+
+    digest = Digest.parse(name.rpartition("@")[2])
+    return ImageEvidence(
+        image=name,
+        digest=str(digest),
+        now=session.clock(),
+        signatures=tuple(_signatures(session, name, digest, policy.conditions(), folder, signers)),
+    )
+
+
+def cause_of(error: WherryError) -> str:
+    """Say in a word for machines why a place would not say."""
+    from wherry.registry.errors import AccessDenied, RegistryBusy
+
+    if isinstance(error, RegistryBusy):
+        return "throttled" if error.status == _TOO_MANY else "unreachable"
+    return "denied" if isinstance(error, AccessDenied) else "unreachable"
 
 
 def _pinned(name: str, digest: str) -> str:
@@ -146,8 +192,13 @@ def _pinned(name: str, digest: str) -> str:
     return name
 
 
-def _signatures(
-    session: Session, name: str, digest: "Digest", conditions: Sequence[PolicyCondition], folder: Path
+def _signatures(  # noqa: PLR0913, PLR0917 - as `gather`
+    session: Session,
+    name: str,
+    digest: "Digest",
+    conditions: Sequence[PolicyCondition],
+    folder: Path,
+    signers: "Mapping[SignerNames, WantedSigner]",
 ) -> Iterator[SignatureEvidence]:
     from wherry.app.extras import trusting
     from wherry.app.signers import wanted_signer
@@ -158,14 +209,18 @@ def _signatures(
     )
     for names, kind in asked:
         with trusting("a signature that the policy asks for"):
-            wanted = wanted_signer(session, names, folder)
+            wanted = signers.get(names) or wanted_signer(session, names, folder)
             (found,) = verify_attestation(session, name, wanted, kind=kind) if kind else verify(session, name, wanted)
         answer, detail, signer = found.answer.value, "", found.good[0].signer if found.good else ""
+        cause = ""
         if found.digest != digest and answer != "could-not-ask":
             answer, detail, signer = "could-not-ask", _MOVED, ""
         elif not signer:
             problems = [one.message for one in found.failures] + [one.problem for one in found.signatures]
             detail = next(filter(None, problems), "")
+            if answer == "could-not-ask":
+                causes = [cause_of(one) for one in found.failures]
+                cause = "throttled" if "throttled" in causes else next(iter(causes), "unreachable")
         yield SignatureEvidence(
             keys=names.keys,
             identity=names.identity,
@@ -176,6 +231,7 @@ def _signatures(
             answer=answer,
             signer=signer,
             detail=detail,
+            cause=cause,
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import urljoin, urlsplit
 
+from wherry.counted import counted
 from wherry.oci.reference import API_HOSTS
 from wherry.registry.auth import Authority
 from wherry.registry.challenge import challenges
@@ -105,6 +106,8 @@ class Patience:
     seconds: float = 120.0
     """In all for one request; one that would take longer fails at once."""
     notice: Callable[[str], None] = field(default=lambda _: None)
+    attempts: int = ATTEMPTS
+    """Times one thing is asked for."""
 
 
 class Client:
@@ -147,11 +150,11 @@ class Client:
             CutOff: the connection broke, each time.
         """
         waited, asked = 0.0, ""
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._patience.attempts + 1):
             try:
                 answer = self._authorized(request)
             except CutOff:
-                if attempt == ATTEMPTS or not request.repeatable:
+                if attempt == self._patience.attempts or not request.repeatable:
                     raise
                 self._sleep(_pause(attempt, None))
                 continue
@@ -159,7 +162,7 @@ class Client:
                 return answer
             with answer:
                 body = answer.head(_ERROR_BODY)
-            if answer.status not in _AGAIN or not request.repeatable or attempt == ATTEMPTS:
+            if answer.status not in _AGAIN or not request.repeatable or attempt == self._patience.attempts:
                 break
             asked = answer.headers.get("Retry-After", "")
             seconds = _pause(attempt, asked)
@@ -169,7 +172,7 @@ class Client:
             waited += seconds
         error = self._refusal(request, answer.status, body or self._words(request, answer.status))
         if answer.status in _AGAIN and isinstance(error, RegistryError):
-            raise self._busy(error.message, answer.headers.get("Retry-After", ""))
+            raise self._busy(error.message, answer.status, answer.headers.get("Retry-After", ""))
         raise error
 
     def rest(self, attempt: int, failure: Exception) -> None:
@@ -205,14 +208,14 @@ class Client:
             self._told_until = until
         self._patience.notice(f"waiting {seconds:.0f} s for {self.registry}, which answers {words}")
 
-    def _busy(self, message: str, retry_after: str) -> RegistryBusy:
+    def _busy(self, message: str, status: int, retry_after: str) -> RegistryBusy:
         told = _told(retry_after)
         if told is None or told <= self._patience.seconds:
-            hint = f"gave up after {ATTEMPTS} attempts; run it again later"
+            hint = f"gave up after {counted(self._patience.attempts, 'attempt')}; run it again later"
         else:
             message += f"; it asks to wait {told:.0f} s, and at most {self._patience.seconds:.0f} s are waited for it"
             hint = f"run it again then, or wait for it with --timeout {told + 1:.0f}s"
-        return RegistryBusy(message, hint=hint, retry_after=retry_after)
+        return RegistryBusy(message, hint=hint, retry_after=retry_after, status=status)
 
     def _words(self, request: Request, status: int) -> bytes:
         """Ask with GET what a HEAD was refused for: an answer to HEAD has no body."""
@@ -323,17 +326,17 @@ class Client:
 
     def _ask(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
         """Ask a realm for a token; it is tried again, and never redirected with credentials."""
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._patience.attempts + 1):
             try:
                 sent = {"User-Agent": "wherry", **headers}
                 with Answer(self._connections.send(method, url, headers=sent, body=body), url) as answer:
                     body_read = answer.head(1 << 20)
                     wait = _pause(attempt, answer.headers.get("Retry-After"))
-                    if answer.status not in _AGAIN or attempt == ATTEMPTS or wait > self._patience.seconds:
+                    if answer.status not in _AGAIN or attempt == self._patience.attempts or wait > self._patience.seconds:
                         return answer.status, body_read
                     self._say(wait, f"{answer.status}: {'; '.join(words_of(body_read)) or 'no reason given'}")
             except CutOff:
-                if attempt == ATTEMPTS:
+                if attempt == self._patience.attempts:
                     raise
                 wait = _pause(attempt, None)
             self._sleep(wait)

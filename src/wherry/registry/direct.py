@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wherry.registry.errors import RegistryError
 from wherry.registry.http1 import Connection
-from wherry.registry.pools import CONNECT, PORTS, READ, RawAnswer, reason, untrusted
+from wherry.registry.pools import PORTS, RawAnswer, Waits, reason, untrusted
 
 if TYPE_CHECKING:
     import ssl
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class DirectPool:
     """Connections to one host without a proxy; safe to use from any thread."""
 
-    def __init__(self, host: str, port: int, context: "ssl.SSLContext | None", kept: int) -> None:
+    def __init__(self, host: str, port: int, context: "ssl.SSLContext | None", kept: int, waits: Waits) -> None:
         """Take the place; nothing is connected yet.
 
         Args:
@@ -25,7 +25,9 @@ class DirectPool:
             port: its port.
             context: for TLS; None: plain HTTP.
             kept: connections that are kept open while nothing is asked.
+            waits: how long to wait for the host.
         """
+        self._waits = waits
         self._place = host, port
         self._context = context
         self._kept = kept
@@ -57,10 +59,11 @@ class DirectPool:
             if connection.is_idle():
                 return connection
             connection.close()  # the server ended it
-        wire = _connected(*self._place, self._shown)
+        wire = _connected(*self._place, self._shown, self._waits)
         if self._context is None:
             return Connection(wire, self._shown)
-        return Connection(_secured(wire, self._context, self._place[0], self._shown), self._shown)
+        secured = _secured(wire, self._context, self._place[0], self._shown, self._waits.read)
+        return Connection(secured, self._shown)
 
     def _released(self, connection: Connection) -> None:
         with self._turn:
@@ -75,17 +78,17 @@ def _close_all(connections: list[Connection]) -> None:
         connections.pop().close()
 
 
-def _connected(host: str, port: int, shown: str) -> _socket.socket:
+def _connected(host: str, port: int, shown: str, waits: Waits) -> _socket.socket:
     """Connect to the first address of a host that answers."""
     failed: OSError | None = None
     try:
         for family, kind, protocol, _, address in _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM):
             wire = _socket.socket(family, kind, protocol)
             try:
-                wire.settimeout(CONNECT)
+                wire.settimeout(waits.connect)
                 wire.connect(address)
                 wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-                wire.settimeout(READ)
+                wire.settimeout(waits.read)
             except OSError as error:
                 wire.close()
                 failed = error
@@ -101,12 +104,12 @@ def _connected(host: str, port: int, shown: str) -> _socket.socket:
     ) from failed
 
 
-def _secured(wire: _socket.socket, context: "ssl.SSLContext", host: str, shown: str) -> "ssl.SSLSocket":
+def _secured(wire: _socket.socket, context: "ssl.SSLContext", host: str, shown: str, read: float) -> "ssl.SSLSocket":
     import socket
     import ssl
 
     plain = socket.socket(fileno=wire.detach())
-    plain.settimeout(READ)
+    plain.settimeout(read)
     try:
         return context.wrap_socket(plain, server_hostname=host)
     except ssl.SSLError as error:

@@ -27,10 +27,12 @@ class NotTaken(RegistryError):
 class RegistryBusy(RegistryError):
     """A registry said to come back later, more often than we asked."""
 
-    def __init__(self, message: str, *, hint: str, retry_after: str = "") -> None:
+    def __init__(self, message: str, *, hint: str, retry_after: str = "", status: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
         """As the last answer's header has it."""
+        self.status = status
+        """Of the last answer: 429 is a limit on requests, others are failures."""
 
 
 class AccessDenied(NotPermitted):

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from wherry.registry.direct import DirectPool
 from wherry.registry.errors import RegistryError
-from wherry.registry.pools import PORTS, Pool, RawAnswer, translated
+from wherry.registry.pools import PORTS, Pool, RawAnswer, Waits, translated
 from wherry.settings.proxies import Proxies
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Network:
     """Hosts whose certificate isn't checked, and that may speak plain HTTP."""
     connections: int = 8
     """Kept open to one host at most."""
+    waits: Waits = Waits()
 
 
 class Connections:
@@ -81,8 +82,8 @@ class Connections:
         if proxy:
             from wherry.registry.proxied import ProxiedPool
 
-            return ProxiedPool(proxy, f"{parts.scheme}://{parts.netloc}", context, self.network.connections)
-        return DirectPool(host, port, context, self.network.connections)
+            return ProxiedPool(proxy, f"{parts.scheme}://{parts.netloc}", context, self.network.connections, self.network.waits)
+        return DirectPool(host, port, context, self.network.connections, self.network.waits)
 
     def _context(self, netloc: str) -> "ssl.SSLContext":
         import ssl

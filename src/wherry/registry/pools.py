@@ -2,13 +2,20 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from wherry.registry.errors import RegistryError
 
-CONNECT, READ = 15.0, 60.0
-"""Seconds we wait for a connection, and for the next bytes on one."""
 PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Seconds we wait for a connection, and for the next bytes on one."""
+
+    connect: float = 15.0
+    read: float = 60.0
 
 
 class RawAnswer(Protocol):

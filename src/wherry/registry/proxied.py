@@ -18,13 +18,13 @@ from urllib3.exceptions import (
 from urllib3.exceptions import TimeoutError as TooLate
 
 from wherry.registry.errors import RegistryError
-from wherry.registry.pools import CONNECT, PORTS, READ, CutOff, reason, untrusted
+from wherry.registry.pools import PORTS, CutOff, Waits, reason, untrusted
 
 
 class ProxiedPool:
     """Connections to one host through one proxy; safe to use from any thread."""
 
-    def __init__(self, proxy: str, root: str, context: ssl.SSLContext | None, kept: int) -> None:
+    def __init__(self, proxy: str, root: str, context: ssl.SSLContext | None, kept: int, waits: Waits) -> None:
         """Take the places; nothing is connected yet.
 
         Args:
@@ -32,12 +32,13 @@ class ProxiedPool:
             root: scheme and place of the host.
             context: for TLS with the host; None: plain HTTP.
             kept: connections that are kept open while nothing is asked.
+            waits: how long to wait for the host.
         """
         self._root, parts = root, urlsplit(root)
         self._host = parts.netloc
         options: dict[str, Any] = {
             "maxsize": kept,
-            "timeout": urllib3.Timeout(connect=CONNECT, read=READ),
+            "timeout": urllib3.Timeout(connect=waits.connect, read=waits.read),
             "blocksize": 1 << 16,
             **({"ssl_context": context} if context else {}),
         }

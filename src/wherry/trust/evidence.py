@@ -18,6 +18,8 @@ class SignatureEvidence(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     """`signed`, `not-signed`, `signed-by-another` or `could-not-ask`."""
     signer: str = ""
     detail: str = ""
+    cause: str = ""
+    """Of `could-not-ask`: `throttled`, `denied` or `unreachable`."""
 
 
 class PlatformEvidence(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

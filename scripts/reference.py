@@ -48,8 +48,20 @@ def reference() -> str:
         command = wherry.get_command(top, name)
         if command is None:
             raise LookupError(name)
-        parts.append(_section(command, command.make_context(name, [], parent=top, resilient_parsing=True)))
+        context = command.make_context(name, [], parent=top, resilient_parsing=True)
+        parts.append(_section(command, context))
+        if isinstance(command, click.Group):
+            parts += _subsections(command, context)
     return "\n".join(parts)
+
+
+def _subsections(group: click.Group, above: click.Context) -> Iterator[str]:
+    """Give the sections of the commands of a group."""
+    for name in group.list_commands(above):
+        command = group.get_command(above, name)
+        if command is None:
+            raise LookupError(name)
+        yield _section(command, command.make_context(name, [], parent=above, resilient_parsing=True))
 
 
 def ready_help(columns: int) -> str:

@@ -115,6 +115,9 @@ def test_it_is_a_command(text):
     if not rest:
         return
     command = program.get_command(top, rest[0])
+    if isinstance(command, click.Group) and len(rest) > 1:
+        rest = rest[1:]
+        command = command.get_command(top, rest[0])
 
     assert command is not None, NAMED[text]
     try:
@@ -135,7 +138,7 @@ PARSED_ONLY = {
     "the network is needed": re.compile(
         r".*(github\.com|golang\.org|docker\.io|alpine|golang:|@v\d|:443)|scan --update"
     ),
-    "it serves until it is stopped": re.compile(r"run |board serve|flags .*--run|.*--ready"),
+    "it serves until it is stopped": re.compile(r"run |board serve|admission serve|flags .*--run|.*--ready"),
     "it takes a container that runs, and tests/cli/test_containers.py has some": re.compile(
         r"(logs|exec|stop|kill|probe) "
     ),
@@ -183,6 +186,8 @@ def place(tmp_path_factory, host):
         shell.write(f"{name}.toml", '[[case]]\nexpect = "fail"\n')
     shell.write("f", "[[rule]]\nnon-root = true\n") if not (shell.root / "f").exists() else None
     shell.write("ignore.toml", '[[ignore]]\nid = "GO-1"\nreason = "it is not used"\nuntil = 2999-01-01\n')
+    shell.write("pod.yaml", f"kind: Pod\nspec: {{containers: [{{name: api, image: {host}/team/api:dev}}]}}\n")
+    shell.write("admission.toml", "[[rule]]\npolicy = 'release.toml'\n")
     shell.write("config/pod.yaml", "kind: Pod\nimage: ko://example.com/app/cmd/api\n")
     shell.environment["KO_DOCKER_REPO"] = f"{host}/team"
     shell.environment["COSIGN_PASSWORD"] = ""

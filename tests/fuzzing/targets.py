@@ -12,12 +12,15 @@ from wherry.analysis.image.read import read_index
 from wherry.analysis.image.union import Union
 from wherry.analysis.image.waste import Sizes, hidden_files, visible_files
 from wherry.analysis.program import AttributedProgram
+from wherry.app.admission.configuration import parse_configuration
 from wherry.app.cluster_figures import entries_of
 from wherry.app.policy_file import parse_policy
 from wherry.app.rebuild_settings import goflags_of
 from wherry.app.scan_ignore import parse_ignore_file
 from wherry.base.certificates import read_certificates, root_facts
+from wherry.cluster.admission import AdmissionAnswer, parse_review, seconds_of
 from wherry.cluster.build_documents import BuildRecipe, TaskResult
+from wherry.cluster.external_data import ProviderItem, parse_provider_request, provider_response
 from wherry.debian.ar import ar_members
 from wherry.debian.control import find_packages, find_providers, parse_depends
 from wherry.debian.release import ReleaseFile
@@ -278,6 +281,24 @@ def recipes(blob: bytes) -> None:
         GitAddress.parse(text)
 
 
+def admissions(blob: bytes) -> None:
+    """Read bytes as what an admission server is sent and told: a review, a provider's request, a configuration."""
+    with suppress(WherryError):
+        request = parse_review(blob)
+        uses = request.images()
+        request.pull_secrets()
+        AdmissionAnswer(allowed=False, message=request.name, warnings=(request.name,)).review(request.uid)
+        AdmissionAnswer(allowed=True, images={use.path: use.text for use in uses}).review(request.uid)
+    with suppress(WherryError):
+        provider_response([ProviderItem(key.text, key.image) for key in parse_provider_request(blob)])
+    text = blob.decode(errors="replace")
+    with suppress(WherryError):
+        settings = parse_configuration(text, "it")
+        settings.rule_for("shop", "registry.example/a/b")
+        settings.exemption_for("shop", "registry.example/a/b")
+    seconds_of(text)
+
+
 def builds(blob: bytes) -> None:
     """Read bytes as the recipe of a build on Kubernetes, and as the result of one of its tasks."""
     for reader in (BuildRecipe.parse, TaskResult.parse):
@@ -316,4 +337,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "answers": answers,
     "recipes": recipes,
     "builds": builds,
+    "admissions": admissions,
 }

@@ -1,4 +1,4 @@
-"""What needs an optional package: the extras `explain`, `trust`, `keyless` and `pkcs11`."""
+"""What needs an optional package: the extras `explain`, `trust`, `keyless`, `pkcs11` and `admission`."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from wherry.errors import HostUnable
 
 _NUMPY = "numpy"
-_EXTRAS = {"cryptography": "trust", "nacl": "trust", "sigstore": "keyless", "pkcs11": "pkcs11"}
+_EXTRAS = {"cryptography": "trust", "nacl": "trust", "sigstore": "keyless", "pkcs11": "pkcs11", "uvicorn": "admission"}
 """Extras by the module that is missing without them."""
 _PACKAGES = {"nacl": "pynacl", "pkcs11": "python-pkcs11"}
 
@@ -24,7 +24,7 @@ class ExplainMissing(HostUnable):
 
 
 class TrustMissing(HostUnable):
-    """The extra `trust`, `keyless` or `pkcs11` is not installed."""
+    """The extra `trust`, `keyless`, `pkcs11` or `admission` is not installed."""
 
     def __init__(self, what: str, module: str) -> None:
         package, extra = _PACKAGES.get(module, module), _EXTRAS[module]

@@ -73,7 +73,7 @@ def settings_files(session: "Session") -> tuple[Path, ...]:
 
 def keyring_of(session: "Session") -> FileKeyring:
     """Read the credentials of Docker's and podman's users."""
-    files = [_parsed(path, DockerConfig.parse) for path in _logins(session)]
+    files = [_parsed(path, DockerConfig.parse) for path in login_files(session)]
     return FileKeyring([file for file in files if file], lambda: session.runner, session.environment)
 
 
@@ -90,7 +90,8 @@ def docker_config(session: "Session") -> Path:
     return session.home / ".docker" / "config.json"
 
 
-def _logins(session: "Session") -> Iterator[Path]:
+def login_files(session: "Session") -> Iterator[Path]:
+    """Name the files that may hold credentials, whether they are there or not."""
     if session.home or session.environment.get("DOCKER_CONFIG"):
         yield docker_config(session)
     if file := session.environment.get("REGISTRY_AUTH_FILE"):

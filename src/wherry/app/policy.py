@@ -192,7 +192,7 @@ def _pinned(name: str, digest: str) -> str:
     return name
 
 
-def _signatures(  # noqa: PLR0913, PLR0917 - as `gather`
+def _signatures(
     session: Session,
     name: str,
     digest: "Digest",

@@ -75,6 +75,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "tags": ("wherry tags registry.example/api", "wherry tags --digests registry.example/api"),
     "login": ("wherry login registry.example", "wherry login -u ann --password-stdin registry.example"),
     "logout": ("wherry logout registry.example", "wherry logout localhost:5000"),
+    "admission": (
+        "wherry admission serve --config admission.toml --tls-cert tls.crt --tls-key tls.key",
+        "wherry admission try --policy release.toml pod.yaml",
+    ),
     "lock": ("wherry lock", "wherry lock --check"),
     "tag": ("wherry tag api:dev api:v1", "wherry tag api:dev registry.example/api:v1"),
     "rm": ("wherry rm api:dev", "wherry rm api:v1 api:v2"),

@@ -17,7 +17,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
     "Trust": ("sign", "verify", "attest", "verify-attestation", "keys", "modules", "sbom", "provenance", "policy"),
-    "Kubernetes": ("resolve", "apply", "create", "timeouts"),
+    "Kubernetes": ("resolve", "apply", "create", "timeouts", "admission"),
     "This machine": ("doctor", "gc", "du", "verify-store", "completion", "version", "help"),
 }
 _OTHER = "Other commands"
@@ -126,10 +126,63 @@ class GroupedCommand(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         super().format_epilog(ctx, formatter)
-        if examples := EXAMPLES.get(self.name or ""):
-            with formatter.section("Examples"):
-                for example in examples:
-                    formatter.write(f"{' ' * formatter.current_indent}{example}\n")
+        write_examples(self.name or "", formatter)
+
+
+class CommandGroup(click.Group):
+    """A command that is a group of others, each imported when it is called."""
+
+    def __init__(self, name: str, *, commands: Mapping[str, tuple[str, str]], help: str) -> None:  # noqa: A002 - click's name
+        """Take the commands.
+
+        Args:
+            name: of the group.
+            commands: by name, the module that holds each as `command`, and its line on the group's page.
+            help: what the group is for.
+        """
+        super().__init__(name, help=help)
+        self.subcommands = commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name the commands."""
+        return list(self.subcommands)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import a command."""
+        if cmd_name not in self.subcommands:
+            return None
+        import importlib
+
+        found = importlib.import_module(self.subcommands[cmd_name][0]).command
+        assert isinstance(found, click.Command)  # noqa: S101 - a slip of ours, found by the first test of the command
+        for parameter in found.params:
+            if parameter.name == "as_json":
+                parameter.callback, parameter.is_eager = note_json, True
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self.subcommands.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        super().format_epilog(ctx, formatter)
+        write_examples(self.name or "", formatter)
+
+
+def write_examples(name: str, formatter: click.HelpFormatter) -> None:
+    """Write the examples of a command."""
+    if examples := EXAMPLES.get(name):
+        with formatter.section("Examples"):
+            for example in examples:
+                formatter.write(f"{' ' * formatter.current_indent}{example}\n")
+
+
+def note_json(context: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's signature
+    """Have errors printed as JSON, where results are."""
+    context.obj.as_json = value
+    return value
 
 
 def _no_trunc() -> click.Option:

@@ -66,6 +66,7 @@ COMMANDS = {
     "apply": "Build the Go packages that manifests reference, and run kubectl apply.",
     "create": "Build the Go packages that manifests reference, and run kubectl create.",
     "timeouts": "Check that the timeouts of a service, its manifests and the kernel agree.",
+    "admission": "Judge images where a Kubernetes cluster admits pods.",
     "tags": "List the tags of a repository.",
     "login": "Log in to a registry.",
     "logout": "Log out of a registry.",
@@ -106,12 +107,14 @@ class LazyGroup(click.Group):
         """Import the module of a command."""
         if cmd_name not in COMMANDS:
             return None
+        from wherry.cli.grouped import note_json
+
         module = importlib.import_module("wherry.cli." + cmd_name.replace("-", "_"))
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, found by the first test of the command
         for parameter in command.params:
             if parameter.name == "as_json":
-                parameter.callback, parameter.is_eager = _note_json, True
+                parameter.callback, parameter.is_eager = note_json, True
         return command
 
     def resolve_command(
@@ -246,12 +249,6 @@ def _run(arguments: list[str], world: World) -> int:  # noqa: PLR0911 - one retu
         _debug(error, world)
         return _unforeseen(error, arguments, world)
     return code if isinstance(code, int) else 0
-
-
-def _note_json(context: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's signature
-    world: World = context.obj
-    world.as_json = value
-    return value
 
 
 def _say_usage(error: click.ClickException, code: int, arguments: list[str], world: World) -> None:

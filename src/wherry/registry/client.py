@@ -332,7 +332,11 @@ class Client:
                 with Answer(self._connections.send(method, url, headers=sent, body=body), url) as answer:
                     body_read = answer.head(1 << 20)
                     wait = _pause(attempt, answer.headers.get("Retry-After"))
-                    if answer.status not in _AGAIN or attempt == self._patience.attempts or wait > self._patience.seconds:
+                    if (
+                        answer.status not in _AGAIN
+                        or attempt == self._patience.attempts
+                        or wait > self._patience.seconds
+                    ):
                         return answer.status, body_read
                     self._say(wait, f"{answer.status}: {'; '.join(words_of(body_read)) or 'no reason given'}")
             except CutOff:

@@ -38,7 +38,7 @@ class Network:
     """Hosts whose certificate isn't checked, and that may speak plain HTTP."""
     connections: int = 8
     """Kept open to one host at most."""
-    waits: Waits = Waits()
+    waits: Waits = field(default_factory=Waits)
 
 
 class Connections:
@@ -82,7 +82,9 @@ class Connections:
         if proxy:
             from wherry.registry.proxied import ProxiedPool
 
-            return ProxiedPool(proxy, f"{parts.scheme}://{parts.netloc}", context, self.network.connections, self.network.waits)
+            return ProxiedPool(
+                proxy, f"{parts.scheme}://{parts.netloc}", context, self.network.connections, self.network.waits
+            )
         return DirectPool(host, port, context, self.network.connections, self.network.waits)
 
     def _context(self, netloc: str) -> "ssl.SSLContext":

@@ -1,1 +1,1 @@
-"""Admission: a webhook that judges the images of pods by the policies of `wherry check --policy`."""
+"""Admission: a webhook that judges the images of pods by the policies of `wherry check`."""

@@ -178,7 +178,9 @@ def _exemption(place: FilePosition, row: Mapping[str, object]) -> AdmissionExemp
 
 
 def _selector(place: FilePosition, row: Mapping[str, object]) -> ImageSelector:
-    found = {key: _texts(place, row, key, ("*",) if key == "namespaces" else ("**",)) for key in ("namespaces", "images")}
+    found = {
+        key: _texts(place, row, key, ("*",) if key == "namespaces" else ("**",)) for key in ("namespaces", "images")
+    }
     for key, patterns in found.items():
         if not patterns:
             raise place.below(key).wrong("is an empty list", "name one pattern or more, or leave it out for all")
@@ -189,7 +191,11 @@ def _tls(place: FilePosition, value: object) -> TlsSettings:
     if not isinstance(value, dict):
         raise place.wrong("must be a table", "write [tls]")
     _known(place, value, _TLS)
-    said = {key: read_text(place.below(key), value[key]) for key in ("certificate", "key", "secret", "authority") if key in value}
+    said = {
+        key: read_text(place.below(key), value[key])
+        for key in ("certificate", "key", "secret", "authority")
+        if key in value
+    }
     tls = TlsSettings(
         **said,
         names=_texts(place, value, "names", TlsSettings().names),

@@ -1,7 +1,9 @@
 """Judge images for many requests at once: each image is asked for once, in threads, and every caller has a deadline.
 
-What was found out about a digest is kept by digest and policy. Signatures do not expire, so what is good stays good
-until the policy or a key changes; what is not good is kept for seconds, since somebody may sign in the meantime.
+What was found out about a digest in a repository is kept by that and the policy's digest. Signatures do not expire, so
+what is good stays good until the policy or a key changes; what is not good is kept for seconds, since somebody may sign
+in the meantime. A copy in another repository is asked for on its own, so that an answer never depends on what was asked
+before.
 """
 
 import asyncio
@@ -79,12 +81,13 @@ class Expiring:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """Who asks registries: a session, and what its credentials are called."""
+class RegistryCredentials:
+    """Who asks registries."""
 
-    session: Session
+    open: Callable[[], Session]
+    """Gives a session with these credentials; called in a thread, since it may have to read secrets."""
     name: str = ""
-    """Empty: the server's own."""
+    """Empty: the server's own; else the namespace and the secrets."""
 
 
 @dataclass(eq=False)
@@ -93,6 +96,7 @@ class ImageJudge:
 
     counted: Callable[[str], None]
     """Is given `hit`, `joined` or `miss` for each question."""
+    clock: Callable[[], float] = time.time
     databases: tuple[str, ...] = ()
     offline: bool = False
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "admission"))
@@ -107,7 +111,7 @@ class ImageJudge:
         return len(self._kept)
 
     async def judge(
-        self, reference: Reference, loaded: LoadedPolicy, credentials: Credentials, deadline: float
+        self, reference: Reference, loaded: LoadedPolicy, credentials: RegistryCredentials, deadline: float
     ) -> JudgedReference:
         """Judge an image by a policy; there is an answer before the deadline, whatever registries do.
 
@@ -122,7 +126,7 @@ class ImageJudge:
         except WherryError as error:
             return failure(error)
         name = f"docker://{reference.registry}/{reference.repository}@{digest}"
-        good, bad = (digest, loaded.digest), (name, loaded.digest, credentials.name)
+        good, bad = (name, loaded.digest), (name, loaded.digest, credentials.name)
         kept = self._kept.get(good) or self._kept.get(bad)
         if kept is None:
             joined = bad in self._flights
@@ -137,11 +141,11 @@ class ImageJudge:
             cached = True
         if isinstance(kept, WherryError):
             return failure(kept, digest)
-        now = credentials.session.clock()
+        now = self.clock()
         judged = judged_by(judge_image(loaded.policy, msgspec.structs.replace(kept, now=now)), kept)
         return JudgedReference(judged.reason, judged.detail, digest, cached)
 
-    async def digest_of(self, reference: Reference, credentials: Credentials, deadline: float) -> str:
+    async def digest_of(self, reference: Reference, credentials: RegistryCredentials, deadline: float) -> str:
         """Resolve a tag; what was asked within the last second counts.
 
         Raises:
@@ -180,18 +184,17 @@ class ImageJudge:
             done.exception()  # whoever still waits gets it too
 
     async def _evidence(
-        self, reference: Reference, name: str, loaded: LoadedPolicy, credentials: Credentials
+        self, reference: Reference, name: str, loaded: LoadedPolicy, credentials: RegistryCredentials
     ) -> Outcome:
         limit = _LONG_TASK_SECONDS if loaded.kinds & _LARGE else _TASK_SECONDS
         gathered = await self._threaded(
-            reference.registry, limit, credentials.session, lambda session: self._gathered(session, name, loaded)
+            reference.registry, limit, credentials, lambda session: self._gathered(session, name, loaded)
         )
-        digest = name.rpartition("@")[2]
         if isinstance(gathered, WherryError):
             self._kept.keep((name, loaded.digest, credentials.name), gathered, _ERROR_SECONDS)
         elif judge_image(loaded.policy, gathered).allowed:
             seconds = _HOLES_SECONDS if ConditionKind.HOLES in loaded.kinds else float("inf")
-            self._kept.keep((digest, loaded.digest), gathered, seconds)
+            self._kept.keep((name, loaded.digest), gathered, seconds)
         else:
             unknown = any(one.answer == "could-not-ask" for one in gathered.signatures)
             seconds = _ERROR_SECONDS if unknown else _BAD_SECONDS
@@ -211,18 +214,18 @@ class ImageJudge:
             signers=loaded.signers,
         )
 
-    async def _resolved(self, reference: Reference, credentials: Credentials) -> str | WherryError:
+    async def _resolved(self, reference: Reference, credentials: RegistryCredentials) -> str | WherryError:
         def resolve(session: Session) -> "Descriptor":
             return session.registries.source(reference).resolve(reference.tag)
 
-        found = await self._threaded(reference.registry, _TASK_SECONDS, credentials.session, resolve)
+        found = await self._threaded(reference.registry, _TASK_SECONDS, credentials, resolve)
         digest = found if isinstance(found, WherryError) else str(found.digest)
         seconds = _ERROR_SECONDS if isinstance(digest, WherryError) else _TAG_SECONDS
         self._tags.keep((reference.canonical, credentials.name), digest, seconds)
         return digest
 
     async def _threaded(
-        self, registry: str, seconds: float, session: Session, work: Callable[[Session], T]
+        self, registry: str, seconds: float, credentials: RegistryCredentials, work: Callable[[Session], T]
     ) -> T | WherryError:
         """Do some work in a thread; what stops it is a value, so that it can be kept."""
         if len(self._turns) > _KEPT:
@@ -230,9 +233,12 @@ class ImageJudge:
         turn = self._turns.setdefault(registry, asyncio.Semaphore(AT_ONE_REGISTRY))
         async with turn:
             until = time.monotonic() + seconds
-            limited = session.derived(cancelled=lambda: time.monotonic() > until)
+
+            def limited() -> T:
+                return work(credentials.open().derived(cancelled=lambda: time.monotonic() > until))
+
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work, limited)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, limited)
             except WherryError as error:
                 return error
             except Exception as error:  # noqa: BLE001 - hostile data must not take the answer away

@@ -38,9 +38,7 @@ class Histogram:
 class AdmissionMetrics:
     """Counts since the start; changed by one thread only."""
 
-    counts: dict[str, Counter[tuple[str, ...]]] = field(
-        default_factory=lambda: {name: Counter() for name in _COUNTERS}
-    )
+    counts: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: {name: Counter() for name in _COUNTERS})
     durations: dict[str, Histogram] = field(default_factory=dict)
     gauges: dict[str, tuple[str, float]] = field(default_factory=dict)
     """By name: what it is, and its value now."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wherry.app.admission.configuration import AdmissionMode
-from wherry.app.admission.judge import Credentials, ImageJudge
+from wherry.app.admission.judge import ImageJudge, RegistryCredentials
 from wherry.app.admission.state import AdmissionState
 from wherry.app.admission.verdicts import COULD_NOT_ASK, ImageVerdict, JudgedReference, VerdictReason
 from wherry.cluster.admission import AdmissionAnswer, AdmissionRequest, ImageUse
@@ -28,7 +28,9 @@ class Reviewed:
 
     @property
     def decision(self) -> str:
-        """What follows, in a word: `admit`, `warn`, `audit`, `refuse`, or `none` where there was nothing to judge."""
+        """What follows, in a word: `admit`, `warn`, `audit`, `refuse`, `pin`, or `none`: there was nothing to do."""
+        if self.pinned:
+            return "pin"
         if not self.verdicts:
             return "none" if self.answer.allowed else "refuse"
         if not self.answer.allowed:
@@ -48,7 +50,7 @@ class Reviewer:
     """Answers requests by one state."""
 
     def __init__(
-        self, state: AdmissionState, judge: ImageJudge, credentials: Callable[[AdmissionRequest], Credentials]
+        self, state: AdmissionState, judge: ImageJudge, credentials: Callable[[AdmissionRequest], RegistryCredentials]
     ) -> None:
         """Take what verdicts come from.
 
@@ -99,7 +101,7 @@ class Reviewer:
         return await self._verdict(use, request, self._credentials(request), deadline)
 
     async def _pinned(
-        self, use: ImageUse, request: AdmissionRequest, credentials: Credentials, deadline: float
+        self, use: ImageUse, request: AdmissionRequest, credentials: RegistryCredentials, deadline: float
     ) -> str:
         """Give a reference with its digest; empty where it stays as it is."""
         try:
@@ -116,7 +118,7 @@ class Reviewer:
         return self._state.settings.exemption_for(request.namespace, name) is not None
 
     async def _verdict(
-        self, use: ImageUse, request: AdmissionRequest, credentials: Credentials, deadline: float
+        self, use: ImageUse, request: AdmissionRequest, credentials: RegistryCredentials, deadline: float
     ) -> ImageVerdict:
         started, settings = time.monotonic(), self._state.settings
         try:

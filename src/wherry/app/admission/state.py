@@ -91,7 +91,9 @@ def _settings(session: Session, source: AdmissionSource, files: dict[Path, objec
     exempt = tuple(map(exempt_namespace, source.exempt))
     if source.configuration:
         path = session.cwd / source.configuration
-        settings = parse_configuration(_read(path, source.configuration, files).decode(errors="replace"), source.configuration)
+        settings = parse_configuration(
+            _read(path, source.configuration, files).decode(errors="replace"), source.configuration
+        )
         folder = path.parent
     else:
         rule = AdmissionRule(ImageSelector(), source.policy, AdmissionMode(source.mode))

@@ -76,6 +76,7 @@ def new_server(authority: KeyPair, names: tuple[str, ...], now: float) -> KeyPai
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 
     signer = x509.load_pem_x509_certificate(authority.certificate)
     signing_key = load_pem_private_key(authority.key, None)
@@ -89,10 +90,8 @@ def new_server(authority: KeyPair, names: tuple[str, ...], now: float) -> KeyPai
         made = (
             builder.add_extension(alternatives, critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False
-            )
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
             .sign(signing_key, hashes.SHA256())
         )
     except ValueError as error:
@@ -152,7 +151,9 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _builder(subject: "x509.Name", issuer: "x509.Name", key: "ec.EllipticCurvePublicKey", now: float, days: int) -> "x509.CertificateBuilder":
+def _builder(
+    subject: "x509.Name", issuer: "x509.Name", key: "ec.EllipticCurvePublicKey", now: float, days: int
+) -> "x509.CertificateBuilder":
     from cryptography import x509
 
     start = datetime.fromtimestamp(now, UTC) - _CLOCK_SKEW

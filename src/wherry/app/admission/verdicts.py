@@ -33,7 +33,8 @@ class VerdictReason(StrEnum):
 
 
 COULD_NOT_ASK = frozenset({
-    VerdictReason.THROTTLED, VerdictReason.DENIED, VerdictReason.UNREACHABLE, VerdictReason.LATE, VerdictReason.INTERNAL,
+    VerdictReason.THROTTLED, VerdictReason.DENIED, VerdictReason.UNREACHABLE, VerdictReason.LATE,
+    VerdictReason.INTERNAL,
 })  # fmt: skip
 """Reasons that say nothing about the image."""
 GOOD = frozenset({VerdictReason.ACCEPTED, VerdictReason.EXEMPT})
@@ -71,7 +72,8 @@ class ImageVerdict:
     def message(self) -> str:
         """Say it to the person who creates the object."""
         known = f" ({self.judged.digest[:19]}…)" if self.judged.digest and "@" not in self.use.text else ""
-        return f"{self.use.what}: {self.use.text}{known}: {self.judged.detail}"
+        detail = self.judged.detail.removeprefix(f"{self.use.text}: ").removeprefix(f"{self.reference}: ")
+        return f"{self.use.what}: {self.use.text}{known}: {detail}"
 
 
 def judged_by(verdict: PolicyVerdict, evidence: ImageEvidence) -> JudgedReference:
@@ -139,5 +141,6 @@ def _said(verdict: ConditionVerdict) -> list[str]:
         return []
     if verdict.parts and verdict.condition.kind is not ConditionKind.NOT:
         return [line for part in verdict.parts for line in _said(part)][:4]
-    lines = [line for line in verdict.evidence[:3] if line not in {"not-signed", "signed-by-another", "could-not-ask"}]
+    by_another = "signed-by-another" in verdict.evidence  # its detail repeats the policy's keys
+    lines = [] if by_another else [line for line in verdict.evidence[:3] if line not in {"not-signed", "could-not-ask"}]
     return [f"{verdict.reason}{f' ({lines[0]})' if lines else ''}"]

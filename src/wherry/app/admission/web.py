@@ -61,25 +61,27 @@ class AdmissionPages:
 
     async def _page(self, scope: Scope, receive: Receive, started: float) -> Page:
         path, method = scope["path"], scope["method"]
-        if path in self._hooks:
-            if method != "POST":
-                return _plain(405, "POST a document")
-            deadline = deadline_of(_timeout(scope["query_string"]), started)
-            try:
-                async with asyncio.timeout_at(deadline):
-                    body = await _body(receive)
-            except TimeoutError:
-                return _plain(408, "the document did not come in time")
-            if body is None:
-                return _plain(413, f"at most {LARGEST_REVIEW} bytes are read")
-            try:
-                return await self._hooks[path](body, deadline, started)
-            except InvalidDocument as error:
-                self._count(path, "invalid", started)
-                return _plain(400, error.message)
-        if method not in {"GET", "HEAD"}:
-            return _plain(405, "GET it")
-        return self._state(path)
+        hook = self._hooks.get(path)
+        if hook is None:
+            return self._state(path) if method in {"GET", "HEAD"} else _plain(405, "GET it")
+        if method != "POST":
+            return _plain(405, "POST a document")
+        deadline = deadline_of(_timeout(scope["query_string"]), started)
+        try:
+            async with asyncio.timeout_at(deadline):
+                body = await _body(receive)
+        except TimeoutError:
+            return _plain(408, "the document did not come in time")
+        if body is None:
+            return _plain(413, f"at most {LARGEST_REVIEW} bytes are read")
+        return await self._answered(path, hook(body, deadline, started), started)
+
+    async def _answered(self, path: str, answer: Awaitable[Page], started: float) -> Page:
+        try:
+            return await answer
+        except InvalidDocument as error:
+            self._count(path, "invalid", started)
+            return _plain(400, error.message)
 
     def _state(self, path: str) -> Page:
         if path == "/healthz":
@@ -192,4 +194,3 @@ async def _body(receive: Receive) -> bytes | None:
 
 def _plain(status: int, text: str) -> Page:
     return status, "text/plain; charset=utf-8", f"{text}\n".encode()
-

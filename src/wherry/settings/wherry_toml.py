@@ -40,6 +40,7 @@ from wherry.errors import InvalidSettings, InvalidUsage, NotFound
 from wherry.settings.base_table import BaseTable, read_base
 from wherry.settings.budgets import Budgets, read_budgets
 from wherry.settings.build_keys import BUILD_KEYS, DOCKERFILE, EDGE_KEYS, GO_KEYS, SERVICE_KEYS, Key
+from wherry.settings.kubernetes import KubernetesSettings, read_kubernetes
 from wherry.settings.lines import lines_of
 from wherry.settings.options import BuildOptions
 from wherry.settings.profile import EDGE, ProfileSettings
@@ -62,12 +63,10 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
 """A dotted key (or similar text) that costs tomllib quadratic time in its parts."""
 _SYNTAX = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
-_TABLES = ("build", "services", "budgets", "budget", "prove", "slim", "trust", "base", "history", EDGE)
+_TABLES = ("build", "services", "budgets", "budget", "prove", "slim", "trust", "base", "history", "kubernetes", EDGE)
 """`[budget]` is another name of `[budgets]`."""
 _WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_DAMAGED = "\N{REPLACEMENT CHARACTER}"
-"""What reading puts in the place of bytes that are not UTF-8."""
 _NOTHING = BuildOptions()
 
 
@@ -80,14 +79,6 @@ class WrongSyntax(InvalidSettings):
         )
         self.line = line
         self.column = column
-
-
-class NotUtf8(InvalidSettings):
-    """A settings file has bytes that are not UTF-8, which TOML demands."""
-
-    def __init__(self, name: str, line: int) -> None:
-        super().__init__(f"{name}: line {line}: not UTF-8", hint="save the file as UTF-8")
-        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +106,8 @@ class Settings:
     """Whether calls leave their figures in the history."""
     edge: ProfileSettings = field(default_factory=ProfileSettings)
     """What holds with the profile `edge`: above `[build]`, and below what services say."""
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
+    """How builds run in a cluster."""
 
     @classmethod
     def parse(cls, text: str, name: str = FILE, front_end: str = "go") -> Self:
@@ -155,6 +148,7 @@ class Settings:
             read_base(place.below("base"), document["base"]) if "base" in document else None,
             _history(place.below("history"), document.get("history", {})),
             _edge(place.below(EDGE), document.get(EDGE, {})),
+            read_kubernetes(place.below("kubernetes"), document.get("kubernetes", {})),
         )
         _check_collisions(settings, place.below("services"))
         return settings
@@ -213,8 +207,6 @@ def parse_toml(text: str, name: str) -> dict[str, object]:
     """
     if len(text) > LARGEST:
         raise InvalidSettings(f"{name}: {len(text)} characters; at most {LARGEST} are read", hint="give the right file")
-    if (at := text.find(_DAMAGED)) >= 0:
-        raise NotUtf8(name, text.count("\n", 0, at) + 1)
     if match := _LONG_KEY.search(text):
         line = text.count("\n", 0, match.start()) + 1
         raise WrongSyntax(name, line, 1, f"a key of more than {_DEEPEST} parts")
@@ -236,7 +228,7 @@ def _top_level(place: FilePosition) -> WrongKey:
     if key in BUILD_KEYS:
         return place.wrong("is outside any table", "move it below a line [build], or below [services.NAME]")
     near = difflib.get_close_matches(key, _TABLES, n=1)
-    names = ("build", "services.NAME", EDGE, "base", "budgets", "prove", "slim.NAME", "trust")
+    names = ("build", "services.NAME", EDGE, "base", "budgets", "prove", "slim.NAME", "trust", "kubernetes")
     tables = f"the tables are {', '.join(f'[{name}]' for name in names)} and [history]"
     return place.wrong("is unknown", f'did you mean "{near[0]}"?' if near else tables)
 
@@ -331,7 +323,9 @@ def _options(place: FilePosition, value: object, keys: Mapping[str, Key]) -> Bui
     for name, entry in read_table(place, value, f"[{'.'.join(map(str, place.path))}]").items():
         key = keys.get(name)
         if key is None:
-            raise place.below(name).wrong("is unknown", _near(place, name, keys))
+            near = difflib.get_close_matches(name, keys, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else "the keys are " + ", ".join(keys)
+            raise place.below(name).wrong("is unknown", hint)
         try:
             said[key.field] = key.read(place.below(name), entry)
         except UnsuitableValue as error:
@@ -342,15 +336,6 @@ def _options(place: FilePosition, value: object, keys: Mapping[str, Key]) -> Bui
     if options.release and (options.compression is not None or options.compression_level is not None):
         raise place.below("release").wrong("cannot be combined with a compression", "remove one of them")
     return options
-
-
-def _near(place: FilePosition, name: str, keys: Mapping[str, Key]) -> str:
-    """Say what may be meant by a key that is unknown."""
-    if name in _TABLES:
-        what = f"[{name}] is a table of its own: write it at the beginning of a line, not below"
-        return f"{what} [{'.'.join(map(str, place.path))}]"
-    near = difflib.get_close_matches(name, keys, n=1)
-    return f'did you mean "{near[0]}"?' if near else "the keys are " + ", ".join(keys)
 
 
 def _check_suitable(place: FilePosition, document: Mapping[str, object]) -> None:

@@ -131,6 +131,7 @@ USAGE = 64
 """Where a text names a command or an option, and no more: what it works on is missing."""
 PARSED_ONLY = {
     "kubectl is a program of its own, and tests/cli/test_resolve.py has one": re.compile(r"(apply|create) "),
+    "it asks a cluster, and tests/app/test_watching.py has one": re.compile(r"watch\b"),
     "Docker is not here": re.compile(r".*--load|.*dest=- *$"),
     "a terminal or an archive on stdin is needed": re.compile(
         r"load$|explore|.* -it? |completion|login|.*--debug-shell|.*--ssh"
@@ -198,7 +199,8 @@ def place(tmp_path_factory, host):
     shell.write("sbom.json", "{}")
     shell("certs", "ISRG Root X2", "-o", "company.pem")
     shell("certs", "ISRG Root X2", "-o", "ca.pem")
-    shell.write("pods.json", '{"kind": "List", "items": []}')
+    shell.write("cluster.json", '{"kind": "List", "items": []}')
+    shell.write("cluster.jsonl", '{"wherryHistory":1,"machine":"a1","exported":1.0}\n')
     shell("build", "-t", "api:dev", "./cmd/api")
     for name in ("extra:dev", "app:dev", "app:1", "app:2", "api:1.4"):
         shell("tag", "api:dev", name)

@@ -28,6 +28,15 @@ def test_what_is_written_is_read() -> None:
     assert found.ahead == 0
 
 
+def test_files_one_after_the_other_are_one() -> None:
+    """As the logs of a watch that was started again: each part has its own machine and clock."""
+    parts = file_of(built(1), machine="a1", now=NOW + 3600) + file_of(built(2), machine="b2")
+    found = read(BytesIO(parts), "f", NOW)
+
+    assert [(one.machine, one.at) for one in found.entries] == [("a1", built(1).at - 3600), ("b2", built(2).at)]
+    assert found.ahead == 3600
+
+
 def test_a_clock_that_is_ahead_is_set_back() -> None:
     """An export from the future is of a clock that is ahead; only that machine's calls are moved."""
     found = read(BytesIO(file_of(built(1, machine="a1"), built(2, machine="b2"), now=NOW + 3600)), "f", NOW)

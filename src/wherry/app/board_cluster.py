@@ -44,12 +44,23 @@ class MemoryKill:
 
 
 @dataclass(frozen=True, slots=True)
+class PullsOfSize:
+    """Pulls of images of a size, as the kubelets count them."""
+
+    size: str
+    count: int
+    seconds: float
+    """Of all of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class BoardCluster:
     """All of it."""
 
     images: tuple[ClusterImage, ...] = ()
     kills: tuple[MemoryKill, ...] = ()
     """The latest."""
+    kubelets: tuple[PullsOfSize, ...] = ()
 
 
 @dataclass(slots=True)
@@ -71,7 +82,7 @@ def cluster_of(database: HistoryDatabase, since: float = 0.0) -> BoardCluster:
         since: only what happened after this moment.
     """
     images = sorted(_images(database, since), key=lambda one: (-one.pulls - one.starts - one.kills, one.name))
-    return BoardCluster(tuple(images[:IMAGES]), tuple(_kills(database, since)))
+    return BoardCluster(tuple(images[:IMAGES]), tuple(_kills(database, since)), tuple(_kubelets(database, since)))
 
 
 def _images(database: HistoryDatabase, since: float) -> Iterator[ClusterImage]:
@@ -98,6 +109,17 @@ def _images(database: HistoryDatabase, since: float) -> Iterator[ClusterImage]:
             median=median(one.seconds) if one.seconds else None, longest=max(one.seconds, default=None),
             starts=len(one.ready), ready=median(one.ready) if one.ready else None, kills=one.kills,
         )  # fmt: skip
+
+
+def _kubelets(database: HistoryDatabase, since: float) -> Iterator[PullsOfSize]:
+    """Add up the last counts of each start of each kubelet."""
+    rows = database.ask(
+        "SELECT size, SUM(counted), SUM(took) FROM (SELECT size, MAX(count) AS counted, MAX(seconds) AS took "
+        "FROM kubelet_pulls WHERE at >= ? GROUP BY node, began, size) GROUP BY size ORDER BY 2 DESC, 1 LIMIT 20",
+        (since,),
+    )
+    for size, count, seconds in rows:
+        yield PullsOfSize(str(size), int(str(count)), float(str(seconds)))
 
 
 def _kills(database: HistoryDatabase, since: float) -> Iterator[MemoryKill]:

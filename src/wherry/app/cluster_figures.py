@@ -6,13 +6,17 @@ from typing import Annotated, Final
 
 import msgspec
 
+from wherry.cluster.kubelet_metrics import KubeletReport
 from wherry.cluster.pod_documents import EventDocument, PodDocument
-from wherry.cluster.pod_figures import ContainerEnd, ImagePull, PodStart, digest_in, ends_of, pulls_of, start_of
+from wherry.cluster.pod_figures import ContainerEnd, ImagePull, PodStart
+from wherry.cluster.pod_observer import ClusterFigure, figures_in
 from wherry.errors import InvalidDocument
 from wherry.history.entry import (
     CallFigures,
     ContainerFigures,
     ImageFigures,
+    KubeletFigures,
+    KubeletPullFigures,
     NodePullFigures,
     PodStartFigures,
     text,
@@ -21,7 +25,6 @@ from wherry.typed import from_json
 
 _MOST: Final = 200_000
 _IMAGES: Final = 256
-ClusterFigure = ImagePull | ContainerEnd | PodStart
 
 
 class _Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,21 +61,7 @@ def entries_of(document: bytes, name: str, now: float) -> Iterator[CallFigures]:
         events = [from_json(one, EventDocument) for kind, one in items if kind == "Event"]
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidDocument(name, str(error)) from error
-    by_uid = {one.metadata.uid: one for one in pods if one.metadata.uid}
-    for pod in pods:
-        yield from (entry_of(one, now) for one in ends_of(pod))
-        if (start := start_of(pod)) is not None:
-            yield entry_of(start, now)
-    for event in events:
-        for pull in pulls_of(event):
-            yield entry_of(with_digest(pull, by_uid.get(pull.pod_uid)), now)
-
-
-def with_digest(pull: ImagePull, pod: PodDocument | None) -> ImagePull:
-    """Add the digest that a pod has for a pulled image, where it has one."""
-    from dataclasses import replace
-
-    return pull if pod is None else replace(pull, digest=digest_in(pod, pull.container))
+    yield from (entry_of(one, now) for one in figures_in(pods, events))
 
 
 def entry_of(figure: ClusterFigure, now: float) -> CallFigures:
@@ -116,6 +105,17 @@ def entry_of(figure: ClusterFigure, now: float) -> CallFigures:
                     initialized=figure.initialized, started=figure.started, ready=figure.ready,
                 ),
             )  # fmt: skip
+
+
+def kubelet_entry(report: KubeletReport, now: float) -> CallFigures:
+    """Write what a kubelet counted as a line of a history."""
+    pulls = tuple(
+        KubeletPullFigures(size=text(one.size, 128), count=one.count, seconds=min(one.seconds, 1e9))
+        for one in report.pulls
+    )
+    began = min(report.began, 253402300799.0)
+    figures = KubeletFigures(node=text(report.node), began=began, pulls=pulls)
+    return CallFigures(id=_id(report.key), at=now, command="cluster", kubelet=figures)
 
 
 def _images(named: Iterable[tuple[str, str]]) -> tuple[ImageFigures, ...]:

@@ -69,6 +69,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "resolve": ("wherry resolve -f deploy/", "wherry resolve -f deploy.yaml --repo registry.example/team"),
     "apply": ("wherry apply -f deploy/", "wherry apply -f deploy.yaml -- --namespace dev"),
     "create": ("wherry create -f deploy/", "wherry create -f job.yaml -- --namespace dev"),
+    "watch": ("wherry watch --once -A -o cluster.jsonl", "wherry watch --for 10m --listen 127.0.0.1:9477"),
     "timeouts": ("wherry timeouts deploy.yaml", "wherry timeouts --values timeouts.yaml --write deploy.yaml"),
     "base": ("wherry base list", "wherry base update --dry-run"),
     "certs": ("wherry certs api.example.com:443", "wherry certs --ca company.pem --ca-only -o ca.pem"),

@@ -17,7 +17,7 @@ COMMAND_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Look at images": ("images", "inspect", "tree", "analyze", "deps", "explore", "rebuild", "verify-platforms"),
     "Move images": ("push", "pull", "copy", "save", "load", "tags", "tag", "rm", "login", "logout"),
     "Trust": ("sign", "verify", "attest", "verify-attestation", "keys", "modules", "sbom", "provenance", "policy"),
-    "Kubernetes": ("resolve", "apply", "create", "timeouts", "admission"),
+    "Kubernetes": ("resolve", "apply", "create", "timeouts", "admission", "watch"),
     "This machine": ("doctor", "gc", "du", "verify-store", "completion", "version", "help"),
 }
 _OTHER = "Other commands"

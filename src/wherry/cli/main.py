@@ -65,6 +65,7 @@ COMMANDS = {
     "resolve": "Build the Go packages that manifests reference, and print the manifests with image digests.",
     "apply": "Build the Go packages that manifests reference, and run kubectl apply.",
     "create": "Build the Go packages that manifests reference, and run kubectl create.",
+    "watch": "Watch how a cluster pulls, starts and kills containers, by image.",
     "timeouts": "Check that the timeouts of a service, its manifests and the kernel agree.",
     "admission": "Judge images where a Kubernetes cluster admits pods.",
     "tags": "List the tags of a repository.",

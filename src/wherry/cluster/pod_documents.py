@@ -109,14 +109,23 @@ class PodSpec(_Part, frozen=True, kw_only=True):
     node_name: str = ""
     containers: tuple[ContainerSpec, ...] | None = None
     init_containers: tuple[ContainerSpec, ...] | None = None
+    ephemeral_containers: tuple[ContainerSpec, ...] | None = None
     readiness_gates: tuple[dict[str, object], ...] | None = None
 
     def limit(self, container: str) -> int | None:
         """Give the memory limit of a container in bytes; None where it has none, or one that can't be read."""
-        for one in (*(self.containers or ()), *(self.init_containers or ())):
-            if one.name == container and one.resources is not None:
-                return quantity((one.resources.limits or {}).get("memory"))
-        return None
+        found = self._container(container)
+        resources = found.resources if found is not None else None
+        return quantity((resources.limits or {}).get("memory")) if resources is not None else None
+
+    def image(self, container: str) -> str:
+        """Give the image that a container was asked for with; empty where there is no such container."""
+        found = self._container(container)
+        return found.image if found is not None else ""
+
+    def _container(self, name: str) -> ContainerSpec | None:
+        known = (*(self.containers or ()), *(self.init_containers or ()), *(self.ephemeral_containers or ()))
+        return next((one for one in known if one.name == name), None)
 
 
 class PodMetadata(_Part, frozen=True, kw_only=True):
@@ -136,6 +145,11 @@ class PodDocument(_Part, frozen=True, kw_only=True):
     metadata: PodMetadata
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is ready."""
+        return any(one.type == "Ready" and one.status == "True" for one in self.status.conditions or ())
 
     @property
     def place(self) -> str:

@@ -112,7 +112,7 @@ def pulled_text(message: str) -> PulledText | None:
 
 def _seconds(text: str | None) -> float | None:
     found = go_seconds(text) if text else None
-    return found if found is None or found <= _LONGEST else None
+    return round(found, 9) if found is not None and found <= _LONGEST else None
 
 
 def pulls_of(event: EventDocument, *, seen: int = 0) -> Iterator[ImagePull]:
@@ -173,13 +173,18 @@ def _end(pod: PodDocument, status: ContainerStatus, ended: TerminatedState | Non
         pod=pod.place,
         container=status.name,
         node=pod.spec.node_name,
-        image=status.image,
+        image=_name(pod, status),
         digest=status.digest,
         restarts=status.restart_count,
         reason=ended.reason or ("Completed" if not ended.exit_code else "Error") if ended is not None else "",
         code=ended.exit_code if ended is not None else None,
         limit=pod.spec.limit(status.name),
     )
+
+
+def _name(pod: PodDocument, status: ContainerStatus) -> str:
+    """Name an image as the pod does: a node may know it under another name, or by its digest only."""
+    return pod.spec.image(status.name) or status.image
 
 
 def start_of(pod: PodDocument, *, watched: bool = False) -> PodStart | None:
@@ -209,7 +214,7 @@ def start_of(pod: PodDocument, *, watched: bool = False) -> PodStart | None:
         at=ready,
         pod=pod.place,
         node=pod.spec.node_name,
-        images=tuple((one.image, one.digest) for one in statuses),
+        images=tuple((_name(pod, one), one.digest) for one in statuses),
         scheduled=_since(created, conditions.get("PodScheduled")),
         initialized=_since(created, conditions.get("Initialized")),
         started=_since(created, max(moments)) or 0.0,

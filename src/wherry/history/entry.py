@@ -147,6 +147,23 @@ class PodStartFigures(_Figures, frozen=True, kw_only=True):
     ready: Span = 0.0
 
 
+class KubeletPullFigures(_Figures, frozen=True, kw_only=True):
+    """Pulls of a size that a kubelet counted."""
+
+    size: Word
+    """As the kubelet names it, such as `10MB-100MB`."""
+    count: Count
+    seconds: Span
+
+
+class KubeletFigures(_Figures, frozen=True, kw_only=True):
+    """What a kubelet counted since it started."""
+
+    node: Name
+    began: Moment
+    pulls: Annotated[tuple[KubeletPullFigures, ...], msgspec.Meta(max_length=64)] = ()
+
+
 class CallFigures(_Figures, frozen=True, kw_only=True):
     """One call. `id` and `at` come first: see `replayed`."""
 
@@ -191,6 +208,7 @@ class CallFigures(_Figures, frozen=True, kw_only=True):
     container: ContainerFigures | None = None
     node_pull: NodePullFigures | None = None
     pod_start: PodStartFigures | None = None
+    kubelet: KubeletFigures | None = None
 
     @classmethod
     def parse(cls, line: bytes) -> "CallFigures":

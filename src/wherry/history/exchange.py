@@ -2,11 +2,13 @@
 
 The first line has the moment of the export by the clock of the machine that wrote it. No export is younger than its
 import, so where its moment is in the future, that clock is ahead by at least as much, and the moments of that machine's
-calls are set back by it. A clock that is behind cannot be told.
+calls are set back by it. A clock that is behind cannot be told. Files can follow one another in one: each has its own
+first line.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Annotated, Final
 
 import msgspec
@@ -19,6 +21,7 @@ VERSION: Final = 1
 MOST: Final = 200_000
 """Lines of a file."""
 MOST_BYTES: Final = 256 << 20
+_HEAD: Final = b'{"wherryHistory":'
 _LENIENT: Final = 2.0
 """Seconds that two good clocks may be apart."""
 
@@ -51,13 +54,18 @@ def written(entries: Iterable[CallFigures], machine: str, now: float) -> Iterato
         machine: the one that writes.
         now: seconds since the epoch.
     """
-    yield msgspec.json.encode(ExchangeHeader(wherry_history=VERSION, machine=machine, exported=now)) + b"\n"
+    yield header_line(machine, now)
     for one in entries:
         yield one.encoded() + b"\n"
 
 
+def header_line(machine: str, now: float) -> bytes:
+    """Write the first line of a file."""
+    return msgspec.json.encode(ExchangeHeader(wherry_history=VERSION, machine=machine, exported=now)) + b"\n"
+
+
 def read(file: IO[bytes], name: str, now: float) -> Exchange:
-    """Read a file; all of it is checked before any of it counts.
+    """Read a file, or several one after the other; all of it is checked before any of it counts.
 
     Args:
         file: its bytes; they may be anything.
@@ -67,8 +75,7 @@ def read(file: IO[bytes], name: str, now: float) -> Exchange:
     Raises:
         InvalidDocument: a line is none of a history, or there are too many; the message has its number.
     """
-    header: ExchangeHeader | None = None
-    entries: list[CallFigures] = []
+    parts: list[tuple[ExchangeHeader, list[CallFigures]]] = []
     size = 0
     for number, line in enumerate(iter(lambda: file.readline(LARGEST + 2), b""), 1):
         size += len(line)
@@ -77,17 +84,21 @@ def read(file: IO[bytes], name: str, now: float) -> Exchange:
         if not line.strip():
             continue
         try:
-            if header is None:
-                header = from_json(line, ExchangeHeader)
+            if not parts or line.startswith(_HEAD):
+                parts.append((from_json(line, ExchangeHeader), []))
             else:
-                entries.append(CallFigures.parse(line))
+                parts[-1][1].append(CallFigures.parse(line))
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidDocument(name, f"line {number}: {error}") from error
-        if header.wherry_history > VERSION:
-            raise InvalidDocument(name, f"line 1: version {header.wherry_history}, which a newer wherry wrote")
-    if header is None:
+        if parts[-1][0].wherry_history > VERSION:
+            raise InvalidDocument(name, f"line {number}: version {parts[-1][0].wherry_history} of a newer wherry")
+    if not parts:
         raise InvalidDocument(name, "is empty; expected the output of `wherry history export`")
-    return _set_right(header, entries, now)
+    right = [_set_right(header, entries, now) for header, entries in parts]
+    return Exchange(
+        parts[0][0], tuple(chain.from_iterable(one.entries for one in right)), max(one.ahead for one in right),
+        sum(one.future for one in right),
+    )  # fmt: skip
 
 
 def _set_right(header: ExchangeHeader, entries: list[CallFigures], now: float) -> Exchange:

@@ -58,6 +58,12 @@ def _insert(database: sqlite3.Connection, entry: CallFigures) -> bool:
     if entry.pod_start is not None:
         row = (entry.id, entry.at, *msgspec.structs.astuple(entry.pod_start))
         database.execute("INSERT INTO pod_starts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    if (told := entry.kubelet) is not None:
+        rows = [
+            (entry.id, place, entry.at, told.node, told.began, one.size, one.count, one.seconds)
+            for place, one in enumerate(told.pulls)
+        ]
+        database.executemany("INSERT INTO kubelet_pulls VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     return True
 
 

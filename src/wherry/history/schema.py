@@ -14,6 +14,10 @@ CREATE TABLE pod_starts (
     call TEXT PRIMARY KEY, at REAL NOT NULL, pod TEXT NOT NULL, node TEXT NOT NULL, scheduled REAL, initialized REAL,
     started REAL NOT NULL, ready REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE kubelet_pulls (
+    call TEXT NOT NULL, place INTEGER NOT NULL, at REAL NOT NULL, node TEXT NOT NULL, began REAL NOT NULL,
+    size TEXT NOT NULL, count INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (call, place)
+) WITHOUT ROWID;
 """
 """Tables that a database of this format got later; one without them is given them when it is opened."""
 SCHEMA: Final = f"""
@@ -79,5 +83,5 @@ CREATE TABLE journals (file TEXT PRIMARY KEY, done INTEGER NOT NULL) WITHOUT ROW
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = {FORMAT};
 {MORE}"""
-TABLES: Final = ("images", "steps", "budgets", "scans", "containers", "node_pulls", "pod_starts")
+TABLES: Final = ("images", "steps", "budgets", "scans", "containers", "node_pulls", "pod_starts", "kubelet_pulls")
 """Those whose rows go with their call."""

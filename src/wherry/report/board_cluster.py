@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from wherry.app.board_cluster import BoardCluster, ClusterImage, MemoryKill
+from wherry.app.board_cluster import BoardCluster, ClusterImage, MemoryKill, PullsOfSize
 from wherry.report.history_table import day_of, figure
 from wherry.report.page_tables import Cell, Markup, table
 from wherry.report.terminal import size
@@ -18,6 +18,14 @@ def cluster_tables(cluster: BoardCluster) -> Iterator[str]:
         columns = ("When (UTC)", "Pod", "Container", "Image", "Memory limit", "Exit code")
         rows = [_kill(one) for one in cluster.kills]
         yield table("Containers killed for memory, the latest", columns, rows)
+    if cluster.kubelets:
+        names = ("Size of the image", "Pulls", "Mean")
+        rows = [_size(one) for one in cluster.kubelets]
+        yield table("Pulls by size, as kubelets count them since they started", names, rows)
+
+
+def _size(one: PullsOfSize) -> Sequence[Cell]:
+    return (one.size, f"{one.count:,}", _seconds(one.seconds / one.count if one.count else None))
 
 
 def _image(one: ClusterImage) -> Sequence[Cell]:

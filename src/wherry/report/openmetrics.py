@@ -3,7 +3,7 @@
 Source: OpenMetrics 1.0, "Text Format".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -118,8 +118,13 @@ def _family(family: MetricFamily, rows: list[Row]) -> Iterator[str]:
     yield f"# HELP {family.name} {family.help}.\n"
     sample = f"{family.name}_total" if family.kind == "counter" else family.name
     for *labels, value in rows:
-        named = ",".join(f'{key}="{_escaped(str(label))}"' for key, label in zip(family.labels, labels, strict=True))
-        yield f"{sample}{f'{{{named}}}' if named else ''} {value}\n"
+        yield f"{sample}{labelled(dict(zip(family.labels, map(str, labels), strict=True)))} {value}\n"
+
+
+def labelled(labels: Mapping[str, str]) -> str:
+    """Write labels in braces; nothing where there are none."""
+    named = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
+    return f"{{{named}}}" if named else ""
 
 
 def _escaped(text: str) -> str:

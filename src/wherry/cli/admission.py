@@ -5,6 +5,7 @@ from wherry.cli.grouped import CommandGroup
 command = CommandGroup(
     "admission",
     commands={
+        "policy": ("wherry.cli.admission_policy", "Write a policy in the language of another engine."),
         "serve": ("wherry.cli.admission_serve", "Serve the webhook that judges images of pods."),
         "try": ("wherry.cli.admission_try", "Judge the images of manifests as the webhook would."),
     },

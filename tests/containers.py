@@ -1,13 +1,16 @@
 """Images to run in tests, and real plain users to run them as."""
 
+import fcntl
 import os
 import pwd
+import re
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from wherry.store.contract import BlobStore, write_document
 
 PROBE = Path(__file__).parent / "sandbox" / "samples" / "probe.go"
 ROOT = Path(__file__).resolve().parents[1]
+_USER = re.compile(r"wherry(\d+)(?:many|one)")
 HERE = Platform.of("linux", os.uname().machine)
 
 
@@ -128,17 +132,53 @@ def people() -> Iterator[dict[str, Person]]:
         yield {"self": Person(pwd.getpwuid(os.geteuid()).pw_name, Path.home(), os.geteuid())}
         return
     names = {kind: f"wherry{os.getpid()}{kind}" for kind in ("many", "one")}
-    tables = [Path("/etc/subuid"), Path("/etc/subgid")]
     with tempfile.TemporaryDirectory() as home:
         try:
-            for name in names.values():
-                subprocess.run(["useradd", "-m", name], check=True, capture_output=True)
-            for table in tables:
-                kept = [line for line in table.read_text().splitlines() if not line.startswith(f"{names['one']}:")]
-                table.write_text("".join(f"{line}\n" for line in kept))
+            with _tables():
+                _delete_left()
+                for name in names.values():
+                    subprocess.run(["useradd", "-m", name], check=True, capture_output=True)
+                for table in (Path("/etc/subuid"), Path("/etc/subgid")):
+                    kept = [line for line in table.read_text().splitlines() if not line.startswith(f"{names['one']}:")]
+                    table.write_text("".join(f"{line}\n" for line in kept))
             made = {kind: pwd.getpwnam(name) for kind, name in names.items()}
             root = {"root": Person("root", Path(home), 0)}
             yield root | {kind: Person(user.pw_name, Path(user.pw_dir), user.pw_uid) for kind, user in made.items()}
         finally:
-            for name in names.values():
-                subprocess.run(["userdel", "-r", name], check=False, capture_output=True)
+            with _tables():
+                for name in names.values():
+                    _delete(name)
+
+
+@contextmanager
+def _tables() -> Iterator[None]:
+    """Change the users of this machine alone: useradd and userdel fail where another holds /etc/passwd."""
+    with Path(tempfile.gettempdir(), "wherry-tests-users.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _delete_left() -> None:
+    """Delete users of tests that were killed: their process is gone, and they have none."""
+    for user in pwd.getpwall():
+        match = _USER.fullmatch(user.pw_name)
+        if match and not Path("/proc", match[1]).exists() and not _processes(user.pw_uid):
+            _delete(user.pw_name)
+
+
+def _delete(name: str) -> None:
+    """Delete a user; what is left of its processes ends first, since userdel refuses else."""
+    with suppress(KeyError):
+        for process in _processes(pwd.getpwnam(name).pw_uid):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+    subprocess.run(["userdel", "-f", "-r", name], check=False, capture_output=True)
+
+
+def _processes(uid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdecimal() and entry.stat().st_uid == uid:
+                found.append(int(entry.name))
+    return found

@@ -7,17 +7,20 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from cli_shell import Shell
-from containers import Person, people
+from containers import Person, file, make_image, people
 from gobuild import go_module
 from needs import need, need_root
+from wherry.oci.config import RuntimeConfig
+from wherry.store.disk import DiskStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="it needs Linux")]
 
@@ -137,6 +140,53 @@ def test_a_command(service, tmp_path):
     assert [(one["descriptor"], one["closedBy"], one["count"]) for one in found["breaks"]] == [("stdout", "peer", 1)]
     assert [(one["code"], one["go"]) for one in found["processes"]] == [(-signal.SIGPIPE, True)]
     assert "signal.Ignore" in found["breaks"][0]["remedy"]
+
+
+@pytest.mark.parametrize("kind", ["root", "many"])
+def test_an_image(everybody, service, kind):
+    """It is run in the background while it is watched, and nothing of it is kept."""
+    if kind not in everybody:
+        pytest.skip("needs root, to make users")
+    person, port = everybody[kind], _free_port()
+    with tempfile.TemporaryDirectory() as where:
+        store, metrics = DiskStore(Path(where) / "store"), person.home / "image.prom"
+        Path(where).chmod(0o755)
+        image = make_image(
+            store, [[file("app", service, mode=0o755)]], RuntimeConfig(user="65532", entrypoint=("/app",))
+        )
+        store.tag("cut:dev", image)
+        store.folder.chmod(0o1777)  # so that others keep the state of their containers there
+        place = ("--store", str(store.folder))
+        words = ("--json", "--by", "tracer", "--network", "host", "--metrics", str(metrics))
+        watch = person.start(*place, "probe", "sigpipe", *words, "cut:dev", f"127.0.0.1:{port}")
+        while watch.poll() is None and not _is_traced(f"127.0.0.1:{port}"):
+            time.sleep(0.02)
+        counted = metrics.read_text()
+        hang_up(port)
+        watch.send_signal(signal.SIGINT)
+        out, err = watch.communicate(timeout=60)
+        left = person.run(*place, "ps", "-a", "-q").stdout
+
+    found = json.loads(out or "{}")
+    assert (found.get("by"), found.get("total")) == ("tracer", 3), err
+    assert {(one["peer"], one["closedBy"]) for one in found["breaks"]} == {("127.0.0.1", "peer")}
+    assert "# TYPE wherry_sigpipe_total counter" in counted
+    assert (watch.returncode, left) == (0, "")
+
+
+def _is_traced(word: str) -> bool:
+    """Report whether a process with a word on its command line, but wherry's own, has a tracer."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            argv = (entry / "cmdline").read_bytes().split(b"\0")
+            if argv[:2] == [b"/app", word.encode()]:
+                return "TracerPid:\t0" not in (entry / "status").read_text()
+    return False
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def test_what_cannot_be_watched(everybody, tmp_path, service):

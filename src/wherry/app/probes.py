@@ -181,6 +181,7 @@ class _Watch:
         self._pipes.meet(process)
         self._pipes.programs[process] = _link(f"/proc/{process}/exe")
         self._effects[process] = _effect(process, "")
+        self._options.report(self._document())
 
     def _traced(self, event: "TraceEvent") -> None:
         found = _from_trace(event)

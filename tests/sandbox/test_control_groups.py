@@ -1,12 +1,16 @@
 """Control groups: what is written where, in both versions, and what is said where none can be made."""
 
 import os
+import subprocess
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from containers import ROOT, people
+from needs import need_root
 from wherry.errors import InvalidUsage
 from wherry.host.cgroups import control_folders
 from wherry.sandbox.control_groups import (
@@ -103,3 +107,66 @@ def test_any_size(text):
     for parse in (parse_memory, parse_processors):
         with suppress(InvalidUsage):
             assert parse(text) > 0
+
+
+V2 = next((place for place in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
+           if (place / "cgroup.controllers").exists()), Path("/nowhere"))  # fmt: skip
+CALL = """
+import os, sys
+sys.path.insert(0, sys.argv[2])
+from wherry.sandbox.launcher import groups
+if os.fork() == 0:  # the launcher, below its caller
+    wanted = {"what": "huge pages", "parents": [sys.argv[1]], "controllers": ["hugetlb"], "unified": True,
+              "files": [("hugetlb.2MB.max", b"0")], "optional": [("none", b"1")], "required": True}
+    group = groups.make(wanted)
+    held = open(f"{group.folder}/hugetlb.2MB.max").read().strip()
+    below = os.path.basename(open(f"/proc/{os.getppid()}/cgroup").read().split("::")[-1].strip())
+    child = os.fork()
+    if child == 0:
+        group.join()
+        os._exit(os.path.basename(group.folder) not in open("/proc/self/cgroup").read())
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.rmdir(group.folder)
+    print(code, held, below)
+    sys.exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["root", "many"])
+def test_a_delegated_group_of_version_2(kind):
+    """In a real tree: our processes move below, the controller is handed down, the limit is written, a child joins.
+
+    It is tried with the controller that machines of version 1 leave to version 2; the files of others are the same.
+    """
+    need_root()
+    if "hugetlb" not in _words(V2 / "cgroup.controllers"):
+        pytest.skip("no controller of version 2 is free here")
+    handed = "hugetlb" in _words(V2 / "cgroup.subtree_control")
+    delegated = V2 / f"wherry-delegated-{os.getpid()}"
+    with people() as found:
+        person = found[kind]
+        (V2 / "cgroup.subtree_control").write_text("+hugetlb")
+        delegated.mkdir()
+        try:
+            for name in ("", "cgroup.procs", "cgroup.subtree_control"):
+                os.chown(delegated / name, person.uid, person.uid)
+            start = f'echo $$ > {delegated}/cgroup.procs; exec setpriv --reuid={person.uid} --regid={person.uid} "$@"'
+            words = ["/usr/bin/python3", "-I", "-c", CALL, str(delegated), str(ROOT / "src")]
+            argv = ["sh", "-c", start, "sh", "--clear-groups", *words]
+            ran = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        finally:
+            for path in (*(one for one in delegated.iterdir() if one.is_dir()), delegated):
+                path.rmdir()
+            if not handed:
+                (V2 / "cgroup.subtree_control").write_text("-hugetlb")
+
+    code, held, below = ran.stdout.split() or ("", "", "")
+    assert (code, held) == ("0", "0"), ran.stderr
+    assert below.startswith("wherry-")
+    assert below.endswith("-caller")
+
+
+def _words(file: Path) -> list[str]:
+    return file.read_text().split() if file.exists() else []

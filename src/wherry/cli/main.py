@@ -97,6 +97,10 @@ Module `wherry.cli.NAME` (dashes become underscores) holds it as `command`.
 """
 
 
+HIDDEN = frozenset({"worker"})
+"""Commands that machines call and no list has."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands' names and imports one when it is called."""
 
@@ -106,7 +110,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Import the module of a command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
             return None
         from wherry.cli.grouped import note_json
 
@@ -122,7 +126,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; of an unknown one, name the nearest."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and args[0] not in HIDDEN and not args[0].startswith("-"):
             import difflib
 
             from wherry.cli.other_tools import COMMANDS as OTHERS

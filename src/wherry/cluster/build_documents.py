@@ -51,7 +51,9 @@ class RecipeCheckout(msgspec.Struct, frozen=True, kw_only=True):
     layer: _Number
     """The layer that has the repository: the commit, its trees and tags, none of its files."""
     path: str = ""
-    """Where the context is in the checkout; empty: it is the whole."""
+    """Where in the first context the top of the checkout is; empty: at its top."""
+    linked: bool = False
+    """Whether `.git` is a file there, as in a linked worktree; what Go records depends on it."""
 
 
 class RecipeBuild(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,6 +73,9 @@ class RecipeBuild(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Layers that are named contexts of a Dockerfile, by name."""
     environment: dict[str, str] = {}
     """Variables that decide what is built, such as GOFLAGS."""
+    cache_from: tuple[str, ...] = ()
+    """References of caches; each platform has its own, whose tag ends in its name."""
+    cache_to: tuple[str, ...] = ()
     checkout: RecipeCheckout | None = None
 
 
@@ -80,10 +85,10 @@ class BuildTask(msgspec.Struct, frozen=True, kw_only=True):
     build: _Count
     """Number of the build in the recipe."""
     platform: str
+    tag: str
+    """What keeps the manifest in the registry until the index is there."""
     copy: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
     """1: it is built a second time, for a comparison."""
-    tag: str = ""
-    """What keeps the manifest in the registry until the index is there; empty: nothing does."""
 
 
 class BuildRecipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -138,7 +143,7 @@ class BuildRecipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         for number, task in enumerate(self.tasks):
             if task.build >= len(self.builds):
                 found.append(f"task {number}: there is no build {task.build}")
-            if task.tag and not _TAG.fullmatch(task.tag):
+            if not _TAG.fullmatch(task.tag):
                 found.append(f"task {number}: {task.tag[:100]!r} is no tag")
             if not _is_platform(task.platform):
                 found.append(f"task {number}: {task.platform[:100]!r} is no platform")

@@ -41,6 +41,18 @@ def own_cgroup(root: Path = Path("/")) -> Cgroup:
     return Cgroup(of_memory.version, min(memory, default=None), min(shares, default=None))
 
 
+def memory_kills(root: Path = Path("/")) -> int:
+    """Count the processes of our control group that the kernel ended for want of memory; 0 where it does not tell."""
+    place = _place(root, "memory")
+    folder = place.mount / place.group.relative_to("/")
+    for name in (folder / "memory.events", folder / "memory.oom_control", place.mount / "memory.oom_control"):
+        for line in _text(name).splitlines():
+            key, _, number = line.partition(" ")
+            if key == "oom_kill" and number.strip().isdecimal():
+                return int(number)
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     version: int

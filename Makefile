@@ -14,7 +14,7 @@ export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
 .PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers test-cluster wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace bench-edge load \
-  bench-parse fuzz docs site cast release base-data clean
+  bench-parse fuzz docs site cast release image base-data clean
 
 help: ## List these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -57,6 +57,9 @@ cast: setup ## Record wherry at work in a terminal: docs/cast.svg, and .cache/ca
 
 release: setup ## Build what a release of VERSION publishes into dist/, twice, and compare; uploads nothing.
 	$(PYTHON) scripts/release.py $(VERSION)
+
+image: setup ## Make the builder's image for Kubernetes, twice, and compare; IMAGE=REGISTRY/NAME:TAG pushes it, KEY=FILE signs it.
+	$(PYTHON) scripts/image.py $(if $(IMAGE),--image $(IMAGE)) $(if $(KEY),--key $(KEY)) $(ARGS)
 
 base-data: setup ## Write the certificates and zones of the embedded base from the versions that pyproject.toml pins.
 	$(PYTHON) scripts/base_data.py

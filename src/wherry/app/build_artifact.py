@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from wherry import __version__
-from wherry.app.build_contexts import GatheredBuild, GatheredCheckout, RemoteBuild, file_entries, gather
+from wherry.app.build_contexts import gather
+from wherry.app.gathered import GatheredBuild, GatheredCheckout, RemoteBuild, file_entries
 from wherry.app.session import Session
 from wherry.cluster.build_documents import (
     ARTIFACT,

@@ -4,83 +4,35 @@ The options are the caller's with paths that hold in the layers; wherry.toml tra
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import msgspec
-
-from wherry.app.build.options import CommonOptions, DockerfileBuild, GoBuild, check_conflicts
+from wherry.app.build.options import GoBuild, check_conflicts
+from wherry.app.build_dockerfile_context import of_dockerfile
+from wherry.app.gathered import (
+    GatheredBuild,
+    GatheredCheckout,
+    RemoteBuild,
+    check_can_travel,
+    common_folder,
+    file_entries,
+    go_variables,
+    relative,
+    relative_inside,
+    relative_path,
+    travelling,
+)
 from wherry.app.session import Session
-from wherry.errors import InvalidUsage
-from wherry.layer.entry import Entry, EntryKind, FileContent, sort_entries, with_parents
-from wherry.platform import Platform
+from wherry.layer.entry import Entry, EntryKind, FileContent, sort_entries
 
-STAYS = frozenset({
-    "tags", "platforms", "outputs", "metadata_file", "iidfile", "push", "image_refs", "tag_only", "jobs", "load",
-    "prove", "sbom", "provenance", "attach", "against", "size_record", "debug_info", "repo", "style", "local",
-    "cache_from", "cache_to", "secrets", "agents", "debug_shell", "check", "build_contexts",
-})  # fmt: skip
-"""Options that are for who asks, or that the recipe has in fields of its own."""
-_LOCAL = {
-    "debug_info": "--debug-info", "size_record": "--size-record", "prove": "--prove", "secrets": "--secret",
-    "agents": "--ssh", "debug_shell": "--debug-shell", "check": "--check", "load": "--load",
-}  # fmt: skip
-"""Options that need what only this machine has."""
-_GO_VARIABLES = ("GO", "CGO_", "KO_")
-_OWN_VARIABLES = frozenset({
-    "GOPATH", "GOROOT", "GOBIN", "GOCACHE", "GOMODCACHE", "GOTMPDIR", "GOENV", "GOPROXY", "GOWORK", "GOTELEMETRYDIR",
-    "GOPATH_BACKUP", "GOOGLE_APPLICATION_CREDENTIALS", "GOCACHEPROG", "GOAUTH", "KO_DOCKER_REPO",
-})  # fmt: skip
-"""Variables with a Go-like name that say where something is on this machine, or who its user is."""
-_KEPT = ("GOFLAGS", "GOEXPERIMENT", "GOTOOLCHAIN", "GOPRIVATE", "GONOSUMDB", "GONOPROXY", "GOSUMDB", "GOINSECURE")
-"""What `go env -w` may have kept besides levels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteBuild:
-    """One image that is to be built elsewhere."""
-
-    name: str
-    """What it is called among the others of a call."""
-    wanted: GoBuild | DockerfileBuild
-    """Asks for one image."""
-    repository: str
-    """Where its platforms are pushed to, as those who build it name it: `REGISTRY/PATH`."""
-    platforms: tuple[Platform, ...]
-    copies: int = 1
-    """2: each platform is built twice, for a comparison."""
-    cache_from: tuple[str, ...] = ()
-    cache_to: tuple[str, ...] = ()
-    """References in registries."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatheredCheckout:
-    """What git knows of a context; see `source/git_facts.py`."""
-
-    folder: Path
-    """The repository, to be packed."""
-    path: str
-    """Where in the context its checkout is."""
-    linked: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatheredBuild:
-    """A build, and all that it reads."""
-
-    build: RemoteBuild
-    options: Mapping[str, Any]
-    contexts: tuple[tuple[Entry, ...], ...]
-    """Each in order, ready to be packed; the first is the one it is built in."""
-    folder: str = ""
-    named: Mapping[str, int] = field(default_factory=dict)
-    """Numbers of named contexts in `contexts`."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    checkout: GatheredCheckout | None = None
+if TYPE_CHECKING:
+    from wherry.app.build.go_work import GoRequest
+    from wherry.app.build.programs import ChosenProgram
+    from wherry.source.module import MainPackage
+    from wherry.source.vcs import Vcs
 
 
 def gather(
@@ -101,85 +53,7 @@ def gather(
     check_can_travel(build.wanted)
     if isinstance(build.wanted, GoBuild):
         return _of_go(session, build, build.wanted, stack)
-    from wherry.app.build_dockerfile_context import of_dockerfile
-
     return of_dockerfile(session, build, build.wanted, stack, stdin)
-
-
-def check_can_travel(wanted: CommonOptions) -> None:
-    """Refuse options that need what only this machine has.
-
-    Raises:
-        InvalidUsage: there is one.
-    """
-    found = [words for name, words in _LOCAL.items() if getattr(wanted, name, None)]
-    if found:
-        raise InvalidUsage(
-            f"{found[0]} works on this machine only, and the image would be built elsewhere",
-            hint=f"remove {found[0]}, or build without --on",
-        )
-
-
-def travelling(wanted: CommonOptions) -> dict[str, Any]:
-    """Write the options that travel as plain JSON; those with their default value are left out."""
-    default = type(wanted)()
-    given = {
-        one.name: getattr(wanted, one.name)
-        for one in fields(wanted)
-        if one.name not in STAYS and getattr(wanted, one.name) != getattr(default, one.name)
-    }
-    plain: dict[str, Any] = msgspec.to_builtins(given)
-    return plain
-
-
-def go_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Choose the variables that decide what Go and ko's settings make of sources."""
-    from wherry.host.toolchain import kept_settings
-    from wherry.platform import LEVELS
-
-    every = {**kept_settings(environment, (*LEVELS, *_KEPT)), **environment}
-    return {
-        name: value
-        for name, value in sorted(every.items())
-        if name.startswith(_GO_VARIABLES) and name not in _OWN_VARIABLES and value
-    }
-
-
-def relative(path: str | Path, folder: Path) -> str:
-    """Write a path as it is named from a folder."""
-    return os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
-
-
-def common_folder(paths: Iterable[Path]) -> Path:
-    """Give the lowest folder that all of some folders are in."""
-    return Path(os.path.commonpath([os.path.realpath(path) for path in paths]))
-
-
-def file_entries(files: Mapping[str, Path], *, exact: bool) -> tuple[Entry, ...]:
-    """Make entries of files and links, with the folders that they are in.
-
-    Args:
-        files: by the path that each is to have.
-        exact: keep modes and times; else a mode only says whether a file can be executed, and there are no times.
-    """
-    found = [entry for path, file in files.items() if (entry := _entry(path, file, exact=exact)) is not None]
-    return tuple(sort_entries(with_parents(found)))
-
-
-def _entry(path: str, file: Path, *, exact: bool) -> Entry | None:
-    import stat
-
-    link = exact or file.is_dir()
-    status = file.lstat() if link else file.stat()
-    mtime = int(status.st_mtime) if exact else 0
-    if stat.S_ISLNK(status.st_mode):
-        return Entry(path, EntryKind.SYMLINK, 0o777, mtime=mtime, target=os.readlink(file))  # noqa: PTH115 - as it is written
-    mode = stat.S_IMODE(status.st_mode) if exact else 0o755 if status.st_mode & 0o111 else 0o644
-    if stat.S_ISDIR(status.st_mode):
-        return Entry(path, EntryKind.FOLDER, mode, mtime=mtime)
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return Entry(path, EntryKind.FILE, mode, mtime=mtime, size=status.st_size, content=FileContent(file))
 
 
 def _of_go(session: Session, build: RemoteBuild, wanted: GoBuild, stack: ExitStack) -> GatheredBuild:
@@ -203,7 +77,7 @@ class _GoGatherer:
         self._session, self._build, self._wanted, self._stack = session, build, wanted, stack
         self._environment = {**session.environment, **dict(wanted.go_env or ())}
 
-    def gathered(self, chosen: Any, request: Any) -> GatheredBuild:
+    def gathered(self, chosen: "ChosenProgram", request: "GoRequest") -> GatheredBuild:
         """Give all of it."""
         from wherry.source.go_context import modules_read, workspace_of
 
@@ -231,18 +105,18 @@ class _GoGatherer:
             checkout=self._packed(checkout, top) if checkout else None,
         )
 
-    def _has_settings(self, chosen: Any) -> bool:
+    def _has_settings(self, chosen: "ChosenProgram") -> bool:
         from wherry.app.places import TOML
 
         return (chosen.folder / TOML).is_file()
 
-    def _checkout(self, package: Any) -> Any:
+    def _checkout(self, package: "MainPackage") -> "Vcs | None":
         from wherry.source.vcs import Vcs, read_vcs
 
         found = read_vcs(package.module, self._session.runner, self._session.environment)
         return found if isinstance(found, Vcs) and found.revision else None
 
-    def _packed(self, checkout: Any, top: Path) -> GatheredCheckout:
+    def _packed(self, checkout: "Vcs", top: Path) -> GatheredCheckout:
         from tempfile import mkdtemp
 
         from wherry.source.git_facts import write_facts
@@ -253,7 +127,9 @@ class _GoGatherer:
         write_facts(checkout, place / "git", self._session.runner, self._session.environment)
         return GatheredCheckout(folder=place / "git", path=relative_inside(checkout.root, top), linked=checkout.linked)
 
-    def _files(self, modules: tuple[Path, ...], workspace: Path | None, here: Path, package: Any) -> Iterator[Path]:
+    def _files(
+        self, modules: tuple[Path, ...], workspace: Path | None, here: Path, package: "MainPackage"
+    ) -> Iterator[Path]:
         from wherry.build.compile import flag_inputs, words_of
         from wherry.source.go_context import SETTINGS, module_files
 
@@ -268,29 +144,19 @@ class _GoGatherer:
             more += [self._session.cwd / config, self._session.cwd / config / ".ko.yaml"]
         yield from (path for path in more if path.is_file())
 
-    def _options(self, here: Path, chosen: Any, package: Any) -> dict[str, Any]:
+    def _options(self, here: Path, chosen: "ChosenProgram", package: "MainPackage") -> dict[str, Any]:
         wanted = self._wanted
         named = chosen.service or (wanted.packages[0] if package.release or package.dependency else "")
-        moved = {
-            "packages": (named or f"./{relative(package.folder, here)}",),
-            "ca": tuple(relative(self._session.cwd / one, here) for one in wanted.ca) if wanted.ca else wanted.ca,
-            "add": tuple(replace(one, file=relative_path(self._session.cwd / one.file, here)) for one in wanted.add)
-            if wanted.add
-            else wanted.add,
-        }
-        return travelling(replace(wanted, **moved))
-
-
-def relative_path(path: Path, folder: Path) -> str:
-    """Write a path from a folder, links in it kept."""
-    return os.path.relpath(path, folder)
-
-
-def relative_inside(path: Path, top: Path) -> str:
-    """Write where something is below a folder; empty for the folder itself. Links of its last part are kept."""
-    real = Path(os.path.realpath(path.parent)) / path.name
-    found = os.path.relpath(real, top)
-    return "" if found == "." else found
+        added = tuple(replace(one, file=relative_path(self._session.cwd / one.file, here)) for one in wanted.add or ())
+        certificates = tuple(relative(self._session.cwd / one, here) for one in wanted.ca or ())
+        return travelling(
+            replace(
+                wanted,
+                packages=(named or f"./{relative(package.folder, here)}",),
+                ca=certificates or wanted.ca,
+                add=added or wanted.add,
+            )
+        )
 
 
 def _with_mode(path: str, file: Path) -> Entry:

@@ -10,16 +10,17 @@ from typing import IO
 from wherry.app.build.addresses import DOCKER, LAYOUT, REMOTE
 from wherry.app.build.options import DockerfileBuild
 from wherry.app.build.sources import Source, ignored_by, open_source
-from wherry.app.build_contexts import (
+from wherry.app.gathered import (
+    OUTPUT,
     GatheredBuild,
     RemoteBuild,
     common_folder,
     file_entries,
+    output_fields,
     relative_inside,
     travelling,
 )
 from wherry.app.session import Session
-from wherry.build.context import LocalContext
 from wherry.dockerfile.ignore import read_ignore_file
 from wherry.errors import InvalidUsage, NotFound
 from wherry.layer.entry import BytesContent, Entry, EntryKind, sort_entries
@@ -42,16 +43,15 @@ def of_dockerfile(
     """
     _check_caches(wanted)
     named = [_named(session, text) for text in wanted.build_contexts]
-    more = {
-        "build_args": tuple(_argument(session, text) for text in wanted.build_args),
-        "add": tuple(replace(one, file=str(session.cwd / one.file)) for one in wanted.add)
-        if wanted.add
-        else wanted.add,
-    }
-    options = travelling(replace(wanted, **more))
+    arguments = tuple(_argument(session, text) for text in wanted.build_args)
+    added = tuple(replace(one, file=str(session.cwd / one.file)) for one in wanted.add or ())
+    options = travelling(replace(wanted, build_args=arguments, add=added or wanted.add))
+    if build.copies > 1:
+        options[OUTPUT] = output_fields(wanted, rewrite_timestamp=True)
     images = [text for text, folder in named if folder is None]
+    first: tuple[Entry, ...] = ()
     if wanted.context.startswith(REMOTE):
-        first, folder = (), ""
+        folder = ""
     else:
         source = stack.enter_context(open_source(session, wanted.context, wanted.file, stdin or _no_stdin))
         first, folder, moved = _packed(session, wanted, source)
@@ -65,6 +65,7 @@ def of_dockerfile(
         contexts=(first, *(_context_entries(one) for _, one in folders)),
         folder=folder,
         named={name: number for number, (name, _) in enumerate(folders, 1)},
+        environment=_epoch(session, build.copies),
     )
 
 
@@ -81,8 +82,7 @@ def _packed(
     if context:
         inside = relative_inside(context, top)
         files = {os.path.join(inside, path): context / path for path in _kept(context, ignored_by(source))}  # noqa: PTH118 - relative, in slashes
-        if inside:
-            files[inside] = context
+        files[inside] = context
     files |= {relative_inside(path, top): path for path in (*beside, *added)}
     entries = list(file_entries(files, exact=True))
     moved: dict[str, object] = {"context": relative_inside(context, top) or "." if context else "-"}
@@ -117,6 +117,8 @@ def _is_dockerfile(path: Path, source: Source, wanted: DockerfileBuild) -> bool:
 
 def _kept(folder: Path, patterns: Sequence[str]) -> Iterator[str]:
     """Name what the ignore file leaves of a folder, folders too; links are not followed."""
+    from wherry.build.context import LocalContext
+
     gone = frozenset(LocalContext(folder, tuple(patterns)).left_out)
     waiting = [""]
     while waiting:
@@ -135,7 +137,7 @@ def _context_entries(folder: Path) -> tuple[Entry, ...]:
     ignore = folder / ".dockerignore"
     text = ignore.read_text("utf-8", "surrogateescape") if ignore.is_file() else ""
     kept = _kept(folder, tuple(read_ignore_file(text)))
-    return file_entries({path: folder / path for path in kept}, exact=True)
+    return file_entries({"": folder, **{path: folder / path for path in kept}}, exact=True)
 
 
 def _named(session: Session, text: str) -> tuple[str, Path | None]:
@@ -159,6 +161,13 @@ def _named(session: Session, text: str) -> tuple[str, Path | None]:
 def _argument(session: Session, text: str) -> str:
     """Give `NAME=VALUE` of a build argument; a name alone is a variable of this machine."""
     return f"{text}={session.environment[text]}" if "=" not in text and text in session.environment else text
+
+
+def _epoch(session: Session, copies: int) -> dict[str, str]:
+    """Give two copies of an image one time: they would differ by when they were built."""
+    if copies == 1 or session.environment.get("SOURCE_DATE_EPOCH"):
+        return {}
+    return {"SOURCE_DATE_EPOCH": str(int(session.clock()))}
 
 
 def _check_caches(wanted: DockerfileBuild) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from wherry.app.attachments import NO_CONFIG
-from wherry.app.build_contexts import file_entries
+from wherry.app.gathered import file_entries
 from wherry.app.session import Session
 from wherry.counted import counted
 from wherry.errors import InvalidDocument, WherryError

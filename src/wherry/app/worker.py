@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -16,12 +16,17 @@ from wherry.app.build.build import build
 from wherry.app.build.options import CommonOptions, DockerfileBuild, GoBuild
 from wherry.app.build.result import BuildResult, BuiltPlatform
 from wherry.app.build_artifact import FetchedArtifact, fetch_artifact
+from wherry.app.gathered import OUTPUT
 from wherry.app.session import Session
 from wherry.cluster.build_documents import VERSION, BuildTask, RecipeBuild, StepCounts, TaskResult
 from wherry.errors import CannotWrite, InvalidDocument
 from wherry.platform import Platform
+from wherry.settings.outputs import Output, OutputType
 from wherry.store.disk import DiskStore
 from wherry.typed import from_plain
+
+if TYPE_CHECKING:
+    from wherry.app.go_build_cache import CarriedGoCache
 
 _TRANSPORT: Final = frozenset({
     "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOVCS", "GOTOOLCHAIN",
@@ -38,6 +43,14 @@ class PodTask:
     number: int
     task: BuildTask
     build: RecipeBuild
+
+
+class _AskedOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """What an output says of the image itself."""
+
+    rewrite_timestamp: bool = False
+    compression: str | None = None
+    compression_level: int | None = None
 
 
 def open_task(session: Session, reference: str, number: int) -> PodTask:
@@ -170,16 +183,27 @@ def _session_of(session: Session, pod: PodTask, here: Path, place: Path) -> Sess
 def _wanted(pod: PodTask, place: Path) -> GoBuild | DockerfileBuild:
     shape: type[CommonOptions] = GoBuild if pod.build.kind == "go" else DockerfileBuild
     try:
-        wanted = from_plain(dict(pod.build.options), shape)
+        options = dict(pod.build.options)
+        asked = from_plain(options.pop(OUTPUT, {}), _AskedOutput)
+        wanted = from_plain(options, shape)
     except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidDocument("the recipe", f"options of {pod.build.name}: {error}") from error
     assert isinstance(wanted, (GoBuild, DockerfileBuild))  # noqa: S101 - one of the two shapes
     changes: dict[str, Any] = {
         "tags": (f"{pod.build.repository}:{pod.task.tag}",),
         "platforms": (Platform.parse(pod.task.platform),),
-        "push": True,
-        "outputs": (),
+        "push": None,
         "load": False,
+        "outputs": (
+            Output(
+                type=OutputType.IMAGE,
+                dest="",
+                push=True,
+                compression=asked.compression,
+                compression_level=asked.compression_level,
+                rewrite_timestamp=asked.rewrite_timestamp,
+            ),
+        ),
     }
     if isinstance(wanted, DockerfileBuild):
         named = tuple(f"{name}={place / str(number)}" for name, number in pod.build.named.items())
@@ -209,7 +233,7 @@ def _of_platform(text: str, platform: str) -> str:
     return ",".join(fields) if "=" in text else f"type=registry,{fields[place]}"
 
 
-def _caches(session: Session, pod: PodTask) -> "Any":
+def _caches(session: Session, pod: PodTask) -> "CarriedGoCache":
     from wherry.app.go_build_cache import CarriedGoCache
 
     go = pod.build.kind == "go" and not pod.task.copy
@@ -247,7 +271,7 @@ def _unpacked_bytes(built: BuiltPlatform, store: DiskStore) -> int:
 
     own: Mapping[str, int] = {layer.blob.digest: layer.size for layer in built.own}
     total = 0
-    for layer, diff_id in zip(built.image.manifest.stack, built.image.config.rootfs.diff_ids, strict=False):
+    for layer, diff_id in zip(built.image.manifest.stack, built.image.config.diff_ids, strict=True):
         if layer.digest in own:
             total += own[layer.digest]
             continue

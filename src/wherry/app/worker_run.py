@@ -50,10 +50,9 @@ def run_task(session: "Session", call: WorkerCall) -> WorkerRun:
         pod = open_task(session, call.artifact, call.number)
         platform = pod.task.platform
         if pod.build.kind == "dockerfile":
-            from wherry.app.pod_security import explained
+            from wherry.app.pod_security import check_namespaces
 
-            with explained():
-                return WorkerRun(result=do_task(session, pod, call.folder), exit_code=0)
+            check_namespaces(session)
         return WorkerRun(result=do_task(session, pod, call.folder), exit_code=0)
     except WherryError as error:
         return _failed(session, call, platform, error)
@@ -72,7 +71,7 @@ def run_task(session: "Session", call: WorkerCall) -> WorkerRun:
 
 def ended(call: WorkerCall) -> TaskResult:
     """Give the result of a worker that was told to end."""
-    from wherry.app.worker_faults import Surroundings, fault_of
+    from wherry.app.worker_faults import Surroundings
 
     return _result(call, "", Cancelled(), Surroundings())[0]
 

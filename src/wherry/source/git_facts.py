@@ -109,16 +109,16 @@ class _Writer:
         (self._folder / "info" / "exclude").write_text("*\n")
 
     def _write_index(self) -> None:
-        index = {"GIT_INDEX_FILE": str(self._folder / "index")}
-        self._git("read-tree", self._vcs.revision, **index)
-        listed = self._git("ls-files", "-z", **index)
-        self._git("update-index", "-z", "--skip-worktree", "--stdin", stdin=listed, **index)
+        self._environment["GIT_INDEX_FILE"] = str(self._folder / "index")
+        self._git("read-tree", self._vcs.revision)
+        listed = self._git("ls-files", "-z")
+        self._git("update-index", "-z", "--skip-worktree", "--stdin", stdin=listed)
         first = listed.partition(b"\0")[0]
         if self._vcs.modified and first:
-            self._git("update-index", "-z", "--force-remove", "--stdin", stdin=first + b"\0", **index)
+            self._git("update-index", "-z", "--force-remove", "--stdin", stdin=first + b"\0")
 
-    def _git(self, *words: str, stdin: bytes = b"", **more: str) -> bytes:
-        command = Command(("git", *_QUIET, *words), self._vcs.root, {**self._environment, **more}, stdin)
+    def _git(self, *words: str, stdin: bytes = b"") -> bytes:
+        command = Command(("git", *_QUIET, *words), self._vcs.root, self._environment, stdin)
         outcome = self._runner.run(command)
         if outcome.returncode:
             raise HostUnable(

@@ -258,11 +258,7 @@ class _Handler(Attaching, BaseHTTPRequestHandler):
         elif call.right == "delete":
             found = objects.delete(*place)
         else:
-            try:
-                found = objects.change(*place, body)
-            except Conflict:
-                self._status(409, f'Operation cannot be fulfilled on {call.kind} "{call.name}"', "Conflict")
-                return
+            found = objects.change(*place, body)
             if found is None and "apply" in self.headers["Content-Type"]:
                 found = objects.create(call.kind, call.namespace, body)
         if found is None:

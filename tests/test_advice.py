@@ -152,6 +152,7 @@ PARSED_ONLY = {
     "its target runs, and tests/cli/test_debug.py has some": re.compile(
         r"debug .*(4711|docker/|podman/|pod/|--toolbox)|trace .*pod/"
     ),
+    "a cluster is needed, and tests/app/test_on_kubernetes.py has one": re.compile(r"build .*--(on kubernetes|attach)"),
     "zig is not here, and tests/peers/test_musl.py has it": re.compile(r".*--cgo musl"),
     "it builds many times, and tests/cli/test_bench.py has it": re.compile(r"bench\b"),
     "it is a sentence that names several options": re.compile(r".*(\||\.\.\.|…|<)"),

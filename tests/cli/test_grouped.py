@@ -65,7 +65,8 @@ def test_a_long_page_has_groups():
     page = command.get_help(context)
 
     assert re.findall(r"^(\w[^:\n]*):$", page, re.MULTILINE) == [
-        "Result", "Both front ends", "Image", "Go", "Dockerfile", "Names, as in ko", "General", "Examples",
+        "Result", "Both front ends", "Image", "Go", "Dockerfile", "On a cluster", "Names, as in ko", "General",
+        "Examples",
     ]  # fmt: skip
     assert page.index("Dockerfile:\n") < page.index("--build-arg") < page.index("Names, as in ko:\n")
 

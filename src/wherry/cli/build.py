@@ -1,12 +1,19 @@
 """`wherry build [PATH…]`: build an image from a Go module or a Dockerfile."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from wherry.cli.cluster_words import KUBERNETES, split_words, take_caches
 from wherry.cli.complete import outputs as offered
 from wherry.cli.complete import services
 from wherry.cli.ko_words import KO, KoCommand
 from wherry.cli.options import DOCKERFILE, FORMAT, HOW, NAMING, with_options
 from wherry.cli.world import World
+
+if TYPE_CHECKING:
+    from wherry.app.build.options import GoBuild
+    from wherry.cli.words import Voice
 
 
 @click.command("build", cls=KoCommand)
@@ -64,7 +71,7 @@ from wherry.cli.world import World
     metavar="IMAGE|FILE",
     help="Measure growth against this image or file instead of the one in wherry.toml.",
 )
-@with_options(HOW, NAMING, KO, DOCKERFILE)
+@with_options(HOW, NAMING, KO, DOCKERFILE, KUBERNETES)
 @click.pass_context
 def command(context: click.Context, /, paths: tuple[str, ...], **words: object) -> int:
     """Build each PATH, a main package of a Go module, into an image in the local store.
@@ -74,9 +81,12 @@ def command(context: click.Context, /, paths: tuple[str, ...], **words: object) 
 
     With -f, or if PATH has a Dockerfile and no main package, PATH is the build context of a Dockerfile: a directory, a
     tar or git URL, or - for a tar on stdin. Options that do not apply to the chosen front end are errors.
+
+    With --on kubernetes, pods of a cluster build, and the index is made, pushed and signed from this machine; `wherry
+    help kubernetes-builds`.
     """
     from wherry.app.build.frontend import choose
-    from wherry.app.build.options import DockerfileBuild, check_conflicts, check_strangers
+    from wherry.app.build.options import DockerfileBuild, FrontEnd, check_conflicts, check_strangers
     from wherry.cli.ko_words import from_ko
     from wherry.cli.words import build_of, check_voice, given_words, voice_of
 
@@ -84,18 +94,34 @@ def command(context: click.Context, /, paths: tuple[str, ...], **words: object) 
     given = given_words(context)
     words = from_ko(world, {**words, "paths": paths}, given)
     del words["paths"]
+    there = split_words(words)
+    if there is not None and there["attach_name"]:
+        from wherry.cli.cluster_build import attach_there
+
+        return attach_there(world, voice_of(words), there)
     if "ambiguous_tags" in given:
         given["go_tags"] = given.pop("ambiguous_tags")
     file = words["file"]
     chosen = choose(world.cwd, paths, given, file=str(file or ""), go=bool(words["go"]))
+    if there is not None and chosen.front_end is FrontEnd.GO:
+        take_caches(there, words, given)
     check_strangers(chosen.front_end, given, chosen.why)
     wanted, voice = build_of(chosen.front_end, paths, words), voice_of(words)
     check_conflicts(wanted)
     check_voice(voice, wanted)
+    if there is not None:
+        from wherry.cli.cluster_build import build_there
+
+        return build_there(world, wanted, voice, there)
     if isinstance(wanted, DockerfileBuild):
         from wherry.cli.building import build
 
         return build(world, wanted, voice)
+    return _build_go(world, wanted, voice)
+
+
+def _build_go(world: World, wanted: "GoBuild", voice: "Voice") -> int:
+    """Build Go modules here, or say again what the same call said when nothing has changed since."""
     from wherry.app.traced import is_traced
     from wherry.cli.replay_build import key_of_call, may_remember, recall
 

@@ -42,6 +42,8 @@ OPTION_GROUPS: Mapping[str, str] = {
     "--trimpath --strip-buildid --no-vcs --profile --device-memory --pie --cgo",
     "Dockerfile": "--target --build-arg --build-context --secret --ssh --no-cache-filter --add-host --ulimit "
     "--shm-size --network --allow --isolation --ignore-chown-errors --check --cache-from --cache-to",
+    "On a cluster": "--on --builder --namespace --context --parallelism --queue --suspend --verify --detach --print "
+    "--sign",
     "Names, as in ko": "--repo --preserve-import-paths --base-import-paths --bare --local --tag-only --image-refs",
 }
 """Options of pages with many, by long name; the first group that names one is its."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from wherry.cli.cluster_words import attach_word
 from wherry.cli.grouped import GroupedCommand, be_verbose
 from wherry.cli.world import World
 from wherry.errors import InvalidUsage
@@ -75,10 +76,11 @@ KO = (
     click.option("--provenance", is_flag=True, help="Attach SLSA provenance to the image, as --sbom does."),
     click.option(
         "--attach",
-        type=click.Choice(["referrers", "index", "both"]),
         default="referrers",
-        help="Attach as OCI referrers, as BuildKit's attestations in the index (a new digest), or both. "
-        "[default: referrers]",
+        metavar="referrers|index|both|NAME",
+        callback=attach_word,
+        help="Attach as OCI referrers, as BuildKit's attestations in the index (a new digest), or both. NAME: pick up "
+        "this build in a cluster. [default: referrers]",
     ),
     click.option("--sbom-dir", hidden=True),
     click.option("--debug", "delve", is_flag=True, hidden=True),

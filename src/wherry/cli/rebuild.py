@@ -67,12 +67,13 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
 
         world.say(msgspec.json.encode(done).decode())
     else:
-        for line in _lines(done):
+        for line in lines_of(done):
             world.say(line)
     return 0 if done.identical else 1
 
 
-def _lines(done: "Rebuilt") -> "Iterator[str]":
+def lines_of(done: "Rebuilt") -> "Iterator[str]":
+    """Say for a person what is the same, or what differs first and why."""
     from wherry.report.terminal import printable
 
     yield printable(f"{'identical' if done.identical else 'different'}  {done.before}")

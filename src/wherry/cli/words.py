@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from wherry.app.build.options import CommonOptions, DockerfileBuild, FrontEnd, GoBuild
 from wherry.app.build.result import BuildResult
+from wherry.cli.cluster_words import PLACES
 from wherry.errors import InvalidUsage
 from wherry.platform import Platform
 from wherry.settings.outputs import parse_outputs
@@ -189,7 +190,7 @@ def _common(words: Mapping[str, Any], platforms: tuple[Platform, ...] | None) ->
         "prove": words.get("prove", False),
         "sbom": words.get("sbom", ()),
         "provenance": words.get("provenance", False),
-        "attach": words.get("attach", "referrers"),
+        "attach": _place_of_documents(words.get("attach", "referrers")),
         "against": words.get("against") or "",
         "pull": words["pull"],
         "offline": words["offline"],
@@ -197,6 +198,12 @@ def _common(words: Mapping[str, Any], platforms: tuple[Platform, ...] | None) ->
         "no_cache": words["no_cache"],
         "strict_encoder": words["strict_encoder"],
     }
+
+
+def _place_of_documents(word: str) -> str:
+    if word not in PLACES:
+        raise InvalidUsage(f"--attach {word}: only `wherry build` picks up a build", hint="use " + ", ".join(PLACES))
+    return word
 
 
 def _pairs(words: Mapping[str, Any], name: str, option: str) -> tuple[tuple[str, str], ...] | None:

@@ -236,14 +236,32 @@ class KubeServer:
         return KubeWatch(_Watched(self, resource, selection), patience=patience, lost=lost, found=found)
 
     def logs(
-        self, namespace: str, pod: str, container: str = "", *, follow: bool = True, since: str = ""
+        self,
+        namespace: str,
+        pod: str,
+        container: str = "",
+        *,
+        follow: bool = True,
+        since: str = "",
+        timestamps: bool = False,
     ) -> KubeStream:
-        """Open what a container prints; `since` is a time of RFC 3339.
+        """Open what a container prints.
+
+        Args:
+            namespace: where the pod is.
+            pod: its name.
+            container: empty: its only one.
+            follow: whether to go on until the container ends.
+            since: a time of RFC 3339; lines of that second are among those that come.
+            timestamps: whether each line begins with its time and a space.
 
         Raises:
             KubeRefused: it has not started, or its log may not be read.
         """
-        query = _filled(container=container, follow="true" if follow else "", sinceTime=since)
+        query = _filled(
+            container=container, follow="true" if follow else "", sinceTime=since,
+            timestamps="true" if timestamps else "",
+        )  # fmt: skip
         path = PODS.path(namespace, pod, "log") + (f"?{urlencode(query)}" if query else "")
         return self.http.stream(KubeRequest(method="GET", path=path, timeout=None))
 

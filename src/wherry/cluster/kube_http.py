@@ -82,12 +82,15 @@ class KubeStream:
 
     def __init__(self, connection: "_Connection", answer: http.client.HTTPResponse) -> None:
         self._connection, self._answer = connection, answer
+        self.ended = False
+        """Whether the server ended it, in place of a connection that broke."""
 
     def lines(self) -> Iterator[bytes]:
         """Yield each line as it comes; a connection that breaks ends them, as its end does."""
         with suppress(OSError, http.client.HTTPException, ValueError, AttributeError):
             while line := self._answer.readline(_LINE):
                 yield line
+            self.ended = self._answer.isclosed() or not self._answer.chunked
 
     def chunks(self) -> Iterator[bytes]:
         """Yield bytes as they come."""

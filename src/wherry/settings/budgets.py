@@ -100,6 +100,8 @@ def _size(place: FilePosition, value: object) -> int:
     def read(place: FilePosition, value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return parse_bytes(str(value))
+        if not isinstance(value, str):
+            raise UnsuitableValue(place, 'a size, such as "5.5MB" or whole bytes', value)
         return parse_bytes(read_text(place, value))
 
     return _fitting(place, value, read, f'{place.path[-1]} = "5.5MB"')
@@ -107,6 +109,8 @@ def _size(place: FilePosition, value: object) -> int:
 
 def _growth(place: FilePosition, value: object) -> Growth:
     def read(place: FilePosition, value: object) -> Growth:
+        if not isinstance(value, str):
+            raise UnsuitableValue(place, 'a size or a percentage, such as "200kB" or "2%"', value)
         return parse_growth(read_text(place, value))
 
     return _fitting(place, value, read, f'{place.path[-1]} = "2%"')

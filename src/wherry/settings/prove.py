@@ -12,6 +12,7 @@ timeout = "10s"
 """
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Self, TypeVar
@@ -25,6 +26,8 @@ T = TypeVar("T")
 _KEYS: Final = ("probe", "environment", "mounts", "args", "network", "timeout")
 _NETWORKS: Final = ("none", "default", "host")
 TIMEOUT: Final = 10.0
+_PROBE: Final = re.compile(r"(?:https?|tcp|tls(?:\+plain)?)://[^/?#\s]+[^\s]*")
+_PROBE_LIKE: Final = "http://localhost:8080/healthz, https://…, tcp://localhost:5432 or tls://localhost:8443"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,12 @@ def read_prove(place: FilePosition, value: object) -> ProveSettings:
 
 
 def _probes(place: FilePosition, value: object) -> tuple[str, ...]:
-    return (read_text(place, value),) if isinstance(value, str) else read_texts(place, value)
+    texts = (read_text(place, value),) if isinstance(value, str) else read_texts(place, value)
+    for at, text in enumerate(texts):
+        if not _PROBE.fullmatch(text):
+            where = place if isinstance(value, str) else place.below(at)
+            raise where.wrong(f"is invalid: {text[:80]!r} is not a probe", f"write it as {_PROBE_LIKE}")
+    return texts
 
 
 def _seconds(place: FilePosition, value: object) -> float:

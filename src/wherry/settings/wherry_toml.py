@@ -67,6 +67,8 @@ _TABLES = ("build", "services", "budgets", "budget", "prove", "slim", "trust", "
 """`[budget]` is another name of `[budgets]`."""
 _WAY_KEYS = ("tags", "module", "package", "drops", "why")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_DAMAGED = "\N{REPLACEMENT CHARACTER}"
+"""What reading puts in the place of bytes that are not UTF-8."""
 _NOTHING = BuildOptions()
 
 
@@ -79,6 +81,14 @@ class WrongSyntax(InvalidSettings):
         )
         self.line = line
         self.column = column
+
+
+class NotUtf8(InvalidSettings):
+    """A settings file has bytes that are not UTF-8, which TOML demands."""
+
+    def __init__(self, name: str, line: int) -> None:
+        super().__init__(f"{name}: line {line}: not UTF-8", hint="save the file as UTF-8")
+        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +217,8 @@ def parse_toml(text: str, name: str) -> dict[str, object]:
     """
     if len(text) > LARGEST:
         raise InvalidSettings(f"{name}: {len(text)} characters; at most {LARGEST} are read", hint="give the right file")
+    if (at := text.find(_DAMAGED)) >= 0:
+        raise NotUtf8(name, text.count("\n", 0, at) + 1)
     if match := _LONG_KEY.search(text):
         line = text.count("\n", 0, match.start()) + 1
         raise WrongSyntax(name, line, 1, f"a key of more than {_DEEPEST} parts")
@@ -323,9 +335,7 @@ def _options(place: FilePosition, value: object, keys: Mapping[str, Key]) -> Bui
     for name, entry in read_table(place, value, f"[{'.'.join(map(str, place.path))}]").items():
         key = keys.get(name)
         if key is None:
-            near = difflib.get_close_matches(name, keys, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else "the keys are " + ", ".join(keys)
-            raise place.below(name).wrong("is unknown", hint)
+            raise place.below(name).wrong("is unknown", _near(place, name, keys))
         try:
             said[key.field] = key.read(place.below(name), entry)
         except UnsuitableValue as error:
@@ -336,6 +346,15 @@ def _options(place: FilePosition, value: object, keys: Mapping[str, Key]) -> Bui
     if options.release and (options.compression is not None or options.compression_level is not None):
         raise place.below("release").wrong("cannot be combined with a compression", "remove one of them")
     return options
+
+
+def _near(place: FilePosition, name: str, keys: Mapping[str, Key]) -> str:
+    """Say what may be meant by a key that is unknown."""
+    if name in _TABLES:
+        what = f"[{name}] is a table of its own: write it at the beginning of a line, not below"
+        return f"{what} [{'.'.join(map(str, place.path))}]"
+    near = difflib.get_close_matches(name, keys, n=1)
+    return f'did you mean "{near[0]}"?' if near else "the keys are " + ", ".join(keys)
 
 
 def _check_suitable(place: FilePosition, document: Mapping[str, object]) -> None:

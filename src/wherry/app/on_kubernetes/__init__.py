@@ -1,0 +1,1 @@
+"""Builds in a cluster: a Job a call, a pod a platform, the index and its tags made here."""

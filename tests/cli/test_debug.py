@@ -365,6 +365,8 @@ def test_a_container_of_ours(images, everybody, who):
         shown = person.run("debug", "--check", str(target))
         named = person.run(*place, "debug", "waiting", "--", "id", "-u")
         checked = person.run(*place, "debug", "--check", "run/waiting")
+        traced = person.run(*place, "trace", "--for", "1s", "run/waiting")
+        unknown = person.run(*place, "trace", "run/nobody")
     finally:
         started.terminate()
         started.communicate()
@@ -374,6 +376,8 @@ def test_a_container_of_ours(images, everybody, who):
     assert "a seccomp filter" in shown.stdout
     assert named.stdout == "65532\n", named.stderr
     assert checked.stdout.startswith(f"run container waiting (process {target})")
+    assert traced.returncode == 0, traced.stderr
+    assert "run/nobody: no such container is running" in unknown.stderr
 
 
 def test_toolboxes(targets, person, place):

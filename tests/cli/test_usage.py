@@ -97,3 +97,10 @@ def test_a_dash_is_stdin(wherry: Shell):
 
     assert run(words, world) == 0
     assert any("application/vnd.in-toto+json" in line for line in wherry("tree", "it:dev"))
+
+
+def test_no_packages_to_update(wherry):
+    """`base update` without a lock file says that there is nothing, and what makes one."""
+    wherry("base", "update", "--dry-run", code=66)
+
+    assert "wherry.lock pins no Debian packages" in wherry.err

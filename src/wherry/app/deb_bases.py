@@ -1,5 +1,6 @@
 """Bases of Debian packages by themselves: which there are, one as an image, and what an update would change."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -202,10 +203,16 @@ def update_bases(session: Session, *, write: bool = True) -> BaseUpdate:
     """Compare the packages that wherry.lock pins with the newest ones, and pin those.
 
     Raises:
+        NotFound: it pins none.
         WherryError: the archive can't be reached, or is not what Debian signed; nothing was written.
     """
     file = lock_file(session.cwd)
     before = read_lock_file(file)
+    if not before.debs:
+        raise NotFound(
+            f"{os.path.relpath(file, session.cwd)} pins no Debian packages, so there is nothing to update",
+            hint="`wherry lock deb:base` pins those of a base, `wherry lock` those of wherry.toml",
+        )
     after = newest_debs(session, tuple(before.debs), before.debs)
     changes = tuple(
         change

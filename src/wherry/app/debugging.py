@@ -10,7 +10,6 @@ from wherry.errors import InvalidUsage, NotFound, WherryError
 if TYPE_CHECKING:
     from wherry.app.session import Session
     from wherry.runtime.debug.access import AccessCheck, TargetAccess
-    from wherry.runtime.debug.containers import FoundContainer
     from wherry.runtime.debug.shell import DebugTools, ShellOptions
     from wherry.store.find import Located
 
@@ -83,14 +82,11 @@ def find_target(session: "Session", text: str) -> ProcessTarget | ImageTarget:
             raise InvalidUsage(f"{text}: not a process id", hint="give a number, such as pid/4711")
         return _process(int(name), f"process {name}")
     if kind != "image":
-        found = _containers(session, name, kind)
-        if len(found) > 1:
-            names = ", ".join(f"{one.runtime}/{one.id}" for one in found)
-            raise InvalidUsage(f"{text}: several containers have this name", hint=f"choose one of {names}")
-        if found:
-            return _process(found[0].pid, found[0].words)
-        if kind:
-            raise NotFound(f"{text}: no such container is running", hint=_where(kind))
+        from wherry.app.found_containers import one_container
+
+        found = one_container(session, name, kind)
+        if found is not None:
+            return _process(found.pid, found.words)
     from wherry.app.places import find
 
     try:
@@ -153,18 +149,6 @@ def _process(pid: int, words: str) -> ProcessTarget:
     from wherry.runtime.debug.process import read_process
 
     return ProcessTarget(TargetAccess.of(read_process(pid)), words)
-
-
-def _containers(session: "Session", name: str, kind: str) -> "list[FoundContainer]":
-    from wherry.app.found_containers import running_containers
-
-    return running_containers(session, name, kind)
-
-
-def _where(kind: str) -> str:
-    from wherry.app.found_containers import listing_of
-
-    return listing_of(kind)
 
 
 def _in_process(access: "TargetAccess", tools: "DebugTools", options: DebugOptions, notice: Notice) -> int:

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherry.errors import WherryError
+from wherry.errors import InvalidUsage, NotFound, WherryError
 
 if TYPE_CHECKING:
     from wherry.app.session import Session
@@ -44,9 +44,34 @@ def running_containers(session: "Session", name: str, kind: str = "") -> "list[F
     return list(_asked(session, name, kind))
 
 
-def listing_of(kind: str) -> str:
-    """Say how to list the containers of a runtime, for a hint."""
-    return _LISTS.get(kind, "list those that run, or give a PID")
+def one_container(session: "Session", name: str, kind: str = "") -> "FoundContainer | None":
+    """Find the container that a user means; None where no kind is named and none has the name.
+
+    Raises:
+        InvalidUsage: several have it.
+        NotFound: a kind is named, and none of it has the name.
+    """
+    found = running_containers(session, name, kind)
+    shown = f"{kind}/{name}" if kind else name
+    if len(found) > 1:
+        names = ", ".join(f"{one.runtime}/{one.id}" for one in found)
+        raise InvalidUsage(f"{shown}: several containers have this name", hint=f"choose one of {names}")
+    if kind and not found:
+        raise NotFound(f"{shown}: no such container is running", hint=_LISTS[kind])
+    return found[0] if found else None
+
+
+def container_process(session: "Session", target: str) -> int:
+    """Give the process of a container, `KIND/NAME`; 0: that is not what the target is.
+
+    Raises:
+        InvalidUsage, NotFound: as `one_container`.
+    """
+    kind, _, name = target.partition("/")
+    if kind not in _LISTS or not name or (session.cwd / target).exists():
+        return 0
+    found = one_container(session, name, kind)
+    return found.pid if found else 0
 
 
 def _own(session: "Session") -> "Iterator[FoundContainer]":
@@ -100,7 +125,6 @@ def _asked(session: "Session", name: str, kind: str) -> "Iterator[FoundContainer
     from wherry.daemon.errors import NoDaemon
     from wherry.daemon.find import local_engines
     from wherry.daemon.inspect import container_at
-    from wherry.errors import NotFound
     from wherry.runtime.debug.containers import FoundContainer
 
     try:

@@ -127,8 +127,11 @@ def _process(session: Session, target: str) -> int:
         if not Path(f"/proc/{target}").is_dir():
             raise NotFound(f"{target}: no such process", hint="`ps` lists those that run")
         return int(target)
+    from wherry.app.found_containers import container_process
     from wherry.app.running import find_container
 
+    if found := container_process(session, target):
+        return found
     try:
         known = find_container(session, target)
     except WherryError:

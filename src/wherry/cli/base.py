@@ -139,5 +139,6 @@ def _update(world: World, *, write: bool, as_json: bool) -> int:
         ]
         for line in table(rows, right=(4,)):
             world.say(line)
-        world.note("wrote wherry.lock" if update.written else "" if rows else "wherry.lock pins the newest packages")
+        if update.written or not rows:
+            world.note("wrote wherry.lock" if update.written else "wherry.lock pins the newest packages")
     return 1 if update.changes and not write else 0

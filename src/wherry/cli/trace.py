@@ -1,4 +1,4 @@
-"""`wherry trace PID|IMAGE|pod/NAME|COMMAND`: what a program does, as JSON lines."""
+"""`wherry trace PID|NAME|IMAGE|pod/NAME|COMMAND`: what a program does, as JSON lines."""
 
 import sys
 from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command(
     "trace", cls=GroupedCommand, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False}
 )
-@click.argument("target", metavar="PID|IMAGE|pod/NAME|COMMAND", shell_complete=images)
+@click.argument("target", metavar="PID|NAME|IMAGE|pod/NAME|COMMAND", shell_complete=images)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--for", "length", default="", metavar="TIME", help="Trace for at most this long. [default: to its end]")
 @click.option(
@@ -48,7 +48,8 @@ def command(  # noqa: PLR0913 - one each
 ) -> int:
     """Print the files, sockets, programs and signals of a program and its children as JSON lines.
 
-    A number is the PID of a running process: it is traced until it ends or until Ctrl-C, and then runs on. A name of
+    A number is the PID of a running process, NAME a container as `wherry debug` finds it (run/NAME, docker/NAME,
+    podman/NAME say which): it is traced until it ends or until Ctrl-C, and then runs on. A name of
     an image in the local store is run in the sandbox, with ARG in place of its command. Anything else is a command of
     this machine; what it prints goes to stderr, and its exit code is ours. Put options before the target.
 
@@ -70,10 +71,10 @@ def command(  # noqa: PLR0913 - one each
         raise InvalidUsage(
             "--toolbox, --root, --namespace and --context go with a pod", hint="name it: wherry trace pod/NAME"
         )
-    if target.isdecimal() and not arguments:
+    if process := _process(world, target, arguments):
         from wherry.runtime.trace.attached import trace_process
 
-        trace_process(int(target), hear, seconds=seconds)
+        trace_process(process, hear, seconds=seconds)
         return 0
     if target in world.store.tags() or ("/" not in target and ":" in target):
         return _trace_image(world, target, arguments, seconds, network, hear)
@@ -83,9 +84,30 @@ def command(  # noqa: PLR0913 - one each
     found = str(world.cwd / target) if "/" in target else which(target, world.environment.get("PATH", "")) or ""
     if not found:
         raise NotFound(
-            f"{target}: no image in the local store and no command on PATH", hint="give a PID, an image, or a command"
+            f"{target}: no container runs by this name, no image is in the local store and no command on PATH",
+            hint="give a PID, a container, an image, or a command",
         )
     return trace_command(found, [target, *arguments], world.environment, world.cwd, hear, seconds=seconds)
+
+
+def _process(world: World, target: str, arguments: tuple[str, ...]) -> int:
+    """Give the process of a target that runs; 0: it is an image or a command.
+
+    A name is a container's where it is neither an image's nor a command's; those are asked for last.
+    """
+    from wherry.app.found_containers import container_process, one_container
+    from wherry.host.process import which
+
+    if arguments:
+        return 0
+    if target.isdecimal():
+        return int(target)
+    if "/" in target or ":" in target:
+        return container_process(world, target)
+    if target in world.store.tags() or which(target, world.environment.get("PATH", "")):
+        return 0
+    found = one_container(world, target)
+    return found.pid if found else 0
 
 
 def _pod_options(toolbox: str, namespace: str, context: str, *, root: bool) -> "DebugOptions":

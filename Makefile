@@ -13,7 +13,7 @@ SECONDS ?= 600
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers test-cluster wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace bench-edge load \
+.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers test-cluster wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace bench-edge bench-cluster load \
   bench-parse fuzz docs site cast release image base-data clean
 
 help: ## List these targets.
@@ -109,6 +109,13 @@ bench-trace: setup ## Measure what a traced start of the example service costs; 
 
 bench-edge: setup ## Measure the example service built for a small device; writes docs/benchmarks-edge.md.
 	$(PYTHON) bench/edge.py $(ARGS)
+
+
+bench-admission: setup tools ## Measure the admission webhook with 200 pods at once on a real Kubernetes; writes docs/benchmarks-admission.md.
+	$(PYTHON) bench/admission.py $(ARGS)
+
+bench-cluster: setup ## Simulate builds on 1 to 1,000 nodes of Kubernetes from recorded times; writes docs/benchmarks-cluster.md.
+	$(PYTHON) bench/cluster.py $(ARGS)
 
 bench-scan: bench-peers wheel ## Measure `wherry scan` beside govulncheck on published programs; writes docs/benchmarks-scan.md.
 	$(PYTHON) bench/scan.py $(ARGS)

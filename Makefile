@@ -13,7 +13,7 @@ SECONDS ?= 600
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers test-cluster wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace bench-edge bench-cluster load \
+.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers test-cluster wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace bench-edge bench-admission bench-cluster load \
   bench-parse fuzz docs site cast release image base-data clean
 
 help: ## List these targets.
@@ -109,7 +109,6 @@ bench-trace: setup ## Measure what a traced start of the example service costs; 
 
 bench-edge: setup ## Measure the example service built for a small device; writes docs/benchmarks-edge.md.
 	$(PYTHON) bench/edge.py $(ARGS)
-
 
 bench-admission: setup tools ## Measure the admission webhook with 200 pods at once on a real Kubernetes; writes docs/benchmarks-admission.md.
 	$(PYTHON) bench/admission.py $(ARGS)

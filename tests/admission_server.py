@@ -2,11 +2,14 @@
 
 import http.client
 import json
+import os
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +17,15 @@ from queue import Queue
 from typing import Any
 
 from cli_shell import Shell
+from real_cluster import RealCluster
+from wherry.app.clusters import cluster
+from wherry.app.session import Session
+from wherry.cluster.kube_errors import KubeRefused
+from wherry.cluster.kube_resources import PODS
 
 PATIENCE = 60.0
+LABEL = "wherry-test-admission"
+"""Of namespaces that `hooks` choose."""
 
 
 @dataclass
@@ -91,3 +101,59 @@ def serving(shell: Shell, *words: str, authority: str = "ca.pem") -> Iterator[Se
         reader.join()
         process.stdout.close()
         process.stderr.close()
+
+
+def hooks(name: str, port: int) -> Iterator[dict[str, object]]:
+    """Give both configurations, without the authority."""
+    pods = {"apiGroups": [""], "apiVersions": ["v1"]}
+    created = {**pods, "operations": ["CREATE"], "resources": ["pods"]}
+    debugged = {**pods, "operations": ["UPDATE"], "resources": ["pods/ephemeralcontainers"]}
+    changed = {**pods, "operations": ["CREATE", "UPDATE"], "resources": ["pods", "pods/ephemeralcontainers"]}
+    workloads = {
+        "apiGroups": ["apps", "batch"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["*"],
+    }  # fmt: skip
+    for kind, path, rules in (
+        ("Mutating", "mutate", [created, debugged]),
+        ("Validating", "validate", [changed, workloads]),
+    ):
+        hook = {
+            "name": f"{path}.wherry.example", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "failurePolicy": "Fail", "timeoutSeconds": 5, "rules": rules,
+            "clientConfig": {"url": f"https://127.0.0.1:{port}/{path}"},
+            "namespaceSelector": {"matchLabels": {LABEL: name}},
+            **({"reinvocationPolicy": "IfNeeded"} if kind == "Mutating" else {}),
+        }  # fmt: skip
+        yield {
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": f"{kind}WebhookConfiguration",
+            "metadata": {"name": name}, "webhooks": [hook],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A pod that was created as a dry run."""
+
+    seconds: float
+    refusal: str
+    """Empty: it was admitted."""
+
+
+def at_once(real: RealCluster, namespace: str, images: Sequence[str]) -> list[Asked]:
+    """Create a pod of each image as a dry run, all at once, each on a connection of its own."""
+    session = Session.of({**os.environ, "KUBECONFIG": str(real.config)}, cwd=Path.cwd())
+    server, gate = cluster(session).server, threading.Barrier(len(images))
+
+    def asked(number: int) -> Asked:
+        document = pod(images[number])
+        document["metadata"] = {"name": f"many-{number}", "namespace": namespace}
+        gate.wait()
+        started = time.perf_counter()
+        refusal = ""
+        try:
+            server.create(PODS, namespace, {"apiVersion": "v1", "kind": "Pod", **document}, dry=True)
+        except KubeRefused as error:
+            refusal = error.message
+        return Asked(time.perf_counter() - started, refusal)
+
+    with ThreadPoolExecutor(len(images)) as pool:
+        return list(pool.map(asked, range(len(images))))

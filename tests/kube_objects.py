@@ -67,11 +67,22 @@ class KubeObjects:
             self.rows[key] = document
             return copy.deepcopy(document)
 
-    def change(self, kind: str, namespace: str, name: str, patch: Document) -> Document | None:
-        """Merge into an object (RFC 7386); None: there is none."""
+    def change(self, kind: str, namespace: str, name: str, patch: Document | list[Document]) -> Document | None:
+        """Merge into an object (RFC 7386), or do the operations of a list (RFC 6902); None: there is none.
+
+        Raises:
+            Conflict: the object has another version than the patch names, or a `test` fails.
+        """
         with self.changed:
             found = self.rows.get((kind, namespace, name))
-            return self.put(kind, merged(copy.deepcopy(found), patch)) if found else None
+            if found is None:
+                return None
+            if isinstance(patch, list):
+                return self.put(kind, operated(copy.deepcopy(found), patch))
+            wanted = (patch.get("metadata") or {}).get("resourceVersion")
+            if wanted and wanted != found["metadata"]["resourceVersion"]:
+                raise Conflict(name)
+            return self.put(kind, merged(copy.deepcopy(found), patch))
 
     def delete(self, kind: str, namespace: str, name: str) -> Document | None:
         """Remove an object, and what it owns."""
@@ -154,3 +165,18 @@ def merged(target: Any, patch: Any) -> Any:
 def now() -> str:
     """Give the time as Kubernetes writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def operated(document: Document, operations: list[Document]) -> Document:
+    """Do `test`, `add` and `replace` of RFC 6902, as far as rows of lists stay where they are."""
+    for one in operations:
+        *way, last = one["path"].strip("/").split("/")
+        at: Any = document
+        for key in way:
+            at = at[int(key)] if isinstance(at, list) else at[key]
+        if one["op"] == "test":
+            if at.get(last) != one["value"]:
+                raise Conflict(one["path"])
+        else:
+            at[last] = one["value"]
+    return document

@@ -258,7 +258,11 @@ class _Handler(Attaching, BaseHTTPRequestHandler):
         elif call.right == "delete":
             found = objects.delete(*place)
         else:
-            found = objects.change(*place, body)
+            try:
+                found = objects.change(*place, body)
+            except Conflict:
+                self._status(409, f'Operation cannot be fulfilled on {call.kind} "{call.name}"', "Conflict")
+                return
             if found is None and "apply" in self.headers["Content-Type"]:
                 found = objects.create(call.kind, call.namespace, body)
         if found is None:

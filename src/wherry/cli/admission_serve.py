@@ -29,6 +29,12 @@ from wherry.errors import InvalidUsage
     metavar="NAME",
     help="Have this webhook configuration trust the made certificate. Can be repeated.",
 )
+@click.option(
+    "--provider",
+    multiple=True,
+    metavar="NAME",
+    help="Have this provider of Gatekeeper trust the made certificate. Can be repeated.",
+)
 @click.option("--ca-file", metavar="FILE", help="Write the authority of the made certificate to this file.")
 @click.option(
     "--drain",
@@ -61,6 +67,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     tls_name: tuple[str, ...],
     tls_secret: str | None,
     webhook: tuple[str, ...],
+    provider: tuple[str, ...],
     ca_file: str | None,
     drain: float,
     log_format: str,
@@ -72,9 +79,10 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     is refused, and the one before stays.
     """  # fmt: skip
     from wherry.app.admission.configuration import TlsSettings
-    from wherry.app.admission.server import ServeOptions, json_line, plain_line, serve
+    from wherry.app.admission.server import ServeOptions, serve
+    from wherry.report.admission import json_line, plain_lines
 
-    made = tls_name or tls_secret or webhook or ca_file
+    made = tls_name or tls_secret or webhook or provider or ca_file
     if bool(tls_cert) != bool(tls_key) or (tls_cert and made):
         raise InvalidUsage(
             "admission serve: give --tls-cert and --tls-key, or how to make a certificate", hint="not one, nor both"
@@ -83,12 +91,14 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     if tls_cert or made:
         tls = TlsSettings(
             certificate=tls_cert or "", key=tls_key or "", names=tls_name or TlsSettings().names,
-            secret=tls_secret or "", webhooks=webhook, authority=ca_file or "",
+            secret=tls_secret or "", webhooks=webhook, providers=provider, authority=ca_file or "",
         )  # fmt: skip
     world.insecure |= set(insecure)
 
     def log(record: Mapping[str, object]) -> None:
-        world.say(json_line(record, world.clock()) if log_format == "json" else plain_line(record))
+        lines = [json_line(record, world.clock())] if log_format == "json" else plain_lines(record)
+        for line in lines:
+            world.say(line)
         world.stdout.flush()
 
     source = source_of(configuration, policy, mode, exempt, tls)

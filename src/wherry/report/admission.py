@@ -1,5 +1,6 @@
 """What an admission webhook would say of manifests."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from wherry.app.admission.trial import TriedObject
@@ -56,3 +57,21 @@ def document(tried: TriedObject) -> Mapping[str, object]:
             for one in tried.reviewed.verdicts
         ],
     }
+
+
+def json_line(record: Mapping[str, object], now: float) -> str:
+    """Write what a server logs as a line of JSON."""
+    return json.dumps({"time": round(now, 3), **record}, ensure_ascii=False)
+
+
+def plain_lines(record: Mapping[str, object]) -> Iterator[str]:
+    """Write what a server logs for people."""
+    if "event" in record:
+        yield printable("  ".join(str(value) for value in record.values()))
+        return
+    words = [record["decision"], record["endpoint"], record.get("namespace"), record.get("kind"), record.get("name")]
+    yield printable("  ".join([*(str(word) for word in words if word), f"{record['seconds']} s"]))
+    images = record.get("images")
+    for row in images if isinstance(images, list) else ():
+        detail = f": {row['detail']}" if row["detail"] else ""
+        yield printable(f"    {row['reason']}  {row['what']}: {row['image']}{detail}")

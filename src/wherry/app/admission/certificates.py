@@ -33,6 +33,7 @@ _DAY = 86400.0
 _GROUP = "admissionregistration.k8s.io"
 VALIDATING = KubeResource("validatingwebhookconfigurations", _GROUP, namespaced=False)
 MUTATING = KubeResource("mutatingwebhookconfigurations", _GROUP, namespaced=False)
+PROVIDERS = KubeResource("providers", "externaldata.gatekeeper.sh", "v1beta1", namespaced=False)
 _TURNS = 5
 """Times that the Secret is read again since another replica wrote it."""
 
@@ -208,6 +209,10 @@ class SharedCertificate:
                 changes = _changes(document, encoded) if document else []
                 if changes:
                     self.kube.patch(kind, "", name, changes, kind="json")
+        for name in self.tls.providers:
+            provider = self.kube.find(PROVIDERS, "", name)
+            if provider and (provider.get("spec") or {}).get("caBundle") != encoded:
+                self.kube.patch(PROVIDERS, "", name, {"spec": {"caBundle": encoded}})
         self._trusted = bundle
 
 

@@ -30,7 +30,7 @@ from wherry.settings.wherry_toml import parse_toml
 _TOP = ("pin", "pull-secrets", "databases", "offline", "rule", "exempt", "tls")
 _RULE = ("namespaces", "images", "policy", "mode")
 _EXEMPT = ("namespaces", "images", "reason")
-_TLS = ("certificate", "key", "names", "secret", "webhooks", "authority")
+_TLS = ("certificate", "key", "names", "secret", "webhooks", "providers", "authority")
 _MOST = 1000
 
 
@@ -93,6 +93,8 @@ class TlsSettings:
     """`NAMESPACE/NAME` of the Secret that keeps such a certificate and its authority; empty: in memory only."""
     webhooks: tuple[str, ...] = ()
     """Names of webhook configurations that have to trust the authority."""
+    providers: tuple[str, ...] = ()
+    """Names of Gatekeeper's providers that have to trust the authority."""
     authority: str = ""
     """A file that the authority's certificate is written to."""
 
@@ -200,10 +202,11 @@ def _tls(place: FilePosition, value: object) -> TlsSettings:
         **said,
         names=_texts(place, value, "names", TlsSettings().names),
         webhooks=_texts(place, value, "webhooks", ()),
+        providers=_texts(place, value, "providers", ()),
     )
     if bool(tls.certificate) != bool(tls.key):
         raise place.wrong("names a certificate or a key, but not both", "give the paths of both files")
-    if tls.certificate and (tls.secret or tls.webhooks or "names" in value):
+    if tls.certificate and (tls.secret or tls.webhooks or tls.providers or "names" in value):
         raise place.wrong(
             "names files and asks for a certificate that is made", "remove certificate and key, or the rest"
         )

@@ -35,11 +35,6 @@ class SessionMarks:
 
     marks: Mapping[Path, object]
 
-    @property
-    def stale(self) -> bool:
-        """Whether one is another by now."""
-        return any(mark_of(path) != mark for path, mark in self.marks.items())
-
 
 def server_session(given: Session) -> tuple[Session, SessionMarks]:
     """Make the session that asks registries: soon, silently, and with what the files of credentials say now.

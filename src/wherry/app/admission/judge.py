@@ -28,7 +28,7 @@ from wherry.trust.policy import ConditionKind, judge_image
 if TYPE_CHECKING:
     from wherry.oci.descriptor import Descriptor
 
-THREADS = 32
+THREADS = 64
 AT_ONE_REGISTRY = 16
 """Threads that one registry may keep waiting: another's images are judged all the same."""
 _KEPT = 20_000

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import socket
 import ssl
 import time
@@ -22,7 +21,7 @@ from wherry.app.admission.credentials import CredentialsOfPods, server_session
 from wherry.app.admission.judge import ImageJudge
 from wherry.app.admission.metrics import AdmissionMetrics
 from wherry.app.admission.review import Reviewer
-from wherry.app.admission.state import AdmissionSource, AdmissionState, load_state
+from wherry.app.admission.state import AdmissionSource, AdmissionState, load_state, mark_of
 from wherry.app.admission.tls import KeyPair, context, show
 from wherry.app.admission.web import AdmissionPages
 from wherry.app.extras import trusting
@@ -32,8 +31,10 @@ from wherry.errors import HostUnable, WherryError
 if TYPE_CHECKING:
     import uvicorn
 
-_LOOK = 1.0
-"""Seconds between looks at files."""
+_LOOK = 0.5
+"""Seconds between looks at files; what changed is read at the second look, when nobody writes it any more."""
+_RETRY = 30.0
+"""Seconds after which a configuration that was refused is read again though no file changed: a plug-in may be back."""
 _ASK = 10.0
 """Seconds between looks at the Secret of the certificate."""
 _KEEP_ALIVE = 120
@@ -91,6 +92,10 @@ class AdmissionServer:
         self._pair: KeyPair | None = None
         self._context: ssl.SSLContext | None = None
         self._complaints: dict[str, str] = {}
+        self._seen: object = None
+        self._refused: tuple[object, float] = None, 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._certificates = self._source_of(self._state)
         self._take(self._state)
 
     def run(self, ready: Callable[[str], None]) -> None:
@@ -99,11 +104,12 @@ class AdmissionServer:
 
     def _take(self, state: AdmissionState) -> None:
         """Judge by another state from now on; requests that are under way end by theirs."""
+        if state.settings.tls != self._state.settings.tls:
+            self._certificates = self._source_of(state)
         self._state = state
         self._judge.databases, self._judge.offline = state.settings.databases, state.settings.offline
-        credentials = CredentialsOfPods(self._session, self._given, state.settings.pull_secrets, self._complain)
+        credentials = CredentialsOfPods(self._session, self._given, state.settings.pull_secrets, self._unread)
         self._reviewer = Reviewer(state, self._judge, credentials)
-        self._certificates = self._source_of(state)
 
     def _source_of(self, state: AdmissionState) -> CertificateSource:
         tls = state.settings.tls
@@ -130,6 +136,7 @@ class AdmissionServer:
     async def _run(self, ready: Callable[[str], None]) -> None:
         import uvicorn
 
+        self._loop = asyncio.get_running_loop()
         options = self._options
         listener = _listener(options.address, options.port)
         await self._renew()
@@ -182,18 +189,27 @@ class AdmissionServer:
             await self._reload()
 
     async def _reload(self) -> None:
-        if not self._state.stale and not self._session_marks.stale:
+        if not self._changed():
             return
         try:
             state = await asyncio.to_thread(load_state, self._given, self._options.source)
             session, marks = await asyncio.to_thread(server_session, self._given)
         except WherryError as error:
+            self._refused = self._seen, time.monotonic() + _RETRY
             self._complain("configuration", error)
             return
         self._session, self._session_marks = session, marks
         self._take(state)
         self._settled("configuration", {"policies": {name: one.digest for name, one in state.policies.items()}})
         await self._renew()
+
+    def _changed(self) -> bool:
+        """Report whether a file is another than what was read, and the same as at the last look."""
+        marks = {**self._state.files, **self._session_marks.marks}
+        now = {path: mark_of(path) for path in marks}
+        settled, self._seen = now == self._seen, now
+        refused, again = self._refused
+        return now != marks and settled and (now != refused or time.monotonic() > again)
 
     async def _watch_certificates(self) -> None:
         while True:
@@ -224,6 +240,16 @@ class AdmissionServer:
             self._complaints[what] = error.message
             self.metrics.count("reloads", f"{what} refused")
             self._log({"event": f"{what} refused", "detail": error.message, "hint": error.hint})
+
+    def _unread(self, what: str, error: WherryError) -> None:
+        """Say that a pull secret cannot be read; called in threads."""
+
+        def said() -> None:
+            self.metrics.count("reloads", "pull secret refused")
+            self._log({"event": f"{what} refused", "detail": error.message, "hint": error.hint})
+
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(said)
 
     def _settled(self, what: str, facts: Mapping[str, object]) -> None:
         self._complaints.pop(what, None)
@@ -273,23 +299,3 @@ def _server(config: "uvicorn.Config", drained: Callable[[], float]) -> "uvicorn.
 
     loop = asyncio.get_running_loop()
     return Draining(config)
-
-
-def json_line(record: Mapping[str, object], now: float) -> str:
-    """Write a record as a line of JSON."""
-    return json.dumps({"time": round(now, 3), **record}, ensure_ascii=False)
-
-
-def plain_line(record: Mapping[str, object]) -> str:
-    """Write a record for people."""
-    if "event" in record:
-        return "  ".join(str(value) for value in record.values())
-    words = [record["decision"], record["endpoint"], record.get("namespace"), record.get("kind"), record.get("name")]
-    images = record.get("images")
-    rows = images if isinstance(images, list) else []
-    lines = [f"    {row['reason']}  {row['what']}: {row['image']}{_detail(row)}" for row in rows]
-    return "\n".join(["  ".join(str(word) for word in words if word) + f"  {record['seconds']} s", *lines])
-
-
-def _detail(row: Mapping[str, object]) -> str:
-    return f": {row['detail']}" if row["detail"] else ""

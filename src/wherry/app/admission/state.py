@@ -67,11 +67,6 @@ class AdmissionState:
     files: Mapping[Path, object]
     """What was read, each with a mark of how it was just before."""
 
-    @property
-    def stale(self) -> bool:
-        """Whether a file is another by now."""
-        return any(mark_of(path) != mark for path, mark in self.files.items())
-
 
 def load_state(session: Session, source: AdmissionSource) -> AdmissionState:
     """Read a configuration, and all that it names.

@@ -142,6 +142,23 @@ def test_what_can_be_imported_is_said(shell: Shell, content: str):
     assert "wherry history export" in shell.err
 
 
+def test_damage_is_said(shell: Shell):
+    """A file that is damaged in its middle is set aside with a warning, by any command that reads the history."""
+    filled(shell, *(built(number) for number in range(100)))
+    shell("history")
+    file = shell.root / "store" / ".wherry" / "history" / "history-1.sqlite"
+    content = bytearray(file.read_bytes())
+    content[4096 * 12 : 4096 * 16] = b"\xaa" * 4096 * 4
+    file.write_bytes(content)
+    shell("history", "export", "--format", "openmetrics")
+
+    assert "warning: " in shell.err
+    assert "history-1.sqlite is damaged" in shell.err
+    assert file.with_name("history-1.sqlite.damaged").exists()
+    shell("board")
+    assert shell.err.startswith("board.html")
+
+
 def test_where_it_is(tmp_path: Path):
     """Next to the usual store, inside a named one, or where the variable says."""
     usual = Session.of({"HOME": str(tmp_path)}, cwd=tmp_path)

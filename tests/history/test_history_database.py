@@ -1,6 +1,7 @@
 """The journal and the database behind it: each line counts once, whatever happens to either."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from wherry.errors import CannotWrite
 from wherry.history import database as rooms
 from wherry.history import journal
 from wherry.history.append import JOURNAL, append, line_of
-from wherry.history.database import HistoryDatabase
+from wherry.history.database import HistoryDamaged, HistoryDatabase
 from wherry.history.entry import CallFigures, replayed
 from wherry.history.schema import DATABASE, SCHEMA
 
@@ -227,3 +228,58 @@ def test_the_schema_has_no_more_than_it_says() -> None:
     tables = [line.split()[2] for line in SCHEMA.splitlines() if line.startswith("CREATE TABLE")]
 
     assert [name for name in tables if f"`{name}`" not in page] == []
+
+
+def harmed(folder: Path, first: int, every: int) -> None:
+    """Overwrite pages of a database, beginning with one, as a failing disk does."""
+    with (folder / DATABASE).open("r+b") as file:
+        for place in range(4096 * first, file.seek(0, 2), 4096 * every):
+            file.seek(place)
+            file.write(b"\xaa" * 4096)
+
+
+@pytest.mark.parametrize(("first", "every"), [(12, 3), (30, 40)], ids=["much", "little"])
+def test_damage_that_opening_does_not_show(tmp_path: Path, first: int, every: int) -> None:
+    """Who looks through the file sets it aside, keeps what can be read of it, and says so; it is the same machine."""
+    told: list[str] = []
+    with HistoryDatabase(tmp_path) as found:
+        found.add(map(built, range(200)))
+        machine = found.machine
+    harmed(tmp_path, first, every)
+    with HistoryDatabase(tmp_path, told.append, checked=True) as found:
+        kept = [one.id for one in found.entries()]
+        assert found.machine == machine
+
+    assert 0 < len(kept) < 200
+    assert set(kept) <= {built(number).id for number in range(200)}
+    assert f"a new one has {len(kept)} calls of it" in told[0]
+
+
+def test_damage_that_is_met_while_reading(tmp_path: Path) -> None:
+    """Who did not look through it gets an error that says what to do, and a text that is no UTF-8 is no error."""
+    with HistoryDatabase(tmp_path) as found:
+        found.add(map(built, range(200)))
+        found.ask("UPDATE calls SET document = CAST(X'7bff7d' AS TEXT) WHERE id = ?", (built(7).id,))
+        assert len(list(found.entries())) == 199
+    harmed(tmp_path, 12, 3)
+    with HistoryDatabase(tmp_path) as found:
+        with pytest.raises(HistoryDamaged, match="malformed") as caught:
+            list(found.entries())
+        with pytest.raises(HistoryDamaged):
+            found.add(map(built, range(300)))
+
+    assert "move the file away" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "folder"])
+def test_a_journal_that_is_no_file(tmp_path: Path, kind: str) -> None:
+    """It is passed over, and not waited for."""
+    journal = tmp_path / JOURNAL
+    if kind == "fifo":
+        os.mkfifo(journal)
+    elif kind == "link":
+        journal.symlink_to("/dev/zero")
+    else:
+        journal.mkdir()
+    with HistoryDatabase(tmp_path) as found:
+        assert found.fold() == 0

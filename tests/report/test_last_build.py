@@ -2,13 +2,20 @@
 
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
+import time
 from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 
-from wherry.app.last_build import PulledBytes
+from recorded import BEGAN, built
+from wherry.app.last_build import PulledBytes, pulled_before
+from wherry.app.session import Session
+from wherry.history.database import HistoryDatabase
+from wherry.history.schema import DATABASE
 from wherry.report.last_build import lines_of
 
 NOW = datetime(2026, 11, 27, 18, 0).astimezone().timestamp()
@@ -60,3 +67,25 @@ def test_on_a_terminal(tmp_path):
     assert " since " not in build("a", terminal=True)
     assert " pulled, +" in build("b" * 5000, terminal=True)
     assert " since " not in build("c", terminal=False)
+
+
+@pytest.mark.parametrize("harm", ["damaged", "locked"])
+def test_never_fails_a_build(tmp_path, harm):
+    """Whatever the history is like, nothing is said and nothing is waited for."""
+    session = Session(store=tmp_path, cache=tmp_path, cwd=tmp_path, environment={"WHERRY_HISTORY": "h"}, home=tmp_path)
+    with HistoryDatabase(tmp_path / "h") as database:
+        database.add(map(built, range(200)))
+    held = sqlite3.connect(tmp_path / "h" / DATABASE, isolation_level=None)
+    if harm == "locked":
+        held.execute("BEGIN EXCLUSIVE")
+    else:
+        held.execute("DROP TABLE images")
+    platform = SimpleNamespace(platform="linux/amd64", pulled=1)
+    result = SimpleNamespace(images=(SimpleNamespace(names=("api:dev",), platforms=(platform,)),))
+    began = time.monotonic()
+
+    found = pulled_before(session, result, BEGAN + 1e9)
+
+    held.close()
+    assert time.monotonic() - began < 3
+    assert len(found) == (harm == "locked")  # what is there can be read all the same

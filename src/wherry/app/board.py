@@ -6,7 +6,7 @@ from statistics import median
 from typing import Final
 
 from wherry.app.board_cluster import BoardCluster, cluster_of
-from wherry.history.database import HistoryDatabase
+from wherry.history.database import HistoryDatabase, parsed
 from wherry.history.entry import CallFigures, ImageFigures
 from wherry.history.stories import FigureChange, changes_between, steps_of
 from wherry.history.trends import (
@@ -213,7 +213,7 @@ def _explained(database: HistoryDatabase, jump: Jump, name: str, platform: str) 
 
 def _call(database: HistoryDatabase, name: str) -> CallFigures | None:
     rows = database.ask("SELECT document FROM calls WHERE id = ?", (name,))
-    return CallFigures.parse(str(rows[0][0]).encode()) if rows else None
+    return parsed(rows[0][0]) if rows else None
 
 
 def _of(entry: CallFigures, name: str, platform: str) -> ImageFigures | None:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-from wherry.history.database import HistoryDatabase
-from wherry.history.entry import CallFigures
+from wherry.history.database import HistoryDatabase, parsed
 
 IMAGES: Final = 20
 KILLS: Final = 20
@@ -129,7 +128,7 @@ def _kills(database: HistoryDatabase, since: float) -> Iterator[MemoryKill]:
         (since, KILLS),
     )
     for (document,) in rows:
-        entry = CallFigures.parse(str(document).encode())
-        if (one := entry.container) is not None:
+        entry = parsed(document)
+        if entry is not None and (one := entry.container) is not None:
             name = entry.images[0].name if entry.images else ""
             yield MemoryKill(entry.at, one.pod, one.container, name, one.limit, one.code)

@@ -12,7 +12,7 @@ from wherry.app.scan_result import Scan
 from wherry.app.session import Session
 from wherry.errors import WherryError
 from wherry.finding import Finding, Severity
-from wherry.history.database import HistoryDatabase
+from wherry.history.database import HistoryDamaged, HistoryDatabase, parsed
 from wherry.history.entry import CallFigures
 from wherry.oci.reference import Reference
 
@@ -104,7 +104,7 @@ def _of_history(session: Session, names: Sequence[str]) -> tuple[tuple[CallFigur
             found = {one.id: one for name in names if (one := _last_build(database, name))}
             builds = tuple(found.values())
             return builds, sum(_saved(database, build) for build in builds)
-    except HistoryOff:
+    except (HistoryOff, HistoryDamaged):
         return (), 0.0
 
 
@@ -143,4 +143,4 @@ def _builds(database: HistoryDatabase, *, before: float | None = None) -> Iterat
         "SELECT document FROM calls WHERE command = 'build' AND ok AND at <= COALESCE(?, at) ORDER BY at DESC LIMIT ?",
         (before, _LOOKED_AT),
     )
-    return (CallFigures.parse(str(document).encode()) for (document,) in rows)
+    return (entry for (document,) in rows if (entry := parsed(document)) is not None)

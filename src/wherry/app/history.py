@@ -20,6 +20,8 @@ from wherry.oci.descriptor import Descriptor
 VARIABLE: Final = "WHERRY_HISTORY"
 _OFF: Final = frozenset({"off", "no", "none", "false", "0"})
 _FOLDER: Final = "history"
+_SOON: Final = 100
+"""Lines of the journal that are taken in by who must not wait."""
 _LARGEST: Final = 4 << 30
 """Bytes of a base layer that is measured."""
 
@@ -79,18 +81,28 @@ def _recorded(session: Session) -> bool:
     return True
 
 
-def open_history(session: Session) -> HistoryDatabase:
+def open_history(session: Session, *, patience: float | None = None) -> HistoryDatabase:
     """Open the history with all that was recorded until now.
+
+    Args:
+        session: where.
+        patience: seconds to wait for another process at most, by who has none to look through the file for damage;
+            None: it is looked through.
 
     Raises:
         HistoryOff: none is kept.
         CannotWrite: there is none yet, and it cannot be made.
+        HistoryDamaged: it can't be read.
     """
     folder = history_folder(session)
     if folder is None:
         raise HistoryOff
-    database = HistoryDatabase(folder, session.progress.warn, clock=session.clock)
-    database.fold()
+    if patience is None:
+        database = HistoryDatabase(folder, session.warn, clock=session.clock, checked=True)
+        database.fold()
+    else:
+        database = HistoryDatabase(folder, clock=session.clock, patience=patience)
+        database.fold(_SOON)
     return database
 
 

@@ -5,9 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from wherry.app.build.result import BuildResult
-from wherry.app.history import HistoryOff, open_history
+from wherry.app.history import open_history
 from wherry.app.session import Session
-from wherry.errors import WherryError
+
+_PATIENCE = 0.05
+"""Seconds that the end of a build waits for another process that writes to the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,13 @@ def pulled_before(session: Session, result: BuildResult, began: float) -> tuple[
         result: what was built.
         began: when, seconds since the epoch; only what came before counts.
     """
-    with suppress(WherryError, HistoryOff):
+    with suppress(Exception):  # figures are never worth a failed build
         return tuple(_found(session, result, began))
     return ()
 
 
 def _found(session: Session, result: BuildResult, began: float) -> Iterator[PulledBytes]:
-    with open_history(session) as database:
+    with open_history(session, patience=_PATIENCE) as database:
         for image in result.images:
             for built in image.platforms:
                 rows = database.ask(

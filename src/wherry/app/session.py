@@ -180,6 +180,10 @@ class Session:
         """Report a line that belongs to no step."""
         self.progress.line(line)
 
+    def warn(self, line: str) -> None:
+        """Report what the user should act on."""
+        self.progress.warn(line)
+
     def waits(self, line: str) -> None:
         """Report that a request waits for a registry; called from any thread."""
         self.progress.line(line)

@@ -154,6 +154,13 @@ class World(Session):
         else:
             self.note(line)
 
+    def warn(self, line: str) -> None:
+        """See `Session.warn`: among the lines of progress while they are shown."""
+        if self._reporter is not None and not self._reporter.closed:
+            self._reporter.warn(line)
+        else:
+            self.note(f"warning: {line}")
+
     def say(self, line: str) -> None:
         """Print a result."""
         self.said = True

@@ -17,7 +17,8 @@ from typing import Final, Self
 
 import msgspec
 
-from wherry.errors import CannotWrite
+from wherry.counted import counted
+from wherry.errors import CannotWrite, WherryError
 from wherry.history.entry import CallFigures
 from wherry.history.journal import put_aside, unread
 from wherry.history.rows import insert, unpacked_of
@@ -34,7 +35,18 @@ _PATIENCE: Final = 10.0
 _DAMAGED: Final = frozenset(
     (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH)
 )
+_BUSY: Final = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
+_MACHINE: Final = "SELECT value FROM facts WHERE name = 'machine'"
 Row = tuple[object, ...]
+
+
+class HistoryDamaged(WherryError):
+    """The file is damaged in a place that is found only when it is read."""
+
+    exit_code = 65  # EX_DATAERR
+
+    def __init__(self, path: Path, error: sqlite3.DatabaseError) -> None:
+        super().__init__(f"{path}: {error}", hint="move the file away: a new history begins with the journal")
 
 
 class HistoryDatabase:
@@ -47,6 +59,7 @@ class HistoryDatabase:
         *,
         clock: Callable[[], float] = time.time,
         patience: float = _PATIENCE,
+        checked: bool = False,
     ) -> None:
         """Open it; the file is made where there is none.
 
@@ -55,11 +68,13 @@ class HistoryDatabase:
             warned: is given a line where the database is damaged, locked or cannot be written.
             clock: seconds since the epoch.
             patience: seconds to wait for another process.
+            checked: whether all of the file is looked through, at 6 ms a MB; see `_replaced`.
 
         Raises:
             CannotWrite: there is no history yet, and the folder cannot be written.
         """
         self._folder, self._warned, self._clock, self._patience = folder, warned, clock, patience
+        self._checked = checked
         self.path = folder / DATABASE
         self._database = self._open()
 
@@ -74,8 +89,8 @@ class HistoryDatabase:
     @property
     def machine(self) -> str:
         """The random name of this history: it tells its entries from those of others."""
-        row = self._database.execute("SELECT value FROM facts WHERE name = 'machine'").fetchone()
-        return str(row[0])
+        ((name,),) = self.ask(_MACHINE)
+        return str(name)
 
     def fold(self, limit: int | None = None) -> int:
         """Take the journal's new lines in; give how many there were. One who reads calls it first.
@@ -93,9 +108,9 @@ class HistoryDatabase:
                     whole = whole and lines.whole
                 if limit is None:
                     self._trim()
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             if _is_damage(error):
-                raise
+                raise HistoryDamaged(self.path, error) from error
             self._warned(f"{self.path}: {error}; the latest calls are not shown")
             return 0
         if whole:
@@ -112,19 +127,30 @@ class HistoryDatabase:
             with self._writing():
                 added = insert(self._database, entries, self.machine)
                 self._trim()
-        except sqlite3.OperationalError as error:
-            raise CannotWrite(f"{self.path}: {error}", hint="run it again once no other wherry writes to it") from error
+        except sqlite3.DatabaseError as error:
+            if _is_damage(error):
+                raise HistoryDamaged(self.path, error) from error
+            raise CannotWrite(f"{self.path}: {error}", hint=_hint(error)) from error
         return added
 
     def entries(self, since: float = 0.0) -> Iterator[CallFigures]:
         """Give all calls in order of time."""
-        for (document,) in self._database.execute("SELECT document FROM calls WHERE at >= ? ORDER BY at, id", (since,)):
-            with suppress(msgspec.DecodeError):
-                yield CallFigures.parse(document.encode())
+        rows = self._rows("SELECT document FROM calls WHERE at >= ? ORDER BY at, id", (since,))
+        return (entry for (document,) in rows if (entry := parsed(document)) is not None)
 
     def ask(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
-        """Give the rows of a statement."""
-        return self._database.execute(statement, values).fetchall()
+        """Give the rows of a statement.
+
+        Raises:
+            HistoryDamaged: they can't be read.
+        """
+        return list(self._rows(statement, values))
+
+    def _rows(self, statement: str, values: Sequence[object]) -> Iterator[Row]:
+        try:
+            yield from self._database.execute(statement, values)
+        except sqlite3.DatabaseError as error:
+            raise HistoryDamaged(self.path, error) from error
 
     def unmeasured(self) -> dict[str, CallFigures]:
         """Give, by layer whose unpacked bytes are not known, a call that made an image with it."""
@@ -135,7 +161,8 @@ class HistoryDatabase:
         known = {str(row[0]) for row in self.ask("SELECT digest FROM layers")}
         found: dict[str, CallFigures] = {}
         for (document,) in rows:
-            entry = CallFigures.parse(str(document).encode())
+            if (entry := parsed(document)) is None:
+                continue
             for layer in (layer for image in entry.images for layer in image.layers):
                 if layer.digest not in known:
                     found.setdefault(layer.digest, entry)
@@ -143,15 +170,15 @@ class HistoryDatabase:
 
     def measured(self, layers: dict[str, int]) -> None:
         """Keep the unpacked bytes of layers, and sum up those of images."""
-        with suppress(sqlite3.OperationalError), self._writing():
+        with suppress(sqlite3.DatabaseError, HistoryDamaged), self._writing():
             self._database.executemany("INSERT OR IGNORE INTO layers VALUES (?, ?)", layers.items())
             rows = self.ask(
                 "SELECT i.digest, c.document FROM images i JOIN calls c ON c.id = i.call "
                 "WHERE i.unpacked IS NULL AND i.base IS NOT NULL GROUP BY i.digest"
             )
             for digest, document in rows:
-                entry = CallFigures.parse(str(document).encode())
-                for image in (one for one in entry.images if one.digest == digest):
+                entry = parsed(document)
+                for image in (one for one in (entry.images if entry else ()) if one.digest == digest):
                     values = (unpacked_of(self._database, image), digest)
                     self._database.execute("UPDATE images SET unpacked = ? WHERE digest = ?", values)
 
@@ -196,17 +223,15 @@ class HistoryDatabase:
             ) from error
         except sqlite3.DatabaseError as error:
             if not self.path.is_dir() and not _is_damage(error):
-                raise CannotWrite(
-                    f"{self.path}: {error}", hint="run it again once no other wherry writes to it"
-                ) from error
-            self._set_aside(error)
-            return self._prepared()
+                raise CannotWrite(f"{self.path}: {error}", hint=_hint(error)) from error
+            return self._replaced(error)
         return self._copied()
 
     def _prepared(self) -> sqlite3.Connection:
         with suppress(OSError):
             os.close(os.open(self.path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600))
         database = sqlite3.connect(self.path, timeout=self._patience, isolation_level=None)
+        database.text_factory = _lenient
         try:
             found = database.execute("PRAGMA user_version").fetchone()[0]
             if found == 0:
@@ -219,7 +244,9 @@ class HistoryDatabase:
             else:
                 _complete(database)
             database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("SELECT value FROM facts WHERE name = 'machine'").fetchone()
+            database.execute(_MACHINE).fetchone()
+            if self._checked and (said := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise _Broken(str(said).splitlines()[-1])
         except sqlite3.DatabaseError:
             database.close()
             raise
@@ -240,14 +267,27 @@ class HistoryDatabase:
             _complete(copy)
         return copy
 
-    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _replaced(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        """Set a damaged file aside, and begin a new one with what can be read of it."""
+        aside = self._set_aside()
+        self._checked = False
+        database = self._prepared()
+        saved = 0
+        with suppress(sqlite3.DatabaseError), _Transaction(database):
+            for entry in _salvaged(aside, database):
+                saved += insert(database, [entry], "")
+        kept = f"a new one has {counted(saved, 'call')} of it" if saved else "a new history begins"
+        self._warned(f"{self.path} is damaged ({error}); renamed to {aside.name}, and {kept}")
+        return database
+
+    def _set_aside(self) -> Path:
         aside = self.path.with_name(f"{self.path.name}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
         with suppress(OSError):
             self.path.replace(aside)
         for leftover in (f"{self.path}-wal", f"{self.path}-shm"):
             Path(leftover).unlink(missing_ok=True)
-        self._warned(f"{self.path} is damaged ({error}); renamed to {aside.name}, and a new history begins")
+        return aside
 
 
 class _Transaction:
@@ -265,6 +305,45 @@ class _Transaction:
 
 class _OtherFormat(sqlite3.DatabaseError):
     """A file under our format's name is of another."""
+
+
+class _Broken(sqlite3.DatabaseError):
+    """A file has pages that are not what they should be."""
+
+
+def parsed(document: object) -> CallFigures | None:
+    """Read a call's document; None where it is none, as in a damaged file."""
+    with suppress(msgspec.DecodeError, RecursionError):
+        return CallFigures.parse(str(document).encode())
+    return None
+
+
+def _salvaged(aside: Path, into: sqlite3.Connection) -> Iterator[CallFigures]:
+    """Read what can be read of a damaged file: from its start up to the damage, and from its end."""
+    seen: set[str] = set()
+    for order in ("ASC", "DESC"):
+        with (
+            suppress(sqlite3.DatabaseError),
+            closing(sqlite3.connect(f"{aside.as_uri()}?mode=ro&immutable=1", uri=True)) as found,
+        ):
+            found.text_factory = _lenient
+            for (machine,) in found.execute(_MACHINE):
+                into.execute("UPDATE facts SET value = ? WHERE name = 'machine'", (str(machine),))
+            for (document,) in found.execute(f"SELECT document FROM calls ORDER BY id {order}"):  # noqa: S608 - constants
+                entry = parsed(document)
+                if entry is not None and entry.id not in seen:
+                    seen.add(entry.id)
+                    yield entry
+
+
+def _lenient(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+def _hint(error: sqlite3.DatabaseError) -> str:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY:
+        return "run it again once no other wherry writes to it"
+    return "name another folder with $WHERRY_HISTORY"
 
 
 def _make(database: sqlite3.Connection) -> None:
@@ -290,7 +369,7 @@ def _tables(database: sqlite3.Connection) -> set[str]:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    if isinstance(error, _OtherFormat):
+    if isinstance(error, _OtherFormat | _Broken):
         return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _DAMAGED

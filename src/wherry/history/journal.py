@@ -7,6 +7,7 @@ before.
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ from wherry.history.entry import LARGEST, CallFigures
 FULL: Final = 1 << 20
 """Bytes after which a journal that was read to its end is put aside."""
 _OLD: Final = "journal.old.jsonl"
+_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)  # as `append` has it
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO would be waited for
+    | getattr(os, "O_BINARY", 0)
+)
 _REST: Final = 60.0
 """Seconds for which a journal that was put aside is kept after it was written last."""
 
@@ -46,8 +54,10 @@ def unread(database: sqlite3.Connection, folder: Path, limit: int | None = None)
     """
     for name in (_OLD, JOURNAL):
         try:
-            with (folder / name).open("rb") as file:
+            with os.fdopen(os.open(folder / name, _FLAGS), "rb") as file:
                 found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    continue
                 key = f"{found.st_dev}:{found.st_ino}"
                 row = database.execute("SELECT done FROM journals WHERE file = ?", (key,)).fetchone()
                 done = min(row[0], found.st_size) if row else 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wherry.errors import InvalidUsage, NotFound
-from wherry.history.database import HistoryDatabase
+from wherry.history.database import HistoryDatabase, parsed
 from wherry.history.entry import CallFigures, ImageFigures, StepFigures
 
 _DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
@@ -79,7 +79,8 @@ def _of_digest(database: HistoryDatabase, start: str) -> tuple[ImageStory, ...]:
         "GROUP BY i.digest, i.name ORDER BY 2",
         (low, high, low, high),
     )
-    return tuple(_story(database, CallFigures.parse(str(row[2]).encode()), int(str(row[3]))) for row in rows)
+    found = ((parsed(row[2]), int(str(row[3]))) for row in rows)
+    return tuple(_story(database, entry, place) for entry, place in found if entry and place < len(entry.images))
 
 
 def _story(database: HistoryDatabase, entry: CallFigures, place: int) -> ImageStory:
@@ -90,7 +91,7 @@ def _story(database: HistoryDatabase, entry: CallFigures, place: int) -> ImageSt
         "AND i.digest <> ? AND c.at < ? AND c.command IN ('build', 'resolve') ORDER BY c.at DESC LIMIT 1",
         (image.name, image.platform, image.digest, entry.at),
     )
-    older = CallFigures.parse(str(before[0][0]).encode()) if before else None
+    older = parsed(before[0][0]) if before else None
     old = next((one for one in older.images if _same(one, image)), None) if older else None
     return ImageStory(
         image=image,

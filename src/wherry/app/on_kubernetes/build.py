@@ -18,7 +18,7 @@ from wherry.app.on_kubernetes.following import Follower
 from wherry.app.on_kubernetes.options import ClusterOptions, kubernetes_settings, require_builder
 from wherry.app.on_kubernetes.planning import PlannedImage, planned_images
 from wherry.app.on_kubernetes.rights import CREATE, FOLLOW, LOGIN, check_rights, require_namespaces
-from wherry.app.on_kubernetes.starting import RunSources, StartedRun, create, prepared_run
+from wherry.app.on_kubernetes.starting import RunSources, StartedRun, create, login_of, prepared_run
 from wherry.app.session import Session
 from wherry.cluster.build_job import RUN
 from wherry.cluster.build_run import ClusterRun
@@ -73,7 +73,8 @@ def build_on_kubernetes(
         call = _opened(session, wanted, options, streams or Streams(), stack)
         found = cluster(session, context=call.settings.context, namespace=call.settings.namespace, patience=_PATIENCE)
         held = options.suspend or bool(call.settings.queue)
-        without = check_rights(found, (*CREATE, *LOGIN))
+        needed = LOGIN if login_of(session, call.images, call.settings) else ()
+        without = check_rights(found, (*CREATE, *needed))
         security = require_namespaces(found, (one.image.title for one in call.images if one.sandboxed))
         started = prepared_run(session, call.sources(found.namespace), call.settings, options, security)
         run = started.run

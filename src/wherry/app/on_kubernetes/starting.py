@@ -98,7 +98,7 @@ def prepared_run(
         memory=settings.memory,
     )
     repositories = [one.image.repository for one in images]
-    login = {} if settings.push_secret else login_config(session, repositories, named)
+    login = login_of(session, images, settings)
     words = _words(settings, options, run, sources.namespace)
     insecure = insecure_for_pods(session, repositories, named)
     env = {**({"WHERRY_INSECURE_REGISTRIES": ",".join(insecure)} if insecure else {}), **dict(settings.env)}
@@ -106,6 +106,17 @@ def prepared_run(
     secret = settings.push_secret or (f"{name}-login" if login else "")
     job = job_of(replace(words, argv=argv, env=env, secret=secret, security=security))
     return StartedRun(run=run, job=job, login=login)
+
+
+def login_of(session: Session, images: Sequence[PlannedImage], settings: KubernetesSettings) -> Mapping[str, Any]:
+    """Give the user's credentials that pods push with; empty: none, or a Secret that is there.
+
+    Raises:
+        AccessDenied: a helper that should know them failed.
+    """
+    if settings.push_secret:
+        return {}
+    return login_config(session, [one.image.repository for one in images], PodRegistries(settings.registry))
 
 
 def _remote(one: PlannedImage, options: ClusterOptions, named: PodRegistries) -> "RemoteBuild":

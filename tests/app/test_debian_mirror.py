@@ -15,6 +15,7 @@ from wherry.app import debian as debian_module
 from wherry.base.deb import releases
 from wherry.base.deb.mirror import DebSource, Mirror
 from wherry.base.deb.releases import DebianRelease
+from wherry.registry.pools import Waits
 
 BUSYBOX = b"\x7fELF..[\0[[\0ash\0busybox\0sh\0\0more"
 PACKAGES = [
@@ -166,7 +167,9 @@ def test_declared_by_itself(wherry):
 def test_faults(wherry, server, monkeypatch, part, fault, said):
     """Each is named; nothing is stored under a name, and nothing half is kept in the cache."""
     server.faults[part] = fault
-    monkeypatch.setattr("wherry.registry.direct.READ", 0.1 if fault == "stalls" else 60)
+    if fault == "stalls":
+        usual = Waits()
+        monkeypatch.setattr(Waits.__init__, "__defaults__", (usual.connect, 0.1))
     ended = wherry.ended("base", "build", "deb99:static", "-t", "b:1", "--platform", "linux/amd64")
 
     assert ended, wherry.err

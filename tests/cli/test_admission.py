@@ -3,6 +3,8 @@
 import base64
 import json
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from admission_server import Serving, pod, serving
 from cli_shell import Shell
 from hostile_registry import Hostile, hostile
+from kube_server import kube_server
 from registries import DEBIAN, certificates, distribution
 from small_images import put_image
 from wherry.oci import media
@@ -258,6 +261,50 @@ def test_changes_and_the_end(shell: Shell, host: str, tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(60) == 0
         assert server.event("ended")
+
+
+def test_credentials(shell: Shell, tmp_path: Path) -> None:
+    """A registry that wants credentials: the pod's pull secrets, then the server's own, read when they change."""
+    auth = base64.b64encode(b"ann:word").decode()
+    with (
+        distribution(tmp_path / "registry", program=DEBIAN, basic=("ann", "word")) as closed,
+        kube_server(tmp_path) as kube,
+    ):
+        logged_in = {"auths": {closed.host: {"auth": auth}}}
+        shell.write(".docker/config.json", json.dumps(logged_in))
+        shell("push", "-q", "signed:1", f"{closed.host}/signed:1")
+        shell("sign", "--key", "release.key", f"{closed.host}/signed:1")
+        shell.write(".docker/config.json", "{}")
+        shell.write("closed.toml", "pull-secrets = true\n" + CONFIGURATION)
+        encoded = base64.b64encode(json.dumps(logged_in).encode()).decode()
+        secret = {"metadata": {"name": "pull", "namespace": "shop"}, "data": {".dockerconfigjson": encoded}}
+        kube.objects.put("secrets", secret)
+        shell.environment["KUBECONFIG"] = str(kube.config)
+        try:
+            with serving(shell, "--config=closed.toml") as server:
+                wanted = pod(pinned(shell, closed.host, "signed"))
+                denied = server.ask("validate", wanted)["status"]
+                by_secret = json.loads(json.dumps(wanted))
+                by_secret["spec"]["imagePullSecrets"] = [{"name": "absent"}, {"name": "pull"}]
+                assert server.ask("validate", by_secret)["allowed"]
+                assert {"own", "shop/absent,pull"} == {
+                    one["credentials"] for one in list(server.records.queue) if "credentials" in one
+                }
+                shell.write(".docker/config.json", json.dumps(logged_in))
+                server.event("configuration")
+                assert server.ask("validate", pod(f"{closed.host}/none:1"))["status"]["code"] == 403
+                assert server.ask("validate", wanted)["allowed"]
+        finally:
+            del shell.environment["KUBECONFIG"]
+    assert denied["code"] == 503
+    assert "the webhook's credentials are not enough" in denied["message"]
+
+
+def test_loads_no_server() -> None:
+    """Help and completion load neither the server nor cryptography."""
+    loaded = "set(sys.modules) & {'uvicorn', 'cryptography', 'asyncio'}"
+    code = f"import sys, wherry.cli.admission_serve, wherry.cli.admission_try; sys.exit(str({loaded}) != 'set()')"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_try(shell: Shell, host: str) -> None:

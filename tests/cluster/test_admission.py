@@ -136,12 +136,12 @@ def test_a_refusal():
     """It has a code and words; could-not-ask is another code than no."""
     for code, reason in ((403, "Forbidden"), (503, "ServiceUnavailable")):
         answer = AdmissionAnswer(
-            allowed=False, message="no\n", code=code, warnings=("a " * 400,), annotations={"k": "v"}
+            allowed=False, message="no\x1b", code=code, warnings=("a " * 400,), annotations={"k": "v"}
         )
         response = json.loads(answer.review("7"))["response"]
 
         assert response["uid"] == "7"
-        assert response["status"] == {"status": "Failure", "message": "no\n", "reason": reason, "code": code}
+        assert response["status"] == {"status": "Failure", "message": "no\ufffd", "reason": reason, "code": code}
         assert len(response["warnings"][0]) == 250
         assert response["auditAnnotations"] == {"k": "v"}
 

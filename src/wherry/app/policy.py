@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _SHELLS = re.compile(rb"(?:.*/)?(?:sh|bash|dash|ash|zsh|ksh|mksh|fish|csh|tcsh|busybox|toybox)")
 _MOVED = "the name resolved to another image in the meantime"
 _TOO_MANY = 429
+_AT_ONCE = 4
+"""Questions about the signatures of one image that are asked at the same time."""
 _PREFIX = "org.opencontainers.image."
 _FILES = frozenset({ConditionKind.NO_SHELL, ConditionKind.UNPACKED})
 
@@ -200,39 +203,59 @@ def _signatures(
     folder: Path,
     signers: "Mapping[SignerNames, WantedSigner]",
 ) -> Iterator[SignatureEvidence]:
+    """Ask all questions about signatures side by side; they wait for the same registry."""
+    asked = dict.fromkeys(
+        (one.signers, one.type) for one in conditions if one.kind in {ConditionKind.SIGNED_BY, ConditionKind.ATTESTED}
+    )
+
+    def answer(question: "tuple[SignerNames, str]") -> SignatureEvidence:
+        return _signature(session, name, digest, question, folder, signers)
+
+    if len(asked) < 2:  # noqa: PLR2004 - there is nothing to do side by side
+        yield from map(answer, asked)
+        return
+    with ThreadPoolExecutor(min(len(asked), _AT_ONCE)) as pool:
+        yield from pool.map(answer, asked)
+
+
+def _signature(
+    session: Session,
+    name: str,
+    digest: "Digest",
+    question: "tuple[SignerNames, str]",
+    folder: Path,
+    signers: "Mapping[SignerNames, WantedSigner]",
+) -> SignatureEvidence:
     from wherry.app.extras import trusting
     from wherry.app.signers import wanted_signer
     from wherry.app.verifying import verify, verify_attestation
 
-    asked = dict.fromkeys(
-        (one.signers, one.type) for one in conditions if one.kind in {ConditionKind.SIGNED_BY, ConditionKind.ATTESTED}
+    names, kind = question
+    with trusting("a signature that the policy asks for"):
+        wanted = signers.get(names) or wanted_signer(session, names, folder)
+        (found,) = verify_attestation(session, name, wanted, kind=kind) if kind else verify(session, name, wanted)
+    answer, detail, signer = found.answer.value, "", found.good[0].signer if found.good else ""
+    cause = ""
+    if found.digest != digest and answer != "could-not-ask":
+        answer, detail, signer = "could-not-ask", _MOVED, ""
+    elif not signer:
+        problems = [one.message for one in found.failures] + [one.problem for one in found.signatures]
+        detail = next(filter(None, problems), "")
+        if answer == "could-not-ask":
+            causes = [cause_of(one) for one in found.failures]
+            cause = "throttled" if "throttled" in causes else next(iter(causes), "unreachable")
+    return SignatureEvidence(
+        keys=names.keys,
+        identity=names.identity,
+        identity_regexp=names.pattern,
+        issuer=names.issuer,
+        trusted_root=names.trusted_root,
+        type=kind,
+        answer=answer,
+        signer=signer,
+        detail=detail,
+        cause=cause,
     )
-    for names, kind in asked:
-        with trusting("a signature that the policy asks for"):
-            wanted = signers.get(names) or wanted_signer(session, names, folder)
-            (found,) = verify_attestation(session, name, wanted, kind=kind) if kind else verify(session, name, wanted)
-        answer, detail, signer = found.answer.value, "", found.good[0].signer if found.good else ""
-        cause = ""
-        if found.digest != digest and answer != "could-not-ask":
-            answer, detail, signer = "could-not-ask", _MOVED, ""
-        elif not signer:
-            problems = [one.message for one in found.failures] + [one.problem for one in found.signatures]
-            detail = next(filter(None, problems), "")
-            if answer == "could-not-ask":
-                causes = [cause_of(one) for one in found.failures]
-                cause = "throttled" if "throttled" in causes else next(iter(causes), "unreachable")
-        yield SignatureEvidence(
-            keys=names.keys,
-            identity=names.identity,
-            identity_regexp=names.pattern,
-            issuer=names.issuer,
-            trusted_root=names.trusted_root,
-            type=kind,
-            answer=answer,
-            signer=signer,
-            detail=detail,
-            cause=cause,
-        )
 
 
 def _platform(session: Session, source: "BlobSource", image: "Image", *, files: bool) -> PlatformEvidence:

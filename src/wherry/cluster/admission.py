@@ -151,7 +151,7 @@ class AdmissionAnswer:
             reason = "Forbidden" if self.code == 403 else "ServiceUnavailable"  # noqa: PLR2004 - HTTP's number
             response["status"] = {
                 "status": "Failure",
-                "message": self.message[:_LONGEST_MESSAGE],
+                "message": _printable(self.message[:_LONGEST_MESSAGE]),
                 "reason": reason,
                 "code": self.code,
             }
@@ -275,9 +275,14 @@ def _below(document: object, keys: Sequence[str]) -> object:
 
 
 def _shown(name: object) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in str(name)[:80])
+    return _printable(str(name)[:80])
+
+
+def _printable(text: str) -> str:
+    """Take out what a terminal would obey, and what a header may not have."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _shortened(line: str) -> str:
-    one = " ".join(line.split())
+    one = _printable(" ".join(line.split()))
     return one if len(one) <= _LONGEST_WARNING else f"{one[: _LONGEST_WARNING - 1]}…"

@@ -25,6 +25,8 @@ class Reviewed:
     answer: AdmissionAnswer
     verdicts: tuple[ImageVerdict, ...] = ()
     pinned: int = 0
+    credentials: str = ""
+    """Whose registries were asked with; empty: the server's own."""
 
     @property
     def decision(self) -> str:
@@ -74,7 +76,7 @@ class Reviewer:
         credentials = self._credentials(request)
         judging = (self._verdict(use, request, credentials, deadline) for use in uses)
         verdicts = tuple(await asyncio.gather(*judging))
-        return Reviewed(_answer(verdicts), verdicts)
+        return Reviewed(_answer(verdicts), verdicts, credentials=credentials.name)
 
     async def mutate(self, request: AdmissionRequest, deadline: float) -> Reviewed:
         """Pin tags: those of a pod that is created, and of containers that are added to one.
@@ -92,7 +94,7 @@ class Reviewer:
         credentials = self._credentials(request)
         pinned = await asyncio.gather(*(self._pinned(use, request, credentials, deadline) for use in uses))
         images = {use.path: image for use, image in zip(uses, pinned, strict=True) if image}
-        return Reviewed(AdmissionAnswer(allowed=True, images=images), pinned=len(images))
+        return Reviewed(AdmissionAnswer(allowed=True, images=images), pinned=len(images), credentials=credentials.name)
 
     async def image(self, text: str, namespace: str, deadline: float) -> ImageVerdict:
         """Judge an image that no object names."""

@@ -39,6 +39,8 @@ _ASK = 10.0
 """Seconds between looks at the Secret of the certificate."""
 _KEEP_ALIVE = 120
 """Seconds that an idle connection is kept: longer than API servers do (90 s), so that they end it, between requests."""
+_CONNECTIONS = 2000
+"""Connections and requests at once; more are answered with 503."""
 Log = Callable[[Mapping[str, object]], None]
 
 
@@ -153,7 +155,7 @@ class AdmissionServer:
         config = uvicorn.Config(
             pages, http="h11", ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=30,
-            backlog=2048, ssl_context_factory=lambda _config, _default: shown,
+            backlog=2048, limit_concurrency=_CONNECTIONS, ssl_context_factory=lambda _config, _default: shown,
         )  # fmt: skip
         server = _server(config, self._drained)
         watching = [asyncio.create_task(self._watch_files()), asyncio.create_task(self._watch_certificates())]

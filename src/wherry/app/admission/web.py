@@ -15,6 +15,7 @@ from wherry.app.admission.review import Reviewed, Reviewer, deadline_of
 from wherry.app.admission.verdicts import COULD_NOT_ASK, ImageVerdict, VerdictReason
 from wherry.cluster.admission import (
     LARGEST_REVIEW,
+    AdmissionAnswer,
     AdmissionRequest,
     parse_review,
     seconds_of,
@@ -96,7 +97,12 @@ class AdmissionPages:
 
     async def _validate(self, body: bytes, deadline: float, started: float) -> Page:
         request = parse_review(body)
-        reviewed = await self.reviewer().validate(request, deadline)
+        try:
+            reviewed = await self.reviewer().validate(request, deadline)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not admit an image where failures are ignored
+            message = f"wherry failed, so nothing is known about the images: {type(error).__name__}: {error}"[:500]
+            reviewed = Reviewed(AdmissionAnswer(allowed=False, message=message, code=503))
+            self.log({"event": "internal error", "detail": message})
         return self._reviewed("validate", request, reviewed, started)
 
     async def _mutate(self, body: bytes, deadline: float, started: float) -> Page:
@@ -112,7 +118,7 @@ class AdmissionPages:
         self.log({
             "endpoint": endpoint, "decision": reviewed.decision, "uid": request.uid, "operation": request.operation,
             "kind": request.kind, "namespace": request.namespace, "name": request.name, "user": request.user,
-            "dryRun": request.dry_run, "seconds": round(seconds, 4),
+            "dryRun": request.dry_run, "credentials": reviewed.credentials or "own", "seconds": round(seconds, 4),
             **({"pinned": reviewed.pinned} if endpoint == "mutate" else {"images": list(map(_row, reviewed.verdicts))}),
         })  # fmt: skip
         return 200, _JSON, reviewed.answer.review(request.uid)

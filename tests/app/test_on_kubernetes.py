@@ -265,6 +265,17 @@ def test_credentials(world, registry):
     assert world.left() == []
 
 
+def test_budgets(world):
+    """They are judged on this machine, before a name of a registry changes."""
+    before = world.tags()
+    file = world.shell.root / "wherry.toml"
+    file.write_text(file.read_text() + '[budgets]\npulled = "1B"\n')
+    world.shell("build", "--on", "kubernetes", "-t", f"{world.host}/team/app:heavy", code=1)
+
+    assert "budget" in world.shell.err
+    assert (world.tags(), world.left()) == (before, [])
+
+
 RUNS = "FROM scratch\nRUN true\n"
 
 

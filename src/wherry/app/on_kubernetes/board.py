@@ -70,7 +70,7 @@ class TaskBoard:
 
     def warn(self, where: str, trouble: PodTrouble) -> None:
         """Say what the reader should act on, once."""
-        text = f"{where}: {trouble.message}"
+        text = f"{where}: {trouble.message.partition(chr(10))[0]}"
         if trouble.message not in self._warned:
             self._warned.add(trouble.message)
             self._progress.warn(f"{text}; {trouble.hint}" if trouble.hint else text)

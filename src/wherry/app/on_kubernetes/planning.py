@@ -136,7 +136,7 @@ def _of_dockerfile(session: Session, wanted: DockerfileBuild, stack: ExitStack, 
 
 
 def _alone(wanted: Build) -> Build:
-    return replace(wanted, prove=False, load=False)
+    return replace(wanted, prove=False, load=False, budgets=False, against="")
 
 
 def _title(name: str) -> str:

@@ -13,7 +13,7 @@ SECONDS ?= 600
 export PATH := $(TOOLS):$(CURDIR)/.venv/bin:$(PATH)
 export WHERRY_TEST_TOOLS ?= $(TOOLS)
 
-.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers test-cluster wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace bench-edge bench-admission bench-cluster load \
+.PHONY: help demo test test-quick check format setup tools peers bench-peers test-peers test-cluster wheel bench bench-ship bench-dockerfile bench-size bench-analyze bench-bytes bench-trace bench-board bench-edge bench-admission bench-cluster load \
   bench-parse fuzz docs site cast release image base-data clean
 
 help: ## List these targets.
@@ -106,6 +106,9 @@ bench-bytes: bench-peers wheel ## Compare the bytes pulled of five modules with 
 
 bench-trace: setup ## Measure what a traced start of the example service costs; writes docs/benchmarks-trace.md.
 	$(PYTHON) bench/tracing.py $(ARGS)
+
+bench-board: setup ## Measure the board at 10,000 builds in Chromium, and what recording costs; writes docs/benchmarks-board.md.
+	$(PYTHON) bench/board.py $(ARGS)
 
 bench-edge: setup ## Measure the example service built for a small device; writes docs/benchmarks-edge.md.
 	$(PYTHON) bench/edge.py $(ARGS)

@@ -243,6 +243,26 @@ def test_a_plain_process(person):
     assert "red" in shown.stdout
 
 
+@pytest.mark.parametrize("chrooted", [False, True])
+def test_roots_own_process(place, everybody, chrooted):
+    """It is in our mount namespace: a folder of tools is shown all the same, and a /proc where a chroot has none."""
+    tools = place / "flat"
+    tools.mkdir(exist_ok=True)
+    (tools / "sh").write_bytes(Path(need("busybox")).read_bytes())
+    (tools / "sh").chmod(0o755)
+    before = Path("/proc/self/mountinfo").read_bytes()
+    argv = ["chroot", str(place / "root"), "/app/waits"] if chrooted else [str(place / "root/app/waits")]
+    with started_program(argv, stderr=subprocess.PIPE) as process:
+        assert process.stderr.readline() == b"up\n"
+        words = ["--toolbox", str(tools), str(process.pid), "--", "sh", "-c", "ls /.wherry; readlink /proc/$$/exe"]
+        brought = everybody["root"].run("debug", *words)
+        usual = everybody["root"].run("debug", str(process.pid), "--", "sh", "-c", "ls -d /etc/hello; ls /proc/1/comm")
+
+    assert brought.stdout == "sh\n/.wherry/sh\n", brought.stderr
+    assert usual.stdout.split() == [*(["/etc/hello"] if chrooted else []), "/proc/1/comm"], usual.stderr
+    assert Path("/proc/self/mountinfo").read_bytes() == before
+
+
 @pytest.mark.parametrize("victim", ["wherry", "launcher"])
 def test_killed(targets, person, victim):
     """Whichever of ours is killed: nothing of it is left in the target, and the target goes on."""

@@ -55,10 +55,10 @@ _RUN_GROUPS: Mapping[str, str] = {
     "--no-healthcheck",
 }
 _NEVER_EMPTY = (
-    "cpus", "device_memory", "health_cmd", "health_interval", "health_start_period", "health_timeout", "memory", "name",
-    "platform", "profile",
+    "copy_out", "cpus", "device_memory", "health_cmd", "health_interval", "health_start_period", "health_timeout",
+    "image", "memory", "name", "platform", "profile", "target", "toolbox",
 )  # fmt: skip
-"""Options for which an empty value, as of a variable that is not set, must not mean that they were left out."""
+"""Options and arguments that need a value: an empty one comes from a variable that is not set."""
 _MISPLACED = "Other options"
 _GENERAL = "General"
 _EVERYWHERE = frozenset({"--help", "--verbose", "--no-trunc"})
@@ -106,10 +106,12 @@ class GroupedCommand(click.Command):
             if hint := OPTIONS.get(self.name or "", {}).get(error.option_name):
                 raise click.UsageError(f"No such option {error.option_name!r}.\nhint: {hint}", ctx) from error
             raise
-        for name in _NEVER_EMPTY:
-            if ctx.params.get(name) == "" and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                option = "--" + name.replace("_", "-")
-                raise click.UsageError(f"{option} has an empty value.\nhint: give one, or leave {option} out", ctx)
+        for one in self.params:
+            name = one.name or ""
+            given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+            if name in _NEVER_EMPTY and given and ctx.params.get(name) == "":
+                shown = "--" + name.replace("_", "-") if isinstance(one, click.Option) else name.upper()
+                raise click.UsageError(f"{shown} has an empty value.\nhint: is a variable not set?", ctx)
         return left
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -242,13 +242,16 @@ class TargetAccess:
 
     def _way_in(self) -> str:
         process = self.process
+        if self.caller.uid == 0:
+            return "run wherry where root has all capabilities: outside of this container"
         if process.uid != self.caller.uid and process.dumpable:
             return f"run wherry as user {process.uid}, as who started it, or as root"
         return "run wherry as root, or let its user read the program: chmod +r"
 
     def _no_shell(self) -> str:
         pid = self.process.pid
-        return f"use --copy-out PATH for its files and `wherry trace {pid}` for what it does, or run wherry as root"
+        last = "as root" if self.caller.uid else "where root has all capabilities"
+        return f"use --copy-out PATH for its files and `wherry trace {pid}` for what it does, or run wherry {last}"
 
     def _undumpable(self, name: str) -> AccessCheck:
         return AccessCheck(name, AccessState.NO, self._refusal(), self._way_in())

@@ -51,7 +51,7 @@ class ShellOptions:
 
 def tools_path(tools: DebugTools) -> str:
     """Give the PATH of a shell: a toolbox folder comes first."""
-    folders = [f"{PLACE}/{folder}" for folder in _SUB] if tools.folders else []
+    folders = [PLACE, *(f"{PLACE}/{folder}" for folder in _SUB)] if tools.folders else []
     return ":".join([*folders, _USUAL, f"{PLACE}/bin"])
 
 

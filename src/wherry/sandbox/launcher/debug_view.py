@@ -60,6 +60,8 @@ class DebugView:
         has_proc = self._has_proc(among=among)
         fresh, tools, null = -1, -1, -1
         if self._job["tools"] or not has_proc:
+            if namespace < 0:  # where the target's root is; a copy has another
+                namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
             syscalls.unshare(syscalls.CLONE_NEWNS)
             fresh = _fresh_proc() if among and not has_proc else -1
             tools = self._tools()

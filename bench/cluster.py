@@ -272,15 +272,16 @@ def _measured(
     if not points:
         yield "No Job of a real cluster is recorded yet: `python bench/cluster.py --record JOB -n NAMESPACE` adds one."
         return
-    yield "Jobs of `wherry build --on kubernetes` on a real Kubernetes 1.34 of one node with two cores (marked in the"
-    yield "picture), and what the simulation makes of the seconds that their own pods took:"
+    yield "Jobs of `wherry build --on kubernetes` on a real Kubernetes 1.34: one node with two cores, which others used"
+    yield "too (marked in the picture), and what the simulation makes of the seconds that their own pods took:"
     yield ""
-    yield "| Job | pods | at a time | nodes | it took | simulated | load |"
+    yield "| Job | pods | ran at a time | nodes | it took | simulated | load |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for one in points:
         again = replayed(one, measured, transfers)
         yield (
-            f"| {one.name} | {one.completions} | {one.parallelism} | {one.nodes} | {one.seconds:.1f} s "
+            f"| {one.name} | {one.completions} | {one.side_by_side} of {one.parallelism} | {one.nodes} "
+            f"| {one.seconds:.1f} s "
             f"| {again.seconds:.1f} s ({(again.seconds - one.seconds) / one.seconds:+.0%}) | {one.load:g} |"
         )
 
@@ -291,7 +292,7 @@ def replayed(point: RecordedPoint, measured: RegistryLimits, transfers: Transfer
     tasks = [
         Task(str(pod.index), pod.worked or max(pod.seconds - start, 0.0), 0, pod.pushed) for pod in point.pods if pod.ok
     ]
-    slots = -(-point.parallelism // point.nodes)
+    slots = -(-point.side_by_side // point.nodes)
     return simulate(
         tasks, JobParameters(point.parallelism), Machines(point.nodes, slots), measured,
         replace(transfers, image_there=True),

@@ -26,6 +26,8 @@ class RecordedPod:
     """That its build took, as its result says; 0 where it says none."""
     pushed: int
     ok: bool
+    began: float = 0.0
+    """Seconds from the Job's start to the container's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,16 @@ class RecordedPoint:
     """Of the machine that all nodes were on."""
     pods: tuple[RecordedPod, ...]
 
+    @property
+    def side_by_side(self) -> int:
+        """The most pods that ran at once on all nodes: what was free of them."""
+        ends = sorted([(one.began, 1) for one in self.pods] + [(one.began + one.seconds, -1) for one in self.pods])
+        running = most = 0
+        for _, change in ends:
+            running += change
+            most = max(most, running)
+        return max(most, 1)
+
     @classmethod
     def parse(cls, row: dict[str, Any]) -> "RecordedPoint":
         """Read one."""
@@ -52,8 +64,8 @@ def record(job: str, namespace: str) -> RecordedPoint:
     """Ask a cluster for a Job that ended well."""
     found = _kubectl("get", "job", job, "-n", namespace)
     pods = _kubectl("get", "pods", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={job}")["items"]
-    rows = [row for one in pods if (row := _pod(one)) is not None]
     began = datetime.fromisoformat(found["status"]["startTime"])
+    rows = [row for one in pods if (row := _pod(one, began)) is not None]
     ended = max(datetime.fromisoformat(_ended(one)["finishedAt"]) for one in pods if _ended(one))
     return RecordedPoint(
         name=job, when=found["status"]["startTime"], nodes=len({row.node for row in rows}),
@@ -76,7 +88,7 @@ def _ended(pod: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _pod(pod: dict[str, Any]) -> RecordedPod | None:
+def _pod(pod: dict[str, Any], start: datetime) -> RecordedPod | None:
     ended = _ended(pod)
     if not ended:
         return None
@@ -89,6 +101,7 @@ def _pod(pod: dict[str, Any]) -> RecordedPod | None:
         index=int(pod["metadata"]["annotations"][_INDEX]), node=pod["spec"]["nodeName"],
         seconds=(end - began).total_seconds(), worked=round(float(said.get("seconds", 0)), 3),
         pushed=int(said.get("pulled", 0)), ok=ended["exitCode"] == 0,
+        began=(began - start).total_seconds(),
     )  # fmt: skip
 
 

@@ -139,7 +139,8 @@ def test_the_picture_has_what_was_measured(bench, tmp_path) -> None:
     row = {
         "name": "<job>", "when": "2026-11-29T14:00:00Z", "nodes": 1, "parallelism": 2, "completions": 2,
         "seconds": 12.0, "load": 3.0, "pods": [
-            {"index": n, "node": "n1", "seconds": 11.0, "worked": 10.0, "pushed": 1000, "ok": True} for n in (0, 1)
+            {"index": n, "node": "n1", "seconds": 11.0, "worked": 10.0, "pushed": 1000, "ok": True, "began": 1.0}
+            for n in (0, 1)
         ],
     }  # fmt: skip
     point = bench.RecordedPoint.parse(row)

@@ -125,7 +125,7 @@ def watch_cluster(  # noqa: PLR0913 - each is another end of it
     if options.once:
         _listed(session, found, observer, pods, events, take)
         if options.kubelets:
-            for entry in _kubelets(session, found):
+            for entry in _kubelets(session, found, notice):
                 take(entry, False)  # noqa: FBT003 - as `take` has it
         return observer.refused
     running = _Running(session, found, observer, take, notice, stop or threading.Event())
@@ -154,8 +154,8 @@ def _listed(
         take(entry_of(figure, session.clock()), False)  # noqa: FBT003 - as `take` has it
 
 
-def _kubelets(session: "Session", found: "Cluster") -> "Iterator[CallFigures]":
-    """Read what each kubelet counted; one that does not answer is passed over."""
+def _kubelets(session: "Session", found: "Cluster", notice: Notice) -> "Iterator[CallFigures]":
+    """Read what each kubelet counted; one that does not answer is reported, and passed over."""
     for node in found.server.list(NODES, KubeSelection()):
         name = str((node.get("metadata") or {}).get("name") or "")
         path = f"{NODES.path('', quote(name, safe=''), 'proxy')}/metrics"
@@ -164,6 +164,7 @@ def _kubelets(session: "Session", found: "Cluster") -> "Iterator[CallFigures]":
         except KubeRefused as error:
             if not error.passing:
                 raise
+            notice(f"node {name}: its kubelet's metrics are left out: {error.message}", False)  # noqa: FBT003 - as it has it
             continue
         text = bytearray()
         for chunk in stream.chunks():
@@ -218,7 +219,7 @@ class _Running:
         def reports() -> "Iterator[tuple[None, CallFigures]]":
             known: set[str] = set()
             while not self._over.is_set():
-                for entry in _kubelets(self._session, self._found):
+                for entry in _kubelets(self._session, self._found, self._notice):
                     if entry.id not in known:
                         known.add(entry.id)
                         yield None, entry

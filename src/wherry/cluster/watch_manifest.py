@@ -72,8 +72,9 @@ def watch_manifests(
         "name": "watch", "image": image, "command": words,
         "ports": [{"name": "metrics", "containerPort": PORT}],
         "env": [{"name": "WHERRY_HISTORY", "value": "off"}, {"name": "HOME", "value": _TMP}],
+        "startupProbe": {**probe, "periodSeconds": 2, "failureThreshold": 150},
         "livenessProbe": probe, "readinessProbe": {**probe, "periodSeconds": 5},
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
         },

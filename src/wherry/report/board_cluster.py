@@ -30,7 +30,7 @@ def _size(one: PullsOfSize) -> Sequence[Cell]:
 
 def _image(one: ClusterImage) -> Sequence[Cell]:
     return (
-        one.name, one.digest[:19], str(one.pulls), _seconds(one.median), _seconds(one.longest),
+        one.name.partition("@")[0], one.digest[:19], str(one.pulls), _seconds(one.median), _seconds(one.longest),
         Markup("" if one.size is None else size(one.size)), str(one.present), str(one.starts), _seconds(one.ready),
         str(one.kills),
     )  # fmt: skip

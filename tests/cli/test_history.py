@@ -3,6 +3,8 @@
 import csv
 import json
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from recorded import HOSTILE, built
 from registries import distribution
 from small_images import put_image
 from wherry.app import history_record
-from wherry.app.history import history_folder, moment_of
+from wherry.app.history import moment_of
+from wherry.app.history_place import history_folder
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage
 from wherry.history.append import JOURNAL, append
@@ -140,6 +143,14 @@ def test_what_can_be_imported_is_said(shell: Shell, content: str):
     shell("history", "import", "x", code=65)
 
     assert "wherry history export" in shell.err
+
+
+@pytest.mark.slow
+def test_recording_loads_no_database():
+    """It costs a build 5 ms at most, of which loading it is the most."""
+    code = "import sys, wherry.cli.keep; print([name for name in ('sqlite3', 'wherry.app.history') if name in sys.modules])"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "[]\n"
 
 
 def test_damage_is_said(shell: Shell):

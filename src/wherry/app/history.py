@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
-from wherry.app.places import TOML, toml_folder
+from wherry.app.history_place import history_folder
 from wherry.app.session import Session
 from wherry.digest import Digest
 from wherry.errors import InvalidUsage, WherryError
@@ -17,9 +16,6 @@ from wherry.history.exchange import written
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor
 
-VARIABLE: Final = "WHERRY_HISTORY"
-_OFF: Final = frozenset({"off", "no", "none", "false", "0"})
-_FOLDER: Final = "history"
 _SOON: Final = 100
 """Lines of the journal that are taken in by who must not wait."""
 _LARGEST: Final = 4 << 30
@@ -49,36 +45,6 @@ class ImportedHistory:
     """Seconds by which the clock of its machine is ahead; its moments were set back."""
     future: int = 0
     """Entries that are dated after now all the same."""
-
-
-def history_folder(session: Session) -> Path | None:
-    """Name the folder of the history; None where none is kept.
-
-    It is next to the store in its usual place, inside of a store that was named, or where WHERRY_HISTORY says.
-    """
-    said = session.environment.get(VARIABLE, "")
-    if said.lower() in _OFF or not _recorded(session):
-        return None
-    if said and said.lower() != "on":
-        return (session.cwd / said).absolute()
-    store = session.store_folder
-    if store.parts[-2:] == ("wherry", "store"):
-        return store.with_name(_FOLDER)
-    return store / ".wherry" / _FOLDER
-
-
-def _recorded(session: Session) -> bool:
-    """Report whether wherry.toml leaves the history on; one that cannot be read does."""
-    with suppress(OSError, WherryError):
-        folder = toml_folder(session.cwd, ())
-        if folder is None:
-            return True
-        text = (folder / TOML).read_text(errors="replace")
-        if _FOLDER in text:
-            from wherry.settings.wherry_toml import Settings
-
-            return Settings.parse(text).history
-    return True
 
 
 def open_history(session: Session, *, patience: float | None = None) -> HistoryDatabase:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from wherry.app.history import history_folder
+from wherry.app.history_place import history_folder
 from wherry.app.session import Session
 from wherry.errors import WherryError
 from wherry.history.append import JOURNAL, append, line_of

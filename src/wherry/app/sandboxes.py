@@ -12,7 +12,7 @@ from wherry.host.kernel import Kernel, id_map, sub_ids
 from wherry.sandbox.ids import Caller, Mapping
 from wherry.sandbox.snapshot_writer import SandboxSnapshotWriter
 from wherry.snapshots.snapshots import Snapshots
-from wherry.store.contract import BlobSource, Watched
+from wherry.store.contract import BlobSource, CountedSource
 
 if TYPE_CHECKING:
     from wherry.digest import Digest
@@ -65,7 +65,9 @@ def layer_reader(
 
         limit = max(LARGEST, session.unpack_limit)
         with moving_of(session.progress)(f"unpack layer {blob.digest.short}") as moved:
-            yield from read_tar(open_layer(Watched(source, moved), blob, diff_id, limit=limit), f"layer {blob.digest}")
+            yield from read_tar(
+                open_layer(CountedSource(source, moved), blob, diff_id, limit=limit), f"layer {blob.digest}"
+            )
 
     return read
 

@@ -28,7 +28,7 @@ from wherry.oci.config import ImageConfig
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.image import Image
 from wherry.oci.manifest import Index, Manifest
-from wherry.store.contract import CHUNK, BlobSink, BlobSource, Watched, read_whole, write_document
+from wherry.store.contract import CHUNK, BlobSink, BlobSource, CountedSource, read_whole, write_document
 from wherry.store.copy import copy
 
 _ATTESTED = "vnd.docker.reference.digest"
@@ -136,7 +136,7 @@ class _Recompression:
         key = layer.digest, diff_id
         if key not in self.layers:
             with self.moving(f"compress layer {layer.digest.short}") as moved:
-                stream = open_layer(Watched(self.source, moved), layer, diff_id)
+                stream = open_layer(CountedSource(self.source, moved), layer, diff_id)
                 tar = iter(partial(stream.read, CHUNK), b"")
                 self.layers[key] = encode(tar, self.encoding, self.sink, threads=self.threads)
         kept = {

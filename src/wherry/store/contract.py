@@ -34,7 +34,7 @@ class BlobSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class CountedSource:
     """A source that reports how much of a blob was read."""
 
     source: BlobSource

@@ -63,6 +63,13 @@ class Serving:
         """Have a pod judged."""
         return self.ask("validate", pod(*images), **request)
 
+    def decision(self) -> dict[str, Any]:
+        """Give the next decision that it logs."""
+        while True:
+            record = self.records.get(timeout=PATIENCE)
+            if "decision" in record:
+                return record
+
     def event(self, name: str) -> dict[str, Any]:
         """Wait until it logs an event."""
         while True:

@@ -67,7 +67,7 @@ providers = ["{shop}"]
 """)  # fmt: skip
         older = ("run", "older", "-n", shop, "--image", busybox_image, "--", "sleep", "1000")
         real_cluster.kubectl(*older)
-        real_cluster.kubectl("wait", "pod/older", "-n", shop, "--for=condition=Ready", "--timeout=60s")
+        real_cluster.kubectl("wait", "pod/older", "-n", shop, "--for=condition=Ready", "--timeout=170s")
         for name in (shop, warned):
             real_cluster.kubectl("label", "namespace", name, f"{LABEL}={shop}")
         port = real_cluster.port(1)
@@ -124,7 +124,7 @@ def test_runs(admitting: Admitting, busybox_image: str):
     admitting.shell("sign", "--key", "release.key", tag)
     cluster, shop = admitting.cluster, admitting.shop
     cluster.kubectl("create", "deployment", "runs", "-n", shop, f"--image={tag}", "--", "sleep", "1000")
-    cluster.kubectl("wait", "deployment/runs", "-n", shop, "--for=condition=Available", "--timeout=60s")
+    cluster.kubectl("wait", "deployment/runs", "-n", shop, "--for=condition=Available", "--timeout=170s")
     (pod,) = cluster.get("pods", "-n", shop, "-l", "app=runs")["items"]
 
     assert pod["spec"]["containers"][0]["image"] == f"{tag}@{busybox_image.partition('@')[2]}"

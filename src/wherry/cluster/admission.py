@@ -233,7 +233,7 @@ def _uses(kind: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, Im
     if spec is None or where is None:
         return
     if not isinstance(spec, dict):
-        raise InvalidDocument(kind, f"/{'/'.join(where)} is no object")
+        raise InvalidDocument(kind, f"/{'/'.join(where)} is not an object")
     base = "/" + "/".join(where)
     for key, what in _CONTAINERS.items():
         for number, row in _rows(spec, key, kind):
@@ -245,7 +245,7 @@ def _uses(kind: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, Im
         if image is None:
             continue
         if not isinstance(image, dict):
-            raise InvalidDocument(kind, f"{base}/volumes/{number}/image is no object")
+            raise InvalidDocument(kind, f"{base}/volumes/{number}/image is not an object")
         if (text := image.get("reference")) is not None and text != "":
             path, name = f"{base}/volumes/{number}/image/reference", row.get("name")
             yield "volumes", str(name), _use(kind, path, text, f'image volume "{_shown(name)}"')
@@ -253,7 +253,7 @@ def _uses(kind: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, Im
 
 def _use(kind: str, path: str, text: object, what: str) -> ImageUse:
     if not isinstance(text, str):
-        raise InvalidDocument(kind, f"{path} is no text")
+        raise InvalidDocument(kind, f"{path} is not a string")
     return ImageUse(path, text, what)
 
 
@@ -262,7 +262,7 @@ def _rows(spec: Mapping[str, Any], key: str, kind: str) -> Iterator[tuple[int, d
     if rows is None:
         return
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InvalidDocument(kind, f"{key} is no list of objects")
+        raise InvalidDocument(kind, f"{key} is not a list of objects")
     yield from enumerate(rows)
 
 

@@ -165,7 +165,7 @@ def _rule(place: FilePosition, row: Mapping[str, object]) -> AdmissionRule:
         raise place.wrong("names no policy", 'write policy = "release.toml"')
     mode = row.get("mode", AdmissionMode.ENFORCE.value)
     if mode not in set(AdmissionMode):
-        raise place.below("mode").wrong("is no mode", f"use {', '.join(AdmissionMode)}")
+        raise place.below("mode").wrong("is not a mode", f"use {', '.join(AdmissionMode)}")
     policy = read_text(place.below("policy"), row["policy"])
     return AdmissionRule(_selector(place, row), policy, AdmissionMode(str(mode)))
 

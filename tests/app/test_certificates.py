@@ -144,7 +144,7 @@ def test_roots_by_name(session, tmp_path, authority):
         choose_certificates(session, wanted=["f" * 64])
     with pytest.raises(NotFound, match="no such file"):
         choose_certificates(session, files=[tmp_path / "none.pem"])
-    for words in ({"only": True}, {"only": True, "wanted": ["x"]}):
+    for words in ({"only": True}, {"only": True, "wanted": ["x"]}, {"wanted": ["localhost:99999"]}):
         with pytest.raises(InvalidUsage):
             choose_certificates(session, **words)
     file = written(authority, tmp_path)

@@ -28,6 +28,7 @@ from wherry.store.files import read_regular, replacing
 _ENDPOINT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,253}):(?P<port>[0-9]{1,5})")
 _FINGERPRINT = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _MOST = 64
+_HIGHEST_PORT = 65535
 _SOON = 180 * 86400
 """Seconds before its end from which a root is warned of."""
 
@@ -139,16 +140,18 @@ def _rooted(
 ) -> tuple[RootFacts, ...]:
     """Find the roots that a word of `--ca-for` means."""
     if match := _ENDPOINT.fullmatch(word):
+        if not 0 < int(match["port"]) <= _HIGHEST_PORT:
+            raise InvalidUsage(f"{word}: not a port", hint=f"ports go from 1 to {_HIGHEST_PORT}")
         if offline:
             raise NotFound(
-                f"--ca-for {word}: --offline asks no endpoint",
+                f"{word}: --offline asks no endpoint",
                 hint="name the root instead, such as sha256:… (`wherry certs …` prints it)",
             )
         return (_of_endpoint(session, word, match["host"].strip("[]"), int(match["port"]), added, warnings),)
     every = {one.certificate.fingerprint: one for one in (*public_roots(), *added)}
     if match := _FINGERPRINT.fullmatch(word.lower()):
         if match[1] not in every:
-            raise NotFound(f"--ca-for {word}: no root has this fingerprint", hint="give its certificate with --ca FILE")
+            raise NotFound(f"{word}: no root has this fingerprint", hint="give its certificate with --ca FILE")
         return (every[match[1]],)
     named = [one for one in every.values() if word.casefold() in {one.name.casefold(), one.organisation.casefold()}]
     if not named:
@@ -156,7 +159,7 @@ def _rooted(
         near = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
         near = near or [name for name in names if word.casefold() in name.casefold()][:3]
         hint = f"did you mean {' or '.join(near)}?" if near else "write an endpoint as HOST:PORT"
-        raise NotFound(f"--ca-for {word}: no root is called so", hint=hint)
+        raise NotFound(f"{word}: no root has this name", hint=hint)
     return tuple(named)
 
 

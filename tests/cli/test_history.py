@@ -22,6 +22,7 @@ from wherry.app.history_place import history_folder
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage
 from wherry.history.append import JOURNAL, append
+from wherry.history.entry import CallFigures, NodePullFigures
 
 
 @pytest.fixture
@@ -266,6 +267,8 @@ def test_an_artifact_carries_it(shell: Shell, tmp_path: Path):
 def test_openmetrics_are_read_by_its_parser(shell: Shell):
     """Prometheus's own parser takes the text; hostile names stay labels."""
     filled(shell, built(1), built(2, pulled=6_000_000), built(3, name=HOSTILE + "\n\\"), built(4, unchanged=True))
+    pulls = [NodePullFigures(pod="p", seconds=1.5), NodePullFigures(pod="p", present=True)]
+    filled(shell, *(CallFigures(id=f"{n:016x}", at=n, command="cluster", node_pull=pulls[n - 8]) for n in (8, 9)))
     shell("history", "export", "--format", "openmetrics")
     found = {
         (sample.name, *sorted(sample.labels.values())): sample.value
@@ -277,6 +280,8 @@ def test_openmetrics_are_read_by_its_parser(shell: Shell):
     assert found["wherry_image_pulled_bytes", HOSTILE + "\n\\", "linux/amd64"] == 5_000_000
     assert found["wherry_calls_total", "build", "done"] == 3
     assert found["wherry_build_steps_total", "no"] == 3
+    assert found["wherry_images_on_nodes_total", "yes"] == found["wherry_images_on_nodes_total", "no"] == 1
+    assert found[("wherry_image_pull_duration_seconds_total",)] == 1.5
 
 
 def test_grafana_takes_the_dashboard(shell: Shell):

@@ -29,6 +29,18 @@ _PANELS: Final = (
         "Containers killed for memory", "short",
         'sum(increase(wherry_containers_ended_total{reason="OOMKilled"}[30d]))', "a month",
     ),
+    (
+        "Pull time on nodes, mean", "s",
+        (
+            "rate(wherry_image_pull_duration_seconds_total[1d])"
+            ' / ignoring(pulled) rate(wherry_images_on_nodes_total{pulled="yes"}[1d])'
+        ),
+        "a pull",
+    ),
+    (
+        "Start of a pod until ready, mean", "s",
+        "rate(wherry_pod_start_duration_seconds_total[1d]) / rate(wherry_pods_started_total[1d])", "a pod",
+    ),
 )  # fmt: skip
 
 

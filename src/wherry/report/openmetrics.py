@@ -92,8 +92,24 @@ FAMILIES: Final = (
         "SELECT age FROM (SELECT age FROM scans WHERE at >= ? AND age IS NOT NULL ORDER BY at DESC LIMIT 1)", "seconds",
     ),
     MetricFamily(
-        "wherry_containers_ended", "counter", "Containers that ended, from imported lists of pods", ("reason",),
+        "wherry_containers_ended", "counter", "Containers that ended, from watches and lists", ("reason",),
         "SELECT reason, COUNT(*) FROM containers WHERE at >= ? AND reason <> '' GROUP BY reason",
+    ),
+    MetricFamily(
+        "wherry_images_on_nodes", "counter", "Images that containers needed on nodes", ("pulled",),
+        "SELECT CASE WHEN present THEN 'no' ELSE 'yes' END, COUNT(*) FROM node_pulls WHERE at >= ? GROUP BY 1",
+    ),
+    MetricFamily(
+        "wherry_image_pull_duration_seconds", "counter", "Seconds that nodes pulled images", (),
+        "SELECT SUM(seconds) FROM node_pulls WHERE at >= ? AND NOT present HAVING COUNT(*)", "seconds",
+    ),
+    MetricFamily(
+        "wherry_pods_started", "counter", "Pods that got ready for the first time", (),
+        "SELECT COUNT(*) FROM pod_starts WHERE at >= ? HAVING COUNT(*)",
+    ),
+    MetricFamily(
+        "wherry_pod_start_duration_seconds", "counter", "Seconds from a pod's creation until it was ready", (),
+        "SELECT SUM(ready) FROM pod_starts WHERE at >= ? HAVING COUNT(*)", "seconds",
     ),
 )  # fmt: skip
 

@@ -32,7 +32,7 @@ class KubeEvent:
     document: Mapping[str, Any]
 
 
-class Watched(Protocol):
+class KubeWatched(Protocol):
     """What a watch reads."""
 
     def listed(self) -> tuple[list[dict[str, Any]], str]:
@@ -47,7 +47,7 @@ class KubeWatch:
 
     def __init__(
         self,
-        watched: Watched,
+        watched: KubeWatched,
         *,
         patience: float = PATIENCE,
         lost: Callable[[KubeRefused], None] | None = None,

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cli_shell import Shell
 from kube_server import KubeFake, kube_server
+from wherry.app import watch_lines
 from wherry.app.cluster_figures import kubelet_entry
 from wherry.app.clusters import cluster
 from wherry.app.metrics_server import metrics_server
@@ -25,6 +27,7 @@ from wherry.app.watching import WatchOptions, watch_cluster, watched_machine
 from wherry.cluster.kubelet_metrics import kubelet_report
 from wherry.errors import InvalidDocument
 from wherry.history.entry import CallFigures, ContainerFigures
+from wherry.history.exchange import read
 from wherry.report.cluster_watch import watch_metrics
 
 BEGAN = "2026-11-29T10:00:00Z"
@@ -261,6 +264,17 @@ def test_a_line_that_was_cut_off_goes(tmp_path: Path) -> None:
         assert not file.add(entry)
 
     assert (tmp_path / "f").read_bytes() == whole
+
+
+def test_a_full_file_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import takes 200,000 lines; both files are histories."""
+    monkeypatch.setattr(watch_lines, "MOST_LINES", 3)
+    with FigureFile(tmp_path / "f", "a1", 1.0) as file:
+        for number in range(4):
+            file.add(CallFigures(id=f"{number:016x}", at=5.0, command="cluster"))
+    found = [len(read(BytesIO((tmp_path / name).read_bytes()), name, 9.0).entries) for name in ("f.1", "f")]
+
+    assert found == [2, 2]
 
 
 def test_a_machine_is_the_cluster(fake: KubeFake, tmp_path: Path) -> None:

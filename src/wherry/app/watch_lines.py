@@ -8,9 +8,11 @@ import msgspec
 
 from wherry.errors import CannotWrite, InvalidDocument
 from wherry.history.entry import LARGEST, CallFigures
-from wherry.history.exchange import MOST_BYTES, header_line
+from wherry.history.exchange import MOST, MOST_BYTES, header_line
 from wherry.typed import from_json
 
+MOST_LINES: Final = MOST - 1000
+"""Of a file, before the next one is begun: fewer than an import takes, as another watch may write to it too."""
 _HINT: Final = "name a new file, or one that `wherry watch -o FILE` wrote"
 
 
@@ -40,15 +42,13 @@ class FigureFile:
             CannotWrite: it can't be opened.
         """
         self.path = path
+        self._header = header_line(machine, now)
         self._known: dict[str, int] = {}
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise CannotWrite(f"{path}: {error.strerror}", hint="name another file with -o") from error
+        self._lines = 0
+        self._file = self._opened()
         try:
             self._read()
-            if os.fstat(self._file).st_size == 0:
-                self._write(header_line(machine, now))
+            self._begin()
         except BaseException:
             os.close(self._file)
             raise
@@ -70,15 +70,39 @@ class FigureFile:
         restarts = entry.container.restarts if entry.container is not None else 0
         if self._known.get(entry.id, -1) >= restarts:
             return False
+        if self._lines >= MOST_LINES or os.fstat(self._file).st_size > MOST_BYTES - 2 * LARGEST:
+            self._turn()
         self._write(entry.encoded() + b"\n")
         self._known[entry.id] = restarts
         return True
+
+    def _opened(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise CannotWrite(f"{self.path}: {error.strerror}", hint="name another file with -o") from error
+
+    def _begin(self) -> None:
+        if os.fstat(self._file).st_size == 0:
+            self._write(self._header)
+
+    def _turn(self) -> None:
+        """Begin a new file, as an import takes no larger one; the full one is FILE.1, in place of an older one."""
+        try:
+            self.path.replace(self.path.with_name(f"{self.path.name}.1"))
+        except OSError as error:
+            raise CannotWrite(f"{self.path}: {error.strerror}", hint="name another file with -o") from error
+        made = self._opened()
+        os.close(self._file)
+        self._file, self._lines, self._known = made, 0, {}
+        self._begin()
 
     def _write(self, line: bytes) -> None:
         try:
             done = os.write(self._file, line)
         except OSError as error:
             raise CannotWrite(f"{self.path}: {error.strerror}", hint="make room, then watch again") from error
+        self._lines += 1
         if done != len(line):
             raise CannotWrite(f"{self.path}: only a part of a line was written", hint="make room, then watch again")
 
@@ -92,8 +116,6 @@ class FigureFile:
                     break
                 end = size
                 self._note(line, number)
-        if size > MOST_BYTES:
-            raise InvalidDocument(str(self.path), "too large for a history", hint="name a new file")
         if end < size:
             if not end:
                 raise InvalidDocument(str(self.path), "not a history", hint=_HINT)
@@ -104,6 +126,7 @@ class FigureFile:
             found = from_json(line, _Known)
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidDocument(str(self.path), f"line {number}: not a history: {error}", hint=_HINT) from error
+        self._lines = number
         if number == 1 and not found.wherry_history:
             raise InvalidDocument(str(self.path), "line 1: not a history", hint=_HINT)
         if found.id:

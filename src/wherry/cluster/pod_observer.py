@@ -28,7 +28,7 @@ class _SeenPod:
 
     document: PodDocument
     ends: dict[str, int] = field(default_factory=dict)
-    """Restarts by end, as they were given."""
+    """Restarts by end that the pod still shows, as they were given."""
     started: bool = False
 
 
@@ -61,10 +61,11 @@ class PodObserver:
         known = self._pods.get(identity)
         seen = _SeenPod(pod) if known is None else known
         seen.document = pod if pod.status.containers or known is None else seen.document
+        given, seen.ends = seen.ends, {}
         for end in ends_of(pod):
-            if seen.ends.get(end.key, -1) < end.restarts:
-                seen.ends[end.key] = end.restarts
+            if given.get(end.key, -1) < end.restarts:
                 yield end
+            seen.ends[end.key] = max(given.get(end.key, -1), end.restarts)
         if not seen.started and (start := start_of(pod, watched=known is not None)) is not None:
             yield start
         seen.started = seen.started or pod.ready  # a later moment is of another change

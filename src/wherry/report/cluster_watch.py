@@ -3,6 +3,7 @@
 Source: Prometheus, "Text-based format", 0.0.4.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from statistics import median
 
@@ -13,6 +14,8 @@ from wherry.report.history import seconds
 from wherry.report.history_table import day_of
 from wherry.report.openmetrics import labelled
 from wherry.report.terminal import printable, size
+
+_REMEMBERED = 10_000
 
 
 def figure_line(entry: CallFigures) -> str:
@@ -56,23 +59,24 @@ class WatchSummary:
     """Counts for the last line."""
 
     def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self.starts = self.kills = self.refused = self.pulls = 0
-        self._ends: set[str] = set()
-
-    @property
-    def ends(self) -> int:
-        """Containers that ended."""
-        return len(self._ends)
+        self.seconds: deque[float] = deque(maxlen=_REMEMBERED)
+        """Of the last pulls."""
+        self.starts = self.ends = self.kills = self.refused = self.pulls = 0
+        self._last: deque[str] = deque(maxlen=_REMEMBERED)
+        self._known: set[str] = set()
 
     def add(self, entry: CallFigures) -> None:
         """Count one."""
         self.starts += entry.pod_start is not None
         if entry.node_pull is not None and not entry.node_pull.present:
             self.pulls += 1
-            self.seconds = [*self.seconds[-9999:], entry.node_pull.seconds]
-        if entry.container is not None and entry.container.reason and entry.id not in self._ends:
-            self._ends.add(entry.id)
+            self.seconds.append(entry.node_pull.seconds)
+        if entry.container is not None and entry.container.reason and entry.id not in self._known:
+            if len(self._last) == _REMEMBERED:
+                self._known.discard(self._last[0])
+            self._last.append(entry.id)
+            self._known.add(entry.id)
+            self.ends += 1
             self.kills += entry.container.reason == "OOMKilled"
 
 

@@ -149,6 +149,9 @@ def test_modes_and_exemptions(server: Serving, host: str) -> None:
     assert audited == {"uid": "u", "allowed": True, "auditAnnotations": {"verdicts": "not-signed"}}
     exempt = server.validate("127.0.0.1:1/a:1", namespace="kube-system", dryRun=True)
     assert exempt["auditAnnotations"]["exempt"] == "exempt: starts first"
+    assert "patch" not in server.ask("mutate", pod(unsigned), namespace="elsewhere")
+    assert "patch" not in server.ask("mutate", pod(unsigned), namespace="audited")
+    assert len(server.validate("a" * 100_000)["status"]["message"]) < 2000
     assert "no policy" in server.validate(unsigned, namespace="elsewhere")["status"]["message"]
     assert not server.validate(unsigned, namespace="bare")["status"]["message"].startswith("internal")
 

@@ -18,6 +18,10 @@ SPEC = {
     "volumes": [{"name": "data", "image": {"reference": "data:1"}}, {"name": "none", "emptyDir": {}}],
     "imagePullSecrets": [{"name": "one"}, {"name": "one"}, {"name": ""}, {"name": "two"}],
 }
+GROUPS = {
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"), "apps"),
+    **dict.fromkeys(("Job", "CronJob"), "batch"),
+}
 _SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
 _KEYS = st.sampled_from(
     ["spec", "template", "containers", "volumes", "image", "reference", "name", "metadata", "jobTemplate"]
@@ -32,7 +36,8 @@ _ANYTHING = st.recursive(
 def review(kind="Pod", *, operation="CREATE", document=None, old=None, **more):
     """Write a review."""
     asked = {
-        "uid": "7", "kind": {"group": "", "version": "v1", "kind": kind}, "operation": operation, "namespace": "shop",
+        "uid": "7", "kind": {"group": GROUPS.get(kind, ""), "version": "v1", "kind": kind},
+        "operation": operation, "namespace": "shop",
         "object": document, "oldObject": old, **more,
     }  # fmt: skip
     return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}).encode()
@@ -87,6 +92,7 @@ def test_an_update_adds_only_what_is_new():
 
 @pytest.mark.parametrize("body", [
     review(operation="DELETE", old={"spec": SPEC}), review("Eviction", document={}), review(document={}),
+    review("Job", document={"spec": 1}).replace(b'"batch"', b'"batch.volcano.sh"'),
     review("PodExecOptions", operation="CONNECT", document={"spec": SPEC}),
 ])  # fmt: skip
 def test_nothing_to_judge(body):

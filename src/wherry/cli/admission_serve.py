@@ -13,7 +13,9 @@ from wherry.errors import InvalidUsage
 @click.command("serve", cls=GroupedCommand)
 @judging
 @click.option("--address", metavar="ADDRESS", default="0.0.0.0", help="Listen on this address. [default: all of IPv4]")  # noqa: S104 - an API server comes from another machine
-@click.option("--port", metavar="PORT", type=click.IntRange(0, 65535), default=8443, help="[default: 8443]")
+@click.option(
+    "--port", metavar="PORT", type=click.IntRange(0, 65535), default=8443, help="Listen on this port. [default: 8443]"
+)
 @click.option("--tls-cert", metavar="FILE", help="The server's certificate in PEM; read again when it changes.")
 @click.option("--tls-key", metavar="FILE", help="Its key.")
 @click.option(

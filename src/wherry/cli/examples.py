@@ -80,6 +80,14 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "wherry admission serve --config admission.toml --tls-cert tls.crt --tls-key tls.key",
         "wherry admission try --policy release.toml pod.yaml",
     ),
+    "admission serve": (
+        "wherry admission serve --policy release.toml --mode warn --exempt kube-system --ca-file ca.crt",
+        "wherry admission serve --config admission.toml --tls-secret wherry-system/tls --webhook wherry-admission",
+    ),
+    "admission try": (
+        "wherry admission try --policy release.toml pod.yaml",
+        "wherry admission try --config admission.toml --namespace shop pod.yaml --json",
+    ),
     "lock": ("wherry lock", "wherry lock --check"),
     "tag": ("wherry tag api:dev api:v1", "wherry tag api:dev registry.example/api:v1"),
     "rm": ("wherry rm api:dev", "wherry rm api:v1 api:v2"),

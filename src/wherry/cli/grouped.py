@@ -59,6 +59,11 @@ _NEVER_EMPTY = (
     "image", "memory", "name", "platform", "profile", "target", "toolbox",
 )  # fmt: skip
 """Options and arguments that need a value: an empty one comes from a variable that is not set."""
+_ADMISSION_GROUPS: Mapping[str, str] = {
+    "Policy": "--config --policy --mode --exempt --insecure",
+    "Server": "--address --port --drain --log",
+    "Certificate": "--tls-cert --tls-key --tls-name --tls-secret --webhook --provider --ca-file",
+}
 _MISPLACED = "Other options"
 _GENERAL = "General"
 _EVERYWHERE = frozenset({"--help", "--verbose", "--no-trunc"})
@@ -66,7 +71,7 @@ _EVERYWHERE = frozenset({"--help", "--verbose", "--no-trunc"})
 
 def groups_of(command: str) -> Mapping[str, str]:
     """Give the groups of options that a command's page has."""
-    return _RUN_GROUPS if command == "run" else OPTION_GROUPS
+    return {"run": _RUN_GROUPS, "serve": _ADMISSION_GROUPS}.get(command, OPTION_GROUPS)
 
 
 def group_of(command: str, option: click.Option) -> str:
@@ -130,7 +135,8 @@ class GroupedCommand(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         super().format_epilog(ctx, formatter)
-        write_examples(self.name or "", formatter)
+        inside = ctx.parent is not None and isinstance(ctx.parent.command, CommandGroup)
+        write_examples(f"{ctx.parent.info_name} {self.name}" if inside and ctx.parent else self.name or "", formatter)
 
 
 class CommandGroup(click.Group):

@@ -25,17 +25,17 @@ _DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,9}(?:\.
 _LONGEST_WARNING = 250
 """Characters; clients show 256 at most."""
 _LONGEST_MESSAGE = 8192
-_SPECS: Mapping[str, tuple[str, ...]] = {
-    "Pod": ("spec",),
-    "PodTemplate": ("template", "spec"),
-    "Deployment": ("spec", "template", "spec"),
-    "StatefulSet": ("spec", "template", "spec"),
-    "DaemonSet": ("spec", "template", "spec"),
-    "ReplicaSet": ("spec", "template", "spec"),
-    "ReplicationController": ("spec", "template", "spec"),
-    "Job": ("spec", "template", "spec"),
-    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
+_LONGEST_SHOWN = 512
+_TEMPLATE = ("spec", "template", "spec")
+_SPECS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("", "Pod"): ("spec",),
+    ("", "PodTemplate"): ("template", "spec"),
+    ("", "ReplicationController"): _TEMPLATE,
+    **{("apps", kind): _TEMPLATE for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")},
+    ("batch", "Job"): _TEMPLATE,
+    ("batch", "CronJob"): ("spec", "jobTemplate", *_TEMPLATE),
 }
+"""Where the spec of pods is, by API group and kind: other groups have kinds of the same names."""
 _CONTAINERS = {
     "initContainers": "init container",
     "containers": "container",
@@ -82,6 +82,11 @@ class ImageUse:
     what: str
     """Such as `container "app"`."""
 
+    @property
+    def shown(self) -> str:
+        """The text, shortened for people and logs."""
+        return self.text if len(self.text) <= _LONGEST_SHOWN else f"{self.text[:_LONGEST_SHOWN]}…"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionRequest:
@@ -93,6 +98,8 @@ class AdmissionRequest:
     kind: str
     namespace: str
     name: str
+    group: str = ""
+    """Of the kind's API; empty: the core."""
     subresource: str = ""
     dry_run: bool = False
     user: str = ""
@@ -102,7 +109,7 @@ class AdmissionRequest:
     @property
     def is_pod(self) -> bool:
         """Whether it is a pod itself, and no template of one."""
-        return self.kind == "Pod"
+        return (self.group, self.kind) == ("", "Pod")
 
     def images(self) -> tuple[ImageUse, ...]:
         """List the images that the request adds: all of a new object, else those that the old object does not have.
@@ -116,18 +123,22 @@ class AdmissionRequest:
             return ()
         before: set[tuple[str, str, str]] = set()
         if self.operation == "UPDATE":
-            before = {(where, name, use.text) for where, name, use in _uses(self.kind, self.old)}
-        found = [use for where, name, use in _uses(self.kind, self.document) if (where, name, use.text) not in before]
+            before = {(where, name, use.text) for where, name, use in self._uses(self.old)}
+        found = [use for where, name, use in self._uses(self.document) if (where, name, use.text) not in before]
         if len(found) > MOST_IMAGES:
             raise InvalidDocument(self.kind, f"{len(found)} images; at most {MOST_IMAGES} are judged")
         return tuple(found)
 
     def pull_secrets(self) -> tuple[str, ...]:
         """Name the secrets that the pod pulls with."""
-        spec = _below(self.document, _SPECS.get(self.kind, ("spec",)))
+        spec = _below(self.document, _SPECS.get((self.group, self.kind), ("spec",)))
         rows = spec.get("imagePullSecrets") if isinstance(spec, dict) else None
         names = [row.get("name") for row in rows[:20] if isinstance(row, dict)] if isinstance(rows, list) else []
         return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and name))
+
+    def _uses(self, document: Mapping[str, Any]) -> "Iterator[tuple[str, str, ImageUse]]":
+        where = _SPECS.get((self.group, self.kind))
+        return _uses(self.kind, where, document) if where else iter(())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +198,7 @@ def parse_review(body: bytes) -> AdmissionRequest:
         uid=asked.uid,
         operation=asked.operation,
         kind=asked.kind.kind,
+        group=asked.kind.group,
         namespace=asked.namespace,
         name=name,
         subresource=asked.sub_resource,
@@ -205,6 +217,7 @@ def created(document: Mapping[str, Any], namespace: str) -> AdmissionRequest:
         uid="",
         operation="CREATE",
         kind=str(document.get("kind", "")),
+        group=str(document.get("apiVersion", "")).rpartition("/")[0],
         namespace=str(said.get("namespace") or namespace),
         name=str(said.get("name") or _generated_name(document)),
         document=document,
@@ -226,11 +239,10 @@ def _generated_name(document: Mapping[str, Any]) -> str:
     return f"{prefix}…" if isinstance(prefix, str) and prefix else ""
 
 
-def _uses(kind: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str, ImageUse]]:
+def _uses(kind: str, where: Sequence[str], document: Mapping[str, Any]) -> Iterator[tuple[str, str, ImageUse]]:
     """Yield each image with its list and the name of its row."""
-    where = _SPECS.get(kind)
-    spec = _below(document, where) if where else None
-    if spec is None or where is None:
+    spec = _below(document, where)
+    if spec is None:
         return
     if not isinstance(spec, dict):
         raise InvalidDocument(kind, f"/{'/'.join(where)} is not an object")

@@ -85,7 +85,7 @@ class Reviewer:
         too: the validating hook says why.
         """
         adds = request.operation == "CREATE" or request.subresource == "ephemeralcontainers"
-        if not (self._state.settings.pin and request.is_pod and adds):
+        if not (request.is_pod and adds):
             return Reviewed(AdmissionAnswer(allowed=True))
         try:
             uses = request.images()
@@ -108,16 +108,19 @@ class Reviewer:
         """Give a reference with its digest; empty where it stays as it is."""
         try:
             reference = Reference.parse(use.text)
-            if reference.digest or self._exempt(request, reference):
+            if reference.digest or not self._pins(request, reference):
                 return ""
             digest = await self._judge.digest_of(reference, credentials, deadline)
         except WherryError:
             return ""
         return f"{reference.name}:{reference.tag}@{digest}"
 
-    def _exempt(self, request: AdmissionRequest, reference: Reference) -> bool:
-        name = f"{reference.registry}/{reference.repository}"
-        return self._state.settings.exemption_for(request.namespace, name) is not None
+    def _pins(self, request: AdmissionRequest, reference: Reference) -> bool:
+        """Report whether a tag becomes a digest: a registry that no rule names is not asked, and `audit` only looks."""
+        settings, name = self._state.settings, f"{reference.registry}/{reference.repository}"
+        rule = settings.rule_for(request.namespace, name)
+        audited = rule is None or rule.mode is AdmissionMode.AUDIT
+        return settings.pin and not audited and settings.exemption_for(request.namespace, name) is None
 
     async def _verdict(
         self, use: ImageUse, request: AdmissionRequest, credentials: RegistryCredentials, deadline: float
@@ -136,7 +139,8 @@ class Reviewer:
             judged = JudgedReference(VerdictReason.NO_POLICY, f"no policy is for {name} in this namespace")
             return ImageVerdict(use=use, reference=reference.canonical, judged=judged)
         judged = await self._judge.judge(reference, self._state.policies[rule.policy], credentials, deadline)
-        if judged.reason is VerdictReason.ACCEPTED and not reference.digest and request.is_pod and settings.pin:
+        left = not reference.digest and request.is_pod and self._pins(request, reference)
+        if judged.reason is VerdictReason.ACCEPTED and left:
             whole = f"{reference.name}:{reference.tag}@{judged.digest}"
             detail = f"its tag can move to another image; write {whole}, or have the mutating webhook pin it"
             judged = JudgedReference(VerdictReason.NOT_PINNED, detail, judged.digest, judged.cached)

@@ -73,7 +73,7 @@ class ImageVerdict:
         """Say it to the person who creates the object."""
         known = f" ({self.judged.digest[:19]}…)" if self.judged.digest and "@" not in self.use.text else ""
         detail = self.judged.detail.removeprefix(f"{self.use.text}: ").removeprefix(f"{self.reference}: ")
-        return f"{self.use.what}: {self.use.text}{known}: {detail}"
+        return f"{self.use.what}: {self.use.shown}{known}: {detail}"
 
 
 def judged_by(verdict: PolicyVerdict, evidence: ImageEvidence) -> JudgedReference:

@@ -26,6 +26,8 @@ from wherry.errors import InvalidDocument
 DEFAULT_TIMEOUT = 5.0
 """Seconds that a caller waits, where it does not say."""
 _SHORTEST, _LONGEST = 0.2, 30.0
+_LONGEST_FIELD = 512
+"""Characters of a field of the log: an API server sends less."""
 _JSON, _TEXT = "application/json", "text/plain; version=0.0.4; charset=utf-8"
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -116,8 +118,11 @@ class AdmissionPages:
         seconds = self._count(endpoint, reviewed.decision, started)
         self._count_verdicts(*reviewed.verdicts)
         self.log({
-            "endpoint": endpoint, "decision": reviewed.decision, "uid": request.uid, "operation": request.operation,
-            "kind": request.kind, "namespace": request.namespace, "name": request.name, "user": request.user,
+            "endpoint": endpoint, "decision": reviewed.decision,
+            **{key: text[:_LONGEST_FIELD] for key, text in (
+                ("uid", request.uid), ("operation", request.operation), ("kind", request.kind),
+                ("namespace", request.namespace), ("name", request.name), ("user", request.user),
+            )},
             "dryRun": request.dry_run, "credentials": reviewed.credentials or "own", "seconds": round(seconds, 4),
             **({"pinned": reviewed.pinned} if endpoint == "mutate" else {"images": list(map(_row, reviewed.verdicts))}),
         })  # fmt: skip
@@ -165,7 +170,7 @@ class AdmissionPages:
 def _row(verdict: ImageVerdict) -> dict[str, object]:
     return {
         "what": verdict.use.what,
-        "image": verdict.use.text,
+        "image": verdict.use.shown,
         "digest": verdict.judged.digest,
         "reason": verdict.judged.reason.value,
         "couldAsk": verdict.judged.reason not in COULD_NOT_ASK,

@@ -6,6 +6,17 @@ cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "$*" >&2; }
 
+# Gatekeeper, which asks wherry's server in a test, from its own go.mod.
+gatekeeper=v3.23.1
+if [ ! -x .cache/cluster/gatekeeper-$gatekeeper ]; then
+    mkdir -p .cache/cluster
+    into=$PWD/.cache/cluster/gatekeeper-$gatekeeper
+    go mod download github.com/open-policy-agent/gatekeeper/v3@$gatekeeper &&
+        (cd "$(go env GOMODCACHE)/github.com/open-policy-agent/gatekeeper/v3@$gatekeeper" &&
+            CGO_ENABLED=0 GOFLAGS="-mod=readonly -buildvcs=false -trimpath" go build -ldflags="-s -w" -o "$into" .) ||
+        say "notice: Gatekeeper $gatekeeper could not be built; its test is skipped"
+fi
+
 [ -z "${WHERRY_TEST_CLUSTER:-}" ] || exit 0
 recipe=${WHERRY_CLUSTER_RECIPE:-../shared/k8s}
 if [ ! -x "$recipe/up.sh" ]; then

@@ -69,7 +69,7 @@ class RealCluster:
         return socket
 
     def run(
-        self, *words: str, stdin: str = "", check: bool = True, limit: float = 180
+        self, *words: str, stdin: str = "", check: bool = True, limit: float = 400
     ) -> "subprocess.CompletedProcess[str]":
         """Run a program with this cluster's configuration; `check`: it has to succeed."""
         environment = self.environment

@@ -24,7 +24,14 @@ def service(name: str, image: str, pod: dict[str, int], container: dict[str, int
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 1,
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, **pod},
-            "containers": [{"name": "app", "image": image, "securityContext": {**_CONFINED, **container}}],
+            "containers": [
+                {
+                    "name": "app",
+                    "image": image,
+                    "resources": {"requests": {"cpu": "100m"}},
+                    "securityContext": {**_CONFINED, **container},
+                }
+            ],
         },
     }
 

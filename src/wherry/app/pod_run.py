@@ -67,6 +67,8 @@ class PodRun:
     notice: Notice
     out: Callable[[bytes], None] | None = None
     """Takes what it prints; None: our standard output."""
+    waits: bool = False
+    """Whether the command itself waits for a line before it begins, and ends with its input; it is given no more."""
 
 
 def run_beside(session: "Session", address: PodAddress, target: "PodTarget", run: PodRun) -> int:
@@ -92,11 +94,13 @@ def _container(session: "Session", address: PodAddress, target: "PodTarget", run
     terminal = run.options.terminal
     if not run.options.root:
         user, group = pod_user(session, target)
-        return ephemeral_container(target, run.image, run.argv, user=user, group=group, tty=terminal)
+        return ephemeral_container(target, run.image, run.argv, user=user, group=group, tty=terminal, waits=run.waits)
     rights = root_rights(address, target, run.image)
     if rights is PodRights.ROOT:
         run.notice("--root: the namespace takes no SYS_PTRACE: the files and the memory of other users stay closed")
-    return ephemeral_container(target, run.image, run.argv, user=0, group=0, tty=terminal, rights=rights)
+    return ephemeral_container(
+        target, run.image, run.argv, user=0, group=0, tty=terminal, rights=rights, waits=run.waits
+    )
 
 
 def root_rights(address: PodAddress, target: "PodTarget", image: str) -> "PodRights":
@@ -171,7 +175,8 @@ def _attend(address: PodAddress, name: str, run: PodRun) -> None:
             streams.move()
     else:
         streams.begin()
-        streams.end_input() if run.out is not None else streams.feed(0)
+        if not run.waits:
+            streams.end_input() if run.out is not None else streams.feed(0)
         streams.move()
     if streams.problem:
         run.notice(streams.problem)

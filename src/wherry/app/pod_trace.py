@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from wherry.runtime.debug.access import AccessCheck
     from wherry.sandbox.spec import TraceEvent
 
-_UNTIL_INPUT_ENDS = '"$@" </dev/null & traced=$!; (cat >/dev/null; kill -TERM $traced 2>/dev/null) <&3 & wait $traced'
-"""The tracer is asked to end when the caller is gone, and detaches; else it would end with the target."""
-
 
 def trace_pod(
     session: "Session",
@@ -29,7 +26,7 @@ def trace_pod(
     """Trace what runs in a container of a pod; it goes on afterwards.
 
     On the pod's node it is traced there, by its number. Elsewhere an ephemeral container does it, with the
-    image that `options.toolbox` names, which has wherry and a shell; it prints the same lines to our standard output.
+    image that `options.toolbox` names, which has wherry; it prints the same lines to our standard output.
 
     Args:
         session: where.
@@ -69,12 +66,12 @@ def trace_pod(
         )
     from wherry.app.pod_run import PodRun, run_beside
 
-    return run_beside(session, address, target, PodRun(options.toolbox, _argv(seconds), options, notice))
-
-
-def _argv(seconds: float) -> list[str]:
     limit = ["--for", f"{seconds:g}s"] if seconds else []
-    return ["sh", "-c", f"exec 3<&0; {_UNTIL_INPUT_ENDS}", "sh", "wherry", "trace", *limit, "1"]
+    run = PodRun(options.toolbox, ["wherry", "trace", "--attached", *limit, "1"], options, notice, waits=True)
+    try:
+        return run_beside(session, address, target, run)
+    except KeyboardInterrupt:
+        return 0  # the tracer there ends with the connection, and the target goes on
 
 
 def trace_checks(target: "PodTarget") -> "Iterator[AccessCheck]":

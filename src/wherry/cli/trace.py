@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--toolbox", default="", metavar="IMAGE", help="Trace a pod from within it, by an image with wherry.")
 @click.option("--root", is_flag=True, help="With --toolbox: be user 0 with SYS_PTRACE, where the namespace allows it.")
+@click.option("--attached", is_flag=True, hidden=True, help="Begin with a line on stdin, end with its end.")
 @click.option("-n", "--namespace", default="", metavar="NAME", help="Namespace of a pod. [default: the context's]")
 @click.option("--context", default="", metavar="NAME", help="kubectl's context for a pod. [default: the one in use]")
 @click.pass_obj
@@ -43,6 +44,7 @@ def command(  # noqa: PLR0913 - one each
     network: str,
     toolbox: str,
     root: bool,
+    attached: bool,
     namespace: str,
     context: str,
 ) -> int:
@@ -74,6 +76,8 @@ def command(  # noqa: PLR0913 - one each
     if process := _process(world, target, arguments):
         from wherry.runtime.trace.attached import trace_process
 
+        if attached:
+            _follow_input(world)
         trace_process(process, hear, seconds=seconds)
         return 0
     if target in world.store.tags() or ("/" not in target and ":" in target):
@@ -108,6 +112,23 @@ def _process(world: World, target: str, arguments: tuple[str, ...]) -> int:
         return 0
     found = one_container(world, target)
     return found.pid if found else 0
+
+
+def _follow_input(world: World) -> None:
+    """Wait for a line, and interrupt this process where the input ends: `wherry trace pod/…` is at its other end."""
+    import os
+    import signal
+    from threading import Thread
+
+    world.stdin.readline()
+
+    def follow() -> None:
+        while world.stdin.readline():
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    Thread(target=follow, name="stdin", daemon=True).start()
 
 
 def _pod_options(toolbox: str, namespace: str, context: str, *, root: bool) -> "DebugOptions":

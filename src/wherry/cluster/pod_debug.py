@@ -98,23 +98,25 @@ def ephemeral_container(  # noqa: PLR0913 - a container, and who it is
     group: int | None,
     tty: bool,
     rights: PodRights = PodRights.TARGET,
+    waits: bool = False,
 ) -> dict[str, Any]:
     """Write the container.
 
     Args:
         target: whose processes it sees.
-        image: the toolbox, with a shell at /bin/sh.
+        image: the toolbox, with a shell at /bin/sh, if the command does not wait by itself.
         argv: what it runs once a line was sent to it.
         user: its user; None: the image's.
         group: its group; None: the image's.
         tty: whether it has a terminal.
         rights: what it may do; with those of root, `user` and `group` don't count.
+        waits: whether the command itself waits for the line.
     """
     return {
         "name": f"wherry-debug-{secrets.token_hex(4)}",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/sh", "-c", _GATE, "sh", *argv],
+        "command": list(argv) if waits else ["/bin/sh", "-c", _GATE, "sh", *argv],
         "stdin": True,
         "stdinOnce": True,  # nothing of it goes on once the caller is gone
         "tty": tty,

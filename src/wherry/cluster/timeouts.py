@@ -156,11 +156,12 @@ def _texts(node: PlacedNode | None) -> dict[str, str]:
 def _pod(spec: PlacedNode, scope: str) -> Iterator[Timeout]:
     yield _stated(spec, "terminationGracePeriodSeconds", "grace", scope, default=_GRACE)
     own, sidecars = _containers(spec, "containers"), _sidecars(spec)
+    ends = (policy := spec.get("restartPolicy")) is not None and policy.text in {"Never", "OnFailure"}
     for number, container in enumerate((*own, *sidecars)):
         name = container.get("name")
         inner = f"{scope}/{(name.text if name is not None else '') or number}"
         wide = len(own) + len(sidecars) > 1
-        yield from _container(container, inner if wide else scope, sidecar=number >= len(own))
+        yield from _container(container, inner if wide else scope, waits=not ends and number < len(own))
     yield from _sysctls(spec.get("securityContext", "sysctls"), scope)
 
 
@@ -179,9 +180,9 @@ def _is_sidecar(container: PlacedNode) -> bool:
     return policy is not None and policy.text == "Always"
 
 
-def _container(container: PlacedNode, scope: str, *, sidecar: bool) -> Iterator[Timeout]:
-    """Read a container. A sidecar gets SIGTERM when the others have ended, so it needs no hook to stay till then."""
-    if not sidecar or container.get("lifecycle", "preStop") is not None:
+def _container(container: PlacedNode, scope: str, *, waits: bool) -> Iterator[Timeout]:
+    """Read a container; one that waits needs a hook. A sidecar ends after the others, and a test's pod by itself."""
+    if waits or container.get("lifecycle", "preStop") is not None:
         yield from _prestop(container, scope)
     for key, probe in _PROBES.items():
         found = container.get(key)

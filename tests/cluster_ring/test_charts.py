@@ -1,7 +1,9 @@
 """The charts, linted, installed, tested and uninstalled by real Helm; and whether their times agree."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,3 +131,69 @@ def test_manifests_resolved_and_applied(real_cluster, cluster_wherry, cluster_re
 
     assert runs == json.loads(resolved)["spec"]["containers"][0]["image"]
     assert re.fullmatch(rf"{re.escape(cluster_registry.host)}/test/\S+@sha256:[0-9a-f]{{64}}", runs)
+
+
+@pytest.fixture(scope="module")
+def wherry_image(cluster_registry, cluster_wherry: ClusterWherry) -> str:
+    """An image with wherry as `make image` makes it; WHERRY_TEST_IMAGE names it."""
+    named = os.environ.get("WHERRY_TEST_IMAGE", "")
+    if not named:
+        pytest.skip("WHERRY_TEST_IMAGE names no image with wherry (`make image` makes one)")
+    name = f"{cluster_registry.host}/test/wherry:1"
+    digest = cluster_wherry("copy", named, name).stdout.strip().rpartition("@")[2]
+    return f"{name.rpartition(':')[0]}@{digest}"
+
+
+@pytest.fixture(scope="module")
+def admission(
+    real_cluster: RealCluster,
+    cluster_wherry: ClusterWherry,
+    wherry_image: str,
+    busybox_image: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[str, str]]:
+    """Install the webhook for one namespace; give it, and the registry as pods call it. Nothing is left afterwards."""
+    folder = tmp_path_factory.mktemp("admission")
+    cluster_wherry("keys", "new", "-o", "release", cwd=folder, COSIGN_PASSWORD="")
+    (folder / "release.toml").write_text('[[rule]]\nname = "signed for release"\nsigned-by = ["release.pub"]\n')
+    signed = busybox_image.partition("@")[0].replace("busybox", "released")
+    cluster_wherry("copy", busybox_image, f"{signed}:1")
+    cluster_wherry("sign", "--key", "release.key", f"{signed}:1", cwd=folder, COSIGN_PASSWORD="")
+    host = f"host.internal:{real_cluster.port(0)}"
+    values = {
+        "registry": {"insecure": [host]},
+        "webhook": {"matchExpressions": [{"key": "wherry-judges", "operator": "Exists"}], "timeoutSeconds": 20},
+        "files": {name: (folder / name).read_text() for name in ("release.toml", "release.pub")},
+        "resources": {"requests": {"cpu": "250m"}, "limits": {"memory": "512Mi"}},
+    }
+    (folder / "values.json").write_text(json.dumps(values))
+    with real_cluster.namespace("restricted") as own, real_cluster.namespace(**{"wherry-judges": own}) as judged:
+        release = f"wherry-admission-{own[-8:]}"
+        try:
+            real_cluster.run(
+                "helm", "install", release, str(ADMISSION), "-n", own, *split(wherry_image), "-f",
+                str(folder / "values.json"), "--wait", "--timeout", "380s",
+            )  # fmt: skip
+            real_cluster.run("helm", "test", release, "-n", own, "--timeout", "300s")
+            yield judged, host
+        finally:
+            real_cluster.run("helm", "uninstall", release, "-n", own, "--wait", "--timeout", "120s", check=False)
+            real_cluster.kubectl("delete", "secret", f"{release}-tls", "-n", own, check=False)
+        assert left(real_cluster, own, release) == []
+
+
+def asked(cluster: RealCluster, namespace: str, image: str) -> "subprocess.CompletedProcess[str]":
+    """Have a pod admitted by a dry run; its image is printed."""
+    words = ("run", "app", "-n", namespace, "--image", image, "--dry-run=server", "-o", "jsonpath={..image}")
+    return cluster.kubectl(*words, check=False)
+
+
+def test_admission_judges(real_cluster, admission):
+    """Unsigned is refused, signed is admitted by its digest, and other namespaces don't reach the webhook."""
+    judged, host = admission
+    signed, unsigned = (asked(real_cluster, judged, f"{host}/test/{name}:1") for name in ("released", "busybox"))
+    elsewhere = asked(real_cluster, "default", f"{host}/test/busybox:1")
+
+    assert re.fullmatch(rf"{re.escape(host)}/test/released(:1)?@sha256:[0-9a-f]{{64}}", signed.stdout), signed.stderr
+    assert "not signed by release.pub" in unsigned.stderr
+    assert elsewhere.stdout == f"{host}/test/busybox:1", elsewhere.stderr

@@ -328,3 +328,11 @@ def test_hooks_that_are_requests():
         "image: m}", "livenessProbe: {periodSeconds: 1}}"
     )
     assert {(one.rule, one.place) for one in read(wrong).findings} == {("tcp-hook", "f:18"), ("init-container", "f:7")}
+
+
+@pytest.mark.parametrize(("policy", "asked"), [("Never", False), ("OnFailure", False), ("Always", True)])
+def test_pods_that_end(policy, asked):
+    """A pod that runs to its end, such as a chart's test, serves nobody: it needs no hook. Others do."""
+    text = f"apiVersion: v1\nkind: Pod\nspec:\n  restartPolicy: {policy}\n  containers: [{{name: a}}]\n"
+
+    assert ("prestop" in {one.name for one in read(text).timeouts}) is asked

@@ -225,8 +225,15 @@ def test_dark_light_phone_and_print(chromium: Browser) -> None:
         "return [...document.querySelectorAll('article.image')]"
         ".filter((one) => getComputedStyle(one).display !== 'none').length"
     )
+    chromium.screen(794, 1100)  # A4 at 96 dots an inch
+    chromium.devtools("Emulation.setEmulatedMedia", media="print")
+    fits = "const one = document.querySelector('#compared table'); return [one.scrollWidth, one.parentNode.clientWidth]"
+    needed, there = chromium.run(fits)
+    last = chromium.run("return document.querySelector('#compared td:last-child').clientWidth")
     chromium.devtools("Emulation.setEmulatedMedia", media="")
 
+    assert needed <= there
+    assert last >= 150  # a source in two words a line is not read
     assert light != dark
     assert clicked == light
     assert wide <= 360

@@ -3,11 +3,14 @@
 import base64
 import json
 import socket
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kube_server import KubeFake, kube_server
 from registries import certificates
@@ -96,6 +99,14 @@ def test_unreadable_dates(text):
     """What can't be read has no end."""
     assert certificate_end(text) is None
     assert token_end(text.decode(errors="replace")) is None
+
+
+@given(st.binary(max_size=200))
+def test_any_certificate(der):
+    """No bytes in the place of a certificate are more than one without an end."""
+    begin = b"\x30\x82" + len(der).to_bytes(2, "big") + der
+    for text in (der, begin):
+        assert certificate_end(ssl.DER_cert_to_PEM_cert(text).encode()) is None
 
 
 @pytest.mark.parametrize("token", ["a.b.c", "a.e30.c", "a.W10.c", "a.eyJleHAiOiAiMWU5OTkifQ.c", ".."])

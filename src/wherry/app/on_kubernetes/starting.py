@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wherry.app.build.call import Streams
 from wherry.app.build.options import DockerfileBuild, GoBuild
 from wherry.app.clusters import Cluster
+from wherry.app.on_kubernetes.ending import delete_temporary
 from wherry.app.on_kubernetes.login import PodRegistries, insecure_for_pods, login_config
 from wherry.app.on_kubernetes.options import ClusterOptions, require_builder
 from wherry.app.on_kubernetes.planning import PlannedImage
@@ -97,15 +98,35 @@ def prepared_run(
         verify=options.verify,
         memory=settings.memory,
     )
-    repositories = [one.image.repository for one in images]
-    login = login_of(session, images, settings)
-    words = _words(settings, options, run, sources.namespace)
-    insecure = insecure_for_pods(session, repositories, named)
-    env = {**({"WHERRY_INSECURE_REGISTRIES": ",".join(insecure)} if insecure else {}), **dict(settings.env)}
-    argv = ("worker", "--artifact", named.repository(pushed.reference))
-    secret = settings.push_secret or (f"{name}-login" if login else "")
-    job = job_of(replace(words, argv=argv, env=env, secret=secret, security=security))
-    return StartedRun(run=run, job=job, login=login)
+    try:
+        return StartedRun(
+            run=run,
+            job=job_of(_job_words(session, sources, settings, options, run, security)),
+            login=login_of(session, images, settings),
+        )
+    except BaseException:
+        delete_temporary(session, run)
+        raise
+
+
+def _job_words(
+    session: Session,
+    sources: RunSources,
+    settings: KubernetesSettings,
+    options: ClusterOptions,
+    run: ClusterRun,
+    security: Mapping[str, Any],
+) -> JobWords:
+    named = PodRegistries(settings.registry)
+    insecure = insecure_for_pods(session, [one.repository for one in run.images], named)
+    login = login_of(session, sources.images, settings)
+    return replace(
+        _words(settings, options, run, sources.namespace),
+        argv=("worker", "--artifact", named.repository(run.artifact)),
+        env={**({"WHERRY_INSECURE_REGISTRIES": ",".join(insecure)} if insecure else {}), **dict(settings.env)},
+        secret=settings.push_secret or (f"{run.name}-login" if login else ""),
+        security=security,
+    )
 
 
 def login_of(session: Session, images: Sequence[PlannedImage], settings: KubernetesSettings) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ _SOURCES: Final = (
 )  # fmt: skip
 _MORE_OF_SOURCES: Final = frozenset({"StepFailed", "CopyFailed", "OverBudget", "SecretPublished", "NoStaticPie"})
 """Errors of rooms that only Linux has, or that need not be loaded to name them."""
-_KILLED: Final = re.compile(r"signal: killed|exit code 137|cannot allocate memory|out of memory", re.IGNORECASE)
+_KILLED: Final = re.compile(r"signal: killed|exit code: 137|cannot allocate memory|out of memory", re.IGNORECASE)
 _ROOM: Final = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _NETWORK: Final = re.compile(
     r"dial tcp|i/o timeout|connection refused|connection reset|no such host|TLS handshake|server misbehaving|"

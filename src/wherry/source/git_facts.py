@@ -7,6 +7,7 @@ of the checkout, and nothing of the user's settings. Git finds every file of its
 Sources: git 2.39, gitrepository-layout(5), git-pack-objects(1), git-update-index(1) "Skip-worktree bit", shallow.txt.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -56,7 +57,9 @@ class _Writer:
         said = self._git("rev-list", "--parents", f"--max-count={MOST_COMMITS}", self._vcs.revision).decode()
         rows = [line.split() for line in said.splitlines()]
         known = {row[0] for row in rows}
-        cut = sorted(row[0] for row in rows if not known.issuperset(row[1:]))
+        shallow = self._vcs.root / os.fsdecode(self._git("rev-parse", "--git-path", "shallow").strip())
+        before = set(shallow.read_text().split()) if shallow.is_file() else set()
+        cut = sorted(row[0] for row in rows if row[0] in before or not known.issuperset(row[1:]))
         if cut:
             (self._folder / "shallow").write_text("".join(f"{one}\n" for one in cut))
         return [row[0] for row in rows]

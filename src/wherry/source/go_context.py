@@ -107,7 +107,7 @@ def _with_named(file: Path) -> Iterator[Path]:
 def _embedded(folder: Path, line: str) -> Iterator[Path]:
     for word in _WORD.findall(line):
         pattern = word.strip('"`').removeprefix("all:")
-        if not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
+        if not pattern or "\0" in pattern or pattern.startswith("/") or ".." in pattern.split("/"):
             continue  # Go refuses it
         for found in _matches(folder, pattern):
             yield from _files_in(found)

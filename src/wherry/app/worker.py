@@ -194,6 +194,7 @@ def _wanted(pod: PodTask, place: Path) -> GoBuild | DockerfileBuild:
         "platforms": (Platform.parse(pod.task.platform),),
         "push": None,
         "load": False,
+        "budgets": False,  # whoever asked judges the whole image
         "outputs": (
             Output(
                 type=OutputType.IMAGE,

@@ -112,7 +112,7 @@ def check_namespaces(session: Session) -> None:
         session.cache_folder.mkdir(parents=True, exist_ok=True)
         client.weigh([session.cache_folder])
     except SandboxRefused as error:
-        raise SandboxRefused(f"{error.message}\n{missing_here()}", hint=_REMEDY) from error
+        raise SandboxRefused(missing_here(), hint=_REMEDY) from error
     finally:
         client.close()
 

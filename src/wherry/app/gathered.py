@@ -15,8 +15,8 @@ from wherry.platform import Platform
 
 STAYS = frozenset({
     "tags", "platforms", "outputs", "metadata_file", "iidfile", "push", "image_refs", "tag_only", "jobs", "load",
-    "budgets", "prove", "sbom", "provenance", "attach", "against", "size_record", "debug_info", "repo", "style", "local",
-    "cache_from", "cache_to", "secrets", "agents", "debug_shell", "check", "build_contexts",
+    "budgets", "prove", "sbom", "provenance", "attach", "against", "size_record", "debug_info", "repo", "style",
+    "local", "cache_from", "cache_to", "secrets", "agents", "debug_shell", "check", "build_contexts",
 })  # fmt: skip
 """Options that are for who asks, or that the recipe has in fields of its own."""
 OUTPUT = "output"

@@ -12,11 +12,16 @@ import pytest
 import trustme
 
 from cli_shell import Shell
+from containers import HERE, file, make_image
 from wherry.app.certificates import choose_certificates
 from wherry.app.endpoints import EndpointFailed, ask_endpoint
+from wherry.app.images import open_image
+from wherry.app.rebuild_base import recorded_base
 from wherry.app.session import Session
 from wherry.base.certificates import read_certificates
 from wherry.errors import InvalidUsage, NotFound
+from wherry.layer.changes import flatten, layers_of
+from wherry.layer.entry import Entry, EntryKind
 
 ISRG = "96bcec06264976f37460779acf28c5a7cfe8a3c0aae11a8ffcee05c0bddf08c6"
 """ISRG Root X1."""
@@ -185,6 +190,30 @@ def test_an_image_with_these_and_its_rebuild(tmp_path, authority):
     wherry("build", "-t", "a:2", code=66)
     wherry("build", "-t", "a:2", "--ca-for", f"sha256:{ISRG}", "--base", "static", code=66)
     assert "--ca" in wherry.err
+
+
+@pytest.mark.slow
+def test_a_base_that_is_an_image(tmp_path, authority):
+    """A certificate is added in a folder that Go reads whole, and found there by a rebuild; no root is taken away."""
+    wherry = Shell(tmp_path)
+    wherry.module()
+    (own,) = read_certificates(written(authority, tmp_path).read_bytes(), "ca")
+    link = Entry(path="etc/ssl/certs", kind=EntryKind.SYMLINK, mode=0o777, target="../pki/tls/certs")
+    wherry.store.tag("base:1", make_image(wherry.store, [[file("etc/pki/tls/certs/ca-bundle.crt", b"theirs"), link]]))
+    words = ("build", "--base", "base:1", "--platform", str(HERE))
+
+    wherry(*words, "--ca", "ca.pem", "-t", "a:1")
+    said, found = wherry.err, open_image(Session.of(wherry.environment, cwd=tmp_path), "a:1")
+    names = {entry.path for entry, _ in flatten(layers_of(found.source, found.images(None)[0]))}
+    (added,) = {name for name in names if "/added-" in name}
+    options = recorded_base({"ca": own.fingerprint}, found, tmp_path)
+
+    assert f"1 certificate added to those of base:1: /{added}" in said
+    assert added.startswith("etc/pki/tls/certs/added-")
+    assert {"etc/ssl/certs", "etc/pki/tls/certs/ca-bundle.crt"} <= names
+    assert read_certificates(Path(options["ca"][0]).read_bytes(), "added") == (own,)
+    wherry(*words, "--ca", "ca.pem", "--ca-only", "-t", "a:2", code=64)
+    assert "keeps its roots" in wherry.err
 
 
 def test_where_they_do_not_fit(tmp_path):

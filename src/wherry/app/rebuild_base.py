@@ -11,10 +11,10 @@ from typing import Any
 
 from wherry.app.images import OpenImage
 from wherry.app.rebuild_source import CannotRebuild
-from wherry.base.certificates import BUNDLE, LARGEST, Certificate, bundle_of, read_certificates
+from wherry.base.certificates import ADDED_FOLDER, BUNDLE, LARGEST, Certificate, bundle_of, read_certificates
 from wherry.base.settings import KEEPABLE
 from wherry.errors import WherryError
-from wherry.layer.entry import Readable
+from wherry.layer.entry import EntryKind, Readable
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _MOST = 1000
@@ -60,7 +60,7 @@ def _written(found: OpenImage, wanted: tuple[str, ...], folder: Path) -> Path:
     absent = [name for name in wanted if name not in there]
     if absent:
         raise CannotRebuild(
-            f"the recipe names the certificate sha256:{absent[0]}, and the image's /{BUNDLE} does not have it",
+            f"the recipe names the certificate sha256:{absent[0]}, and the image does not have it",
             hint="give the image that was built, unchanged",
         )
     place = folder / "added.pem"
@@ -76,10 +76,12 @@ def _of_image(found: OpenImage) -> tuple[Certificate, ...]:
     from wherry.layer.changes import flatten, layers_of
 
     image = found.images(None)[0]
+    there: list[Certificate] = []
     try:
         for entry, body in flatten(layers_of(found.source, image)):
-            if entry.path == BUNDLE and entry.size <= LARGEST:
-                return read_certificates(_whole(body), f"/{BUNDLE}")
+            own = entry.path == BUNDLE or entry.path.startswith(f"{ADDED_FOLDER}/added-")
+            if own and entry.kind is EntryKind.FILE and entry.size <= LARGEST and len(there) < _MOST:
+                there += read_certificates(_whole(body), f"/{entry.path}")
     except WherryError as error:
         raise CannotRebuild(error.message, hint=error.hint) from error
-    return ()
+    return tuple(there)

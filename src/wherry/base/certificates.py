@@ -18,6 +18,8 @@ LARGEST = 4 << 20
 """Bytes of a file of certificates that are read."""
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 """Where programs look for roots (Go's crypto/x509, OpenSSL of Debian)."""
+ADDED_FOLDER = "etc/pki/tls/certs"
+"""Where certificates are added to an image that has roots of its own; Go reads every file there."""
 _MOST = 1000
 _AGAIN = "write it as PEM again"
 _BLOCK = re.compile(

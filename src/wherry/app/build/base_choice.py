@@ -1,5 +1,6 @@
 """The base of a Go program's image: its name, and what it has in place of its defaults."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from wherry.app.build.go_work import AUTO
 from wherry.app.session import Session
+from wherry.base.certificates import ADDED_FOLDER, bundle_of
 from wherry.base.settings import DEFAULTS, KEEPABLE, Account, BaseSettings
 from wherry.bases import Bases
+from wherry.counted import counted
 from wherry.errors import InvalidUsage
 from wherry.settings.base_table import BaseTable
 from wherry.settings.options import BuildOptions
 from wherry.settings.values import Added
+from wherry.store.files import replacing
 
 if TYPE_CHECKING:
     from wherry.app.certificates import Certificates
@@ -63,13 +67,15 @@ class BaseChooser:
                 self._unused(declared, options, above)
             name = with_release(asked, options.debian)
             found = ChosenBase(_found(name, self.session.cwd if above.base else folder))
-        settings = self._certificates(options, above, folder)
         own = Bases.is_named(found.name) or found.name == AUTO
-        if settings.certificates and not own:
+        if not own and (options.ca_for or options.ca_only):
             raise InvalidUsage(
-                f"--ca, --ca-for and --ca-only are for wherry's own bases; {found.name} is an image",
+                f"--ca-for and --ca-only are for wherry's own bases; {found.name} is an image, which keeps its roots",
                 hint=f"write a file by `wherry certs -o ca.pem`, and use --add ca.pem:{_BUNDLE}",
             )
+        settings = self._certificates(options, above, folder, own=own)
+        if settings.certificates and not own:
+            found = replace(found, files=(*found.files, self._file_of(settings, found.name)))
         return replace(
             found,
             settings=replace(
@@ -89,7 +95,24 @@ class BaseChooser:
                 f'warning: [base] of wherry.toml is not used: the file says base = "{options.base}" too; remove one'
             )
 
-    def _certificates(self, options: BuildOptions, above: BuildOptions, folder: Path) -> BaseSettings:
+    def _file_of(self, settings: BaseSettings, base: str) -> Added:
+        """Give added certificates as a file for an image that has roots: in a folder of which Go reads every file.
+
+        It is not /etc/ssl/certs, which is a link in some images; a layer with that folder would take the link's place.
+        Source: Go 1.26, crypto/x509/root_linux.go, `certDirectories`.
+        """
+        content = bundle_of(settings.added)
+        mark = hashlib.sha256(content).hexdigest()
+        kept = self.session.cache_folder / "certificates" / f"{mark}.pem"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as out:
+            out.write(content)
+        path = f"/{ADDED_FOLDER}/added-{mark[:16]}.pem"
+        count = counted(len(settings.added), "certificate")
+        self.session.note(f"certificates: {count} added to those of {base}: {path}")
+        return Added(str(kept), path, 0o644)
+
+    def _certificates(self, options: BuildOptions, above: BuildOptions, folder: Path, *, own: bool) -> BaseSettings:
         if not options.ca and not options.ca_for and not options.ca_only:
             return DEFAULTS
         from wherry.app.certificates import choose_certificates
@@ -106,14 +129,13 @@ class BaseChooser:
                 offline=self._offline,
             )
             self._known[key] = found.settings
-            self._tell(found.document)
+            self._tell(found.document, own=own)
         return self._known[key]
 
-    def _tell(self, found: "Certificates") -> None:
+    def _tell(self, found: "Certificates", *, own: bool) -> None:
         count = len(found.roots)
-        self.session.note(
-            f"certificates: {count} {'roots' if count != 1 else 'root'}, {found.bytes:,} bytes (all: {found.before:,})"
-        )
+        if own:
+            self.session.note(f"certificates: {counted(count, 'root')}, {found.bytes:,} bytes (all: {found.before:,})")
         for warning in found.warnings:
             self.session.note(f"warning: {warning}")
 

@@ -6,13 +6,15 @@ To write one: put it into this folder, begin the module with `pytestmark = pytes
 - `cluster_namespace`: a namespace of the test's own, deleted at its end;
 - `cluster_registry`: a registry by one name for us and for the node: `cluster_registry.host`;
 - `cluster_wherry`: wherry as a process that uses both: `cluster_wherry("push", name)`;
-- `busybox_image`: an image with a shell, in the registry; `videometa_image`: the example service, without one.
+- `busybox_image`: an image with a shell, in the registry; `videometa_image`: the example service, without one;
+- `wherry_image`: wherry itself, if WHERRY_TEST_IMAGE names an image of `make image`.
 
 A server that the cluster calls (a webhook) listens on 127.0.0.1 at `real_cluster.port(1)`. What is cluster-wide (a
 webhook's configuration, a policy, a ClusterRole) is named after the namespace, chosen by a namespaceSelector, and
 deleted by the test that made it.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +78,14 @@ def videometa_image(cluster_registry: Running, cluster_wherry: ClusterWherry) ->
     name = f"{cluster_registry.host}/test/videometa:1"
     done = cluster_wherry("build", "-t", name, "--push", cwd=ROOT / "examples" / "videometa")
     return f"{name.rpartition(':')[0]}@{done.stdout.strip().rpartition('@')[2]}"
+
+
+@pytest.fixture(scope="session")
+def wherry_image(cluster_registry, cluster_wherry: ClusterWherry) -> str:
+    """An image with wherry as `make image` makes it; WHERRY_TEST_IMAGE names it."""
+    named = os.environ.get("WHERRY_TEST_IMAGE", "")
+    if not named:
+        pytest.skip("WHERRY_TEST_IMAGE names no image with wherry (`make image` makes one)")
+    name = f"{cluster_registry.host}/test/wherry:1"
+    digest = cluster_wherry("copy", named, name).stdout.strip().rpartition("@")[2]
+    return f"{name.rpartition(':')[0]}@{digest}"

@@ -1,7 +1,6 @@
 """The charts, linted, installed, tested and uninstalled by real Helm; and whether their times agree."""
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -131,17 +130,6 @@ def test_manifests_resolved_and_applied(real_cluster, cluster_wherry, cluster_re
 
     assert runs == json.loads(resolved)["spec"]["containers"][0]["image"]
     assert re.fullmatch(rf"{re.escape(cluster_registry.host)}/test/\S+@sha256:[0-9a-f]{{64}}", runs)
-
-
-@pytest.fixture(scope="module")
-def wherry_image(cluster_registry, cluster_wherry: ClusterWherry) -> str:
-    """An image with wherry as `make image` makes it; WHERRY_TEST_IMAGE names it."""
-    named = os.environ.get("WHERRY_TEST_IMAGE", "")
-    if not named:
-        pytest.skip("WHERRY_TEST_IMAGE names no image with wherry (`make image` makes one)")
-    name = f"{cluster_registry.host}/test/wherry:1"
-    digest = cluster_wherry("copy", named, name).stdout.strip().rpartition("@")[2]
-    return f"{name.rpartition(':')[0]}@{digest}"
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.cluster
 _CONFINED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 
 
-def service(name: str, image: str, pod: dict[str, int], container: dict[str, int]) -> dict[str, object]:
+def service(name: str, image: str, pod: dict[str, int], container: dict[str, int]) -> dict[str, Any]:
     """Give a pod of the example service, as "restricted" asks; the pod names its user, the container, or neither."""
     return {
         "apiVersion": "v1",
@@ -139,20 +140,41 @@ def test_check_does_nothing(pods: Pods):
     assert checks["shell"]["state"] == checks["files"]["state"] == "yes"
 
 
-def test_traces_on_the_node(pods: Pods, busybox_image):
+@pytest.fixture(scope="module")
+def loop(pods: Pods, busybox_image: str) -> str:
+    """A pod below "restricted" that opens a file again and again."""
+    pod = service("loop", busybox_image, {}, {})
+    (container,) = pod["spec"]["containers"]
+    container["command"] = ["sh", "-c", "while sleep 0.2; do cat /etc/hostname; done"]
+    pods.cluster.apply({**pod, "metadata": {"name": "loop", "namespace": pods.restricted}})
+    pods.cluster.kubectl("wait", "pod/loop", "-n", pods.restricted, "--for=condition=Ready", "--timeout=90s")
+    return "pod/loop"
+
+
+def opened(lines: str) -> bool:
+    """Report whether a trace has the file."""
+    return any(json.loads(line).get("path") == "/etc/hostname" for line in lines.splitlines())
+
+
+def test_traces_on_the_node(pods: Pods, loop: str):
     """On the pod's own node its process is found by its control group, traced, and goes on."""
     assert pods.cluster.containerd
     if os.geteuid() != 0:
         pytest.skip("tracing another user's process needs root")
-    loop = ("sh", "-c", "while sleep 0.2; do cat /etc/hostname; done")
-    pods.cluster.kubectl("run", "loop", "-n", pods.privileged, "--image", busybox_image, "--", *loop)
-    pods.cluster.kubectl("wait", "pod/loop", "-n", pods.privileged, "--for=condition=Ready", "--timeout=60s")
-    done = pods.wherry("trace", "--for", "2s", "-n", pods.privileged, "pod/loop")
+    done = pods.wherry("trace", "--for", "4s", "-n", pods.restricted, loop)
 
-    assert "container loop is process" in done.stderr
-    assert any(json.loads(line).get("path") == "/etc/hostname" for line in done.stdout.splitlines()), done.stdout
-    assert pods.checks(pods.privileged, "pod/loop")["trace"]["state"] == "yes"
-    assert pods.cluster.get("pod", "loop", "-n", pods.privileged)["status"]["containerStatuses"][0]["restartCount"] == 0
+    assert "container app is process" in done.stderr
+    assert opened(done.stdout), done.stdout
+    assert pods.checks(pods.restricted, loop)["trace"]["state"] == "yes"
+    assert pods.cluster.get(loop, "-n", pods.restricted)["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_traces_from_within(pods: Pods, loop: str, wherry_image: str):
+    """From an ephemeral container, as the target's own user and without any capability; the target goes on."""
+    done = pods.wherry("trace", "--for", "20s", "--toolbox", wherry_image, "-n", pods.restricted, loop)
+
+    assert opened(done.stdout), done.stderr
+    assert pods.cluster.get(loop, "-n", pods.restricted)["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 def test_words(pods: Pods):

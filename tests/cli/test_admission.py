@@ -37,6 +37,10 @@ namespaces = ["bare"]
 policy = "bare.toml"
 
 [[rule]]
+namespaces = ["attested"]
+policy = "attested.toml"
+
+[[rule]]
 namespaces = ["shop"]
 policy = "release.toml"
 
@@ -69,6 +73,13 @@ def shell(tmp_path_factory: pytest.TempPathFactory, host: str) -> Shell:
     made("sign", "--key", "other.key", f"{host}/other:1")
     made.write("release.toml", '[[rule]]\nname = "for release"\nsigned-by = ["release.pub"]\n')
     made.write("bare.toml", '[[rule]]\nno-shell = true\nplatforms = ["linux/amd64"]\nmax-pulled = "1MB"\n')
+    made.write("sbom.json", "{}")
+    made("attest", "--key", "release.key", "--type", "spdxjson", "--predicate", "sbom.json", f"{host}/signed:1")
+    made.write(
+        "attested.toml",
+        '[[rule]]\nsigned-by = ["release.pub"]\nattested = { type = "spdxjson", keys = ["release.pub"] }\n'
+        '[[rule]]\nmax-age = "1000000d"\n',
+    )
     made.write("admission.toml", CONFIGURATION)
     return made
 
@@ -157,7 +168,9 @@ def test_modes_and_exemptions(server: Serving, host: str) -> None:
 
 
 def test_other_rules(server: Serving, shell: Shell, host: str) -> None:
-    """Rules that read the image."""
+    """Rules that read the image, and several questions about signatures."""
+    assert server.validate(pinned(shell, host, "signed"), namespace="attested")["allowed"]
+    assert not server.validate(pinned(shell, host, "other"), namespace="attested")["allowed"]
     assert server.validate(pinned(shell, host, "unsigned"), namespace="bare")["allowed"]
 
 

@@ -30,9 +30,9 @@ PICTURE = ROOT / "docs" / "cast.svg"
 PLACE = ROOT / ".cache" / "cast"
 COLUMNS, LINES = 92, 24
 COMMANDS = (
-    "wherry build -t hello",
-    "wherry build -t hello",
-    "wherry size hello --top 5",
+    "wherry build --platform linux/amd64,linux/arm64 -t hello",
+    "wherry build --platform linux/amd64,linux/arm64 -t hello",
+    "wherry size hello --platform linux/amd64 --top 5",
     "wherry tree hello",
 )
 PAUSE = 1.0
@@ -146,6 +146,8 @@ def _answers(command: str, folder: Path, environment: dict[str, str]) -> Iterato
                 yield text.decode(errors="replace"), now - before
                 before = now
     os.close(ours)
+    if program.returncode:
+        sys.exit(f"{command}: exit {program.returncode}; nothing is written")
 
 
 def picture(frames: list[Frame], length: float) -> str:

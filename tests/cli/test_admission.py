@@ -78,7 +78,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory, host: str) -> Shell:
     made.write(
         "attested.toml",
         '[[rule]]\nsigned-by = ["release.pub"]\nattested = { type = "spdxjson", keys = ["release.pub"] }\n'
-        '[[rule]]\nmax-age = "1000000d"\n',
+        '[[rule]]\nmax-age = "99999d"\n',
     )
     made.write("admission.toml", CONFIGURATION)
     return made

@@ -6,11 +6,13 @@
 import json
 import os
 import subprocess
+import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+_PAUSE = 0.3
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
 
@@ -54,6 +56,15 @@ class RecordedPoint:
             most = max(most, running)
         return max(most, 1)
 
+    @property
+    def idle(self) -> float:
+        """Seconds in which none of its pods ran: others had the nodes, or Kubernetes was not done yet."""
+        covered = end = 0.0
+        for began, ended in sorted((one.began, one.began + one.seconds) for one in self.pods):
+            covered += max(ended - max(began, end), 0.0)
+            end = max(end, ended)
+        return max(self.seconds - covered, 0.0)
+
     @classmethod
     def parse(cls, row: dict[str, Any]) -> "RecordedPoint":
         """Read one."""
@@ -61,11 +72,29 @@ class RecordedPoint:
 
 
 def record(job: str, namespace: str) -> RecordedPoint:
-    """Ask a cluster for a Job that ended well."""
-    found = _kubectl("get", "job", job, "-n", namespace)
-    pods = _kubectl("get", "pods", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={job}")["items"]
+    """Follow a Job until it is over, and give what it and its pods say then; its client may delete it at once."""
+    document: dict[str, Any] = {}
+    while True:
+        try:
+            found = _kubectl("get", "job", job, "-n", namespace)
+            pods = _kubectl("get", "pods", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={job}")["items"]
+        except subprocess.CalledProcessError:  # it is gone
+            break
+        document = {"job": found, "pods": pods} if pods else document
+        ended = sum(1 for one in pods if _ended(one).get("exitCode") == 0)
+        if ended >= found["spec"]["completions"]:
+            break
+        time.sleep(_PAUSE)
+    return _point(job, document)
+
+
+def _point(job: str, document: dict[str, Any]) -> RecordedPoint:
+    found, pods = document["job"], document["pods"]
     began = datetime.fromisoformat(found["status"]["startTime"])
     rows = [row for one in pods if (row := _pod(one, began)) is not None]
+    missing = found["spec"]["completions"] - sum(row.ok for row in rows)
+    if missing:
+        raise SystemExit(f"{job}: {missing} of its indexes did not end well, or it was gone before that was seen")
     ended = max(datetime.fromisoformat(_ended(one)["finishedAt"]) for one in pods if _ended(one))
     return RecordedPoint(
         name=job, when=found["status"]["startTime"], nodes=len({row.node for row in rows}),
@@ -84,7 +113,8 @@ def add(point: RecordedPoint, file: Path) -> None:
 
 
 def _ended(pod: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = pod["status"]["containerStatuses"][0]["state"].get("terminated") or {}
+    statuses = pod["status"].get("containerStatuses") or [{"state": {}}]
+    found: dict[str, Any] = statuses[0]["state"].get("terminated") or {}
     return found
 
 

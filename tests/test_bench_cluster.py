@@ -152,3 +152,4 @@ def test_the_picture_has_what_was_measured(bench, tmp_path) -> None:
 
     assert len(ET.fromstring(drawn).findall(".//{*}circle")) == 2  # noqa: S314 - our own
     assert again.seconds == pytest.approx(11.2, abs=0.3)
+    assert (point.side_by_side, point.idle) == (2, 1.0)

@@ -183,7 +183,8 @@ def test_once_into_a_file_into_the_history(fake: KubeFake, tmp_path: Path) -> No
     shell("watch", "--once", "-o", "f.jsonl")
     assert (shell.root / "f.jsonl").read_bytes() == before
     assert shell("history", "import", "f.jsonl") == ["f.jsonl: 5 calls, 5 of them new"]
-    assert len(shell("watch", "--once", "--json", "--selector", "app=b")) == 1 + 2
+    assert len(shell("watch", "--once", "--json", "--quiet", "--selector", "app=b")) == 1 + 2
+    assert shell.err == ""
     metrics = {one.name: one for one in text_string_to_metric_families((shell.root / "m.prom").read_text())}
     assert metrics["wherry_node_pulls"].samples[0].value == 3
     assert metrics["wherry_container_ends"].samples[0].labels["reason"] == "OOMKilled"

@@ -35,6 +35,7 @@ _EACH = 5.0
 @click.option("--print-rbac", is_flag=True, help="Print the least rights that this watch needs, as YAML.")
 @click.option("--print", "prints", is_flag=True, help="Print those and a Deployment that watches, as YAML.")
 @click.option("--image", default="", metavar="IMAGE", help="--print: an image that has wherry.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no notes and no summary: figures and errors only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON lines of a history.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - click hands over one argument an option
@@ -54,6 +55,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     print_rbac: bool,
     prints: bool,
     image: str,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Watch how a cluster pulls, starts, kills and restarts containers, by image digest.
@@ -85,7 +87,7 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     from wherry.app.clusters import cluster
 
     _watch(world, cluster(world, context=context, namespace=namespace), options, output=output, metrics=metrics,
-           listen=listen, as_json=as_json)  # fmt: skip
+           listen=listen, as_json=as_json, note=(lambda _line: None) if quiet else world.note)  # fmt: skip
 
 
 def _print(  # noqa: PLR0913 - as above
@@ -114,6 +116,7 @@ def _watch(  # noqa: PLR0913 - as above
     metrics: str,
     listen: str,
     as_json: bool,
+    note: "Callable[[str], None]",
 ) -> None:
     import threading
 
@@ -132,7 +135,7 @@ def _watch(  # noqa: PLR0913 - as above
 
     def notice(line: str, away: bool) -> None:  # noqa: FBT001 - as the watch has it
         totals.away = away
-        world.note(printable(line))
+        note(printable(line))
 
     check_rights(found, options)  # before a file is made
     with ExitStack() as stack:
@@ -140,13 +143,14 @@ def _watch(  # noqa: PLR0913 - as above
         file = stack.enter_context(FigureFile(world.cwd / output, machine, world.clock())) if output else None
         if listen:
             url = stack.enter_context(metrics_server(listen_address(listen), page, lambda: not totals.away))
-            world.note(f"metrics: {url}")
+            note(f"metrics: {url}")
         write = _metrics_file(world, metrics, page)
         stack.enter_context(_ended_by_signal(stop))
         if as_json:
             from wherry.history.exchange import header_line
 
             world.say(header_line(machine, world.clock()).decode().rstrip())
+            world.stdout.flush()
 
         def take(entry: "CallFigures", fresh: bool) -> None:  # noqa: FBT001 - as above
             with turn:
@@ -167,7 +171,7 @@ def _watch(  # noqa: PLR0913 - as above
             pass
         finally:
             write(0.0)
-    world.note(summary_line(summary))
+    note(summary_line(summary))
 
 
 def _metrics_file(world: World, name: str, page: "Callable[[], str]") -> "Callable[[float], None]":

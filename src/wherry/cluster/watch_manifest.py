@@ -63,7 +63,7 @@ def watch_manifests(
         labels: only pods with these.
         kubelets: see `rbac_manifests`.
     """
-    words = ["wherry", "watch", "--json", "--listen", f"0.0.0.0:{PORT}"]
+    words = ["wherry", "watch", "--json", "--quiet", "--listen", f"0.0.0.0:{PORT}"]
     words += ["-A"] if everywhere else ["-n", namespace]
     words += ["--selector", labels] if labels else []
     words += ["--kubelets"] if kubelets else []

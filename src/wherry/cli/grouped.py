@@ -56,9 +56,14 @@ _RUN_GROUPS: Mapping[str, str] = {
 }
 _NEVER_EMPTY = (
     "copy_out", "cpus", "device_memory", "health_cmd", "health_interval", "health_start_period", "health_timeout",
-    "image", "memory", "name", "platform", "profile", "target", "toolbox",
+    "memory", "profile", "toolbox",
 )  # fmt: skip
-"""Options and arguments that need a value: an empty one comes from a variable that is not set."""
+"""Options that need a value: an empty one comes from a variable that is not set.
+
+Docker takes an empty --name, --platform and --target, and so do we.
+"""
+_ARGUMENTS = ("image", "name", "target")
+"""The same of arguments."""
 _ADMISSION_GROUPS: Mapping[str, str] = {
     "Policy": "--config --policy --mode --exempt --insecure",
     "Server": "--address --port --drain --log",
@@ -112,10 +117,10 @@ class GroupedCommand(click.Command):
                 raise click.UsageError(f"No such option {error.option_name!r}.\nhint: {hint}", ctx) from error
             raise
         for one in self.params:
-            name = one.name or ""
+            name, option = one.name or "", isinstance(one, click.Option)
             given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-            if name in _NEVER_EMPTY and given and ctx.params.get(name) == "":
-                shown = "--" + name.replace("_", "-") if isinstance(one, click.Option) else name.upper()
+            if name in (_NEVER_EMPTY if option else _ARGUMENTS) and given and ctx.params.get(name) == "":
+                shown = "--" + name.replace("_", "-") if option else name.upper()
                 raise click.UsageError(f"{shown} has an empty value.\nhint: is a variable not set?", ctx)
         return left
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from cli_shell import Shell
 from kube_jobs import JobController, PodScript
 from kube_server import KubeFake, kube_server
-from registries import Running, distribution
+from registries import Running, distribution, free_port
 from small_images import put_image
 from wherry.cluster.build_run import ClusterRun
 from wherry.errors import InvalidDocument
@@ -221,6 +222,37 @@ def test_a_server_that_goes_away(world, pushed):
     )
     world.build()
 
+    assert world.left() == []
+
+
+def test_a_registry_that_goes_away(world, pushed, tmp_path):
+    """What pods built is kept, and the build is ended once it is back."""
+    port = free_port()
+    host = f"127.0.0.1:{port}"
+    pods = Shell(tmp_path / "pods")
+
+    def push() -> None:
+        for platform in PLATFORMS:
+            root = put_image(pods.store, platform, Platform.parse(platform))
+            pods.store.tag(f"{host}/team/app:part", root)
+            pods("push", f"{host}/team/app:part")
+
+    with ExitStack() as stack:
+        stack.enter_context(distribution(tmp_path / "r", port=port))
+        push()
+        script = world.controller.script
+        world.controller.script = lambda index, *words: replace(
+            script(index, *words), before=stack.close if index == 1 else None
+        )
+        words = ("build", "--on", "kubernetes", "--timeout", "0s", "-t", f"{host}/team/app:v1")
+        world.shell(*words, code=69)
+    said = world.shell.err
+    with distribution(tmp_path / "r", port=port):
+        (name,) = [name for kind, _, name in world.fake.objects.rows if kind == "jobs.batch"]
+        (printed,) = world.shell("build", "--attach", name)
+
+    assert f"--attach {name}" in said
+    assert printed.startswith(f"{host}/team/app:v1@")
     assert world.left() == []
 
 

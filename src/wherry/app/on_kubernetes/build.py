@@ -13,7 +13,7 @@ from wherry.app.build.result import BuildResult
 from wherry.app.clusters import Cluster, cluster
 from wherry.app.on_kubernetes.board import TaskBoard
 from wherry.app.on_kubernetes.delivering import LocalWork, deliver_run, local_work
-from wherry.app.on_kubernetes.ending import built_run, delete_temporary
+from wherry.app.on_kubernetes.ending import built_run, delete_temporary, patiently
 from wherry.app.on_kubernetes.following import Follower
 from wherry.app.on_kubernetes.options import ClusterOptions, kubernetes_settings, require_builder
 from wherry.app.on_kubernetes.planning import PlannedImage, planned_images
@@ -26,6 +26,7 @@ from wherry.cluster.kube_api import KubeServer
 from wherry.cluster.kube_errors import KubeRefused
 from wherry.cluster.kube_resources import JOBS
 from wherry.errors import Cancelled, NotFound, WherryError
+from wherry.registry.errors import RegistryError
 from wherry.settings.kubernetes import KubernetesSettings
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _read_once(stdin: Callable[[], IO[bytes]], stack: ExitStack) -> Callable[[],
 def _undone(session: Session, found: Cluster, run: ClusterRun) -> Iterator[None]:
     """Delete the Job and what is temporary, if the build fails or is cancelled; say so.
 
-    A cluster that is away keeps them: the Job may still be built, and picked up.
+    A cluster or a registry that is away keeps them: the build may be picked up.
     """
     try:
         yield
@@ -194,6 +195,12 @@ def _undone(session: Session, found: Cluster, run: ClusterRun) -> Iterator[None]
             )
         else:
             _undo(session, found, run)
+        raise
+    except RegistryError as error:
+        error.hint = (
+            f"what pods built is kept: `wherry build --on kubernetes --attach {run.name}` ends it, "
+            f"once the registry is back; {error.hint}"
+        )
         raise
     except (WherryError, KeyboardInterrupt) as error:
         if isinstance(error, Cancelled | KeyboardInterrupt):
@@ -233,7 +240,7 @@ def _followed(
         session.progress.line(f"without the right to {right}: less is shown")
     with TaskBoard(session.progress, run) as board:
         followed = Follower(session, found, run, board, without=without).follow()
-    built = built_run(session, run, followed)
+    built = patiently(session, lambda: built_run(session, run, followed))
     result = BuildResult(
         front_end=FrontEnd.GO if built.images[0].package else FrontEnd.DOCKERFILE,
         images=built.images,

@@ -11,7 +11,7 @@ from wherry.app.build.options import DockerfileBuild, GoBuild
 from wherry.app.build.prove import Proof
 from wherry.app.build.result import BuildResult, BuiltImage
 from wherry.app.build.trusted import VerifiedModules
-from wherry.app.on_kubernetes.ending import BuiltRun, names_of, pull_here
+from wherry.app.on_kubernetes.ending import BuiltRun, names_of, patiently, pull_here
 from wherry.app.session import Session
 from wherry.errors import InvalidUsage
 from wherry.oci.reference import Reference
@@ -58,8 +58,8 @@ def deliver_run(
         AccessDenied, RegistryError: a registry refuses.
     """
     if not work.needs_images:
-        _sign(session, built.images, signer)  # before a name leads to them
-        _push(session, built)
+        patiently(session, lambda: _sign(session, built.images, signer))  # before a name leads to them
+        patiently(session, lambda: _push(session, built))
         deliver(session, replace(work.delivery, push=False, outputs=()), result.images, session.progress, _no_stdout)
         return result
     pull_here(session, built)

@@ -3,9 +3,10 @@
 The index is made of what a build on this machine would put into it, so it has the same digest.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -20,14 +21,15 @@ from wherry.oci.descriptor import Descriptor, PlatformDocument
 from wherry.oci.manifest import Index, Manifest
 from wherry.oci.reference import Reference
 from wherry.platform import Platform
-from wherry.registry.errors import NotInRegistry, RegistryError
+from wherry.registry.errors import NotInRegistry, NotTaken, RegistryError
 from wherry.store.images import read_image
 
 if TYPE_CHECKING:
     from wherry.app.rebuild_compare import Rebuilt
     from wherry.registry.repository import Repository
 
-_MOST_NAMED: Final = 3
+T = TypeVar("T")
+_PAUSE: Final = 2.0
 
 
 class NotTheSame(ClusterBuildFailed):
@@ -78,6 +80,24 @@ def built_run(session: Session, run: ClusterRun, followed: FollowedRun) -> Built
         images.append(_image(repository, image, platforms))
         sources.append(repository)
     return BuiltRun(tuple(images), tuple(sources))
+
+
+def patiently(session: Session, do: Callable[[], T]) -> T:
+    """Do something that can be done again, for as long as a registry that is away is waited for."""
+    due, said = time.monotonic() + session.patience, False
+    while True:
+        session.checkpoint()
+        try:
+            return do()
+        except NotTaken:
+            raise
+        except RegistryError as error:
+            if time.monotonic() > due:
+                raise
+            if not said:
+                session.progress.warn(f"{error.message}; asking again")
+                said = True
+        time.sleep(_PAUSE)
 
 
 def _digest(repository: "Repository", run: ClusterRun, index: int, followed: FollowedRun) -> Descriptor:

@@ -80,7 +80,7 @@ def test_a_command(wherry, cluster, registry, tmp_path):
     assert "wrong" in ran.stderr
     assert container["targetContainerName"] == "app"
     assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsGroup": 65532, "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsGroup": 0, "runAsNonRoot": True,
         "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
     }  # fmt: skip
     assert container["stdinOnce"] is True

@@ -79,18 +79,39 @@ def pods(real_cluster, cluster_wherry, videometa_image) -> Iterator[Pods]:
         yield Pods(real_cluster, cluster_wherry, restricted, baseline, privileged)
 
 
+@pytest.fixture(scope="module")
+def loop(pods: Pods, busybox_image: str) -> str:
+    """A pod below "restricted" that opens a file again and again."""
+    pod = service("loop", busybox_image, {}, {})
+    (container,) = pod["spec"]["containers"]
+    container["command"] = ["sh", "-c", "while sleep 0.2; do cat /etc/hostname; done"]
+    pods.cluster.apply({**pod, "metadata": {"name": "loop", "namespace": pods.restricted}})
+    pods.cluster.kubectl("wait", "pod/loop", "-n", pods.restricted, "--for=condition=Ready", "--timeout=90s")
+    return "pod/loop"
+
+
 @pytest.mark.parametrize(
     ("pod", "user", "group"), [("of-pod", 10001, 10009), ("of-container", 10002, 0), ("of-image", 65532, 65532)]
 )
 def test_is_the_targets_user(pods: Pods, pod: str, user: int, group: int):
     """Below "restricted" the shell has the target's user and group, sees its process, and so may read its files.
 
-    The group is the one of the image's own /etc/passwd where the pod names none; another closes /proc/1/root.
+    The group is the one of the image's own /etc/passwd where the pod names none, else 0; another closes /proc/1/root.
     """
     said = pods.debug(pods.restricted, f"pod/{pod}", "--", "sh", "-c", "id -u; id -g; ls /proc/1/root/app; ps")
 
     assert said.splitlines()[:3] == [str(user), str(group), "videometa"]
     assert "/app/videometa" in said
+
+
+def test_the_group_of_an_image_without_accounts(pods: Pods, loop: str):
+    """It is 0, though its config says 65532:65532: the kubelet hands on the user alone."""
+    said = pods.debug(
+        pods.restricted, loop, "--", "sh", "-c", "grep ^Gid /proc/1/status; id -g; ls /proc/1/root/bin/sh"
+    )
+
+    assert said.split()[:2] == ["Gid:", "0"]
+    assert said.splitlines()[1:3] == ["0", "/proc/1/root/bin/sh"]
 
 
 def test_the_toolbox_has_one_name(pods: Pods, cluster_registry):
@@ -138,17 +159,6 @@ def test_check_does_nothing(pods: Pods):
 
     assert after == before
     assert checks["shell"]["state"] == checks["files"]["state"] == "yes"
-
-
-@pytest.fixture(scope="module")
-def loop(pods: Pods, busybox_image: str) -> str:
-    """A pod below "restricted" that opens a file again and again."""
-    pod = service("loop", busybox_image, {}, {})
-    (container,) = pod["spec"]["containers"]
-    container["command"] = ["sh", "-c", "while sleep 0.2; do cat /etc/hostname; done"]
-    pods.cluster.apply({**pod, "metadata": {"name": "loop", "namespace": pods.restricted}})
-    pods.cluster.kubectl("wait", "pod/loop", "-n", pods.restricted, "--for=condition=Ready", "--timeout=90s")
-    return "pod/loop"
 
 
 def opened(lines: str) -> bool:

@@ -17,13 +17,14 @@ _FILES = ("etc/passwd", "etc/group")
 def pod_user(session: "Session", target: "PodTarget") -> tuple[int | None, int | None]:
     """Find the user and group of a container, as its runtime does.
 
-    A group that the pod does not name is the one of the user's line in the image's own /etc/passwd, else 0: the kernel
-    compares both before it shows one process the files of another.
+    A group that the pod does not name is the one of the user's line in the image's own /etc/passwd, else 0, whatever
+    group the image's config names: the kubelet hands on its user alone. The kernel compares both before it shows one
+    process the files of another.
 
     Returns:
         None for each that only the image could say, and the image can't be read.
 
-    Source: containerd 1.7, pkg/cri/server/container_create_linux.go and oci.WithUser.
+    Sources: Kubernetes 1.34, pkg/kubelet/kuberuntime/security_context.go; containerd 1.7, oci.WithUser.
     """
     if target.user is not None and target.group is not None:
         return target.user, target.group
@@ -35,16 +36,11 @@ def pod_user(session: "Session", target: "PodTarget") -> tuple[int | None, int |
     try:
         located = find(session, name)
         image = image_for(located.source, located.root, Kernel.of_host().platform, name)
-        said = image.config.runtime.user if target.user is None else str(target.user)
-        user, _, group = said.partition(":")
-        if user.isdecimal() and group.isdecimal():
-            uid, gid = int(user), int(group)
-        else:
-            found = _accounts(located.source, image).find(said)
-            uid, gid = found.uid, found.gid
+        said = image.config.runtime.user.partition(":")[0] if target.user is None else str(target.user)
+        found = _accounts(located.source, image).find(said)
     except WherryError:
         return target.user, target.group
-    return uid, gid if target.group is None else target.group
+    return found.uid, found.gid if target.group is None else target.group
 
 
 def _accounts(source: "BlobSource", image: "Image") -> "AccountFiles":

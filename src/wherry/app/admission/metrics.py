@@ -22,7 +22,7 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 @dataclass
-class Histogram:
+class RequestDurations:
     """Durations of one kind."""
 
     buckets: list[int] = field(default_factory=lambda: [0] * (len(_BOUNDS) + 1))
@@ -39,7 +39,7 @@ class AdmissionMetrics:
     """Counts since the start; changed by one thread only."""
 
     counts: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: {name: Counter() for name in _COUNTERS})
-    durations: dict[str, Histogram] = field(default_factory=dict)
+    durations: dict[str, RequestDurations] = field(default_factory=dict)
     gauges: dict[str, tuple[str, float]] = field(default_factory=dict)
     """By name: what it is, and its value now."""
 
@@ -49,7 +49,7 @@ class AdmissionMetrics:
 
     def observe(self, endpoint: str, seconds: float) -> None:
         """Count the duration of a request."""
-        self.durations.setdefault(endpoint, Histogram()).observe(seconds)
+        self.durations.setdefault(endpoint, RequestDurations()).observe(seconds)
 
     def text(self) -> str:
         """Write all of it."""

@@ -61,8 +61,8 @@ def command(  # noqa: PLR0913 - click hands over one argument an option
     """Watch how a cluster pulls, starts, kills and restarts containers, by image digest.
 
     It prints a line for each image that a node pulled, for each container that ended badly or was restarted, and for
-    each pod that got ready. --json and -o FILE give the lines that `wherry history import FILE` takes; what is seen
-    twice has the same id, so it counts once.
+    each pod that got ready. --json and -o FILE give the lines of a history, which is imported by `wherry history`; what
+    is seen twice has the same id, so it counts once.
 
     It only reads, and asks for its rights first. --kubelets needs a right by which its holder could run commands in
     pods too, so it is never part of the others.

@@ -214,7 +214,7 @@ def test_what_programs_print():
     ]
     kept = [" ".join(line.split()) for line in screen(shown.getvalue())]
     assert kept == [" ".join(line.split()) for line in piped.getvalue().splitlines()[3:]]
-    assert "RUN make  cc main.c" in shown.getvalue()
+    assert "\n      cc main.c\x1b[K\n" in shown.getvalue()
 
 
 def test_a_pipe_hears_of_long_steps_every_ten_seconds():
@@ -494,3 +494,21 @@ def test_ci_gets_lines_that_stay(ci, is_live):
 
     assert ("\x1b[J" in stream.getvalue()) == is_live
     assert stream.getvalue().rstrip().endswith("s" if not is_live else "\x1b[0m\x1b[K\n\x1b[J")
+
+
+def test_programs_share_the_rows_that_are_left():
+    """Up to four lines that each printed last stand below its step; on a low terminal the last is in its own line."""
+
+    def shown(rows: int) -> list[str]:
+        reporter, stream = live(Clock(), rows=rows, columns=60)
+        with reporter.step("RUN make", label="a 1/2") as one, reporter.step("RUN test", label="b 1/1") as other:
+            for number in range(9):
+                one.printed(f"cc | {number}.c")
+            other.printed("ok")
+            lines = screen(stream.getvalue())
+        reporter.close()
+        return [" ".join(line.split()) for line in lines]
+
+    assert shown(24) == ["RUN make 0.0 s", *(f"cc | {number}.c" for number in (5, 6, 7, 8)), "RUN test 0.0 s", "ok"]
+    assert shown(8) == ["RUN make 0.0 s", "cc | 7.c", "cc | 8.c", "RUN test 0.0 s", "ok"]
+    assert shown(4) == ["RUN make cc | 8.c 0.0 s", "RUN test ok 0.0 s"]

@@ -40,6 +40,8 @@ _WIDEST = 100
 _NARROWEST = 40
 """Columns below which nothing stands side by side."""
 _AMOUNT = len("12.3 of 123.4 MB")
+_TAIL = 4
+"""Lines that a step's program printed last, shown below it where there is room for two or more."""
 _BARS = {80: 20, 60: 12, 0: 8}
 """Columns of a bar, by the columns there are."""
 
@@ -139,7 +141,9 @@ class LiveView:
     def _live_lines(self, room: int, columns: int) -> list[tuple[str, int]]:
         """Give the lines of what runs, none wider than the terminal, each with its columns."""
         now = self._monotonic()
-        rows = [(plain(one.name), one.event, duration(now - one.began)) for one in self._running.values()]
+        running = list(self._running.values())
+        rows = [(plain(one.name), one.event, duration(now - one.began)) for one in running]
+        tails = self._tails(running, room)
         hidden = len(rows) - room
         if hidden > 0:
             rows = rows[: room - 1]
@@ -149,14 +153,31 @@ class LiveView:
             ]
             lines = [(text, _width(text)) for text in texts]
         else:
-            lines = self._side_by_side(rows, min(columns, _WIDEST))
+            shown = [
+                (name, None if tail else event, took) for (name, event, took), tail in zip(rows, tails, strict=False)
+            ]
+            lines = [
+                line
+                for row, tail in zip(self._side_by_side(shown, min(columns, _WIDEST)), tails, strict=False)
+                for line in (row, *(self._tail(text, columns) for text in tail))
+            ]
         more = f"  and {hidden + 1} more" if hidden > 0 else ""
-        if not more and self._waiting and rows and len(rows) < room:
+        if not more and self._waiting and rows and len(lines) < room:
             more = f"  {plain(self._waiting)}"
         if more:
             text = cut(more, columns)
             lines.append((self._paint(text, PASSING), _width(text)))
         return lines
+
+    def _tails(self, running: list[RunningLine], room: int) -> list[list[str]]:
+        """Share the rows that are left among the steps whose programs print, for their last lines."""
+        printing = sum(1 for one in running if one.printed)
+        most = min((room - len(running) - 1) // printing, _TAIL) if printing else 0
+        return [list(one.printed)[-most:] if most > 1 else [] for one in running]
+
+    def _tail(self, printed: str, columns: int) -> tuple[str, int]:
+        text = cut(f"      {printed.partition(' | ')[2]}", columns)
+        return self._paint(text, PASSING), _width(text)
 
     def _side_by_side(self, rows: list[tuple[str, Event | None, str]], columns: int) -> list[tuple[str, int]]:
         if not rows:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import logging
 import socket
 import ssl
 import time
@@ -151,6 +152,7 @@ class AdmissionServer:
             unready=self.unready,
             log=self._log,
         )
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # whoever scans ports must not fill the log
         shown = self._context
         config = uvicorn.Config(
             pages, http="h11", ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,

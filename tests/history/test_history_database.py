@@ -168,6 +168,8 @@ def test_a_copy_in_memory_has_the_journal_too(tmp_path: Path) -> None:
         found.fold()
 
         assert len(list(found.entries())) == 2
+        with pytest.raises(CannotWrite, match="cannot be written"):  # and not "1 of them new"
+            found.add([built(3)])
 
 
 def test_it_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,7 @@ class HistoryDatabase:
         """
         self._folder, self._warned, self._clock, self._patience = folder, warned, clock, patience
         self._checked = checked
+        self._in_memory = False
         self.path = folder / DATABASE
         self._database = self._open()
 
@@ -123,6 +124,8 @@ class HistoryDatabase:
         Raises:
             CannotWrite: the database is locked or cannot be written; nothing was added.
         """
+        if self._in_memory:
+            raise CannotWrite(f"{self._folder}: cannot be written", hint="name another folder with $WHERRY_HISTORY")
         try:
             with self._writing():
                 added = insert(self._database, entries, self.machine)
@@ -254,6 +257,7 @@ class HistoryDatabase:
 
     def _copied(self) -> sqlite3.Connection:
         """Read a database that cannot be written into memory, where the journal's lines can be added."""
+        self._in_memory = True
         copy = sqlite3.connect(":memory:", isolation_level=None)
         with suppress(sqlite3.DatabaseError):
             if self.path.exists():

@@ -102,7 +102,7 @@ class CarriedGoCache:
 
     def _unpack(self, repository: Repository, layer: Descriptor, old: int) -> None:
         if layer.media_type != LAYER:
-            raise InvalidDocument(str(repository), f"{layer.media_type!r} is no layer of a cache of Go")
+            raise InvalidDocument(str(repository), f"{layer.media_type!r} is not a layer of a cache of Go")
         limits = ArchiveLimits(entries=_MOST_ENTRIES, size=_LARGEST)
         chunks = decompress(repository.read(layer), "zstd", name="cache of Go", limit=2 * _LARGEST)
         entries = self._checked(read_tar(LayerStream(chunks), "cache of Go", limits), old)
@@ -113,7 +113,7 @@ class CarriedGoCache:
             if entry.kind is EntryKind.FOLDER and len(entry.path) <= 2:  # noqa: PLR2004 - two hexadecimal digits
                 continue  # made with what is in it
             if entry.kind is not EntryKind.FILE or not _ENTRY.fullmatch(entry.path):
-                raise InvalidDocument("cache of Go", f"{entry.path[:100]!r} is no entry of it")
+                raise InvalidDocument("cache of Go", f"{entry.path[:100]!r} is not an entry of it")
             self._brought[entry.path] = entry.size
             yield replace(entry, mode=0o644, mtime=old, xattrs={}), body
 

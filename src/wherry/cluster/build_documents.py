@@ -144,9 +144,9 @@ class BuildRecipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             if task.build >= len(self.builds):
                 found.append(f"task {number}: there is no build {task.build}")
             if not _TAG.fullmatch(task.tag):
-                found.append(f"task {number}: {task.tag[:100]!r} is no tag")
+                found.append(f"task {number}: {task.tag[:100]!r} is not a tag")
             if not _is_platform(task.platform):
-                found.append(f"task {number}: {task.platform[:100]!r} is no platform")
+                found.append(f"task {number}: {task.platform[:100]!r} is not a platform")
         return found
 
 
@@ -207,7 +207,7 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             except WherryError as error:
                 raise InvalidDocument(name, error.message) from error
         if result.ok and not _is_platform(result.platform):
-            raise InvalidDocument(name, f"{result.platform[:100]!r} is no platform")
+            raise InvalidDocument(name, f"{result.platform[:100]!r} is not a platform")
         return result
 
 
@@ -242,9 +242,9 @@ def _decoded(document: bytes, shape: type[T], name: str) -> T:
 def _build_problems(number: int, build: RecipeBuild) -> list[str]:
     found = []
     if not _NAME.fullmatch(build.name):
-        found.append(f"build {number}: {build.name[:100]!r} is no name")
+        found.append(f"build {number}: {build.name[:100]!r} is not a name")
     if not _REPOSITORY.fullmatch(build.repository):
-        found.append(f"build {number}: {build.repository[:100]!r} is no repository")
+        found.append(f"build {number}: {build.repository[:100]!r} is not a repository")
     if not build.contexts:
         found.append(f"build {number}: it has no context")
     found += [
@@ -253,7 +253,7 @@ def _build_problems(number: int, build: RecipeBuild) -> list[str]:
         if not stays_inside(path)
     ]
     strangers = _strange(build.environment)
-    return found + ([f"build {number}: {strangers[0][:100]!r} is no variable"] if strangers else [])
+    return found + ([f"build {number}: {strangers[0][:100]!r} is not a variable"] if strangers else [])
 
 
 def _strange(environment: Mapping[str, str]) -> list[str]:

@@ -67,6 +67,15 @@ def test_a_link_can_not_be_written_through(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", [".git/config", "a/.GIT/config", ".git"])
+def test_sources_of_go_bring_no_repository(tmp_path: Path, name: str) -> None:
+    """Its settings could name programs for git to start."""
+    blob = packed((name, tarfile.REGTYPE, ""))
+    with pytest.raises(WherryError, match="come without"):
+        unpack_context(iter([blob]), tmp_path / "in", LIMIT, git=False)
+    unpack_context(iter([blob]), tmp_path / "docker", LIMIT)
+
+
 def test_bombs_and_damage_are_refused(tmp_path: Path) -> None:
     """Too many bytes, no zstd, a cut."""
     whole = packed(("a", tarfile.REGTYPE, ""), content=bytes(2 * LIMIT))

@@ -81,14 +81,20 @@ class FetchedArtifact:
     layers: tuple[Descriptor, ...]
     repository: Repository
 
-    def unpack_into(self, session: Session, number: int, folder: Path) -> None:
+    def unpack_into(self, session: Session, number: int, folder: Path, *, git: bool = True) -> None:
         """Unpack a layer.
+
+        Args:
+            session: how much may be unpacked.
+            number: of the layer.
+            folder: made.
+            git: whether it may have a `.git`, in which a stranger could name programs that git starts.
 
         Raises:
             InvalidDocument, InvalidArchive: it is not what a context has to be, or larger than the session allows.
             CannotWrite: there is no room.
         """
-        unpack_context(self.repository.read(self._layer(number)), folder, session.unpack_limit)
+        unpack_context(self.repository.read(self._layer(number)), folder, session.unpack_limit, git=git)
 
     def _layer(self, number: int) -> Descriptor:
         if not 0 <= number < len(self.layers):
@@ -198,13 +204,14 @@ def fetch_artifact(session: Session, reference: str) -> FetchedArtifact:
     return FetchedArtifact(recipe=recipe, layers=manifest.stack, repository=repository)
 
 
-def unpack_context(chunks: Iterator[bytes], folder: Path, limit: int) -> None:
+def unpack_context(chunks: Iterator[bytes], folder: Path, limit: int, *, git: bool = True) -> None:
     """Unpack a context that anyone may have made.
 
     Args:
         chunks: the layer's bytes, verified against their digest as they come.
         folder: made; nothing is written outside of it.
         limit: most bytes of its files.
+        git: whether it may have a `.git`.
 
     Raises:
         InvalidDocument, InvalidArchive: it is not what a context has to be, or too large.
@@ -212,14 +219,16 @@ def unpack_context(chunks: Iterator[bytes], folder: Path, limit: int) -> None:
     """
     limits = ArchiveLimits(entries=_MOST_ENTRIES, size=limit)
     stream = LayerStream(decompress(chunks, "zstd", name="context", limit=limit + (_MOST_ENTRIES << 10)))
-    unpack(_plain(read_tar(stream, "context", limits)), folder, limits=limits)
+    unpack(_plain(read_tar(stream, "context", limits), git=git), folder, limits=limits)
 
 
-def _plain(entries: Iterator[tuple[Entry, TarBody]]) -> Iterator[tuple[Entry, TarBody]]:
+def _plain(entries: Iterator[tuple[Entry, TarBody]], *, git: bool) -> Iterator[tuple[Entry, TarBody]]:
     """Pass on files, folders and links; folders can be written to, and no program gets another user's rights."""
     for entry, body in entries:
         if entry.kind not in _KINDS:
             raise InvalidDocument("context", f"{entry.path[:200]!r} is neither a file, nor a directory, nor a link")
+        if not git and ".git" in entry.path.lower().split("/"):
+            raise InvalidDocument("context", f"{entry.path[:200]!r}: sources of Go come without a .git")
         mode = entry.mode & 0o777 | (0o700 if entry.kind is EntryKind.FOLDER else 0o400)
         yield replace(entry, mode=mode, xattrs={}), body
 

@@ -100,7 +100,7 @@ def _unpacked(session: Session, pod: PodTask, place: Path) -> Path:
     with session.progress.step("unpack the sources") as step:
         for number in dict.fromkeys((*pod.build.contexts, *pod.build.named.values())):
             session.checkpoint()
-            pod.artifact.unpack_into(session, number, place / str(number))
+            pod.artifact.unpack_into(session, number, place / str(number), git=pod.build.kind != "go")
         top = place / str(pod.build.contexts[0])
         if pod.build.checkout:
             _add_checkout(session, pod, top, place)

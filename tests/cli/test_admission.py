@@ -248,11 +248,15 @@ def test_pages(server: Serving) -> None:
 
 def test_changes_and_the_end(shell: Shell, host: str, tmp_path: Path) -> None:
     """Policies and certificates are read again; what is wrong is refused; SIGTERM ends it with code 0."""
-    made = certificates(tmp_path)
+    chain, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     shell.write("changing.toml", "[[rule]]\nnon-root = false\n")
     later = pinned(shell, host, "later")
-    words = ("--policy=changing.toml", "--tls-cert", str(made.chain), "--tls-key", str(made.key), "--drain=0")
-    with serving(shell, *words, authority=str(made.ca)) as server:
+    words = ("--policy=changing.toml", "--tls-cert", str(chain), "--tls-key", str(key), "--drain=0")
+    with serving(shell, *words, authority="none yet") as server:
+        assert server.send("GET", "/healthz")[0] == 200
+        assert server.send("GET", "/readyz")[0] == 503
+        server.authority = renew(tmp_path / "old", chain, key)
+        server.event("certificate")
         assert server.validate(later)["allowed"]
         shell.write("changing.toml", '[[rule]]\nsigned-by = ["release.pub"]\n')
         server.event("configuration")
@@ -262,15 +266,20 @@ def test_changes_and_the_end(shell: Shell, host: str, tmp_path: Path) -> None:
         assert not server.validate(later)["allowed"]
         assert b"wherry_admission_configuration_current 0" in server.send("GET", "/metrics")[1]
         shell("sign", "--key", "release.key", f"{host}/later:1")
-        renewed = certificates(tmp_path / "new")
-        made.chain.write_bytes(renewed.chain.read_bytes())
-        made.key.write_bytes(renewed.key.read_bytes())
+        server.authority = renew(tmp_path / "new", chain, key)
         server.event("certificate")
-        server.authority = renewed.ca
         assert server.send("GET", "/readyz")[0] == 200
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(60) == 0
         assert server.event("ended")
+
+
+def renew(folder: Path, chain: Path, key: Path) -> Path:
+    """Write another certificate; give its authority."""
+    made = certificates(folder)
+    chain.write_bytes(made.chain.read_bytes())
+    key.write_bytes(made.key.read_bytes())
+    return made.ca
 
 
 def test_credentials(shell: Shell, tmp_path: Path) -> None:

@@ -150,6 +150,20 @@ def test_a_link_of_the_database_stays_one(tmp_path):
     assert "](https://x.example/%29%5Bb%5D%0A%7C)" in _linked("a|b", "https://x.example/)[b]\n|")
 
 
+@pytest.mark.parametrize("place", ["off", "file/h", "broken"])
+def test_without_a_history(tmp_path, place):
+    """Switched off, where there can be none, or damaged unseen: the summary is told all the same."""
+    world = world_of(tmp_path)
+    (tmp_path / "file").write_text("")
+    world.environment = {**world.environment, "WHERRY_HISTORY": place}
+    if place == "broken":
+        with open_history(world) as database:
+            database.ask("DROP TABLE steps")
+            database.ask("ALTER TABLE calls DROP COLUMN command")
+
+    assert _of_history(world, ["api:dev"]) == ((), 0.0)
+
+
 def test_no_such_image(tmp_path):
     """An error, and not a summary of nothing."""
     with pytest.raises(NotFound):

@@ -7,12 +7,12 @@ from wherry.analysis.diff import DiffDocument
 from wherry.analysis.image.document import AnalyzeDocument
 from wherry.app.analyze import analyze
 from wherry.app.compare import diff
-from wherry.app.history import HistoryOff, open_history
+from wherry.app.history import open_history
 from wherry.app.scan_result import Scan
 from wherry.app.session import Session
 from wherry.errors import WherryError
 from wherry.finding import Finding, Severity
-from wherry.history.database import HistoryDamaged, HistoryDatabase, parsed
+from wherry.history.database import HistoryDatabase, parsed
 from wherry.history.entry import CallFigures
 from wherry.oci.reference import Reference
 
@@ -104,7 +104,7 @@ def _of_history(session: Session, names: Sequence[str]) -> tuple[tuple[CallFigur
             found = {one.id: one for name in names if (one := _last_build(database, name))}
             builds = tuple(found.values())
             return builds, sum(_saved(database, build) for build in builds)
-    except (HistoryOff, HistoryDamaged):
+    except WherryError:  # none is kept, or it can't be read: the rest is told all the same
         return (), 0.0
 
 

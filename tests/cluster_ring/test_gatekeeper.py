@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +189,14 @@ def test_an_older_pod(real_cluster, cluster_wherry, judged, images):
 
 
 def test_server_gone(real_cluster, judged, images):
-    """What nobody could judge is refused, and says so; this test comes last."""
+    """What nobody could judge is refused, and says so; this test comes last.
+
+    Gatekeeper keeps an answer for three minutes, so each attempt names the image as nobody has before.
+    """
     provider = yaml.safe_load(real_cluster.kubectl("get", "provider", f"wherry-{judged}", "-o", "yaml").stdout)
     provider["spec"]["url"] = "https://host.internal:1/gatekeeper"
     real_cluster.apply({key: provider[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": {"name": f"wherry-{judged}"}})  # fmt: skip  # noqa: E501 - one call
-    until(lambda: tried(real_cluster, judged, images["signed"]).returncode != 0, "an image that nobody judged runs", 60)
+    fresh = (images["signed"].replace("@", f":fresh-{number}@") for number in count())
+    until(lambda: tried(real_cluster, judged, next(fresh)).returncode != 0, "an image that nobody judged runs", 60)
 
-    assert "could not be judged" in tried(real_cluster, judged, images["signed"]).stderr
+    assert "could not be judged" in tried(real_cluster, judged, next(fresh)).stderr

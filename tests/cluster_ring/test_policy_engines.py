@@ -185,8 +185,13 @@ def test_fits_the_schema(real_cluster, cluster_wherry, place, engine):
     if real_cluster.kubectl("get", "crd", definition["metadata"]["name"], check=False).returncode == 0:
         pytest.skip("this cluster has it already")
     with applied(real_cluster, json.dumps(definition)):
-        real_cluster.kubectl("wait", "--for=condition=Established", f"crd/{definition['metadata']['name']}")
-        done = real_cluster.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=documents)
+        due = time.monotonic() + 60
+        while True:  # the API server needs a moment until it serves a new kind, and kubectl until it knows it
+            words = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
+            done = real_cluster.kubectl(*words, stdin=documents, check=False)
+            if done.returncode == 0 or "no matches for kind" not in done.stderr or time.monotonic() > due:
+                break
+            time.sleep(0.5)
 
-    assert done.stdout.count("created (server dry run)") == 4
+    assert done.stdout.count("created (server dry run)") == 4, done.stderr
     assert "non-root of the rule 'built by CI, and bare'" in left

@@ -87,6 +87,8 @@ def _gaps(state: AdmissionState, options: EngineOptions) -> Iterator[EngineGap]:
     if not options.authority:
         why = "give --ca FILE: Gatekeeper refuses a provider without it"
         yield EngineGap("provider", "who signed the certificate of wherry's server is not known", why)
+    why = "--external-data-provider-response-cache-ttl of its controller says how long"
+    yield EngineGap("Gatekeeper", "answers are kept for 3 minutes, also where a key or the policy changes", why)
     why = "set failurePolicy: Fail in its ValidatingWebhookConfiguration, or pods start unseen while Gatekeeper is gone"
     yield EngineGap("Gatekeeper", "its manifests have failurePolicy: Ignore", why)
 

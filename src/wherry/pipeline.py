@@ -200,6 +200,7 @@ def _solve(setup: BuildSetup, results: Results, plan: Plan, work: Work) -> tuple
         clock=setup.clock,
         began=setup.listener.began,
         finished=setup.listener.finished,
+        waiting=setup.listener.moving,
         abandon=work.abandon,
         renewed=work.renewed,
     )

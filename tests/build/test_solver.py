@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -173,22 +174,29 @@ def test_equal_steps_of_two_builds_are_joined(tmp_path, world):
     world.meanwhile = slowly
     plan = Plan((take("a"),), "here")
     outcomes: list[StepOutcome] = []
+    waited: list[str] = []
+
+    @contextmanager
+    def waiting(name):
+        waited.append(name)
+        go_on.set()
+        yield lambda *_: None
 
     def build():
         results = Results(tmp_path)
-        outcomes.append(Solver(results, tmp_path / "locks", world).run(plan)["a"])
+        outcomes.append(Solver(results, tmp_path / "locks", world, waiting=waiting).run(plan)["a"])
         results.close()
 
     builds = [threading.Thread(target=build) for _ in range(2)]
     builds[0].start()
     assert started.wait(10)
     builds[1].start()
-    go_on.set()
     for thread in builds:
         thread.join()
 
     assert world.done == ["a"]
     assert sorted(outcome.cached for outcome in outcomes) == [False, True]
+    assert waited == ["wait for another build: a"]
 
 
 def test_steps_without_need_run_side_by_side(engine, world):

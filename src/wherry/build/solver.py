@@ -15,6 +15,7 @@ from typing import Protocol, overload
 
 import msgspec
 
+from wherry.counted import Moving, unheard
 from wherry.errors import WherryError
 from wherry.plan.graph import VALUES, WHOLE, Plan, Step, key_of
 from wherry.source.git_address import without_credentials
@@ -131,6 +132,8 @@ class Solver:
     finished: Callable[[StepOutcome], None] = field(default=lambda _: None)
     began: Callable[[Step], None] = field(default=lambda _: None)
     """Called with a step that is not cached, before it runs."""
+    waiting: Moving = unheard
+    """Is entered while another process, or another build of this one, does a step."""
     abandon: Callable[[], None] = field(default=lambda: None)
     """Called once a plan has failed: ends what is at work."""
     renewed: frozenset[str] = frozenset()
@@ -172,7 +175,7 @@ class Solver:
         with _blamed(step):
             if found := self._cached(plan, step, outcomes):
                 return found
-            with alone(self._lock(step)):
+            with alone(self._lock(step), lambda: self.waiting(f"wait for another build: {step.name}")):
                 if found := self._cached(plan, step, outcomes):
                     return found
                 return self._do(plan, step, outcomes)

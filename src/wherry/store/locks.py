@@ -6,7 +6,7 @@ They are `flock`s: the kernel drops them when their process dies, however it die
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -107,9 +107,17 @@ def _opened(path: Path) -> int:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Take a lock exclusively, for a moment."""
-    lock = acquire(path, alone=True)
+def alone(path: Path, waiting: Callable[[], AbstractContextManager[object]] | None = None) -> Iterator[None]:
+    """Take a lock exclusively, for a moment.
+
+    Args:
+        path: the file.
+        waiting: is entered while another holds it.
+    """
+    lock = acquire(path, alone=True, wait=waiting is None)
+    if lock is None and waiting is not None:
+        with waiting():
+            lock = acquire(path, alone=True)
     try:
         yield
     finally:

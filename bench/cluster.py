@@ -273,7 +273,8 @@ def _measured(
         yield "No Job of a real cluster is recorded yet: `python bench/cluster.py --record JOB -n NAMESPACE` adds one."
         return
     yield "Jobs of `wherry build --on kubernetes` on a real Kubernetes 1.34: one node with two cores, which others used"
-    yield "too (marked in the picture), and what the simulation makes of the seconds that their own pods took:"
+    yield "too, and what the simulation makes of the seconds that their own pods took. They are marked in the"
+    yield "picture of 12 pods; they have fewer, and much slower ones, so they check the model and not the curves:"
     yield ""
     yield "| Job | pods | ran at a time | nodes | it took | none of its pods ran for | simulated | load |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"

@@ -22,6 +22,8 @@ from wherry.cluster.kube_errors import KubeRefused, KubeUnreachable, refused, un
 TIMEOUT = 30.0
 _LARGEST = 64 << 20
 _BAD, _UNAUTHORIZED = 400, 401
+_NOT_DONE = (429, 503)
+"""Statuses of requests that were not begun; behind 500, 502 and 504 one may have been."""
 _LINE = 16 << 20
 """Bytes of one object in a stream; the API server takes none of more than about 1.5 MB."""
 
@@ -136,7 +138,7 @@ class KubeHttp:
             try:
                 return self._once(request)
             except KubeRefused as error:
-                safe = request.method in ("GET", "DELETE") or error.status != 0 or _never_sent(error)
+                safe = request.method in ("GET", "DELETE") or error.status in _NOT_DONE or _never_sent(error)
                 if not (error.passing and safe) or time.monotonic() + pause > due:
                     raise
             self._sleep(pause)

@@ -153,6 +153,8 @@ class Follower:
                 self._heard.put((kind, event))
         except WherryError as error:
             self._heard.put(("error", error) if kind != "event" else ("", None))
+        except Exception as error:  # noqa: BLE001 - a bug of ours is raised where somebody waits
+            self._heard.put(("error", error))
 
     def _take(self, kind: str, heard: Any) -> None:
         match kind:

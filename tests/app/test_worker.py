@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from wherry.cluster.build_documents import SOURCE_AT_FAULT, TaskResult
 from wherry.errors import InvalidUsage
 from wherry.platform import Platform
 from wherry.settings.outputs import Output
+from wherry.settings.values import Added
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 EPOCH = "1700000000"
@@ -153,6 +154,37 @@ def test_a_worker_builds_the_same_image_as_this_machine(cluster: Cluster, module
     assert (first.task, first.platform, first.steps.ran > 0, first.pulled > 0, first.unpacked > first.pulled) == (
         0, "linux/amd64", True, True, True
     )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_all_that_a_workspace_reads_travels(cluster: Cluster, tmp_path: Path) -> None:
+    """Another module of it, embedded files, kodata/ with its modes and links, and files that wherry.toml adds."""
+    for name, text in {
+        "ws/go.work": "go 1.21\n\nuse ./a\nuse ./lib\n",
+        "ws/a/go.mod": "module x.example/a\n\ngo 1.21\n",
+        "ws/a/main.go": 'package main\n\nimport "x.example/lib"\n\nfunc main() { println(lib.D) }\n',
+        "ws/a/kodata/f": "f",
+        "ws/a/wherry.toml": '[build]\nbase = "scratch"\nadd = ["../conf:/etc/conf:0640"]\n\n'
+        '[services.a]\npackage = "."\n',
+        "ws/lib/go.mod": "module x.example/lib\n\ngo 1.21\n",
+        "ws/lib/lib.go": 'package lib\n\nimport _ "embed"\n\n//go:embed data.txt\nvar D string\n',
+        "ws/lib/data.txt": "data",
+        "ws/conf": "conf",
+        "outside": "outside",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "ws" / "a" / "kodata" / "f").chmod(0o600)
+    (tmp_path / "ws" / "a" / "kodata" / "link").symlink_to(tmp_path / "outside")
+    wanted = GoBuild(packages=("./a",), add=(Added(str(tmp_path / "outside"), "/x/o"),), go_env=(("GOFLAGS", ""),))
+    session = cluster.session(tmp_path / "ws", "here")
+    here = build(session, replace(wanted, platforms=(AMD64,), tags=("a:here",)))
+
+    artifact = cluster.push(tmp_path / "ws", go_build(cluster, wanted=wanted))
+    code, result = cluster.work(artifact.reference)
+
+    assert (code, result.message) == (0, "")
+    assert result.digest == here.images[0].digest
 
 
 def test_the_same_sources_are_sent_once(cluster: Cluster, module: Path) -> None:

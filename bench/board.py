@@ -127,7 +127,7 @@ def _twice(module: Path, base: Mapping[str, str], work: Path) -> tuple[Sample, S
 def _loading() -> Iterator[float]:
     """Give the milliseconds of processor time that a process which builds takes to load what records."""
     code = (
-        "import time, wherry.app.build.build, wherry.app.build.progress, wherry.cli.world\n"
+        "import time, wherry.app.build.go, wherry.app.build.go_work, wherry.cli.world\n"
         "began = time.process_time()\n"
         "import wherry.cli.keep; print((time.process_time() - began) * 1000)"
     )

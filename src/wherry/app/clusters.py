@@ -83,7 +83,7 @@ def _in_pod(environment: Mapping[str, str], account: Path, namespace: str, patie
     if not host:
         raise NotFound(
             f"{account}: a service account is mounted, but KUBERNETES_SERVICE_HOST is not set",
-            hint="set KUBECONFIG, or leave enableServiceLinks of the pod as it is",
+            hint="set KUBECONFIG, or leave enableServiceLinks of the pod unchanged",
         )
 
     def credentials(_fresh: bool) -> KubeCredentials:  # noqa: FBT001 - the shape of what is asked

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from wherry.app.build.options import DockerfileBuild, GoBuild
 from wherry.app.build.result import BuildResult
 from wherry.app.on_kubernetes.build import DetachedRun, attach_to_run, build_on_kubernetes, printed_manifests
-from wherry.app.on_kubernetes.ending import NotTheSame
+from wherry.app.on_kubernetes.ending import PlatformsDiffer
 from wherry.cli.cluster_words import options_of
 from wherry.cli.streams import streams_of
 from wherry.cli.words import Voice, printed
@@ -29,7 +29,7 @@ def build_there(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, t
     try:
         with world.reporter(voice.mode) as world.progress:
             result = build_on_kubernetes(world, wanted, options, streams=streams_of(world), signer=signer)
-    except NotTheSame as error:
+    except PlatformsDiffer as error:
         _say_difference(world, error)
         raise
     if isinstance(result, DetachedRun):
@@ -46,7 +46,7 @@ def attach_there(world: World, voice: Voice, there: Mapping[str, Any]) -> int:
     try:
         with world.reporter(voice.mode) as world.progress:
             result = attach_to_run(world, there["attach_name"], options, signer=signer)
-    except NotTheSame as error:
+    except PlatformsDiffer as error:
         _say_difference(world, error)
         raise
     return _say(world, result, voice)
@@ -58,7 +58,7 @@ def _say(world: World, result: BuildResult, voice: Voice) -> int:
     return 0
 
 
-def _say_difference(world: World, error: NotTheSame) -> None:
+def _say_difference(world: World, error: PlatformsDiffer) -> None:
     if error.compared is None:
         return
     from wherry.cli.rebuild import lines_of

@@ -82,7 +82,7 @@ class ClusterRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         try:
             run = from_json(text.encode()[: LARGEST + 1], cls)
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            raise InvalidDocument(name, f"its annotation is no build of wherry: {error}", hint=hint) from error
+            raise InvalidDocument(name, f"its annotation is not a build of wherry: {error}", hint=hint) from error
         if run.version != VERSION:
             raise InvalidDocument(name, f"a build of version {run.version}; this wherry reads {VERSION}", hint=hint)
         if not run.images or not run.tasks or any(task.image >= len(run.images) for task in run.tasks):

@@ -232,7 +232,7 @@ class KubeHttp:
     def _stranger(self) -> KubeUnreachable:
         named = f"{self.address.source} names this server: " if self.address.source else ""
         return KubeUnreachable(
-            f"{self.address.host}: what answers is no Kubernetes API server",
+            f"{self.address.host}: what answers is not a Kubernetes API server",
             hint=f"{named}correct its URL",
             lasting=True,
         )

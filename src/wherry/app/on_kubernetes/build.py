@@ -66,7 +66,7 @@ def build_on_kubernetes(
         NotPermitted: the user lacks a right in the cluster; nothing was created.
         KubeRefused: the cluster refuses, or does not answer.
         ClusterBuildFailed: a platform can't be built; no name was changed.
-        NotTheSame: with `verify`, two builds of a platform differ; no name was changed.
+        PlatformsDiffer: with `verify`, two builds of a platform differ; no name was changed.
         Cancelled, KeyboardInterrupt: the Job was deleted.
     """
     options = options or ClusterOptions()
@@ -117,7 +117,7 @@ def attach_to_run(
     Raises:
         NotFound: there is no such Job.
         InvalidDocument: it is no build of wherry.
-        ClusterBuildFailed, NotTheSame, NotPermitted, KubeRefused: as `build_on_kubernetes`.
+        ClusterBuildFailed, PlatformsDiffer, NotPermitted, KubeRefused: as `build_on_kubernetes`.
     """
     options = options or ClusterOptions()
     settings = kubernetes_settings(session, (), options)

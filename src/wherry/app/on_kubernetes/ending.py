@@ -32,7 +32,7 @@ T = TypeVar("T")
 _PAUSE: Final = 2.0
 
 
-class NotTheSame(ClusterBuildFailed):
+class PlatformsDiffer(ClusterBuildFailed):
     """A platform that was built twice is not the same both times; nothing was tagged."""
 
     exit_code = 1
@@ -64,7 +64,7 @@ def built_run(session: Session, run: ClusterRun, followed: FollowedRun) -> Built
         followed: what pods say of it.
 
     Raises:
-        NotTheSame: a platform that was built twice differs.
+        PlatformsDiffer: a platform that was built twice differs.
         ClusterBuildFailed: what a pod names is not in the registry, or is of another platform.
         AccessDenied, RegistryError: the registry refuses.
     """
@@ -120,7 +120,7 @@ def _platform(repository: "Repository", run: ClusterRun, task: RunTask, found: D
         image = read_image(repository, msgspec.structs.replace(found, platform=PlatformDocument.of(platform)))
     except InvalidDocument as error:
         raise ClusterBuildFailed(
-            f"{where}: what its pod pushed is no image: {error.message}", hint="build again"
+            f"{where}: what its pod pushed is not an image: {error.message}", hint="build again"
         ) from error
     if (image.platform.os, image.platform.architecture) != (platform.os, platform.architecture):
         raise ClusterBuildFailed(f"{where}: its pod pushed an image of {image.platform}", hint="build again")
@@ -162,7 +162,7 @@ def _compare(
             session.progress.line(f"{where}: built twice{places}, identical: {digests[first].digest}")
             continue
         both = str(digests[first].digest), str(digests[second].digest)
-        raise NotTheSame(where, both, places, _difference(session, image, both))
+        raise PlatformsDiffer(where, both, places, _difference(session, image, both))
 
 
 def _places(first: str, second: str) -> str:

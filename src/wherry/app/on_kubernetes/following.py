@@ -195,7 +195,7 @@ class Follower:
     def _gone(self) -> None:
         raise NotFound(
             f"job/{self._run.name}: it is gone from namespace {self._cluster.namespace}",
-            hint="somebody deleted it, or its time to be kept is over; build again",
+            hint="it was deleted, or its time to be kept is over; build again",
         )
 
     def _take_pod(self, event: KubeEvent) -> None:

@@ -96,6 +96,7 @@ def _build(folder: Path, wheel: Path, fetched: Path, epoch: str, place: Path, le
     _wherry(place, "build", ".", *words, *arguments, cwd=context)
     found = re.search(r'"containerimage\.digest":\s*"(sha256:[0-9a-f]{64})"', (context / "built.json").read_text())
     assert found  # noqa: S101 - wherry wrote it
+    _wherry(place, "gc")
     return found[1]
 
 

@@ -41,7 +41,7 @@ class JobWords:
     run: str
     """Text of the annotation RUN."""
     parallelism: int = 1
-    retries: int = 2
+    retries: int = 4
     deadline: int = 3600
     keep: int = 3600
     queue: str = ""

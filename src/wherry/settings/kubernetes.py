@@ -52,8 +52,8 @@ class KubernetesSettings:
     """The Secret of type kubernetes.io/dockerconfigjson by which pods push; empty: one of the user's credentials."""
     parallelism: int = 0
     """Pods at a time; 0: one for each platform, at most 8."""
-    retries: int = 2
-    """How often a platform is tried again."""
+    retries: int = 4
+    """How often a platform is tried again: after 10, 20, 40 and 80 s, so that a registry may be away for a minute."""
     deadline: float = 3600
     """Seconds after which Kubernetes ends the build."""
     keep: float = 3600

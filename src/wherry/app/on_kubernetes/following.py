@@ -38,6 +38,7 @@ _PULL_PATIENCE: Final = 90.0
 """Seconds that an image which can't be pulled is waited for: a registry may be away for a moment."""
 _STARTS_PATIENCE: Final = 120.0
 """The same for a pod that does not start."""
+_MEMORY: Final = "out of memory"
 _LAST_WORDS: Final = 15.0
 """Seconds for the pods of a Job that has failed to say why."""
 
@@ -260,9 +261,11 @@ class Follower:
             task.failure = TaskResult.parse(state.result.encode(), f"pod/{state.name}")
         except InvalidDocument:
             task.failure = None
-        if task.failure is not None and not trouble.message.startswith("out of memory"):
+        if task.failure is not None and not trouble.message.startswith(_MEMORY):
             trouble = PodTrouble(task.failure.message, task.failure.hint, lasting=task.failure.fault == "source")
         task.trouble = trouble
+        if trouble.message.startswith(_MEMORY) and len(task.tries) > 1:
+            raise ClusterBuildFailed(f"{where}: {trouble.message} ({len(task.tries)} tries)", hint=trouble.hint)
         self._board.says(state.index, f"failed: {trouble.message.splitlines()[0] if trouble.message else 'no word'}")
         if not trouble.lasting and not (self._job and self._job.failed):
             self._board.warn(where, trouble)

@@ -272,6 +272,30 @@ def test_detached(world):
     world.shell("build", "--attach", name, code=66)
 
 
+def test_a_job_that_names_what_is_not_its_own(world, pushed):
+    """Who attaches to a Job deletes what the build left, and nothing else that the Job may name."""
+    world.controller.script = lambda *_: PodScript(stuck={"phase": "Pending"})
+    (name,) = world.build("--suspend", "--detach")
+    assert "in a pod this is the pod itself" in world.shell.err
+    job = world.fake.objects.get("jobs.batch", "shop", name)
+    run = json.loads(job["metadata"]["annotations"]["wherry.dev/run"])
+
+    def says(**changes: object) -> None:
+        annotations = {"wherry.dev/run": json.dumps({**run, **changes})}
+        world.fake.objects.change("jobs.batch", "shop", name, {"metadata": {"annotations": annotations}})
+
+    says(tasks=[{**task, "tag": "part-linux-amd64"} for task in run["tasks"]])
+    world.shell("build", "--attach", name, code=65)
+    says(artifact=f"{world.host}/team/app@{pushed['linux/amd64']}")
+    world.controller.script = lambda *_: PodScript(exit_code=42)
+    changed = world.fake.objects.get("jobs.batch", "shop", name)
+    world.fake.tell("jobs.batch", {**changed, "spec": {**job["spec"], "suspend": False}})
+    world.shell("build", "--attach", name, code=2)
+
+    assert world.left() == []
+    assert "part-linux-amd64" in world.shell("tags", f"{world.host}/team/app")
+
+
 def test_print(world):
     """The manifest is printed, and nothing is created."""
     import yaml
@@ -343,9 +367,10 @@ def test_usage(tmp_path, words):
 
 
 RUN = {
-    "version": 1, "name": "app-12345678", "artifact": "r/a@sha256:1", "tag": "t", "memory": "1Gi",
+    "version": 1, "name": "app-12345678", "artifact": "r/a@sha256:1", "tag": "wherry-build-app-12345678",
+    "memory": "1Gi",
     "images": [{"names": ["r/a:1"], "repository": "r/a", "title": "a"}],
-    "tasks": [{"image": 0, "platform": "linux/amd64", "tag": "x"}],
+    "tasks": [{"image": 0, "platform": "linux/amd64", "tag": "build-app-12345678-0"}],
 }  # fmt: skip
 
 
@@ -357,6 +382,11 @@ RUN = {
         lambda run: {**run, "tasks": [{**run["tasks"][0], "image": 7}]},
         lambda run: {**run, "images": [{**run["images"][0], "names": []}]},
         lambda run: {**run, "tasks": "x"},
+        lambda run: {**run, "tag": "v1"},
+        lambda run: {**run, "tasks": [{**run["tasks"][0], "tag": "v1"}]},
+        lambda run: {**run, "tasks": [{**run["tasks"][0], "tag": "build-app-12345678-1"}]},
+        lambda run: {**run, "tasks": [{**run["tasks"][0], "platform": "linux/\x1b[31m"}]},
+        lambda run: {**run, "images": [{**run["images"][0], "title": "a\nb"}]},
         lambda _: [[[]]],
     ],
 )

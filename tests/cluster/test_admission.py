@@ -140,7 +140,7 @@ def test_any_object(kind, document, old):
 
 def test_a_refusal():
     """It has a code and words; could-not-ask is another code than no."""
-    for code, reason in ((403, "Forbidden"), (503, "ServiceUnavailable")):
+    for code, reason in ((400, "BadRequest"), (403, "Forbidden"), (503, "ServiceUnavailable")):
         answer = AdmissionAnswer(
             allowed=False, message="no\x1b", code=code, warnings=("a " * 400,), annotations={"k": "v"}
         )

@@ -1,5 +1,6 @@
 """The client of a Kubernetes API server, against one of the test's own that restarts, forgets and refuses."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 
@@ -9,7 +10,7 @@ from kube_server import TOKEN, KubeFake, kube_server
 from wherry.app.clusters import cluster
 from wherry.app.session import Session
 from wherry.cluster.kube_api import KubeSelection, KubeServer
-from wherry.cluster.kube_errors import KubeRefused
+from wherry.cluster.kube_errors import KubeRefused, refused
 from wherry.cluster.kube_resources import CONFIG_MAPS, JOBS, PODS
 from wherry.cluster.kube_watch import KubeEvent
 
@@ -138,6 +139,20 @@ def test_rights(server, fake):
         server.create(JOBS, "shop", {"metadata": {"name": "j"}})
     assert "--verb=create --resource=jobs.batch" in caught.value.hint
     assert (caught.value.status, caught.value.passing) == (403, False)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'admission webhook "judge.shop.svc" denied the request: not signed',
+        "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'pin' with binding 'pin' denied request: no digest",
+    ],
+)
+def test_a_policy_that_refuses(message):
+    """Who is refused by a policy has no right to ask for."""
+    body = json.dumps({"kind": "Status", "message": message, "reason": "Forbidden"}).encode()
+
+    assert "a policy of the cluster refuses it" in refused("api:6443", 403, "Forbidden", body).hint
 
 
 def test_logs(server, fake):

@@ -18,7 +18,9 @@ def test_for_people():
     assert len(lines) == 2
     assert "\x1b" not in lines[1]
     assert "\n" not in lines[1]
-    assert list(plain_lines({"event": "certificate", "expires": 1})) == ["certificate  1"]
+    assert list(plain_lines({"event": "certificate", "expires": 1803740477})) == [
+        "certificate  expires 2027-02-27 15:01 UTC"
+    ]
 
 
 def test_for_programs():

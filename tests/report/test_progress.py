@@ -196,7 +196,7 @@ def test_what_programs_print():
     def tell(reporter: Reporter) -> None:
         with reporter, reporter.step("[a 1/2] RUN make", label="a 1/2") as fine:
             fine.printed("cc main.c")
-            with suppress(RuntimeError), reporter.step("[b 1/1] RUN no", label="b 1/1") as failing:
+            with suppress(RuntimeError), reporter.step("[b 1/1] RUN no", label="b\x1b[2J 1/1") as failing:
                 failing.printed("no such file\x1b[2J")
                 raise RuntimeError
 
@@ -208,7 +208,7 @@ def test_what_programs_print():
         "  [a 1/2] RUN make",
         "    a 1/2 0.0 | cc main.c",
         "  [b 1/1] RUN no",
-        "    b 1/1 0.0 | no such file\N{REPLACEMENT CHARACTER}[2J",
+        "    b\N{REPLACEMENT CHARACTER}[2J 1/1 0.0 | no such file\N{REPLACEMENT CHARACTER}[2J",
         "  [b 1/1] RUN no  failed after 0.0 s",
         "  [a 1/2] RUN make  0.0 s",
     ]

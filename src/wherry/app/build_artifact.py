@@ -29,6 +29,7 @@ from wherry.cluster.build_documents import (
     RecipeBuild,
     RecipeCheckout,
 )
+from wherry.cluster.build_run import artifact_tag, task_tag
 from wherry.digest import Digest
 from wherry.errors import InvalidDocument, InvalidUsage
 from wherry.layer.compress import Encoding, pack
@@ -105,11 +106,6 @@ class FetchedArtifact:
         return layer
 
 
-def artifact_tag(name: str) -> str:
-    """Name the tag that keeps an artifact in the registry."""
-    return f"wherry-build-{name}"
-
-
 def push_artifact(
     session: Session,
     repository: str,
@@ -172,7 +168,7 @@ def tasks_of(builds: Sequence[RemoteBuild], name: str) -> Iterator[BuildTask]:
     for build, one in enumerate(builds):
         for platform in one.platforms:
             for copy in range(one.copies):
-                yield BuildTask(build=build, platform=str(platform), copy=copy, tag=f"build-{name}-{number}")
+                yield BuildTask(build=build, platform=str(platform), copy=copy, tag=task_tag(name, number))
                 number += 1
 
 

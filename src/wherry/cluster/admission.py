@@ -36,6 +36,8 @@ _SPECS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("batch", "CronJob"): ("spec", "jobTemplate", *_TEMPLATE),
 }
 """Where the spec of pods is, by API group and kind: other groups have kinds of the same names."""
+_REASONS: Mapping[int, str] = {400: "BadRequest", 403: "Forbidden"}
+"""The API's words for HTTP's numbers; kubectl shows them."""
 _CONTAINERS = {
     "initContainers": "init container",
     "containers": "container",
@@ -159,7 +161,7 @@ class AdmissionAnswer:
         """Write the AdmissionReview that answers a request."""
         response: dict[str, object] = {"uid": uid, "allowed": self.allowed}
         if not self.allowed:
-            reason = "Forbidden" if self.code == 403 else "ServiceUnavailable"  # noqa: PLR2004 - HTTP's number
+            reason = _REASONS.get(self.code, "ServiceUnavailable")
             response["status"] = {
                 "status": "Failure",
                 "message": _printable(self.message[:_LONGEST_MESSAGE]),

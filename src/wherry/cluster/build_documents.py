@@ -145,7 +145,7 @@ class BuildRecipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
                 found.append(f"task {number}: there is no build {task.build}")
             if not _TAG.fullmatch(task.tag):
                 found.append(f"task {number}: {task.tag[:100]!r} is not a tag")
-            if not _is_platform(task.platform):
+            if not is_platform(task.platform):
                 found.append(f"task {number}: {task.platform[:100]!r} is not a platform")
         return found
 
@@ -206,7 +206,7 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 Digest.parse(result.digest)
             except WherryError as error:
                 raise InvalidDocument(name, error.message) from error
-        if result.ok and not _is_platform(result.platform):
+        if result.ok and not is_platform(result.platform):
             raise InvalidDocument(name, f"{result.platform[:100]!r} is not a platform")
         return result
 
@@ -267,7 +267,8 @@ def stays_inside(path: str) -> bool:
     return "\0" not in path and not path.startswith("/") and posixpath.normpath(path).split("/")[0] != ".."
 
 
-def _is_platform(text: str) -> bool:
+def is_platform(text: str) -> bool:
+    """Report whether a text is a platform, written as we write it."""
     try:
         return str(Platform.parse(text)) == text
     except WherryError:

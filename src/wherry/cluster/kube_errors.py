@@ -17,6 +17,8 @@ _RIGHT = re.compile(
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _GONE, _MANY, _UNAVAILABLE = 401, 403, 404, 409, 410, 429, 503
 PASSING = frozenset({_MANY, 500, 502, _UNAVAILABLE, 504})
 """Statuses that may be over in a moment."""
+_POLICY = re.compile(r"admission webhook |.{0,400}ValidatingAdmissionPolicy '")
+"""How refusals of webhooks and of the API server's own policies begin."""
 _ANYTHING = "`kubectl auth can-i --list` shows what you may do there"
 
 
@@ -140,6 +142,8 @@ def _forbidden(message: str) -> str:
     if found := _RIGHT.search(message):
         kind = f"{found['resource']}.{found['group']}" if found["group"] else found["resource"]
         return missing_right(found["verb"], kind, found["namespace"] or "")
+    if _POLICY.match(message):
+        return "a policy of the cluster refuses it, in these words: fulfil it, or ask whoever keeps that policy"
     if "PodSecurity" in message:
         return "the namespace's label pod-security.kubernetes.io/enforce sets what pods may do"
     if "quota" in message:

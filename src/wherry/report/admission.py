@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from wherry.app.admission.trial import TriedObject
 from wherry.counted import counted
@@ -64,10 +65,16 @@ def json_line(record: Mapping[str, object], now: float) -> str:
     return json.dumps({"time": round(now, 3), **record}, ensure_ascii=False)
 
 
+def _value(key: str, value: object) -> str:
+    if key == "expires" and isinstance(value, int | float):
+        return f"expires {datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M} UTC"
+    return str(value)
+
+
 def plain_lines(record: Mapping[str, object]) -> Iterator[str]:
     """Write what a server logs for people."""
     if "event" in record:
-        yield printable("  ".join(str(value) for value in record.values()))
+        yield printable("  ".join(_value(key, value) for key, value in record.items()))
         return
     words = [record["decision"], record["endpoint"], record.get("namespace"), record.get("kind"), record.get("name")]
     yield printable("  ".join([*(str(word) for word in words if word), f"{record['seconds']} s"]))

@@ -249,7 +249,7 @@ def amount_of(done: int, total: int) -> str:
 
 def printed_line(event: Event) -> str:
     """Write a line that a program of a step printed."""
-    return f"    {event.label} {event.seconds:.1f} | {plain(event.text)}"
+    return f"    {plain(event.label)} {event.seconds:.1f} | {plain(event.text)}"
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from wherry.app.on_kubernetes.board import TaskBoard
 from wherry.app.on_kubernetes.delivering import LocalWork, deliver_run, local_work
 from wherry.app.on_kubernetes.ending import built_run, delete_temporary, patiently
 from wherry.app.on_kubernetes.following import Follower
+from wherry.app.on_kubernetes.login import PodRegistries, loopback_registries
 from wherry.app.on_kubernetes.options import ClusterOptions, kubernetes_settings, require_builder
 from wherry.app.on_kubernetes.planning import PlannedImage, planned_images
 from wherry.app.on_kubernetes.rights import CREATE, FOLLOW, LOGIN, check_rights, require_namespaces
@@ -159,6 +160,11 @@ def _opened(
     require_builder(settings)
     streams = replace(streams, stdin=_read_once(streams.stdin, stack))
     images = planned_images(session, wanted, stack, streams)
+    for name in loopback_registries((one.image.repository for one in images), PodRegistries(settings.registry)):
+        session.progress.warn(
+            f"{name}: in a pod this is the pod itself; "
+            "set registry below [kubernetes] to the name that pods have for it"
+        )
     return _Opened(images=images, settings=settings, streams=streams, work=local_work(wanted, images))
 
 

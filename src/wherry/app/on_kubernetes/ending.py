@@ -14,6 +14,7 @@ from wherry.app.build.result import BuiltImage, BuiltPlatform
 from wherry.app.on_kubernetes.board import task_name
 from wherry.app.on_kubernetes.following import ClusterBuildFailed, FollowedRun
 from wherry.app.session import Session
+from wherry.cluster.build_documents import ARTIFACT
 from wherry.cluster.build_run import ClusterRun, RunImage, RunTask
 from wherry.errors import InvalidDocument, WherryError
 from wherry.oci import media
@@ -195,11 +196,24 @@ def delete_temporary(session: Session, run: ClusterRun) -> None:
         if name in left:
             continue
         try:
-            _delete(session.registries.repository(Reference.parse(name, default_tag="")), reference)
+            repository = session.registries.repository(Reference.parse(name, default_tag=""))
+            if reference != str(artifact.digest) or _is_artifact(repository, run.tag, reference):
+                _delete(repository, reference)
         except WherryError as error:
             left[name] = error.message
     for name, why in left.items():
         session.progress.line(f"temporary tags stay in {name} (build-…, wherry-build-…): {why}")
+
+
+def _is_artifact(repository: "Repository", tag: str, digest: str) -> bool:
+    """Report whether a manifest is the sources of a build: whoever wrote the Job could have named any other."""
+    found = repository.read_tag(tag)
+    if found is None or str(found[0].digest) != digest:
+        return False
+    try:
+        return Manifest.parse(found[1], tag).artifact_type == ARTIFACT
+    except InvalidDocument:
+        return False
 
 
 def _delete(repository: "Repository", reference: str) -> None:

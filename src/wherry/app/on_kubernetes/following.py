@@ -196,7 +196,8 @@ class Follower:
     def _gone(self) -> None:
         raise NotFound(
             f"job/{self._run.name}: it is gone from namespace {self._cluster.namespace}",
-            hint="it was deleted, or its time to be kept is over; build again",
+            hint="another client ended the build (`wherry tags` shows whether its names are there), it was deleted, "
+            "or its time to be kept is over: then build again",
         )
 
     def _take_pod(self, event: KubeEvent) -> None:

@@ -60,6 +60,18 @@ def login_config(session: Session, repositories: Iterable[str], named: PodRegist
     return {"auths": auths} if auths else {}
 
 
+def loopback_registries(repositories: Iterable[str], named: PodRegistries) -> tuple[str, ...]:
+    """Name the registries that are this machine, and by that name each pod itself."""
+    from wherry.settings.proxies import is_loopback
+
+    found = dict.fromkeys(map(named.registry, repositories))
+    return tuple(name for name in found if is_loopback(_host(name)))
+
+
+def _host(registry: str) -> str:
+    return registry.rsplit(":", 1)[0].strip("[]") if ":" in registry else registry
+
+
 def insecure_for_pods(session: Session, repositories: Iterable[str], named: PodRegistries) -> tuple[str, ...]:
     """Name the registries that pods may reach by plain HTTP: those that this machine may."""
     from wherry.app.network import network_of
@@ -69,7 +81,7 @@ def insecure_for_pods(session: Session, repositories: Iterable[str], named: PodR
     found: dict[str, None] = {}
     for name in repositories:
         registry = Reference.parse(name, default_tag="").registry
-        host = registry.rsplit(":", 1)[0] if ":" in registry else registry
+        host = _host(registry)
         if registry in insecure or host in insecure or is_loopback(host):
             found[named.registry(name)] = None
     return tuple(found)

@@ -1,11 +1,16 @@
 """kubeconfigs that point nowhere, have expired, or are not what they should be: each is said in words."""
 
 import base64
+import contextlib
 import json
 import socket
 import ssl
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -13,13 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kube_server import KubeFake, kube_server
-from registries import certificates
+from registries import certificates, serving
 from wherry.app.clusters import Cluster, cluster
 from wherry.app.session import Session
 from wherry.cluster.certificate_dates import certificate_end, token_end
 from wherry.cluster.kube_api import KubeSelection
 from wherry.cluster.kube_errors import KubeRefused
 from wherry.cluster.kube_resources import PODS
+from wherry.errors import InvalidSettings
 
 
 def found(folder: Path, config: Path) -> Cluster:
@@ -113,3 +119,69 @@ def test_any_certificate(der):
 def test_tokens_without_an_end(token):
     """Nor has a token without a sound `exp`."""
     assert token_end(token) is None
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Lets connections through to one server, whatever they ask for, and notes what that was."""
+
+    protocol_version = "HTTP/1.1"
+    target: tuple[str, int]
+    asked: list[tuple[str, str]]
+
+    def do_CONNECT(self) -> None:
+        """Relay bytes both ways, where the name does not end in `.closed`."""
+        self.asked.append((self.path, self.headers.get("Proxy-Authorization", "")))
+        self.close_connection = True
+        if ".closed:" in self.path:
+            self.send_error(403)
+            return
+        with socket.create_connection(self.target) as far:
+            self.send_response(200)
+            self.end_headers()
+            back = threading.Thread(target=relay, args=(far, self.connection))
+            back.start()
+            relay(self.connection, far)
+            back.join()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def relay(source: socket.socket, sink: socket.socket) -> None:
+    """Move bytes until one side ends."""
+    with contextlib.suppress(OSError):
+        while chunk := source.recv(1 << 16):
+            sink.sendall(chunk)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+def test_by_a_proxy(fake, tmp_path):
+    """The configuration's proxy-url counts before HTTPS_PROXY; its password is told to the proxy alone."""
+    document = json.loads(fake.config.read_text())
+    parts = urlsplit(document["clusters"][0]["cluster"]["server"])
+
+    class Handler(_Proxy):
+        target = ("127.0.0.1", parts.port)
+        asked: ClassVar = []
+
+    def reached(server: str, proxy: str, environment: dict[str, str]) -> None:
+        row = document["clusters"][0]["cluster"]
+        row.update({"server": server, "tls-server-name": parts.hostname, "proxy-url": proxy})
+        config = tmp_path / "config"
+        config.write_text(json.dumps(document))
+        environment = {"KUBECONFIG": str(config), **environment}
+        session = Session(store=tmp_path / "s", cache=tmp_path / "c", cwd=tmp_path, environment=environment)
+        list(cluster(session).server.list(PODS, KubeSelection(namespace="shop")))
+
+    with serving(Handler) as host:
+        reached("https://far.example", f"http://ann:s3cret@{host}", {"HTTPS_PROXY": "http://proxy.invalid"})
+        reached("https://far.example:6443", "", {"HTTPS_PROXY": f"http://{host}"})
+        with pytest.raises(KubeRefused, match=r"far\.closed by the proxy 127\.0\.0\.1: not let through: 403"):
+            reached("https://far.closed", f"http://{host}", {})
+    with pytest.raises(InvalidSettings, match="only http:// proxies"):
+        reached("https://far.example", "socks5://127.0.0.1:1", {})
+
+    assert Handler.asked == [
+        ("far.example:443", "Basic YW5uOnMzY3JldA=="), ("far.example:6443", ""), ("far.closed:443", ""),
+    ]  # fmt: skip

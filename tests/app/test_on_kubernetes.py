@@ -112,6 +112,9 @@ def test_a_build(world, pushed):
     assert world.left() == []
     assert world.tags() == ["v1"]
     assert "compiling" in said
+    (call,) = json.loads("\n".join(world.shell("history", "--json")))["calls"]
+    assert {one["platform"]: one["digest"] for one in call["images"]} == {name: pushed[name] for name in PLATFORMS}
+    assert {one["root"] for one in call["images"]} == {printed.rpartition("@")[2]}
 
 
 def test_the_job(world):

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from wherry.cluster.kube_api import KubeServer
 from wherry.cluster.kube_http import KubeAddress, KubeCredentials
 from wherry.errors import InvalidSettings, InvalidUsage, NotFound
+from wherry.settings.proxies import Proxies
 
 if TYPE_CHECKING:
     from wherry.app.session import Session
@@ -67,10 +69,26 @@ def cluster(
     source = f"{f'context {context}' if context else 'the context in use'} of {os.pathsep.join(map(str, files))}"
     address = KubeAddress(
         url=found.server, authorities=found.authorities, server_name=found.server_name, insecure=found.insecure,
-        source=source, credentials=_credentials(session, found),
+        source=source, credentials=_credentials(session, found), proxy=_proxy(session.environment, found),
     )  # fmt: skip
     server = KubeServer.of(address, patience=patience)
     return Cluster(server=server, namespace=namespace or found.namespace, source=source)
+
+
+def _proxy(environment: Mapping[str, str], context: "KubeContext") -> str:
+    """Name the proxy as kubectl would: the configuration's, else the environment's."""
+    parts = urlsplit(context.server)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return ""  # whoever connects says what is wrong with it
+    proxy = context.proxy or Proxies.of(environment).proxy_for(parts.scheme, parts.hostname or "", port)
+    if proxy and not proxy.startswith("http://"):
+        raise InvalidSettings(
+            f"HTTPS_PROXY: {parts.hostname} can only be reached by an http:// proxy",
+            hint=f"set one, or NO_PROXY={parts.hostname}",
+        )
+    return proxy
 
 
 def _files(session: "Session") -> list[Path]:

@@ -138,6 +138,11 @@ def build_entry(session: Session, done: "FinishedBuild", *, command: str = "buil
     return msgspec.structs.replace(entry, **_of_result(result), **_revision(done))
 
 
+def cluster_entry(session: Session, result: "BuildResult", *, began: float) -> CallFigures:
+    """Take the figures of a build in a cluster; what its pods needed is not this machine's, and so not in them."""
+    return msgspec.structs.replace(_entry(session, "build", began), **_of_result(result))
+
+
 def failed_entry(
     session: Session, command: str, error: Exception, *, began: float, result: "BuildResult | None" = None
 ) -> CallFigures:

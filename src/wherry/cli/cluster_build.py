@@ -1,21 +1,24 @@
 """`wherry build --on kubernetes`, carried out and printed."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wherry.app.build.options import DockerfileBuild, GoBuild
 from wherry.app.build.result import BuildResult
 from wherry.app.on_kubernetes.build import DetachedRun, attach_to_run, build_on_kubernetes, printed_manifests
 from wherry.app.on_kubernetes.ending import PlatformsDiffer
 from wherry.cli.cluster_words import options_of
+from wherry.cli.keep import keep_cluster_build, keep_failure
 from wherry.cli.streams import streams_of
 from wherry.cli.words import Voice, printed
 from wherry.cli.world import World
-from wherry.errors import InvalidUsage
+from wherry.errors import InvalidUsage, WherryError
 
 if TYPE_CHECKING:
     from wherry.app.on_kubernetes.options import ClusterOptions
     from wherry.trust.keys import Signer
+
+Built = TypeVar("Built")
 
 
 def build_there(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, there: Mapping[str, Any]) -> int:
@@ -26,12 +29,11 @@ def build_there(world: World, wanted: GoBuild | DockerfileBuild, voice: Voice, t
     if there["print_only"]:
         return _print(world, wanted, voice, options)
     signer = _signer(world, there["sign"])
-    try:
-        with world.reporter(voice.mode) as world.progress:
-            result = build_on_kubernetes(world, wanted, options, streams=streams_of(world), signer=signer)
-    except PlatformsDiffer as error:
-        _say_difference(world, error)
-        raise
+    result = _kept(
+        world,
+        voice,
+        lambda: build_on_kubernetes(world, wanted, options, streams=streams_of(world), signer=signer),
+    )
     if isinstance(result, DetachedRun):
         world.note(f"  pick it up: wherry build --namespace {result.namespace} --attach {result.name}")
         world.say(result.name)
@@ -43,13 +45,24 @@ def attach_there(world: World, voice: Voice, there: Mapping[str, Any]) -> int:
     """Pick up a build in a cluster, and print it; give the exit code."""
     options = options_of(there)
     signer = _signer(world, there["sign"])
+    result = _kept(world, voice, lambda: attach_to_run(world, there["attach_name"], options, signer=signer))
+    return _say(world, result, voice)
+
+
+def _kept(world: World, voice: Voice, build: Callable[[], Built]) -> Built:
+    """Build with progress on stderr, and leave the figures in the history."""
+    began = world.clock()
     try:
         with world.reporter(voice.mode) as world.progress:
-            result = attach_to_run(world, there["attach_name"], options, signer=signer)
-    except PlatformsDiffer as error:
-        _say_difference(world, error)
+            result = build()
+    except WherryError as error:
+        keep_failure(world, error, began)
+        if isinstance(error, PlatformsDiffer):
+            _say_difference(world, error)
         raise
-    return _say(world, result, voice)
+    if isinstance(result, BuildResult):
+        keep_cluster_build(world, result, began)
+    return result
 
 
 def _say(world: World, result: BuildResult, voice: Voice) -> int:

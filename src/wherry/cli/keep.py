@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wherry.app.history_record import build_entry, failed_entry, record, record_transfer
+from wherry.app.history_record import build_entry, cluster_entry, failed_entry, record, record_transfer
 from wherry.app.traced import is_traced
 from wherry.cli.world import World
 from wherry.errors import WherryError
@@ -21,6 +21,11 @@ def keep_build(world: World, done: "FinishedBuild", began: float, command: str =
         from wherry.app.telemetry import send, spans_of
 
         send(world, spans_of(world, done, command, began))
+
+
+def keep_cluster_build(world: World, result: "BuildResult", began: float) -> None:
+    """Record a build in a cluster."""
+    record(world, lambda: cluster_entry(world, result, began=began))
 
 
 def keep_failure(world: World, error: WherryError, began: float, result: "BuildResult | None" = None) -> None:

@@ -19,6 +19,8 @@ PASSING = frozenset({_MANY, 500, 502, _UNAVAILABLE, 504})
 """Statuses that may be over in a moment."""
 _POLICY = re.compile(r"admission webhook |.{0,400}ValidatingAdmissionPolicy '")
 """How refusals of webhooks and of the API server's own policies begin."""
+_NO_TUNNEL = "Tunnel connection failed: "
+"""How http.client begins when a proxy says no."""
 _ANYTHING = "`kubectl auth can-i --list` shows what you may do there"
 
 
@@ -105,6 +107,11 @@ def unreachable(host: str, source: str, error: Exception) -> KubeUnreachable:
             said = "nothing listens there (connection refused)"
         case TimeoutError():
             said = "no answer in time"
+        case OSError() if str(error).startswith(_NO_TUNNEL):
+            return KubeUnreachable(
+                f"{host}: not let through: {str(error).removeprefix(_NO_TUNNEL)}",
+                hint="check proxy-url of kubectl's configuration, HTTPS_PROXY and NO_PROXY",
+            )
         case _:
             said = str(error) or type(error).__name__
     return KubeUnreachable(

@@ -8,13 +8,14 @@ import json
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from wherry.cluster.certificate_dates import certificate_end, token_end
 from wherry.cluster.kube_errors import KubeRefused, KubeUnreachable, refused, unreachable
@@ -54,6 +55,8 @@ class KubeAddress:
     insecure: bool = False
     source: str = ""
     """Which configuration names it, for people."""
+    proxy: str = field(default="", repr=False)
+    """URL of an HTTP proxy that lets connections through (CONNECT); empty: none."""
     credentials: Callable[[bool], KubeCredentials] = field(default=nobody, repr=False)
     """Asked before each request, so that a token that rotates is read again; True: the last ones were refused."""
 
@@ -61,6 +64,11 @@ class KubeAddress:
     def host(self) -> str:
         """The server's name and port, for people."""
         return urlsplit(self.url).netloc
+
+    @property
+    def place(self) -> str:
+        """The server, and what it is reached by."""
+        return f"{self.host} by the proxy {urlsplit(self.proxy).hostname}" if self.proxy else self.host
 
     def prefix(self) -> str:
         """Give the path that stands before the API's own."""
@@ -163,7 +171,7 @@ class KubeHttp:
         try:
             connection.connect()
         except (OSError, http.client.HTTPException) as error:
-            raise unreachable(self.address.host, self.address.source, error) from error
+            raise unreachable(self.address.place, self.address.source, error) from error
         return connection, _headers(credentials)
 
     def _once(self, request: KubeRequest) -> dict[str, object]:
@@ -172,7 +180,7 @@ class KubeHttp:
             try:
                 body = answer.read(_LARGEST + 1)
             except (OSError, http.client.HTTPException) as error:
-                raise unreachable(self.address.host, self.address.source, error) from error
+                raise unreachable(self.address.place, self.address.source, error) from error
         if answer.status >= _BAD:
             raise self._refused(answer, body)
         try:
@@ -204,7 +212,7 @@ class KubeHttp:
         try:
             connection.connect()
         except (OSError, http.client.HTTPException) as error:
-            failure = unreachable(self.address.host, self.address.source, error)
+            failure = unreachable(self.address.place, self.address.source, error)
             failure.reason = _NEVER_SENT
             raise failure from error
         text = None if request.body is None else json.dumps(request.body).encode()
@@ -215,7 +223,7 @@ class KubeHttp:
             connection.request(request.method, f"{self.address.prefix()}{request.path}", text, headers)
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            raise unreachable(self.address.host, self.address.source, error) from error
+            raise unreachable(self.address.place, self.address.source, error) from error
 
     def _refused(self, answer: http.client.HTTPResponse, body: bytes) -> KubeRefused:
         error = refused(self.address.host, answer.status, answer.reason, body)
@@ -239,10 +247,15 @@ class KubeHttp:
 
     def _connection(self, credentials: KubeCredentials, timeout: float | None) -> "_Connection":
         parts = urlsplit(self.address.url)
-        if parts.scheme == "http":
-            return _Connection(parts.hostname or "", parts.port or 80, timeout)
-        name = self.address.server_name or parts.hostname or ""
-        return _Connection(parts.hostname or "", parts.port or 443, timeout, name, self._tls(credentials))
+        plain = parts.scheme == "http"
+        host, port = parts.hostname or "", parts.port or (80 if plain else 443)
+        name, context = ("", None) if plain else (self.address.server_name or host, self._tls(credentials))
+        if not self.address.proxy:
+            return _Connection(host, port, timeout, name, context)
+        proxy = urlsplit(self.address.proxy)
+        connection = _Connection(proxy.hostname or "", proxy.port or 80, timeout, name, context)
+        connection.set_tunnel(host, port, _proxy_headers(proxy))
+        return connection
 
     def _tls(self, credentials: KubeCredentials) -> ssl.SSLContext:
         known = self._context
@@ -282,6 +295,13 @@ def _never_sent(error: KubeRefused) -> bool:
 
 def _headers(credentials: KubeCredentials) -> dict[str, str]:
     return {"Authorization": credentials.authorization} if credentials.authorization else {}
+
+
+def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
+    if not proxy.username:
+        return {}
+    words = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(words.encode()).decode()}"}
 
 
 def _read(answer: http.client.HTTPResponse) -> bytes:

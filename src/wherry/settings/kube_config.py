@@ -44,6 +44,8 @@ class KubeContext:
     user: str = ""
     password: str = field(default="", repr=False)
     program: KubeProgram | None = None
+    proxy: str = field(default="", repr=False)
+    """URL of the proxy that the server is reached by; empty: the environment's, if any."""
 
 
 def kube_context(files: Sequence[Path], wanted: str = "") -> KubeContext:
@@ -72,6 +74,12 @@ def kube_context(files: Sequence[Path], wanted: str = "") -> KubeContext:
     server = cluster.get("server")
     if not isinstance(server, str) or not server.startswith(("https://", "http://")):
         raise InvalidSettings(f"{cluster_path}: cluster {context.get('cluster')}: no URL of a server", hint=_HINT)
+    proxy = str(cluster.get("proxy-url") or "")
+    if proxy and not proxy.startswith("http://"):
+        raise InvalidSettings(
+            f"{cluster_path}: cluster {context.get('cluster')}: proxy-url: only http:// proxies are supported",
+            hint=_HINT,
+        )
     token = user.get("token") or _file_text(user_path, user.get("tokenFile"))
     return KubeContext(
         server=server.rstrip("/"),
@@ -86,6 +94,7 @@ def kube_context(files: Sequence[Path], wanted: str = "") -> KubeContext:
         user=str(user.get("username") or ""),
         password=str(user.get("password") or ""),
         program=_program(user_path, user.get("exec")),
+        proxy=proxy,
     )
 
 

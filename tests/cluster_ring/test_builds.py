@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -184,4 +184,30 @@ def test_no_room_for_pods(real_cluster, cluster_wherry, cluster_registry, module
     done = cluster_wherry("build", "--on", "kubernetes", "--progress", "plain", "-t", name, cwd=module)
 
     assert "exceeded quota: few" in done.stderr
+    assert left(real_cluster, module) == []
+
+
+def api_server(cluster: RealCluster) -> int:
+    """Give the process of the API server; skips where the cluster is not of the tests' own."""
+    folder = cluster.config.resolve().parents[1]
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdecimal() else [b""]
+            if words[0].endswith(b"/kube-apiserver") and any(os.fsencode(folder) in word for word in words):
+                return int(entry.name)
+    pytest.skip("this cluster's API server is no process of this machine")
+
+
+def test_an_api_server_that_restarts(real_cluster, cluster_wherry, cluster_registry, module):
+    """The build goes on, and so does its client once the API server is back."""
+    if "WHERRY_TEST_CLUSTER" in os.environ:
+        pytest.skip("only a cluster of the tests' own loses its API server")
+    add(module, "BEFORE", "sleep 12")
+    with running(cluster_wherry, module, f"{cluster_registry.host}/test/app:v6") as process:
+        until(process, "building 0")
+        ended = api_server(real_cluster)
+        os.kill(ended, signal.SIGKILL)
+        until(process, f"{cluster_registry.host}/test/app:v6@sha256:")
+
+    assert api_server(real_cluster) != ended
     assert left(real_cluster, module) == []

@@ -15,12 +15,15 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "wherry.app.api.calls": ("Cancel", "Logins"),
+    "wherry.app.api.clusters": ("build_on_kubernetes",),
     "wherry.app.api.images": ("build", "copy", "load", "pull", "push", "save", "tags"),
     "wherry.app.api.judges": ("analyze", "check", "deps", "diff", "leaks", "open_image", "scan", "size", "tree"),
     "wherry.app.api.origins": ("sbom", "verify_modules"),
     "wherry.app.api.signatures": ("sign", "verify"),
     "wherry.app.build.options": ("DockerfileBuild", "GoBuild"),
     "wherry.app.build.result": ("BuildResult", "BuiltImage"),
+    "wherry.app.on_kubernetes.build": ("DetachedRun",),
+    "wherry.app.on_kubernetes.options": ("ClusterOptions",),
     "wherry.app.images": ("OpenImage",),
     "wherry.app.progress": ("Event", "EventKind", "TransferCounts"),
     "wherry.app.session": ("Session",),
@@ -42,6 +45,7 @@ _PLACE = {name: place for place, names in _PLACES.items() for name in names}
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.app.api.calls import Cancel, Logins
+    from wherry.app.api.clusters import build_on_kubernetes
     from wherry.app.api.images import build, copy, load, pull, push, save, tags
     from wherry.app.api.judges import analyze, check, deps, diff, leaks, open_image, scan, size, tree
     from wherry.app.api.origins import sbom, verify_modules
@@ -50,6 +54,8 @@ if TYPE_CHECKING:
     from wherry.app.build.options import DockerfileBuild, GoBuild
     from wherry.app.build.result import BuildResult, BuiltImage
     from wherry.app.images import OpenImage
+    from wherry.app.on_kubernetes.build import DetachedRun
+    from wherry.app.on_kubernetes.options import ClusterOptions
     from wherry.app.progress import Event, EventKind, TransferCounts
     from wherry.app.session import Session
     from wherry.app.traces import TraceOptions
@@ -69,6 +75,8 @@ __all__ = [
     "BuiltImage",
     "Cancel",
     "Cancelled",
+    "ClusterOptions",
+    "DetachedRun",
     "DockerfileBuild",
     "Encoding",
     "Event",
@@ -94,6 +102,7 @@ __all__ = [
     "__version__",
     "analyze",
     "build",
+    "build_on_kubernetes",
     "check",
     "copy",
     "deps",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+import wherry
 from cli_shell import Shell
 from kube_jobs import JobController, PodScript
 from kube_server import KubeFake, kube_server
@@ -273,6 +274,21 @@ def test_detached(world):
     assert printed.startswith(f"{world.host}/team/app:v1@sha256:")
     assert (world.left(), world.tags()) == ([], ["v1"])
     world.shell("build", "--attach", name, code=66)
+
+
+def test_called_from_python(world, pushed):
+    """The verb does what the command does; what a caller names counts before wherry.toml."""
+    session = wherry.Session(
+        store=world.shell.root / "store", cache=world.shell.root / "cache", cwd=world.shell.root,
+        environment=world.shell.environment,
+    )  # fmt: skip
+    wanted = wherry.GoBuild(tags=(f"{world.host}/team/app:v1",))
+
+    built = wherry.build_on_kubernetes(wanted, wherry.ClusterOptions(namespace="other"), session=session)
+
+    assert isinstance(built, wherry.BuildResult)
+    assert [str(one.platform) for one in built.images[0].platforms] == list(PLATFORMS)
+    assert world.controller.jobs[0]["metadata"]["namespace"] == "other"
 
 
 def test_a_job_that_names_what_is_not_its_own(world, pushed):

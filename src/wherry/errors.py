@@ -101,11 +101,14 @@ class NotFound(WherryError):
 class BlobMissing(NotFound):
     """Nothing is stored under this digest."""
 
-    def __init__(self, blob: str, where: str) -> None:
-        super().__init__(
-            f"{blob}: not in {where}",
-            hint="run `wherry verify-store` to see what else is missing, then build or load the image again",
-        )
+    def __init__(
+        self,
+        blob: str,
+        where: str,
+        *,
+        hint: str = "run `wherry verify-store` to see what else is missing, then build or load the image again",
+    ) -> None:
+        super().__init__(f"{blob}: not in {where}", hint=hint)
         self.blob = blob
 
 

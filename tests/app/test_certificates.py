@@ -103,7 +103,8 @@ def test_endpoints_that_fail(authority, session, tmp_path):
             choose_certificates(session, wanted=[f"127.0.0.1:{port}"])
     with pytest.raises(EndpointFailed, match=rf"localhost:{port}: "):
         ask_endpoint(session, "localhost", port, [own])
-    with listening(lambda one: one.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port, pytest.raises(EndpointFailed):
+    plain = listening(lambda one: one.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+    with plain as port, pytest.raises(EndpointFailed, match=r": no TLS \(wrong version number\)"):
         ask_endpoint(session, "localhost", port, [own])
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -168,6 +169,10 @@ def test_the_command(tmp_path, authority):
     (document,) = map(json.loads, wherry("certs", "--json"))
     assert document["bytes"] == document["before"]
     wherry("certs", "nobody", code=66)
+    hostile = trustme.CA(organization_unit_name="one\x1b[2J\ntwo", organization_name="\x1b[31m")
+    hostile.cert_pem.write_to_path(str(tmp_path / "hostile.pem"))
+    (line,) = wherry("certs", "--ca", "hostile.pem", "--ca-only")
+    assert line.isprintable()
 
 
 TOML = '[build]\nbase = "scratch"\nca = ["ca.pem"]\nca-for = ["ISRG Root X1"]\n'

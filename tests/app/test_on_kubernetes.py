@@ -166,6 +166,12 @@ def test_two_builds_that_differ(world, pushed):
         ),
         (PodScript(exit_code=137, reason="OOMKilled"), "out of memory: it had 1Gi", 'memory = "2Gi"', 5),
         (PodScript("no JSON", 3), "the pod failed: exit code 3 (5 tries)", "the log above", 5),
+        (
+            PodScript({
+                "version": 1, "ok": True, "task": 1, "platform": "linux/arm64", "digest": f"sha256:{'a' * 64}",
+            }),
+            "linux/arm64: what its pod pushed is not in", "registry below [kubernetes]", 1,
+        ),
         (PodScript("no JSON", 0), "left no result", "take a builder", 1),
         (
             PodScript(stuck={"phase": "Pending", "containerStatuses": [
@@ -174,7 +180,7 @@ def test_two_builds_that_differ(world, pushed):
             "the builder can't be pulled: builder:1: not found", "pull-secrets", 1,
         ),
     ],
-    ids=["source", "memory", "exit", "result", "pull"],
+    ids=["source", "memory", "exit", "absent", "result", "pull"],
 )  # fmt: skip
 def test_what_goes_wrong(world, pushed, script, said, hint, tries):
     """It is said with what to do; names stay, and nothing is left."""
@@ -182,7 +188,7 @@ def test_what_goes_wrong(world, pushed, script, said, hint, tries):
     before = world.tags()
     code = world.shell.ended("build", "--on", "kubernetes", "-t", f"{world.host}/team/app:v2")
 
-    assert code == 2
+    assert code == 2, world.shell.err
     assert said in world.shell.err
     assert hint in world.shell.err
     assert world.controller.tries[1] <= tries

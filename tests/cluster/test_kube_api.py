@@ -13,6 +13,7 @@ from wherry.cluster.kube_api import KubeSelection, KubeServer
 from wherry.cluster.kube_errors import KubeRefused, refused
 from wherry.cluster.kube_resources import CONFIG_MAPS, JOBS, PODS
 from wherry.cluster.kube_watch import KubeEvent
+from wherry.errors import InvalidSettings
 
 pytestmark = pytest.mark.slow
 SHOP = KubeSelection(namespace="shop")
@@ -165,6 +166,19 @@ def test_logs(server, fake):
     fake.objects.change("pods", "shop", "p", {"status": {"phase": "Succeeded"}})
 
     assert [first, *lines] == [b"one\n", b"two\n"]
+
+
+@pytest.mark.parametrize("token", ["a\\r\\nX-Evil: 1", "t\\u00f6ken"])
+def test_a_token_that_no_header_can_have(fake, tmp_path, token):
+    """It is an error with a next step, and is not shown."""
+    config = tmp_path / "config"
+    config.write_text(fake.config.read_text().replace(TOKEN, token))
+    found = cluster(Session.of({"HOME": str(tmp_path), "KUBECONFIG": str(config)}, cwd=tmp_path))
+
+    with pytest.raises(InvalidSettings) as caught:
+        list(found.server.list(PODS, SHOP))
+    assert caught.value.message == "the token for the cluster has letters that HTTP can't carry"
+    assert fake.requests == []
 
 
 def test_token_that_rotates(server, fake, tmp_path):

@@ -83,6 +83,8 @@ class TestRead:
         """A blob that is not there is missing, as in any store."""
         with pytest.raises(BlobMissing):
             whole(repository(registry).read(Descriptor.of(media.OCI_LAYER, b"other")))
+        with pytest.raises(NotInRegistry):
+            repository(registry).resolve(f"sha256:{'a' * 64}")
 
     def test_redirects_take_no_credentials_along(self, registry):
         """Another host gets the request and not who we are."""

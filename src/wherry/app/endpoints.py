@@ -78,7 +78,8 @@ def ask_endpoint(
             f"{place}: no answer within {patience:g} s", hint="check the port, or name the root"
         ) from error
     except OSError as error:  # ssl's errors are some, too
-        reason = getattr(error, "reason", None) or error.strerror or error
+        words = getattr(error, "reason", None) or error.strerror or error
+        reason = f"no TLS ({str(words).lower().replace('_', ' ')})" if isinstance(error, ssl.SSLError) else words
         raise EndpointFailed(
             f"{place}: {reason}", hint="check that it speaks TLS at this port, or name the root instead"
         ) from error

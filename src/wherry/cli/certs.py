@@ -44,13 +44,16 @@ def command(  # noqa: PLR0913 - one for each option
 
         world.say(msgspec.json.encode(found.document).decode())
         return 0
-    from wherry.report.terminal import table
+    from wherry.report.terminal import printable, table
 
     document = found.document
-    rows = [(one.name, one.expires, f"sha256:{one.fingerprint}", one.reason) for one in document.roots]
+    # The name of an authority is whatever its certificate says.
+    rows = [
+        (printable(one.name), one.expires, f"sha256:{one.fingerprint}", printable(one.reason)) for one in document.roots
+    ]
     for line in table(rows):
         world.say(line)
     world.note(f"{document.bytes:,} bytes; all public roots: {document.before:,}")
     for warning in document.warnings:
-        world.note(f"warning: {warning}")
+        world.note(f"warning: {printable(warning)}")
     return 0

@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from wherry.cluster.certificate_dates import certificate_end, token_end
 from wherry.cluster.kube_errors import KubeRefused, KubeUnreachable, refused, unreachable
+from wherry.errors import InvalidSettings
 
 TIMEOUT = 30.0
 _LARGEST = 64 << 20
@@ -294,6 +295,15 @@ def _never_sent(error: KubeRefused) -> bool:
 
 
 def _headers(credentials: KubeCredentials) -> dict[str, str]:
+    """Name the user.
+
+    Raises:
+        InvalidSettings: the token can't be in a header; it is not shown.
+    """
+    if not (credentials.authorization.isascii() and credentials.authorization.isprintable()):
+        raise InvalidSettings(
+            "the token for the cluster has letters that HTTP can't carry", hint="log in to the cluster again"
+        )
     return {"Authorization": credentials.authorization} if credentials.authorization else {}
 
 

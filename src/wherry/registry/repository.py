@@ -39,6 +39,7 @@ _NO_HEAD = frozenset({405, 501})
 """What a registry answers that knows no HEAD (RFC 9110, sections 15.5.6 and 15.6.2)."""
 _ABSENT = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"})
 """Codes of a 404 that mean what they say: the spec's, and Harbor's own."""
+_LOST = "the registry has lost it, or never had it: push the image there again"
 _SPOOLED = 32 << 20
 """Bytes of a draft kept in memory; a larger one goes through a temporary file."""
 
@@ -77,7 +78,7 @@ class Repository:
         if found and (":" not in reference or found.digest == reference):
             return found
         if missing:
-            with suppress(NotInRegistry):
+            with suppress(NotInRegistry, BlobMissing):
                 return self._fetched(reference)[0]
             raise NotInRegistry(f"{self._spoken(reference)}: not found", hint=f"`wherry tags {self}` lists the tags")
         return self._fetched(reference)[0]
@@ -296,7 +297,7 @@ class Repository:
                 f"/v2/{self.name}/blobs/{blob.digest}", f"{self}@{blob.digest}", headers=headers, ok={_OK, _PARTIAL}
             )
         except NotInRegistry as error:
-            raise BlobMissing(str(blob.digest), f"{self}: {error.message}") from error
+            raise BlobMissing(str(blob.digest), f"{self}: {error.message}", hint=_LOST) from error
         with answer:
             skip = at if answer.status == _OK else 0
             if answer.status == _PARTIAL and not answer.headers.get("Content-Range", "").startswith(f"bytes {at}-"):
@@ -325,7 +326,7 @@ class Repository:
             answer = self._sent(path, self._spoken(reference), headers={"Accept": _ACCEPT})
         except NotInRegistry as error:
             if ":" in reference:
-                raise BlobMissing(reference, f"{self}: {error.message}") from error
+                raise BlobMissing(reference, f"{self}: {error.message}", hint=_LOST) from error
             raise
         with answer:
             document = document_in(answer, self._spoken(reference))

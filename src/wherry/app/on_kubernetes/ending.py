@@ -16,7 +16,7 @@ from wherry.app.on_kubernetes.following import ClusterBuildFailed, FollowedRun
 from wherry.app.session import Session
 from wherry.cluster.build_documents import ARTIFACT
 from wherry.cluster.build_run import ClusterRun, RunImage, RunTask
-from wherry.errors import InvalidDocument, WherryError
+from wherry.errors import BlobMissing, InvalidDocument, WherryError
 from wherry.oci import media
 from wherry.oci.descriptor import Descriptor, PlatformDocument
 from wherry.oci.manifest import Index, Manifest
@@ -108,10 +108,14 @@ def _digest(repository: "Repository", run: ClusterRun, index: int, followed: Fol
     try:
         return repository.resolve(result.digest if result is not None else task.tag)
     except NotInRegistry as error:
-        raise ClusterBuildFailed(
-            f"{task_name(run, task)}: what its pod pushed is not in {repository}: {error.message}",
-            hint="registry below [kubernetes] has to name the same registry that this machine names; build again",
-        ) from error
+        raise _not_there(task_name(run, task), repository, error) from error
+
+
+def _not_there(where: str, repository: "Repository", error: WherryError) -> ClusterBuildFailed:
+    return ClusterBuildFailed(
+        f"{where}: what its pod pushed is not in {repository}: {error.message}",
+        hint="registry below [kubernetes] has to name the same registry that this machine names; build again",
+    )
 
 
 def _platform(repository: "Repository", run: ClusterRun, task: RunTask, found: Descriptor) -> BuiltPlatform:
@@ -119,6 +123,8 @@ def _platform(repository: "Repository", run: ClusterRun, task: RunTask, found: D
     where = task_name(run, task)
     try:
         image = read_image(repository, msgspec.structs.replace(found, platform=PlatformDocument.of(platform)))
+    except BlobMissing as error:
+        raise _not_there(where, repository, error) from error
     except InvalidDocument as error:
         raise ClusterBuildFailed(
             f"{where}: what its pod pushed is not an image: {error.message}", hint="build again"

@@ -78,3 +78,12 @@ def test_base_list_needs_no_network(tmp_path):
 
 def _fields(pin: PinnedDeb) -> dict[str, object]:
     return {name: getattr(pin, name) for name in pin.__struct_fields__}
+
+
+@pytest.mark.parametrize("base", ["deb:with:", "deb:with:,", "deb:with:-libc6", "deb:nosuch", "deb:static:nosuch"])
+def test_bases_that_are_none(tmp_path, base):
+    """It is the base that is wrong, not the image that would be named after it."""
+    wherry = Shell(tmp_path)
+
+    wherry("base", "build", base, code=64)
+    assert wherry.err.startswith("error: base deb")

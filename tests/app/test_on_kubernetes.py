@@ -158,11 +158,11 @@ def test_two_builds_that_differ(world, pushed):
             PodScript(
                 {
                     "version": 1, "ok": False, "task": 1, "platform": "linux/arm64", "fault": "source",
-                    "message": "./main.go:3:1: undefined: x", "hint": "",
+                    "message": "./main.go:3:1: undefined: x\nerror: forged", "hint": "",
                 },
                 42,
             ),
-            "linux/arm64: ./main.go:3:1: undefined: x", "", 1,
+            "linux/arm64: ./main.go:3:1: undefined: x\n  error: forged", "", 1,
         ),
         (PodScript(exit_code=137, reason="OOMKilled"), "out of memory: it had 1Gi", 'memory = "2Gi"', 5),
         (PodScript("no JSON", 3), "the pod failed: exit code 3 (5 tries)", "the log above", 5),

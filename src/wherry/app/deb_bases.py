@@ -13,7 +13,7 @@ from wherry.app.lockfile import declared_table, lock_file, newest_debs, read_loc
 from wherry.app.session import Session
 from wherry.base.deb.bases import DebContents
 from wherry.base.deb.mirror import PinnedDeb
-from wherry.base.deb.releases import RELEASES, is_deb_name
+from wherry.base.deb.releases import RELEASES, DebName, is_deb_name
 from wherry.bases import Bases
 from wherry.errors import InvalidUsage, NotFound
 from wherry.layer.entry import Entry, EntryKind, FileContent
@@ -165,7 +165,9 @@ def _chosen(session: Session, wanted: WantedBase) -> ChosenBase:
         return declared_base(declared_table(session), wanted.debian)
     if not is_deb_name(wanted.name):
         raise InvalidUsage(f"{wanted.name}: not a base of Debian's packages", hint="`wherry base list` names them")
-    return ChosenBase(with_release(wanted.name, wanted.debian))
+    name = with_release(wanted.name, wanted.debian)
+    DebName.parse(name)  # before an image is named after it
+    return ChosenBase(name)
 
 
 def _entry(folder: Path, file: Added) -> Entry:

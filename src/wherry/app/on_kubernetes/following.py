@@ -263,7 +263,10 @@ class Follower:
         except InvalidDocument:
             task.failure = None
         if task.failure is not None and not trouble.message.startswith(_MEMORY):
-            trouble = PodTrouble(task.failure.message, task.failure.hint, lasting=task.failure.fault == "source")
+            # Indented, no line of a pod looks like one of ours.
+            trouble = PodTrouble(
+                task.failure.message.replace("\n", "\n  "), task.failure.hint, lasting=task.failure.fault == "source"
+            )
         task.trouble = trouble
         if trouble.message.startswith(_MEMORY) and len(task.tries) > 1:
             raise ClusterBuildFailed(f"{where}: {trouble.message} ({len(task.tries)} tries)", hint=trouble.hint)

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import os
 import socket
 import ssl
 import threading
@@ -19,13 +20,14 @@ from hypothesis import strategies as st
 
 from kube_server import KubeFake, kube_server
 from registries import certificates, serving
+from wherry.app import clusters
 from wherry.app.clusters import Cluster, cluster
 from wherry.app.session import Session
 from wherry.cluster.certificate_dates import certificate_end, token_end
 from wherry.cluster.kube_api import KubeSelection
 from wherry.cluster.kube_errors import KubeRefused
 from wherry.cluster.kube_resources import PODS
-from wherry.errors import InvalidSettings
+from wherry.errors import InvalidSettings, InvalidUsage
 
 
 def found(folder: Path, config: Path) -> Cluster:
@@ -119,6 +121,35 @@ def test_any_certificate(der):
 def test_tokens_without_an_end(token):
     """Nor has a token without a sound `exp`."""
     assert token_end(token) is None
+
+
+def test_a_program_that_takes_its_time(fake, tmp_path, monkeypatch):
+    """What is waited for is said."""
+    monkeypatch.setattr(clusters, "_LONG", 0.01)
+    program = {"command": "sh", "args": ["-c", "sleep 0.2; echo no"], "apiVersion": "client.authentication.k8s.io/v1"}
+    document = json.loads(fake.config.read_text())
+    document["users"][0]["user"] = {"exec": program}
+    config = tmp_path / "config"
+    config.write_text(json.dumps(document))
+    said: list[str] = []
+
+    class Hearing(Session):
+        def waits(self, line: str) -> None:
+            said.append(line)
+
+    session = Hearing(
+        store=tmp_path / "s", cache=tmp_path / "c", cwd=tmp_path, environment={**os.environ, "KUBECONFIG": str(config)}
+    )
+    with pytest.raises(InvalidUsage, match="it gives no credentials"):
+        list(cluster(session).server.list(PODS, KubeSelection(namespace="shop")))
+
+    assert said == ["waiting for sh, which kubectl's configuration asks for credentials"]
+
+
+def test_a_folder_for_a_configuration(tmp_path):
+    """What KUBECONFIG names is there, but cannot be read: that is said, and not that nothing was found."""
+    with pytest.raises(InvalidSettings, match="Is a directory"):
+        found(tmp_path, tmp_path)
 
 
 class _Proxy(BaseHTTPRequestHandler):

@@ -6,6 +6,7 @@ plugin/client/auth/exec.
 
 import json
 import os
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _LARGEST = 1 << 20
+_LONG = 3.0
+"""Seconds after which it is said that a program is waited for."""
 _SPARE = 60.0
 """Seconds before its end from which a program's credential counts as over."""
 
@@ -63,7 +66,7 @@ def cluster(
     from wherry.settings.kube_config import kube_context
 
     files = _files(session)
-    if not context and not any(path.is_file() for path in files) and (account / "token").is_file():
+    if not context and not any(path.exists() for path in files) and (account / "token").is_file():
         return _in_pod(session.environment, account, namespace, patience)
     found = kube_context(files, context)
     source = f"{f'context {context}' if context else 'the context in use'} of {os.pathsep.join(map(str, files))}"
@@ -166,7 +169,14 @@ def _answer(session: "Session", program: "KubeProgram") -> tuple[KubeCredentials
 
     asked = {"apiVersion": program.version, "kind": "ExecCredential", "spec": {"interactive": False}}
     environment = {**session.environment, **program.environment, "KUBERNETES_EXEC_INFO": json.dumps(asked)}
-    done = session.runner.run(Command(program.argv, session.cwd, environment))
+    words = f"waiting for {program.argv[0]}, which kubectl's configuration asks for credentials"
+    late = threading.Timer(_LONG, session.waits, (words,))
+    late.daemon = True
+    late.start()
+    try:
+        done = session.runner.run(Command(program.argv, session.cwd, environment))
+    finally:
+        late.cancel()
     try:
         status = json.loads(done.stdout)["status"]
         certificate, key = (str(status.get(name) or "").encode() for name in ("clientCertificateData", "clientKeyData"))

@@ -33,7 +33,6 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "--rm": _REMOVED,
         "--force-rm": _REMOVED,
         "--attest": _NO_ATTESTATION,
-        "--builder": "leave it out: wherry builds without a daemon",
         "--squash": "copy into a last stage instead: FROM scratch, then COPY --from=STAGE / /",
         "--compress": "leave it out: nothing is sent to a daemon",
         "--memory": _MEMORY,

@@ -24,8 +24,6 @@ from wherry.sandbox.spec import HostMount as VolumeDocument
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 _NPROC = 6  # RLIMIT_NPROC
-_KERNELS = ("/proc", "/sys", "/dev", "/dev/pts")
-"""What a container cannot do without; Docker refuses the first of them."""
 _OF_PROC = tuple(
     f"/proc/{name}"
     for name in ("cpuinfo", "diskstats", "loadavg", "meminfo", "net/dev", "slabinfo", "stat", "swaps", "uptime")
@@ -253,7 +251,7 @@ def parse_volume(text: str, folder: Path) -> BindMount:
     destination = posixpath.normpath("/" + parts[1].strip("/"))
     if destination == "/":
         raise InvalidUsage(f"{text}: cannot mount a volume at /", hint="mount a file or directory below it")
-    if destination in _KERNELS or (destination.startswith("/proc/") and destination not in _OF_PROC):
+    if destination == "/proc" or (destination.startswith("/proc/") and destination not in _OF_PROC):
         raise InvalidUsage(
             f"{text}: {destination} is the kernel's in a container",
             hint="mount a file or directory elsewhere, such as at /mnt",

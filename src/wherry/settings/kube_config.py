@@ -59,7 +59,7 @@ def kube_context(files: Sequence[Path], wanted: str = "") -> KubeContext:
         NotFound: there is no configuration, or no such context.
         InvalidSettings: a file is not what it should be.
     """
-    documents = [(path, _document(path)) for path in files if path.is_file()]
+    documents = [(path, _document(path)) for path in files if path.exists()]
     if not documents:
         raise NotFound(
             "no configuration of kubectl was found",

@@ -129,7 +129,9 @@ def _platform(repository: "Repository", run: ClusterRun, task: RunTask, found: D
         raise ClusterBuildFailed(
             f"{where}: what its pod pushed is not an image: {error.message}", hint="build again"
         ) from error
-    if (image.platform.os, image.platform.architecture) != (platform.os, platform.architecture):
+    variants = {platform.variant, image.platform.variant} - {""}
+    named = (image.platform.os, image.platform.architecture)
+    if named != (platform.os, platform.architecture) or len(variants) > 1:
         raise ClusterBuildFailed(f"{where}: its pod pushed an image of {image.platform}", hint="build again")
     return BuiltPlatform(platform=platform, image=image, own=())
 

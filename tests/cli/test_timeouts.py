@@ -46,7 +46,9 @@ def test_dry_run_and_write(wherry):
     assert "+  terminationGracePeriodSeconds: 12 # ours" in wherry.err
     assert (wherry.root / "pod.yaml").read_text() == POD
 
-    wherry("timeouts", "pod.yaml", "--values", "values.yaml", "--write", code=1)
+    said = wherry("timeouts", "--values", "-", "--write", "pod.yaml", stdin="drain: {notice: 3s, finish: 8s}\n")
+    assert said[-1] == "the timeouts agree"
+    assert "1 finding before, 0 left" in wherry.err
     assert (wherry.root / "pod.yaml").read_text() == POD.replace(": 5 #", ": 12 #")
     assert (
         wherry("timeouts", "-", "--values", "values.yaml", stdin=POD.replace(": 5 #", ": 12 #"))[-1]

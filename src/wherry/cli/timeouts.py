@@ -1,9 +1,17 @@
 """`wherry timeouts [FILE…]`: whether timeouts that depend on each other agree, and what to change."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
 import click
 
 from wherry.cli.grouped import GroupedCommand
 from wherry.cli.world import World
+from wherry.counted import counted
+
+if TYPE_CHECKING:
+    from wherry.app.timeouts import TimeoutsResult
 
 
 @click.command("timeouts", cls=GroupedCommand)
@@ -63,10 +71,11 @@ def command(  # noqa: PLR0913 - one for each option
     """Check that timeouts that depend on each other agree: of the kernel, a Go service, and Kubernetes manifests.
 
     FILE is a manifest, rendered Helm output, or the values of a chart; - is stdin. Each broken rule names both numbers,
-    where each is written, what users will see, and the change. Exits 1 on a finding.
+    where each is written, what users will see, and the change. Exits 1 on a finding; with
+    --write, on one that is left.
     """
-    from wherry.app.timeouts import sysctl_advice, timeouts, timeouts_fail, try_pool_timeouts, write_manifests
-    from wherry.report.timeouts import edit_lines, timeout_lines, trial_lines
+    from wherry.app.timeouts import sysctl_advice, timeouts, timeouts_fail, try_pool_timeouts
+    from wherry.report.timeouts import timeout_lines, trial_lines
 
     if sysctls:
         world.stdout.write(sysctl_advice(sysctls, form=emit, workload=workload))
@@ -78,7 +87,14 @@ def command(  # noqa: PLR0913 - one for each option
     if not names and not values and not service:
         raise click.UsageError("Missing argument '[FILE|DIR]...'; or give --values or --service.")
     _check_write(names, write=write, dry_run=dry_run)
-    found = timeouts(world, names, values=values, service=service, recursive=recursive, stdin=world.stdin.read)
+    stdin = cache(world.stdin.read)  # it may be read again
+
+    def judged() -> "TimeoutsResult":
+        return timeouts(world, names, values=values, service=service, recursive=recursive, stdin=stdin)
+
+    found = judged()
+    if write:
+        found = _written(world, found, judged, dry_run=dry_run)
     if as_json:
         import msgspec
 
@@ -86,12 +102,24 @@ def command(  # noqa: PLR0913 - one for each option
     else:
         for line in timeout_lines(found.document):
             world.say(line)
-    if write:
-        for line in edit_lines(found.edited):
-            world.stderr.write(line + "\n")
-        if not dry_run:
-            write_manifests(found.edited)
     return 1 if timeouts_fail(found.document, fail_on) else 0
+
+
+def _written(
+    world: World, found: "TimeoutsResult", judged: Callable[[], "TimeoutsResult"], *, dry_run: bool
+) -> "TimeoutsResult":
+    """Show the changes, make them, and judge again."""
+    from wherry.app.timeouts import write_manifests
+    from wherry.report.timeouts import edit_lines
+
+    for line in edit_lines(found.edited):
+        world.stderr.write(line + "\n")
+    if dry_run or not found.edited:
+        return found
+    write_manifests(found.edited)
+    left = judged()
+    world.note(f"{counted(len(found.document.findings), 'finding')} before, {len(left.document.findings)} left")
+    return left
 
 
 def _check_write(names: tuple[str, ...], *, write: bool, dry_run: bool) -> None:

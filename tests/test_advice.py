@@ -246,6 +246,8 @@ def test_it_works(place, host, text):
             words[0],
             *("api" if word == "api:dev" and before != "-t" else word for before, word in pairwise(words)),
         ]
+    if words[:2] == ["base", "update"]:  # of what a lock pins
+        place("lock", "deb:base")
     if words[0] == "keys":  # files of an earlier command are there
         words += ["--force"]
     for image in ("api:dev", "extra:dev"):

@@ -308,7 +308,7 @@ def _seconds(value: float) -> str:
 
 _HEAD = """# Builds on many nodes, simulated
 
-Written by `make bench-cluster`. **A simulation**: nobody here has 1,000 nodes. It replays step times that were recorded
+Written by `make bench-cluster`. **A simulation**: no 1,000 nodes were at hand. It replays step times that were recorded
 on one machine as the pods of the Indexed Job that `wherry build --on kubernetes` writes (parallelism, back-off by
 index, a second build of each platform with `--verify`), on nodes that all pull the builder's image ({image:.1f} MB) and
 move sources, caches and results through one registry. The same input gives the same figures: what fails by chance has

@@ -81,7 +81,7 @@ def _of_machine(error: WherryError, around: Surroundings) -> TaskFault | None:
     if _ROOM.search(message):
         return TaskFault("machine", message, "give the pod's emptyDir a larger sizeLimit, or its node more room")
     if _NETWORK.search(message):
-        proxy = around.environment.get("GOPROXY") or "https://proxy.golang.org,direct"
+        proxy = around.environment.get("GOPROXY") or "Go's default proxy"
         hint = f"modules are fetched from {proxy}; set GOPROXY to one that pods reach, or vendor the modules"
         return TaskFault("machine", message, error.hint if _is_step(error) else hint)
     return None

@@ -38,7 +38,7 @@ def kyverno_policy(state: AdmissionState, options: EngineOptions) -> EnginePolic
         gaps += left
         if verified:
             documents.append(_image_validating(state, options, number, one, verified))
-    gaps += [EngineGap("configuration", "Kyverno judges the images of volumes not at all", "it lists containers only")]
+    gaps += [EngineGap("configuration", "Kyverno does not judge images of volumes", "it lists containers only")]
     return EnginePolicy(PolicyEngine.KYVERNO, tuple(documents), tuple(gaps))
 
 
